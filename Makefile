@@ -1,0 +1,30 @@
+# make train [DATA="PATH ..."] [OUT=DIR] [FRAMEWORK=keras|torch] [ARGS="--epochs 15 ..."]
+# make test | test-long | lint | env | lock
+
+SHELL := /bin/bash
+OUT ?= runs/$(FRAMEWORK)-$(shell date +%Y%m%d-%H%M%S)
+FRAMEWORK ?= keras
+DATA ?=
+ARGS ?=
+export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
+IN_ENV = ENV=$$(environment/build.sh) && export PATH="$$ENV/bin:$$PATH" PYSPARK_PYTHON="$$ENV/bin/python" PYSPARK_DRIVER_PYTHON="$$ENV/bin/python" &&
+
+.PHONY: train test test-long lint env lock
+train:
+	@$(IN_ENV) spark-submit --properties-file conf/local.conf jobs/train_cnn.py \
+	  $(if $(DATA),--data $(DATA)) --out $(OUT) --framework $(FRAMEWORK) --config conf/local.yaml $(ARGS)
+
+test:
+	@$(IN_ENV) python -m pytest
+
+test-long:
+	@$(IN_ENV) python -m pytest -m long
+
+lint:
+	@$(IN_ENV) ruff check . && ruff format --check . && mypy
+
+env:
+	@environment/build.sh
+
+lock:
+	@environment/lock.sh

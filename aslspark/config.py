@@ -1,0 +1,185 @@
+"""All settings of a job in one typed schema, from YAML files and `key=value` words.
+
+In: `conf/NAME.yaml`, overrides such as `training.epochs=15`. Out: a checked `Config`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+from aslspark.errors import AslsparkError
+
+
+def _setting(default: Any, meaning: str, **checks: Any) -> Any:
+    """Make a setting: `choices`, or `least` and `most` (both included), bound what it may hold."""
+    return field(default=default, metadata={"meaning": meaning, **checks})
+
+
+@dataclass
+class SplitConfig:
+    """How samples are divided into train, validation and test."""
+
+    kind: str = _setting("block", "what is kept together", choices=("block", "signer", "source", "random"))
+    validation: float = _setting(0.1, "share of the samples that chooses the best epoch", least=0.0, most=0.5)
+    test: float = _setting(0.1, "share that nothing is chosen by", least=0.0, most=0.5)
+    blocks: int = _setting(10, "contiguous pieces of each source and label, for kind 'block'", least=2)
+    seed: int = _setting(42, "the same seed gives the same split", least=0)
+
+
+@dataclass
+class FeatureConfig:
+    """What is done to the numbers of a picture before a model sees them."""
+
+    stretch: bool = _setting(True, "stretch each picture to its own darkest and brightest point")
+
+
+@dataclass
+class NetworkConfig:
+    """The shape of the network."""
+
+    name: str = _setting("cnn", "which network", choices=("cnn",))
+    dropout: float = _setting(0.3, "share of the units dropped while training", least=0.0, most=0.9)
+
+
+@dataclass
+class TrainingConfig:
+    """How the network is fitted."""
+
+    framework: str = _setting("keras", "which framework", choices=("keras", "torch"))
+    num_proc: int = _setting(2, "Horovod processes, one a Spark task slot", least=1)
+    epochs: int = _setting(15, "passes over the training samples", least=1)
+    batch_size: int = _setting(64, "samples a step in each process", least=1)
+    learning_rate: float = _setting(
+        0.001, "Adam's step size for one process; multiplied by num_proc", least=1e-8, most=1.0
+    )
+    patience: int = _setting(5, "epochs without a better validation loss before it stops", least=1)
+    augment: bool = _setting(True, "turn, shift and scale the training pictures a little")
+    balance_sources: bool = _setting(True, "let every source weigh the same in the loss")
+    seed: int = _setting(42, "starting weights, order of samples, dropout", least=0)
+    use_gpu: bool = _setting(False, "one GPU a process, taken from Spark's resource addresses")
+
+
+@dataclass
+class DrawnConfig:
+    """The drawn hands that stand in where no data is given."""
+
+    count: int = _setting(7200, "pictures", least=24)
+    signers: int = _setting(20, "different hands", least=3)
+    seed: int = _setting(7, "the same seed gives the same bytes", least=0)
+
+
+@dataclass
+class Config:
+    """Every setting of every job."""
+
+    split: SplitConfig = field(default_factory=SplitConfig)
+    features: FeatureConfig = field(default_factory=FeatureConfig)
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    drawn: DrawnConfig = field(default_factory=DrawnConfig)
+
+    def as_dict(self) -> dict[str, dict[str, Any]]:
+        """Return the settings as plain nested dictionaries."""
+        return asdict(self)
+
+
+def load_config(path: str | None = None, overrides: Sequence[str] = ()) -> Config:
+    """Read the settings: the defaults, then a YAML file, then overrides.
+
+    Parameters
+    ----------
+    path : str, optional
+        A YAML file with some of the settings.
+    overrides : sequence of str
+        Words such as ``training.epochs=15``, strongest last.
+
+    Returns
+    -------
+    Config
+
+    Raises
+    ------
+    AslsparkError
+        For an unknown key, a wrong type or a value out of range; it names the key, the value and what would work.
+    """
+    import yaml
+
+    config = Config()
+    if path is not None:
+        if not Path(path).is_file():
+            raise AslsparkError(f"--config {path}: no such file")
+        try:
+            from_file = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise AslsparkError(f"--config {path}: not YAML: {' '.join(str(error).split())}") from error
+        if not isinstance(from_file, dict):
+            raise AslsparkError(f"--config {path}: no settings: expected 'section:' lines with keys under them")
+        for key, value in _leaves(from_file):
+            _set(config, key, value, f"{path}: ")
+    for word in overrides:
+        key, equals, text = word.partition("=")
+        if not equals:
+            raise AslsparkError(f"--set {word}: write it as key=value, for example training.epochs=15")
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError:
+            value = text
+        _set(config, key.strip(), value, "--set ")
+    return config
+
+
+def _leaves(tree: dict[Any, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
+    for key, value in tree.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, dict):
+            yield from _leaves(value, f"{name}.")
+        else:
+            yield name, value
+
+
+def _keys(config: object, prefix: str = "") -> list[str]:
+    names: list[str] = []
+    for item in fields(config):  # type: ignore[arg-type]
+        value = getattr(config, item.name)
+        names += _keys(value, f"{prefix}{item.name}.") if is_dataclass(value) else [prefix + item.name]
+    return names
+
+
+def _set(config: Config, key: str, value: Any, where: str) -> None:
+    known = _keys(config)
+    if key not in known:
+        raise AslsparkError(f"{where}{key}={value}: unknown setting; {_nearest(key, known)}")
+    section_name, name = key.split(".")
+    section = getattr(config, section_name)
+    setting = next(item for item in fields(section) if item.name == name)
+    kind = type(getattr(section, name))
+    if kind is float and not isinstance(value, bool):
+        with contextlib.suppress(TypeError, ValueError):
+            value = float(value)  # YAML reads 1e-3 as a word
+    if type(value) is not kind:
+        wanted = {bool: "true or false", int: "a whole number", float: "a number", str: "a word"}[kind]
+        raise AslsparkError(f"{where}{key}={value}: expected {wanted}, for example {key}={_example(setting.default)}")
+    choices = setting.metadata.get("choices")
+    if choices and value not in choices:
+        near = difflib.get_close_matches(str(value), choices, 1)
+        hint = f"did you mean {near[0]}?" if near else f"choose one of {', '.join(choices)}"
+        raise AslsparkError(f"{where}{key}={value}: {hint}")
+    least, most = setting.metadata.get("least"), setting.metadata.get("most")
+    if (least is not None and not value >= least) or (most is not None and not value <= most):
+        bounds = f"{least} or more" if most is None else f"from {least} to {most}"
+        raise AslsparkError(f"{where}{key}={value}: out of range; it may be {bounds}")
+    setattr(section, name, value)
+
+
+def _nearest(key: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(key, known, 1) or [name for name in known if name.endswith(f".{key}")]
+    return f"did you mean {near[0]}?" if near else f"the settings are {', '.join(known)}"
+
+
+def _example(default: Any) -> str:
+    return str(default).lower() if isinstance(default, bool) else str(default)

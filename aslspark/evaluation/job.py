@@ -1,0 +1,53 @@
+"""A bundle and labelled data -> a folder of figures and plots."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
+
+from aslspark.bundle import require_new, whole_folder
+from aslspark.evaluation.report import evaluate, summary
+from aslspark.samples import TEST, read_samples
+from aslspark.scoring import SignClassifierModel
+from aslspark.sources.ingest import ingest
+from aslspark.sources.splits import SplitOptions
+from aslspark.training.data import is_ingested
+
+log = logging.getLogger("aslspark")
+
+
+def evaluate_bundle(spark: SparkSession, model: str, data: Sequence[str], out: str) -> dict[str, Any]:
+    """Judge a bundle on labelled data.
+
+    Parameters
+    ----------
+    spark : SparkSession
+    model : str
+        The bundle.
+    data : sequence of str
+        One ingested folder, whose test split is judged on; or raw sources, judged on as a whole.
+    out : str
+        The folder to make: `metrics.json`, `confusion.png`, `mistakes.png`, and `ingested` of raw sources.
+
+    Returns
+    -------
+    dict
+        What `metrics.json` holds; see `aslspark.evaluation.report.evaluate`.
+    """
+    path = require_new(out)
+    loaded = SignClassifierModel.load(model)
+    with whole_folder(path) as folder:
+        if len(data) == 1 and is_ingested(data[0]):
+            samples = read_samples(spark, data[0], [TEST])
+        else:
+            ingested = f"file://{folder / 'ingested'}"
+            print(ingest(spark, data, ingested, split=SplitOptions(validation=0.0, test=0.0)))
+            samples = read_samples(spark, ingested).withColumn("split", F.lit(TEST))
+        metrics = evaluate(loaded, samples, folder, judged_on=[TEST])
+    log.info("%s", summary(metrics))
+    log.info("%s written", path)
+    return metrics

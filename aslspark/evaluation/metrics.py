@@ -1,0 +1,112 @@
+"""Figures of a scored table: counted in Spark, worked out on the driver from a few hundred counts.
+
+In: a DataFrame with `label`, `letter`, `top`, `source`, `split`. Out: a dictionary that `metrics.json` holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+UNSCORED = "(none)"
+"""Stands for the answer of a picture that could not be scored: it counts as wrong."""
+
+
+def count_answers(scored: DataFrame) -> pd.DataFrame:
+    """Count the answers of a scored table.
+
+    Parameters
+    ----------
+    scored : DataFrame
+        With `label` and `source` and `split` (strings) and what `SignClassifierModel` adds.
+
+    Returns
+    -------
+    pandas.DataFrame
+        With `split`, `source`, `label`, `letter`, `in_top` (bool) and `rows` (int).
+    """
+    in_top = F.coalesce(F.exists("top", lambda best: best["letter"] == F.col("label")), F.lit(False))
+    counts = scored.groupBy(
+        "split",
+        "source",
+        "label",
+        F.coalesce("letter", F.lit(UNSCORED)).alias("letter"),
+        in_top.alias("in_top"),
+    ).agg(F.count("*").alias("rows"))
+    return counts.toPandas()
+
+
+def figures(counts: pd.DataFrame, labels: Sequence[str]) -> dict[str, Any]:
+    """Work the figures out.
+
+    Parameters
+    ----------
+    counts : pandas.DataFrame
+        As `count_answers` gives it, of the rows that are meant.
+    labels : sequence of str
+        The model's label list; labels of the data that it does not know are added behind.
+
+    Returns
+    -------
+    dict
+        `rows`, `unscored`, `accuracy`, `top3_accuracy`; `macro` and `weighted` with precision, recall and f1 each;
+        `per_class` of the same with `rows` (support); `confusion` with `labels`, `answers` and `counts` (a row a
+        label, a column an answer); `by_source` with rows and accuracy.
+    """
+    from sklearn.metrics import precision_recall_fscore_support
+
+    rows = int(counts["rows"].sum())
+    known = [*labels, *sorted(set(counts["label"]) - set(labels))]
+    seen = [label for label in known if label in set(counts["label"])]
+    answers = [*known, UNSCORED]
+    matrix = (
+        counts.pivot_table(index="label", columns="letter", values="rows", aggfunc="sum", fill_value=0)
+        .reindex(index=known, columns=answers, fill_value=0)
+        .to_numpy(dtype=np.int64)
+    )
+
+    def scores(average: str | None) -> tuple[Any, Any, Any, Any]:
+        return precision_recall_fscore_support(
+            counts["label"],
+            counts["letter"],
+            labels=seen,
+            sample_weight=counts["rows"],
+            average=average,
+            zero_division=0.0,
+        )
+
+    def mean_scores(average: str) -> dict[str, float]:
+        precision, recall, f1, _ = scores(average)
+        return {"precision": float(precision), "recall": float(recall), "f1": float(f1)}
+
+    per_class = {
+        label: {"precision": float(p), "recall": float(r), "f1": float(f), "rows": int(support)}
+        for label, p, r, f, support in zip(seen, *scores(None), strict=True)
+    }
+    right = counts["label"] == counts["letter"]
+    return {
+        "rows": rows,
+        "unscored": int(counts.loc[counts["letter"] == UNSCORED, "rows"].sum()),
+        "accuracy": _share(counts, right),
+        "top3_accuracy": _share(counts, counts["in_top"]),
+        "macro": mean_scores("macro"),
+        "weighted": mean_scores("weighted"),
+        "per_class": per_class,
+        "confusion": {"labels": known, "answers": answers, "counts": matrix.tolist()},
+        "by_source": {
+            str(source): {
+                "rows": int(part["rows"].sum()),
+                "accuracy": _share(part, part["label"] == part["letter"]),
+            }
+            for source, part in counts.groupby("source")
+        },
+    }
+
+
+def _share(counts: pd.DataFrame, chosen: pd.Series) -> float:
+    return float(counts.loc[chosen, "rows"].sum() / counts["rows"].sum())

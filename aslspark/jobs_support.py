@@ -1,0 +1,58 @@
+"""What every job does around its own work: settings from the command line, errors as one line."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+from aslspark.config import Config, load_config
+from aslspark.errors import AslsparkError
+
+
+def run_job(main: Callable[[Sequence[str]], None]) -> None:
+    """Run a job's `main` on the command line's words and leave with a fitting exit code.
+
+    An `AslsparkError` becomes one line on standard error and exit code 2; Ctrl-C is exit code 130.
+    """
+    logging.basicConfig(level=logging.ERROR, format="%(message)s", stream=sys.stdout)
+    logging.getLogger("aslspark").setLevel(logging.INFO)
+    # Set before TensorFlow is first imported: its start-up lines say nothing about this job.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    try:
+        main(sys.argv[1:])
+    except AslsparkError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("error: interrupted", file=sys.stderr)
+        sys.exit(130)
+
+
+def add_config_options(parser: argparse.ArgumentParser) -> None:
+    """Add `--config` and `--set`, which every job that has settings takes."""
+    parser.add_argument("--config", metavar="YAML", help="settings, for example conf/cluster.yaml")
+    parser.add_argument(
+        "--set",
+        metavar="KEY=VALUE",
+        nargs="+",
+        action="extend",
+        default=[],
+        help="single settings, for example training.epochs=15",
+    )
+
+
+def config_from(options: argparse.Namespace, named: dict[str, object]) -> Config:
+    """Build the settings: file, then options with a name of their own, then `--set`.
+
+    Parameters
+    ----------
+    options : argparse.Namespace
+        With `config` and `set`.
+    named : dict
+        Setting to value, of the options that were given (None: it was not).
+    """
+    words = [f"{key}={value}" for key, value in named.items() if value is not None]
+    return load_config(options.config, [*words, *options.set])

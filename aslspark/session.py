@@ -1,0 +1,67 @@
+"""The one way to get a SparkSession."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pyspark.sql import SparkSession
+
+from aslspark.errors import AslsparkError
+
+
+@contextmanager
+def spark_session(name: str) -> Iterator[SparkSession]:
+    """Give the running session, or start one and stop it at the end.
+
+    A session that was there before (a notebook's) is left running. One that is started takes its settings from
+    spark-submit; without a master it runs on all the cores of this machine.
+
+    Parameters
+    ----------
+    name : str
+        The application's name in Spark's own pages.
+    """
+    existing = SparkSession.getActiveSession()
+    if existing is not None:
+        yield existing
+        return
+    # Horovod starts its workers with this interpreter; unset, they end in
+    # "'NoneType' object has no attribute 'origin'".
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    spark = SparkSession.builder.appName(name).getOrCreate()
+    spark.sparkContext.setLogLevel("ERROR")
+    try:
+        yield spark
+    finally:
+        spark.stop()
+
+
+def task_slots(spark: SparkSession) -> int:
+    """Count the tasks that can run at once, now, with what a task asks for (cores, GPUs)."""
+    context = spark.sparkContext._jsc.sc()
+    return int(context.maxNumConcurrentTasks(context.resourceProfileManager().defaultResourceProfile()))
+
+
+def require_slots(spark: SparkSession, num_proc: int) -> None:
+    """Check that `num_proc` workers can run side by side.
+
+    Horovod's workers wait for each other: with one slot too few it would wait ten minutes before saying so.
+
+    Raises
+    ------
+    AslsparkError
+        With the numbers, where there are too few slots and none can be added.
+    """
+    conf = spark.sparkContext.getConf()
+    if conf.get("spark.dynamicAllocation.enabled", "false") == "true":
+        return  # the cluster grows when the tasks are asked for
+    slots = task_slots(spark)
+    if slots < num_proc:
+        raise AslsparkError(
+            f"training.num_proc={num_proc}: {spark.sparkContext.master} has {slots} task slots "
+            f"(cores / spark.task.cpus={conf.get('spark.task.cpus', '1')}); "
+            f"set training.num_proc={slots} or give the application more cores"
+        )

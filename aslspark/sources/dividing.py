@@ -1,0 +1,183 @@
+"""All sources as one table of samples with their splits, still to be computed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import reduce
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from aslspark.errors import AslsparkError
+from aslspark.samples import SAMPLE_SCHEMA, TEST
+from aslspark.sources.hadoop_files import plain_path
+from aslspark.sources.opening import OpenedSources
+from aslspark.sources.parse_pixels import PIXELS
+from aslspark.sources.pixel_tables import (
+    count_lines,
+    lines_of_files,
+    lines_of_frame,
+    parse_blocks,
+    place_blocks,
+    with_label_number,
+)
+from aslspark.sources.sample_frames import (
+    FrameCounts,
+    checked,
+    count_samples,
+    join_splits,
+    with_place_in_label,
+)
+from aslspark.sources.splits import SplitOptions, random_split, splits_of_blocks, splits_of_groups
+
+BY_HASH = "by hash"
+"""Stands in the `split` column until the hash of the id decides."""
+
+
+@dataclass(frozen=True)
+class FirstPass:
+    """Everything counted before parsing.
+
+    Parameters
+    ----------
+    lines : DataFrame or None
+        The lines of all pixel tables, for the second pass; None without pixel tables.
+    counts : mapping
+        Lines, headers included, by block and label number.
+    source_of : mapping of str to str
+        The short name of each path in `counts`.
+    frames : mapping of str to FrameCounts
+        For each table of samples in memory.
+    headers : int
+        Lines that are headers.
+    """
+
+    lines: DataFrame | None
+    counts: Mapping[tuple[str, int], Counter[int]]
+    source_of: Mapping[str, str]
+    frames: Mapping[str, FrameCounts]
+    headers: int
+
+    @property
+    def rows(self) -> int:
+        """Rows in all the sources."""
+        return self._table_rows + sum(frame.rows for frame in self.frames.values())
+
+    @property
+    def picture_bytes(self) -> int:
+        """Bytes of all their pictures, about."""
+        return PIXELS * self._table_rows + sum(frame.picture_bytes for frame in self.frames.values())
+
+    @property
+    def _table_rows(self) -> int:
+        return sum(found.total() for found in self.counts.values()) - self.headers
+
+
+def count_sources(spark: SparkSession, opened: OpenedSources) -> FirstPass:
+    """Count the rows of every source, in the JVM.
+
+    Raises
+    ------
+    AslsparkError
+        If Spark passes over a file, or samples in memory share an id.
+    """
+    parts = [lines_of_frame(frame, name) for name, frame in opened.pixel_frames.items()]
+    if opened.files:
+        parts.append(lines_of_files(spark, list(opened.files)))
+    lines = with_label_number(reduce(DataFrame.unionByName, parts)) if parts else None
+    counts = count_lines(lines) if lines is not None else {}
+    source_of = _name_paths({path for path, _ in counts}, opened)
+    if unread := sorted(set(opened.files.values()) - set(source_of.values())):
+        raise AslsparkError(f"{unread[0]} is passed over by Spark: give it a name without a leading _ or .")
+    frames = {name: count_samples(frame, name) for name, frame in opened.sample_frames.items()}
+    return FirstPass(lines, counts, source_of, frames, headers=len(opened.files))
+
+
+def _name_paths(paths: set[str], opened: OpenedSources) -> dict[str, str]:
+    """Find the short name of each path as Spark spells it: as a URI from 3.5 on, plain in some older ones."""
+    frames = {name: name for name in opened.pixel_frames}
+    by_spelling = [
+        frames | {plain_path(path): name for path, name in spelled.items()}
+        for spelled in (opened.uris, opened.files)
+    ]
+    names = max(by_spelling, key=lambda known: sum(plain_path(path) in known for path in paths))
+    return {path: names[plain_path(path)] for path in paths}
+
+
+def all_samples(spark: SparkSession, opened: OpenedSources, first: FirstPass, options: SplitOptions) -> DataFrame:
+    """Make the table of all rows, kept and quarantined, in the columns of `SAMPLE_SCHEMA`.
+
+    Raises
+    ------
+    AslsparkError
+        If the sources cannot be divided in the way that `options` asks for.
+    """
+    groups = _group_splits(opened, first, options)
+    tables = []
+    if first.lines is not None:
+        file_names = set(opened.files.values())
+        blocks = place_blocks(
+            first.counts,
+            first.source_of,
+            header_at=lambda path, start: start == 0 and first.source_of[path] in file_names,
+            splits_of={name: _table_splits(name, opened, groups, options) for name in opened.pixel_names},
+        )
+        columns = first.lines.select("value", "path", "start", "label")
+        tables.append(columns.mapInArrow(parse_blocks(blocks), SAMPLE_SCHEMA))
+    for name, frame in opened.sample_frames.items():
+        named = frame.withColumn("source", F.coalesce("source", F.lit(name)))
+        divided = _divide(spark, named, name in opened.test, first.frames[name], groups, options)
+        tables.append(checked(divided))
+    samples = reduce(DataFrame.unionByName, tables)
+    if options.kind == "random":
+        by_hash = F.when(F.col("split") == BY_HASH, random_split(options, F.col("id")))
+        samples = samples.withColumn("split", by_hash.otherwise(F.col("split")))
+    return samples
+
+
+def _group_splits(opened: OpenedSources, first: FirstPass, options: SplitOptions) -> dict[str, str]:
+    """Split of each signer or source that is not test already; nothing for the other kinds."""
+    if options.kind not in ("signer", "source"):
+        return {}
+    tables = [name for name in opened.pixel_names if name not in opened.test]
+    in_frames = [group for name, frame in first.frames.items() if name not in opened.test for group in frame.groups]
+    if options.kind == "source":
+        return splits_of_groups(options, [*tables, *(source for source, _ in in_frames)])
+    # Pixel tables name no signer.
+    return splits_of_groups(options, [*(None for _ in tables), *(signer for _, signer in in_frames)])
+
+
+def _table_splits(
+    name: str, opened: OpenedSources, groups: Mapping[str, str], options: SplitOptions
+) -> tuple[str, ...]:
+    """Choose the splits of a pixel table's contiguous runs of rows; one run where all rows go together."""
+    if name in opened.test:
+        return (TEST,)
+    if options.kind == "block":
+        return splits_of_blocks(options, name)
+    return (BY_HASH,) if options.kind == "random" else (groups[name],)
+
+
+def _divide(
+    spark: SparkSession,
+    frame: DataFrame,
+    is_test: bool,
+    counts: FrameCounts,
+    groups: Mapping[str, str],
+    options: SplitOptions,
+) -> DataFrame:
+    """Add `split` to samples in memory."""
+    if is_test or options.kind == "random":
+        return frame.withColumn("split", F.lit(TEST if is_test else BY_HASH))
+    if options.kind == "block":
+        splits = {
+            (source, block): split
+            for source in sorted({source for source, _ in counts.groups})
+            for block, split in enumerate(splits_of_blocks(options, source))
+        }
+        placed = with_place_in_label(frame, options.blocks)
+        return join_splits(spark, placed, ["source", "block"], splits)
+    column = options.kind
+    return join_splits(spark, frame, [column], {(group,): split for group, split in groups.items()})

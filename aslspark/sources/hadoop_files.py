@@ -1,0 +1,194 @@
+"""Files wherever Spark can read them, reached from the driver through Hadoop's FileSystem."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from py4j.protocol import Py4JJavaError
+from pyspark.sql import SparkSession
+
+from aslspark.errors import AslsparkError
+
+TABLE_ENDINGS = (".csv", ".csv.gz", ".csv.bz2")
+# A header is 7 kB; a file without line ends must not be read into the driver's memory whole.
+LONGEST_HEADER = 64 * 1024
+BZIP2_END = 0x177245385090
+
+
+def plain_path(path: str) -> str:
+    """Write a path in one way: Hadoop says file:/a, other parts of Spark and Databricks file:///a."""
+    return re.sub(r"^(file|dbfs):/+", r"\1:/", path)
+
+
+class HadoopFiles:
+    """What ingest needs of a file system, with errors that name the file.
+
+    Parameters
+    ----------
+    spark : SparkSession
+    """
+
+    def __init__(self, spark: SparkSession) -> None:
+        java: Any = spark._jvm
+        self._conf: Any = spark._jsc.hadoopConfiguration()
+        self._hadoop: Any = java.org.apache.hadoop
+
+    def qualified(self, path: str) -> str:
+        """Return the path with its scheme, such as file:/data/a.csv."""
+        return str(self._system(path).makeQualified(self._path(path)).toString())
+
+    def as_uri(self, path: str) -> str:
+        """Return the path as a URI, with %20 for a space."""
+        return str(self._path(path).toUri().toString())
+
+    def exists(self, path: str) -> bool:
+        """Say whether there is a file or folder."""
+        return bool(self._system(path).exists(self._path(path)))
+
+    def tables_at(self, path: str) -> tuple[list[str], list[str]]:
+        """List the files that a source path stands for.
+
+        Parameters
+        ----------
+        path : str
+            A file of any name, a folder, or a pattern such as data/part-*.csv.
+
+        Returns
+        -------
+        tuple of list of str, list of str
+            Qualified paths to read, sorted; and those in a folder that were passed over because they do not
+            end in .csv, .csv.gz or .csv.bz2 (hidden ones are not mentioned).
+
+        Raises
+        ------
+        AslsparkError
+            If there is nothing at the path, or no table in the folder.
+        """
+        system = self._system(path)
+        if system.exists(self._path(path)):
+            found = [system.getFileStatus(self._path(path))]
+        else:
+            found = list(system.globStatus(self._path(path)) or [])
+        if not found:
+            raise AslsparkError(f"source {path} does not exist: name a pixel table or a folder of them")
+        tables: list[str] = []
+        others: list[str] = []
+        for status in found:
+            if status.isFile():
+                tables.append(str(status.getPath().toString()))
+                continue
+            for inside in system.listStatus(status.getPath()):
+                name = str(inside.getPath().getName())
+                if name.startswith((".", "_")):
+                    continue
+                is_table = inside.isFile() and name.endswith(TABLE_ENDINGS)
+                (tables if is_table else others).append(str(inside.getPath().toString()))
+        if not tables:
+            held = ", ".join(sorted(other.rsplit("/", 1)[-1] for other in others)[:3]) or "nothing"
+            raise AslsparkError(
+                f"source {path} has no file that ends in {', '.join(TABLE_ENDINGS)} (it has {held}): "
+                "name a folder that holds such files directly, or a file"
+            )
+        return sorted(tables), sorted(others)
+
+    def first_line(self, path: str) -> str | None:
+        """Read the first line of a file, unpacked by the codec of its ending; None if the file is empty."""
+        if path.endswith(".bz2"):
+            self._check_bzip2(path)
+        with self._damage_named(path), self._unpacked(path) as stream:
+            text = self._hadoop.io.Text()
+            read = self._hadoop.util.LineReader(stream).readLine(text, LONGEST_HEADER, LONGEST_HEADER)
+            return str(text.toString()) if read else None
+
+    def check_to_end(self, path: str) -> None:
+        """Unpack a compressed file to its end, and raise an AslsparkError if that cannot be done."""
+        if self._codec(path) is None:
+            return
+        with self._damage_named(path), self._unpacked(path) as stream:
+            nowhere = self._hadoop.io.IOUtils.NullOutputStream()
+            self._hadoop.io.IOUtils.copyBytes(stream, nowhere, LONGEST_HEADER, False)
+
+    def _check_bzip2(self, path: str) -> None:
+        """Check the two ends of a file: Hadoop takes what is not bzip2, or lacks its last blocks, for less data."""
+        length = self._system(path).getFileStatus(self._path(path)).getLen()
+        if length and self._bytes_at(path, 0, min(length, 3)) != b"BZh":
+            raise AslsparkError(f"{path} cannot be read (it is not bzip2): give it the ending of what it is")
+        # It ends with a mark of 48 bits, a checksum of 32, and bits that fill the last byte.
+        end = int.from_bytes(self._bytes_at(path, max(0, length - 11), min(length, 11)), "big")
+        if length and not any((end >> 32 + fill) & (1 << 48) - 1 == BZIP2_END for fill in range(8)):
+            raise AslsparkError(f"{path} is cut short: it ends in mid-data; copy it again")
+
+    def _bytes_at(self, path: str, start: int, count: int) -> bytes:
+        stream = self._system(path).open(self._path(path))
+        try:
+            stream.seek(start)
+            return bytes(stream.read() for _ in range(count))
+        finally:
+            stream.close()
+
+    def write_text(self, path: str, text: str) -> None:
+        """Write a small file."""
+        stream = self._system(path).create(self._path(path))
+        try:
+            stream.write(bytearray(text, "utf-8"))
+        finally:
+            stream.close()
+
+    def delete(self, path: str) -> None:
+        """Delete a folder and everything in it, if it is there."""
+        self._system(path).delete(self._path(path), True)
+
+    @contextmanager
+    def written_whole(self, out: str) -> Iterator[str]:
+        """Give a temporary folder beside `out`: it becomes `out` on success and is removed on any failure."""
+        temporary = f"{out.rstrip('/')}.tmp-{uuid.uuid4().hex[:8]}"
+        try:
+            yield temporary
+            # Renaming onto a folder that appeared meanwhile would put ours inside it.
+            if self.exists(out) or not self._system(out).rename(self._path(temporary), self._path(out)):
+                raise AslsparkError(f"out {out} came into being while it was written: choose another folder")
+        except BaseException:  # an interrupt too must leave nothing behind
+            self.delete(temporary)
+            raise
+
+    def _path(self, path: str) -> Any:
+        return self._hadoop.fs.Path(path)
+
+    def _system(self, path: str) -> Any:
+        try:
+            return self._path(path).getFileSystem(self._conf)
+        except Py4JJavaError as trouble:
+            raise AslsparkError(f"path {path} cannot be opened: {_java_message(trouble)}") from trouble
+
+    def _codec(self, path: str) -> Any:
+        return self._hadoop.io.compress.CompressionCodecFactory(self._conf).getCodec(self._path(path))
+
+    @contextmanager
+    def _unpacked(self, path: str) -> Iterator[Any]:
+        stream = self._system(path).open(self._path(path))
+        try:
+            codec = self._codec(path)
+            yield stream if codec is None else codec.createInputStream(stream)
+        finally:
+            stream.close()
+
+    @contextmanager
+    def _damage_named(self, path: str) -> Iterator[None]:
+        try:
+            yield
+        except Py4JJavaError as trouble:
+            message = _java_message(trouble)
+            if "EOFException" in trouble.java_exception.getClass().getName() or "unexpected end" in message:
+                raise AslsparkError(f"{path} is cut short: it ends in mid-data; copy it again") from trouble
+            raise AslsparkError(
+                f"{path} cannot be read ({message}): copy it again, or give it the ending of what it is"
+            ) from trouble
+
+
+def _java_message(trouble: Py4JJavaError) -> str:
+    """Return the Java exception's first line, short enough for a message of one line."""
+    return str(trouble.java_exception.toString()).splitlines()[0][:200]

@@ -1,0 +1,243 @@
+"""Sources to one sample table and one quarantine table, with every row accounted for."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+
+from pyspark.sql import DataFrame, Row, SparkSession
+from pyspark.sql import functions as F
+
+from aslspark.errors import AslsparkError
+from aslspark.samples import (
+    QUARANTINE_FOLDER,
+    QUARANTINE_SCHEMA,
+    REPORT_FILE,
+    SAMPLE_SCHEMA,
+    SAMPLES_FOLDER,
+    SPLITS,
+    TEST,
+    TRAIN,
+    VALIDATION,
+    read_samples,
+)
+from aslspark.sources.dividing import FirstPass, all_samples, count_sources
+from aslspark.sources.hadoop_files import HadoopFiles
+from aslspark.sources.opening import OpenedSources, open_sources
+from aslspark.sources.pixel_tables import CHANGED, QUARANTINE
+from aslspark.sources.report import IngestReport, Reason, missing_labels
+from aslspark.sources.splits import LEAK_WARNING, SplitOptions, describe
+
+# Bytes of pictures in a row group: never more than the first, so that readers need little memory; smaller for
+# small tables, so that several readers have something each, but not below the second.
+LARGEST_ROW_GROUP, SMALLEST_ROW_GROUP, ROW_GROUPS_WANTED = 8 << 20, 256 << 10, 8
+
+# Arrow batches of some 6 MB of text: they stay small in memory when rows are bad and tried again.
+LINES_IN_BATCH = 2000
+
+
+def ingest(
+    spark: SparkSession,
+    sources: Sequence[str | DataFrame],
+    out: str,
+    *,
+    test_sources: Sequence[str | DataFrame] = (),
+    split: SplitOptions | None = None,
+) -> IngestReport:
+    """Read sources into a sample table, divided into train, validation and test.
+
+    Writes the folder `out`: `samples` (Parquet, `SAMPLE_SCHEMA`, partitioned by split), `quarantine`
+    (Parquet, `QUARANTINE_SCHEMA`: every row that could not be used, and why) and `ingest.json` (the report).
+    It appears whole or not at all.
+
+    Parameters
+    ----------
+    spark : SparkSession
+    sources : sequence of str or DataFrame
+        Each one a pixel table (.csv, .csv.gz or .csv.bz2 with the columns label, pixel1 to pixel784), a
+        folder of them, a DataFrame with these columns (numbers or strings), or a DataFrame with the columns
+        of `SAMPLE_SCHEMA` but `split`. A DataFrame is evaluated twice: cache one that is dear to make.
+    out : str
+        A folder that does not exist yet.
+    test_sources : sequence of str or DataFrame
+        Sources that are test as a whole; the others are then divided into train and validation only.
+    split : SplitOptions, optional
+
+    Returns
+    -------
+    IngestReport
+        Also written to `ingest.json`; `print` shows it.
+
+    Raises
+    ------
+    AslsparkError
+        If a source cannot be read or holds nothing usable, if the split cannot be made, or if `out` exists.
+    """
+    started = time.monotonic()
+    options = split or SplitOptions()
+    if test_sources:
+        options = replace(options, test=0.0)
+    hadoop = HadoopFiles(spark)
+    if hadoop.exists(out):
+        raise AslsparkError(f"out {out} exists already and is never overwritten: choose another, or remove it")
+    opened = open_sources(hadoop, sources, test_sources, out)
+    with _same_blocks_in_both_passes(spark), _trouble_named(hadoop, opened):
+        first = count_sources(spark, opened)
+        samples = all_samples(spark, opened, first, options)
+        with hadoop.written_whole(out) as folder:
+            # Kept and quarantined rows come out of one pass and one write, as partitions of one table. The
+            # quarantine, without pictures and mostly tiny, is then written again in its own columns.
+            row_group = str(_row_group_bytes(first, options))
+            writer = samples.write.option("parquet.block.size", row_group).partitionBy("split")
+            # Pictures hardly ever repeat, so looking for repetitions only costs time.
+            writer = writer.option("parquet.enable.dictionary#picture.data", "false")
+            writer.parquet(f"{folder}/{SAMPLES_FOLDER}")
+            _move_quarantine(spark, hadoop, folder)
+            kept, quarantined = _written(spark, folder)
+            report = _report(out, opened, first.rows, options, kept, quarantined, started)
+            hadoop.write_text(f"{folder}/{REPORT_FILE}", report.to_json())
+    return report
+
+
+@contextmanager
+def _same_blocks_in_both_passes(spark: SparkSession) -> Iterator[None]:
+    """Set what decides how files are cut and written, and put it back afterwards."""
+    settings = {
+        # Otherwise the number of cores at the time decides, and a cluster may grow between the passes.
+        "spark.sql.files.minPartitionNum": str(spark.sparkContext.defaultParallelism),
+        "spark.sql.execution.arrow.maxRecordsPerBatch": str(LINES_IN_BATCH),
+        # One open file for each split, instead of sorting all pictures by split first.
+        "spark.sql.maxConcurrentOutputFileWriters": str(len(SPLITS) + 1),
+    }
+    before = {name: spark.conf.get(name, None) for name in settings}
+    try:
+        for name, value in settings.items():
+            spark.conf.set(name, value)
+        yield
+    finally:
+        for name, was in before.items():
+            if was is None:
+                spark.conf.unset(name)
+            else:
+                spark.conf.set(name, was)
+
+
+@contextmanager
+def _trouble_named(hadoop: HadoopFiles, opened: OpenedSources) -> Iterator[None]:
+    """Turn a failed job into an error that names the file, where a file is at fault."""
+    try:
+        yield
+    except AslsparkError:
+        raise
+    except Exception as trouble:
+        if changed := re.search(rf"Error: (.+) {CHANGED}", str(trouble)):
+            raise AslsparkError(f"{changed.group(1)} {CHANGED}: ingest it when it is complete") from trouble
+        # Spark does not say which file is cut short or damaged.
+        for path in opened.files:
+            hadoop.check_to_end(path)
+        raise
+
+
+def _row_group_bytes(first: FirstPass, options: SplitOptions) -> int:
+    smallest_split = min((share for share in (options.validation, options.test) if share > 0), default=1.0)
+    wanted = int(first.picture_bytes * smallest_split / ROW_GROUPS_WANTED)
+    return max(SMALLEST_ROW_GROUP, min(wanted, LARGEST_ROW_GROUP))
+
+
+def _move_quarantine(spark: SparkSession, hadoop: HadoopFiles, folder: str) -> None:
+    """Write the quarantine as its own table, in file order, and take it out of the samples."""
+    packed_folder = f"{folder}/{SAMPLES_FOLDER}/split={QUARANTINE}"
+    if hadoop.exists(packed_folder):
+        packed = spark.read.schema(SAMPLE_SCHEMA).parquet(packed_folder)
+        table = packed.select(
+            "source",
+            F.when(F.col("id") != "", F.col("id").cast("long")).alias("row"),
+            F.col("label").alias("reason"),
+            F.col("signer").alias("detail"),
+        )
+        table = table.coalesce(1).sortWithinPartitions("source", "row", "detail")
+    else:
+        nothing = (F.lit(None).cast(field.dataType).alias(field.name) for field in QUARANTINE_SCHEMA.fields)
+        table = spark.range(0, 0, 1, 1).select(*nothing)
+    table.write.parquet(f"{folder}/{QUARANTINE_FOLDER}")
+    hadoop.delete(packed_folder)
+
+
+def _written(spark: SparkSession, folder: str) -> tuple[list[Row], list[Row]]:
+    """Count what is on disk: samples by split, source and label; quarantined rows by source and reason."""
+    samples = read_samples(spark, folder).groupBy("split", "source", "label")
+    quarantine = spark.read.schema(QUARANTINE_SCHEMA).parquet(f"{folder}/{QUARANTINE_FOLDER}")
+    reasons = quarantine.groupBy("source", "reason").agg(
+        F.count("*").alias("rows"), F.min(F.struct("row", "detail")).alias("first")
+    )
+    return samples.agg(F.count("*").alias("rows")).collect(), reasons.collect()
+
+
+def _report(
+    out: str,
+    opened: OpenedSources,
+    read: int,
+    options: SplitOptions,
+    kept: Sequence[Row],
+    quarantined: Sequence[Row],
+    started: float,
+) -> IngestReport:
+    """Add up the counts, and refuse an ingest that lost rows or kept none."""
+    reasons = _reasons(quarantined)
+    kept_rows = sum(row["rows"] for row in kept)
+    quarantined_rows = sum(found.rows for found in reasons)
+    if read != kept_rows + quarantined_rows:
+        raise AslsparkError(
+            f"read {read} rows, but kept {kept_rows} and quarantined {quarantined_rows}: a source {CHANGED}, "
+            "or gives other rows each time it is evaluated; ingest it when it is complete"
+        )
+    names = ", ".join([*opened.pixel_names, *opened.sample_frames][:3])
+    if read == 0:
+        raise AslsparkError(f"{names}: a header and no rows; name a source with rows")
+    if kept_rows == 0:
+        why = "; ".join(f"{found.rows} {found.reason}, first {found.first}" for found in reasons)
+        raise AslsparkError(f"{names}: none of {read} rows can be used ({why}); name a table of 28x28 pixels")
+    labels: dict[str, dict[str, int]] = {}
+    sources: dict[str, dict[str, int]] = {}
+    asked_for = {TRAIN: 1.0, VALIDATION: options.validation, TEST: options.test or len(opened.test)}
+    splits = {name: 0 for name in SPLITS if asked_for[name] > 0}
+    for row in sorted(kept):
+        of_label, of_source = labels.setdefault(row["label"], {}), sources.setdefault(row["source"], {})
+        for counts in (of_label, of_source, splits):
+            counts[row["split"]] = counts.get(row["split"], 0) + row["rows"]
+    for row in quarantined:
+        counts = sources.setdefault(row["source"], {})
+        counts[QUARANTINE] = counts.get(QUARANTINE, 0) + row["rows"]
+    warnings = missing_labels(labels, splits)
+    if options.kind == "random":
+        warnings.insert(0, LEAK_WARNING)
+    warnings += [f"{name} has a header and no rows" for name in opened.pixel_names if name not in sources]
+    return IngestReport(
+        out=out,
+        read=read,
+        kept=kept_rows,
+        quarantined=quarantined_rows,
+        labels=dict(sorted(labels.items())),
+        reasons=reasons,
+        sources=sources,
+        splits=splits,
+        split=describe(options, sorted(opened.test)),
+        seed=options.seed,
+        seconds=time.monotonic() - started,
+        warnings=warnings,
+        passed_over=opened.passed_over,
+    )
+
+
+def _reasons(quarantined: Sequence[Row]) -> list[Reason]:
+    rows = sorted(quarantined, key=lambda row: (row["reason"], row["source"]))
+    first: dict[str, Reason] = {}
+    for row in rows:
+        number, detail = row["first"]
+        where = row["source"] if number is None else f"{row['source']} row {number}"
+        known = first.get(row["reason"], Reason(row["reason"], 0, f"{where}: {detail}"))
+        first[row["reason"]] = replace(known, rows=known.rows + row["rows"])
+    return sorted(first.values(), key=lambda found: -found.rows)

@@ -1,0 +1,106 @@
+"""What an ingest did: counts that add up, the split in words, and what to look at."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+
+from aslspark.samples import SPLITS, TRAIN
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why rows went to the quarantine: how many, and the first of them."""
+
+    reason: str
+    rows: int
+    first: str
+
+
+@dataclass(frozen=True)
+class IngestReport:
+    """Counts and circumstances of one ingest; `str()` is what people read, `to_json()` is ingest.json.
+
+    Parameters
+    ----------
+    out : str
+        The folder written.
+    read, kept, quarantined : int
+        Rows; `read` was counted without parsing, and `read = kept + quarantined`.
+    labels : dict of str to dict of str to int
+        For each letter, the rows in each split.
+    reasons : list of Reason
+        The quarantine by reason, most rows first.
+    sources : dict of str to dict of str to int
+        For each source, the rows in each split and in quarantine.
+    splits : dict of str to int
+    split : str
+        How the split was made, in words.
+    seed : int
+    seconds : float
+        From call to end, both passes.
+    warnings : list of str
+    passed_over : list of str
+        Files in source folders that are not pixel tables by their names.
+    """
+
+    out: str
+    read: int
+    kept: int
+    quarantined: int
+    labels: dict[str, dict[str, int]]
+    reasons: list[Reason]
+    sources: dict[str, dict[str, int]]
+    splits: dict[str, int]
+    split: str
+    seed: int
+    seconds: float
+    warnings: list[str] = field(default_factory=list)
+    passed_over: list[str] = field(default_factory=list)
+
+    @property
+    def rows_per_second(self) -> float:
+        """Rows read for each second of the whole ingest."""
+        return self.read / self.seconds
+
+    def to_json(self) -> str:
+        """Return the report as JSON text."""
+        return json.dumps(asdict(self) | {"rows_per_second": round(self.rows_per_second, 1)}, indent=2) + "\n"
+
+    def __str__(self) -> str:
+        lines = [
+            f"read {self.read} rows: kept {self.kept}, quarantined {self.quarantined} "
+            f"({self.seconds:.1f} s, {self.rows_per_second:,.0f} rows/s)",
+            self.split,
+            "label " + "".join(f"{name:>12}" for name in SPLITS),
+        ]
+        for letter, counts in self.labels.items():
+            lines.append(f"{letter:<6}" + "".join(f"{counts.get(name, 0):>12}" for name in SPLITS))
+        lines.append("all   " + "".join(f"{self.splits.get(name, 0):>12}" for name in SPLITS))
+        lines += [f"quarantined, {found.reason}: {found.rows}, first {found.first}" for found in self.reasons]
+        lines += [f"passed over: {path}" for path in self.passed_over]
+        lines += [f"warning: {warning}" for warning in self.warnings]
+        return "\n".join([*lines, f"written to {self.out}"])
+
+
+def missing_labels(labels: Mapping[str, Mapping[str, int]], splits: Mapping[str, int]) -> list[str]:
+    """Warn of labels that one split has and another lacks.
+
+    Parameters
+    ----------
+    labels : mapping of str to mapping of str to int
+        For each letter, the rows in each split.
+    splits : mapping of str to int
+        Rows of each split that was asked for; one that was not asked for is not in it.
+    """
+    warnings = []
+    have = {split: Counter({letter: n[split] for letter, n in labels.items() if n.get(split)}) for split in SPLITS}
+    for split in SPLITS:
+        if split == TRAIN or split not in splits:
+            continue
+        for here, there in ((TRAIN, split), (split, TRAIN)):
+            if missing := sorted(have[here].keys() - have[there].keys()):
+                warnings.append(f"{there} has no row of {', '.join(missing)}, which {here} has")
+    return warnings

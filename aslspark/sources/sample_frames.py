@@ -1,0 +1,143 @@
+"""Samples that are already in memory, such as drawn hands: they only need checking and a split."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from pyspark.sql import Column, DataFrame, SparkSession, Window
+from pyspark.sql import functions as F
+from pyspark.sql.types import NumericType, StringType
+
+from aslspark.errors import AslsparkError
+from aslspark.labels import STATIC_LETTERS
+from aslspark.samples import SAMPLE_SCHEMA
+from aslspark.sources.parse_pixels import EMPTY, UNKNOWN_LABEL
+from aslspark.sources.pixel_tables import QUARANTINE, check_columns
+
+SAMPLE_COLUMNS = {field.name: field.dataType.simpleString() for field in SAMPLE_SCHEMA.fields if field.name != "split"}
+WRONG_PICTURE_SIZE = "wrong picture size"
+
+
+@dataclass(frozen=True)
+class FrameCounts:
+    """Pass 1 of samples in memory: rows of each (source, signer), and the bytes of their pictures."""
+
+    groups: Mapping[tuple[str, str | None], int]
+    picture_bytes: int
+
+    @property
+    def rows(self) -> int:
+        """Rows in all."""
+        return sum(self.groups.values())
+
+
+def holds_samples(frame: DataFrame, name: str) -> bool:
+    """Say whether a table in memory holds samples (True) or a pixel table (False).
+
+    Raises
+    ------
+    AslsparkError
+        If it is neither; the message names the columns or types at fault.
+    """
+    if "picture" not in frame.columns:
+        check_columns(name, frame.columns)
+        for field in frame.schema.fields:
+            if not isinstance(field.dataType, NumericType | StringType):
+                raise AslsparkError(
+                    f"{name}: column {field.name} is {field.dataType.simpleString()}: cast it to a number"
+                )
+        return False
+    types = {field.name: field.dataType.simpleString() for field in frame.schema.fields}
+    if types != SAMPLE_COLUMNS:
+        wrong = sorted(
+            column for column in types.keys() | SAMPLE_COLUMNS if types.get(column) != SAMPLE_COLUMNS.get(column)
+        )
+        raise AslsparkError(
+            f"{name}: {', '.join(wrong)} missing, of another type or not wanted: samples have the columns "
+            + ", ".join(f"{column} {kind}" for column, kind in SAMPLE_COLUMNS.items())
+        )
+    return True
+
+
+def count_samples(frame: DataFrame, name: str) -> FrameCounts:
+    """Pass 1: count rows, and refuse ids that are used twice.
+
+    Raises
+    ------
+    AslsparkError
+        If ids repeat within a source.
+    """
+    grouped = frame.groupBy(F.coalesce("source", F.lit(name)).alias("source"), "signer").agg(
+        F.count("*").alias("rows"),
+        F.count("id").alias("ids"),
+        F.count_distinct("id").alias("distinct_ids"),
+        F.sum(F.octet_length("picture.data")).alias("bytes"),
+    )
+    found = grouped.collect()
+    for row in found:
+        if row["ids"] != row["distinct_ids"]:
+            raise AslsparkError(
+                f"{name}: source {row['source']} has {row['ids'] - row['distinct_ids']} ids that are used "
+                "already: an id must be unique"
+            )
+    return FrameCounts(
+        groups={(row["source"], row["signer"]): row["rows"] for row in found},
+        picture_bytes=sum(row["bytes"] or 0 for row in found),
+    )
+
+
+def with_place_in_label(frame: DataFrame, blocks: int) -> DataFrame:
+    """Add `block` (int): which of `blocks` contiguous runs of its source and label a row is in, by id."""
+    together = Window.partitionBy("source", "label")
+    place = F.row_number().over(together.orderBy("id")) - 1
+    return frame.withColumn("block", F.floor(place * blocks / F.count("*").over(together)).cast("int"))
+
+
+def join_splits(
+    spark: SparkSession, frame: DataFrame, columns: Sequence[str], splits: Mapping[tuple, str]
+) -> DataFrame:
+    """Add `split` (string) from a small table of the values of some columns."""
+    types = ", ".join(f"`{column}` {'int' if column == 'block' else 'string'}" for column in columns)
+    table = spark.createDataFrame([(*key, split) for key, split in splits.items()], f"{types}, split string")
+    return frame.join(F.broadcast(table), list(columns), "left")
+
+
+def checked(frame: DataFrame) -> DataFrame:
+    """Send rows that cannot be used to the quarantine, packed as `pixel_tables.parse_blocks` packs them.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        With the columns of `SAMPLE_SCHEMA`.
+    """
+    picture = F.col("picture")
+    size = picture["height"] * picture["width"] * picture["channels"]
+    found = F.octet_length(picture["data"])
+    missing = F.concat_ws(", ", *(F.when(F.col(name).isNull(), name) for name in ("id", "label", "picture")))
+    reason = (
+        F.when(missing != "", EMPTY)
+        .when(~F.col("label").isin(*STATIC_LETTERS), UNKNOWN_LABEL)
+        # A null anywhere inside the picture makes the comparison null.
+        .when(~F.coalesce(picture["channels"].isin(1, 3) & (size == found), F.lit(False)), WRONG_PICTURE_SIZE)
+    )
+    trouble = (
+        F.when(missing != "", F.concat(F.lit("no "), missing))
+        .when(F.col("reason") == UNKNOWN_LABEL, F.concat(F.lit("label is "), "label"))
+        .otherwise(F.concat_ws(" ", F.lit("bytes, height, width, channels:"), found, *_sizes(picture)))
+    )
+    detail = F.concat_ws(": ", "id", trouble)
+    bad = F.col("reason").isNotNull()
+    no_picture = F.struct(*(F.lit(0).alias(name) for name in ("height", "width", "channels")), F.lit(b"").alias("data"))
+    return frame.withColumn("reason", reason).select(
+        F.when(bad, F.lit("")).otherwise(F.col("id")).alias("id"),
+        F.when(bad, no_picture).otherwise(picture).alias("picture"),
+        F.when(bad, F.col("reason")).otherwise(F.col("label")).alias("label"),
+        "source",
+        F.when(bad, detail).otherwise(F.col("signer")).alias("signer"),
+        F.when(bad, QUARANTINE).otherwise(F.col("split")).alias("split"),
+    )
+
+
+def _sizes(picture: Column) -> list[Column]:
+    return [picture[name] for name in ("height", "width", "channels")]

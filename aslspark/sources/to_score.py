@@ -1,0 +1,97 @@
+"""Paths -> a DataFrame to score, with a column that holds the pictures: nothing is checked away here.
+
+In: pixel tables with or without labels, Parquet of pictures, ingested folders. Out: rows; bad ones too, so that
+scoring can say in each what is wrong with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import reduce
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from aslspark.errors import AslsparkError
+from aslspark.samples import REPORT_FILE, read_samples
+from aslspark.sources.hadoop_files import TABLE_ENDINGS, HadoopFiles
+from aslspark.sources.opening import short_names
+from aslspark.sources.pixel_tables import lines_of_files
+
+PICTURE_COLUMNS = ("picture", "image", "pixels", "data")
+"""Where pictures are looked for in Parquet, in this order."""
+
+
+def rows_to_score(spark: SparkSession, paths: Sequence[str]) -> tuple[DataFrame, str]:
+    """Read what is to be scored.
+
+    Parameters
+    ----------
+    spark : SparkSession
+    paths : sequence of str
+        Of one kind: pixel tables (.csv, .csv.gz, .csv.bz2, or folders of them; ``label`` may be missing), or one
+        ingested folder, or one Parquet table.
+
+    Returns
+    -------
+    DataFrame
+        Of pixel tables: `source` (string), `label` (string as written, null without one) and `pixels`
+        (array<float>, null where a value is no number). Else the table's own columns.
+    str
+        The column that holds the pictures.
+    """
+    hadoop = HadoopFiles(spark)
+    if missing := [path for path in paths if not hadoop.exists(path)]:
+        raise AslsparkError(
+            f"--data {missing[0]}: it does not exist; name a pixel table, Parquet or an ingested folder"
+        )
+    if len(paths) == 1 and hadoop.exists(f"{paths[0]}/{REPORT_FILE}"):
+        return read_samples(spark, paths[0]), "picture"
+    tables = [table for path in paths for table in _tables(hadoop, path)]
+    if tables:
+        return _pixel_rows(spark, hadoop, tables), "pixels"
+    if len(paths) > 1:
+        raise AslsparkError(f"--data {paths[1]}: give pixel tables, or one Parquet table")
+    return _parquet(spark, paths[0])
+
+
+def _tables(hadoop: HadoopFiles, path: str) -> list[str]:
+    try:
+        return [table for table in hadoop.tables_at(path)[0] if table.endswith(TABLE_ENDINGS)]
+    except AslsparkError:
+        return []
+
+
+def _pixel_rows(spark: SparkSession, hadoop: HadoopFiles, paths: list[str]) -> DataFrame:
+    parts = []
+    for path, name in zip(paths, short_names(paths), strict=True):
+        header = hadoop.first_line(path)
+        if header is None:
+            raise AslsparkError(f"--data {path}: it is empty; a pixel table has a header and rows")
+        columns = [column.strip().strip('"') for column in header.removeprefix("\ufeff").split(",")]
+        if "pixel1" not in columns:
+            raise AslsparkError(f"--data {path}: no column pixel1; a pixel table has [label,]pixel1,...,pixel784")
+        first = columns.index("pixel1")
+        values = F.split("value", ",")
+        # What is no number becomes null, and a short row keeps its length: scoring gives both their reasons.
+        label = F.trim(F.get(values, columns.index("label"))) if "label" in columns else F.lit(None).cast("string")
+        pixels = F.slice(values, first + 1, F.greatest(F.size(values) - first, F.lit(0))).cast("array<float>")
+        rows = lines_of_files(spark, [path]).where((F.col("start") != 0) | (F.col("value") != header))
+        parts.append(rows.select(F.lit(name).alias("source"), label.alias("label"), pixels.alias("pixels")))
+    return reduce(DataFrame.unionByName, parts)
+
+
+def _parquet(spark: SparkSession, path: str) -> tuple[DataFrame, str]:
+    try:
+        table = spark.read.parquet(path)
+    except Exception as error:
+        raise AslsparkError(
+            f"--data {path}: neither a pixel table nor Parquet: {str(error).splitlines()[0]}"
+        ) from error
+    column = next((name for name in PICTURE_COLUMNS if name in table.columns), None)
+    if column is None:
+        raise AslsparkError(
+            f"--data {path}: no column of pictures among {', '.join(table.columns)}; name it one of "
+            f"{', '.join(PICTURE_COLUMNS)}"
+        )
+    return table, column

@@ -1,0 +1,154 @@
+"""What a training job is given -> an ingested folder to train on, and a description of it for the bundle."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pyspark import StorageLevel
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from aslspark.config import Config
+from aslspark.errors import AslsparkError
+from aslspark.paths import local_path
+from aslspark.samples import REPORT_FILE, SAMPLES_FOLDER, TEST, TRAIN, read_samples
+from aslspark.sources.drawn import drawn_samples
+from aslspark.sources.ingest import ingest
+from aslspark.sources.splits import SplitOptions
+from aslspark.training.feed import list_row_groups
+
+log = logging.getLogger("aslspark")
+
+DRAWN_WARNING = "drawn hands, not photographs: the figures say nothing about pictures of real hands"
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """An ingested table, looked at once."""
+
+    folder: str
+    labels: tuple[str, ...]
+    """Of the train split, in alphabetical order."""
+    shape: tuple[int, int, int]
+    rows_of_source: dict[str, int]
+    """Train rows by source."""
+    report: dict[str, Any]
+    """`ingest.json`."""
+    fingerprint: str
+    """SHA-256 over the id, label, split and picture of every sample, in no order: the same table, the same value."""
+
+    def source_weights(self) -> dict[str, float]:
+        """Return loss weights with which all sources pull equally, of mean 1 over the rows."""
+        rows = sum(self.rows_of_source.values())
+        return {name: rows / (len(self.rows_of_source) * count) for name, count in self.rows_of_source.items()}
+
+    def samples(self, spark: SparkSession) -> DataFrame:
+        """Return the sample table."""
+        return read_samples(spark, self.folder)
+
+
+@contextmanager
+def training_data(
+    spark: SparkSession, data: Sequence[str], test_data: Sequence[str], config: Config, scratch: Path
+) -> Iterator[TrainingData]:
+    """Give the data of a job: an ingested folder as it is, raw sources ingested, or drawn hands where there is none.
+
+    Parameters
+    ----------
+    spark : SparkSession
+    data : sequence of str
+        One ingested folder, or raw sources; empty for drawn hands.
+    test_data : sequence of str
+        Raw sources that are only tested on.
+    config : Config
+    scratch : Path
+        A folder for what is ingested here; the caller removes it.
+    """
+    if len(data) == 1 and is_ingested(data[0]):
+        if test_data:
+            raise AslsparkError(
+                f"--test-data: {data[0]} is ingested and has its split already; give --test-source to the ingest job"
+            )
+        yield look_at(spark, data[0])
+        return
+    folder = f"file://{(scratch / 'ingested').absolute()}"
+    split = SplitOptions(**vars(config.split))
+    if data:
+        print(ingest(spark, data, folder, test_sources=test_data, split=split))
+        yield look_at(spark, folder)
+        return
+    drawn = config.drawn
+    log.info("no --data: drawing %d hands of %d signers (%s)", drawn.count, drawn.signers, DRAWN_WARNING)
+    pictures = drawn_samples(spark, count=drawn.count, seed=drawn.seed, signers=drawn.signers)
+    pictures = pictures.persist(StorageLevel.MEMORY_AND_DISK)  # drawn once, read twice
+    try:
+        # Whole signers are held out: another picture of a known hand is no test.
+        print(ingest(spark, [pictures], folder, split=replace(split, kind="signer")))
+    finally:
+        pictures.unpersist()
+    yield look_at(spark, folder)
+
+
+def is_ingested(path: str) -> bool:
+    """Tell an ingested folder from raw sources."""
+    folder = Path(local_path(path))
+    return (folder / REPORT_FILE).is_file() and (folder / SAMPLES_FOLDER).is_dir()
+
+
+def look_at(spark: SparkSession, folder: str) -> TrainingData:
+    """Count and check an ingested folder.
+
+    Raises
+    ------
+    AslsparkError
+        Where nothing can be trained on it: no training samples, one label only, pictures of several sizes.
+    """
+    report = json.loads((Path(local_path(folder)) / REPORT_FILE).read_text())
+    samples = read_samples(spark, folder)
+    picture = samples["picture"]
+    row_hash = F.xxhash64("id", "label", "split", picture["data"]).cast("decimal(38,0)")
+    counts = (
+        samples.groupBy("split", "source", "label", picture["height"], picture["width"], picture["channels"])
+        .agg(F.count("*").alias("rows"), F.sum(row_hash).alias("hashes"))
+        .collect()
+    )
+    train = [row for row in counts if row["split"] == TRAIN]
+    if not train:
+        raise AslsparkError(f"--data {folder}: there are no training samples; give more data or hold out less")
+    labels = sorted({row["label"] for row in train})
+    if len(labels) < 2:
+        raise AslsparkError(f"--data: every training sample is labelled {labels[0]}; give at least two letters")
+    if not any(row["split"] == TEST for row in counts):
+        raise AslsparkError("split.test: there are no test samples to judge the model on; raise split.test")
+    shapes = sorted({tuple(row)[3:6] for row in counts})
+    if len(shapes) > 1:
+        sizes = ", ".join("x".join(map(str, shape)) for shape in shapes)
+        raise AslsparkError(f"--data: pictures of several sizes ({sizes}); ingest them to one size")
+    rows_of_source: dict[str, int] = {}
+    for row in train:
+        rows_of_source[row["source"]] = rows_of_source.get(row["source"], 0) + row["rows"]
+    fingerprint = hashlib.sha256(str((sum(row["hashes"] for row in counts), sorted(shapes))).encode()).hexdigest()
+    return TrainingData(folder, tuple(labels), shapes[0], rows_of_source, report, fingerprint)
+
+
+def require_rows(data: TrainingData, split: str, num_proc: int) -> None:
+    """Check that every process gets a sample of a split.
+
+    Raises
+    ------
+    AslsparkError
+        With the numbers.
+    """
+    rows = sum(group.rows for group in list_row_groups(f"{data.folder}/{SAMPLES_FOLDER}/split={split}"))
+    if 0 < rows < num_proc:
+        raise AslsparkError(
+            f"training.num_proc={num_proc}: there are only {rows} {split} samples, and each process needs one or more; "
+            "give more data or fewer processes"
+        )

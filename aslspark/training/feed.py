@@ -1,0 +1,213 @@
+"""One worker's share of a Parquet sample table, as batches of arrays.
+
+In: a folder of Parquet files with a picture and a label column. Out: uint8 pictures, class numbers and weights.
+Imports no framework: both feed from here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from aslspark.errors import AslsparkError
+from aslspark.paths import local_path
+
+
+class Batch(NamedTuple):
+    """What one rank trains on in one step."""
+
+    pictures: npt.NDArray[np.uint8]
+    """Shape (n, height, width, channels)."""
+    labels: npt.NDArray[np.int64]
+    """Shape (n,), places in the label list."""
+    weights: npt.NDArray[np.float32]
+    """Shape (n,), of mean 1 over the whole table."""
+    scale: float
+    """Makes the mean of the ranks' gradients the gradient of the whole step's mean loss."""
+
+
+@dataclass(frozen=True)
+class RowGroup:
+    """A piece of a Parquet file that is read as one."""
+
+    path: str
+    number: int
+    rows: int
+
+
+@dataclass(frozen=True)
+class Piece:
+    """The rows from `start` to `stop` of a row group."""
+
+    group: RowGroup
+    start: int
+    stop: int
+
+
+def list_row_groups(folder: str) -> list[RowGroup]:
+    """List the row groups of every Parquet file below a folder, in an order that is the same everywhere."""
+    groups = []
+    for path in sorted(Path(local_path(folder)).rglob("*.parquet")):
+        if path.name.startswith(("_", ".")):
+            continue
+        footer = pq.ParquetFile(path).metadata
+        groups += [RowGroup(str(path), i, footer.row_group(i).num_rows) for i in range(footer.num_row_groups)]
+    return groups
+
+
+def share_sizes(rows: int, size: int) -> list[int]:
+    """Divide rows among ranks as evenly as they go: the shares differ by one row at most."""
+    return [rows // size + (rank < rows % size) for rank in range(size)]
+
+
+def share_of(groups: Sequence[RowGroup], rank: int, size: int, seed: int) -> list[Piece]:
+    """Deal row groups to ranks: every row to exactly one, a rank's rows side by side in as few groups as can be.
+
+    The groups are shuffled first, the same way on every rank: tables are often sorted by label, and neighbours
+    in the table would make ranks of few labels each.
+    """
+    order = np.random.default_rng(seed).permutation(len(groups))
+    shares = share_sizes(sum(group.rows for group in groups), size)
+    first = sum(shares[:rank])
+    last = first + shares[rank]
+    pieces = []
+    passed = 0
+    for place in order:
+        group = groups[place]
+        start, stop = max(first - passed, 0), min(last - passed, group.rows)
+        if start < stop:
+            pieces.append(Piece(group, start, stop))
+        passed += group.rows
+    return pieces
+
+
+class SampleFeed:
+    """One rank's rows of a table, held as bytes in memory and dealt in batches.
+
+    Parameters
+    ----------
+    folder : str
+        Of the Parquet files.
+    labels : sequence of str
+        The label list; a row's class number is its label's place here.
+    shape : (int, int, int)
+        Height, width, channels of every picture.
+    batch_size : int
+        Rows a step and rank, at most.
+    rank, size : int
+        This rank among how many.
+    seed : int
+        Of the order.
+    weight_of : mapping of str to float, optional
+        Loss weight by source; 1 where it is not given.
+    picture_col, label_col, source_col : str
+        The columns: pictures are `samples.PICTURE_TYPE` structs or lists of numbers that are taken as they are.
+    """
+
+    def __init__(
+        self,
+        folder: str,
+        *,
+        labels: Sequence[str],
+        shape: tuple[int, int, int],
+        batch_size: int,
+        rank: int = 0,
+        size: int = 1,
+        seed: int = 0,
+        weight_of: Mapping[str, float] | None = None,
+        picture_col: str = "picture",
+        label_col: str = "label",
+        source_col: str = "source",
+    ) -> None:
+        groups = list_row_groups(folder)
+        self.rows = sum(group.rows for group in groups)
+        shares = share_sizes(self.rows, size)
+        if not groups or shares[-1] == 0:
+            raise AslsparkError(f"{folder}: {self.rows} rows are too few for {size} processes; each needs one or more")
+        # Every rank takes the same number of steps, each with at least one row, and batches of nearly one size:
+        # a last step with one lone row would pull as hard as a full one.
+        self.steps = min(-(-shares[0] // batch_size), shares[-1])
+        self._step_sizes = [share_sizes(share, self.steps) for share in shares]
+        self._rank, self._size, self._seed = rank, size, seed
+        tables = [
+            _read(piece, picture_col, label_col, source_col if weight_of else None)
+            for piece in share_of(groups, rank, size, seed)
+        ]
+        table = pa.concat_tables(tables)
+        self._pictures = _picture_bytes(table.column("picture"), shape)
+        self._labels = _class_numbers(table.column("label"), labels)
+        self._weights = np.ones(len(self._labels), np.float32)
+        if weight_of:
+            names, codes = np.unique(table.column("source").to_numpy(), return_inverse=True)
+            self._weights = np.array([weight_of.get(name, 1.0) for name in names], np.float32)[codes]
+
+    def epoch(self, number: int, shuffle: bool = True) -> Iterator[Batch]:
+        """Give every row of this rank once.
+
+        Parameters
+        ----------
+        number : int
+            The epoch, counted from 0: each has an order of its own, which depends on nothing but the seed,
+            the rank and this number, so that a run that goes on after a stop sees what it would have seen.
+        shuffle : bool
+            Otherwise the rows come as they are stored.
+        """
+        rows = np.arange(len(self._labels))
+        if shuffle:
+            np.random.default_rng((self._seed, self._rank, number)).shuffle(rows)
+        start = 0
+        for step in range(self.steps):
+            count = self._step_sizes[self._rank][step]
+            chosen = rows[start : start + count]
+            start += count
+            everyone = sum(sizes[step] for sizes in self._step_sizes)
+            yield Batch(self._pictures[chosen], self._labels[chosen], self._weights[chosen], self._size / everyone)
+
+
+def _read(piece: Piece, picture_col: str, label_col: str, source_col: str | None) -> pa.Table:
+    import pyarrow_hotfix  # noqa: F401  (closes CVE-2023-47248 in this process, before anything is read)
+
+    wanted = [picture_col, label_col, *([source_col] if source_col else [])]
+    file = pq.ParquetFile(piece.group.path)
+    table = file.read_row_group(piece.group.number, columns=wanted).slice(piece.start, piece.stop - piece.start)
+    picture = table.column(picture_col)
+    if pa.types.is_struct(picture.type):
+        data = picture.type.get_field_index("data")
+        picture = pa.chunked_array([chunk.flatten()[data] for chunk in picture.chunks])
+    columns = {"picture": picture, "label": table.column(label_col)}
+    if source_col:
+        columns["source"] = table.column(source_col)
+    return pa.table(columns)
+
+
+def _picture_bytes(column: pa.ChunkedArray, shape: tuple[int, int, int]) -> npt.NDArray[np.uint8]:
+    """Lay the rows' bytes end to end, without a Python object a row."""
+    length = int(np.prod(shape))
+    parts = []
+    for chunk in column.chunks:
+        offsets = np.frombuffer(chunk.buffers()[1], np.int32)[chunk.offset : chunk.offset + len(chunk) + 1]
+        if not np.all(np.diff(offsets) == length):
+            raise AslsparkError(
+                f"a picture has {int(np.diff(offsets).max())} bytes where {shape[0]}x{shape[1]}x{shape[2]} "
+                f"needs {length}: all pictures of a table must be of one size"
+            )
+        data = np.frombuffer(chunk.buffers()[2], np.uint8)[offsets[0] : offsets[-1]]
+        parts.append(data.reshape(-1, *shape))
+    return np.concatenate(parts)
+
+
+def _class_numbers(column: pa.ChunkedArray, labels: Sequence[str]) -> npt.NDArray[np.int64]:
+    import pyarrow.compute as pc
+
+    numbers = pc.index_in(column, value_set=pa.array(labels, column.type))
+    if numbers.null_count:
+        unknown = sorted(set(pc.unique(column).to_pylist()) - set(labels))
+        raise AslsparkError(f"labels {', '.join(unknown)} are not among the model's: {', '.join(labels)}")
+    return numbers.to_numpy().astype(np.int64)

@@ -1,0 +1,42 @@
+"""What a fit leaves in memory: the network with its weights, its history, and a model that scores."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from aslspark.scoring import OnnxClassifier, SignClassifierModel
+
+
+@dataclass
+class FittedNetwork:
+    """A trained network in its framework."""
+
+    framework: str
+    network: Any
+    """A tf.keras.Model or a torch.nn.Module."""
+    parameters: int
+    save: Callable[[Path], str]
+    """Writes the network into a folder in a format that holds no code, and returns the file's name."""
+    history: list[dict[str, Any]] = field(default_factory=list)
+    """A row an epoch; see `aslspark.training.loop.Outcome`."""
+    best_epoch: int = 0
+    digests: list[str] = field(default_factory=list)
+    """SHA-256 of each rank's weights after the last step: all equal."""
+
+
+def fitted_model(
+    fitted: FittedNetwork,
+    onnx: bytes,
+    labels: Sequence[str],
+    shape: tuple[int, int, int],
+    results: Sequence[dict[str, Any]],
+) -> SignClassifierModel:
+    """Put the ranks' results and the exported network together."""
+    fitted.history, fitted.best_epoch = results[0]["history"], results[0]["best_epoch"]
+    fitted.digests = [result["digest"] for result in results]
+    model = SignClassifierModel(OnnxClassifier(onnx, tuple(labels), shape))
+    model.fitted = fitted
+    return model

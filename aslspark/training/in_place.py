@@ -1,0 +1,185 @@
+"""What the Keras and the torch estimator have in common: they train on Parquet where it lies.
+
+Horovod's own `fit` turns every row into Python objects and writes the table a second time. These estimators read
+the pictures' bytes from the ingested Parquet files, each process its share; a DataFrame is written once, in columns.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import uuid
+from typing import Any
+
+from pyspark.ml.param import Param, Params, TypeConverters
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from aslspark.errors import AslsparkError
+from aslspark.paths import local_path
+from aslspark.samples import PICTURE_TYPE, TRAIN, VALIDATION
+from aslspark.scoring import SignClassifierModel
+from aslspark.session import require_slots
+from aslspark.training.feed import list_row_groups
+from aslspark.training.launch import run_workers
+from aslspark.training.loop import Plan
+from aslspark.training.progress import ConsoleProgress
+from aslspark.training.worker import WorkerJob
+
+NOT_SUPPORTED = {
+    "backend": "set num_proc",
+    "callbacks": "early stopping is set by patience",
+    "checkpoint_callback": "the best epoch's weights are kept without it",
+    "gradient_compression": "gradients travel in one message",
+    "loss_constructors": "set loss",
+    "loss_weights": "there is one output",
+    "metrics": "loss and accuracy are always computed",
+    "sample_weight_col": "set source_weights",
+    "train_minibatch_fn": "set loss and optimizer",
+    "train_steps_per_epoch": "every epoch sees every row once",
+    "transformation_fn": "set stretch and augment",
+    "validation_steps_per_epoch": "every epoch sees every row once",
+}
+"""Horovod's params that mean nothing here, and what to use instead."""
+
+
+class InPlaceTraining(Params):
+    """Fits on the bytes of pictures in Parquet; to be mixed in before one of Horovod's estimators."""
+
+    labels = Param(
+        Params._dummy(),
+        "labels",
+        "the label list; the network's outputs, in order",
+        TypeConverters.toListString,
+    )
+    patience = Param(
+        Params._dummy(),
+        "patience",
+        "epochs without a better validation loss before it stops",
+        TypeConverters.toInt,
+    )
+    stretch = Param(
+        Params._dummy(),
+        "stretch",
+        "stretch each picture to its own minimum and maximum",
+        TypeConverters.toBoolean,
+    )
+    augment = Param(
+        Params._dummy(),
+        "augment",
+        "turn, shift and scale training pictures a little",
+        TypeConverters.toBoolean,
+    )
+    source_weights: Param[dict[str, float]] = Param(
+        Params._dummy(), "source_weights", "loss weight of each source, by name"
+    )
+
+    def _check_supported(self) -> None:
+        for name, instead in NOT_SUPPORTED.items():
+            if self.hasParam(name) and self.isDefined(name) and self.getOrDefault(name):
+                raise AslsparkError(f"{type(self).__name__}: {name} is not supported; {instead}")
+        for name in ("model", "optimizer", "loss", "store", "num_proc"):
+            if not self.isDefined(name) or self.getOrDefault(name) is None:
+                raise AslsparkError(f"{type(self).__name__}: {name} is not set")
+
+    def _fit(self, dataset: DataFrame) -> SignClassifierModel:
+        """Write the DataFrame's pictures and labels into the store, and train on that."""
+        self._check_supported()
+        feature_col, label_col = self._columns()
+        kind = dataset.schema[feature_col].dataType
+        if kind != PICTURE_TYPE and kind.typeName() not in ("binary", "struct"):
+            raise AslsparkError(
+                f"feature_cols={feature_col}: {kind.simpleString()} is no picture; give a column of bytes or "
+                f"{PICTURE_TYPE.simpleString()}"
+            )
+        validation = self.getOrDefault("validation")
+        if not isinstance(validation, str):
+            raise AslsparkError(
+                f"validation={validation}: give the name of a boolean column; "
+                "a random share would put a picture's neighbours on both sides"
+            )
+        columns = [feature_col, label_col, *(["source"] if "source" in dataset.columns else [])]
+        split = F.when(F.col(validation).cast("boolean"), VALIDATION).otherwise(TRAIN)
+        folder = os.path.join(self.getOrDefault("store").prefix_path, f"fit-{uuid.uuid4().hex}")
+        try:
+            dataset.select(*columns, split.alias("split")).write.partitionBy("split").parquet(folder)
+            return self._fit_on_folders(f"{folder}/split={TRAIN}", f"{folder}/split={VALIDATION}")
+        finally:
+            shutil.rmtree(local_path(folder), ignore_errors=True)
+
+    def _fit_on_parquet(self, dataset_idx: int | None = None) -> SignClassifierModel:
+        """Train on the folders that the store names."""
+        self._check_supported()
+        store = self.getOrDefault("store")
+        return self._fit_on_folders(store.get_train_data_path(dataset_idx), store.get_val_data_path(dataset_idx))
+
+    def _columns(self) -> tuple[str, str]:
+        features, labels = self.getOrDefault("feature_cols"), self.getOrDefault("label_cols")
+        if len(features) != 1 or len(labels) != 1:
+            raise AslsparkError(f"feature_cols={features}, label_cols={labels}: give one column each")
+        return features[0], labels[0]
+
+    def _fit_on_folders(self, train_folder: str, validation_folder: str) -> SignClassifierModel:
+        spark = SparkSession.getActiveSession()
+        if spark is None:
+            raise AslsparkError("there is no running SparkSession; start one before fitting")
+        num_proc = self.getOrDefault("num_proc")
+        require_slots(spark, num_proc)
+        train_rows = sum(group.rows for group in list_row_groups(train_folder))
+        validation_rows = sum(group.rows for group in list_row_groups(validation_folder))
+        for what, rows in (("training", train_rows), ("validation", validation_rows)):
+            if 0 < rows < num_proc or (what == "training" and rows == 0):
+                raise AslsparkError(
+                    f"num_proc={num_proc}: there are only {rows} {what} samples, and each process needs one or more; "
+                    "give more data or fewer processes"
+                )
+        feature_col, label_col = self._columns()
+        threads = int(spark.sparkContext.getConf().get("spark.task.cpus", "1"))
+        batch_size = self.getOrDefault("batch_size")
+        job = WorkerJob(
+            network=self._network_spec(),
+            train_folder=train_folder,
+            validation_folder=validation_folder if validation_rows else None,
+            labels=self.getOrDefault("labels"),
+            shape=self._picture_shape(),
+            columns={"picture_col": feature_col, "label_col": label_col},
+            batch_size=batch_size,
+            val_batch_size=self.getOrDefault("val_batch_size") or max(batch_size, 256),
+            plan=Plan(epochs=self.getOrDefault("epochs"), patience=self.getOrDefault("patience")),
+            seed=self.getOrDefault("random_seed") or 0,
+            threads=threads,
+            stretch=self.getOrDefault("stretch"),
+            augment=self.getOrDefault("augment"),
+            use_gpu=self.getOrDefault("use_gpu"),
+            weight_of=self.getOrDefault("source_weights"),
+        )
+        results = run_workers(
+            num_proc,
+            self._worker(),
+            job,
+            env={"OMP_NUM_THREADS": str(threads), "TF_CPP_MIN_LOG_LEVEL": "2"},
+            on_event=ConsoleProgress(train_rows, num_proc, batch_size, threads),
+        )
+        digests = {result["digest"] for result in results}
+        if len(digests) != 1:
+            raise AslsparkError(
+                "the workers' weights drifted apart, so their gradients were not averaged: "
+                + ", ".join(f"rank {result['rank']} {result['digest'][:12]}" for result in results)
+            )
+        return self._fitted(results)
+
+    def _network_spec(self) -> dict[str, Any]:
+        """Put the network, its loss and its optimizer into terms that the worker takes."""
+        raise NotImplementedError
+
+    def _picture_shape(self) -> tuple[int, int, int]:
+        """Return height, width and channels of what the network takes."""
+        raise NotImplementedError
+
+    def _worker(self) -> Any:
+        """Return the function that each process runs."""
+        raise NotImplementedError
+
+    def _fitted(self, results: list[dict[str, Any]]) -> SignClassifierModel:
+        """Build the finished model from what the ranks returned."""
+        raise NotImplementedError

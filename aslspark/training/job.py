@@ -1,0 +1,160 @@
+"""A whole training job: data in, a bundle out."""
+
+from __future__ import annotations
+
+import csv
+import logging
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from pyspark.ml import Pipeline, PipelineModel
+from pyspark.sql import SparkSession
+
+from aslspark.bundle import require_new, seal, whole_folder, write_model
+from aslspark.config import Config
+from aslspark.evaluation.card import write_card
+from aslspark.evaluation.plots import plot_curves
+from aslspark.evaluation.report import evaluate, summary
+from aslspark.features.pipeline import feature_pipeline
+from aslspark.models.mllib import build_baseline
+from aslspark.samples import TEST, TRAIN, VALIDATION
+from aslspark.scoring import MllibClassifier, SignClassifierModel
+from aslspark.session import require_slots
+from aslspark.training.data import DRAWN_WARNING, TrainingData, require_rows, training_data
+from aslspark.training.network import fit_network
+
+log = logging.getLogger("aslspark")
+
+Fit = Callable[[TrainingData, Pipeline, Path], tuple[SignClassifierModel, PipelineModel]]
+
+
+def train_cnn(
+    spark: SparkSession, data: Sequence[str], out: str, config: Config, test_data: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Train a network across Horovod processes and leave a bundle.
+
+    Parameters
+    ----------
+    spark : SparkSession
+    data : sequence of str
+        Raw sources or one ingested folder; empty for drawn hands.
+    out : str
+        The bundle's folder, which must not exist.
+    config : Config
+    test_data : sequence of str
+        Raw sources that are only tested on.
+
+    Returns
+    -------
+    dict
+        The figures of `metrics.json`.
+    """
+    require_slots(spark, config.training.num_proc)
+
+    def fit(table: TrainingData, features: Pipeline, scratch: Path) -> tuple[SignClassifierModel, PipelineModel]:
+        for split in (TRAIN, VALIDATION):
+            require_rows(table, split, config.training.num_proc)
+        model = fit_network(table, config, scratch)
+        return model, features.fit(table.samples(spark).limit(1))  # nothing in it learns from the data
+
+    return _run(spark, data, out, config, test_data, fit, config.as_dict())
+
+
+def train_baseline(
+    spark: SparkSession,
+    data: Sequence[str],
+    out: str,
+    config: Config,
+    baseline: dict[str, Any],
+    test_data: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Train one of MLlib's classifiers on the same features and splits, and leave the same kind of bundle.
+
+    Parameters
+    ----------
+    spark, data, out, config, test_data
+        As for `train_cnn`.
+    baseline : dict
+        `name`, `trees`, `depth`, `hidden`, `iterations`; see `aslspark.models.mllib.build_baseline`.
+
+    Returns
+    -------
+    dict
+        The figures of `metrics.json`.
+    """
+
+    def fit(table: TrainingData, features: Pipeline, scratch: Path) -> tuple[SignClassifierModel, PipelineModel]:
+        classifier = build_baseline(
+            **baseline,
+            inputs=table.shape[0] * table.shape[1] * table.shape[2],
+            classes=len(table.labels),
+            seed=config.training.seed,
+        )
+        train = table.samples(spark).where(f"split = '{TRAIN}'")
+        log.info("training the %s", baseline["name"])
+        pipeline = Pipeline(stages=[*features.getStages(), classifier]).fit(train)
+        return SignClassifierModel(MllibClassifier(pipeline, table.labels, table.shape)), pipeline
+
+    about = {**config.as_dict(), "baseline": baseline}
+    return _run(spark, data, out, config, test_data, fit, about)
+
+
+def _run(
+    spark: SparkSession,
+    data: Sequence[str],
+    out: str,
+    config: Config,
+    test_data: Sequence[str],
+    fit: Fit,
+    settings: dict[str, Any],
+) -> dict[str, Any]:
+    started = time.monotonic()
+    path = require_new(out)
+    with whole_folder(path) as folder:
+        scratch = folder / ".scratch"
+        scratch.mkdir()
+        with training_data(spark, data, test_data, config, scratch) as table:
+            ingested = time.monotonic()
+            features = feature_pipeline(spark, table.labels, config.features.stretch)
+            model, pipeline = fit(table, features, scratch)
+            fitted = time.monotonic()
+            metrics = evaluate(model, table.samples(spark), folder, judged_on=[TEST])
+            about = {
+                "settings": settings,
+                "preprocessing": {"stretch": config.features.stretch},
+                "split": table.report["split"],
+                "drawn": DRAWN_WARNING if not data else None,
+                "data": {
+                    "fingerprint": table.fingerprint,
+                    "sources": sorted(table.report["sources"]),
+                    "rows": table.report["splits"],
+                    "warnings": table.report["warnings"],
+                },
+                "seconds": {
+                    "ingest": round(ingested - started, 1),
+                    "fit": round(fitted - ingested, 1),
+                    "evaluation": round(time.monotonic() - fitted, 1),
+                },
+            }
+            write_model(model, pipeline, folder, **about)
+        shutil.rmtree(scratch)
+        if model.fitted is not None:
+            _write_history(model.fitted.history, folder / "history.csv")
+            plot_curves(model.fitted.history, model.fitted.best_epoch, folder / "curves.png")
+        write_card(folder, metrics, model)
+        seal(folder)
+    log.info("%s", summary(metrics))
+    if not data:
+        log.info("(%s)", DRAWN_WARNING)
+    log.info("%s written in %.0f s", path, time.monotonic() - started)
+    return metrics
+
+
+def _write_history(history: Sequence[dict[str, Any]], path: Path) -> None:
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, history[0].keys())
+        writer.writeheader()
+        writer.writerows(history)

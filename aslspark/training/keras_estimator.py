@@ -1,0 +1,97 @@
+"""Horovod's KerasEstimator, reading pictures from Parquet in place."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+from horovod.spark.keras import KerasEstimator
+from pyspark import keyword_only
+
+from aslspark.models import keras_network
+from aslspark.scoring import SignClassifierModel
+from aslspark.training.fitted import FittedNetwork, fitted_model
+from aslspark.training.in_place import InPlaceTraining
+
+
+class SignKerasEstimator(InPlaceTraining, KerasEstimator):
+    """Fits a Keras network on pictures of hands across Spark tasks.
+
+    A Horovod `KerasEstimator`: its params keep their names, and one that means nothing here is refused with what
+    to use instead.
+
+    Parameters
+    ----------
+    model : tf.keras.Model
+        From float32 pictures (n, height, width, channels) of 0-1 to probabilities (n, classes).
+    labels : list of str
+        What the outputs stand for.
+    store : horovod.spark.common.store.Store
+        Holds the training data while `fit` runs, or names it for `fit_on_parquet`.
+    optimizer : tf.keras.optimizers.Optimizer
+        Its learning rate is multiplied by `num_proc`.
+    loss : str or tf.keras.losses.Loss
+        Of one-hot labels.
+    feature_cols, label_cols : list of one str
+        A column of pictures (`samples.PICTURE_TYPE`, or bytes) and one of label names.
+    validation : str
+        A boolean column.
+    num_proc, batch_size, val_batch_size, epochs, random_seed, use_gpu
+        As Horovod's.
+    patience, stretch, augment, source_weights
+        See the params of `InPlaceTraining`.
+    """
+
+    @keyword_only
+    def __init__(
+        self,
+        *,
+        labels: list[str],
+        patience: int = 5,
+        stretch: bool = True,
+        augment: bool = True,
+        source_weights: dict[str, float] | None = None,
+        **horovod_params: Any,
+    ) -> None:
+        # Horovod's own __init__ is keyword_only too: it sets all that it is given, on this object.
+        KerasEstimator.__init__(self, **{"use_gpu": False, **horovod_params})
+        self._set(labels=labels, patience=patience, stretch=stretch, augment=augment)
+        self._set(source_weights=source_weights or {})
+
+    def _network_spec(self) -> dict[str, Any]:
+        model = self.getModel()
+        return {
+            "architecture": model.to_json(),
+            "weights": model.get_weights(),
+            "optimizer": tf.keras.optimizers.serialize(self.getOptimizer()),
+            "loss": self.getLoss(),
+        }
+
+    def _picture_shape(self) -> tuple[int, int, int]:
+        height, width, channels = self.getModel().input_shape[1:]
+        return height, width, channels
+
+    def _worker(self) -> Any:
+        from aslspark.training import keras_worker
+
+        return keras_worker.train
+
+    def _fitted(self, results: list[dict[str, Any]]) -> SignClassifierModel:
+        from aslspark.training.keras_worker import weights_from_bytes
+
+        model = tf.keras.models.clone_model(self.getModel())
+        model.set_weights(weights_from_bytes(results[0]["weights"]))
+        stretch = self.getOrDefault("stretch")
+        network = FittedNetwork(
+            framework="keras",
+            network=model,
+            parameters=model.count_params(),
+            save=lambda folder: keras_network.save(model, folder),
+        )
+        return fitted_model(
+            network,
+            keras_network.to_onnx(model, stretch),
+            self.getOrDefault("labels"),
+            self._picture_shape(),
+            results,
+        )

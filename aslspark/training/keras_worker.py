@@ -1,0 +1,123 @@
+"""What a Horovod process does with a Keras network. Imports nothing of torch: one process, one framework."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from aslspark.features.augment_keras import augment
+from aslspark.models.keras_network import scale
+from aslspark.training.feed import Batch
+from aslspark.training.worker import WorkerJob, run_epochs
+
+
+class KerasTrainable:
+    """A Keras network with its optimizer; see `aslspark.training.loop.Trainable`."""
+
+    def __init__(self, job: WorkerJob, hvd: Any) -> None:
+        spec = job.network
+        self._hvd = hvd
+        self._model = tf.keras.models.model_from_json(spec["architecture"])
+        self._model.set_weights(spec["weights"])
+        self._optimizer = tf.keras.optimizers.deserialize(spec["optimizer"])
+        self.learning_rate = float(self._optimizer.learning_rate) * hvd.size()
+        self._optimizer.learning_rate.assign(self.learning_rate)
+        self._optimizer.build(self._model.trainable_variables)
+        hvd.broadcast_variables(self._model.variables, root_rank=0)
+        loss = tf.keras.losses.get(spec["loss"])
+        if isinstance(loss, tf.keras.losses.Loss):
+            loss.reduction = tf.keras.losses.Reduction.NONE
+        self._loss = loss
+        self._sums = tf.Variable(tf.zeros(4, tf.float32))
+        shape = list(self._model.input_shape[1:])
+        signature = [
+            tf.TensorSpec([None, *shape], tf.uint8),
+            tf.TensorSpec([None], tf.int64),
+            tf.TensorSpec([None], tf.float32),
+        ]
+        self._train_step = tf.function(self._train, input_signature=[*signature, tf.TensorSpec([], tf.float32)])
+        self._evaluate_step = tf.function(self._evaluate, input_signature=signature)
+        self._stretch, self._augment = job.stretch, job.augment
+
+    def train(self, batch: Batch) -> None:
+        self._train_step(batch.pictures, batch.labels, batch.weights, np.float32(batch.scale))
+
+    def evaluate(self, batch: Batch) -> None:
+        self._evaluate_step(batch.pictures, batch.labels, batch.weights)
+
+    def take_sums(self) -> npt.NDArray[np.float64]:
+        total = self._hvd.allreduce(tf.cast(self._sums, tf.float64), op=self._hvd.Sum, name="sums").numpy()
+        self._sums.assign(tf.zeros(4))
+        return np.asarray(total, np.float64)
+
+    def weights(self) -> bytes:
+        """Return the arrays of `model.get_weights()` as an npz archive."""
+        archive = io.BytesIO()
+        np.savez(archive, *self._model.get_weights())
+        return archive.getvalue()
+
+    def load_weights(self, weights: bytes) -> None:
+        self._model.set_weights(weights_from_bytes(weights))
+
+    def _train(self, pictures: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor, factor: tf.Tensor) -> None:
+        inputs = scale(pictures, self._stretch)
+        if self._augment:
+            inputs = augment(inputs)
+        variables = self._model.trainable_variables
+        with tf.GradientTape() as tape:
+            losses, right = self._losses(inputs, labels, training=True)
+            loss = tf.reduce_sum(losses * weights)
+            scaled = loss * factor
+        gradients = tape.gradient(scaled, variables)
+        # All gradients in one message: one by one, small networks wait for the network.
+        gradients = self._hvd.grouped_allreduce(gradients, op=self._hvd.Average)
+        self._optimizer.apply_gradients(zip(gradients, variables, strict=True))
+        self._add(loss, weights, right)
+
+    def _evaluate(self, pictures: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor) -> None:
+        losses, right = self._losses(scale(pictures, self._stretch), labels, training=False)
+        self._add(tf.reduce_sum(losses * weights), weights, right)
+
+    def _losses(self, inputs: tf.Tensor, labels: tf.Tensor, training: bool) -> tuple[tf.Tensor, tf.Tensor]:
+        outputs = self._model(inputs, training=training)
+        losses = self._loss(tf.one_hot(labels, outputs.shape[-1]), outputs)
+        return losses, tf.equal(tf.argmax(outputs, axis=1), labels)
+
+    def _add(self, loss: tf.Tensor, weights: tf.Tensor, right: tf.Tensor) -> None:
+        rows = tf.cast(tf.size(right), tf.float32)
+        self._sums.assign_add(tf.stack([loss, tf.reduce_sum(weights), tf.reduce_sum(tf.cast(right, tf.float32)), rows]))
+
+
+def weights_from_bytes(weights: bytes) -> list[npt.NDArray[Any]]:
+    """Read what `KerasTrainable.weights` wrote."""
+    with np.load(io.BytesIO(weights), allow_pickle=False) as archive:
+        return [archive[name] for name in archive.files]
+
+
+def train(job: WorkerJob) -> dict[str, Any]:
+    """Train this rank's share; see `aslspark.training.worker.run_epochs`."""
+    import horovod.tensorflow as hvd
+
+    tf.config.threading.set_intra_op_parallelism_threads(job.threads)
+    tf.config.threading.set_inter_op_parallelism_threads(job.threads)
+    hvd.init()
+    _pin_gpu(hvd, job.use_gpu)
+    tf.keras.utils.set_random_seed(job.seed + hvd.rank())  # dropout and augmentation differ by rank
+    return run_epochs(job, hvd, lambda: KerasTrainable(job, hvd))
+
+
+def _pin_gpu(hvd: Any, use_gpu: bool) -> None:
+    gpus = tf.config.list_physical_devices("GPU")
+    if not use_gpu:
+        tf.config.set_visible_devices([], "GPU")
+    elif gpus:
+        from horovod.spark.task import get_available_devices
+
+        assigned = get_available_devices()
+        gpu = gpus[int(assigned[0]) if assigned else hvd.local_rank()]
+        tf.config.experimental.set_memory_growth(gpu, True)
+        tf.config.set_visible_devices(gpu, "GPU")

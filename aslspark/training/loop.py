@@ -1,0 +1,117 @@
+"""The epochs of a fit, the same for both frameworks: order, early stopping, the best weights, the history.
+
+In: a network behind `Trainable`, this rank's feeds, a `Plan`. Out: the best epoch's weights and a row an epoch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from aslspark.training.feed import Batch, SampleFeed
+
+STEP_REPORT_SECONDS = 5.0
+
+
+class Trainable(Protocol):
+    """What the loop needs of a network in its framework, gradients averaged over the ranks by Horovod."""
+
+    learning_rate: float
+
+    def train(self, batch: Batch) -> None:
+        """Take one step; add the batch's loss, right answers and weight to the sums."""
+
+    def evaluate(self, batch: Batch) -> None:
+        """Add a batch to the sums without learning from it."""
+
+    def take_sums(self) -> npt.NDArray[np.float64]:
+        """Return weighted loss, weight, right answers and rows since the last call, over all ranks."""
+
+    def weights(self) -> bytes:
+        """Return everything that the network has learned."""
+
+    def load_weights(self, weights: bytes) -> None:
+        """Take learned weights back."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long to train."""
+
+    epochs: int
+    patience: int
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one rank came to."""
+
+    history: list[dict[str, Any]]
+    """A row an epoch: epoch (from 1), loss, accuracy, val_loss, val_accuracy, learning_rate, rows, seconds."""
+    best_epoch: int
+    weights: bytes
+    digest: str
+    """SHA-256 of the weights after the last step: equal on all ranks if gradients were truly averaged."""
+
+
+def fit_epochs(
+    network: Trainable,
+    train: SampleFeed,
+    validation: SampleFeed | None,
+    plan: Plan,
+    report: Callable[[dict[str, Any]], None],
+) -> Outcome:
+    """Train until the epochs are over, or the validation loss has not fallen for `plan.patience` of them.
+
+    Parameters
+    ----------
+    network : Trainable
+    train, validation : SampleFeed
+        Without validation samples every epoch is trained and the last one's weights are kept.
+    plan : Plan
+    report : callable
+        Told of every epoch, and of the steps of long ones.
+    """
+    history: list[dict[str, Any]] = []
+    best_loss, best_epoch, best_weights = math.inf, 0, b""
+    for number in range(plan.epochs):
+        started = reported = time.monotonic()
+        for step, batch in enumerate(train.epoch(number), start=1):
+            network.train(batch)
+            if time.monotonic() - reported > STEP_REPORT_SECONDS:
+                reported = time.monotonic()
+                report({"event": "step", "epoch": number + 1, "step": step, "steps": train.steps})
+        row = {"epoch": number + 1, **_means(network.take_sums(), "")}
+        train_seconds = time.monotonic() - started
+        if validation is not None:
+            for batch in validation.epoch(number, shuffle=False):
+                network.evaluate(batch)
+            row |= _means(network.take_sums(), "val_")
+        row |= {
+            "learning_rate": network.learning_rate,
+            "rows": train.rows,
+            "train_seconds": train_seconds,
+            "seconds": time.monotonic() - started,
+        }
+        history.append(row)
+        report({"event": "epoch", "epochs": plan.epochs, **row})
+        loss = row.get("val_loss", -number)  # without validation the latest epoch counts as the best
+        if loss < best_loss:
+            best_loss, best_epoch, best_weights = loss, number + 1, network.weights()
+        elif number + 1 - best_epoch >= plan.patience:
+            break
+    last_weights = network.weights()
+    network.load_weights(best_weights or last_weights)
+    return Outcome(history, best_epoch, best_weights or last_weights, hashlib.sha256(last_weights).hexdigest())
+
+
+def _means(sums: npt.NDArray[np.float64], prefix: str) -> dict[str, float]:
+    loss, weight, right, rows = sums
+    return {f"{prefix}loss": float(loss / weight), f"{prefix}accuracy": float(right / rows)}

@@ -1,0 +1,92 @@
+"""An ingested table and a `Config` -> a fitted network, in either framework: the one interface over the estimators."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from aslspark.config import Config
+from aslspark.paths import local_path
+from aslspark.samples import SAMPLES_FOLDER, TRAIN, VALIDATION
+from aslspark.scoring import SignClassifierModel
+from aslspark.training.data import TrainingData
+
+
+def fit_network(data: TrainingData, config: Config, scratch: Path) -> SignClassifierModel:
+    """Fit the network that the settings name with its framework's Horovod estimator.
+
+    Parameters
+    ----------
+    data : TrainingData
+    config : Config
+    scratch : Path
+        A folder for the estimator's store.
+
+    Returns
+    -------
+    SignClassifierModel
+        With the best epoch's weights; `fitted` holds the network and its history.
+    """
+    from horovod.spark.common.store import Store
+
+    settings = config.training
+    # With its scheme: the store percent-encodes the = of a plain path.
+    split = f"file://{Path(local_path(data.folder)).absolute()}/{SAMPLES_FOLDER}/split="
+    # A store of this run's own: Horovod keeps row counts beside the data and would believe another run's.
+    store = Store.create(
+        f"file://{scratch.absolute()}/store",
+        train_path=f"{split}{TRAIN}",
+        val_path=f"{split}{VALIDATION}",
+        save_runs=False,
+    )
+    params: dict[str, Any] = {
+        "num_proc": settings.num_proc,
+        "store": store,
+        "labels": list(data.labels),
+        "feature_cols": ["picture"],
+        "label_cols": ["label"],
+        "batch_size": settings.batch_size,
+        "epochs": settings.epochs,
+        "patience": settings.patience,
+        "random_seed": settings.seed,
+        "stretch": config.features.stretch,
+        "augment": settings.augment,
+        "source_weights": data.source_weights() if settings.balance_sources else {},
+        "use_gpu": settings.use_gpu,
+    }
+    estimator = _keras(data, config, params) if settings.framework == "keras" else _torch(data, config, params)
+    model: SignClassifierModel = estimator.fit_on_parquet()
+    return model
+
+
+def _keras(data: TrainingData, config: Config, params: dict[str, Any]) -> Any:
+    import tensorflow as tf
+
+    from aslspark.models.keras_network import build
+    from aslspark.training.keras_estimator import SignKerasEstimator
+
+    tf.keras.utils.set_random_seed(config.training.seed)
+    return SignKerasEstimator(
+        model=build(config.network.name, data.shape, len(data.labels), config.network.dropout),
+        optimizer=tf.keras.optimizers.Adam(config.training.learning_rate),
+        loss="categorical_crossentropy",
+        **params,
+    )
+
+
+def _torch(data: TrainingData, config: Config, params: dict[str, Any]) -> Any:
+    import torch
+
+    from aslspark.models.torch_network import build
+    from aslspark.training.torch_estimator import SignTorchEstimator
+
+    torch.manual_seed(config.training.seed)
+    model = build(config.network.name, data.shape, len(data.labels), config.network.dropout)
+    height, width, channels = data.shape
+    return SignTorchEstimator(
+        model=model,
+        input_shapes=[[-1, channels, height, width]],
+        optimizer=torch.optim.Adam(model.parameters(), lr=config.training.learning_rate),
+        loss=torch.nn.CrossEntropyLoss(),
+        **params,
+    )

@@ -1,0 +1,45 @@
+"""What a person sees while it trains."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+log = logging.getLogger("aslspark")
+
+
+class ConsoleProgress:
+    """Prints a line an epoch, and one for the steps of long ones.
+
+    Parameters
+    ----------
+    rows, num_proc, batch_size, threads : int
+        Of the run, for its first line.
+    """
+
+    def __init__(self, rows: int, num_proc: int, batch_size: int, threads: int) -> None:
+        log.info(
+            "training on %s samples in %d processes of %d thread%s, batches of %d each",
+            f"{rows:,}",
+            num_proc,
+            threads,
+            "" if threads == 1 else "s",
+            batch_size,
+        )
+
+    def __call__(self, event: dict[str, Any]) -> None:
+        """Print what a worker reports; see `aslspark.training.loop.fit_epochs`."""
+        if event["event"] == "step":
+            log.info("  epoch %d: step %d of %d", event["epoch"], event["step"], event["steps"])
+        elif event["event"] == "epoch":
+            log.info(self._epoch_line(event))
+
+    def _epoch_line(self, row: dict[str, Any]) -> str:
+        words = [f"epoch {row['epoch']:>3}/{row['epochs']}"]
+        words.append(f"loss {row['loss']:.4f}  accuracy {row['accuracy']:.4f}")
+        if "val_loss" in row:
+            words.append(f"val_loss {row['val_loss']:.4f}  val_accuracy {row['val_accuracy']:.4f}")
+        words.append(f"{row['rows'] / max(row['train_seconds'], 1e-9):,.0f} rows/s")
+        left = (row["epochs"] - row["epoch"]) * row["seconds"]
+        words.append(f"{int(left // 60)}:{int(left % 60):02d} left")
+        return "   ".join(words)

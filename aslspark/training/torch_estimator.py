@@ -1,0 +1,100 @@
+"""Horovod's TorchEstimator, reading pictures from Parquet in place."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import cloudpickle
+from horovod.spark.torch import TorchEstimator
+from pyspark import keyword_only
+
+from aslspark.errors import AslsparkError
+from aslspark.models import torch_network
+from aslspark.scoring import SignClassifierModel
+from aslspark.training.fitted import FittedNetwork, fitted_model
+from aslspark.training.in_place import InPlaceTraining
+
+
+class SignTorchEstimator(InPlaceTraining, TorchEstimator):
+    """Fits a torch network on pictures of hands across Spark tasks.
+
+    A Horovod `TorchEstimator`: its params keep their names, and one that means nothing here is refused with what
+    to use instead.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        From float32 pictures (n, channels, height, width) of 0-1 to logits (n, classes).
+    input_shapes : list of one list
+        ``[[-1, channels, height, width]]``.
+    labels : list of str
+        What the outputs stand for.
+    store : horovod.spark.common.store.Store
+        Holds the training data while `fit` runs, or names it for `fit_on_parquet`.
+    optimizer : torch.optim.Optimizer
+        Over the model's parameters; its learning rate is multiplied by `num_proc`.
+    loss : torch.nn.Module
+        With a `reduction`, of logits and class numbers, such as `torch.nn.CrossEntropyLoss()`.
+    feature_cols, label_cols : list of one str
+        A column of pictures (`samples.PICTURE_TYPE`, or bytes) and one of label names.
+    validation : str
+        A boolean column.
+    num_proc, batch_size, val_batch_size, epochs, random_seed, use_gpu
+        As Horovod's.
+    patience, stretch, augment, source_weights
+        See the params of `InPlaceTraining`.
+    """
+
+    @keyword_only
+    def __init__(
+        self,
+        *,
+        labels: list[str],
+        patience: int = 5,
+        stretch: bool = True,
+        augment: bool = True,
+        source_weights: dict[str, float] | None = None,
+        **horovod_params: Any,
+    ) -> None:
+        TorchEstimator.__init__(self, **{"use_gpu": False, **horovod_params})
+        self._set(labels=labels, patience=patience, stretch=stretch, augment=augment)
+        self._set(source_weights=source_weights or {})
+
+    def _network_spec(self) -> dict[str, Any]:
+        optimizer = self._get_optimizer()
+        if len(optimizer.param_groups) != 1:
+            raise AslsparkError("optimizer: give one parameter group; several learning rates are not supported")
+        settings = {key: value for key, value in optimizer.param_groups[0].items() if key in optimizer.defaults}
+        return {
+            "model": cloudpickle.dumps(self.getModel()),
+            "optimizer": (type(optimizer), settings),
+            "loss": cloudpickle.dumps(self.getLoss()),
+        }
+
+    def _picture_shape(self) -> tuple[int, int, int]:
+        shapes = self.getInputShapes()
+        if not shapes or len(shapes[0]) != 4:
+            raise AslsparkError(f"input_shapes={shapes}: give [[-1, channels, height, width]]")
+        _, channels, height, width = shapes[0]
+        return height, width, channels
+
+    def _worker(self) -> Any:
+        from aslspark.training import torch_worker
+
+        return torch_worker.train
+
+    def _fitted(self, results: list[dict[str, Any]]) -> SignClassifierModel:
+        import safetensors.torch
+
+        model = copy.deepcopy(self.getModel())
+        model.load_state_dict(safetensors.torch.load(results[0]["weights"]))
+        shape = self._picture_shape()
+        network = FittedNetwork(
+            framework="torch",
+            network=model.eval(),
+            parameters=sum(weight.numel() for weight in model.parameters()),
+            save=lambda folder: torch_network.save(model, folder),
+        )
+        onnx = torch_network.to_onnx(model, shape, self.getOrDefault("stretch"))
+        return fitted_model(network, onnx, self.getOrDefault("labels"), shape, results)

@@ -1,0 +1,75 @@
+"""What every Horovod process does, whatever its framework: feeds, epochs, the proof that gradients were averaged.
+
+In: a `WorkerJob` from the driver. Out: this rank's digest, and from rank 0 the weights and the history.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from aslspark.training.feed import SampleFeed
+from aslspark.training.launch import report
+from aslspark.training.loop import Plan, Trainable, fit_epochs
+
+
+@dataclass(frozen=True)
+class WorkerJob:
+    """Everything a process needs, small enough to be sent to each."""
+
+    network: Mapping[str, Any]
+    """The network, its loss and its optimizer, in the framework's own terms."""
+    train_folder: str
+    validation_folder: str | None
+    labels: Sequence[str]
+    shape: tuple[int, int, int]
+    columns: Mapping[str, str]
+    """`picture_col` and `label_col`, where they are not 'picture' and 'label'."""
+    batch_size: int
+    val_batch_size: int
+    plan: Plan
+    seed: int
+    threads: int
+    stretch: bool
+    augment: bool
+    use_gpu: bool
+    weight_of: Mapping[str, float] = field(default_factory=dict)
+
+
+def run_epochs(job: WorkerJob, hvd: Any, make_network: Callable[[], Trainable]) -> dict[str, Any]:
+    """Open this rank's feeds, train, and hand back the outcome.
+
+    Raises
+    ------
+    RuntimeError
+        Where this process does not take part in Horovod's collective operations: gradients would silently stay
+        its own. That happens when the bindings of two frameworks meet in one process.
+    """
+    if not hvd.global_process_set.included():
+        raise RuntimeError(
+            "this process takes no part in averaging gradients (horovod's global process set leaves it out); "
+            "import one framework's horovod alone in a worker"
+        )
+    rank, size = hvd.rank(), hvd.size()
+
+    def feed(folder: str, batch_size: int) -> SampleFeed:
+        return SampleFeed(
+            folder,
+            labels=job.labels,
+            shape=job.shape,
+            batch_size=batch_size,
+            rank=rank,
+            size=size,
+            seed=job.seed,
+            weight_of=job.weight_of,
+            **job.columns,
+        )
+
+    train = feed(job.train_folder, job.batch_size)
+    validation = feed(job.validation_folder, job.val_batch_size) if job.validation_folder else None
+    outcome = fit_epochs(make_network(), train, validation, job.plan, report if rank == 0 else lambda event: None)
+    result = {"rank": rank, "size": size, "digest": outcome.digest, "included": True}
+    if rank == 0:
+        result |= {"weights": outcome.weights, "history": outcome.history, "best_epoch": outcome.best_epoch}
+    return result

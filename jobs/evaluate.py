@@ -1,0 +1,34 @@
+"""Judge a bundle on labelled data.
+
+spark-submit jobs/evaluate.py --model BUNDLE --data PATH... --out DIR
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from aslspark.evaluation.job import evaluate_bundle
+from aslspark.jobs_support import run_job
+from aslspark.session import spark_session
+
+
+def main(argv: Sequence[str]) -> None:
+    """Run the job on the command line's words."""
+    parser = argparse.ArgumentParser(prog="evaluate.py", description="Judge a bundle on labelled data.")
+    parser.add_argument("--model", required=True, metavar="BUNDLE")
+    parser.add_argument(
+        "--data",
+        required=True,
+        nargs="+",
+        metavar="PATH",
+        help="raw sources, judged on as a whole, or one ingested folder, of which the test split is",
+    )
+    parser.add_argument("--out", required=True, metavar="DIR", help="folder to make; must not exist")
+    options = parser.parse_args(argv)
+    with spark_session("aslspark evaluate") as spark:
+        evaluate_bundle(spark, options.model, options.data, options.out)
+
+
+if __name__ == "__main__":
+    run_job(main)

@@ -1,0 +1,37 @@
+"""Read the letters of pictures with a bundle.
+
+spark-submit jobs/score.py --model BUNDLE --data PATH... --out DIR
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from aslspark.jobs_support import run_job
+from aslspark.scoring import SignClassifierModel, write_scores
+from aslspark.session import spark_session
+from aslspark.sources.to_score import rows_to_score
+
+
+def main(argv: Sequence[str]) -> None:
+    """Run the job on the command line's words."""
+    parser = argparse.ArgumentParser(prog="score.py", description="Read the letters of pictures with a bundle.")
+    parser.add_argument("--model", required=True, metavar="BUNDLE")
+    parser.add_argument(
+        "--data",
+        required=True,
+        nargs="+",
+        metavar="PATH",
+        help="pixel tables with or without labels, one Parquet table of pictures, or one ingested folder",
+    )
+    parser.add_argument("--out", required=True, metavar="DIR", help="Parquet to make; must not exist")
+    options = parser.parse_args(argv)
+    with spark_session("aslspark score") as spark:
+        model = SignClassifierModel.load(options.model)
+        rows, column = rows_to_score(spark, options.data)
+        write_scores(model.setInputCol(column).transform(rows).drop(column), options.out)
+
+
+if __name__ == "__main__":
+    run_job(main)

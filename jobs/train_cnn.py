@@ -1,0 +1,48 @@
+"""Train the network across Horovod processes and leave a bundle.
+
+spark-submit jobs/train_cnn.py --data PATH... --out BUNDLE --framework keras --num-proc 2 --epochs 15
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from aslspark.jobs_support import add_config_options, config_from, run_job
+from aslspark.session import spark_session
+from aslspark.training.job import train_cnn
+
+
+def main(argv: Sequence[str]) -> None:
+    """Run the job on the command line's words."""
+    parser = argparse.ArgumentParser(prog="train_cnn.py", description="Train the network and leave a bundle.")
+    parser.add_argument(
+        "--data",
+        nargs="+",
+        default=[],
+        metavar="PATH",
+        help="raw sources or one ingested folder; none: drawn hands",
+    )
+    parser.add_argument(
+        "--test-data", nargs="+", default=[], metavar="PATH", help="raw sources that are only tested on"
+    )
+    parser.add_argument("--out", required=True, metavar="BUNDLE", help="folder to make; must not exist")
+    parser.add_argument("--framework", metavar="NAME", help="keras or torch")
+    parser.add_argument("--num-proc", metavar="N", help="Horovod processes")
+    parser.add_argument("--epochs", metavar="N")
+    add_config_options(parser)
+    options = parser.parse_args(argv)
+    config = config_from(
+        options,
+        {
+            "training.framework": options.framework,
+            "training.num_proc": options.num_proc,
+            "training.epochs": options.epochs,
+        },
+    )
+    with spark_session("aslspark train_cnn") as spark:
+        train_cnn(spark, options.data, options.out, config, options.test_data)
+
+
+if __name__ == "__main__":
+    run_job(main)

@@ -1,0 +1,38 @@
+"""Packaging: ranges, so that it settles beside what a cluster already has; the pinned set is in environment/."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+here = Path(__file__).parent
+version = re.search(r'__version__ = "(.+)"', (here / "aslspark" / "__init__.py").read_text())[1]
+
+setup(
+    name="aslspark",
+    version=version,
+    description="Reads the letters of the American manual alphabet from pictures of hands, on Spark and Horovod",
+    long_description=(here / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.10",
+    packages=find_packages(include=["aslspark", "aslspark.*"]),
+    install_requires=[
+        "cloudpickle>=2",
+        "matplotlib>=3.7",
+        "numpy>=1.23,<2",
+        "onnxruntime>=1.15",
+        "pandas>=1.5,<3",
+        "pillow>=9.4",
+        "pyarrow>=8",
+        "pyarrow-hotfix",
+        "PyYAML>=6",
+        "scikit-learn>=1.1",
+    ],
+    extras_require={
+        # A Databricks ML cluster has Spark, TensorFlow, torch and Horovod already: install none of these there.
+        "spark": ["pyspark>=3.5,<4.1"],
+        "tensorflow": ["tensorflow>=2.13,<2.16", "tf2onnx>=1.16", "onnx>=1.14,<1.18"],
+        "torch": ["torch>=2.0", "safetensors>=0.4", "onnx>=1.14"],
+    },
+)

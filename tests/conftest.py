@@ -1,0 +1,61 @@
+"""What the tests share: one Spark session, and small tables of drawn hands."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+# Spark's Python workers and the jobs that tests start find the package here.
+os.environ["PYTHONPATH"] = os.pathsep.join([str(REPOSITORY), *filter(None, [os.environ.get("PYTHONPATH")])])
+os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+from pyspark.sql import SparkSession  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
+    session = (
+        SparkSession.builder.master("local[2]")
+        .appName("aslspark tests")
+        .config("spark.driver.memory", "2g")
+        .config("spark.driver.bindAddress", "127.0.0.1")
+        .config("spark.driver.host", "127.0.0.1")
+        .config("spark.ui.enabled", "false")
+        .config("spark.sql.shuffle.partitions", "2")
+        .config("spark.sql.warehouse.dir", str(tmp_path_factory.mktemp("warehouse")))
+        .config("spark.sql.execution.arrow.pyspark.enabled", "true")
+        .getOrCreate()
+    )
+    session.sparkContext.setLogLevel("OFF")
+    yield session
+    session.stop()
+
+
+@pytest.fixture(scope="session")
+def ingested(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """An ingested folder of 720 drawn hands of six signers, split by signer."""
+    from aslspark.sources.drawn import drawn_samples
+    from aslspark.sources.ingest import ingest
+    from aslspark.sources.splits import SplitOptions
+
+    folder = tmp_path_factory.mktemp("drawn") / "ingested"
+    hands = drawn_samples(spark, count=720, seed=3, signers=6).persist()
+    ingest(spark, [hands], str(folder), split=SplitOptions(kind="signer", validation=0.2, test=0.2))
+    hands.unpersist()
+    return str(folder)
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real pictures, where there is one."""
+    named = os.environ.get("ASLSPARK_TEST_DATA", str(REPOSITORY.parent / "shared" / "data"))
+    folder = Path(named)
+    if not (folder / "pixels").is_dir():
+        pytest.skip(f"no real pictures at {folder}; set ASLSPARK_TEST_DATA to a folder that has pixels/")
+    return folder

@@ -1,0 +1,72 @@
+import dataclasses
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from aslspark.config import Config, load_config
+from aslspark.errors import AslsparkError
+
+
+def test_without_file_or_words_the_settings_are_the_defaults():
+    assert load_config() == Config()
+
+
+def test_words_are_stronger_than_the_file_and_the_file_than_the_defaults(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("training:\n  epochs: 3\n  batch_size: 16\n")
+    config = load_config(str(path), ["training.epochs=4"])
+    assert (config.training.epochs, config.training.batch_size) == (4, 16)
+    assert config.training.learning_rate == Config().training.learning_rate
+
+
+@pytest.mark.parametrize("written", ["0.01", "1e-2", "1"])
+def test_numbers_are_read_as_people_write_them(written):
+    assert load_config(None, [f"training.learning_rate={written}"]).training.learning_rate == float(written)
+
+
+@pytest.mark.parametrize(
+    ("word", "named"),
+    [
+        ("training.epoch=3", ["training.epoch", "training.epochs"]),
+        ("training.epochs=many", ["training.epochs", "many", "whole number"]),
+        ("training.epochs=1.5", ["training.epochs", "1.5", "whole number"]),
+        ("training.epochs=0", ["training.epochs", "0", "1 or more"]),
+        ("training.augment=1", ["training.augment", "1", "true or false"]),
+        ("training.framework=kears", ["training.framework", "kears", "keras"]),
+        ("split.test=0.9", ["split.test", "0.9", "0.5"]),
+        ("epochs=3", ["epochs", "training.epochs"]),
+        ("training.epochs", ["training.epochs", "key=value"]),
+    ],
+)
+def test_a_wrong_word_is_named_with_its_value_and_what_would_work(word, named):
+    with pytest.raises(AslsparkError) as error:
+        load_config(None, [word])
+    assert all(part in str(error.value) for part in named)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("text", ["training: [1, 2", "- a\n- b\n", "training:\n  epochz: 3\n"])
+def test_a_wrong_file_is_named(tmp_path, text):
+    path = tmp_path / "wrong.yaml"
+    path.write_text(text)
+    with pytest.raises(AslsparkError, match=r"wrong\.yaml"):
+        load_config(str(path))
+
+
+@pytest.mark.parametrize("path", sorted((Path(__file__).parent.parent / "conf").glob("*.yaml")), ids=lambda p: p.name)
+def test_the_settings_that_come_with_the_package_are_right(path):
+    assert isinstance(load_config(str(path)), Config)
+
+
+def test_every_setting_says_what_it_means():
+    for section in dataclasses.fields(Config):
+        for setting in dataclasses.fields(section.default_factory):
+            assert setting.metadata["meaning"], setting.name
+
+
+def test_importing_the_package_is_light():
+    code = "import sys, aslspark, aslspark.config, aslspark.scoring, aslspark.bundle; print(*sys.modules)"
+    modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"tensorflow", "torch", "horovod", "petastorm", "onnxruntime", "matplotlib"} & set(modules)

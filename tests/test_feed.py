@@ -1,0 +1,121 @@
+from collections import Counter
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from aslspark.errors import AslsparkError
+from aslspark.training.feed import SampleFeed, list_row_groups, share_of
+
+LABELS = ["A", "B", "C"]
+SHAPE = (2, 3, 1)
+
+
+def write_table(folder, sizes, group_rows):
+    """Write files of the given sizes; the first two bytes of each picture hold its row number."""
+    folder.mkdir()
+    first = 0
+    for n, size in enumerate(sizes):
+        numbers = range(first, first + size)
+        first += size
+        data = [bytes([i // 256, i % 256, 1, 2, 3, 4]) for i in numbers]
+        picture = pa.StructArray.from_arrays(
+            [pa.array([2] * size, pa.int32()), pa.array([3] * size, pa.int32()), pa.array(data, pa.binary())],
+            ["height", "width", "data"],
+        )
+        table = pa.table(
+            {
+                "picture": picture,
+                "label": [LABELS[i % 3] for i in numbers],
+                "source": ["few" if i < 10 else "many" for i in numbers],
+            }
+        )
+        pq.write_table(table, folder / f"part-{n}.parquet", row_group_size=group_rows)
+    return str(folder)
+
+
+def rows_of(batch):
+    pixels = batch.pictures.reshape(len(batch.pictures), -1).astype(int)
+    return (pixels[:, 0] * 256 + pixels[:, 1]).tolist()
+
+
+def feeds(folder, size, **options):
+    given = {"labels": LABELS, "shape": SHAPE, "batch_size": 16, "seed": 5, **options}
+    return [SampleFeed(folder, rank=rank, size=size, **given) for rank in range(size)]
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7])
+@pytest.mark.parametrize("sizes", [[300], [101, 1, 57], [13, 13, 13, 13, 8]])
+def test_every_row_is_seen_once_an_epoch_by_exactly_one_rank(tmp_path, sizes, size):
+    folder = write_table(tmp_path / "t", sizes, group_rows=20)
+    for epoch in range(2):
+        seen = [row for feed in feeds(folder, size) for batch in feed.epoch(epoch) for row in rows_of(batch)]
+        assert sorted(seen) == list(range(sum(sizes)))
+
+
+@pytest.mark.parametrize(("rows", "size", "batch_size"), [(300, 2, 16), (101, 3, 8), (5, 2, 1), (7, 3, 1), (33, 2, 16)])
+def test_all_ranks_take_as_many_steps_of_nearly_one_size(tmp_path, rows, size, batch_size):
+    folder = write_table(tmp_path / "t", [rows], group_rows=20)
+    sizes = [[len(b.labels) for b in feed.epoch(0)] for feed in feeds(folder, size, batch_size=batch_size)]
+    assert len({len(steps) for steps in sizes}) == 1
+    flat = [n for steps in sizes for n in steps]
+    assert max(flat) - min(flat) <= 2
+    assert min(flat) >= 1
+
+
+def test_the_scales_make_the_mean_over_ranks_the_mean_over_the_step(tmp_path):
+    folder = write_table(tmp_path / "t", [101], group_rows=20)
+    for step in zip(*(feed.epoch(0) for feed in feeds(folder, 2)), strict=True):
+        values = [np.arange(len(batch.labels), dtype=float) for batch in step]
+        mean_over_ranks = np.mean([v.sum() * batch.scale for v, batch in zip(values, step, strict=True)])
+        assert mean_over_ranks == pytest.approx(np.concatenate(values).mean())
+
+
+def test_labels_and_pictures_stay_together(tmp_path):
+    folder = write_table(tmp_path / "t", [101, 40], group_rows=20)
+    for feed in feeds(folder, 2):
+        for batch in feed.epoch(3):
+            assert batch.labels.tolist() == [row % 3 for row in rows_of(batch)]
+
+
+def test_an_epochs_order_depends_on_its_number_and_the_seed_alone(tmp_path):
+    folder = write_table(tmp_path / "t", [200], group_rows=20)
+
+    def order(seed, epoch):
+        return [row for batch in feeds(folder, 1, seed=seed)[0].epoch(epoch) for row in rows_of(batch)]
+
+    assert order(5, 2) == order(5, 2)
+    assert order(5, 2) != order(5, 3)
+    assert order(5, 2) != order(6, 2)
+
+
+def test_each_rank_reads_no_more_row_groups_than_it_must(tmp_path):
+    groups = list_row_groups(write_table(tmp_path / "t", [200], group_rows=20))
+    pieces = Counter(piece.group.number for rank in range(4) for piece in share_of(groups, rank, 4, seed=1))
+    assert sum(pieces.values()) <= len(groups) + 3  # a boundary between ranks cuts at most one group in two
+
+
+def test_weights_follow_the_source(tmp_path):
+    folder = write_table(tmp_path / "t", [40], group_rows=20)
+    feed = feeds(folder, 1, weight_of={"few": 2.0, "many": 0.5})[0]
+    for batch in feed.epoch(0):
+        assert batch.weights.tolist() == [2.0 if row < 10 else 0.5 for row in rows_of(batch)]
+
+
+def test_fewer_rows_than_processes_are_refused_with_the_numbers(tmp_path):
+    folder = write_table(tmp_path / "t", [2], group_rows=20)
+    with pytest.raises(AslsparkError, match=r"2 rows are too few for 3 processes"):
+        feeds(folder, 3)
+
+
+def test_a_label_that_the_model_does_not_know_is_named(tmp_path):
+    folder = write_table(tmp_path / "t", [20], group_rows=20)
+    with pytest.raises(AslsparkError, match=r"labels C are not among the model's: A, B"):
+        feeds(folder, 1, labels=["A", "B"])
+
+
+def test_pictures_of_another_size_are_refused(tmp_path):
+    folder = write_table(tmp_path / "t", [20], group_rows=20)
+    with pytest.raises(AslsparkError, match=r"6 bytes where 3x3x1 needs 9"):
+        feeds(folder, 1, shape=(3, 3, 1))

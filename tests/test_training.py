@@ -1,0 +1,278 @@
+"""Real Horovod, two processes, drawn hands."""
+
+import csv
+import json
+import logging
+
+import numpy as np
+import pytest
+from horovod.spark.common.store import Store
+from pyspark.sql import functions as F
+
+from aslspark.config import load_config
+from aslspark.errors import AslsparkError
+from aslspark.evaluation.metrics import count_answers, figures
+from aslspark.samples import TEST, TRAIN, VALIDATION, read_samples
+from aslspark.scoring import SignClassifierModel
+from aslspark.training.job import train_baseline, train_cnn
+from aslspark.training.launch import report, run_workers
+
+FRAMEWORKS = ("keras", "torch")
+QUICK = ["training.epochs=2", "training.batch_size=32", "training.augment=false"]
+
+
+@pytest.fixture(scope="module", params=FRAMEWORKS)
+def bundle(request, spark, ingested, tmp_path_factory):
+    """A bundle of two epochs, and what was said while it was made."""
+    out = tmp_path_factory.mktemp("bundles") / request.param
+    said = []
+
+    class Listener(logging.Handler):
+        def emit(self, record):
+            said.append(record.getMessage())
+
+    log = logging.getLogger("aslspark")
+    listener = Listener()
+    log.addHandler(listener)
+    level = log.level
+    log.setLevel(logging.INFO)
+    try:
+        train_cnn(spark, [ingested], str(out), load_config(None, [*QUICK, f"training.framework={request.param}"]))
+    finally:
+        log.removeHandler(listener)
+        log.setLevel(level)
+    return out, said
+
+
+def test_a_bundle_holds_all_that_people_look_for(bundle):
+    out, _ = bundle
+    files = {path.name for path in out.iterdir()}
+    assert {
+        "README.md",
+        "SHA256SUMS",
+        "bundle.json",
+        "confusion.png",
+        "curves.png",
+        "history.csv",
+        "metrics.json",
+        "mistakes.png",
+        "network.onnx",
+        "pipeline",
+    } < files
+    assert not [name for name in files if name.startswith(".")]
+    manifest = json.loads((out / "bundle.json").read_text())
+    assert manifest["network_file"] in files
+    assert manifest["parameters"] == 145_560
+    assert manifest["labels"] == sorted(manifest["labels"])
+    assert len(manifest["data"]["fingerprint"]) == 64
+    assert {"pyspark", "horovod"} <= set(manifest["versions"])
+    card = (out / "README.md").read_text()
+    assert "How the split was made" in card
+    assert "signer" in card
+
+
+def test_the_history_has_a_row_an_epoch_and_the_loss_falls(bundle):
+    with (bundle[0] / "history.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["1", "2"]
+    assert float(rows[1]["loss"]) < float(rows[0]["loss"])
+    assert all(0 <= float(row["val_accuracy"]) <= 1 for row in rows)
+    # Adam's step size for one process, times two processes.
+    assert float(rows[0]["learning_rate"]) == pytest.approx(0.002)
+
+
+def test_progress_says_epoch_loss_accuracy_speed_and_time_left(bundle):
+    lines = [line for line in bundle[1] if line.startswith("epoch")]
+    assert len(lines) == 2
+    assert all(word in lines[0] for word in ("1/2", "loss", "accuracy", "val_loss", "rows/s", "left"))
+
+
+def test_the_figures_are_those_of_the_final_model_on_the_test_split(spark, bundle, ingested):
+    metrics = json.loads((bundle[0] / "metrics.json").read_text())
+    samples = read_samples(spark, ingested, [TEST])
+    scored = SignClassifierModel.load(str(bundle[0])).transform(samples).toPandas()
+    assert metrics["rows"] == len(scored) == metrics["splits"]["test"]["rows"]
+    assert metrics["accuracy"] == pytest.approx((scored["label"] == scored["letter"]).mean())
+    in_top = [row.label in [best["letter"] for best in row.top] for row in scored.itertuples()]
+    assert metrics["top3_accuracy"] == pytest.approx(np.mean(in_top))
+    confusion = metrics["confusion"]
+    labels = confusion["labels"]
+    for label, answer in scored[["label", "letter"]].drop_duplicates().itertuples(index=False):
+        count = ((scored["label"] == label) & (scored["letter"] == answer)).sum()
+        assert confusion["counts"][labels.index(label)][confusion["answers"].index(answer)] == count
+
+
+def test_the_network_file_and_the_onnx_file_say_the_same(spark, bundle, ingested):
+    out, _ = bundle
+    pictures = np.stack(
+        [
+            np.frombuffer(row["picture"]["data"], np.uint8).reshape(28, 28, 1)
+            for row in read_samples(spark, ingested, [TEST]).limit(30).collect()
+        ]
+    )
+    import onnxruntime
+
+    by_onnx = onnxruntime.InferenceSession(str(out / "network.onnx")).run(None, {"picture": pictures})[0]
+    if (out / "network.keras").exists():
+        import tensorflow as tf
+
+        from aslspark.models import keras_network
+
+        model = tf.keras.models.load_model(out / "network.keras", safe_mode=True)
+        by_framework = model(keras_network.scale(pictures, True)).numpy()
+    else:
+        import torch
+        from safetensors.torch import load_file
+
+        from aslspark.models import torch_network
+
+        network = torch_network.build("cnn", (28, 28, 1), 24, 0.0)
+        network.load_state_dict(load_file(out / "network.safetensors"))
+        with torch.inference_mode():
+            logits = network.eval()(torch_network.scale(torch.from_numpy(pictures), True))
+        by_framework = torch.softmax(logits, dim=1).numpy()
+    assert np.allclose(by_onnx, by_framework, atol=1e-5)
+
+
+def estimator(framework, spark, tmp_path, **more):
+    labels = list("ABCDEFGHIKLMNOPQRSTUVWXY")
+    params = {
+        "num_proc": 2,
+        "store": Store.create(f"file://{tmp_path}/store", save_runs=False),
+        "labels": labels,
+        "feature_cols": ["picture"],
+        "label_cols": ["label"],
+        "validation": "held_out",
+        "batch_size": 32,
+        "epochs": 1,
+        "random_seed": 1,
+        "augment": False,
+        **more,
+    }
+    if framework == "keras":
+        import tensorflow as tf
+
+        from aslspark.models.keras_network import build
+        from aslspark.training.keras_estimator import SignKerasEstimator
+
+        tf.keras.utils.set_random_seed(1)
+        return SignKerasEstimator(
+            model=build("cnn", (28, 28, 1), 24, 0.3),
+            optimizer=tf.keras.optimizers.Adam(0.001),
+            **{"loss": "categorical_crossentropy", **params},
+        )
+    import torch
+
+    from aslspark.models.torch_network import build
+    from aslspark.training.torch_estimator import SignTorchEstimator
+
+    torch.manual_seed(1)
+    model = build("cnn", (28, 28, 1), 24, 0.3)
+    return SignTorchEstimator(
+        model=model,
+        input_shapes=[[-1, 1, 28, 28]],
+        optimizer=torch.optim.Adam(model.parameters(), lr=0.001),
+        **{"loss": torch.nn.CrossEntropyLoss(), **params},
+    )
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_fit_on_a_dataframe_averages_gradients_and_gives_a_model(framework, spark, ingested, tmp_path):
+    samples = read_samples(spark, ingested, [TRAIN, VALIDATION]).withColumn("held_out", F.col("split") == VALIDATION)
+    fitted = estimator(framework, spark, tmp_path).fit(samples)
+    digests = fitted.fitted.digests
+    assert len(digests) == 2
+    assert digests[0] == digests[1]
+    assert len(fitted.getHistory()) == 1
+    scored = fitted.transform(samples.limit(10))
+    assert scored.where("letter is not null").count() == 10
+    assert list((tmp_path / "store").glob("fit-*")) == []
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"metrics": ["accuracy"]}, "metrics is not supported; loss and accuracy are always computed"),
+        ({"validation": 0.1}, "validation=0.1: give the name of a boolean column"),
+        ({"num_proc": 64}, r"num_proc=64: local\[2\] has 2 task slots"),
+        ({"feature_cols": ["signer"]}, "feature_cols=signer: string is no picture"),
+    ],
+)
+def test_what_the_estimators_cannot_do_is_said_before_anything_starts(
+    framework, params, message, spark, ingested, tmp_path
+):
+    samples = read_samples(spark, ingested).withColumn("held_out", F.lit(False))
+    with pytest.raises(AslsparkError, match=message):
+        estimator(framework, spark, tmp_path, **params).fit(samples)
+
+
+def test_a_workers_own_traceback_reaches_the_user(spark):
+    def failing_worker(job):
+        import horovod.torch as hvd
+        import torch
+
+        hvd.init()
+        if hvd.rank() == job:
+            raise ValueError("the disk of this worker is on fire")
+        hvd.allreduce_(torch.zeros(1))
+
+    with pytest.raises(AslsparkError) as error:
+        run_workers(2, failing_worker, 1, env={}, on_event=print)
+    message = str(error.value)
+    assert message.splitlines()[0].startswith("worker 1 on ")
+    assert "ValueError: the disk of this worker is on fire" in message.splitlines()[0]
+    assert "in failing_worker" in message
+
+
+def test_a_worker_that_is_killed_is_reported_as_killed(spark):
+    def dying_worker(job):
+        import os
+        import signal
+
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    with pytest.raises(AslsparkError, match="killed"):
+        run_workers(2, dying_worker, None, env={}, on_event=print)
+
+
+def test_what_workers_report_arrives_whole_and_in_order(spark):
+    def talking_worker(job):
+        for n in range(300):
+            report({"event": "said", "n": n, "filling": "x" * 500})
+        return job
+
+    heard = []
+    assert run_workers(2, talking_worker, "done", env={}, on_event=heard.append) == ["done", "done"]
+    assert len(heard) == 600
+    assert sorted(event["n"] for event in heard) == sorted([*range(300), *range(300)])
+
+
+def test_two_frameworks_in_one_worker_are_refused():
+    from types import SimpleNamespace
+
+    from aslspark.training.worker import run_epochs
+
+    outside = SimpleNamespace(global_process_set=SimpleNamespace(included=lambda: False))
+    with pytest.raises(RuntimeError, match="takes no part in averaging gradients"):
+        run_epochs(None, outside, None)
+
+
+@pytest.mark.parametrize("name", ["forest", "mlp"])
+def test_baselines_leave_the_same_kind_of_bundle(name, spark, ingested, tmp_path):
+    baseline = {"name": name, "trees": 5, "depth": 4, "hidden": [24], "iterations": 30}
+    metrics = train_baseline(spark, [ingested], str(tmp_path / "bundle"), load_config(), baseline)
+    loaded = SignClassifierModel.load(str(tmp_path / "bundle"))
+    unlabelled = read_samples(spark, ingested, [TEST]).drop("label")
+    scored = loaded.transform(unlabelled)
+    assert scored.where("letter is not null and size(top) = 3").count() == metrics["rows"]
+    counts = count_answers(loaded.transform(read_samples(spark, ingested, [TEST])))
+    assert figures(counts, loaded.labels)["accuracy"] == metrics["accuracy"]
+    assert metrics["splits"]["train"]["accuracy"] > 3 / 24
+
+
+def test_drawn_data_says_so_in_the_first_line_of_the_card(spark, tmp_path):
+    words = ["drawn.count=96", "drawn.signers=4"]
+    baseline = {"name": "forest", "trees": 2, "depth": 2, "hidden": [4], "iterations": 1}
+    train_baseline(spark, [], str(tmp_path / "bundle"), load_config(None, words), baseline)
+    assert "drawn hands, not photographs" in (tmp_path / "bundle" / "README.md").read_text().splitlines()[0]
