@@ -1,5 +1,5 @@
 # make train [DATA="PATH ..."] [OUT=DIR] [FRAMEWORK=keras|torch] [ARGS="--epochs 15 ..."]
-# make test | test-long | lint | env | lock
+# make shell | test | test-long | lint | env | lock
 
 SHELL := /bin/bash
 OUT ?= runs/$(FRAMEWORK)-$(shell date +%Y%m%d-%H%M%S)
@@ -7,12 +7,16 @@ FRAMEWORK ?= keras
 DATA ?=
 ARGS ?=
 export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
+export SPARK_CONF_DIR := $(CURDIR)/conf
 IN_ENV = ENV=$$(environment/build.sh) && export PATH="$$ENV/bin:$$PATH" PYSPARK_PYTHON="$$ENV/bin/python" PYSPARK_DRIVER_PYTHON="$$ENV/bin/python" &&
 
-.PHONY: train test test-long lint env lock
+.PHONY: train shell test test-long lint env lock
 train:
-	@$(IN_ENV) spark-submit --properties-file conf/local.conf jobs/train_cnn.py \
+	@$(IN_ENV) spark-submit jobs/train_cnn.py \
 	  $(if $(DATA),--data $(DATA)) --out $(OUT) --framework $(FRAMEWORK) --config conf/local.yaml $(ARGS)
+
+shell:
+	@$(IN_ENV) exec $${SHELL:-bash}
 
 test:
 	@$(IN_ENV) python -m pytest

@@ -52,10 +52,13 @@ class TrainingConfig:
 
     framework: str = _setting("keras", "which framework", choices=("keras", "torch"))
     num_proc: int = _setting(2, "Horovod processes, one a Spark task slot", least=1)
-    epochs: int = _setting(15, "passes over the training samples", least=1)
-    batch_size: int = _setting(64, "samples a step in each process", least=1)
+    epochs: int = _setting(40, "passes over the training samples", least=1)
+    batch_size: int = _setting(32, "samples a step in each process", least=1)
     learning_rate: float = _setting(
         0.001, "Adam's step size for one process; multiplied by num_proc", least=1e-8, most=1.0
+    )
+    schedule: str = _setting(
+        "cosine", "the learning rate after an epoch of rising: falls, or stays", choices=("cosine", "constant")
     )
     patience: int = _setting(5, "epochs without a better validation loss before it stops", least=1)
     augment: bool = _setting(True, "turn, shift and scale the training pictures a little")
@@ -68,7 +71,7 @@ class TrainingConfig:
 class DrawnConfig:
     """The drawn hands that stand in where no data is given."""
 
-    count: int = _setting(7200, "pictures", least=24)
+    count: int = _setting(4800, "pictures", least=24)
     signers: int = _setting(20, "different hands", least=3)
     seed: int = _setting(7, "the same seed gives the same bytes", least=0)
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from pyspark.sql import SparkSession
 
 from aslspark.errors import AslsparkError
+
+EXECUTOR_WAIT_SECONDS = 30
+"""As long as Spark itself waits for executors (spark.scheduler.maxRegisteredResourcesWaitingTime)."""
 
 
 @contextmanager
@@ -59,9 +63,14 @@ def require_slots(spark: SparkSession, num_proc: int) -> None:
     if conf.get("spark.dynamicAllocation.enabled", "false") == "true":
         return  # the cluster grows when the tasks are asked for
     slots = task_slots(spark)
+    local = str(spark.sparkContext.master).startswith("local[")
+    deadline = time.monotonic() + (0 if local else EXECUTOR_WAIT_SECONDS)
+    while slots < num_proc and time.monotonic() < deadline:
+        time.sleep(0.2)  # executors register one by one after the application has started
+        slots = task_slots(spark)
     if slots < num_proc:
         raise AslsparkError(
             f"training.num_proc={num_proc}: {spark.sparkContext.master} has {slots} task slots "
             f"(cores / spark.task.cpus={conf.get('spark.task.cpus', '1')}); "
-            f"set training.num_proc={slots} or give the application more cores"
+            f"set training.num_proc={slots} or less, or give the application more cores"
         )

@@ -42,6 +42,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     split = SplitOptions(chosen.split, chosen.validation, chosen.test, chosen.blocks, chosen.seed)
     with spark_session("aslspark ingest") as spark:
         print(ingest(spark, chosen.source, chosen.out, test_sources=chosen.test_source, split=split))
+        print(f"written to {chosen.out}")
 
 
 if __name__ == "__main__":

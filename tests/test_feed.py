@@ -7,6 +7,7 @@ import pytest
 
 from aslspark.errors import AslsparkError
 from aslspark.training.feed import SampleFeed, list_row_groups, share_of
+from aslspark.training.loop import Plan, learning_rate_factor
 
 LABELS = ["A", "B", "C"]
 SHAPE = (2, 3, 1)
@@ -119,3 +120,17 @@ def test_pictures_of_another_size_are_refused(tmp_path):
     folder = write_table(tmp_path / "t", [20], group_rows=20)
     with pytest.raises(AslsparkError, match=r"6 bytes where 3x3x1 needs 9"):
         feeds(folder, 1, shape=(3, 3, 1))
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "constant"])
+def test_the_learning_rate_rises_for_an_epoch_and_then_falls_or_stays(schedule):
+    plan = Plan(epochs=10, patience=5, schedule=schedule)
+    factors = [learning_rate_factor(plan, step, 20) for step in range(1, 201)]
+    assert all(0 < factor <= 1 for factor in factors)
+    assert factors[:20] == sorted(factors[:20])
+    assert factors[19] == 1.0
+    if schedule == "constant":
+        assert set(factors[19:]) == {1.0}
+    else:
+        assert factors[19:] == sorted(factors[19:], reverse=True)
+        assert factors[-1] < 0.001

@@ -309,9 +309,9 @@ def damaged(data):
 
 
 def without_last_block(data):
-    """Cut bzip2 data where its last block starts, so that no block is broken."""
-    bits = bin(int.from_bytes(data, "big"))[2:]
-    return int(bits[: bits.rindex(f"{0x314159265359:048b}")].ljust(len(bits), "0"), 2).to_bytes(len(data), "big")
+    """Cut bzip2 data just before its last block, so that every block that is left is whole."""
+    bits = bin(int.from_bytes(data, "big"))[2:].zfill(8 * len(data))
+    return data[: bits.rindex(f"{0x314159265359:048b}") // 8]
 
 
 GOOD = as_text(random_rows(3, 40))
@@ -333,6 +333,7 @@ UNUSABLE = {
     "gzip cut short": (cut(gzip.compress(GOOD.encode())), "a.csv.gz", "is cut short"),
     "gzip cut in its header": (gzip.compress(GOOD.encode())[:5], "a.csv.gz", "is cut short"),
     "bzip2 cut short": (cut(bz2.compress(GOOD.encode() * 40, 1)), "a.csv.bz2", "is cut short"),
+    "bzip2 without its last block": (without_last_block(bz2.compress(GOOD.encode(), 1)), "a.csv.bz2", "cut short"),
     "bzip2 without its last bytes": (bz2.compress(GOOD.encode())[:-4], "a.csv.bz2", "is cut short"),
     "damaged gzip": (damaged(gzip.compress(GOOD.encode())), "a.csv.gz", "cannot be read"),
     "not gzip": (GOOD.encode(), "a.csv.gz", "cannot be read"),
@@ -399,7 +400,7 @@ def test_an_interrupt_leaves_nothing(spark, tmp_path, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(HadoopFiles, "write_text", interrupted)
+    monkeypatch.setattr(HadoopFiles, "write", interrupted)
     with pytest.raises(KeyboardInterrupt):
         ingest(spark, [path], str(tmp_path / "out"))
     assert os.listdir(tmp_path) == ["a.csv"]
@@ -439,10 +440,7 @@ def test_files_of_one_name_are_told_apart_by_their_folders():
 
 
 @pytest.mark.parametrize(("name", "rows"), [("webcam_letters.csv", 6559), ("sign_mnist_head.csv", 688)])
-def test_tables_of_real_hands_are_kept_whole(spark, tmp_path, name, rows):
-    folder = os.environ.get("ASLSPARK_TEST_DATA")
-    if not folder:
-        pytest.skip("set ASLSPARK_TEST_DATA to a folder that holds the pixel tables of real hands")
-    report = ingest(spark, [os.path.join(folder, name)], str(tmp_path / "out"))
+def test_tables_of_real_hands_are_kept_whole(spark, real_data, tmp_path, name, rows):
+    report = ingest(spark, [str(real_data / "pixels" / name)], str(tmp_path / "out"))
     assert (report.read, report.kept, report.quarantined) == (rows, rows, 0)
     assert len(report.labels) == 24

@@ -77,8 +77,9 @@ def test_the_history_has_a_row_an_epoch_and_the_loss_falls(bundle):
     assert [row["epoch"] for row in rows] == ["1", "2"]
     assert float(rows[1]["loss"]) < float(rows[0]["loss"])
     assert all(0 <= float(row["val_accuracy"]) <= 1 for row in rows)
-    # Adam's step size for one process, times two processes.
+    # Adam's step size for one process, times two processes, after an epoch of rising.
     assert float(rows[0]["learning_rate"]) == pytest.approx(0.002)
+    assert float(rows[1]["learning_rate"]) < 0.0005
 
 
 def test_progress_says_epoch_loss_accuracy_speed_and_time_left(bundle):

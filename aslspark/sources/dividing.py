@@ -18,10 +18,10 @@ from aslspark.sources.parse_pixels import PIXELS
 from aslspark.sources.pixel_tables import (
     count_lines,
     lines_of_files,
-    lines_of_frame,
     parse_blocks,
     place_blocks,
     with_label_number,
+    write_lines,
 )
 from aslspark.sources.sample_frames import (
     FrameCounts,
@@ -75,18 +75,25 @@ class FirstPass:
         return sum(found.total() for found in self.counts.values()) - self.headers
 
 
-def count_sources(spark: SparkSession, opened: OpenedSources) -> FirstPass:
+def count_sources(spark: SparkSession, opened: OpenedSources, folder: str) -> FirstPass:
     """Count the rows of every source, in the JVM.
+
+    Parameters
+    ----------
+    spark : SparkSession
+    opened : OpenedSources
+    folder : str
+        A folder to be made for pixel tables in memory, which are written there as lines, to be read twice.
 
     Raises
     ------
     AslsparkError
         If Spark passes over a file, or samples in memory share an id.
     """
-    parts = [lines_of_frame(frame, name) for name, frame in opened.pixel_frames.items()]
-    if opened.files:
-        parts.append(lines_of_files(spark, list(opened.files)))
-    lines = with_label_number(reduce(DataFrame.unionByName, parts)) if parts else None
+    for name, frame in opened.pixel_frames.items():
+        write_lines(frame, f"{folder}/{name}")
+    paths = [*opened.files, *(f"{folder}/{name}" for name in opened.pixel_frames)]
+    lines = with_label_number(lines_of_files(spark, paths)) if paths else None
     counts = count_lines(lines) if lines is not None else {}
     source_of = _name_paths({path for path, _ in counts}, opened)
     if unread := sorted(set(opened.files.values()) - set(source_of.values())):
@@ -97,13 +104,10 @@ def count_sources(spark: SparkSession, opened: OpenedSources) -> FirstPass:
 
 def _name_paths(paths: set[str], opened: OpenedSources) -> dict[str, str]:
     """Find the short name of each path as Spark spells it: as a URI from 3.5 on, plain in some older ones."""
-    frames = {name: name for name in opened.pixel_frames}
-    by_spelling = [
-        frames | {plain_path(path): name for path, name in spelled.items()}
-        for spelled in (opened.uris, opened.files)
-    ]
-    names = max(by_spelling, key=lambda known: sum(plain_path(path) in known for path in paths))
-    return {path: names[plain_path(path)] for path in paths}
+    spellings = [{plain_path(path): name for path, name in spelled.items()} for spelled in (opened.uris, opened.files)]
+    names = max(spellings, key=lambda known: sum(plain_path(path) in known for path in paths))
+    # What is not a file of the user's is a part of <folder>/<name> from write_lines.
+    return {path: names.get(plain_path(path), path.split("/")[-2]) for path in paths}
 
 
 def all_samples(spark: SparkSession, opened: OpenedSources, first: FirstPass, options: SplitOptions) -> DataFrame:

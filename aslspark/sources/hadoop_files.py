@@ -130,11 +130,11 @@ class HadoopFiles:
         finally:
             stream.close()
 
-    def write_text(self, path: str, text: str) -> None:
+    def write(self, path: str, data: bytes) -> None:
         """Write a small file."""
         stream = self._system(path).create(self._path(path))
         try:
-            stream.write(bytearray(text, "utf-8"))
+            stream.write(bytearray(data))
         finally:
             stream.close()
 

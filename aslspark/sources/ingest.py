@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import re
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
+from pyarrow import parquet
 from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql.pandas.types import to_arrow_schema
 
 from aslspark.errors import AslsparkError
 from aslspark.samples import (
@@ -35,6 +38,9 @@ from aslspark.sources.splits import LEAK_WARNING, SplitOptions, describe
 # small tables, so that several readers have something each, but not below the second.
 LARGEST_ROW_GROUP, SMALLEST_ROW_GROUP, ROW_GROUPS_WANTED = 8 << 20, 256 << 10, 8
 
+LINES_FOLDER = "lines"
+"""Holds pixel tables in memory as lines while they are ingested."""
+
 # Arrow batches of some 6 MB of text: they stay small in memory when rows are bad and tried again.
 LINES_IN_BATCH = 2000
 
@@ -59,7 +65,7 @@ def ingest(
     sources : sequence of str or DataFrame
         Each one a pixel table (.csv, .csv.gz or .csv.bz2 with the columns label, pixel1 to pixel784), a
         folder of them, a DataFrame with these columns (numbers or strings), or a DataFrame with the columns
-        of `SAMPLE_SCHEMA` but `split`. A DataFrame is evaluated twice: cache one that is dear to make.
+        of `SAMPLE_SCHEMA` but `split` (it is evaluated twice: cache it if it is dear to make).
     out : str
         A folder that does not exist yet.
     test_sources : sequence of str or DataFrame
@@ -84,21 +90,24 @@ def ingest(
     if hadoop.exists(out):
         raise AslsparkError(f"out {out} exists already and is never overwritten: choose another, or remove it")
     opened = open_sources(hadoop, sources, test_sources, out)
-    with _same_blocks_in_both_passes(spark), _trouble_named(hadoop, opened):
-        first = count_sources(spark, opened)
+    with (
+        _same_blocks_in_both_passes(spark),
+        _trouble_named(hadoop, opened),
+        hadoop.written_whole(out) as folder,
+    ):
+        first = count_sources(spark, opened, f"{folder}/{LINES_FOLDER}")
         samples = all_samples(spark, opened, first, options)
-        with hadoop.written_whole(out) as folder:
-            # Kept and quarantined rows come out of one pass and one write, as partitions of one table. The
-            # quarantine, without pictures and mostly tiny, is then written again in its own columns.
-            row_group = str(_row_group_bytes(first, options))
-            writer = samples.write.option("parquet.block.size", row_group).partitionBy("split")
-            # Pictures hardly ever repeat, so looking for repetitions only costs time.
-            writer = writer.option("parquet.enable.dictionary#picture.data", "false")
-            writer.parquet(f"{folder}/{SAMPLES_FOLDER}")
-            _move_quarantine(spark, hadoop, folder)
-            kept, quarantined = _written(spark, folder)
-            report = _report(out, opened, first.rows, options, kept, quarantined, started)
-            hadoop.write_text(f"{folder}/{REPORT_FILE}", report.to_json())
+        # Kept and quarantined rows come out of one pass and one write, as partitions of one table. The
+        # quarantine, without pictures and mostly tiny, is then written again in its own columns.
+        writer = samples.write.partitionBy("split").option("parquet.block.size", str(_row_group_bytes(first, options)))
+        # Pictures hardly ever repeat, so looking for repetitions only costs time.
+        writer = writer.option("parquet.enable.dictionary#picture.data", "false")
+        writer.parquet(f"{folder}/{SAMPLES_FOLDER}")
+        quarantined = _move_quarantine(spark, hadoop, folder)
+        kept = _count_samples(spark, folder)
+        report = _report(out, opened, first.rows, options, kept, quarantined, started)
+        hadoop.write(f"{folder}/{REPORT_FILE}", report.to_json().encode())
+        hadoop.delete(f"{folder}/{LINES_FOLDER}")
     return report
 
 
@@ -147,33 +156,37 @@ def _row_group_bytes(first: FirstPass, options: SplitOptions) -> int:
     return max(SMALLEST_ROW_GROUP, min(wanted, LARGEST_ROW_GROUP))
 
 
-def _move_quarantine(spark: SparkSession, hadoop: HadoopFiles, folder: str) -> None:
-    """Write the quarantine as its own table, in file order, and take it out of the samples."""
+def _move_quarantine(spark: SparkSession, hadoop: HadoopFiles, folder: str) -> list[Row]:
+    """Write the quarantine as its own table, in file order, and take it out of the samples.
+
+    Returns its rows by source and reason, as the table on disk has them.
+    """
     packed_folder = f"{folder}/{SAMPLES_FOLDER}/split={QUARANTINE}"
-    if hadoop.exists(packed_folder):
-        packed = spark.read.schema(SAMPLE_SCHEMA).parquet(packed_folder)
-        table = packed.select(
-            "source",
-            F.when(F.col("id") != "", F.col("id").cast("long")).alias("row"),
-            F.col("label").alias("reason"),
-            F.col("signer").alias("detail"),
-        )
-        table = table.coalesce(1).sortWithinPartitions("source", "row", "detail")
-    else:
-        nothing = (F.lit(None).cast(field.dataType).alias(field.name) for field in QUARANTINE_SCHEMA.fields)
-        table = spark.range(0, 0, 1, 1).select(*nothing)
-    table.write.parquet(f"{folder}/{QUARANTINE_FOLDER}")
-    hadoop.delete(packed_folder)
-
-
-def _written(spark: SparkSession, folder: str) -> tuple[list[Row], list[Row]]:
-    """Count what is on disk: samples by split, source and label; quarantined rows by source and reason."""
-    samples = read_samples(spark, folder).groupBy("split", "source", "label")
-    quarantine = spark.read.schema(QUARANTINE_SCHEMA).parquet(f"{folder}/{QUARANTINE_FOLDER}")
-    reasons = quarantine.groupBy("source", "reason").agg(
-        F.count("*").alias("rows"), F.min(F.struct("row", "detail")).alias("first")
+    table_folder = f"{folder}/{QUARANTINE_FOLDER}"
+    if not hadoop.exists(packed_folder):
+        # An empty table is so common that it is not worth a Spark job.
+        nothing = io.BytesIO()
+        parquet.write_table(to_arrow_schema(QUARANTINE_SCHEMA).empty_table(), nothing)
+        hadoop.write(f"{table_folder}/part-00000.parquet", nothing.getvalue())
+        return []
+    packed = spark.read.schema(SAMPLE_SCHEMA).parquet(packed_folder)
+    table = packed.select(
+        "source",
+        F.when(F.col("id") != "", F.col("id").cast("long")).alias("row"),
+        F.col("label").alias("reason"),
+        F.col("signer").alias("detail"),
     )
-    return samples.agg(F.count("*").alias("rows")).collect(), reasons.collect()
+    table.coalesce(1).sortWithinPartitions("source", "row", "detail").write.parquet(table_folder)
+    hadoop.delete(packed_folder)
+    written = spark.read.schema(QUARANTINE_SCHEMA).parquet(table_folder).groupBy("source", "reason")
+    first = F.min(F.struct("row", "detail")).alias("first")
+    return written.agg(F.count("*").alias("rows"), first).collect()
+
+
+def _count_samples(spark: SparkSession, folder: str) -> list[Row]:
+    """Count the samples on disk by split, source and label."""
+    samples = read_samples(spark, folder).groupBy("split", "source", "label")
+    return samples.agg(F.count("*").alias("rows")).collect()
 
 
 def _report(

@@ -79,7 +79,13 @@ def _some(names: Sequence[str]) -> str:
 
 
 def lines_of_files(spark: SparkSession, paths: Sequence[str]) -> DataFrame:
-    """Read files as lines: value (string), path (string), start (long, the block's offset in the file)."""
+    """Read files, or folders of `write_lines`, as lines.
+
+    Returns
+    -------
+    DataFrame
+        value (string), path (string) and start (long), the offset in the file of the block that one task reads.
+    """
     text = (
         spark.read.option("ignoreCorruptFiles", "false")
         .option("ignoreMissingFiles", "false")
@@ -97,17 +103,15 @@ def _no_pattern(path: str) -> str:
     return "".join(f"\\{letter}" if letter in "[]{}*?" else letter for letter in path)
 
 
-def lines_of_frame(frame: DataFrame, name: str) -> DataFrame:
-    """Write a table in memory as lines of a pixel table, in the columns of `lines_of_files`.
+def write_lines(frame: DataFrame, folder: str) -> None:
+    """Write a table in memory as lines of a pixel table, without a header, in files in its order.
 
-    Its partitions take the place of a file's blocks.
+    From then on it is read as files are. Its partitions cannot stand for blocks: Spark may cut the same table
+    differently in each pass, by what each needs of it.
     """
     fields = [F.coalesce(F.col(f"`{column}`").cast("string"), F.lit("")) for column in COLUMNS]
-    return frame.select(
-        F.concat_ws(",", *fields).alias("value"),
-        F.lit(name).alias("path"),
-        F.spark_partition_id().cast("long").alias("start"),
-    )
+    # A line end inside a value must not make two rows of one.
+    frame.select(F.translate(F.concat_ws(",", *fields), "\r\n", "  ").alias("value")).write.text(folder)
 
 
 def with_label_number(lines: DataFrame) -> DataFrame:
@@ -185,7 +189,7 @@ def parse_blocks(blocks: Blocks) -> Callable[[Iterable[pa.RecordBatch]], Iterato
                     _check_block(blocks, key, seen)
                     key, seen, seen_of_label = run_key, 0, Counter()
                 if key not in blocks:
-                    raise ValueError(f"{key[0]} {CHANGED} {seen} {key} {dict(blocks)}")
+                    raise ValueError(f"{key[0]} {CHANGED}")
                 block = blocks[key]
                 if block.has_header and seen == 0:
                     run, seen = run.slice(1), 1
@@ -212,7 +216,7 @@ def _runs(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
 
 def _check_block(blocks: Blocks, key: tuple[str, int] | None, seen: int) -> None:
     if key is not None and seen != blocks[key].lines:
-        raise ValueError(f"{key[0]} {CHANGED} {seen} {key} {dict(blocks)}")
+        raise ValueError(f"{blocks[key].source} {CHANGED}")
 
 
 def _splits(block: Block, labels: np.ndarray, seen_of_label: Counter[int]) -> pa.Array:

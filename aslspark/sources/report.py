@@ -82,7 +82,7 @@ class IngestReport:
         lines += [f"quarantined, {found.reason}: {found.rows}, first {found.first}" for found in self.reasons]
         lines += [f"passed over: {path}" for path in self.passed_over]
         lines += [f"warning: {warning}" for warning in self.warnings]
-        return "\n".join([*lines, f"written to {self.out}"])
+        return "\n".join(lines)
 
 
 def missing_labels(labels: Mapping[str, Mapping[str, int]], splits: Mapping[str, int]) -> list[str]:

@@ -126,7 +126,11 @@ def look_at(spark: SparkSession, folder: str) -> TrainingData:
     if len(labels) < 2:
         raise AslsparkError(f"--data: every training sample is labelled {labels[0]}; give at least two letters")
     if not any(row["split"] == TEST for row in counts):
-        raise AslsparkError("split.test: there are no test samples to judge the model on; raise split.test")
+        rows = sum(row["rows"] for row in counts)
+        raise AslsparkError(
+            f"split.test: none of the {rows} samples fell into the test split, so nothing could be judged; "
+            "give more data or hold out more"
+        )
     shapes = sorted({tuple(row)[3:6] for row in counts})
     if len(shapes) > 1:
         sizes = ", ".join("x".join(map(str, shape)) for shape in shapes)

@@ -70,6 +70,9 @@ class InPlaceTraining(Params):
         "turn, shift and scale training pictures a little",
         TypeConverters.toBoolean,
     )
+    schedule = Param(
+        Params._dummy(), "schedule", "course of the learning rate: cosine or constant", TypeConverters.toString
+    )
     source_weights: Param[dict[str, float]] = Param(
         Params._dummy(), "source_weights", "loss weight of each source, by name"
     )
@@ -145,7 +148,11 @@ class InPlaceTraining(Params):
             columns={"picture_col": feature_col, "label_col": label_col},
             batch_size=batch_size,
             val_batch_size=self.getOrDefault("val_batch_size") or max(batch_size, 256),
-            plan=Plan(epochs=self.getOrDefault("epochs"), patience=self.getOrDefault("patience")),
+            plan=Plan(
+                epochs=self.getOrDefault("epochs"),
+                patience=self.getOrDefault("patience"),
+                schedule=self.getOrDefault("schedule"),
+            ),
             seed=self.getOrDefault("random_seed") or 0,
             threads=threads,
             stretch=self.getOrDefault("stretch"),

@@ -25,7 +25,6 @@ class KerasTrainable:
         self._model.set_weights(spec["weights"])
         self._optimizer = tf.keras.optimizers.deserialize(spec["optimizer"])
         self.learning_rate = float(self._optimizer.learning_rate) * hvd.size()
-        self._optimizer.learning_rate.assign(self.learning_rate)
         self._optimizer.build(self._model.trainable_variables)
         hvd.broadcast_variables(self._model.variables, root_rank=0)
         loss = tf.keras.losses.get(spec["loss"])
@@ -42,6 +41,9 @@ class KerasTrainable:
         self._train_step = tf.function(self._train, input_signature=[*signature, tf.TensorSpec([], tf.float32)])
         self._evaluate_step = tf.function(self._evaluate, input_signature=signature)
         self._stretch, self._augment = job.stretch, job.augment
+
+    def set_learning_rate(self, value: float) -> None:
+        self._optimizer.learning_rate.assign(value)
 
     def train(self, batch: Batch) -> None:
         self._train_step(batch.pictures, batch.labels, batch.weights, np.float32(batch.scale))

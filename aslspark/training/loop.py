@@ -24,6 +24,10 @@ class Trainable(Protocol):
     """What the loop needs of a network in its framework, gradients averaged over the ranks by Horovod."""
 
     learning_rate: float
+    """The highest of the schedule: the one asked for, times the number of ranks."""
+
+    def set_learning_rate(self, value: float) -> None:
+        """Use this step size from now on."""
 
     def train(self, batch: Batch) -> None:
         """Take one step; add the batch's loss, right answers and weight to the sums."""
@@ -47,6 +51,8 @@ class Plan:
 
     epochs: int
     patience: int
+    schedule: str
+    """'cosine' or 'constant'; see `learning_rate_factor`."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +90,8 @@ def fit_epochs(
     for number in range(plan.epochs):
         started = reported = time.monotonic()
         for step, batch in enumerate(train.epoch(number), start=1):
+            rate = network.learning_rate * learning_rate_factor(plan, number * train.steps + step, train.steps)
+            network.set_learning_rate(rate)
             network.train(batch)
             if time.monotonic() - reported > STEP_REPORT_SECONDS:
                 reported = time.monotonic()
@@ -95,7 +103,7 @@ def fit_epochs(
                 network.evaluate(batch)
             row |= _means(network.take_sums(), "val_")
         row |= {
-            "learning_rate": network.learning_rate,
+            "learning_rate": rate,
             "rows": train.rows,
             "train_seconds": train_seconds,
             "seconds": time.monotonic() - started,
@@ -110,6 +118,22 @@ def fit_epochs(
     last_weights = network.weights()
     network.load_weights(best_weights or last_weights)
     return Outcome(history, best_epoch, best_weights or last_weights, hashlib.sha256(last_weights).hexdigest())
+
+
+def learning_rate_factor(plan: Plan, step: int, steps_an_epoch: int) -> float:
+    """Return the share of the highest learning rate at a step, counted from 1 over the whole run.
+
+    It rises over the first epoch, since a rate multiplied by the number of ranks is too high for fresh weights
+    (Goyal et al. 2017, arXiv:1706.02677). Then it stays ('constant'), or falls to 0 along half a cosine
+    (Loshchilov and Hutter 2017, arXiv:1608.03983).
+    """
+    warm_up = min(steps_an_epoch, plan.epochs * steps_an_epoch // 2) or 1
+    if step < warm_up:
+        return step / warm_up
+    if plan.schedule == "constant":
+        return 1.0
+    rest = plan.epochs * steps_an_epoch - warm_up
+    return 0.5 * (1 + math.cos(math.pi * min((step - warm_up) / (rest + 1), 1.0)))
 
 
 def _means(sums: npt.NDArray[np.float64], prefix: str) -> dict[str, float]:

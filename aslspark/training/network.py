@@ -51,6 +51,7 @@ def fit_network(data: TrainingData, config: Config, scratch: Path) -> SignClassi
         "random_seed": settings.seed,
         "stretch": config.features.stretch,
         "augment": settings.augment,
+        "schedule": settings.schedule,
         "source_weights": data.source_weights() if settings.balance_sources else {},
         "use_gpu": settings.use_gpu,
     }

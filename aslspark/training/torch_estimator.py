@@ -42,7 +42,7 @@ class SignTorchEstimator(InPlaceTraining, TorchEstimator):
         A boolean column.
     num_proc, batch_size, val_batch_size, epochs, random_seed, use_gpu
         As Horovod's.
-    patience, stretch, augment, source_weights
+    patience, stretch, augment, schedule, source_weights
         See the params of `InPlaceTraining`.
     """
 
@@ -54,11 +54,12 @@ class SignTorchEstimator(InPlaceTraining, TorchEstimator):
         patience: int = 5,
         stretch: bool = True,
         augment: bool = True,
+        schedule: str = "cosine",
         source_weights: dict[str, float] | None = None,
         **horovod_params: Any,
     ) -> None:
         TorchEstimator.__init__(self, **{"use_gpu": False, **horovod_params})
-        self._set(labels=labels, patience=patience, stretch=stretch, augment=augment)
+        self._set(labels=labels, patience=patience, stretch=stretch, augment=augment, schedule=schedule)
         self._set(source_weights=source_weights or {})
 
     def _network_spec(self) -> dict[str, Any]:

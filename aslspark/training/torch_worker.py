@@ -38,6 +38,10 @@ class TorchTrainable:
         self._sums = torch.zeros(4, dtype=torch.float64, device=device)
         self._stretch, self._augment = job.stretch, job.augment
 
+    def set_learning_rate(self, value: float) -> None:
+        for group in self._optimizer.param_groups:
+            group["lr"] = value
+
     def train(self, batch: Batch) -> None:
         self._model.train()
         pictures, labels, weights = self._on_device(batch)

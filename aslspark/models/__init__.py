@@ -1,0 +1,1 @@
+"""Networks in Keras and torch, and MLlib classifiers, built by name."""

@@ -1,0 +1,312 @@
+"""The jobs as people start them: on a cluster, from elsewhere, with good input and with bad."""
+
+import gzip
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import zipfile
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from pyspark.sql import functions as F
+
+from aslspark.errors import AslsparkError
+from aslspark.samples import read_samples
+from jobs import evaluate, ingest, score, train_baseline, train_cnn
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+HEADER = "label," + ",".join(f"pixel{n}" for n in range(1, 785))
+QUICK = ["--epochs", "1", "--set", "training.augment=false", "training.batch_size=32"]
+
+
+@pytest.fixture(scope="module")
+def table(spark, ingested, tmp_path_factory):
+    """A pixel table of drawn hands: 720 rows, sorted by label, as such files often are."""
+    path = tmp_path_factory.mktemp("tables") / "letters.csv"
+    rows = read_samples(spark, ingested).select("label", "id", F.col("picture.data").alias("data")).collect()
+    lines = [
+        f"{ord(row['label']) - ord('A')}," + ",".join(map(str, row["data"]))
+        for row in sorted(rows, key=lambda row: (row["label"], row["id"]))
+    ]
+    path.write_text("\n".join([HEADER, *lines]) + "\n")
+    return path
+
+
+def spark_submit(job, *words, cwd, master, conf=(), py_files=None, env=None):
+    command = [str(Path(sys.executable).parent / "spark-submit"), "--master", master]
+    for setting in (
+        "spark.ui.enabled=false",
+        "spark.driver.bindAddress=127.0.0.1",
+        "spark.driver.host=127.0.0.1",
+        "spark.sql.shuffle.partitions=2",
+        *conf,
+    ):
+        command += ["--conf", setting]
+    if py_files:
+        command += ["--py-files", str(py_files)]
+    environment = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "SPARK_HOME")}
+    environment |= {"PYSPARK_PYTHON": sys.executable, **(env or {})}
+    return subprocess.run(
+        [*command, str(REPOSITORY / "jobs" / job), *map(str, words)],
+        cwd=cwd,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=400,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory):
+    """The package as a zip, for --py-files."""
+    path = tmp_path_factory.mktemp("package") / "aslspark.zip"
+    with zipfile.ZipFile(path, "w") as zipped:
+        for source in sorted((REPOSITORY / "aslspark").rglob("*.py")):
+            zipped.write(source, source.relative_to(REPOSITORY))
+    return path
+
+
+def assert_trained(result, out):
+    assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
+    assert re.search(r"epoch\s+1/1\s+loss", result.stdout), result.stdout[-3000:]
+    assert json.loads((out / "bundle.json").read_text())["kind"] == "network"
+    assert [path.name for path in out.parent.iterdir()] == [out.name]
+
+
+def test_training_runs_on_a_local_cluster_from_elsewhere_with_py_files(table, package, tmp_path):
+    out = tmp_path / "work" / "bundle"
+    out.parent.mkdir()
+    result = spark_submit(
+        "train_cnn.py",
+        *("--data", table, "--out", out, "--framework", "torch", *QUICK),
+        cwd=tmp_path,
+        master="local-cluster[2,1,2048]",
+        py_files=package,
+    )
+    assert_trained(result, out)
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@contextmanager
+def standalone_cluster(folder):
+    """A master and two workers of one core each, on loopback."""
+    import pyspark
+
+    home = Path(pyspark.__file__).parent
+    environment = {
+        **os.environ,
+        "SPARK_HOME": str(home),
+        "SPARK_LOCAL_IP": "127.0.0.1",
+        "PYSPARK_PYTHON": sys.executable,
+    }
+    environment.pop("PYTHONPATH", None)
+    port = free_port()
+
+    def start(kind, *words):
+        log = (folder / f"{kind}-{len(daemons)}.log").open("w")
+        command = [str(home / "bin" / "spark-class"), f"org.apache.spark.deploy.{kind.lower()}.{kind}"]
+        daemons.append(
+            subprocess.Popen([*command, *words], cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT)
+        )
+
+    daemons = []
+    try:
+        start("Master", "--host", "127.0.0.1", "--port", str(port), "--webui-port", "0")
+        for n in range(2):
+            words = ("--cores", "1", "--memory", "2g", "--host", "127.0.0.1", "--webui-port", "0")
+            start("Worker", *words, "--work-dir", str(folder / f"worker-{n}"), f"spark://127.0.0.1:{port}")
+        yield f"spark://127.0.0.1:{port}"
+    finally:
+        for daemon in daemons:
+            daemon.terminate()
+        for daemon in daemons:
+            daemon.wait(timeout=60)
+
+
+def test_training_and_scoring_run_on_a_standalone_cluster(table, package, tmp_path):
+    out = tmp_path / "work" / "bundle"
+    for folder in ("work", "cluster", "scores"):
+        (tmp_path / folder).mkdir()
+    settings = ("spark.cores.max=2", "spark.executor.memory=1g", "spark.scheduler.minRegisteredResourcesRatio=1.0")
+    with standalone_cluster(tmp_path / "cluster") as master:
+        result = spark_submit(
+            "train_cnn.py",
+            *("--data", table, "--out", out, "--framework", "keras", *QUICK),
+            cwd=tmp_path,
+            master=master,
+            conf=settings,
+            py_files=package,
+        )
+        assert_trained(result, out)
+        result = spark_submit(
+            "score.py",
+            *("--model", out, "--data", table, "--out", tmp_path / "scores" / "scored"),
+            cwd=tmp_path,
+            master=master,
+            conf=settings,
+            py_files=package,
+        )
+    assert result.returncode == 0, result.stderr[-3000:]
+    assert "720 rows: 720 read, 0 not" in result.stdout
+
+
+@pytest.fixture(scope="module")
+def bundle(spark, table, tmp_path_factory):
+    out = tmp_path_factory.mktemp("bundles") / "forest"
+    words = ["--model", "forest", "--trees", "3", "--depth", "4"]
+    train_baseline.main([*words, "--data", str(table), "--out", str(out)])
+    return out
+
+
+def test_evaluate_judges_raw_data_as_a_whole_and_an_ingested_folder_by_its_test_split(
+    spark, bundle, table, ingested, tmp_path
+):
+    evaluate.main(["--model", str(bundle), "--data", str(table), "--out", str(tmp_path / "raw")])
+    evaluate.main(["--model", str(bundle), "--data", ingested, "--out", str(tmp_path / "split")])
+    raw = json.loads((tmp_path / "raw" / "metrics.json").read_text())
+    split = json.loads((tmp_path / "split" / "metrics.json").read_text())
+    assert raw["rows"] == 720
+    assert split["rows"] == read_samples(spark, ingested, ["test"]).count()
+    for name in ("confusion.png", "mistakes.png"):
+        assert (tmp_path / "raw" / name).read_bytes().startswith(b"\x89PNG")
+
+
+def test_score_takes_tables_with_and_without_labels_and_loses_no_row(spark, bundle, table, tmp_path):
+    lines = table.read_text().splitlines()
+    bad = ["1,2,3", lines[1].replace(",", ",x", 1), lines[2] + ",7", "", "3," + ",".join(["999"] * 784)]
+    (tmp_path / "labelled.csv").write_text("\n".join([*lines[:30], *bad]) + "\n")
+    unlabelled = [line.split(",", 1)[-1] for line in [*lines[:30], *bad]]
+    (tmp_path / "unlabelled.csv").write_text("\n".join(unlabelled) + "\n")
+    answers = {}
+    for name in ("labelled", "unlabelled"):
+        out = tmp_path / f"{name}-scored"
+        score.main(["--model", str(bundle), "--data", str(tmp_path / f"{name}.csv"), "--out", str(out)])
+        rows = spark.read.parquet(str(out)).collect()
+        assert len(rows) == 29 + len(bad)
+        assert [row["letter"] is None for row in rows] == [row["reason"] is not None for row in rows]
+        assert sum(row["letter"] is None for row in rows) == len(bad)
+        answers[name] = [row["letter"] for row in rows]
+    assert answers["labelled"] == answers["unlabelled"]
+
+
+def test_train_and_test_files_given_apart_stay_apart(spark, table, tmp_path):
+    lines = table.read_text().splitlines()
+    (tmp_path / "train.csv").write_text("\n".join([lines[0], *lines[1::2]]) + "\n")
+    (tmp_path / "test.csv").write_text("\n".join([lines[0], *lines[2::2]]) + "\n")
+    words = ["--source", str(tmp_path / "train.csv"), "--test-source", str(tmp_path / "test.csv")]
+    ingest.main([*words, "--out", str(tmp_path / "ingested")])
+    found = read_samples(spark, str(tmp_path / "ingested")).groupBy("source", "split").count().collect()
+    assert {(row["source"], row["split"]) for row in found} == {
+        ("train.csv", "train"),
+        ("train.csv", "validation"),
+        ("test.csv", "test"),
+    }
+
+
+def write_bad(kind, table, folder):
+    lines = table.read_text().splitlines()
+    path = folder / f"{kind}.csv"
+    if kind == "empty":
+        path.write_text("")
+    elif kind == "missing-column":
+        path.write_text("\n".join(line.rsplit(",", 1)[0] for line in lines) + "\n")
+    elif kind == "text":
+        path.write_text("\n".join([HEADER, "to be or not to be", "that is the question"]) + "\n")
+    elif kind == "truncated":
+        path = folder / "truncated.csv.gz"
+        path.write_bytes(gzip.compress("\n".join(lines).encode())[:-2000])
+    elif kind == "one-class":
+        path.write_text("\n".join([HEADER, *(line for line in lines if line.startswith("0,"))]) + "\n")
+    elif kind == "few-rows":
+        path.write_text("\n".join([HEADER, lines[1], lines[-1]]) + "\n")
+    elif kind == "few-to-validate":  # ten blocks of A: one row of it to validate on, for two processes
+        path.write_text("\n".join([HEADER, *lines[1:11], lines[-1]]) + "\n")
+    elif kind == "absent":
+        path = folder / "absent.csv"
+    return path
+
+
+@pytest.mark.parametrize(
+    ("kind", "named"),
+    [
+        ("empty", ["empty.csv", "is empty"]),
+        ("missing-column", ["missing-column.csv", "pixel784"]),
+        ("text", ["text.csv", "2", "wrong column count"]),
+        ("truncated", ["truncated.csv.gz", "cut short"]),
+        ("one-class", ["labelled A", "at least two letters"]),
+        ("few-rows", ["none of the 2 samples", "more data"]),
+        ("absent", ["absent.csv", "does not exist"]),
+    ],
+)
+@pytest.mark.parametrize("job", ["train_cnn", "train_baseline"])
+def test_bad_data_is_one_line_that_names_it_and_nothing_is_left(spark, table, tmp_path, kind, named, job):
+    given = tmp_path / "given"
+    given.mkdir()
+    path = write_bad(kind, table, given)
+    before = sorted(p.name for p in given.iterdir())
+    words = ["--data", str(path), "--out", str(tmp_path / "bundle")]
+    with pytest.raises(AslsparkError) as error:
+        train_cnn.main(words) if job == "train_cnn" else train_baseline.main(["--model", "forest", *words])
+    assert all(part in str(error.value) for part in named), str(error.value)
+    assert "\n" not in str(error.value)
+    assert sorted(p.name for p in given.iterdir()) == before
+    assert [p.name for p in tmp_path.iterdir()] == ["given"]
+
+
+def test_fewer_rows_than_processes_are_refused_with_the_numbers(spark, table, tmp_path):
+    path = write_bad("few-to-validate", table, tmp_path)
+    with pytest.raises(AslsparkError, match=r"training\.num_proc=2: there are only 1 validation samples"):
+        train_cnn.main(["--data", str(path), "--out", str(tmp_path / "bundle")])
+    assert [p.name for p in tmp_path.iterdir()] == ["few-to-validate.csv"]
+
+
+def test_an_existing_out_and_a_broken_bundle_are_named_and_left_as_they_are(spark, table, bundle, tmp_path):
+    there = tmp_path / "there"
+    there.mkdir()
+    (there / "mine.txt").write_text("mine")
+    jobs = {
+        train_cnn: ["--data", str(table)],
+        train_baseline: ["--model", "forest", "--data", str(table)],
+        ingest: ["--source", str(table)],
+        evaluate: ["--model", str(bundle), "--data", str(table)],
+        score: ["--model", str(bundle), "--data", str(table)],
+    }
+    for job, words in jobs.items():
+        with pytest.raises(AslsparkError, match=r"there.* exists already"):
+            job.main([*words, "--out", str(there)])
+    assert [p.name for p in there.iterdir()] == ["mine.txt"]
+
+    broken = tmp_path / "broken"
+    shutil.copytree(bundle, broken)
+    metrics = bytearray((broken / "metrics.json").read_bytes())
+    metrics[10] ^= 1
+    (broken / "metrics.json").write_bytes(bytes(metrics))
+    for job in (evaluate, score):
+        with pytest.raises(AslsparkError, match=r"metrics\.json was changed"):
+            job.main(["--model", str(broken), "--data", str(table), "--out", str(tmp_path / "new")])
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["broken", "there"]
+
+
+def test_an_error_is_one_line_and_an_exit_code(tmp_path):
+    environment = {"PYTHONPATH": str(REPOSITORY)}
+    result = spark_submit(
+        "train_cnn.py", "--out", tmp_path / "new", "--epochs", "none", cwd=tmp_path, master="local[2]", env=environment
+    )
+    assert result.returncode == 2
+    # spark-submit puts a Python job's standard error on its own standard output.
+    said = result.stdout + result.stderr
+    lines = [line for line in said.splitlines() if line.startswith("error:")]
+    assert lines == ["error: --set training.epochs=none: expected a whole number, for example training.epochs=15"]
+    assert "Traceback" not in said
+    assert list(tmp_path.iterdir()) == []
