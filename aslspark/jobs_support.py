@@ -31,6 +31,17 @@ def run_job(main: Callable[[Sequence[str]], None]) -> None:
         sys.exit(130)
 
 
+def add_data_options(parser: argparse.ArgumentParser) -> None:
+    """Add `--data`, `--test-data` and `--out`, which every training job takes."""
+    parser.add_argument(
+        "--data", nargs="+", default=[], metavar="PATH", help="raw sources or one ingested folder; none: drawn hands"
+    )
+    parser.add_argument(
+        "--test-data", nargs="+", default=[], metavar="PATH", help="raw sources that are only tested on"
+    )
+    parser.add_argument("--out", required=True, metavar="BUNDLE", help="folder to make; must not exist")
+
+
 def add_config_options(parser: argparse.ArgumentParser) -> None:
     """Add `--config` and `--set`, which every job that has settings takes."""
     parser.add_argument("--config", metavar="YAML", help="settings, for example conf/cluster.yaml")

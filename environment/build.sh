@@ -17,7 +17,7 @@ say() { echo "environment: $*" >&2; }
 check_tools() {
   local missing=()
   "$python" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null \
-    || missing+=("Python 3.11 (found: $("$python" --version 2>&1 || echo none); Debian: apt-get install python3.11 python3.11-venv python3.11-dev)")
+    || missing+=("Python 3.11 (found: $("$python" --version 2>/dev/null || echo none); Debian: apt-get install python3.11 python3.11-venv python3.11-dev)")
   command -v g++ >/dev/null || command -v c++ >/dev/null \
     || missing+=("a C++ compiler (Debian: apt-get install g++)")
   local cmake_version
@@ -35,7 +35,7 @@ check_tools() {
 }
 
 lock=$here/requirements.lock
-key=$( { cat "$lock" "$here/cxx17.cmake" "${BASH_SOURCE[0]}"; echo "gpu=$gpu"; uname -m; "$python" --version; } 2>/dev/null \
+key=$( { cat "$lock" "$here/cxx17.cmake" "${BASH_SOURCE[0]}"; echo "gpu=$gpu"; uname -m; "$python" --version || true; } 2>/dev/null \
   | sha256sum | cut -c1-16)
 env=$cache/env-$key
 if [ -f "$env/.complete" ]; then

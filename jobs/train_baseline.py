@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from aslspark.jobs_support import add_config_options, config_from, run_job
+from aslspark.jobs_support import add_config_options, add_data_options, config_from, run_job
 from aslspark.models.mllib import BASELINES
 from aslspark.session import spark_session
 from aslspark.training.job import train_baseline
@@ -19,17 +19,7 @@ def main(argv: Sequence[str]) -> None:
     """Run the job on the command line's words."""
     parser = argparse.ArgumentParser(prog="train_baseline.py", description="Train a baseline and leave a bundle.")
     parser.add_argument("--model", required=True, choices=BASELINES)
-    parser.add_argument(
-        "--data",
-        nargs="+",
-        default=[],
-        metavar="PATH",
-        help="raw sources or one ingested folder; none: drawn hands",
-    )
-    parser.add_argument(
-        "--test-data", nargs="+", default=[], metavar="PATH", help="raw sources that are only tested on"
-    )
-    parser.add_argument("--out", required=True, metavar="BUNDLE", help="folder to make; must not exist")
+    add_data_options(parser)
     parser.add_argument("--trees", type=int, default=50, metavar="N", help="of the forest (default 50)")
     parser.add_argument("--depth", type=int, default=8, metavar="N", help="of its trees (default 8)")
     parser.add_argument(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from aslspark.jobs_support import add_config_options, config_from, run_job
+from aslspark.jobs_support import add_config_options, add_data_options, config_from, run_job
 from aslspark.session import spark_session
 from aslspark.training.job import train_cnn
 
@@ -16,17 +16,7 @@ from aslspark.training.job import train_cnn
 def main(argv: Sequence[str]) -> None:
     """Run the job on the command line's words."""
     parser = argparse.ArgumentParser(prog="train_cnn.py", description="Train the network and leave a bundle.")
-    parser.add_argument(
-        "--data",
-        nargs="+",
-        default=[],
-        metavar="PATH",
-        help="raw sources or one ingested folder; none: drawn hands",
-    )
-    parser.add_argument(
-        "--test-data", nargs="+", default=[], metavar="PATH", help="raw sources that are only tested on"
-    )
-    parser.add_argument("--out", required=True, metavar="BUNDLE", help="folder to make; must not exist")
+    add_data_options(parser)
     parser.add_argument("--framework", metavar="NAME", help="keras or torch")
     parser.add_argument("--num-proc", metavar="N", help="Horovod processes")
     parser.add_argument("--epochs", metavar="N")

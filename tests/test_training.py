@@ -191,6 +191,17 @@ def test_fit_on_a_dataframe_averages_gradients_and_gives_a_model(framework, spar
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_the_same_seed_gives_the_same_model(framework, spark, ingested, tmp_path):
+    samples = read_samples(spark, ingested, [TRAIN, VALIDATION]).withColumn("held_out", F.col("split") == VALIDATION)
+    first, second = (
+        estimator(framework, spark, tmp_path, augment=True, random_seed=9).fit(samples.coalesce(1)).getHistory()[0]
+        for _ in range(2)
+    )
+    for name in ("loss", "accuracy", "val_loss", "val_accuracy"):
+        assert first[name] == pytest.approx(second[name], abs=1e-4)
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
 @pytest.mark.parametrize(
     ("params", "message"),
     [

@@ -45,8 +45,9 @@ def _card(about: dict[str, Any], metrics: dict[str, Any], model: SignClassifierM
         f"{part['macro']['f1']:.4f} |"
         for split, part in metrics["splits"].items()
     ]
-    lines += ["", f"How the split was made: {about['split']}", ""]
-    lines += [f"Note: {warning}." for warning in about["data"]["warnings"]]
+    lines += ["", f"How the split was made: {about['split']}"]
+    for warning in about["data"]["warnings"]:
+        lines += ["", f"Note: {warning}."]
     if len(metrics["by_source"]) > 1:
         lines += ["", "| source (test) | pictures | right |", "|---|---|---|"]
         lines += [

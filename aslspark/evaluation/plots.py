@@ -19,7 +19,13 @@ def plot_curves(history: Sequence[Mapping[str, Any]], best_epoch: int, path: Pat
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     epochs = [row["epoch"] for row in history]
     for axes, name in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
-        axes.plot(epochs, [row[name] for row in history], color=TRAIN_COLOUR, label="training", marker=".")
+        axes.plot(
+            epochs,
+            [row[name] for row in history],
+            color=TRAIN_COLOUR,
+            label="training (changed pictures, dropout)",
+            marker=".",
+        )
         if f"val_{name}" in history[0]:
             values = [row[f"val_{name}"] for row in history]
             axes.plot(epochs, values, color=VALIDATION_COLOUR, label="validation", marker=".")

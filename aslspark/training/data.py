@@ -22,7 +22,6 @@ from aslspark.samples import REPORT_FILE, SAMPLES_FOLDER, TEST, TRAIN, read_samp
 from aslspark.sources.drawn import drawn_samples
 from aslspark.sources.ingest import ingest
 from aslspark.sources.splits import SplitOptions
-from aslspark.training.feed import list_row_groups
 
 log = logging.getLogger("aslspark")
 
@@ -140,19 +139,3 @@ def look_at(spark: SparkSession, folder: str) -> TrainingData:
         rows_of_source[row["source"]] = rows_of_source.get(row["source"], 0) + row["rows"]
     fingerprint = hashlib.sha256(str((sum(row["hashes"] for row in counts), sorted(shapes))).encode()).hexdigest()
     return TrainingData(folder, tuple(labels), shapes[0], rows_of_source, report, fingerprint)
-
-
-def require_rows(data: TrainingData, split: str, num_proc: int) -> None:
-    """Check that every process gets a sample of a split.
-
-    Raises
-    ------
-    AslsparkError
-        With the numbers.
-    """
-    rows = sum(group.rows for group in list_row_groups(f"{data.folder}/{SAMPLES_FOLDER}/split={split}"))
-    if 0 < rows < num_proc:
-        raise AslsparkError(
-            f"training.num_proc={num_proc}: there are only {rows} {split} samples, and each process needs one or more; "
-            "give more data or fewer processes"
-        )

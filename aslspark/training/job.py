@@ -20,10 +20,10 @@ from aslspark.evaluation.plots import plot_curves
 from aslspark.evaluation.report import evaluate, summary
 from aslspark.features.pipeline import feature_pipeline
 from aslspark.models.mllib import build_baseline
-from aslspark.samples import TEST, TRAIN, VALIDATION
+from aslspark.samples import TEST, TRAIN
 from aslspark.scoring import MllibClassifier, SignClassifierModel
 from aslspark.session import require_slots
-from aslspark.training.data import DRAWN_WARNING, TrainingData, require_rows, training_data
+from aslspark.training.data import DRAWN_WARNING, TrainingData, training_data
 from aslspark.training.network import fit_network
 
 log = logging.getLogger("aslspark")
@@ -55,8 +55,6 @@ def train_cnn(
     require_slots(spark, config.training.num_proc)
 
     def fit(table: TrainingData, features: Pipeline, scratch: Path) -> tuple[SignClassifierModel, PipelineModel]:
-        for split in (TRAIN, VALIDATION):
-            require_rows(table, split, config.training.num_proc)
         model = fit_network(table, config, scratch)
         return model, features.fit(table.samples(spark).limit(1))  # nothing in it learns from the data
 
