@@ -43,7 +43,7 @@ class NetworkConfig:
     """The shape of the network."""
 
     name: str = _setting("cnn", "which network", choices=("cnn",))
-    dropout: float = _setting(0.3, "share of the units dropped while training", least=0.0, most=0.9)
+    dropout: float = _setting(0.15, "share of the units dropped while training", least=0.0, most=0.9)
 
 
 @dataclass
@@ -64,6 +64,9 @@ class TrainingConfig:
     augment: bool = _setting(True, "turn, shift and scale the training pictures a little")
     balance_sources: bool = _setting(True, "let every source weigh the same in the loss")
     seed: int = _setting(42, "starting weights, order of samples, dropout", least=0)
+    cache_mb: int = _setting(
+        2048, "MiB of pictures that each process keeps in memory; a larger share is streamed", least=1
+    )
     use_gpu: bool = _setting(False, "one GPU a process, taken from Spark's resource addresses")
 
 

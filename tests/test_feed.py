@@ -46,13 +46,37 @@ def feeds(folder, size, **options):
     return [SampleFeed(folder, rank=rank, size=size, **given) for rank in range(size)]
 
 
+@pytest.mark.parametrize("budget", [1 << 20, 300, 1], ids=["kept", "streamed", "streamed one group at a time"])
 @pytest.mark.parametrize("size", [1, 2, 3, 7])
 @pytest.mark.parametrize("sizes", [[300], [101, 1, 57], [13, 13, 13, 13, 8]])
-def test_every_row_is_seen_once_an_epoch_by_exactly_one_rank(tmp_path, sizes, size):
+def test_every_row_is_seen_once_an_epoch_by_exactly_one_rank(tmp_path, sizes, size, budget):
     folder = write_table(tmp_path / "t", sizes, group_rows=20)
     for epoch in range(2):
-        seen = [row for feed in feeds(folder, size) for batch in feed.epoch(epoch) for row in rows_of(batch)]
+        seen = [row for f in feeds(folder, size, budget=budget) for batch in f.epoch(epoch) for row in rows_of(batch)]
         assert sorted(seen) == list(range(sum(sizes)))
+
+
+def test_a_table_is_kept_while_it_fits_the_budget_and_streamed_beyond(tmp_path):
+    folder = write_table(tmp_path / "t", [100], group_rows=20)
+    assert not feeds(folder, 1, budget=100 * 6)[0].streamed
+    assert feeds(folder, 1, budget=100 * 6 - 1)[0].streamed
+    assert not feeds(folder, 2, budget=100 * 3)[0].streamed
+
+
+def test_a_stream_has_steps_of_the_same_size_as_a_kept_table(tmp_path):
+    folder = write_table(tmp_path / "t", [101, 57], group_rows=20)
+    kept, streamed = (
+        [len(batch.labels) for batch in feeds(folder, 2, budget=budget)[1].epoch(0)] for budget in (1 << 20, 150)
+    )
+    assert kept == streamed
+
+
+def test_streamed_rows_are_mixed_across_row_groups_and_anew_each_epoch(tmp_path):
+    folder = write_table(tmp_path / "t", [400], group_rows=20)
+    feed = feeds(folder, 1, budget=3 * 100 * 6)[0]  # five groups in a pool
+    first, second = ([row for batch in feed.epoch(n) for row in rows_of(batch)] for n in range(2))
+    assert first != second
+    assert len({row // 20 for row in first[:20]}) > 2
 
 
 @pytest.mark.parametrize(("rows", "size", "batch_size"), [(300, 2, 16), (101, 3, 8), (5, 2, 1), (7, 3, 1), (33, 2, 16)])

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from aslspark.errors import AslsparkError
 from aslspark.paths import local_path
+from aslspark.training.prefetch import prefetched
 
 
 class Batch(NamedTuple):
@@ -88,8 +89,32 @@ def share_of(groups: Sequence[RowGroup], rank: int, size: int, seed: int) -> lis
     return pieces
 
 
+class Rows(NamedTuple):
+    """Rows in memory; the columns of a `Batch`."""
+
+    pictures: npt.NDArray[np.uint8]
+    labels: npt.NDArray[np.int64]
+    weights: npt.NDArray[np.float32]
+
+    def take(self, chosen: npt.NDArray[np.int64]) -> Rows:
+        """Copy the chosen rows, in that order."""
+        return Rows(self.pictures[chosen], self.labels[chosen], self.weights[chosen])
+
+    def then(self, more: Rows) -> Rows:
+        """Copy these rows and more behind them."""
+        return Rows(
+            np.concatenate([self.pictures, more.pictures]),
+            np.concatenate([self.labels, more.labels]),
+            np.concatenate([self.weights, more.weights]),
+        )
+
+
 class SampleFeed:
-    """One rank's rows of a table, held as bytes in memory and dealt in batches.
+    """One rank's rows of a table, dealt in batches that are made while the one before is trained on.
+
+    The pictures stay in memory as bytes while they fit the budget. Otherwise each epoch reads them again, in an
+    order of its own, some row groups at a time: rows are shuffled among those, and never more is held than the
+    budget (or one row group, where that is larger).
 
     Parameters
     ----------
@@ -105,10 +130,12 @@ class SampleFeed:
         This rank among how many.
     seed : int
         Of the order.
+    budget : int
+        Bytes of pictures that may be in memory at a time.
     weight_of : mapping of str to float, optional
         Loss weight by source; 1 where it is not given.
     picture_col, label_col, source_col : str
-        The columns: pictures are `samples.PICTURE_TYPE` structs or lists of numbers that are taken as they are.
+        The columns: pictures are `samples.PICTURE_TYPE` structs or bytes.
     """
 
     def __init__(
@@ -121,6 +148,7 @@ class SampleFeed:
         rank: int = 0,
         size: int = 1,
         seed: int = 0,
+        budget: int = 2 << 30,
         weight_of: Mapping[str, float] | None = None,
         picture_col: str = "picture",
         label_col: str = "label",
@@ -135,18 +163,17 @@ class SampleFeed:
         # a last step with one lone row would pull as hard as a full one.
         self.steps = min(-(-shares[0] // batch_size), shares[-1])
         self._step_sizes = [share_sizes(share, self.steps) for share in shares]
-        self._rank, self._size, self._seed = rank, size, seed
-        tables = [
-            _read(piece, picture_col, label_col, source_col if weight_of else None)
-            for piece in share_of(groups, rank, size, seed)
-        ]
-        table = pa.concat_tables(tables)
-        self._pictures = _picture_bytes(table.column("picture"), shape)
-        self._labels = _class_numbers(table.column("label"), labels)
-        self._weights = np.ones(len(self._labels), np.float32)
-        if weight_of:
-            names, codes = np.unique(table.column("source").to_numpy(), return_inverse=True)
-            self._weights = np.array([weight_of.get(name, 1.0) for name in names], np.float32)[codes]
+        self._rank, self._size, self._seed, self._budget = rank, size, seed, budget
+        self._labels, self._shape, self._weight_of = labels, shape, weight_of or {}
+        self._columns = (picture_col, label_col, source_col if weight_of else None)
+        self._pieces = share_of(groups, rank, size, seed)
+        self._row_bytes = int(np.prod(shape))
+        self._kept = self._load(self._pieces) if shares[rank] * self._row_bytes <= budget else None
+
+    @property
+    def streamed(self) -> bool:
+        """Whether each epoch reads the files again."""
+        return self._kept is None
 
     def epoch(self, number: int, shuffle: bool = True) -> Iterator[Batch]:
         """Give every row of this rank once.
@@ -157,18 +184,55 @@ class SampleFeed:
             The epoch, counted from 0: each has an order of its own, which depends on nothing but the seed,
             the rank and this number, so that a run that goes on after a stop sees what it would have seen.
         shuffle : bool
-            Otherwise the rows come as they are stored.
+            Otherwise the rows come as they are dealt to this rank.
         """
-        rows = np.arange(len(self._labels))
-        if shuffle:
-            np.random.default_rng((self._seed, self._rank, number)).shuffle(rows)
-        start = 0
-        for step in range(self.steps):
-            count = self._step_sizes[self._rank][step]
-            chosen = rows[start : start + count]
-            start += count
-            everyone = sum(sizes[step] for sizes in self._step_sizes)
-            yield Batch(self._pictures[chosen], self._labels[chosen], self._weights[chosen], self._size / everyone)
+        random = np.random.default_rng((self._seed, self._rank, number)) if shuffle else None
+        pools = iter([self._kept]) if self._kept is not None else self._stream(random)
+        return prefetched(self._batches(pools, random))
+
+    def _batches(self, pools: Iterator[Rows], random: np.random.Generator | None) -> Iterator[Batch]:
+        left: Rows | None = None
+        step = 0
+        for pool in pools:
+            order = np.arange(len(pool.labels)) if random is None else random.permutation(len(pool.labels))
+            start = 0
+            while step < self.steps:
+                wanted = self._step_sizes[self._rank][step] - (0 if left is None else len(left.labels))
+                rows = pool.take(order[start : start + wanted])
+                if left is not None:
+                    rows = left.then(rows)
+                start += wanted
+                if start > len(order):
+                    left = rows  # the rest of the batch comes from the next pool
+                    break
+                left = None
+                everyone = sum(sizes[step] for sizes in self._step_sizes)
+                yield Batch(*rows, self._size / everyone)
+                step += 1
+
+    def _stream(self, random: np.random.Generator | None) -> Iterator[Rows]:
+        order = range(len(self._pieces)) if random is None else random.permutation(len(self._pieces)).tolist()
+        # In memory at a time: the pool in use, one that is ready and one that is being read.
+        most = max(1, self._budget // 3 // self._row_bytes)
+        pools: list[list[Piece]] = [[]]
+        rows = 0
+        for place in order:
+            piece = self._pieces[place]
+            if pools[-1] and rows + piece.stop - piece.start > most:
+                pools.append([])
+                rows = 0
+            pools[-1].append(piece)
+            rows += piece.stop - piece.start
+        return prefetched((self._load(pool) for pool in pools), ahead=1)
+
+    def _load(self, pieces: Sequence[Piece]) -> Rows:
+        table = pa.concat_tables([_read(piece, *self._columns) for piece in pieces])
+        labels = _class_numbers(table.column("label"), self._labels)
+        weights = np.ones(len(labels), np.float32)
+        if self._weight_of:
+            names, codes = np.unique(table.column("source").to_numpy(), return_inverse=True)
+            weights = np.array([self._weight_of.get(name, 1.0) for name in names], np.float32)[codes]
+        return Rows(_picture_bytes(table.column("picture"), self._shape), labels, weights)
 
 
 def _read(piece: Piece, picture_col: str, label_col: str, source_col: str | None) -> pa.Table:

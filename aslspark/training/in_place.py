@@ -73,6 +73,12 @@ class InPlaceTraining(Params):
     schedule = Param(
         Params._dummy(), "schedule", "course of the learning rate: cosine or constant", TypeConverters.toString
     )
+    cache_mb = Param(
+        Params._dummy(),
+        "cache_mb",
+        "MiB of pictures that a process keeps in memory; more is streamed",
+        TypeConverters.toInt,
+    )
     source_weights: Param[dict[str, float]] = Param(
         Params._dummy(), "source_weights", "loss weight of each source, by name"
     )
@@ -158,6 +164,7 @@ class InPlaceTraining(Params):
             stretch=self.getOrDefault("stretch"),
             augment=self.getOrDefault("augment"),
             use_gpu=self.getOrDefault("use_gpu"),
+            budget=self.getOrDefault("cache_mb") << 20,
             weight_of=self.getOrDefault("source_weights"),
         )
         results = run_workers(

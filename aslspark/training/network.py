@@ -52,6 +52,7 @@ def fit_network(data: TrainingData, config: Config, scratch: Path) -> SignClassi
         "stretch": config.features.stretch,
         "augment": settings.augment,
         "schedule": settings.schedule,
+        "cache_mb": settings.cache_mb,
         "source_weights": data.source_weights() if settings.balance_sources else {},
         "use_gpu": settings.use_gpu,
     }

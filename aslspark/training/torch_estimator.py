@@ -42,7 +42,7 @@ class SignTorchEstimator(InPlaceTraining, TorchEstimator):
         A boolean column.
     num_proc, batch_size, val_batch_size, epochs, random_seed, use_gpu
         As Horovod's.
-    patience, stretch, augment, schedule, source_weights
+    patience, stretch, augment, schedule, cache_mb, source_weights
         See the params of `InPlaceTraining`.
     """
 
@@ -55,11 +55,14 @@ class SignTorchEstimator(InPlaceTraining, TorchEstimator):
         stretch: bool = True,
         augment: bool = True,
         schedule: str = "cosine",
+        cache_mb: int = 2048,
         source_weights: dict[str, float] | None = None,
         **horovod_params: Any,
     ) -> None:
         TorchEstimator.__init__(self, **{"use_gpu": False, **horovod_params})
-        self._set(labels=labels, patience=patience, stretch=stretch, augment=augment, schedule=schedule)
+        self._set(
+            labels=labels, patience=patience, stretch=stretch, augment=augment, schedule=schedule, cache_mb=cache_mb
+        )
         self._set(source_weights=source_weights or {})
 
     def _network_spec(self) -> dict[str, Any]:

@@ -34,6 +34,8 @@ class WorkerJob:
     stretch: bool
     augment: bool
     use_gpu: bool
+    budget: int
+    """Bytes of pictures that a feed may hold in memory."""
     weight_of: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -62,6 +64,7 @@ def run_epochs(job: WorkerJob, hvd: Any, make_network: Callable[[], Trainable]) 
             rank=rank,
             size=size,
             seed=job.seed,
+            budget=job.budget,
             weight_of=job.weight_of,
             **job.columns,
         )

@@ -1,0 +1,93 @@
+"""Ingest of pixel tables: against Spark's own CSV scan with a schema, and against the notebook's way.
+
+python benchmarks/bench_ingest.py [--runs 3] [--rows 27455] [--data CSV ...]
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from base import compare, options, write
+from pyspark.ml.feature import VectorAssembler
+from pyspark.sql import SparkSession
+from pyspark.sql.types import IntegerType, StructField, StructType
+
+from aslspark.session import spark_session
+from aslspark.sources.drawn import draw_hand
+from aslspark.sources.ingest import ingest
+from aslspark.sources.parse_pixels import COLUMNS
+
+
+def table_of(rows: int, data: list[str], folder: Path) -> str:
+    """Write one CSV of so many rows: those given, or drawn hands, repeated."""
+    if data:
+        lines = [line for path in data for line in Path(path).read_text().splitlines()[1:]]
+    else:
+        drawn = (draw_hand("ABCDEFGHIKLM"[n % 12], seed=1, index=n, signer=n % 9) for n in range(600))
+        lines = [f"{n % 9}," + ",".join(map(str, np.ravel(picture))) for n, picture in enumerate(drawn)]
+    path = folder / "table.csv"
+    repeated = (lines * (rows // len(lines) + 1))[:rows]
+    path.write_text(",".join(COLUMNS) + "\n" + "\n".join(repeated) + "\n")
+    return str(path)
+
+
+def main() -> None:
+    """Measure and write the results."""
+    chosen = options("Ingest speed of pixel tables.")
+    rows = chosen.rows if chosen.rows != 8192 else 27455
+    schema = StructType([StructField(name, IntegerType()) for name in COLUMNS])
+    with tempfile.TemporaryDirectory() as name, spark_session("aslspark bench_ingest") as spark:
+        folder = Path(name)
+        path = table_of(rows, chosen.data, folder)
+
+        def ours() -> float:
+            started = time.perf_counter()
+            ingest(spark, [path], tempfile.mkdtemp(dir=folder) + "/out")
+            return rows / (time.perf_counter() - started)
+
+        lines = [
+            compare(
+                f"ingest of {rows:,} rows, to Parquet",
+                "Spark's CSV scan with a schema, to nowhere",
+                "rows/s",
+                ours,
+                lambda: rows / scan(spark, path, schema),
+                aim="0.8 or more",
+                runs=chosen.runs,
+            ),
+            compare(
+                f"ingest of {rows:,} rows, to Parquet",
+                "the notebook's way: inferSchema, / 255, VectorAssembler, to Parquet",
+                "rows/s",
+                ours,
+                lambda: rows / notebook(spark, path, tempfile.mkdtemp(dir=folder) + "/out"),
+                aim="3 or more",
+                runs=1,
+                warm_up=0,
+            ),
+        ]
+    write("ingest", lines)
+
+
+def scan(spark: SparkSession, path: str, schema: StructType) -> float:
+    """Read every value of the table and return the seconds."""
+    started = time.perf_counter()
+    spark.read.csv(path, header=True, schema=schema).write.format("noop").mode("overwrite").save()
+    return time.perf_counter() - started
+
+
+def notebook(spark: SparkSession, path: str, out: str) -> float:
+    """Do what the notebook did up to the table it trained on, and return the seconds."""
+    started = time.perf_counter()
+    table = spark.read.csv(path, header=True, inferSchema=True)
+    scaled = table.select("label", *((table[name] / 255).alias(name) for name in COLUMNS[1:]))
+    assembled = VectorAssembler(inputCols=list(COLUMNS[1:]), outputCol="scaled_features").transform(scaled)
+    assembled.select("label", "scaled_features").write.parquet(out)
+    return time.perf_counter() - started
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,131 @@
+"""Scoring 28x28 rows from Parquet in two tasks: against two bare onnxruntime processes, and Horovod's transform.
+
+python benchmarks/bench_scoring.py [--runs 3] [--rows 40000]
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from base import compare, options, write
+from pyspark.ml.functions import vector_to_array
+from pyspark.sql import functions as F
+
+from aslspark.features.pipeline import feature_pipeline
+from aslspark.labels import STATIC_LETTERS
+from aslspark.models.keras_network import build, to_onnx
+from aslspark.scoring import OnnxClassifier, SignClassifierModel
+from aslspark.session import spark_session
+from aslspark.sources.drawn import drawn_samples
+
+SHAPE = (28, 28, 1)
+BARE = """
+import sys, time, numpy as np, onnxruntime
+options = onnxruntime.SessionOptions(); options.intra_op_num_threads = 1
+session = onnxruntime.InferenceSession(sys.argv[1], options, providers=["CPUExecutionProvider"])
+pictures = np.load(sys.argv[2])
+session.run(None, {"picture": pictures[:256]}); print("ready", flush=True); sys.stdin.readline()
+for first in range(0, len(pictures), 256): session.run(None, {"picture": pictures[first : first + 256]})
+"""
+
+
+def main() -> None:
+    """Measure and write the results."""
+    chosen = options("Scoring speed.")
+    rows = chosen.rows if chosen.rows != 8192 else 40_000
+    with tempfile.TemporaryDirectory() as name, spark_session("aslspark bench_scoring") as spark:
+        folder = Path(name)
+        some = drawn_samples(spark, count=2400, seed=1).persist()
+        copies = spark.range(-(-rows // 2400)).withColumnRenamed("id", "copy")
+        some.crossJoin(copies).limit(rows).repartition(2).write.parquet(str(folder / "rows"))
+        table = spark.read.parquet(str(folder / "rows"))
+        network = build("cnn", SHAPE, 24, 0.3)
+        onnx = to_onnx(network, True)
+        (folder / "network.onnx").write_bytes(onnx)
+        model = SignClassifierModel(OnnxClassifier(onnx, STATIC_LETTERS, SHAPE))
+        data = np.frombuffer(b"".join(row[0] for row in table.select("picture.data").collect()), np.uint8)
+        halves = np.array_split(data.reshape(-1, *SHAPE), 2)
+        for n, half in enumerate(halves):
+            np.save(folder / f"half{n}.npy", half)
+
+        def ours() -> float:
+            started = time.perf_counter()
+            model.transform(table).write.format("noop").mode("overwrite").save()
+            return rows / (time.perf_counter() - started)
+
+        def bare() -> float:
+            processes = [
+                subprocess.Popen(
+                    [sys.executable, "-c", BARE, str(folder / "network.onnx"), str(folder / f"half{n}.npy")],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    text=True,
+                )
+                for n in range(2)
+            ]
+            for process in processes:
+                assert process.stdout is not None
+                process.stdout.readline()
+            started = time.perf_counter()
+            for process in processes:
+                process.communicate("go\n")
+            return rows / (time.perf_counter() - started)
+
+        few = table.limit(1000).repartition(2).persist()
+        features = feature_pipeline(spark, STATIC_LETTERS, True).fit(few).transform(few)
+        stock_input = features.select(vector_to_array("scaled_features", "float32").alias("x"), F.lit(0.0).alias("y"))
+        stock_input = stock_input.persist()
+        stock_rows = stock_input.count()
+
+        def stock() -> float:
+            from horovod.spark.keras import KerasModel
+
+            metadata = {
+                "x": {
+                    "spark_data_type": None,
+                    "is_sparse_vector_only": False,
+                    "intermediate_format": "nochange",
+                    "max_size": None,
+                    "shape": None,
+                },
+            }
+            transformer = KerasModel(
+                model=network, feature_columns=["x"], label_columns=["y"], _floatx="float32", _metadata=metadata
+            )
+            started = time.perf_counter()
+            transformer.transform(stock_input).write.format("noop").mode("overwrite").save()
+            return stock_rows / (time.perf_counter() - started)
+
+        lines = [
+            compare(
+                f"scoring {rows:,} rows of 28x28 from Parquet, two tasks",
+                "two bare onnxruntime processes, arrays in memory",
+                "rows/s",
+                ours,
+                bare,
+                aim="0.7 or more",
+                runs=chosen.runs,
+            ),
+        ]
+        lines.append(
+            compare(
+                f"scoring {rows:,} rows of 28x28 from Parquet, two tasks",
+                f"Horovod's KerasModel.transform ({stock_rows:,} rows)",
+                "rows/s",
+                ours,
+                stock,
+                aim="100 or more",
+                runs=1,
+                warm_up=0,
+            )
+        )
+    write("scoring", lines)
+
+
+if __name__ == "__main__":
+    main()

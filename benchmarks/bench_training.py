@@ -1,0 +1,130 @@
+"""Training: two Horovod processes of the estimators against two independent plain processes at the same time.
+
+python benchmarks/bench_training.py [--runs 3] [--rows 8192]
+"""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from base import Comparison, compare, options, write
+from pyspark.sql import SparkSession
+
+from aslspark.config import load_config
+from aslspark.labels import STATIC_LETTERS
+from aslspark.samples import TRAIN, VALIDATION, read_samples
+from aslspark.session import spark_session
+from aslspark.sources.drawn import drawn_samples
+from aslspark.sources.ingest import ingest
+from aslspark.sources.splits import SplitOptions
+from aslspark.training.data import look_at
+from aslspark.training.launch import run_workers
+from aslspark.training.network import fit_network
+
+EPOCHS = 4
+
+
+def prepare(spark: SparkSession, data: list[str], rows: int, folder: Path) -> tuple[str, list[str]]:
+    """Ingest `rows` training rows, and write the same in two halves as arrays for the plain processes."""
+    split = SplitOptions(kind="random", validation=0.02, test=0.02)
+    sources: list[Any] = data or [drawn_samples(spark, count=int(rows / 0.95), seed=1).persist()]
+    ingest(spark, sources, str(folder / "ingested"), split=split)
+    train = read_samples(spark, str(folder / "ingested"), [TRAIN, VALIDATION]).limit(rows).toPandas()
+    pictures = np.stack([np.frombuffer(p["data"], np.uint8).reshape(28, 28, 1) for p in train["picture"]])
+    labels = np.array([STATIC_LETTERS.index(label) for label in train["label"]], np.int64)
+    halves = []
+    for n in range(2):
+        halves.append(str(folder / f"half{n}.npz"))
+        np.savez(halves[-1], pictures=pictures[n::2], labels=labels[n::2])
+    return str(folder / "ingested"), halves
+
+
+def plain_rate(framework: str, batch: int, halves: list[str]) -> float:
+    """Run two plain processes side by side and return their rows a second together."""
+    processes = [
+        subprocess.Popen(
+            [sys.executable, str(Path(__file__).parent / "plain.py"), framework, str(batch), str(EPOCHS), half],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for half in halves
+    ]
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    rates = [process.communicate()[0].split("rates")[1].split() for process in processes]
+    return sum(statistics.median(map(float, words)) for words in rates)
+
+
+def main() -> None:
+    """Measure and write the results."""
+    chosen = options("Training speed against plain Keras and torch.")
+    lines: list[Comparison] = []
+    overheads: list[Comparison] = []
+    with tempfile.TemporaryDirectory() as name, spark_session("aslspark bench_training") as spark:
+        folder = Path(name)
+        ingested, halves = prepare(spark, chosen.data, chosen.rows, folder)
+        table = look_at(spark, ingested)
+        seconds: dict[str, list[float]] = {"keras": [], "torch": []}
+
+        def fit_rate(framework: str, batch: int) -> float:
+            words = [
+                f"training.framework={framework}",
+                f"training.batch_size={batch}",
+                f"training.epochs={EPOCHS}",
+                "training.augment=false",
+                "features.stretch=false",
+            ]
+            scratch = Path(tempfile.mkdtemp(dir=folder))
+            started = time.perf_counter()
+            history = fit_network(table, load_config(None, words), scratch).getHistory()
+            total = time.perf_counter() - started
+            seconds[framework].append(total - sum(row["seconds"] for row in history))
+            return statistics.median(row["rows"] / row["train_seconds"] for row in history[1:])
+
+        def trivial_run() -> float:
+            started = time.perf_counter()
+            run_workers(2, lambda job: None, None, env={}, on_event=lambda event: None)
+            return time.perf_counter() - started
+
+        for framework in ("keras", "torch"):
+            for batch, aim in ((256, "0.90 or more"), (64, "0.75 or more")):
+                lines.append(
+                    compare(
+                        f"{framework}, batch {batch}, two processes",
+                        "two independent plain processes",
+                        "rows/s",
+                        lambda f=framework, b=batch: fit_rate(f, b),
+                        lambda f=framework, b=batch: plain_rate(f, b, halves),
+                        aim=aim,
+                        runs=chosen.runs,
+                    )
+                )
+            trivial = [trivial_run() for _ in range(chosen.runs)]
+            ours, theirs = statistics.median(seconds[framework][2:]), statistics.median(trivial)
+            overheads.append(
+                Comparison(
+                    f"{framework}: seconds of fit that are not training",
+                    "a trivial horovod.spark.run",
+                    "s",
+                    ours,
+                    theirs,
+                    chosen.runs,
+                    ours / theirs,
+                    "at most 2 s more",
+                )
+            )
+    write("training", [*lines, *overheads], ["rates: median over the epochs after the first, median over the runs"])
+
+
+if __name__ == "__main__":
+    main()
