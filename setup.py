@@ -14,7 +14,6 @@ setup(
     description="Reads the letters of the American manual alphabet from pictures of hands, on Spark and Horovod",
     long_description=(here / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
-    license="Apache-2.0",
     python_requires=">=3.10",
     packages=find_packages(include=["aslspark", "aslspark.*"]),
     install_requires=[

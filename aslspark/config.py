@@ -60,12 +60,16 @@ class TrainingConfig:
     schedule: str = _setting(
         "cosine", "the learning rate after an epoch of rising: falls, or stays", choices=("cosine", "constant")
     )
-    patience: int = _setting(5, "epochs without a better validation loss before it stops", least=1)
+    patience: int = _setting(10, "epochs without a better validation loss before it stops", least=1)
     augment: bool = _setting(True, "turn, shift and scale the training pictures a little")
     balance_sources: bool = _setting(True, "let every source weigh the same in the loss")
     seed: int = _setting(42, "starting weights, order of samples, dropout", least=0)
     cache_mb: int = _setting(
         2048, "MiB of pictures that each process keeps in memory; a larger share is streamed", least=1
+    )
+    threads: int = _setting(0, "of each process; 0: as many as its Spark task has cores", least=0)
+    cycle_ms: float = _setting(
+        1.0, "how often Horovod looks for gradients to average; oftener costs CPU, seldomer waits", least=0.1
     )
     use_gpu: bool = _setting(False, "one GPU a process, taken from Spark's resource addresses")
 

@@ -43,6 +43,24 @@ NOT_SUPPORTED = {
 """Horovod's params that mean nothing here, and what to use instead."""
 
 
+OWN_DEFAULTS: dict[str, Any] = {
+    "patience": 10,
+    "stretch": True,
+    "augment": True,
+    "schedule": "cosine",
+    "cache_mb": 2048,
+    "threads": 0,
+    "cycle_ms": 1.0,
+    "source_weights": {},
+}
+
+
+def divided_params(params: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Divide an estimator's params into our own, with their defaults, and Horovod's."""
+    own = {name: params.get(name, default) for name, default in OWN_DEFAULTS.items()}
+    return own, {"use_gpu": False, **{name: value for name, value in params.items() if name not in own}}
+
+
 class InPlaceTraining(Params):
     """Fits on the bytes of pictures in Parquet; to be mixed in before one of Horovod's estimators."""
 
@@ -78,6 +96,12 @@ class InPlaceTraining(Params):
         "cache_mb",
         "MiB of pictures that a process keeps in memory; more is streamed",
         TypeConverters.toInt,
+    )
+    threads = Param(
+        Params._dummy(), "threads", "of each process; 0: as many as its Spark task has cores", TypeConverters.toInt
+    )
+    cycle_ms = Param(
+        Params._dummy(), "cycle_ms", "milliseconds between Horovod's looks for gradients", TypeConverters.toFloat
     )
     source_weights: Param[dict[str, float]] = Param(
         Params._dummy(), "source_weights", "loss weight of each source, by name"
@@ -143,7 +167,8 @@ class InPlaceTraining(Params):
                     "give more data or fewer processes"
                 )
         feature_col, label_col = self._columns()
-        threads = int(spark.sparkContext.getConf().get("spark.task.cpus", "1"))
+        threads = self.getOrDefault("threads") or int(spark.sparkContext.getConf().get("spark.task.cpus", "1"))
+        cycle_ms = self.getOrDefault("cycle_ms")
         batch_size = self.getOrDefault("batch_size")
         job = WorkerJob(
             network=self._network_spec(),
@@ -171,8 +196,12 @@ class InPlaceTraining(Params):
             num_proc,
             self._worker(),
             job,
-            env={"OMP_NUM_THREADS": str(threads), "TF_CPP_MIN_LOG_LEVEL": "2"},
-            on_event=ConsoleProgress(train_rows, num_proc, batch_size, threads),
+            env={
+                "OMP_NUM_THREADS": str(threads),
+                "HOROVOD_CYCLE_TIME": str(cycle_ms),
+                "TF_CPP_MIN_LOG_LEVEL": "2",
+            },
+            on_event=ConsoleProgress(train_rows, num_proc, batch_size, threads, cycle_ms),
         )
         digests = {result["digest"] for result in results}
         if len(digests) != 1:

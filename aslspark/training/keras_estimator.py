@@ -6,12 +6,11 @@ from typing import Any
 
 import tensorflow as tf
 from horovod.spark.keras import KerasEstimator
-from pyspark import keyword_only
 
 from aslspark.models import keras_network
 from aslspark.scoring import SignClassifierModel
 from aslspark.training.fitted import FittedNetwork, fitted_model
-from aslspark.training.in_place import InPlaceTraining
+from aslspark.training.in_place import InPlaceTraining, divided_params
 
 
 class SignKerasEstimator(InPlaceTraining, KerasEstimator):
@@ -38,29 +37,14 @@ class SignKerasEstimator(InPlaceTraining, KerasEstimator):
         A boolean column.
     num_proc, batch_size, val_batch_size, epochs, random_seed, use_gpu
         As Horovod's.
-    patience, stretch, augment, schedule, cache_mb, source_weights
-        See the params of `InPlaceTraining`.
+    patience, stretch, augment, schedule, cache_mb, threads, cycle_ms, source_weights
+        See `InPlaceTraining`.
     """
 
-    @keyword_only
-    def __init__(
-        self,
-        *,
-        labels: list[str],
-        patience: int = 5,
-        stretch: bool = True,
-        augment: bool = True,
-        schedule: str = "cosine",
-        cache_mb: int = 2048,
-        source_weights: dict[str, float] | None = None,
-        **horovod_params: Any,
-    ) -> None:
-        # Horovod's own __init__ is keyword_only too: it sets all that it is given, on this object.
-        KerasEstimator.__init__(self, **{"use_gpu": False, **horovod_params})
-        self._set(
-            labels=labels, patience=patience, stretch=stretch, augment=augment, schedule=schedule, cache_mb=cache_mb
-        )
-        self._set(source_weights=source_weights or {})
+    def __init__(self, *, labels: list[str], **params: Any) -> None:
+        own, horovods = divided_params(params)
+        KerasEstimator.__init__(self, **horovods)
+        self._set(labels=labels, **own)
 
     def _network_spec(self) -> dict[str, Any]:
         model = self.getModel()

@@ -77,8 +77,6 @@ def run_workers(
     try:
         with _quiet_cancellation():
             results: list[Any] = backend.run(_carried(function, job))
-    except KeyboardInterrupt:
-        raise
     except Exception as error:
         out.close()
         err.close()

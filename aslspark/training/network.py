@@ -53,6 +53,8 @@ def fit_network(data: TrainingData, config: Config, scratch: Path) -> SignClassi
         "augment": settings.augment,
         "schedule": settings.schedule,
         "cache_mb": settings.cache_mb,
+        "threads": settings.threads,
+        "cycle_ms": settings.cycle_ms,
         "source_weights": data.source_weights() if settings.balance_sources else {},
         "use_gpu": settings.use_gpu,
     }

@@ -13,18 +13,19 @@ class ConsoleProgress:
 
     Parameters
     ----------
-    rows, num_proc, batch_size, threads : int
+    rows, num_proc, batch_size, threads, cycle_ms : numbers
         Of the run, for its first line.
     """
 
-    def __init__(self, rows: int, num_proc: int, batch_size: int, threads: int) -> None:
+    def __init__(self, rows: int, num_proc: int, batch_size: int, threads: int, cycle_ms: float) -> None:
         log.info(
-            "training on %s samples in %d processes of %d thread%s, batches of %d each",
+            "training on %s samples in %d processes of %d thread%s, batches of %d each, Horovod's cycle %g ms",
             f"{rows:,}",
             num_proc,
             threads,
             "" if threads == 1 else "s",
             batch_size,
+            cycle_ms,
         )
 
     def __call__(self, event: dict[str, Any]) -> None:

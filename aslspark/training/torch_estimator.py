@@ -7,13 +7,12 @@ from typing import Any
 
 import cloudpickle
 from horovod.spark.torch import TorchEstimator
-from pyspark import keyword_only
 
 from aslspark.errors import AslsparkError
 from aslspark.models import torch_network
 from aslspark.scoring import SignClassifierModel
 from aslspark.training.fitted import FittedNetwork, fitted_model
-from aslspark.training.in_place import InPlaceTraining
+from aslspark.training.in_place import InPlaceTraining, divided_params
 
 
 class SignTorchEstimator(InPlaceTraining, TorchEstimator):
@@ -42,28 +41,14 @@ class SignTorchEstimator(InPlaceTraining, TorchEstimator):
         A boolean column.
     num_proc, batch_size, val_batch_size, epochs, random_seed, use_gpu
         As Horovod's.
-    patience, stretch, augment, schedule, cache_mb, source_weights
-        See the params of `InPlaceTraining`.
+    patience, stretch, augment, schedule, cache_mb, threads, cycle_ms, source_weights
+        See `InPlaceTraining`.
     """
 
-    @keyword_only
-    def __init__(
-        self,
-        *,
-        labels: list[str],
-        patience: int = 5,
-        stretch: bool = True,
-        augment: bool = True,
-        schedule: str = "cosine",
-        cache_mb: int = 2048,
-        source_weights: dict[str, float] | None = None,
-        **horovod_params: Any,
-    ) -> None:
-        TorchEstimator.__init__(self, **{"use_gpu": False, **horovod_params})
-        self._set(
-            labels=labels, patience=patience, stretch=stretch, augment=augment, schedule=schedule, cache_mb=cache_mb
-        )
-        self._set(source_weights=source_weights or {})
+    def __init__(self, *, labels: list[str], **params: Any) -> None:
+        own, horovods = divided_params(params)
+        TorchEstimator.__init__(self, **horovods)
+        self._set(labels=labels, **own)
 
     def _network_spec(self) -> dict[str, Any]:
         optimizer = self._get_optimizer()
