@@ -307,6 +307,6 @@ def test_an_error_is_one_line_and_an_exit_code(tmp_path):
     # spark-submit puts a Python job's standard error on its own standard output.
     said = result.stdout + result.stderr
     lines = [line for line in said.splitlines() if line.startswith("error:")]
-    assert lines == ["error: --set training.epochs=none: expected a whole number, for example training.epochs=15"]
+    assert lines == ["error: --set training.epochs=none: expected a whole number, for example training.epochs=40"]
     assert "Traceback" not in said
     assert list(tmp_path.iterdir()) == []
