@@ -14,6 +14,7 @@ from typing import Any
 from pyspark.ml.param import Param, Params, TypeConverters
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql.types import BinaryType, StructType
 
 from aslspark.errors import AslsparkError
 from aslspark.paths import local_path
@@ -120,7 +121,8 @@ class InPlaceTraining(Params):
         self._check_supported()
         feature_col, label_col = self._columns()
         kind = dataset.schema[feature_col].dataType
-        if kind != PICTURE_TYPE and kind.typeName() not in ("binary", "struct"):
+        is_struct = isinstance(kind, StructType) and "data" in kind.names
+        if not (is_struct or isinstance(kind, BinaryType)):
             raise AslsparkError(
                 f"feature_cols={feature_col}: {kind.simpleString()} is no picture; give a column of bytes or "
                 f"{PICTURE_TYPE.simpleString()}"

@@ -1,0 +1,28 @@
+"""The main job on real pictures of hands, as the README runs it. Slow: `make test-long`."""
+
+import pytest
+
+from aslspark.config import load_config
+from aslspark.training.job import train_cnn
+
+pytestmark = pytest.mark.long
+
+
+@pytest.fixture(scope="module")
+def train(spark, real_data, tmp_path_factory):
+    tables = [str(real_data / "pixels" / name) for name in ("webcam_letters.csv", "sign_mnist_head.csv")]
+
+    def run(framework):
+        out = tmp_path_factory.mktemp("bundles") / "bundle"
+        words = [f"training.framework={framework}", "training.epochs=15"]
+        return train_cnn(spark, tables, str(out), load_config(None, words))
+
+    return run
+
+
+@pytest.mark.parametrize("framework", ["keras", "torch"])
+def test_fifteen_epochs_read_held_out_blocks_and_the_same_seed_says_the_same(train, framework):
+    first, second = train(framework), train(framework)
+    assert first["rows"] == second["rows"]
+    assert first["accuracy"] > 0.9
+    assert abs(first["accuracy"] - second["accuracy"]) <= 0.005
