@@ -17,6 +17,7 @@ from pyspark.sql import functions as F
 
 from aslspark.errors import AslsparkError
 from aslspark.samples import read_samples
+from aslspark.sources.to_score import rows_to_score
 from jobs import evaluate, ingest, score, train_baseline, train_cnn
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -192,12 +193,28 @@ def test_score_takes_tables_with_and_without_labels_and_loses_no_row(spark, bund
     for name in ("labelled", "unlabelled"):
         out = tmp_path / f"{name}-scored"
         score.main(["--model", str(bundle), "--data", str(tmp_path / f"{name}.csv"), "--out", str(out)])
-        rows = spark.read.parquet(str(out)).collect()
-        assert len(rows) == 29 + len(bad)
+        rows = spark.read.parquet(str(out)).orderBy("row").collect()
+        assert [row["row"] for row in rows] == list(range(1, 30 + len(bad)))
+        assert [row["letter"] is None for row in rows] == [False] * 29 + [True] * len(bad)
         assert [row["letter"] is None for row in rows] == [row["reason"] is not None for row in rows]
         assert sum(row["letter"] is None for row in rows) == len(bad)
         answers[name] = [row["letter"] for row in rows]
     assert answers["labelled"] == answers["unlabelled"]
+
+
+def test_rows_of_a_file_in_many_blocks_are_numbered_as_they_stand(spark, table):
+    usual = spark.conf.get("spark.sql.files.maxPartitionBytes")
+    spark.conf.set("spark.sql.files.maxPartitionBytes", "200000")
+    try:
+        rows, column = rows_to_score(spark, [str(table)])
+        assert rows.rdd.getNumPartitions() > 3
+        found = rows.orderBy("row").collect()
+    finally:
+        spark.conf.set("spark.sql.files.maxPartitionBytes", usual)
+    lines = table.read_text().splitlines()[1:]
+    assert [row["row"] for row in found] == list(range(1, len(lines) + 1))
+    for row, line in zip(found, lines, strict=True):
+        assert [row["label"], *map(int, row[column])] == [line.split(",")[0], *map(int, line.split(",")[1:])]
 
 
 def test_train_and_test_files_given_apart_stay_apart(spark, table, tmp_path):

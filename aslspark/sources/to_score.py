@@ -35,8 +35,8 @@ def rows_to_score(spark: SparkSession, paths: Sequence[str]) -> tuple[DataFrame,
     Returns
     -------
     DataFrame
-        Of pixel tables: `source` (string), `label` (string as written, null without one) and `pixels`
-        (array<float>, null where a value is no number). Else the table's own columns.
+        Of pixel tables: `source` (string), `row` (long, counted from 1 in its source), `label` (string as written,
+        null without one) and `pixels` (array<float>, null where a value is no number). Else the table's own columns.
     str
         The column that holds the pictures.
     """
@@ -76,9 +76,27 @@ def _pixel_rows(spark: SparkSession, hadoop: HadoopFiles, paths: list[str]) -> D
         # What is no number becomes null, and a short row keeps its length: scoring gives both their reasons.
         label = F.trim(F.get(values, columns.index("label"))) if "label" in columns else F.lit(None).cast("string")
         pixels = F.slice(values, first + 1, F.greatest(F.size(values) - first, F.lit(0))).cast("array<float>")
-        rows = lines_of_files(spark, [path]).where((F.col("start") != 0) | (F.col("value") != header))
-        parts.append(rows.select(F.lit(name).alias("source"), label.alias("label"), pixels.alias("pixels")))
+        rows = _numbered(spark, lines_of_files(spark, [path])).where(F.coalesce("row", F.lit(1)) > 0)
+        parts.append(rows.select(F.lit(name).alias("source"), "row", label.alias("label"), pixels.alias("pixels")))
     return reduce(DataFrame.unionByName, parts)
+
+
+def _numbered(spark: SparkSession, lines: DataFrame) -> DataFrame:
+    """Add `row` (long): the line's number in its file; the header is 0.
+
+    Spark numbers the lines of a block one after another, from where it likes; a first pass finds where, and how
+    many lines stand in the blocks before.
+    """
+    lines = lines.withColumn("number", F.monotonically_increasing_id())
+    blocks = lines.groupBy("start").agg(F.min("number").alias("first"), F.count("*").alias("lines")).collect()
+    places = []
+    before = 0
+    for block in sorted(blocks, key=lambda block: block["start"]):
+        places.append((block["start"], block["first"] - before))
+        before += block["lines"]
+    offsets = spark.createDataFrame(places, "start long, offset long")
+    joined = lines.join(F.broadcast(offsets), "start", "left")  # left: no row may be lost, whatever happens
+    return joined.withColumn("row", F.col("number") - F.col("offset"))
 
 
 def _parquet(spark: SparkSession, path: str) -> tuple[DataFrame, str]:
