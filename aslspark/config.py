@@ -69,7 +69,7 @@ class TrainingConfig:
     )
     threads: int = _setting(0, "of each process; 0: as many as its Spark task has cores", least=0)
     cycle_ms: float = _setting(
-        1.0, "how often Horovod looks for gradients to average; oftener costs CPU, seldomer waits", least=0.1
+        0.0, "how often Horovod looks for gradients to average; 0: by the batch size", least=0.0, most=1000.0
     )
     use_gpu: bool = _setting(False, "one GPU a process, taken from Spark's resource addresses")
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from base import compare, options, write
 from pyspark.ml.functions import vector_to_array
+from pyspark.ml.linalg import DenseVector
 from pyspark.sql import functions as F
 
 from aslspark.features.pipeline import feature_pipeline
@@ -30,7 +31,9 @@ options = onnxruntime.SessionOptions(); options.intra_op_num_threads = 1
 session = onnxruntime.InferenceSession(sys.argv[1], options, providers=["CPUExecutionProvider"])
 pictures = np.load(sys.argv[2])
 session.run(None, {"picture": pictures[:256]}); print("ready", flush=True); sys.stdin.readline()
+started = time.perf_counter()
 for first in range(0, len(pictures), 256): session.run(None, {"picture": pictures[first : first + 256]})
+print(time.perf_counter() - started)
 """
 
 
@@ -71,10 +74,11 @@ def main() -> None:
             for process in processes:
                 assert process.stdout is not None
                 process.stdout.readline()
-            started = time.perf_counter()
             for process in processes:
-                process.communicate("go\n")
-            return rows / (time.perf_counter() - started)
+                assert process.stdin is not None
+                process.stdin.write("go\n")
+                process.stdin.flush()
+            return rows / max(float(process.communicate()[0]) for process in processes)
 
         few = table.limit(1000).repartition(2).persist()
         features = feature_pipeline(spark, STATIC_LETTERS, True).fit(few).transform(few)
@@ -85,15 +89,7 @@ def main() -> None:
         def stock() -> float:
             from horovod.spark.keras import KerasModel
 
-            metadata = {
-                "x": {
-                    "spark_data_type": None,
-                    "is_sparse_vector_only": False,
-                    "intermediate_format": "nochange",
-                    "max_size": None,
-                    "shape": None,
-                },
-            }
+            metadata = {"y": {"spark_data_type": DenseVector}}
             transformer = KerasModel(
                 model=network, feature_columns=["x"], label_columns=["y"], _floatx="float32", _metadata=metadata
             )

@@ -51,7 +51,7 @@ OWN_DEFAULTS: dict[str, Any] = {
     "schedule": "cosine",
     "cache_mb": 2048,
     "threads": 0,
-    "cycle_ms": 1.0,
+    "cycle_ms": 0.0,
     "source_weights": {},
 }
 
@@ -102,7 +102,10 @@ class InPlaceTraining(Params):
         Params._dummy(), "threads", "of each process; 0: as many as its Spark task has cores", TypeConverters.toInt
     )
     cycle_ms = Param(
-        Params._dummy(), "cycle_ms", "milliseconds between Horovod's looks for gradients", TypeConverters.toFloat
+        Params._dummy(),
+        "cycle_ms",
+        "milliseconds between Horovod's looks for gradients; 0: by the batch size",
+        TypeConverters.toFloat,
     )
     source_weights: Param[dict[str, float]] = Param(
         Params._dummy(), "source_weights", "loss weight of each source, by name"
@@ -170,8 +173,9 @@ class InPlaceTraining(Params):
                 )
         feature_col, label_col = self._columns()
         threads = self.getOrDefault("threads") or int(spark.sparkContext.getConf().get("spark.task.cpus", "1"))
-        cycle_ms = self.getOrDefault("cycle_ms")
         batch_size = self.getOrDefault("batch_size")
+        # Looking often costs CPU, looking seldom makes small steps wait: measured in docs/results.md.
+        cycle_ms = self.getOrDefault("cycle_ms") or (5.0 if batch_size >= 128 else 1.0)
         job = WorkerJob(
             network=self._network_spec(),
             train_folder=train_folder,
