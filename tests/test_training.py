@@ -206,6 +206,7 @@ def test_the_same_seed_gives_the_same_model(framework, spark, ingested, tmp_path
     ("params", "message"),
     [
         ({"metrics": ["accuracy"]}, "metrics is not supported; loss and accuracy are always computed"),
+        ({"run_id": "again"}, "run_id is not supported; every fit is a run of its own"),
         ({"validation": 0.1}, "validation=0.1: give the name of a boolean column"),
         ({"num_proc": 64}, r"num_proc=64: local\[2\] has 2 task slots"),
         ({"feature_cols": ["signer"]}, "feature_cols=signer: string is no picture"),

@@ -31,10 +31,15 @@ NOT_SUPPORTED = {
     "backend": "set num_proc",
     "callbacks": "early stopping is set by patience",
     "checkpoint_callback": "the best epoch's weights are kept without it",
+    "custom_objects": "the network's own layers are Keras' own",
+    "data_module": "the files are read in place",
     "gradient_compression": "gradients travel in one message",
+    "inmemory_cache_all": "set cache_mb",
     "loss_constructors": "set loss",
     "loss_weights": "there is one output",
     "metrics": "loss and accuracy are always computed",
+    "partitions_per_process": "row groups are dealt to processes as they are",
+    "run_id": "every fit is a run of its own",
     "sample_weight_col": "set source_weights",
     "train_minibatch_fn": "set loss and optimizer",
     "train_steps_per_epoch": "every epoch sees every row once",
@@ -113,7 +118,7 @@ class InPlaceTraining(Params):
 
     def _check_supported(self) -> None:
         for name, instead in NOT_SUPPORTED.items():
-            if self.hasParam(name) and self.isDefined(name) and self.getOrDefault(name):
+            if self.hasParam(name) and self.isSet(name) and self.getOrDefault(name):
                 raise AslsparkError(f"{type(self).__name__}: {name} is not supported; {instead}")
         for name in ("model", "optimizer", "loss", "store", "num_proc"):
             if not self.isDefined(name) or self.getOrDefault(name) is None:
