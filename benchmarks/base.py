@@ -75,12 +75,12 @@ def compare(
     return Comparison(what, against, unit, mine, other, runs, ratio, aim)
 
 
-def options(description: str) -> argparse.Namespace:
-    """Read the options that all benchmarks take."""
+def options(description: str, *, rows: int) -> argparse.Namespace:
+    """Read the options that all benchmarks take; `rows` is how many are measured on unless the caller says."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--runs", type=int, default=3, metavar="N", help="turns that count (default 3)")
     parser.add_argument("--data", nargs="+", default=[], metavar="CSV", help="pixel tables; none: drawn hands")
-    parser.add_argument("--rows", type=int, default=8192, metavar="N", help="training rows (default 8192)")
+    parser.add_argument("--rows", type=int, default=rows, metavar="N", help="rows (default %(default)s)")
     return parser.parse_args()
 
 

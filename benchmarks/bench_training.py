@@ -67,7 +67,7 @@ def plain_rate(framework: str, batch: int, halves: list[str]) -> float:
 
 def main() -> None:
     """Measure and write the results."""
-    chosen = options("Training speed against plain Keras and torch.")
+    chosen = options("Training speed against plain Keras and torch.", rows=8192)
     lines: list[Comparison] = []
     overheads: list[Comparison] = []
     with tempfile.TemporaryDirectory() as name, spark_session("aslspark bench_training") as spark:
