@@ -18,6 +18,9 @@ from typing import Any
 
 import numpy as np
 
+from aslspark.sources.drawn import draw_hand
+from aslspark.sources.parse_pixels import COLUMNS
+
 RESULTS = Path(__file__).resolve().parent / "results"
 
 
@@ -82,6 +85,21 @@ def options(description: str, *, rows: int) -> argparse.Namespace:
     parser.add_argument("--data", nargs="+", default=[], metavar="CSV", help="pixel tables; none: drawn hands")
     parser.add_argument("--rows", type=int, default=rows, metavar="N", help="rows (default %(default)s)")
     return parser.parse_args()
+
+
+def pixel_table(rows: int, data: list[str], folder: Path) -> str:
+    """Write a pixel table of so many rows, those of the tables given or drawn hands, repeated, and return its path."""
+    if data:
+        lines = [line for path in data for line in Path(path).read_text().splitlines()[1:]]
+    else:
+        drawn = (draw_hand("ABCDEFGHIKLM"[n % 12], seed=1, index=n, signer=n % 9) for n in range(600))
+        lines = [f"{n % 9}," + ",".join(map(str, np.ravel(picture))) for n, picture in enumerate(drawn)]
+    path = folder / f"table-{rows}.csv"
+    with path.open("w") as file:
+        file.write(",".join(COLUMNS) + "\n")
+        for first in range(0, rows, len(lines)):
+            file.write("\n".join(lines[: rows - first]) + "\n")
+    return str(path)
 
 
 def write(name: str, lines: Sequence[Comparison], notes: Sequence[str] = ()) -> None:

@@ -9,29 +9,14 @@ import tempfile
 import time
 from pathlib import Path
 
-import numpy as np
-from base import compare, options, write
+from base import compare, options, pixel_table, write
 from pyspark.ml.feature import VectorAssembler
 from pyspark.sql import SparkSession
 from pyspark.sql.types import IntegerType, StructField, StructType
 
 from aslspark.session import spark_session
-from aslspark.sources.drawn import draw_hand
 from aslspark.sources.ingest import ingest
 from aslspark.sources.parse_pixels import COLUMNS
-
-
-def table_of(rows: int, data: list[str], folder: Path) -> str:
-    """Write one CSV of so many rows: those given, or drawn hands, repeated."""
-    if data:
-        lines = [line for path in data for line in Path(path).read_text().splitlines()[1:]]
-    else:
-        drawn = (draw_hand("ABCDEFGHIKLM"[n % 12], seed=1, index=n, signer=n % 9) for n in range(600))
-        lines = [f"{n % 9}," + ",".join(map(str, np.ravel(picture))) for n, picture in enumerate(drawn)]
-    path = folder / "table.csv"
-    repeated = (lines * (rows // len(lines) + 1))[:rows]
-    path.write_text(",".join(COLUMNS) + "\n" + "\n".join(repeated) + "\n")
-    return str(path)
 
 
 def main() -> None:
@@ -41,7 +26,7 @@ def main() -> None:
     schema = StructType([StructField(name, IntegerType()) for name in COLUMNS])
     with tempfile.TemporaryDirectory() as name, spark_session("aslspark bench_ingest") as spark:
         folder = Path(name)
-        path = table_of(rows, chosen.data, folder)
+        path = pixel_table(rows, chosen.data, folder)
 
         def ours() -> float:
             started = time.perf_counter()

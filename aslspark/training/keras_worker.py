@@ -75,10 +75,19 @@ class KerasTrainable:
             loss = tf.reduce_sum(losses * weights)
             scaled = loss * factor
         gradients = tape.gradient(scaled, variables)
-        # All gradients in one message: one by one, small networks wait for the network.
-        gradients = self._hvd.grouped_allreduce(gradients, op=self._hvd.Average)
-        self._optimizer.apply_gradients(zip(gradients, variables, strict=True))
+        self._optimizer.apply_gradients(zip(self._averaged(gradients), variables, strict=True))
         self._add(loss, weights, right)
+
+    def _averaged(self, gradients: list[tf.Tensor]) -> list[tf.Tensor]:
+        """Average gradients over the ranks, all in one tensor.
+
+        One by one, small networks wait for the network; and Horovod needs half as long for one tensor as for a
+        group of ten of the same size.
+        """
+        flat = tf.concat([tf.reshape(gradient, [-1]) for gradient in gradients], axis=0)
+        mean = self._hvd.allreduce(flat, op=self._hvd.Average, name="gradients")
+        pieces = tf.split(mean, [gradient.shape.num_elements() for gradient in gradients])
+        return [tf.reshape(piece, gradient.shape) for piece, gradient in zip(pieces, gradients, strict=True)]
 
     def _evaluate(self, pictures: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor) -> None:
         losses, right = self._losses(scale(pictures, self._stretch), labels, training=False)
