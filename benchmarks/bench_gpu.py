@@ -1,7 +1,7 @@
 """Training on a GPU: one Horovod process of the estimators against the plain framework on the same GPU.
 
-python benchmarks/bench_gpu.py [--runs 3] [--rows 32768], or make bench-gpu. Both frameworks, float32 and mixed precision,
-small batches and large. Without a GPU it says so and ends with exit code 1.
+python benchmarks/bench_gpu.py [--runs 3] [--rows 32768], or make bench-gpu. Both frameworks, float32 and mixed
+precision, small batches and large. Without a GPU it says so and ends with exit code 1.
 """
 
 from __future__ import annotations

@@ -31,9 +31,7 @@ from aslspark.training.network import fit_network
 EPOCHS = 4
 
 
-def prepare(
-    spark: SparkSession, data: list[str], rows: int, folder: Path, processes: int = 2
-) -> tuple[str, list[str]]:
+def prepare(spark: SparkSession, data: list[str], rows: int, folder: Path, processes: int = 2) -> tuple[str, list[str]]:
     """Ingest `rows` training rows, and write the same as arrays, in as many parts as there are plain processes."""
     split = SplitOptions(kind="random", validation=0.02, test=0.02)
     sources: list[Any] = data or [drawn_samples(spark, count=int(rows / 0.95), seed=1).persist()]

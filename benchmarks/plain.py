@@ -1,7 +1,7 @@
 """The bare frameworks, as someone would write it without Spark: one process, arrays in memory, one thread on the CPU.
 
-python benchmarks/plain.py keras|torch BATCH EPOCHS PICTURES.npz cpu|cuda float32|mixed waits for a line on standard input when it is ready,
-trains, and prints the rows a second of every epoch after the first.
+python benchmarks/plain.py keras|torch BATCH EPOCHS PICTURES.npz cpu|cuda float32|mixed waits for a line on standard
+input when it is ready, trains, and prints the rows a second of every epoch after the first.
 """
 
 from __future__ import annotations

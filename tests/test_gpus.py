@@ -141,7 +141,9 @@ def observed(job):
 
         tf.keras.layers.Conv2D.call, tf.keras.layers.Dense.call = noted_conv, noted_dense
         result = keras_worker.train(job)
-        network = keras_worker.KerasTrainable(job, hvd, "mixed_float16")
+
+        def halved():
+            return keras_worker.KerasTrainable(job, hvd, "mixed_float16")
     else:
         import horovod.torch as hvd
         import torch
@@ -161,9 +163,13 @@ def observed(job):
         torch.nn.modules.module.register_module_forward_hook(note)
         torch.nn.CrossEntropyLoss.forward = noted_loss
         result = torch_worker.train(job)
-        network = torch_worker.TorchTrainable(job, hvd, torch.device("cpu"), torch.float16)
-    seen_by_plan = set(seen)
+
+        def halved():
+            return torch_worker.TorchTrainable(job, hvd, torch.device("cpu"), torch.float16)
+
+    result |= {"seen": set(seen), "last": set(last)}
     seen.clear()
+    network = halved()
     network.set_learning_rate(0.001)
     random = np.random.default_rng(hvd.rank())
     pictures = random.integers(0, 256, (8, *job.shape), dtype=np.uint8)
@@ -175,7 +181,7 @@ def observed(job):
         for batch in batches:
             network.train(batch)
         digests.append(hashlib.sha256(network.weights()).hexdigest())
-    return result | {"seen": seen_by_plan, "last": last, "seen_float16": seen, "float16": digests}
+    return result | {"seen_float16": seen, "float16": digests}
 
 
 @pytest.fixture(scope="module", params=FRAMEWORKS)

@@ -50,6 +50,7 @@ class SignKerasEstimator(InPlaceTraining, KerasEstimator):
         model = self.getModel()
         return {
             "architecture": model.to_json(),
+            "outputs": model.output_names,
             "weights": model.get_weights(),
             "optimizer": tf.keras.optimizers.serialize(self.getOptimizer()),
             "loss": self.getLoss(),

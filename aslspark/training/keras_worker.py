@@ -31,7 +31,7 @@ class KerasTrainable:
     def __init__(self, job: WorkerJob, hvd: Any, policy: str = "float32") -> None:
         spec = job.network
         self._hvd = hvd
-        self._model = _rebuilt(spec["architecture"], policy)
+        self._model = _rebuilt(spec["architecture"], policy, set(spec["outputs"]))
         self._model.set_weights(spec["weights"])
         self._optimizer = tf.keras.optimizers.deserialize(spec["optimizer"])
         self.learning_rate = float(self._optimizer.learning_rate) * hvd.size()
@@ -113,13 +113,11 @@ class KerasTrainable:
         self._sums.assign_add(tf.stack([loss, tf.reduce_sum(weights), tf.reduce_sum(tf.cast(right, tf.float32)), rows]))
 
 
-def _rebuilt(architecture: str, policy: str) -> tf.keras.Model:
-    """Build the network whose layers compute as the policy says; what it puts out stays float32, softmax included."""
-    model = tf.keras.models.model_from_json(architecture)
-    if policy == "float32":
-        return model
+def _rebuilt(architecture: str, policy: str, outputs: set[str]) -> tf.keras.Model:
+    """Build the network whose layers compute as the policy says, but for those that put out: softmax stays float32."""
     tree = json.loads(architecture)
-    _set_policy(tree["config"]["layers"], policy, set(model.output_names))
+    if policy != "float32":
+        _set_policy(tree["config"]["layers"], policy, outputs)
     return tf.keras.models.model_from_json(json.dumps(tree))
 
 
