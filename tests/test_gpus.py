@@ -174,8 +174,8 @@ def observed(job):
     random = np.random.default_rng(hvd.rank())
     pictures = random.integers(0, 256, (8, *job.shape), dtype=np.uint8)
     good = Batch(pictures, random.integers(0, 24, 8), np.ones(8, np.float32), 2 / 16)
-    # On rank 1 alone the gradients are more than float16, and float32, can hold.
-    bad = good._replace(weights=good.weights * np.float32(1e38)) if hvd.rank() == 1 else good
+    # On rank 1 alone the gradients overflow.
+    bad = good._replace(weights=good.weights * np.float32(np.inf)) if hvd.rank() == 1 else good
     digests = [hashlib.sha256(network.weights()).hexdigest()]
     for batches in ([bad], [good] * 8):
         for batch in batches:
