@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import cloudpickle
 import numpy as np
 import pytest
 import safetensors.numpy
@@ -199,9 +200,11 @@ def mixed(request, spark, ingested, tmp_path_factory):
 
     words = [*QUICK, "training.epochs=2", "training.precision=mixed", f"training.framework={request.param}"]
     with pytest.MonkeyPatch.context() as patch:
+        cloudpickle.register_pickle_by_value(sys.modules[__name__])  # Horovod's processes cannot import the tests
         patch.setattr(estimator, "_worker", lambda self: observed)
         patch.setattr(estimator, "_fitted", fitted)
         model = fit_network(look_at(spark, ingested), load_config(None, words), tmp_path_factory.mktemp("mixed"))
+    cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
     return request.param, model, said
 
 
