@@ -1,19 +1,23 @@
-# make train [DATA="PATH ..."] [OUT=DIR] [FRAMEWORK=keras|torch] [ARGS="--epochs 15 ..."]
-# make shell | test | test-long | bench | lint | env | lock
+# make train [DATA="PATH ..."] [OUT=DIR] [FRAMEWORK=keras|torch] [GPU=1] [ARGS="--epochs 15 ..."]
+# make shell | test | test-long | bench | bench-gpu | lint | env | lock
+# GPU=1 builds, and uses, an environment for CUDA, and trains with one process a GPU of this machine.
 
 SHELL := /bin/bash
 OUT ?= runs/$(FRAMEWORK)-$(shell date +%Y%m%d-%H%M%S)
 FRAMEWORK ?= keras
 DATA ?=
 ARGS ?=
+GPU ?= 0
+export GPU
+CONFIG = $(if $(filter 1,$(GPU)),conf/gpu.yaml --num-proc $$(nvidia-smi --list-gpus | wc -l),conf/local.yaml)
 export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
 export SPARK_CONF_DIR := $(CURDIR)/conf
 IN_ENV = ENV=$$(environment/build.sh) && export PATH="$$ENV/bin:$$PATH" PYSPARK_PYTHON="$$ENV/bin/python" PYSPARK_DRIVER_PYTHON="$$ENV/bin/python" &&
 
-.PHONY: train shell test test-long bench lint env lock
+.PHONY: train shell test test-long bench bench-gpu lint env lock
 train:
 	@$(IN_ENV) spark-submit jobs/train_cnn.py \
-	  $(if $(DATA),--data $(DATA)) --out $(OUT) --framework $(FRAMEWORK) --config conf/local.yaml $(ARGS)
+	  $(if $(DATA),--data $(DATA)) --out $(OUT) --framework $(FRAMEWORK) --config $(CONFIG) $(ARGS)
 
 shell:
 	@$(IN_ENV) exec $${SHELL:-bash}
@@ -25,7 +29,11 @@ test-long:
 	@$(IN_ENV) python -m pytest -m long
 
 bench:
-	@$(IN_ENV) for bench in benchmarks/bench_*.py; do spark-submit $$bench $(if $(DATA),--data $(DATA)) $(ARGS) || exit 1; done
+	@$(IN_ENV) for bench in $(filter-out %/bench_gpu.py,$(wildcard benchmarks/bench_*.py)); do spark-submit $$bench $(if $(DATA),--data $(DATA)) $(ARGS) || exit 1; done
+
+bench-gpu: GPU = 1
+bench-gpu:
+	@$(IN_ENV) spark-submit benchmarks/bench_gpu.py $(if $(DATA),--data $(DATA)) $(ARGS)
 
 lint:
 	@$(IN_ENV) ruff check . && ruff format --check . && mypy

@@ -71,7 +71,14 @@ class TrainingConfig:
     cycle_ms: float = _setting(
         0.0, "how often Horovod looks for gradients to average; 0: by the batch size", least=0.0, most=1000.0
     )
-    use_gpu: bool = _setting(False, "one GPU a process, taken from Spark's resource addresses")
+    use_gpu: bool = _setting(
+        False, "one GPU a process: the one that Spark gives its task, in local mode the one of its local rank"
+    )
+    precision: str = _setting(
+        "float32",
+        "what the network computes in; mixed: 16 bits, bfloat16 where the device has it, with float32 weights and loss",
+        choices=("float32", "mixed"),
+    )
 
 
 @dataclass

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from pyspark.resource import ResourceProfile
 from pyspark.sql import SparkSession
 
 from aslspark.errors import AslsparkError
@@ -43,16 +44,24 @@ def spark_session(name: str) -> Iterator[SparkSession]:
         spark.stop()
 
 
-def task_slots(spark: SparkSession) -> int:
-    """Count the tasks that can run at once, now, with what a task asks for (cores, GPUs)."""
+def task_slots(spark: SparkSession, profile: ResourceProfile | None = None) -> int:
+    """Count the tasks that can run at once, now, with what a task asks for: cores, and what a profile adds."""
     context = spark.sparkContext._jsc.sc()
-    return int(context.maxNumConcurrentTasks(context.resourceProfileManager().defaultResourceProfile()))
+    usual = context.resourceProfileManager().defaultResourceProfile()
+    return int(context.maxNumConcurrentTasks(usual if profile is None else profile._java_resource_profile))
 
 
-def require_slots(spark: SparkSession, num_proc: int) -> None:
+def require_slots(spark: SparkSession, num_proc: int, profile: ResourceProfile | None = None) -> None:
     """Check that `num_proc` workers can run side by side.
 
     Horovod's workers wait for each other: with one slot too few it would wait ten minutes before saying so.
+
+    Parameters
+    ----------
+    spark : SparkSession
+    num_proc : int
+    profile : ResourceProfile, optional
+        What each worker's task holds, where that is more than other tasks do.
 
     Raises
     ------
@@ -62,15 +71,19 @@ def require_slots(spark: SparkSession, num_proc: int) -> None:
     conf = spark.sparkContext.getConf()
     if conf.get("spark.dynamicAllocation.enabled", "false") == "true":
         return  # the cluster grows when the tasks are asked for
-    slots = task_slots(spark)
+    slots = task_slots(spark, profile)
     local = str(spark.sparkContext.master).startswith("local[")
     deadline = time.monotonic() + (0 if local else EXECUTOR_WAIT_SECONDS)
     while slots < num_proc and time.monotonic() < deadline:
         time.sleep(0.2)  # executors register one by one after the application has started
-        slots = task_slots(spark)
+        slots = task_slots(spark, profile)
     if slots < num_proc:
+        what, task = "cores", f"spark.task.cpus={conf.get('spark.task.cpus', '1')}"
+        if profile is not None:
+            asked = {name: f"{request.amount:g}" for name, request in profile.taskResources.items()}
+            what, task = "GPUs", " and ".join(f"{amount} {name}" for name, amount in sorted(asked.items())) + " a task"
         raise AslsparkError(
             f"training.num_proc={num_proc}: {spark.sparkContext.master} has {slots} task slots "
-            f"(cores / spark.task.cpus={conf.get('spark.task.cpus', '1')}); "
-            f"set training.num_proc={slots} or less, or give the application more cores"
+            f"({'cores / ' if profile is None else ''}{task}); "
+            f"set training.num_proc={slots} or less, or give the application more {what}"
         )

@@ -31,31 +31,32 @@ from aslspark.training.network import fit_network
 EPOCHS = 4
 
 
-def prepare(spark: SparkSession, data: list[str], rows: int, folder: Path) -> tuple[str, list[str]]:
-    """Ingest `rows` training rows, and write the same in two halves as arrays for the plain processes."""
+def prepare(spark: SparkSession, data: list[str], rows: int, folder: Path, processes: int = 2) -> tuple[str, list[str]]:
+    """Ingest `rows` training rows, and write the same as arrays, in as many parts as there are plain processes."""
     split = SplitOptions(kind="random", validation=0.02, test=0.02)
     sources: list[Any] = data or [drawn_samples(spark, count=int(rows / 0.95), seed=1).persist()]
     ingest(spark, sources, str(folder / "ingested"), split=split)
     train = read_samples(spark, str(folder / "ingested"), [TRAIN, VALIDATION]).limit(rows).toPandas()
     pictures = np.stack([np.frombuffer(p["data"], np.uint8).reshape(28, 28, 1) for p in train["picture"]])
     labels = np.array([STATIC_LETTERS.index(label) for label in train["label"]], np.int64)
-    halves = []
-    for n in range(2):
-        halves.append(str(folder / f"half{n}.npz"))
-        np.savez(halves[-1], pictures=pictures[n::2], labels=labels[n::2])
-    return str(folder / "ingested"), halves
+    parts = []
+    for n in range(processes):
+        parts.append(str(folder / f"part{n}.npz"))
+        np.savez(parts[-1], pictures=pictures[n::processes], labels=labels[n::processes])
+    return str(folder / "ingested"), parts
 
 
-def plain_rate(framework: str, batch: int, halves: list[str]) -> float:
-    """Run two plain processes side by side and return their rows a second together."""
+def plain_rate(framework: str, batch: int, parts: list[str], device: str = "cpu", precision: str = "float32") -> float:
+    """Run plain processes side by side, one a part, and return their rows a second together."""
+    program = str(Path(__file__).parent / "plain.py")
     processes = [
         subprocess.Popen(
-            [sys.executable, str(Path(__file__).parent / "plain.py"), framework, str(batch), str(EPOCHS), half],
+            [sys.executable, program, framework, str(batch), str(EPOCHS), part, device, precision],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
         )
-        for half in halves
+        for part in parts
     ]
     for process in processes:
         assert process.stdin is not None

@@ -28,6 +28,10 @@ check_tools() {
   java_version=$(java -version 2>&1 | sed -nE '1s/.*"([0-9]+).*/\1/p' || true)
   [ "${java_version:-0}" = 17 ] || [ "${java_version:-0}" = 11 ] || [ "${java_version:-0}" = 8 ] \
     || missing+=("Java 17 (found: ${java_version:-none}; Debian: apt-get install openjdk-17-jre-headless)")
+  if [ "$gpu" = 1 ]; then
+    [ -x "${HOROVOD_CUDA_HOME:-/usr/local/cuda}/bin/nvcc" ] || command -v nvcc >/dev/null \
+      || missing+=("CUDA's compiler nvcc, for GPU=1 (the CUDA toolkit and NCCL's headers; \$HOROVOD_CUDA_HOME and \$HOROVOD_NCCL_HOME say where they are)")
+  fi
   if [ ${#missing[@]} -gt 0 ]; then
     for tool in "${missing[@]}"; do say "missing: $tool"; done
     exit 1
@@ -62,6 +66,7 @@ run() { "$@" >>"$log" 2>&1 || { tail -n 30 "$log" >&2; say "failed: $*"; say "th
 run "$python" -m venv "$env"
 run "$env/bin/pip" install "pip==$pip"
 if [ "$gpu" = 1 ]; then
+  # TensorFlow brings CUDA 12's libraries and torch CUDA 13's, under names that differ: pip installs both.
   sed 's/^tensorflow-cpu==/tensorflow[and-cuda]==/' "$lock" >"$env/requirements.lock"
 else
   cp "$lock" "$env/requirements.lock"
@@ -69,6 +74,10 @@ fi
 say "1/2 installing the packages"
 run "$env/bin/pip" install -r "$env/requirements.lock"
 run "$env/bin/pip" check
+if [ "$gpu" = 1 ] && ! "$env/bin/python" -c 'import sys, torch; sys.exit(torch.version.cuda is None)' 2>>"$log"; then
+  say "torch is a build for the CPU: pip takes a version with +cpu before the plain one; take the place that offers it out of pip's settings"
+  exit 1
+fi
 
 say "2/2 compiling Horovod $horovod"
 export HOROVOD_WITH_GLOO=1 HOROVOD_WITHOUT_MPI=1 HOROVOD_WITHOUT_MXNET=1 HOROVOD_WITHOUT_NVTX=1

@@ -22,6 +22,7 @@ from aslspark.samples import PICTURE_TYPE, TRAIN, VALIDATION
 from aslspark.scoring import SignClassifierModel
 from aslspark.session import require_slots
 from aslspark.training.feed import list_row_groups
+from aslspark.training.gpus import gpu_source, gpu_tasks, task_cores
 from aslspark.training.launch import run_workers
 from aslspark.training.loop import Plan
 from aslspark.training.progress import ConsoleProgress
@@ -57,6 +58,7 @@ OWN_DEFAULTS: dict[str, Any] = {
     "cache_mb": 2048,
     "threads": 0,
     "cycle_ms": 0.0,
+    "precision": "float32",
     "source_weights": {},
 }
 
@@ -112,6 +114,12 @@ class InPlaceTraining(Params):
         "milliseconds between Horovod's looks for gradients; 0: by the batch size",
         TypeConverters.toFloat,
     )
+    precision = Param(
+        Params._dummy(),
+        "precision",
+        "what the network computes in: float32, or mixed (16 bits, with float32 weights and loss)",
+        TypeConverters.toString,
+    )
     source_weights: Param[dict[str, float]] = Param(
         Params._dummy(), "source_weights", "loss weight of each source, by name"
     )
@@ -123,6 +131,9 @@ class InPlaceTraining(Params):
         for name in ("model", "optimizer", "loss", "store", "num_proc"):
             if not self.isDefined(name) or self.getOrDefault(name) is None:
                 raise AslsparkError(f"{type(self).__name__}: {name} is not set")
+        precision = self.getOrDefault("precision")
+        if precision not in ("float32", "mixed"):
+            raise AslsparkError(f"{type(self).__name__}: precision={precision}; choose float32 or mixed")
 
     def _fit(self, dataset: DataFrame) -> SignClassifierModel:
         """Write the DataFrame's pictures and labels into the store, and train on that."""
@@ -167,7 +178,9 @@ class InPlaceTraining(Params):
         if spark is None:
             raise AslsparkError("there is no running SparkSession; start one before fitting")
         num_proc = self.getOrDefault("num_proc")
-        require_slots(spark, num_proc)
+        use_gpu = self.getOrDefault("use_gpu")
+        profile = gpu_tasks(spark) if use_gpu else None
+        require_slots(spark, num_proc, profile)
         train_rows = sum(group.rows for group in list_row_groups(train_folder))
         validation_rows = sum(group.rows for group in list_row_groups(validation_folder))
         for what, rows in (("training", train_rows), ("validation", validation_rows)):
@@ -177,7 +190,7 @@ class InPlaceTraining(Params):
                     "give more data or fewer processes"
                 )
         feature_col, label_col = self._columns()
-        threads = self.getOrDefault("threads") or int(spark.sparkContext.getConf().get("spark.task.cpus", "1"))
+        threads = self.getOrDefault("threads") or task_cores(spark, profile)
         batch_size = self.getOrDefault("batch_size")
         # Looking often costs CPU, looking seldom makes small steps wait: measured in docs/results.md.
         cycle_ms = self.getOrDefault("cycle_ms") or (5.0 if batch_size >= 128 else 1.0)
@@ -199,7 +212,8 @@ class InPlaceTraining(Params):
             threads=threads,
             stretch=self.getOrDefault("stretch"),
             augment=self.getOrDefault("augment"),
-            use_gpu=self.getOrDefault("use_gpu"),
+            precision=self.getOrDefault("precision"),
+            gpu=gpu_source(spark) if use_gpu else None,
             budget=self.getOrDefault("cache_mb") << 20,
             weight_of=self.getOrDefault("source_weights"),
         )
@@ -213,6 +227,7 @@ class InPlaceTraining(Params):
                 "TF_CPP_MIN_LOG_LEVEL": "2",
             },
             on_event=ConsoleProgress(train_rows, num_proc, batch_size, threads, cycle_ms),
+            profile=profile,
         )
         digests = {result["digest"] for result in results}
         if len(digests) != 1:

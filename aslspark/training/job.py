@@ -24,6 +24,7 @@ from aslspark.samples import TEST, TRAIN
 from aslspark.scoring import MllibClassifier, SignClassifierModel
 from aslspark.session import require_slots
 from aslspark.training.data import DRAWN_WARNING, TrainingData, training_data
+from aslspark.training.gpus import gpu_tasks
 from aslspark.training.network import fit_network
 
 log = logging.getLogger("aslspark")
@@ -52,7 +53,7 @@ def train_cnn(
     dict
         The figures of `metrics.json`.
     """
-    require_slots(spark, config.training.num_proc)
+    require_slots(spark, config.training.num_proc, gpu_tasks(spark) if config.training.use_gpu else None)
 
     def fit(table: TrainingData, features: Pipeline, scratch: Path) -> tuple[SignClassifierModel, PipelineModel]:
         model = fit_network(table, config, scratch)

@@ -37,7 +37,7 @@ class SignKerasEstimator(InPlaceTraining, KerasEstimator):
         A boolean column.
     num_proc, batch_size, val_batch_size, epochs, random_seed, use_gpu
         As Horovod's.
-    patience, stretch, augment, schedule, cache_mb, threads, cycle_ms, source_weights
+    patience, stretch, augment, schedule, cache_mb, threads, cycle_ms, precision, source_weights
         See `InPlaceTraining`.
     """
 
@@ -50,6 +50,7 @@ class SignKerasEstimator(InPlaceTraining, KerasEstimator):
         model = self.getModel()
         return {
             "architecture": model.to_json(),
+            "outputs": model.output_names,
             "weights": model.get_weights(),
             "optimizer": tf.keras.optimizers.serialize(self.getOptimizer()),
             "loss": self.getLoss(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from typing import Any
 
 import numpy as np
@@ -12,19 +13,32 @@ import tensorflow as tf
 from aslspark.features.augment_keras import augment
 from aslspark.models.keras_network import scale
 from aslspark.training.feed import Batch
+from aslspark.training.gpus import claim_gpu, no_gpu
 from aslspark.training.worker import WorkerJob, run_epochs
 
 
 class KerasTrainable:
-    """A Keras network with its optimizer; see `aslspark.training.loop.Trainable`."""
+    """A Keras network with its optimizer; see `aslspark.training.loop.Trainable`.
 
-    def __init__(self, job: WorkerJob, hvd: Any) -> None:
+    Parameters
+    ----------
+    job : WorkerJob
+    hvd : module
+    policy : {'float32', 'mixed_bfloat16', 'mixed_float16'}
+        What the layers compute in; see `half_policy`.
+    """
+
+    def __init__(self, job: WorkerJob, hvd: Any, policy: str = "float32") -> None:
         spec = job.network
         self._hvd = hvd
-        self._model = tf.keras.models.model_from_json(spec["architecture"])
+        self._model = _rebuilt(spec["architecture"], policy, set(spec["outputs"]))
         self._model.set_weights(spec["weights"])
         self._optimizer = tf.keras.optimizers.deserialize(spec["optimizer"])
         self.learning_rate = float(self._optimizer.learning_rate) * hvd.size()
+        # float16 has no numbers as small as gradients can be; bfloat16 has float32's range.
+        self._scales = policy == "mixed_float16"
+        if self._scales:
+            self._optimizer = tf.keras.mixed_precision.LossScaleOptimizer(self._optimizer)
         self._optimizer.build(self._model.trainable_variables)
         hvd.broadcast_variables(self._model.variables, root_rank=0)
         loss = tf.keras.losses.get(spec["loss"])
@@ -74,8 +88,14 @@ class KerasTrainable:
             losses, right = self._losses(inputs, labels, training=True)
             loss = tf.reduce_sum(losses * weights)
             scaled = loss * factor
+            if self._scales:
+                scaled = self._optimizer.get_scaled_loss(scaled)
         gradients = tape.gradient(scaled, variables)
-        self._optimizer.apply_gradients(zip(self._averaged(gradients), variables, strict=True))
+        gradients = self._averaged(gradients)
+        if self._scales:
+            # Of the averages: all ranks leave out the same steps, those whose gradients overflowed.
+            gradients = self._optimizer.get_unscaled_gradients(gradients)
+        self._optimizer.apply_gradients(zip(gradients, variables, strict=True))
         self._add(loss, weights, right)
 
     def _averaged(self, gradients: list[tf.Tensor]) -> list[tf.Tensor]:
@@ -103,6 +123,26 @@ class KerasTrainable:
         self._sums.assign_add(tf.stack([loss, tf.reduce_sum(weights), tf.reduce_sum(tf.cast(right, tf.float32)), rows]))
 
 
+def _rebuilt(architecture: str, policy: str, outputs: set[str]) -> tf.keras.Model:
+    """Build the network whose layers compute as the policy says, but for those that put out: softmax stays float32."""
+    tree = json.loads(architecture)
+    if policy != "float32":
+        _set_policy(tree["config"]["layers"], policy, outputs)
+    return tf.keras.models.model_from_json(json.dumps(tree))
+
+
+def _set_policy(layers: list[dict[str, Any]], policy: str, spared: set[str]) -> None:
+    # The architecture names each layer's dtype, so that a policy set for the process would change none of them.
+    for layer in layers:
+        config = layer["config"]
+        if layer["class_name"] == "InputLayer" or config["name"] in spared:
+            continue
+        if "layers" in config:
+            _set_policy(config["layers"], policy, set())
+        elif config.get("dtype") == "float32":
+            config["dtype"] = policy
+
+
 def weights_from_bytes(weights: bytes) -> list[npt.NDArray[Any]]:
     """Read what `KerasTrainable.weights` wrote."""
     with np.load(io.BytesIO(weights), allow_pickle=False) as archive:
@@ -111,24 +151,28 @@ def weights_from_bytes(weights: bytes) -> list[npt.NDArray[Any]]:
 
 def train(job: WorkerJob) -> dict[str, Any]:
     """Train this rank's share; see `aslspark.training.worker.run_epochs`."""
+    gpu = None if job.gpu is None else _gpu(job.gpu)
+    tf.config.set_visible_devices([gpu] if gpu else [], "GPU")
     import horovod.tensorflow as hvd
 
     tf.config.threading.set_intra_op_parallelism_threads(job.threads)
     tf.config.threading.set_inter_op_parallelism_threads(job.threads)
     hvd.init()
-    _pin_gpu(hvd, job.use_gpu)
     tf.keras.utils.set_random_seed(job.seed + hvd.rank())  # dropout and augmentation differ by rank
-    return run_epochs(job, hvd, lambda: KerasTrainable(job, hvd))
+    policy = half_policy(gpu) if job.precision == "mixed" else "float32"
+    return run_epochs(job, hvd, lambda: KerasTrainable(job, hvd, policy))
 
 
-def _pin_gpu(hvd: Any, use_gpu: bool) -> None:
+def half_policy(gpu: Any) -> str:
+    """Choose the 16 bits that a GPU, or the CPU (None), computes in: float16 on GPUs before compute capability 8.0."""
+    old = gpu is not None and tf.config.experimental.get_device_details(gpu)["compute_capability"] < (8, 0)
+    return "mixed_float16" if old else "mixed_bfloat16"
+
+
+def _gpu(source: str) -> Any:
+    address = claim_gpu(source)
     gpus = tf.config.list_physical_devices("GPU")
-    if not use_gpu:
-        tf.config.set_visible_devices([], "GPU")
-    elif gpus:
-        from horovod.spark.task import get_available_devices
-
-        assigned = get_available_devices()
-        gpu = gpus[int(assigned[0]) if assigned else hvd.local_rank()]
-        tf.config.experimental.set_memory_growth(gpu, True)
-        tf.config.set_visible_devices(gpu, "GPU")
+    if not gpus:
+        raise no_gpu("TensorFlow", address)
+    tf.config.experimental.set_memory_growth(gpus[0], True)
+    return gpus[0]  # the only one that this process sees

@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import cloudpickle
+from pyspark import RDD, SparkContext
+from pyspark.resource import ResourceProfile
 
 import aslspark
 from aslspark.errors import AslsparkError
@@ -41,6 +43,7 @@ def run_workers(
     env: Mapping[str, str],
     on_event: Callable[[dict[str, Any]], None],
     start_timeout: int = 120,
+    profile: ResourceProfile | None = None,
 ) -> list[Any]:
     """Run `function(job)` in `num_proc` Horovod processes, each in a Spark task.
 
@@ -59,6 +62,8 @@ def run_workers(
         Gets what the workers `report`.
     start_timeout : int
         Seconds until all processes must have started.
+    profile : ResourceProfile, optional
+        What the processes' tasks hold; see `aslspark.training.gpus.gpu_tasks`.
 
     Returns
     -------
@@ -75,7 +80,7 @@ def run_workers(
     out, err = _Ear(on_event), _Ear(on_event)
     backend = SparkBackend(num_proc, env=dict(env), stdout=out, stderr=err, verbose=0, start_timeout=start_timeout)
     try:
-        with _quiet_cancellation():
+        with _quiet_cancellation(), _tasks_that_hold(profile):
             results: list[Any] = backend.run(_carried(function, job))
     except Exception as error:
         out.close()
@@ -122,6 +127,29 @@ def _carried(function: Callable[[Any], Any], job: Any) -> Callable[[], Any]:
             scratch.cleanup()
 
     return run
+
+
+@contextmanager
+def _tasks_that_hold(profile: ResourceProfile | None) -> Iterator[None]:
+    """Give Horovod's Spark tasks a resource profile, and no other stage's.
+
+    `horovod.spark.run` takes none. It makes its tasks by one call of `SparkContext.range`, and for as long as it runs
+    that call is answered here.
+    """
+    context = SparkContext._active_spark_context
+    if profile is None or context is None:
+        yield
+        return
+    usual = context.range
+
+    def range_with_profile(*args: Any, **words: Any) -> RDD[int]:
+        return usual(*args, **words).withResources(profile)
+
+    context.range = range_with_profile  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        del context.range
 
 
 @contextmanager

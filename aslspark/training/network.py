@@ -57,6 +57,7 @@ def fit_network(data: TrainingData, config: Config, scratch: Path) -> SignClassi
         "cycle_ms": settings.cycle_ms,
         "source_weights": data.source_weights() if settings.balance_sources else {},
         "use_gpu": settings.use_gpu,
+        "precision": settings.precision,
     }
     estimator = _keras(data, config, params) if settings.framework == "keras" else _torch(data, config, params)
     model: SignClassifierModel = estimator.fit_on_parquet()

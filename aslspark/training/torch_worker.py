@@ -13,15 +13,27 @@ import torch
 from aslspark.features.augment_torch import augment
 from aslspark.models.torch_network import scale
 from aslspark.training.feed import Batch
+from aslspark.training.gpus import claim_gpu, no_gpu
 from aslspark.training.worker import WorkerJob, run_epochs
 
 
 class TorchTrainable:
-    """A torch network with its optimizer; see `aslspark.training.loop.Trainable`."""
+    """A torch network with its optimizer; see `aslspark.training.loop.Trainable`.
 
-    def __init__(self, job: WorkerJob, hvd: Any, device: torch.device) -> None:
+    Parameters
+    ----------
+    job : WorkerJob
+    hvd : module
+    device : torch.device
+    half : torch.dtype, optional
+        What the network computes in where 16 bits are enough; see `half_type`.
+    """
+
+    def __init__(self, job: WorkerJob, hvd: Any, device: torch.device, half: torch.dtype | None = None) -> None:
         spec = job.network
-        self._hvd, self._device = hvd, device
+        self._hvd, self._device, self._half = hvd, device, half
+        # float16 has no numbers as small as gradients can be; bfloat16 has float32's range.
+        self._scaler = torch.amp.GradScaler(device.type) if half == torch.float16 else None
         self._model = cloudpickle.loads(spec["model"]).to(device)
         optimizer_class, settings = spec["optimizer"]
         self.learning_rate = settings["lr"] * hvd.size()
@@ -49,17 +61,20 @@ class TorchTrainable:
         if self._augment:
             inputs = augment(inputs)
         self._optimizer.zero_grad()
-        outputs = self._model(inputs)
+        outputs = self._outputs(inputs)
         loss = (self._loss(outputs, labels) * weights).sum()
-        (loss * batch.scale).backward()
-        self._optimizer.step()
+        if self._scaler is None:
+            (loss * batch.scale).backward()
+            self._optimizer.step()
+        else:
+            self._step_scaled(loss * batch.scale, self._scaler)
         self._add(loss, weights, outputs, labels)
 
     def evaluate(self, batch: Batch) -> None:
         self._model.eval()
         pictures, labels, weights = self._on_device(batch)
         with torch.inference_mode():
-            outputs = self._model(scale(pictures, self._stretch))
+            outputs = self._outputs(scale(pictures, self._stretch))
             loss = (self._loss(outputs, labels) * weights).sum()
             self._add(loss, weights, outputs, labels)
 
@@ -77,32 +92,56 @@ class TorchTrainable:
     def load_weights(self, weights: bytes) -> None:
         self._model.load_state_dict(safetensors.torch.load(weights))
 
+    def _outputs(self, inputs: torch.Tensor) -> torch.Tensor:
+        with torch.autocast(self._device.type, self._half, enabled=self._half is not None):
+            outputs = self._model(inputs)
+        return outputs.float()  # the loss, and all that is summed, is float32's
+
+    def _step_scaled(self, loss: torch.Tensor, scaler: torch.amp.GradScaler) -> None:
+        scaler.scale(loss).backward()
+        # Averaged before they are looked at: all ranks leave out the same steps, those whose gradients overflowed.
+        self._optimizer.synchronize()
+        with self._optimizer.skip_synchronize():
+            scaler.step(self._optimizer)
+        scaler.update()
+
     def _on_device(self, batch: Batch) -> tuple[torch.Tensor, ...]:
-        return tuple(torch.from_numpy(part).to(self._device) for part in (batch.pictures, batch.labels, batch.weights))
+        parts = [torch.from_numpy(part) for part in (batch.pictures, batch.labels, batch.weights)]
+        if self._device.type == "cuda":
+            # From pageable memory a copy waits until the GPU has done all that was asked of it before.
+            parts = [part.pin_memory() for part in parts]
+        return tuple(part.to(self._device, non_blocking=True) for part in parts)
 
     def _add(self, loss: torch.Tensor, weights: torch.Tensor, outputs: torch.Tensor, labels: torch.Tensor) -> None:
         right = (outputs.detach().argmax(dim=1) == labels).sum()
-        rows = torch.tensor(float(len(labels)), device=self._device)
+        rows = torch.full((), float(len(labels)), device=self._device)  # filled there: a copy would be waited for
         self._sums += torch.stack([loss.detach(), weights.sum(), right, rows]).double()
 
 
 def train(job: WorkerJob) -> dict[str, Any]:
     """Train this rank's share; see `aslspark.training.worker.run_epochs`."""
+    device = torch.device("cpu") if job.gpu is None else _gpu(job.gpu)
     import horovod.torch as hvd
 
     torch.set_num_threads(job.threads)
     hvd.init()
-    device = _device(hvd, job.use_gpu)
     torch.manual_seed(job.seed + hvd.rank())  # dropout and augmentation differ by rank
-    return run_epochs(job, hvd, lambda: TorchTrainable(job, hvd, device))
+    half = half_type(device) if job.precision == "mixed" else None
+    return run_epochs(job, hvd, lambda: TorchTrainable(job, hvd, device, half))
 
 
-def _device(hvd: Any, use_gpu: bool) -> torch.device:
-    if not (use_gpu and torch.cuda.is_available()):
-        return torch.device("cpu")
-    from horovod.spark.task import get_available_devices
+def half_type(device: torch.device) -> torch.dtype:
+    """Choose the 16 bits that a device computes in: bfloat16, or float16 on GPUs before compute capability 8.0."""
+    old = device.type == "cuda" and torch.cuda.get_device_capability(device) < (8, 0)
+    return torch.float16 if old else torch.bfloat16
 
-    assigned = get_available_devices()
-    device = torch.device("cuda", int(assigned[0]) if assigned else hvd.local_rank())
+
+def _gpu(source: str) -> torch.device:
+    address = claim_gpu(source)
+    if not torch.cuda.is_available():
+        raise no_gpu("torch", address)
+    device = torch.device("cuda", 0)  # the only one that this process sees
     torch.cuda.set_device(device)
+    torch.backends.cudnn.benchmark = True  # batches are of nearly one size, so the search is made once
+    torch.set_float32_matmul_precision("high")  # TF32, as TensorFlow does unasked
     return device

@@ -33,7 +33,10 @@ class WorkerJob:
     threads: int
     stretch: bool
     augment: bool
-    use_gpu: bool
+    precision: str
+    """'float32' or 'mixed'."""
+    gpu: str | None
+    """Where a process takes its GPU from; see `aslspark.training.gpus.claim_gpu`. None: it trains on the CPU."""
     budget: int
     """Bytes of pictures that a feed may hold in memory."""
     weight_of: Mapping[str, float] = field(default_factory=dict)

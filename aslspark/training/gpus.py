@@ -1,0 +1,116 @@
+"""One GPU a Horovod process: asked of Spark on the driver, taken in the worker. Imports no framework.
+
+In: Spark's settings; in a worker, what Spark handed to its task. Out: the resource profile of Horovod's tasks; a
+process whose framework sees one GPU.
+"""
+
+from __future__ import annotations
+
+import os
+
+from pyspark.resource import ResourceProfile, ResourceProfileBuilder, TaskResourceRequests
+from pyspark.sql import SparkSession
+
+from aslspark.errors import AslsparkError
+
+EXECUTOR_AMOUNT = "spark.executor.resource.gpu.amount"
+TASK_AMOUNT = "spark.task.resource.gpu.amount"
+FROM_SPARK = "the address that Spark gave its task"
+BY_LOCAL_RANK = "its place among the processes of its machine"
+
+
+def gpu_source(spark: SparkSession) -> str:
+    """Tell where a process takes its GPU from: local mode hands out none, a cluster's tasks hold them."""
+    return BY_LOCAL_RANK if str(spark.sparkContext.master).startswith("local[") else FROM_SPARK
+
+
+def gpu_tasks(spark: SparkSession) -> ResourceProfile | None:
+    """Make the profile of tasks that hold one GPU each, and with it their share of the executor's cores.
+
+    With it Horovod's tasks hold a GPU and those of every other stage hold none, so that as many of these run at once
+    as there are cores.
+
+    Returns
+    -------
+    ResourceProfile or None
+        None where none is needed: in local mode, or where ``spark.task.resource.gpu.amount=1`` gives every task one.
+
+    Raises
+    ------
+    AslsparkError
+        Where the executors have no GPUs, or the cluster manager cannot give stages resources of their own.
+    """
+    conf = spark.sparkContext.getConf()
+    if gpu_source(spark) == BY_LOCAL_RANK or conf.get(TASK_AMOUNT) == "1":
+        return None
+    on_executor = int(conf.get(EXECUTOR_AMOUNT) or 0)
+    if on_executor < 1:
+        raise AslsparkError(
+            f"training.use_gpu=true: the executors of {spark.sparkContext.master} have no GPUs; set {EXECUTOR_AMOUNT} "
+            "and spark.executor.resource.gpu.discoveryScript (on a standalone cluster also "
+            "spark.worker.resource.gpu.amount and .discoveryScript for the workers, see conf/gpu.conf), "
+            "or training.use_gpu=false"
+        )
+    task_cores = int(conf.get("spark.task.cpus") or 1)
+    cores = max(task_cores, int(conf.get("spark.executor.cores") or 0) // on_executor)
+    builder = ResourceProfileBuilder().require(TaskResourceRequests().cpus(cores).resource("gpu", 1))
+    profile: ResourceProfile = builder.build
+    try:
+        spark.sparkContext.emptyRDD().withResources(profile)  # makes it known to the scheduler, which counts its slots
+    except Exception as error:
+        raise AslsparkError(
+            f"training.use_gpu=true: {spark.sparkContext.master} gives single stages no GPUs; "
+            f"set {TASK_AMOUNT}=1, so that every task holds one"
+        ) from error
+    return profile
+
+
+def task_cores(spark: SparkSession, profile: ResourceProfile | None) -> int:
+    """Count the cores of one of Horovod's tasks."""
+    if profile is not None:
+        return int(profile.taskResources["cpus"].amount)
+    return int(spark.sparkContext.getConf().get("spark.task.cpus") or 1)
+
+
+def claim_gpu(source: str) -> str:
+    """Leave this Horovod process one GPU to see, and return its address.
+
+    To be called before anything in the process has looked for GPUs: CUDA looks once.
+
+    Parameters
+    ----------
+    source : str
+        `FROM_SPARK` or `BY_LOCAL_RANK`.
+
+    Raises
+    ------
+    AslsparkError
+        Where Spark gave this process's task none.
+    """
+    from horovod.spark.task import get_available_devices
+
+    if source == FROM_SPARK:
+        addresses = get_available_devices()
+        if not addresses:
+            raise AslsparkError(
+                f"training.use_gpu=true: Spark gave the task of this process no GPU on {os.uname().nodename}; "
+                f"set {EXECUTOR_AMOUNT}, or training.use_gpu=false"
+            )
+        address = str(addresses[0])
+    else:
+        place = int(os.environ["HOROVOD_LOCAL_RANK"])
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+        addresses = visible.split(",") if visible else [str(n) for n in range(place + 1)]
+        address = addresses[place] if place < len(addresses) else "-1"  # which hides all
+    os.environ["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"  # as nvidia-smi counts, which conf/discover_gpus.sh asks
+    os.environ["CUDA_VISIBLE_DEVICES"] = address
+    return address
+
+
+def no_gpu(framework: str, address: str) -> AslsparkError:
+    """Make the error of a process whose framework does not see its GPU: it would train on the CPU and not say so."""
+    return AslsparkError(
+        f"training.use_gpu=true: {framework} sees no GPU {address} on {os.uname().nodename}; look whether nvidia-smi "
+        f"shows it and whether this {framework} is built for CUDA (GPU=1 environment/build.sh), take fewer processes "
+        "than there are GPUs, or set training.use_gpu=false"
+    )
