@@ -46,8 +46,8 @@ class TorchTrainable:
         self._model.train()
         pictures, labels, weights = self._on_device(batch)
         inputs = scale(pictures, self._stretch)
-        if self._augment:
-            inputs = augment(inputs)
+        if self._augment.on:
+            inputs = augment(inputs, self._augment)
         self._optimizer.zero_grad()
         outputs = self._model(inputs)
         loss = (self._loss(outputs, labels) * weights).sum()

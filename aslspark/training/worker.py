@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from aslspark.config import AugmentConfig
 from aslspark.training.feed import SampleFeed
 from aslspark.training.launch import report
 from aslspark.training.loop import Plan, Trainable, fit_epochs
@@ -32,7 +33,7 @@ class WorkerJob:
     seed: int
     threads: int
     stretch: bool
-    augment: bool
+    augment: AugmentConfig
     use_gpu: bool
     budget: int
     """Bytes of pictures that a feed may hold in memory."""
