@@ -52,7 +52,7 @@ def studio():
 
 
 def which_changed(before, after):
-    return np.abs(after - before).max(axis=(1, 2, 3)) > 1e-3
+    return np.abs(after - before).max(axis=(1, 2, 3)) > 2e-5
 
 
 def test_by_default_each_picture_changes_by_itself_and_keeps_the_hand(framework):

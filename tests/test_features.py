@@ -104,7 +104,7 @@ def test_keras_and_torch_change_pictures_alike_where_the_amounts_are_the_same():
     amounts = random.uniform(-0.5, 0.5, (4, 5)).astype(np.float32)
     shift = random.uniform(-0.2, 0.2, (2, 5)).astype(np.float32)
     flip, some = np.array([True, False, False, True, False]), np.array([True, False, True, True, True])
-    order, sides = np.array([0, 1, 2, 3, 5]), np.array([1, 3, 5, 7, 7])
+    order, sides = np.array([0, 1, 2, 3, 5], np.int32), np.array([1, 3, 5, 7, 7], np.int32)
 
     def all_of_them(twin, tensor, picture):
         angle, size, shear, light = (tensor(part) for part in amounts)

@@ -22,8 +22,8 @@ coarse dropout
     Rectangular holes of value 0, wholly within the picture; they may overlap.
 
 The operations are not those of torchvision.transforms and tf.image.random_*: these draw once for all pictures of a
-batch, and one call a picture is ten times slower. Where a library's kernel takes parameters for each picture (affine
-resampling, a convolution in groups, products of small matrices), that is what does the work.
+batch, and one call a picture would be a loop in Python over the batch. Where a library's kernel takes parameters for
+each picture (affine resampling, a convolution in groups, products of small matrices), that is what does the work.
 """
 
 from __future__ import annotations
