@@ -232,9 +232,11 @@ def backgrounds(n: int, channels: int, height: int, width: int, device: torch.de
 
 def _box_sum(values: torch.Tensor, side: int) -> torch.Tensor:
     """Sum over the square about each pixel, shape (n, 1, height, width); outside the picture there is nothing."""
-    ones = torch.ones(1, 1, side, 1, device=values.device)
-    columns = F.conv2d(values, ones, padding=(side // 2, 0))
-    return F.conv2d(columns, ones.transpose(2, 3), padding=(0, side // 2))
+    n = len(values)
+    ones = torch.ones(n, 1, side, 1, device=values.device)
+    # Pictures as the channels of one: torch takes ten times as long over many pictures of one channel.
+    columns = F.conv2d(values.transpose(0, 1), ones, padding=(side // 2, 0), groups=n)
+    return F.conv2d(columns, ones.transpose(2, 3), padding=(0, side // 2), groups=n).transpose(0, 1)
 
 
 def _a_picture(values: torch.Tensor) -> torch.Tensor:
