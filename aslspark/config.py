@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,10 @@ from aslspark.errors import AslsparkError
 
 
 def _setting(default: Any, meaning: str, **checks: Any) -> Any:
-    """Make a setting: `choices`, or `least` and `most` (both included), bound what it may hold."""
+    """Make a setting: `choices`, or `least` and `most` (both included), bound what it may hold.
+
+    `upto` names another setting of the section, which must not be lower.
+    """
     return field(default=default, metadata={"meaning": meaning, **checks})
 
 
@@ -61,7 +64,6 @@ class TrainingConfig:
         "cosine", "the learning rate after an epoch of rising: falls, or stays", choices=("cosine", "constant")
     )
     patience: int = _setting(10, "epochs without a better validation loss before it stops", least=1)
-    augment: bool = _setting(True, "turn, shift and scale the training pictures a little")
     balance_sources: bool = _setting(True, "let every source weigh the same in the loss")
     seed: int = _setting(42, "starting weights, order of samples, dropout", least=0)
     cache_mb: int = _setting(
@@ -82,6 +84,57 @@ class TrainingConfig:
 
 
 @dataclass
+class AugmentConfig:
+    """How training pictures are changed at random; `aslspark.features.augmentation` says what each change does.
+
+    Each change has a probability, with which it befalls a picture, and where there is something to draw, a range: the
+    amount is drawn evenly, for each picture alone.
+    """
+
+    on: bool = _setting(True, "change the training pictures at random")
+    rotation_probability: float = _setting(1.0, "that a picture is turned", least=0.0, most=1.0)
+    rotation_degrees: float = _setting(10.0, "at most, either way", least=0.0, most=180.0)
+    shift_probability: float = _setting(1.0, "that it is shifted", least=0.0, most=1.0)
+    shift: float = _setting(0.07, "share of the width and of the height, at most, either way", least=0.0, most=0.5)
+    scale_probability: float = _setting(1.0, "that it is made larger or smaller", least=0.0, most=1.0)
+    scale: float = _setting(0.1, "share of the size, at most, either way", least=0.0, most=0.9)
+    shear_probability: float = _setting(1.0, "that it is slanted", least=0.0, most=1.0)
+    shear: float = _setting(0.2, "sideways for each pixel of height, at most, either way", least=0.0, most=1.0)
+    flip_probability: float = _setting(
+        0.0, "that it is mirrored left to right: a hand's mirror is the other hand", least=0.0, most=1.0
+    )
+    brightness_probability: float = _setting(1.0, "that its brightness is moved", least=0.0, most=1.0)
+    brightness: float = _setting(0.1, "of 0-1, at most, either way", least=0.0, most=1.0)
+    contrast_probability: float = _setting(1.0, "that its contrast is changed", least=0.0, most=1.0)
+    contrast: float = _setting(0.2, "share of the contrast, at most, either way", least=0.0, most=1.0)
+    hue_probability: float = _setting(0.0, "that its colours are turned; RGB only", least=0.0, most=1.0)
+    hue_degrees: float = _setting(20.0, "on the colour circle, at most, either way", least=0.0, most=180.0)
+    saturation_probability: float = _setting(
+        0.0, "that its colours are made stronger or weaker; RGB only", least=0.0, most=1.0
+    )
+    saturation: float = _setting(0.3, "share of the colours' strength, at most, either way", least=0.0, most=1.0)
+    channel_shuffle_probability: float = _setting(
+        0.0, "that red, green and blue change places; RGB only", least=0.0, most=1.0
+    )
+    blur_probability: float = _setting(0.0, "that it is blurred", least=0.0, most=1.0)
+    blur_least: int = _setting(3, "pixels: side of the square that is averaged", choices=(3, 5, 7), upto="blur_most")
+    blur_most: int = _setting(7, "pixels: side of the square that is averaged", choices=(3, 5, 7))
+    coarse_dropout_probability: float = _setting(0.0, "that dark holes are cut into it", least=0.0, most=1.0)
+    holes_least: int = _setting(8, "holes in a picture", least=1, most=64, upto="holes_most")
+    holes_most: int = _setting(10, "holes in a picture", least=1, most=64)
+    hole_size_least: float = _setting(
+        0.045, "share of the picture's side, height and width apart", least=0.0, most=1.0, upto="hole_size_most"
+    )
+    hole_size_most: float = _setting(0.134, "share of the picture's side, height and width apart", least=0.0, most=1.0)
+    background_probability: float = _setting(
+        0.0, "that a dark background, as in a studio, is replaced", least=0.0, most=1.0
+    )
+    background_darkness: float = _setting(
+        0.2, "of 0-1: a pixel is background if every channel is below", least=0.01, most=1.0
+    )
+
+
+@dataclass
 class DrawnConfig:
     """The drawn hands that stand in where no data is given."""
 
@@ -98,6 +151,7 @@ class Config:
     features: FeatureConfig = field(default_factory=FeatureConfig)
     network: NetworkConfig = field(default_factory=NetworkConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
     drawn: DrawnConfig = field(default_factory=DrawnConfig)
 
     def as_dict(self) -> dict[str, dict[str, Any]]:
@@ -147,7 +201,34 @@ def load_config(path: str | None = None, overrides: Sequence[str] = ()) -> Confi
         except yaml.YAMLError:
             value = text
         _set(config, key.strip(), value, "--set ")
+    _check_ranges(config)
     return config
+
+
+def augment_settings(given: bool | AugmentConfig | Mapping[str, Any]) -> AugmentConfig:
+    """Read what an estimator's param `augment` may hold.
+
+    Parameters
+    ----------
+    given : bool, AugmentConfig or mapping
+        On or off with the default changes; or settings by their names in `AugmentConfig`.
+
+    Raises
+    ------
+    AslsparkError
+        For an unknown key, a wrong type or a value out of range; it names the key, the value and what would work.
+    """
+    if isinstance(given, bool):
+        given = {"on": given}
+    elif isinstance(given, AugmentConfig):
+        given = asdict(given)
+    elif not isinstance(given, Mapping):
+        raise AslsparkError(f"augment={given}: give true, false, or settings such as {{'flip_probability': 0.5}}")
+    config = Config()
+    for name, value in given.items():
+        _set(config, f"augment.{name}", value, "")
+    _check_ranges(config)
+    return config.augment
 
 
 def _leaves(tree: dict[Any, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
@@ -183,14 +264,27 @@ def _set(config: Config, key: str, value: Any, where: str) -> None:
         raise AslsparkError(f"{where}{key}={value}: expected {wanted}, for example {key}={_example(setting.default)}")
     choices = setting.metadata.get("choices")
     if choices and value not in choices:
-        near = difflib.get_close_matches(str(value), choices, 1)
-        hint = f"did you mean {near[0]}?" if near else f"choose one of {', '.join(choices)}"
+        names = [str(choice) for choice in choices]
+        near = difflib.get_close_matches(str(value), names, 1)
+        hint = f"did you mean {near[0]}?" if near else f"choose one of {', '.join(names)}"
         raise AslsparkError(f"{where}{key}={value}: {hint}")
     least, most = setting.metadata.get("least"), setting.metadata.get("most")
     if (least is not None and not value >= least) or (most is not None and not value <= most):
         bounds = f"{least} or more" if most is None else f"from {least} to {most}"
         raise AslsparkError(f"{where}{key}={value}: out of range; it may be {bounds}")
     setattr(section, name, value)
+
+
+def _check_ranges(config: Config) -> None:
+    for section in fields(config):
+        values = getattr(config, section.name)
+        for setting in fields(values):
+            other = setting.metadata.get("upto")
+            if other and getattr(values, setting.name) > getattr(values, other):
+                raise AslsparkError(
+                    f"{section.name}.{setting.name}={getattr(values, setting.name)}: out of range; it may be at most "
+                    f"{section.name}.{other}, which is {getattr(values, other)}"
+                )
 
 
 def _nearest(key: str, known: list[str]) -> str:

@@ -82,7 +82,7 @@ def main() -> None:
                 f"training.framework={framework}",
                 f"training.batch_size={batch}",
                 f"training.epochs={EPOCHS}",
-                "training.augment=false",
+                "augment.on=false",
                 "features.stretch=false",
             ]
             scratch = Path(tempfile.mkdtemp(dir=folder))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from aslspark.config import Config, load_config
+from aslspark.config import AugmentConfig, Config, augment_settings, load_config
 from aslspark.errors import AslsparkError
 
 
@@ -33,7 +33,11 @@ def test_numbers_are_read_as_people_write_them(written):
         ("training.epochs=many", ["training.epochs", "many", "whole number"]),
         ("training.epochs=1.5", ["training.epochs", "1.5", "whole number"]),
         ("training.epochs=0", ["training.epochs", "0", "1 or more"]),
-        ("training.augment=1", ["training.augment", "1", "true or false"]),
+        ("augment.on=1", ["augment.on", "1", "true or false"]),
+        ("augment.flip_probability=1.5", ["augment.flip_probability", "1.5", "from 0.0 to 1.0"]),
+        ("augment.rotation_degrees=-5", ["augment.rotation_degrees", "-5", "from 0.0 to 180.0"]),
+        ("augment.blur_least=4", ["augment.blur_least", "4", "3, 5, 7"]),
+        ("augment.holes_least=20", ["augment.holes_least", "20", "at most augment.holes_most, which is 10"]),
         ("training.framework=kears", ["training.framework", "kears", "keras"]),
         ("split.test=0.9", ["split.test", "0.9", "0.5"]),
         ("epochs=3", ["epochs", "training.epochs"]),
@@ -58,6 +62,28 @@ def test_a_wrong_file_is_named(tmp_path, text):
 @pytest.mark.parametrize("path", sorted((Path(__file__).parent.parent / "conf").glob("*.yaml")), ids=lambda p: p.name)
 def test_the_settings_that_come_with_the_package_are_right(path):
     assert isinstance(load_config(str(path)), Config)
+
+
+def test_an_estimators_augment_is_on_or_off_or_some_of_the_settings():
+    assert augment_settings(True) == AugmentConfig()
+    assert augment_settings(False) == AugmentConfig(on=False)
+    assert augment_settings({"flip_probability": 1, "shear": 0.1}) == AugmentConfig(flip_probability=1.0, shear=0.1)
+    assert augment_settings(AugmentConfig(shift=0.2)) == AugmentConfig(shift=0.2)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"flip_probabilty": 0.5}, r"augment\.flip_probabilty=0\.5: unknown setting; did you mean augment\.flip_probability\?"),
+        ({"blur_probability": -1}, r"augment\.blur_probability=-1\.0: out of range; it may be from 0\.0 to 1\.0"),
+        ({"blur_least": 7, "blur_most": 5}, r"augment\.blur_least=7: out of range; .* which is 5"),
+        (AugmentConfig(hue_probability=2.0), r"augment\.hue_probability=2\.0: out of range"),
+        ("yes", "augment=yes: give true, false, or settings"),
+    ],
+)
+def test_an_estimators_wrong_augment_is_named(given, message):
+    with pytest.raises(AslsparkError, match=message):
+        augment_settings(given)
 
 
 def test_every_setting_says_what_it_means():

@@ -22,7 +22,7 @@ from jobs import evaluate, ingest, score, train_baseline, train_cnn
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 HEADER = "label," + ",".join(f"pixel{n}" for n in range(1, 785))
-QUICK = ["--epochs", "1", "--set", "training.augment=false", "training.batch_size=32"]
+QUICK = ["--epochs", "1", "--set", "augment.on=false", "training.batch_size=32"]
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from aslspark.training.job import train_baseline, train_cnn
 from aslspark.training.launch import report, run_workers
 
 FRAMEWORKS = ("keras", "torch")
-QUICK = ["training.epochs=2", "training.batch_size=32", "training.augment=false"]
+QUICK = ["training.epochs=2", "training.batch_size=32", "augment.flip_probability=0.25"]
 
 
 @pytest.fixture(scope="module", params=FRAMEWORKS)
@@ -50,6 +50,7 @@ def test_a_bundle_holds_all_that_people_look_for(bundle):
     assert {
         "README.md",
         "SHA256SUMS",
+        "augmented.png",
         "bundle.json",
         "confusion.png",
         "curves.png",
@@ -69,6 +70,9 @@ def test_a_bundle_holds_all_that_people_look_for(bundle):
     card = (out / "README.md").read_text()
     assert "How the split was made" in card
     assert "signer" in card
+    assert "rotation (100%)" in card
+    assert "flip (25%)" in card
+    assert "(augmented.png)" in card
 
 
 def test_the_history_has_a_row_an_epoch_and_the_loss_falls(bundle):
@@ -209,6 +213,7 @@ def test_the_same_seed_gives_the_same_model(framework, spark, ingested, tmp_path
         ({"run_id": "again"}, "run_id is not supported; every fit is a run of its own"),
         ({"validation": 0.1}, "validation=0.1: give the name of a boolean column"),
         ({"num_proc": 64}, r"num_proc=64: local\[2\] has 2 task slots"),
+        ({"augment": {"flip_probability": 2}}, r"augment\.flip_probability=2\.0: out of range"),
         ({"feature_cols": ["signer"]}, "feature_cols=signer: string is no picture"),
     ],
 )

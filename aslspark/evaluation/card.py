@@ -72,6 +72,21 @@ def _card(about: dict[str, Any], metrics: dict[str, Any], model: SignClassifierM
     ]
     if "curves.png" in files:
         lines += ["", "![loss and accuracy by epoch](curves.png)"]
+    if "augmented.png" in files:
+        settings = about["settings"]["augment"]
+        ends = "_probability"
+        changes = [
+            f"{name.removesuffix(ends).replace('_', ' ')} ({share:.0%})"
+            for name, share in settings.items()
+            if name.endswith(ends) and share
+        ]
+        lines += [
+            "",
+            f"Training pictures were changed at random (in brackets: the share of them): {', '.join(changes)}. The "
+            "amounts are in `bundle.json` under `augment`.",
+            "",
+            "![training pictures, as they are and changed](augmented.png)",
+        ]
     lines += [
         "",
         "## How to use it",

@@ -80,3 +80,26 @@ def plot_mistakes(mistakes: Sequence[tuple[npt.NDArray[np.uint8], str, str, floa
         axes.imshow(picture.squeeze(), cmap="gray", vmin=0, vmax=255)
         axes.set_title(f"{label} → {answer}  {probability:.2f}", fontsize=8)
     figure.savefig(path, dpi=120)
+
+
+def plot_augmented(versions: npt.NDArray[np.float32], labels: Sequence[str], path: Path) -> None:
+    """Draw training pictures, one a row: as they are, and as training changes them.
+
+    Parameters
+    ----------
+    versions : ndarray of float32, shape (n, 1 + versions, height, width, channels)
+        See `aslspark.features.augment_sheet.augmented_versions`; values out of 0-1 are shown as 0 and 1.
+    labels : sequence of str
+        Of the n pictures.
+    path : Path
+    """
+    rows, columns, height, width, _ = versions.shape
+    figure = Figure(figsize=(columns * 1.1, rows * 1.1 * height / width + 0.6), layout="constrained")
+    figure.suptitle("training pictures: as they are, and as they are changed")
+    grid = figure.subplots(rows, columns, squeeze=False)
+    for row, label in enumerate(labels):
+        for axes, picture in zip(grid[row], versions[row].clip(0, 1), strict=True):
+            axes.imshow(picture.squeeze(), cmap="gray", vmin=0, vmax=1)
+            axes.set_axis_off()
+        grid[row][0].set_title(label, fontsize=9)
+    figure.savefig(path, dpi=120)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import uuid
+from dataclasses import asdict
 from typing import Any
 
 from pyspark.ml.param import Param, Params, TypeConverters
@@ -16,6 +17,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import BinaryType, StructType
 
+from aslspark.config import augment_settings
 from aslspark.errors import AslsparkError
 from aslspark.paths import local_path
 from aslspark.samples import PICTURE_TYPE, TRAIN, VALIDATION
@@ -93,8 +95,8 @@ class InPlaceTraining(Params):
     augment = Param(
         Params._dummy(),
         "augment",
-        "turn, shift and scale training pictures a little",
-        TypeConverters.toBoolean,
+        "how training pictures are changed at random: true, false, or settings by their names in AugmentConfig",
+        lambda given: asdict(augment_settings(given)),
     )
     schedule = Param(
         Params._dummy(), "schedule", "course of the learning rate: cosine or constant", TypeConverters.toString
@@ -211,7 +213,7 @@ class InPlaceTraining(Params):
             seed=self.getOrDefault("random_seed") or 0,
             threads=threads,
             stretch=self.getOrDefault("stretch"),
-            augment=self.getOrDefault("augment"),
+            augment=augment_settings(self.getOrDefault("augment")),
             precision=self.getOrDefault("precision"),
             gpu=gpu_source(spark) if use_gpu else None,
             budget=self.getOrDefault("cache_mb") << 20,

@@ -10,14 +10,17 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from pyspark.ml import Pipeline, PipelineModel
 from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
 
 from aslspark.bundle import require_new, seal, whole_folder, write_model
 from aslspark.config import Config
 from aslspark.evaluation.card import write_card
-from aslspark.evaluation.plots import plot_curves
+from aslspark.evaluation.plots import plot_augmented, plot_curves
 from aslspark.evaluation.report import evaluate, summary
+from aslspark.features.augment_sheet import augmented_versions
 from aslspark.features.pipeline import feature_pipeline
 from aslspark.models.mllib import build_baseline
 from aslspark.samples import TEST, TRAIN
@@ -28,6 +31,8 @@ from aslspark.training.gpus import gpu_tasks
 from aslspark.training.network import fit_network
 
 log = logging.getLogger("aslspark")
+
+SHOWN_AUGMENTED = 8
 
 Fit = Callable[[TrainingData, Pipeline, Path], tuple[SignClassifierModel, PipelineModel]]
 
@@ -139,6 +144,8 @@ def _run(
                 },
             }
             write_model(model, pipeline, folder, **about)
+            if model.fitted is not None and config.augment.on:
+                _draw_augmented(table, spark, config, folder / "augmented.png")
         shutil.rmtree(scratch)
         if model.fitted is not None:
             _write_history(model.fitted.history, folder / "history.csv")
@@ -150,6 +157,25 @@ def _run(
         log.info("(%s)", DRAWN_WARNING)
     log.info("%s written in %.0f s", path, time.monotonic() - started)
     return metrics
+
+
+def _draw_augmented(table: TrainingData, spark: SparkSession, config: Config, path: Path) -> None:
+    """Draw one training picture of each of some labels, evenly through the alphabet, and how training changed it."""
+    places = np.linspace(0, len(table.labels) - 1, min(SHOWN_AUGMENTED, len(table.labels))).round().astype(int)
+    labels = [table.labels[place] for place in places]
+    samples = table.samples(spark)
+    shown = samples.where((samples["split"] == TRAIN) & samples["label"].isin(labels))
+    # By a hash: any picture will do, the same one each time, and it need not be the first of a video.
+    chosen = shown.groupBy("label").agg(F.min_by("picture.data", F.xxhash64("id")).alias("data")).orderBy("label")
+    data = b"".join(row["data"] for row in chosen.collect())
+    versions = augmented_versions(
+        np.frombuffer(data, np.uint8).reshape(-1, *table.shape),
+        config.augment,
+        framework=config.training.framework,
+        stretch=config.features.stretch,
+        seed=config.training.seed,
+    )
+    plot_augmented(versions, labels, path)
 
 
 def _write_history(history: Sequence[dict[str, Any]], path: Path) -> None:

@@ -81,8 +81,8 @@ class KerasTrainable:
 
     def _train(self, pictures: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor, factor: tf.Tensor) -> None:
         inputs = scale(pictures, self._stretch)
-        if self._augment:
-            inputs = augment(inputs)
+        if self._augment.on:
+            inputs = augment(inputs, self._augment)
         variables = self._model.trainable_variables
         with tf.GradientTape() as tape:
             losses, right = self._losses(inputs, labels, training=True)

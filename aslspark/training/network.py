@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,7 @@ def fit_network(data: TrainingData, config: Config, scratch: Path) -> SignClassi
         "patience": settings.patience,
         "random_seed": settings.seed,
         "stretch": config.features.stretch,
-        "augment": settings.augment,
+        "augment": asdict(config.augment),
         "schedule": settings.schedule,
         "cache_mb": settings.cache_mb,
         "threads": settings.threads,

@@ -41,7 +41,10 @@ class SignTorchEstimator(InPlaceTraining, TorchEstimator):
         A boolean column.
     num_proc, batch_size, val_batch_size, epochs, random_seed, use_gpu
         As Horovod's.
-    patience, stretch, augment, schedule, cache_mb, threads, cycle_ms, precision, source_weights
+    augment : bool or dict
+        Whether training pictures are changed at random; or how, by the names of `aslspark.config.AugmentConfig`, such
+        as ``{"flip_probability": 0.5}``, the others as they are by default.
+    patience, stretch, schedule, cache_mb, threads, cycle_ms, precision, source_weights
         See `InPlaceTraining`.
     """
 

@@ -58,8 +58,8 @@ class TorchTrainable:
         self._model.train()
         pictures, labels, weights = self._on_device(batch)
         inputs = scale(pictures, self._stretch)
-        if self._augment:
-            inputs = augment(inputs)
+        if self._augment.on:
+            inputs = augment(inputs, self._augment)
         self._optimizer.zero_grad()
         outputs = self._outputs(inputs)
         loss = (self._loss(outputs, labels) * weights).sum()

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from aslspark.config import AugmentConfig
 from aslspark.training.feed import SampleFeed
 from aslspark.training.launch import report
 from aslspark.training.loop import Plan, Trainable, fit_epochs
@@ -32,7 +33,7 @@ class WorkerJob:
     seed: int
     threads: int
     stretch: bool
-    augment: bool
+    augment: AugmentConfig
     precision: str
     """'float32' or 'mixed'."""
     gpu: str | None
