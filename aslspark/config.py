@@ -64,6 +64,11 @@ class TrainingConfig:
     augment: bool = _setting(True, "turn, shift and scale the training pictures a little")
     balance_sources: bool = _setting(True, "let every source weigh the same in the loss")
     seed: int = _setting(42, "starting weights, order of samples, dropout", least=0)
+    feed: str = _setting(
+        "in_place",
+        "who reads the samples: we, as they were ingested; or petastorm, a flat copy",
+        choices=("in_place", "petastorm"),
+    )
     cache_mb: int = _setting(
         2048, "MiB of pictures that each process keeps in memory; a larger share is streamed", least=1
     )

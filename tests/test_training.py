@@ -191,6 +191,17 @@ def test_fit_on_a_dataframe_averages_gradients_and_gives_a_model(framework, spar
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_petastorms_reader_trains_the_same_estimator(framework, spark, ingested, tmp_path):
+    samples = read_samples(spark, ingested, [TRAIN, VALIDATION]).withColumn("held_out", F.col("split") == VALIDATION)
+    fitted = estimator(framework, spark, tmp_path, feed="petastorm", epochs=2).fit(samples).fitted
+    assert len(set(fitted.digests)) == 1
+    first, second = fitted.history
+    assert first["rows"] == samples.where("not held_out").count()
+    assert second["val_loss"] < first["val_loss"]
+    assert [path.name for path in (tmp_path / "store").glob("*") if "-" in path.name] == []
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
 def test_the_same_seed_gives_the_same_model(framework, spark, ingested, tmp_path):
     samples = read_samples(spark, ingested, [TRAIN, VALIDATION]).withColumn("held_out", F.col("split") == VALIDATION)
     first, second = (
@@ -209,6 +220,8 @@ def test_the_same_seed_gives_the_same_model(framework, spark, ingested, tmp_path
         ({"run_id": "again"}, "run_id is not supported; every fit is a run of its own"),
         ({"validation": 0.1}, "validation=0.1: give the name of a boolean column"),
         ({"num_proc": 64}, r"num_proc=64: local\[2\] has 2 task slots"),
+        ({"feed": "tables"}, "feed=tables: choose in_place or petastorm"),
+        ({"data_module": object}, "data_module is not supported; "),
         ({"feature_cols": ["signer"]}, "feature_cols=signer: string is no picture"),
     ],
 )

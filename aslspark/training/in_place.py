@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import uuid
+from contextlib import nullcontext
 from typing import Any
 
 from pyspark.ml.param import Param, Params, TypeConverters
@@ -22,6 +23,7 @@ from aslspark.samples import PICTURE_TYPE, TRAIN, VALIDATION
 from aslspark.scoring import SignClassifierModel
 from aslspark.session import require_slots
 from aslspark.training.feed import list_row_groups
+from aslspark.training.flat_copy import flat_copies
 from aslspark.training.launch import run_workers
 from aslspark.training.loop import Plan
 from aslspark.training.progress import ConsoleProgress
@@ -54,6 +56,7 @@ OWN_DEFAULTS: dict[str, Any] = {
     "stretch": True,
     "augment": True,
     "schedule": "cosine",
+    "feed": "in_place",
     "cache_mb": 2048,
     "threads": 0,
     "cycle_ms": 0.0,
@@ -97,6 +100,12 @@ class InPlaceTraining(Params):
     schedule = Param(
         Params._dummy(), "schedule", "course of the learning rate: cosine or constant", TypeConverters.toString
     )
+    feed = Param(
+        Params._dummy(),
+        "feed",
+        "who reads the samples: in_place (we, where they lie) or petastorm (its reader, from a flat copy)",
+        TypeConverters.toString,
+    )
     cache_mb = Param(
         Params._dummy(),
         "cache_mb",
@@ -123,6 +132,8 @@ class InPlaceTraining(Params):
         for name in ("model", "optimizer", "loss", "store", "num_proc"):
             if not self.isDefined(name) or self.getOrDefault(name) is None:
                 raise AslsparkError(f"{type(self).__name__}: {name} is not set")
+        if self.getOrDefault("feed") not in ("in_place", "petastorm"):
+            raise AslsparkError(f"feed={self.getOrDefault('feed')}: choose in_place or petastorm")
 
     def _fit(self, dataset: DataFrame) -> SignClassifierModel:
         """Write the DataFrame's pictures and labels into the store, and train on that."""
@@ -200,20 +211,23 @@ class InPlaceTraining(Params):
             stretch=self.getOrDefault("stretch"),
             augment=self.getOrDefault("augment"),
             use_gpu=self.getOrDefault("use_gpu"),
+            feed=self.getOrDefault("feed"),
             budget=self.getOrDefault("cache_mb") << 20,
             weight_of=self.getOrDefault("source_weights"),
         )
-        results = run_workers(
-            num_proc,
-            self._worker(),
-            job,
-            env={
-                "OMP_NUM_THREADS": str(threads),
-                "HOROVOD_CYCLE_TIME": str(cycle_ms),
-                "TF_CPP_MIN_LOG_LEVEL": "2",
-            },
-            on_event=ConsoleProgress(train_rows, num_proc, batch_size, threads, cycle_ms),
-        )
+        scratch = local_path(self.getOrDefault("store").prefix_path)
+        with flat_copies(job, num_proc, scratch) if job.feed == "petastorm" else nullcontext(job) as job:
+            results = run_workers(
+                num_proc,
+                self._worker(),
+                job,
+                env={
+                    "OMP_NUM_THREADS": str(threads),
+                    "HOROVOD_CYCLE_TIME": str(cycle_ms),
+                    "TF_CPP_MIN_LOG_LEVEL": "2",
+                },
+                on_event=ConsoleProgress(train_rows, num_proc, batch_size, threads, cycle_ms),
+            )
         digests = {result["digest"] for result in results}
         if len(digests) != 1:
             raise AslsparkError(

@@ -41,7 +41,7 @@ class SignTorchEstimator(InPlaceTraining, TorchEstimator):
         A boolean column.
     num_proc, batch_size, val_batch_size, epochs, random_seed, use_gpu
         As Horovod's.
-    patience, stretch, augment, schedule, cache_mb, threads, cycle_ms, source_weights
+    patience, stretch, augment, schedule, feed, cache_mb, threads, cycle_ms, source_weights
         See `InPlaceTraining`.
     """
 
