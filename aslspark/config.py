@@ -66,7 +66,7 @@ class TrainingConfig:
     seed: int = _setting(42, "starting weights, order of samples, dropout", least=0)
     feed: str = _setting(
         "in_place",
-        "who reads the samples: we, as they were ingested; or petastorm, a flat copy",
+        "who reads the samples: we, where they lie, or petastorm, from a flat copy written first",
         choices=("in_place", "petastorm"),
     )
     cache_mb: int = _setting(

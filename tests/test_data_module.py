@@ -55,9 +55,10 @@ def test_an_epoch_of_horovods_estimators_holds_every_row_once_on_exactly_one_ran
     assert epochs[0] != epochs[1]
 
 
-def test_few_steps_to_try_something_out_are_plain_batches(tmp_path):
+@pytest.mark.parametrize("steps", [2, 1000])
+def test_another_number_of_steps_than_an_epoch_makes_gives_plain_batches(tmp_path, steps):
     folder = write_table(tmp_path / "t", [101], group_rows=20)
-    (module,) = modules(RowsOfBatches, folder, 1, steps_per_epoch_train=2)
+    (module,) = modules(RowsOfBatches, folder, 1, steps_per_epoch_train=steps)
     assert [len(batch) for batch in itertools.islice(module.train_data(), 2)] == [8, 8]
 
 

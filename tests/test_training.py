@@ -221,7 +221,7 @@ def test_the_same_seed_gives_the_same_model(framework, spark, ingested, tmp_path
         ({"validation": 0.1}, "validation=0.1: give the name of a boolean column"),
         ({"num_proc": 64}, r"num_proc=64: local\[2\] has 2 task slots"),
         ({"feed": "tables"}, "feed=tables: choose in_place or petastorm"),
-        ({"data_module": object}, "data_module is not supported; "),
+        ({"data_module": object}, "data_module is not supported; set feed"),
         ({"feature_cols": ["signer"]}, "feature_cols=signer: string is no picture"),
     ],
 )

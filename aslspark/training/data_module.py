@@ -98,11 +98,11 @@ class InPlaceData(DataModule):
 
     def _endless(self, folder: str, batch_size: int, steps: int, shuffle: bool) -> Iterator[Batch]:
         picture_col, label_col = self.schema_fields
-        # Horovod's estimators end an epoch after a number of steps, torch's one short of the last rows: with just
-        # as many steps of slightly larger batches, their epoch is one of ours. A caller who asks for few steps to
-        # try something out gets plain batches instead.
+        # Horovod's estimators count steps: as many as full batches fit into an epoch (torch), or one more for the
+        # rest (Keras). The rows are divided into just as many, so that their epoch is one of ours. A caller who
+        # asks for another number, to try something out, gets plain batches.
         rows = sum(group.rows for group in list_row_groups(folder))
-        whole_epoch = rows <= 2 * steps * batch_size * self.shard_count
+        whole_epoch = abs(rows / (batch_size * self.shard_count) - steps) < 1
         feed = SampleFeed(
             folder,
             labels=self._labels,

@@ -34,7 +34,7 @@ NOT_SUPPORTED = {
     "callbacks": "early stopping is set by patience",
     "checkpoint_callback": "the best epoch's weights are kept without it",
     "custom_objects": "the network's own layers are Keras' own",
-    "data_module": "the files are read in place",
+    "data_module": "set feed",
     "gradient_compression": "gradients travel in one message",
     "inmemory_cache_all": "set cache_mb",
     "loss_constructors": "set loss",
