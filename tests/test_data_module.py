@@ -3,6 +3,7 @@
 import itertools
 from functools import partial
 
+import numpy as np
 import pytest
 from horovod.spark.keras import KerasEstimator
 from horovod.spark.torch import TorchEstimator
@@ -139,5 +140,5 @@ def test_horovods_own_estimator_learns_from_the_ingested_files(horovods_estimato
         loss, held_out_loss = ([epoch[part]["loss"] for epoch in history] for part in ("train", "validation"))
     assert len(loss) == len(held_out_loss) == 6
     assert loss[-1] < 0.9 * loss[0]
-    assert held_out_loss[-1] < 0.95 * held_out_loss[0]
+    assert min(held_out_loss) < np.log(24)  # of equal chances for 24 letters
     assert read_samples(spark, ingested).count() == before  # nothing was left among the samples

@@ -197,7 +197,7 @@ def test_petastorms_reader_trains_the_same_estimator(framework, spark, ingested,
     assert len(set(fitted.digests)) == 1
     first, second = fitted.history
     assert first["rows"] == samples.where("not held_out").count()
-    assert second["val_loss"] < first["val_loss"]
+    assert second["loss"] < first["loss"]
     assert [path.name for path in (tmp_path / "store").glob("*") if "-" in path.name] == []
 
 
