@@ -66,6 +66,11 @@ class TrainingConfig:
     patience: int = _setting(10, "epochs without a better validation loss before it stops", least=1)
     balance_sources: bool = _setting(True, "let every source weigh the same in the loss")
     seed: int = _setting(42, "starting weights, order of samples, dropout", least=0)
+    feed: str = _setting(
+        "in_place",
+        "who reads the samples: we, where they lie, or petastorm, from a flat copy written first",
+        choices=("in_place", "petastorm"),
+    )
     cache_mb: int = _setting(
         2048, "MiB of pictures that each process keeps in memory; a larger share is streamed", least=1
     )

@@ -195,6 +195,17 @@ def test_fit_on_a_dataframe_averages_gradients_and_gives_a_model(framework, spar
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_petastorms_reader_trains_the_same_estimator(framework, spark, ingested, tmp_path):
+    samples = read_samples(spark, ingested, [TRAIN, VALIDATION]).withColumn("held_out", F.col("split") == VALIDATION)
+    fitted = estimator(framework, spark, tmp_path, feed="petastorm", epochs=2).fit(samples).fitted
+    assert len(set(fitted.digests)) == 1
+    first, second = fitted.history
+    assert first["rows"] == samples.where("not held_out").count()
+    assert second["loss"] < first["loss"]
+    assert [path.name for path in (tmp_path / "store").glob("*") if "-" in path.name] == []
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
 def test_the_same_seed_gives_the_same_model(framework, spark, ingested, tmp_path):
     samples = read_samples(spark, ingested, [TRAIN, VALIDATION]).withColumn("held_out", F.col("split") == VALIDATION)
     first, second = (
@@ -214,6 +225,8 @@ def test_the_same_seed_gives_the_same_model(framework, spark, ingested, tmp_path
         ({"validation": 0.1}, "validation=0.1: give the name of a boolean column"),
         ({"num_proc": 64}, r"num_proc=64: local\[2\] has 2 task slots"),
         ({"augment": {"flip_probability": 2}}, r"augment\.flip_probability=2\.0: out of range"),
+        ({"feed": "tables"}, "feed=tables: choose in_place or petastorm"),
+        ({"data_module": object}, "data_module is not supported; set feed"),
         ({"feature_cols": ["signer"]}, "feature_cols=signer: string is no picture"),
     ],
 )

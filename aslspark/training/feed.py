@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,20 +17,8 @@ import pyarrow.parquet as pq
 
 from aslspark.errors import AslsparkError
 from aslspark.paths import local_path
+from aslspark.training.batches import Batch, Rows, Steps, share_sizes
 from aslspark.training.prefetch import prefetched
-
-
-class Batch(NamedTuple):
-    """What one rank trains on in one step."""
-
-    pictures: npt.NDArray[np.uint8]
-    """Shape (n, height, width, channels)."""
-    labels: npt.NDArray[np.int64]
-    """Shape (n,), places in the label list."""
-    weights: npt.NDArray[np.float32]
-    """Shape (n,), of mean 1 over the whole table."""
-    scale: float
-    """Makes the mean of the ranks' gradients the gradient of the whole step's mean loss."""
 
 
 @dataclass(frozen=True)
@@ -63,11 +50,6 @@ def list_row_groups(folder: str) -> list[RowGroup]:
     return groups
 
 
-def share_sizes(rows: int, size: int) -> list[int]:
-    """Divide rows among ranks as evenly as they go: the shares differ by one row at most."""
-    return [rows // size + (rank < rows % size) for rank in range(size)]
-
-
 def share_of(groups: Sequence[RowGroup], rank: int, size: int, seed: int) -> list[Piece]:
     """Deal row groups to ranks: every row to exactly one, a rank's rows side by side in as few groups as can be.
 
@@ -87,26 +69,6 @@ def share_of(groups: Sequence[RowGroup], rank: int, size: int, seed: int) -> lis
             pieces.append(Piece(group, start, stop))
         passed += group.rows
     return pieces
-
-
-class Rows(NamedTuple):
-    """Rows in memory; the columns of a `Batch`."""
-
-    pictures: npt.NDArray[np.uint8]
-    labels: npt.NDArray[np.int64]
-    weights: npt.NDArray[np.float32]
-
-    def take(self, chosen: npt.NDArray[np.int64]) -> Rows:
-        """Copy the chosen rows, in that order."""
-        return Rows(self.pictures[chosen], self.labels[chosen], self.weights[chosen])
-
-    def then(self, more: Rows) -> Rows:
-        """Copy these rows and more behind them."""
-        return Rows(
-            np.concatenate([self.pictures, more.pictures]),
-            np.concatenate([self.labels, more.labels]),
-            np.concatenate([self.weights, more.weights]),
-        )
 
 
 class SampleFeed:
@@ -130,6 +92,8 @@ class SampleFeed:
         This rank among how many.
     seed : int
         Of the order.
+    steps : int, optional
+        Of an epoch, where the caller has to keep to a number; otherwise as few as `batch_size` allows.
     budget : int
         Bytes of pictures that may be in memory at a time.
     weight_of : mapping of str to float, optional
@@ -148,6 +112,7 @@ class SampleFeed:
         rank: int = 0,
         size: int = 1,
         seed: int = 0,
+        steps: int | None = None,
         budget: int = 2 << 30,
         weight_of: Mapping[str, float] | None = None,
         picture_col: str = "picture",
@@ -159,11 +124,9 @@ class SampleFeed:
         shares = share_sizes(self.rows, size)
         if not groups or shares[-1] == 0:
             raise AslsparkError(f"{folder}: {self.rows} rows are too few for {size} processes; each needs one or more")
-        # Every rank takes the same number of steps, each with at least one row, and batches of nearly one size:
-        # a last step with one lone row would pull as hard as a full one.
-        self.steps = min(-(-shares[0] // batch_size), shares[-1])
-        self._step_sizes = [share_sizes(share, self.steps) for share in shares]
-        self._rank, self._size, self._seed, self._budget = rank, size, seed, budget
+        self._plan = Steps(shares, batch_size, rank, steps)
+        self.steps = self._plan.number
+        self._rank, self._seed, self._budget = rank, seed, budget
         self._labels, self._shape, self._weight_of = labels, shape, weight_of or {}
         self._columns = (picture_col, label_col, source_col if weight_of else None)
         self._pieces = share_of(groups, rank, size, seed)
@@ -188,27 +151,7 @@ class SampleFeed:
         """
         random = np.random.default_rng((self._seed, self._rank, number)) if shuffle else None
         pools = iter([self._kept]) if self._kept is not None else self._stream(random)
-        return prefetched(self._batches(pools, random))
-
-    def _batches(self, pools: Iterator[Rows], random: np.random.Generator | None) -> Iterator[Batch]:
-        left: Rows | None = None
-        step = 0
-        for pool in pools:
-            order = np.arange(len(pool.labels)) if random is None else random.permutation(len(pool.labels))
-            start = 0
-            while step < self.steps:
-                wanted = self._step_sizes[self._rank][step] - (0 if left is None else len(left.labels))
-                rows = pool.take(order[start : start + wanted])
-                if left is not None:
-                    rows = left.then(rows)
-                start += wanted
-                if start > len(order):
-                    left = rows  # the rest of the batch comes from the next pool
-                    break
-                left = None
-                everyone = sum(sizes[step] for sizes in self._step_sizes)
-                yield Batch(*rows, self._size / everyone)
-                step += 1
+        return prefetched(self._plan.batches(pools, random))
 
     def _stream(self, random: np.random.Generator | None) -> Iterator[Rows]:
         order = range(len(self._pieces)) if random is None else random.permutation(len(self._pieces)).tolist()

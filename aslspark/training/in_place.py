@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import uuid
+from contextlib import nullcontext
 from dataclasses import asdict
 from typing import Any
 
@@ -24,6 +25,7 @@ from aslspark.samples import PICTURE_TYPE, TRAIN, VALIDATION
 from aslspark.scoring import SignClassifierModel
 from aslspark.session import require_slots
 from aslspark.training.feed import list_row_groups
+from aslspark.training.flat_copy import flat_copies
 from aslspark.training.gpus import gpu_source, gpu_tasks, task_cores
 from aslspark.training.launch import run_workers
 from aslspark.training.loop import Plan
@@ -35,7 +37,7 @@ NOT_SUPPORTED = {
     "callbacks": "early stopping is set by patience",
     "checkpoint_callback": "the best epoch's weights are kept without it",
     "custom_objects": "the network's own layers are Keras' own",
-    "data_module": "the files are read in place",
+    "data_module": "set feed",
     "gradient_compression": "gradients travel in one message",
     "inmemory_cache_all": "set cache_mb",
     "loss_constructors": "set loss",
@@ -57,6 +59,7 @@ OWN_DEFAULTS: dict[str, Any] = {
     "stretch": True,
     "augment": True,
     "schedule": "cosine",
+    "feed": "in_place",
     "cache_mb": 2048,
     "threads": 0,
     "cycle_ms": 0.0,
@@ -101,6 +104,12 @@ class InPlaceTraining(Params):
     schedule = Param(
         Params._dummy(), "schedule", "course of the learning rate: cosine or constant", TypeConverters.toString
     )
+    feed = Param(
+        Params._dummy(),
+        "feed",
+        "who reads the samples: in_place (we, where they lie) or petastorm (its reader, from a flat copy)",
+        TypeConverters.toString,
+    )
     cache_mb = Param(
         Params._dummy(),
         "cache_mb",
@@ -136,6 +145,8 @@ class InPlaceTraining(Params):
         precision = self.getOrDefault("precision")
         if precision not in ("float32", "mixed"):
             raise AslsparkError(f"{type(self).__name__}: precision={precision}; choose float32 or mixed")
+        if self.getOrDefault("feed") not in ("in_place", "petastorm"):
+            raise AslsparkError(f"feed={self.getOrDefault('feed')}: choose in_place or petastorm")
 
     def _fit(self, dataset: DataFrame) -> SignClassifierModel:
         """Write the DataFrame's pictures and labels into the store, and train on that."""
@@ -216,21 +227,24 @@ class InPlaceTraining(Params):
             augment=augment_settings(self.getOrDefault("augment")),
             precision=self.getOrDefault("precision"),
             gpu=gpu_source(spark) if use_gpu else None,
+            feed=self.getOrDefault("feed"),
             budget=self.getOrDefault("cache_mb") << 20,
             weight_of=self.getOrDefault("source_weights"),
         )
-        results = run_workers(
-            num_proc,
-            self._worker(),
-            job,
-            env={
-                "OMP_NUM_THREADS": str(threads),
-                "HOROVOD_CYCLE_TIME": str(cycle_ms),
-                "TF_CPP_MIN_LOG_LEVEL": "2",
-            },
-            on_event=ConsoleProgress(train_rows, num_proc, batch_size, threads, cycle_ms),
-            profile=profile,
-        )
+        scratch = local_path(self.getOrDefault("store").prefix_path)
+        with flat_copies(job, num_proc, scratch) if job.feed == "petastorm" else nullcontext(job) as job:
+            results = run_workers(
+                num_proc,
+                self._worker(),
+                job,
+                env={
+                    "OMP_NUM_THREADS": str(threads),
+                    "HOROVOD_CYCLE_TIME": str(cycle_ms),
+                    "TF_CPP_MIN_LOG_LEVEL": "2",
+                },
+                on_event=ConsoleProgress(train_rows, num_proc, batch_size, threads, cycle_ms),
+                profile=profile,
+            )
         digests = {result["digest"] for result in results}
         if len(digests) != 1:
             raise AslsparkError(

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from aslspark.features.augment_keras import augment
 from aslspark.models.keras_network import scale
-from aslspark.training.feed import Batch
+from aslspark.training.batches import Batch
 from aslspark.training.gpus import claim_gpu, no_gpu
 from aslspark.training.worker import WorkerJob, run_epochs
 

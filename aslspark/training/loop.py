@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from aslspark.training.feed import Batch, SampleFeed
+from aslspark.training.batches import Batch, Feed
 
 STEP_REPORT_SECONDS = 5.0
 
@@ -69,8 +69,8 @@ class Outcome:
 
 def fit_epochs(
     network: Trainable,
-    train: SampleFeed,
-    validation: SampleFeed | None,
+    train: Feed,
+    validation: Feed | None,
     plan: Plan,
     report: Callable[[dict[str, Any]], None],
 ) -> Outcome:
@@ -79,7 +79,7 @@ def fit_epochs(
     Parameters
     ----------
     network : Trainable
-    train, validation : SampleFeed
+    train, validation : Feed
         Without validation samples every epoch is trained and the last one's weights are kept.
     plan : Plan
     report : callable

@@ -53,6 +53,7 @@ def fit_network(data: TrainingData, config: Config, scratch: Path) -> SignClassi
         "stretch": config.features.stretch,
         "augment": asdict(config.augment),
         "schedule": settings.schedule,
+        "feed": settings.feed,
         "cache_mb": settings.cache_mb,
         "threads": settings.threads,
         "cycle_ms": settings.cycle_ms,

@@ -44,7 +44,7 @@ class SignTorchEstimator(InPlaceTraining, TorchEstimator):
     augment : bool or dict
         Whether training pictures are changed at random; or how, by the names of `aslspark.config.AugmentConfig`, such
         as ``{"flip_probability": 0.5}``, the others as they are by default.
-    patience, stretch, schedule, cache_mb, threads, cycle_ms, precision, source_weights
+    patience, stretch, schedule, feed, cache_mb, threads, cycle_ms, precision, source_weights
         See `InPlaceTraining`.
     """
 

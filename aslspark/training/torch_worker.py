@@ -12,7 +12,7 @@ import torch
 
 from aslspark.features.augment_torch import augment
 from aslspark.models.torch_network import scale
-from aslspark.training.feed import Batch
+from aslspark.training.batches import Batch
 from aslspark.training.gpus import claim_gpu, no_gpu
 from aslspark.training.worker import WorkerJob, run_epochs
 

@@ -10,9 +10,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aslspark.config import AugmentConfig
+from aslspark.training.batches import Feed
 from aslspark.training.feed import SampleFeed
 from aslspark.training.launch import report
 from aslspark.training.loop import Plan, Trainable, fit_epochs
+from aslspark.training.petastorm_feed import PetastormFeed
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class WorkerJob:
     validation_folder: str | None
     labels: Sequence[str]
     shape: tuple[int, int, int]
-    columns: Mapping[str, str]
+    columns: Mapping[str, Any]
     """`picture_col` and `label_col`, where they are not 'picture' and 'label'."""
     batch_size: int
     val_batch_size: int
@@ -38,6 +40,8 @@ class WorkerJob:
     """'float32' or 'mixed'."""
     gpu: str | None
     """Where a process takes its GPU from; see `aslspark.training.gpus.claim_gpu`. None: it trains on the CPU."""
+    feed: str
+    """'in_place', or 'petastorm' where the folders are flat copies."""
     budget: int
     """Bytes of pictures that a feed may hold in memory."""
     weight_of: Mapping[str, float] = field(default_factory=dict)
@@ -59,19 +63,10 @@ def run_epochs(job: WorkerJob, hvd: Any, make_network: Callable[[], Trainable]) 
         )
     rank, size = hvd.rank(), hvd.size()
 
-    def feed(folder: str, batch_size: int) -> SampleFeed:
-        return SampleFeed(
-            folder,
-            labels=job.labels,
-            shape=job.shape,
-            batch_size=batch_size,
-            rank=rank,
-            size=size,
-            seed=job.seed,
-            budget=job.budget,
-            weight_of=job.weight_of,
-            **job.columns,
-        )
+    def feed(folder: str, batch_size: int) -> Feed:
+        if job.feed == "petastorm":
+            return PetastormFeed(folder, shape=job.shape, batch_size=batch_size, rank=rank, size=size, seed=job.seed)
+        return in_place_feed(job, folder, batch_size, rank, size, job.budget)
 
     train = feed(job.train_folder, job.batch_size)
     validation = feed(job.validation_folder, job.val_batch_size) if job.validation_folder else None
@@ -80,3 +75,19 @@ def run_epochs(job: WorkerJob, hvd: Any, make_network: Callable[[], Trainable]) 
     if rank == 0:
         result |= {"weights": outcome.weights, "history": outcome.history, "best_epoch": outcome.best_epoch}
     return result
+
+
+def in_place_feed(job: WorkerJob, folder: str, batch_size: int, rank: int, size: int, budget: int) -> SampleFeed:
+    """Open one rank's share of a folder as it was ingested."""
+    return SampleFeed(
+        folder,
+        labels=job.labels,
+        shape=job.shape,
+        batch_size=batch_size,
+        rank=rank,
+        size=size,
+        seed=job.seed,
+        budget=budget,
+        weight_of=job.weight_of,
+        **job.columns,
+    )

@@ -1,0 +1,86 @@
+"""A table's pictures, class numbers and weights in plain columns, since petastorm reads no struct.
+
+In: a `WorkerJob` that names the folders as they were ingested. Out: the same job with folders that
+`petastorm_feed` reads, while a block runs. The table is written a second time: that is what this way costs.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from aslspark.errors import AslsparkError
+from aslspark.training.batches import Batch
+from aslspark.training.worker import WorkerJob, in_place_feed
+
+log = logging.getLogger("aslspark")
+
+GROUP_BYTES = 4 << 20
+"""Of a row group's pictures. Petastorm shuffles within a group and holds three or so at a time."""
+
+
+@contextmanager
+def flat_copies(job: WorkerJob, size: int, scratch: str) -> Iterator[WorkerJob]:
+    """Give a job whose folders are flat copies, which are removed at the end.
+
+    Parameters
+    ----------
+    job : WorkerJob
+    size : int
+        Processes that will read the copies.
+    scratch : str
+        A folder that all processes mount.
+
+    Raises
+    ------
+    AslsparkError
+        Where petastorm is not installed, a label is unknown or a picture is of another size.
+    """
+    if find_spec("petastorm") is None:
+        raise AslsparkError("feed=petastorm: petastorm is not installed here; install it, or set feed=in_place")
+    started = time.monotonic()
+    folder = Path(scratch) / f"flat-{uuid.uuid4().hex}"
+    try:
+        job = replace(job, train_folder=_copy(job, job.train_folder, folder / "train", size))
+        if job.validation_folder:
+            job = replace(job, validation_folder=_copy(job, job.validation_folder, folder / "validation", size))
+        written = sum(path.stat().st_size for path in folder.rglob("*.parquet"))
+        log.info("a flat copy for petastorm: %.1f MB in %.1f s", written / 1e6, time.monotonic() - started)
+        yield job
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _copy(job: WorkerJob, source: str, folder: Path, size: int) -> str:
+    """Write row groups for the ranks in turn, as petastorm will deal them, each rank's from its own share.
+
+    So the shares differ by one row at most, and the rows are shuffled once over the whole table: tables are often
+    sorted by label, and petastorm would never mix what lies in different groups.
+    """
+    folder.mkdir(parents=True)
+    bytes_a_row = int(np.prod(job.shape))
+    rows = max(1, GROUP_BYTES // bytes_a_row)
+    feeds = [in_place_feed(job, source, rows, rank, size, job.budget // size) for rank in range(size)]
+    schema = pa.schema({"picture": pa.binary(bytes_a_row), "label": pa.int64(), "weight": pa.float32()})
+    with pq.ParquetWriter(folder / "rows.parquet", schema) as writer:
+        for groups in zip(*(feed.epoch(0) for feed in feeds), strict=True):
+            for group in groups:
+                writer.write_table(_flat(group, schema), row_group_size=len(group.labels))
+    return str(folder)
+
+
+def _flat(rows: Batch, schema: pa.Schema) -> pa.Table:
+    count = len(rows.labels)
+    pictures = pa.Array.from_buffers(schema.field("picture").type, count, [None, pa.py_buffer(rows.pictures)])
+    return pa.Table.from_arrays([pictures, pa.array(rows.labels), pa.array(rows.weights)], schema=schema)
