@@ -58,6 +58,8 @@ OWN_DEFAULTS: dict[str, Any] = {
     "threads": 0,
     "cycle_ms": 0.0,
     "source_weights": {},
+    "unfreeze_after": 0,
+    "unfreeze_rate": 0.1,
 }
 
 
@@ -114,6 +116,18 @@ class InPlaceTraining(Params):
     )
     source_weights: Param[dict[str, float]] = Param(
         Params._dummy(), "source_weights", "loss weight of each source, by name"
+    )
+    unfreeze_after = Param(
+        Params._dummy(),
+        "unfreeze_after",
+        "epochs after which layers learn that are frozen in the model given; 0: never",
+        TypeConverters.toInt,
+    )
+    unfreeze_rate = Param(
+        Params._dummy(),
+        "unfreeze_rate",
+        "share of the learning rate that those learn with",
+        TypeConverters.toFloat,
     )
 
     def _check_supported(self) -> None:
@@ -194,6 +208,7 @@ class InPlaceTraining(Params):
                 epochs=self.getOrDefault("epochs"),
                 patience=self.getOrDefault("patience"),
                 schedule=self.getOrDefault("schedule"),
+                unfreeze_after=self.getOrDefault("unfreeze_after"),
             ),
             seed=self.getOrDefault("random_seed") or 0,
             threads=threads,
@@ -202,6 +217,7 @@ class InPlaceTraining(Params):
             use_gpu=self.getOrDefault("use_gpu"),
             budget=self.getOrDefault("cache_mb") << 20,
             weight_of=self.getOrDefault("source_weights"),
+            unfreeze_rate=self.getOrDefault("unfreeze_rate"),
         )
         results = run_workers(
             num_proc,

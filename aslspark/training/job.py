@@ -25,6 +25,7 @@ from aslspark.scoring import MllibClassifier, SignClassifierModel
 from aslspark.session import require_slots
 from aslspark.training.data import DRAWN_WARNING, TrainingData, training_data
 from aslspark.training.network import fit_network
+from aslspark.training.start import check_network
 
 log = logging.getLogger("aslspark")
 
@@ -52,6 +53,7 @@ def train_cnn(
     dict
         The figures of `metrics.json`.
     """
+    check_network(config)
     require_slots(spark, config.training.num_proc)
 
     def fit(table: TrainingData, features: Pipeline, scratch: Path) -> tuple[SignClassifierModel, PipelineModel]:

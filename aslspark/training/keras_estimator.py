@@ -37,7 +37,7 @@ class SignKerasEstimator(InPlaceTraining, KerasEstimator):
         A boolean column.
     num_proc, batch_size, val_batch_size, epochs, random_seed, use_gpu
         As Horovod's.
-    patience, stretch, augment, schedule, cache_mb, threads, cycle_ms, source_weights
+    patience, stretch, augment, schedule, cache_mb, threads, cycle_ms, source_weights, unfreeze_after, unfreeze_rate
         See `InPlaceTraining`.
     """
 
@@ -69,11 +69,12 @@ class SignKerasEstimator(InPlaceTraining, KerasEstimator):
 
         model = tf.keras.models.clone_model(self.getModel())
         model.set_weights(weights_from_bytes(results[0]["weights"]))
+        model.trainable = True  # what was frozen belongs to the run, not to the finished model
         stretch = self.getOrDefault("stretch")
         network = FittedNetwork(
             framework="keras",
             network=model,
-            parameters=model.count_params(),
+            parameters=keras_network.count_parameters(model),
             save=lambda folder: keras_network.save(model, folder),
         )
         return fitted_model(

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from aslspark.features.augment_keras import augment
-from aslspark.models.keras_network import scale
+from aslspark.models.keras_network import moving_statistics, scale
 from aslspark.training.feed import Batch
 from aslspark.training.worker import WorkerJob, run_epochs
 
@@ -23,9 +23,11 @@ class KerasTrainable:
         self._hvd = hvd
         self._model = tf.keras.models.model_from_json(spec["architecture"])
         self._model.set_weights(spec["weights"])
-        self._optimizer = tf.keras.optimizers.deserialize(spec["optimizer"])
-        self.learning_rate = float(self._optimizer.learning_rate) * hvd.size()
-        self._optimizer.build(self._model.trainable_variables)
+        self._settings = spec["optimizer"]
+        optimizer = self._make_optimizer(self._model.trainable_variables)
+        self.learning_rate = float(optimizer.learning_rate) * hvd.size()
+        self._optimizers = [(optimizer, self._model.trainable_variables, 1.0)]
+        self._unfreeze_rate = job.unfreeze_rate
         hvd.broadcast_variables(self._model.variables, root_rank=0)
         loss = tf.keras.losses.get(spec["loss"])
         if isinstance(loss, tf.keras.losses.Loss):
@@ -38,18 +40,38 @@ class KerasTrainable:
             tf.TensorSpec([None], tf.int64),
             tf.TensorSpec([None], tf.float32),
         ]
-        self._train_step = tf.function(self._train, input_signature=[*signature, tf.TensorSpec([], tf.float32)])
+        self._train_signature = [*signature, tf.TensorSpec([], tf.float32)]
+        self._train_step = tf.function(self._train, input_signature=self._train_signature)
         self._evaluate_step = tf.function(self._evaluate, input_signature=signature)
         self._stretch, self._augment = job.stretch, job.augment
 
     def set_learning_rate(self, value: float) -> None:
-        self._optimizer.learning_rate.assign(value)
+        for optimizer, _, share in self._optimizers:
+            optimizer.learning_rate.assign(value * share)
+
+    def unfreeze(self) -> None:
+        learning = {id(variable) for variable in self._model.trainable_variables}
+        self._model.trainable = True
+        thawed = [variable for variable in self._model.trainable_variables if id(variable) not in learning]
+        if thawed:
+            self._optimizers.append((self._make_optimizer(thawed), thawed, self._unfreeze_rate))
+            # Traced anew: what learns is part of the graph.
+            self._train_step = tf.function(self._train, input_signature=self._train_signature)
 
     def train(self, batch: Batch) -> None:
         self._train_step(batch.pictures, batch.labels, batch.weights, np.float32(batch.scale))
 
     def evaluate(self, batch: Batch) -> None:
         self._evaluate_step(batch.pictures, batch.labels, batch.weights)
+
+    def average_statistics(self) -> None:
+        statistics = moving_statistics(self._model)
+        if statistics:
+            joined = tf.concat([tf.reshape(statistic, [-1]) for statistic in statistics], axis=0)
+            averaged = self._hvd.allreduce(joined, op=self._hvd.Average, name="statistics")
+            parts = tf.split(averaged, [statistic.shape.num_elements() for statistic in statistics])
+            for statistic, part in zip(statistics, parts, strict=True):
+                statistic.assign(tf.reshape(part, statistic.shape))
 
     def take_sums(self) -> npt.NDArray[np.float64]:
         total = self._hvd.allreduce(tf.cast(self._sums, tf.float64), op=self._hvd.Sum, name="sums").numpy()
@@ -69,7 +91,7 @@ class KerasTrainable:
         inputs = scale(pictures, self._stretch)
         if self._augment:
             inputs = augment(inputs)
-        variables = self._model.trainable_variables
+        variables = [variable for _, own, _ in self._optimizers for variable in own]
         with tf.GradientTape() as tape:
             losses, right = self._losses(inputs, labels, training=True)
             loss = tf.reduce_sum(losses * weights)
@@ -77,8 +99,15 @@ class KerasTrainable:
         gradients = tape.gradient(scaled, variables)
         # All gradients in one message: one by one, small networks wait for the network.
         gradients = self._hvd.grouped_allreduce(gradients, op=self._hvd.Average)
-        self._optimizer.apply_gradients(zip(gradients, variables, strict=True))
+        remaining = iter(gradients)
+        for optimizer, own, _ in self._optimizers:
+            optimizer.apply_gradients([(next(remaining), variable) for variable in own])
         self._add(loss, weights, right)
+
+    def _make_optimizer(self, variables: list[tf.Variable]) -> tf.keras.optimizers.Optimizer:
+        optimizer = tf.keras.optimizers.deserialize(self._settings)
+        optimizer.build(variables)
+        return optimizer
 
     def _evaluate(self, pictures: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor) -> None:
         losses, right = self._losses(scale(pictures, self._stretch), labels, training=False)

@@ -41,7 +41,7 @@ class SignTorchEstimator(InPlaceTraining, TorchEstimator):
         A boolean column.
     num_proc, batch_size, val_batch_size, epochs, random_seed, use_gpu
         As Horovod's.
-    patience, stretch, augment, schedule, cache_mb, threads, cycle_ms, source_weights
+    patience, stretch, augment, schedule, cache_mb, threads, cycle_ms, source_weights, unfreeze_after, unfreeze_rate
         See `InPlaceTraining`.
     """
 
@@ -78,6 +78,7 @@ class SignTorchEstimator(InPlaceTraining, TorchEstimator):
 
         model = copy.deepcopy(self.getModel())
         model.load_state_dict(safetensors.torch.load(results[0]["weights"]))
+        model.requires_grad_(True)  # what was frozen belongs to the run, not to the finished model
         shape = self._picture_shape()
         network = FittedNetwork(
             framework="torch",

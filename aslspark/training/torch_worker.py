@@ -11,7 +11,7 @@ import safetensors.torch
 import torch
 
 from aslspark.features.augment_torch import augment
-from aslspark.models.torch_network import scale
+from aslspark.models.torch_network import moving_statistics, scale, set_training
 from aslspark.training.feed import Batch
 from aslspark.training.worker import WorkerJob, run_epochs
 
@@ -22,37 +22,45 @@ class TorchTrainable:
     def __init__(self, job: WorkerJob, hvd: Any, device: torch.device) -> None:
         spec = job.network
         self._hvd, self._device = hvd, device
+        if b"torchvision" in spec["model"]:  # its classes cannot be unpickled before this
+            import aslspark.models.torchvision_ops  # noqa: F401
         self._model = cloudpickle.loads(spec["model"]).to(device)
-        optimizer_class, settings = spec["optimizer"]
-        self.learning_rate = settings["lr"] * hvd.size()
-        optimizer = optimizer_class(self._model.parameters(), **{**settings, "lr": self.learning_rate})
+        self._make_optimizer, self._settings = spec["optimizer"]
+        self.learning_rate = self._settings["lr"] * hvd.size()
         hvd.broadcast_parameters(self._model.state_dict(), root_rank=0)
-        self._optimizer = hvd.DistributedOptimizer(
-            optimizer,
-            named_parameters=self._model.named_parameters(),
-            # All gradients in one message: one by one, small networks wait for the network.
-            num_groups=1,
-        )
+        learning = [(name, weight) for name, weight in self._model.named_parameters() if weight.requires_grad]
+        self._optimizers = [(self._distributed_optimizer(learning), 1.0)]
+        self._unfreeze_rate = job.unfreeze_rate
         self._loss = cloudpickle.loads(spec["loss"])
         self._loss.reduction = "none"
         self._sums = torch.zeros(4, dtype=torch.float64, device=device)
         self._stretch, self._augment = job.stretch, job.augment
 
     def set_learning_rate(self, value: float) -> None:
-        for group in self._optimizer.param_groups:
-            group["lr"] = value
+        for optimizer, share in self._optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = value * share
+
+    def unfreeze(self) -> None:
+        frozen = [(name, weight) for name, weight in self._model.named_parameters() if not weight.requires_grad]
+        for _, weight in frozen:
+            weight.requires_grad_(True)
+        if frozen:  # an optimizer of its own: Horovod's takes no more parameters once it is made
+            self._optimizers.append((self._distributed_optimizer(frozen), self._unfreeze_rate))
 
     def train(self, batch: Batch) -> None:
-        self._model.train()
+        set_training(self._model)
         pictures, labels, weights = self._on_device(batch)
         inputs = scale(pictures, self._stretch)
         if self._augment:
             inputs = augment(inputs)
-        self._optimizer.zero_grad()
+        for optimizer, _ in self._optimizers:
+            optimizer.zero_grad()
         outputs = self._model(inputs)
         loss = (self._loss(outputs, labels) * weights).sum()
         (loss * batch.scale).backward()
-        self._optimizer.step()
+        for optimizer, _ in self._optimizers:
+            optimizer.step()
         self._add(loss, weights, outputs, labels)
 
     def evaluate(self, batch: Batch) -> None:
@@ -62,6 +70,14 @@ class TorchTrainable:
             outputs = self._model(scale(pictures, self._stretch))
             loss = (self._loss(outputs, labels) * weights).sum()
             self._add(loss, weights, outputs, labels)
+
+    def average_statistics(self) -> None:
+        statistics = moving_statistics(self._model)
+        if statistics:
+            joined = torch.nn.utils.parameters_to_vector(statistics)
+            averaged = self._hvd.allreduce(joined, op=self._hvd.Average, name="statistics")
+            for statistic, part in zip(statistics, averaged.split([s.numel() for s in statistics]), strict=True):
+                statistic.copy_(part.view_as(statistic))
 
     def take_sums(self) -> npt.NDArray[np.float64]:
         total = self._hvd.allreduce(self._sums, op=self._hvd.Sum, name="sums").cpu().numpy()
@@ -76,6 +92,11 @@ class TorchTrainable:
 
     def load_weights(self, weights: bytes) -> None:
         self._model.load_state_dict(safetensors.torch.load(weights))
+
+    def _distributed_optimizer(self, named_weights: list[tuple[str, torch.nn.Parameter]]) -> Any:
+        optimizer = self._make_optimizer([weight for _, weight in named_weights], **self._settings)
+        # All gradients in one message: one by one, small networks wait for the network.
+        return self._hvd.DistributedOptimizer(optimizer, named_parameters=named_weights, num_groups=1)
 
     def _on_device(self, batch: Batch) -> tuple[torch.Tensor, ...]:
         return tuple(torch.from_numpy(part).to(self._device) for part in (batch.pictures, batch.labels, batch.weights))
