@@ -11,8 +11,17 @@ from aslspark.training.worker import WorkerJob
 
 def alone():
     """Horovod's names for a run of one process: sums and means over it are what it has."""
-    same = lambda value, **how: value  # noqa: E731
+    named = []
+
+    def same(value, **how):
+        return value
+
+    def distributed_optimizer(optimizer, named_parameters, num_groups):
+        named.append(len(named_parameters))
+        return optimizer
+
     return SimpleNamespace(
+        named=named,
         size=lambda: 1,
         Sum=None,
         Average=None,
@@ -20,7 +29,7 @@ def alone():
         grouped_allreduce=same,
         broadcast_parameters=lambda weights, root_rank: None,
         broadcast_variables=lambda weights, root_rank: None,
-        DistributedOptimizer=lambda optimizer, **how: optimizer,
+        DistributedOptimizer=distributed_optimizer,
     )
 
 
@@ -71,6 +80,26 @@ class SimpleTraining:
             self.trainable = TorchTrainable(WorkerJob(network=spec, **job), alone(), torch.device("cpu"))
             self.classes = list(model.parameters())[-1].numel()
 
+    def listen(self):
+        """Return a function that says how many gradients each message of a step holds."""
+        heard, hvd = [], self.trainable._hvd
+        if self.framework == "keras":
+
+            def grouped_allreduce(gradients, op):
+                heard.append(len(gradients))
+                return gradients
+
+            hvd.grouped_allreduce = grouped_allreduce
+
+        def since():
+            if self.framework == "keras":
+                found = list(heard)
+                heard.clear()
+                return found
+            return hvd.named
+
+        return since
+
     @property
     def model(self):
         return self.trainable._model
@@ -104,16 +133,17 @@ class SimpleTraining:
 
         return to_onnx(self.model, self.shape, True)
 
-    def answers(self, pictures):
-        """Probabilities by the framework itself."""
-        if self.framework == "keras":
-            from aslspark.models.keras_network import scale
 
-            return self.model(scale(pictures, True), training=False).numpy()
-        import torch
+def answers(framework, model, pictures):
+    """Probabilities by the framework itself."""
+    if framework == "keras":
+        from aslspark.models.keras_network import scale
 
-        from aslspark.models.torch_network import scale
+        return model(scale(pictures, True), training=False).numpy()
+    import torch
 
-        with torch.inference_mode():
-            logits = self.model.eval()(scale(torch.from_numpy(pictures), True))
-        return torch.softmax(logits, dim=1).numpy()
+    from aslspark.models.torch_network import scale
+
+    with torch.inference_mode():
+        logits = model.eval()(scale(torch.from_numpy(pictures), True))
+    return torch.softmax(logits, dim=1).numpy()

@@ -44,7 +44,7 @@ def load_weights(model: tf.keras.Model, name: str, path: Path, keep_head: bool) 
 def _from_model(model: tf.keras.Model, name: str, path: Path, keep_head: bool) -> bool:
     try:
         # Safe mode: a file with code in it is refused.
-        given = tf.keras.models.load_model(path, compile=False, safe_mode=True)
+        given = tf.keras.models.load_model(str(path), compile=False, safe_mode=True)
     except Exception as error:  # a damaged file raises nearly anything
         raise fitting_failed(path, name, f"it cannot be read ({_first_line(error)})") from error
     try:
@@ -74,7 +74,7 @@ def _from_h5(model: tf.keras.Model, name: str, path: Path) -> bool:
     reasons = []
     for part in (model, backbone_of(model)):
         try:
-            part.load_weights(path)
+            part.load_weights(str(path))
             return part is model
         except Exception as error:  # Keras raises nearly anything for a file that does not fit
             reasons.append(_first_line(error))
