@@ -39,6 +39,9 @@ class PictureNetwork(nn.Module):
 class AsImageNet(nn.Module):
     """Pictures of 0-1, grey or RGB, to RGB with the mean and spread that torchvision's weights were learned with."""
 
+    mean: torch.Tensor
+    spread: torch.Tensor
+
     def __init__(self) -> None:
         super().__init__()
         # Not persistent: constants do not belong among the weights.

@@ -105,7 +105,7 @@ def started_network(config: Config, shape: tuple[int, int, int], labels: tuple[s
         from aslspark.models.keras_weights import load_weights
     else:
         from aslspark.models import torch_network as framework  # type: ignore[no-redef]
-        from aslspark.models.torch_weights import load_weights  # type: ignore[assignment]
+        from aslspark.models.torch_weights import load_weights
     imagenet = network.weights == IMAGENET
     model = framework.build(network.name, shape, len(labels), network.dropout, network.hidden, imagenet)
     if network.weights not in (NONE, IMAGENET):
