@@ -123,8 +123,14 @@ def seal(folder: Path) -> None:
     (folder / SUMS).write_text("".join(lines))
 
 
-def read_manifest(path: str) -> dict[str, Any]:
+def read_manifest(path: str, setting: str = "--model ") -> dict[str, Any]:
     """Check a bundle and return its manifest.
+
+    Parameters
+    ----------
+    path : str
+    setting : str
+        By which the path was given; errors begin with it.
 
     Raises
     ------
@@ -133,33 +139,33 @@ def read_manifest(path: str) -> dict[str, Any]:
     """
     folder = Path(local_path(path))
     if not folder.is_dir():
-        raise AslsparkError(f"--model {path}: there is no such folder; give the --out of a training job")
+        raise AslsparkError(f"{setting}{path}: there is no such folder; give the --out of a training job")
     if not (folder / SUMS).is_file() or not (folder / MANIFEST).is_file():
-        raise AslsparkError(f"--model {path}: no bundle: {SUMS} or {MANIFEST} is missing")
+        raise AslsparkError(f"{setting}{path}: no bundle: {SUMS} or {MANIFEST} is missing")
     try:
         lines = (folder / SUMS).read_text(encoding="utf-8").splitlines()
     except UnicodeDecodeError as error:
-        raise AslsparkError(f"--model {path}: {SUMS} was changed; copy the bundle again") from error
+        raise AslsparkError(f"{setting}{path}: {SUMS} was changed; copy the bundle again") from error
     sums = {}
     for line in lines:
         match = re.fullmatch(r"([0-9a-f]{64})  (\S.*)", line)
         if not match:
-            raise AslsparkError(f"--model {path}: {SUMS} was changed; copy the bundle again")
+            raise AslsparkError(f"{setting}{path}: {SUMS} was changed; copy the bundle again")
         sums[match[2]] = match[1]
     there = {file.relative_to(folder).as_posix(): file for file in _files(folder)}
     for name in sorted(sums.keys() | there.keys()):
         if name not in there:
-            raise AslsparkError(f"--model {path}: {name} is missing; copy the bundle again")
+            raise AslsparkError(f"{setting}{path}: {name} is missing; copy the bundle again")
         if name not in sums:
             raise AslsparkError(
-                f"--model {path}: {name} does not belong to the bundle; remove it or copy the bundle again"
+                f"{setting}{path}: {name} does not belong to the bundle; remove it or copy the bundle again"
             )
         if _digest(there[name]) != sums[name]:
-            raise AslsparkError(f"--model {path}: {name} was changed (its SHA-256 differs); copy the bundle again")
+            raise AslsparkError(f"{setting}{path}: {name} was changed (its SHA-256 differs); copy the bundle again")
     manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     if manifest["format"] != FORMAT:
         raise AslsparkError(
-            f"--model {path}: bundle format {manifest['format']}; this aslspark {aslspark.__version__} reads "
+            f"{setting}{path}: bundle format {manifest['format']}; this aslspark {aslspark.__version__} reads "
             f"{FORMAT}: use the version that wrote it"
         )
     return manifest

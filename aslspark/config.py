@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from aslspark.errors import AslsparkError
+from aslspark.models.known import NETWORKS
 
 
 def _setting(default: Any, meaning: str, **checks: Any) -> Any:
@@ -45,8 +46,17 @@ class FeatureConfig:
 class NetworkConfig:
     """The shape of the network."""
 
-    name: str = _setting("cnn", "which network", choices=("cnn",))
+    name: str = _setting("cnn", "which network", choices=tuple(NETWORKS))
     dropout: float = _setting(0.15, "share of the units dropped while training", least=0.0, most=0.9)
+    hidden: int = _setting(
+        0, "units of the dense layer before the last; 0: as the network has it (cnn: 128, others: none)", least=0
+    )
+    weights: str = _setting("none", "what it starts from: none, imagenet, a file of weights or a bundle")
+    freeze: bool = _setting(False, "let the head alone learn; the backbone keeps its weights")
+    unfreeze_after: int = _setting(0, "epochs after which a frozen backbone learns too; 0: never", least=0)
+    unfreeze_rate: float = _setting(
+        0.1, "share of the learning rate that it learns with from then on", least=1e-6, most=1.0
+    )
 
 
 @dataclass

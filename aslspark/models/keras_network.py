@@ -12,25 +12,49 @@ from typing import Any
 import tensorflow as tf
 
 from aslspark.errors import AslsparkError
+from aslspark.models import keras_zoo
+from aslspark.models.known import fetching_failed, require_shape
 
 OPSET = 17
 
 
-def build(name: str, shape: tuple[int, int, int], classes: int, dropout: float) -> tf.keras.Model:
+def build(
+    name: str, shape: tuple[int, int, int], classes: int, dropout: float, hidden: int = 0, imagenet: bool = False
+) -> tf.keras.Model:
     """Build a network by its name.
 
     Parameters
     ----------
-    name : {'cnn'}
+    name : str
+        One of `aslspark.models.known.NETWORKS` that Keras has.
     shape : (int, int, int)
-        Height, width and channels of the pictures; at least 28x28 for 'cnn'.
+        Height, width and channels of the pictures.
     classes : int
     dropout : float
+    hidden : int
+        Units of the dense layer before the last; 0: as the network has it (128 in 'cnn', no such layer in others).
+    imagenet : bool
+        Start the backbone with what it learned from ImageNet, which Keras downloads once.
+
+    Raises
+    ------
+    AslsparkError
+        Where Keras has no such network, it takes no pictures of that shape, or the weights cannot be fetched.
     """
-    if name != "cnn":
-        raise AslsparkError(f"network.name={name}: there is no such network in Keras; choose cnn")
-    if min(shape[:2]) < 28:
-        raise AslsparkError(f"network.name=cnn: pictures of {shape[0]}x{shape[1]} are too small; give 28x28 or more")
+    require_shape(name, "keras", shape)
+    if name == "cnn":
+        return _cnn(shape, classes, dropout, hidden or 128)
+    if name == "small_cnn":
+        return keras_zoo.small_cnn(shape, classes, dropout, hidden)
+    try:
+        return keras_zoo.application(name, shape, classes, dropout, hidden, "imagenet" if imagenet else None)
+    except Exception as error:  # Keras' own kind for a download that fails
+        if not imagenet:
+            raise
+        raise fetching_failed(name, error) from error
+
+
+def _cnn(shape: tuple[int, int, int], classes: int, dropout: float, hidden: int) -> tf.keras.Model:
     layers = tf.keras.layers
     return tf.keras.Sequential(
         [
@@ -44,12 +68,46 @@ def build(name: str, shape: tuple[int, int, int], classes: int, dropout: float) 
             layers.MaxPooling2D(),
             layers.Dropout(dropout),
             layers.Flatten(),
-            layers.Dense(128, activation="relu"),
+            layers.Dense(hidden, activation="relu"),
             layers.Dropout(dropout),
             layers.Dense(classes, activation="softmax", name="probability"),
         ],
-        name=name,
+        name="cnn",
     )
+
+
+def backbone_of(model: tf.keras.Model) -> tf.keras.Model:
+    """Return the part of a network that turns pictures into features; it shares the network's layers."""
+    for layer in model.layers:
+        if layer.name == keras_zoo.BACKBONE:
+            return layer
+        if isinstance(layer, tf.keras.layers.Flatten):
+            return tf.keras.Model(model.input, layer.input)
+    raise AslsparkError(f"{model.name}: no network of this package: it has no backbone")
+
+
+def freeze(model: tf.keras.Model) -> None:
+    """Let the head alone learn; BatchNorm in the backbone then computes as in inference."""
+    backbone_of(model).trainable = False
+
+
+def moving_statistics(model: tf.keras.Model) -> list[tf.Variable]:
+    """Return the means and variances that the network's BatchNorm layers gather while they learn."""
+    learning = [
+        layer for layer in model.submodules if isinstance(layer, tf.keras.layers.BatchNormalization) and layer.trainable
+    ]
+    return [variable for layer in learning for variable in (layer.moving_mean, layer.moving_variance)]
+
+
+def count_parameters(model: tf.keras.Model) -> int:
+    """Count the numbers that training can change: without BatchNorm's statistics, as torch counts."""
+    statistics = sum(
+        int(tf.size(variable))
+        for layer in model.submodules
+        if isinstance(layer, tf.keras.layers.BatchNormalization)
+        for variable in (layer.moving_mean, layer.moving_variance)
+    )
+    return int(model.count_params()) - statistics
 
 
 def scale(pictures: tf.Tensor, stretch: bool) -> tf.Tensor:

@@ -8,31 +8,54 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
 
 from aslspark.errors import AslsparkError
+from aslspark.models import torch_zoo
+from aslspark.models.known import fetching_failed, require_shape
 
 OPSET = 18
 
 
-def build(name: str, shape: tuple[int, int, int], classes: int, dropout: float) -> nn.Module:
+def build(
+    name: str, shape: tuple[int, int, int], classes: int, dropout: float, hidden: int = 0, imagenet: bool = False
+) -> nn.Module:
     """Build a network by its name.
 
     Parameters
     ----------
-    name : {'cnn'}
+    name : str
+        One of `aslspark.models.known.NETWORKS` that torch has.
     shape : (int, int, int)
-        Height, width and channels of the pictures; at least 28x28 for 'cnn'.
+        Height, width and channels of the pictures.
     classes : int
     dropout : float
+    hidden : int
+        Units of the dense layer before the last; 0: as the network has it (128 in 'cnn', no such layer in others).
+    imagenet : bool
+        Start the backbone with what it learned from ImageNet, which torchvision downloads once.
+
+    Raises
+    ------
+    AslsparkError
+        Where torch has no such network, it takes no pictures of that shape, or the weights cannot be fetched.
     """
-    if name != "cnn":
-        raise AslsparkError(f"network.name={name}: there is no such network in torch; choose cnn")
+    require_shape(name, "torch", shape)
+    if name == "cnn":
+        return _cnn(shape, classes, dropout, hidden or 128)
+    if name == "small_cnn":
+        return torch_zoo.small_cnn(shape[2], classes, dropout, hidden)
+    try:
+        return torch_zoo.torchvision_network(name, classes, dropout, hidden, imagenet)
+    except OSError as error:
+        raise fetching_failed(name, error) from error
+
+
+def _cnn(shape: tuple[int, int, int], classes: int, dropout: float, hidden: int) -> nn.Module:
     height, width, channels = shape
-    if min(height, width) < 28:
-        raise AslsparkError(f"network.name=cnn: pictures of {height}x{width} are too small; give 28x28 or more")
     rows, columns = (((((side - 4) // 2) - 4) // 2 - 2) // 2 for side in (height, width))
     network = nn.Sequential(
         nn.Conv2d(channels, 32, 5),
@@ -47,17 +70,54 @@ def build(name: str, shape: tuple[int, int, int], classes: int, dropout: float) 
         nn.MaxPool2d(2),
         nn.Dropout(dropout),
         nn.Flatten(),
-        nn.Linear(128 * rows * columns, 128),
+        nn.Linear(128 * rows * columns, hidden),
         nn.ReLU(),
         nn.Dropout(dropout),
-        nn.Linear(128, classes),
+        nn.Linear(hidden, classes),
     )
-    for layer in network:
-        # As Keras starts its layers; torch's own start learns more slowly here.
-        if isinstance(layer, nn.Conv2d | nn.Linear):
-            nn.init.xavier_uniform_(layer.weight)
-            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+    torch_zoo.start_as_keras(network)
     return network
+
+
+def head_prefixes(model: nn.Module) -> tuple[str, ...]:
+    """Return how the names of the head's weights begin; all others are the backbone's."""
+    if isinstance(model, torch_zoo.PictureNetwork):
+        return ("head.",)
+    if isinstance(model, nn.Sequential):
+        for place, layer in enumerate(model):
+            if isinstance(layer, nn.Flatten):
+                return tuple(f"{behind}." for behind in range(place + 1, len(model)))
+    raise AslsparkError(f"{type(model).__name__}: no network of this package: it has no backbone")
+
+
+def freeze(model: nn.Module) -> None:
+    """Let the head alone learn; see `set_training` for BatchNorm in the backbone."""
+    head = head_prefixes(model)
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(name.startswith(head))
+
+
+def set_training(model: nn.Module) -> None:
+    """Put a network into training mode, but BatchNorm layers that are frozen into inference mode, as Keras does."""
+    model.train()
+    for layer in _normalising(model):
+        if not _learns(layer):
+            layer.eval()
+
+
+def moving_statistics(model: nn.Module) -> list[torch.Tensor]:
+    """Return the means and variances that the network's BatchNorm layers gather while they learn."""
+    learning = [layer for layer in _normalising(model) if _learns(layer) and layer.running_mean is not None]
+    return [buffer for layer in learning for buffer in (layer.running_mean, layer.running_var)]
+
+
+def _normalising(model: nn.Module) -> list[Any]:
+    return [layer for layer in model.modules() if isinstance(layer, nn.modules.batchnorm._BatchNorm)]
+
+
+def _learns(layer: nn.Module) -> bool:
+    parameters = list(layer.parameters())
+    return not parameters or any(parameter.requires_grad for parameter in parameters)
 
 
 def scale(pictures: torch.Tensor, stretch: bool) -> torch.Tensor:

@@ -65,6 +65,8 @@ OWN_DEFAULTS: dict[str, Any] = {
     "cycle_ms": 0.0,
     "precision": "float32",
     "source_weights": {},
+    "unfreeze_after": 0,
+    "unfreeze_rate": 0.1,
 }
 
 
@@ -133,6 +135,18 @@ class InPlaceTraining(Params):
     )
     source_weights: Param[dict[str, float]] = Param(
         Params._dummy(), "source_weights", "loss weight of each source, by name"
+    )
+    unfreeze_after = Param(
+        Params._dummy(),
+        "unfreeze_after",
+        "epochs after which layers learn that are frozen in the model given; 0: never",
+        TypeConverters.toInt,
+    )
+    unfreeze_rate = Param(
+        Params._dummy(),
+        "unfreeze_rate",
+        "share of the learning rate that those learn with",
+        TypeConverters.toFloat,
     )
 
     def _check_supported(self) -> None:
@@ -220,6 +234,7 @@ class InPlaceTraining(Params):
                 epochs=self.getOrDefault("epochs"),
                 patience=self.getOrDefault("patience"),
                 schedule=self.getOrDefault("schedule"),
+                unfreeze_after=self.getOrDefault("unfreeze_after"),
             ),
             seed=self.getOrDefault("random_seed") or 0,
             threads=threads,
@@ -230,6 +245,7 @@ class InPlaceTraining(Params):
             feed=self.getOrDefault("feed"),
             budget=self.getOrDefault("cache_mb") << 20,
             weight_of=self.getOrDefault("source_weights"),
+            unfreeze_rate=self.getOrDefault("unfreeze_rate"),
         )
         scratch = local_path(self.getOrDefault("store").prefix_path)
         with flat_copies(job, num_proc, scratch) if job.feed == "petastorm" else nullcontext(job) as job:

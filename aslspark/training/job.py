@@ -29,6 +29,7 @@ from aslspark.session import require_slots
 from aslspark.training.data import DRAWN_WARNING, TrainingData, training_data
 from aslspark.training.gpus import gpu_tasks
 from aslspark.training.network import fit_network
+from aslspark.training.start import check_network
 
 log = logging.getLogger("aslspark")
 
@@ -58,6 +59,7 @@ def train_cnn(
     dict
         The figures of `metrics.json`.
     """
+    check_network(config)
     require_slots(spark, config.training.num_proc, gpu_tasks(spark) if config.training.use_gpu else None)
 
     def fit(table: TrainingData, features: Pipeline, scratch: Path) -> tuple[SignClassifierModel, PipelineModel]:

@@ -40,7 +40,8 @@ class SignKerasEstimator(InPlaceTraining, KerasEstimator):
     augment : bool or dict
         Whether training pictures are changed at random; or how, by the names of `aslspark.config.AugmentConfig`, such
         as ``{"flip_probability": 0.5}``, the others as they are by default.
-    patience, stretch, schedule, feed, cache_mb, threads, cycle_ms, precision, source_weights
+    patience, stretch, schedule, feed, cache_mb, threads, cycle_ms, precision, source_weights, unfreeze_after,
+    unfreeze_rate
         See `InPlaceTraining`.
     """
 
@@ -73,11 +74,12 @@ class SignKerasEstimator(InPlaceTraining, KerasEstimator):
 
         model = tf.keras.models.clone_model(self.getModel())
         model.set_weights(weights_from_bytes(results[0]["weights"]))
+        model.trainable = True  # what was frozen belongs to the run, not to the finished model
         stretch = self.getOrDefault("stretch")
         network = FittedNetwork(
             framework="keras",
             network=model,
-            parameters=model.count_params(),
+            parameters=keras_network.count_parameters(model),
             save=lambda folder: keras_network.save(model, folder),
         )
         return fitted_model(

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from aslspark.features.augment_keras import augment
-from aslspark.models.keras_network import scale
+from aslspark.models.keras_network import moving_statistics, scale
 from aslspark.training.batches import Batch
 from aslspark.training.gpus import claim_gpu, no_gpu
 from aslspark.training.worker import WorkerJob, run_epochs
@@ -33,13 +33,13 @@ class KerasTrainable:
         self._hvd = hvd
         self._model = _rebuilt(spec["architecture"], policy, set(spec["outputs"]))
         self._model.set_weights(spec["weights"])
-        self._optimizer = tf.keras.optimizers.deserialize(spec["optimizer"])
-        self.learning_rate = float(self._optimizer.learning_rate) * hvd.size()
         # float16 has no numbers as small as gradients can be; bfloat16 has float32's range.
         self._scales = policy == "mixed_float16"
-        if self._scales:
-            self._optimizer = tf.keras.mixed_precision.LossScaleOptimizer(self._optimizer)
-        self._optimizer.build(self._model.trainable_variables)
+        self._settings = spec["optimizer"]
+        optimizer = self._make_optimizer(self._model.trainable_variables)
+        self.learning_rate = float(optimizer.learning_rate) * hvd.size()
+        self._optimizers = [(optimizer, self._model.trainable_variables, 1.0)]
+        self._unfreeze_rate = job.unfreeze_rate
         hvd.broadcast_variables(self._model.variables, root_rank=0)
         loss = tf.keras.losses.get(spec["loss"])
         if isinstance(loss, tf.keras.losses.Loss):
@@ -52,18 +52,38 @@ class KerasTrainable:
             tf.TensorSpec([None], tf.int64),
             tf.TensorSpec([None], tf.float32),
         ]
-        self._train_step = tf.function(self._train, input_signature=[*signature, tf.TensorSpec([], tf.float32)])
+        self._train_signature = [*signature, tf.TensorSpec([], tf.float32)]
+        self._train_step = tf.function(self._train, input_signature=self._train_signature)
         self._evaluate_step = tf.function(self._evaluate, input_signature=signature)
         self._stretch, self._augment = job.stretch, job.augment
 
     def set_learning_rate(self, value: float) -> None:
-        self._optimizer.learning_rate.assign(value)
+        for optimizer, _, share in self._optimizers:
+            optimizer.learning_rate.assign(value * share)
+
+    def unfreeze(self) -> None:
+        learning = {id(variable) for variable in self._model.trainable_variables}
+        self._model.trainable = True
+        thawed = [variable for variable in self._model.trainable_variables if id(variable) not in learning]
+        if thawed:
+            self._optimizers.append((self._make_optimizer(thawed), thawed, self._unfreeze_rate))
+            # Traced anew: what learns is part of the graph.
+            self._train_step = tf.function(self._train, input_signature=self._train_signature)
 
     def train(self, batch: Batch) -> None:
         self._train_step(batch.pictures, batch.labels, batch.weights, np.float32(batch.scale))
 
     def evaluate(self, batch: Batch) -> None:
         self._evaluate_step(batch.pictures, batch.labels, batch.weights)
+
+    def average_statistics(self) -> None:
+        statistics = moving_statistics(self._model)
+        if statistics:
+            joined = tf.concat([tf.reshape(statistic, [-1]) for statistic in statistics], axis=0)
+            averaged = self._hvd.allreduce(joined, op=self._hvd.Average, name="statistics")
+            parts = tf.split(averaged, [statistic.shape.num_elements() for statistic in statistics])
+            for statistic, part in zip(statistics, parts, strict=True):
+                statistic.assign(tf.reshape(part, statistic.shape))
 
     def take_sums(self) -> npt.NDArray[np.float64]:
         total = self._hvd.allreduce(tf.cast(self._sums, tf.float64), op=self._hvd.Sum, name="sums").numpy()
@@ -83,19 +103,21 @@ class KerasTrainable:
         inputs = scale(pictures, self._stretch)
         if self._augment.on:
             inputs = augment(inputs, self._augment)
-        variables = self._model.trainable_variables
+        variables = [variable for _, own, _ in self._optimizers for variable in own]
         with tf.GradientTape() as tape:
             losses, right = self._losses(inputs, labels, training=True)
             loss = tf.reduce_sum(losses * weights)
             scaled = loss * factor
             if self._scales:
-                scaled = self._optimizer.get_scaled_loss(scaled)
+                scaled = self._optimizers[0][0].get_scaled_loss(scaled)
         gradients = tape.gradient(scaled, variables)
         gradients = self._averaged(gradients)
         if self._scales:
             # Of the averages: all ranks leave out the same steps, those whose gradients overflowed.
-            gradients = self._optimizer.get_unscaled_gradients(gradients)
-        self._optimizer.apply_gradients(zip(gradients, variables, strict=True))
+            gradients = self._optimizers[0][0].get_unscaled_gradients(gradients)
+        remaining = iter(gradients)
+        for optimizer, own, _ in self._optimizers:
+            optimizer.apply_gradients([(next(remaining), variable) for variable in own])
         self._add(loss, weights, right)
 
     def _averaged(self, gradients: list[tf.Tensor]) -> list[tf.Tensor]:
@@ -108,6 +130,13 @@ class KerasTrainable:
         mean = self._hvd.allreduce(flat, op=self._hvd.Average, name="gradients")
         pieces = tf.split(mean, [gradient.shape.num_elements() for gradient in gradients])
         return [tf.reshape(piece, gradient.shape) for piece, gradient in zip(pieces, gradients, strict=True)]
+
+    def _make_optimizer(self, variables: list[tf.Variable]) -> tf.keras.optimizers.Optimizer:
+        optimizer = tf.keras.optimizers.deserialize(self._settings)
+        if self._scales:
+            optimizer = tf.keras.mixed_precision.LossScaleOptimizer(optimizer)
+        optimizer.build(variables)
+        return optimizer
 
     def _evaluate(self, pictures: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor) -> None:
         losses, right = self._losses(scale(pictures, self._stretch), labels, training=False)

@@ -35,6 +35,12 @@ class Trainable(Protocol):
     def evaluate(self, batch: Batch) -> None:
         """Add a batch to the sums without learning from it."""
 
+    def average_statistics(self) -> None:
+        """Make what BatchNorm gathered, each rank from pictures of its own, the mean over the ranks."""
+
+    def unfreeze(self) -> None:
+        """Let everything learn that was frozen, at its own share of the learning rate."""
+
     def take_sums(self) -> npt.NDArray[np.float64]:
         """Return weighted loss, weight, right answers and rows since the last call, over all ranks."""
 
@@ -53,6 +59,8 @@ class Plan:
     patience: int
     schedule: str
     """'cosine' or 'constant'; see `learning_rate_factor`."""
+    unfreeze_after: int = 0
+    """Epochs after which what is frozen learns too; 0: never."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +84,8 @@ def fit_epochs(
 ) -> Outcome:
     """Train until the epochs are over, or the validation loss has not fallen for `plan.patience` of them.
 
+    Where a frozen backbone is to learn later, patience is counted from that epoch on.
+
     Parameters
     ----------
     network : Trainable
@@ -89,6 +99,9 @@ def fit_epochs(
     best_loss, best_epoch, best_weights = math.inf, 0, b""
     for number in range(plan.epochs):
         started = reported = time.monotonic()
+        if 0 < plan.unfreeze_after == number:
+            network.unfreeze()
+            report({"event": "unfrozen", "epoch": number + 1})
         for step, batch in enumerate(train.epoch(number), start=1):
             rate = network.learning_rate * learning_rate_factor(plan, number * train.steps + step, train.steps)
             network.set_learning_rate(rate)
@@ -96,6 +109,8 @@ def fit_epochs(
             if time.monotonic() - reported > STEP_REPORT_SECONDS:
                 reported = time.monotonic()
                 report({"event": "step", "epoch": number + 1, "step": step, "steps": train.steps})
+        # Before the validation: all ranks judge, keep and hand back the same network, bit for bit.
+        network.average_statistics()
         row = {"epoch": number + 1, **_means(network.take_sums(), "")}
         train_seconds = time.monotonic() - started
         if validation is not None:
@@ -113,7 +128,7 @@ def fit_epochs(
         loss = row.get("val_loss", -number)  # without validation the latest epoch counts as the best
         if loss < best_loss:
             best_loss, best_epoch, best_weights = loss, number + 1, network.weights()
-        elif number + 1 - best_epoch >= plan.patience:
+        elif number + 1 - max(best_epoch, plan.unfreeze_after) >= plan.patience:
             break
     last_weights = network.weights()
     network.load_weights(best_weights or last_weights)

@@ -11,6 +11,7 @@ from aslspark.paths import local_path
 from aslspark.samples import SAMPLES_FOLDER, TRAIN, VALIDATION
 from aslspark.scoring import SignClassifierModel
 from aslspark.training.data import TrainingData
+from aslspark.training.start import started_network
 
 
 def fit_network(data: TrainingData, config: Config, scratch: Path) -> SignClassifierModel:
@@ -58,6 +59,8 @@ def fit_network(data: TrainingData, config: Config, scratch: Path) -> SignClassi
         "threads": settings.threads,
         "cycle_ms": settings.cycle_ms,
         "source_weights": data.source_weights() if settings.balance_sources else {},
+        "unfreeze_after": config.network.unfreeze_after,
+        "unfreeze_rate": config.network.unfreeze_rate,
         "use_gpu": settings.use_gpu,
         "precision": settings.precision,
     }
@@ -69,12 +72,11 @@ def fit_network(data: TrainingData, config: Config, scratch: Path) -> SignClassi
 def _keras(data: TrainingData, config: Config, params: dict[str, Any]) -> Any:
     import tensorflow as tf
 
-    from aslspark.models.keras_network import build
     from aslspark.training.keras_estimator import SignKerasEstimator
 
     tf.keras.utils.set_random_seed(config.training.seed)
     return SignKerasEstimator(
-        model=build(config.network.name, data.shape, len(data.labels), config.network.dropout),
+        model=started_network(config, data.shape, data.labels),
         optimizer=tf.keras.optimizers.Adam(config.training.learning_rate),
         loss="categorical_crossentropy",
         **params,
@@ -84,11 +86,10 @@ def _keras(data: TrainingData, config: Config, params: dict[str, Any]) -> Any:
 def _torch(data: TrainingData, config: Config, params: dict[str, Any]) -> Any:
     import torch
 
-    from aslspark.models.torch_network import build
     from aslspark.training.torch_estimator import SignTorchEstimator
 
     torch.manual_seed(config.training.seed)
-    model = build(config.network.name, data.shape, len(data.labels), config.network.dropout)
+    model = started_network(config, data.shape, data.labels)
     height, width, channels = data.shape
     return SignTorchEstimator(
         model=model,

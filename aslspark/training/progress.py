@@ -32,6 +32,8 @@ class ConsoleProgress:
         """Print what a worker reports; see `aslspark.training.loop.fit_epochs`."""
         if event["event"] == "step":
             log.info("  epoch %d: step %d of %d", event["epoch"], event["step"], event["steps"])
+        elif event["event"] == "unfrozen":
+            log.info("  epoch %d: the backbone learns too from here on", event["epoch"])
         elif event["event"] == "epoch":
             log.info(self._epoch_line(event))
 

@@ -44,7 +44,8 @@ class SignTorchEstimator(InPlaceTraining, TorchEstimator):
     augment : bool or dict
         Whether training pictures are changed at random; or how, by the names of `aslspark.config.AugmentConfig`, such
         as ``{"flip_probability": 0.5}``, the others as they are by default.
-    patience, stretch, schedule, feed, cache_mb, threads, cycle_ms, precision, source_weights
+    patience, stretch, schedule, feed, cache_mb, threads, cycle_ms, precision, source_weights, unfreeze_after,
+    unfreeze_rate
         See `InPlaceTraining`.
     """
 
@@ -81,6 +82,7 @@ class SignTorchEstimator(InPlaceTraining, TorchEstimator):
 
         model = copy.deepcopy(self.getModel())
         model.load_state_dict(safetensors.torch.load(results[0]["weights"]))
+        model.requires_grad_(True)  # what was frozen belongs to the run, not to the finished model
         shape = self._picture_shape()
         network = FittedNetwork(
             framework="torch",

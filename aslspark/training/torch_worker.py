@@ -11,7 +11,7 @@ import safetensors.torch
 import torch
 
 from aslspark.features.augment_torch import augment
-from aslspark.models.torch_network import scale
+from aslspark.models.torch_network import moving_statistics, scale, set_training
 from aslspark.training.batches import Batch
 from aslspark.training.gpus import claim_gpu, no_gpu
 from aslspark.training.worker import WorkerJob, run_epochs
@@ -34,38 +34,46 @@ class TorchTrainable:
         self._hvd, self._device, self._half = hvd, device, half
         # float16 has no numbers as small as gradients can be; bfloat16 has float32's range.
         self._scaler = torch.amp.GradScaler(device.type) if half == torch.float16 else None
+        if b"torchvision" in spec["model"]:  # its classes cannot be unpickled before this
+            import aslspark.models.torchvision_ops  # noqa: F401
         self._model = cloudpickle.loads(spec["model"]).to(device)
-        optimizer_class, settings = spec["optimizer"]
-        self.learning_rate = settings["lr"] * hvd.size()
-        optimizer = optimizer_class(self._model.parameters(), **{**settings, "lr": self.learning_rate})
+        self._make_optimizer, self._settings = spec["optimizer"]
+        self.learning_rate = self._settings["lr"] * hvd.size()
         hvd.broadcast_parameters(self._model.state_dict(), root_rank=0)
-        self._optimizer = hvd.DistributedOptimizer(
-            optimizer,
-            named_parameters=self._model.named_parameters(),
-            # All gradients in one message: one by one, small networks wait for the network.
-            num_groups=1,
-        )
+        learning = [(name, weight) for name, weight in self._model.named_parameters() if weight.requires_grad]
+        self._optimizers = [(self._distributed_optimizer(learning), 1.0)]
+        self._unfreeze_rate = job.unfreeze_rate
         self._loss = cloudpickle.loads(spec["loss"])
         self._loss.reduction = "none"
         self._sums = torch.zeros(4, dtype=torch.float64, device=device)
         self._stretch, self._augment = job.stretch, job.augment
 
     def set_learning_rate(self, value: float) -> None:
-        for group in self._optimizer.param_groups:
-            group["lr"] = value
+        for optimizer, share in self._optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = value * share
+
+    def unfreeze(self) -> None:
+        frozen = [(name, weight) for name, weight in self._model.named_parameters() if not weight.requires_grad]
+        for _, weight in frozen:
+            weight.requires_grad_(True)
+        if frozen:  # an optimizer of its own: Horovod's takes no more parameters once it is made
+            self._optimizers.append((self._distributed_optimizer(frozen), self._unfreeze_rate))
 
     def train(self, batch: Batch) -> None:
-        self._model.train()
+        set_training(self._model)
         pictures, labels, weights = self._on_device(batch)
         inputs = scale(pictures, self._stretch)
         if self._augment.on:
             inputs = augment(inputs, self._augment)
-        self._optimizer.zero_grad()
+        for optimizer, _ in self._optimizers:
+            optimizer.zero_grad()
         outputs = self._outputs(inputs)
         loss = (self._loss(outputs, labels) * weights).sum()
         if self._scaler is None:
             (loss * batch.scale).backward()
-            self._optimizer.step()
+            for optimizer, _ in self._optimizers:
+                optimizer.step()
         else:
             self._step_scaled(loss * batch.scale, self._scaler)
         self._add(loss, weights, outputs, labels)
@@ -77,6 +85,14 @@ class TorchTrainable:
             outputs = self._outputs(scale(pictures, self._stretch))
             loss = (self._loss(outputs, labels) * weights).sum()
             self._add(loss, weights, outputs, labels)
+
+    def average_statistics(self) -> None:
+        statistics = moving_statistics(self._model)
+        if statistics:
+            joined = torch.nn.utils.parameters_to_vector(statistics)
+            averaged = self._hvd.allreduce(joined, op=self._hvd.Average, name="statistics")
+            for statistic, part in zip(statistics, averaged.split([s.numel() for s in statistics]), strict=True):
+                statistic.copy_(part.view_as(statistic))
 
     def take_sums(self) -> npt.NDArray[np.float64]:
         total = self._hvd.allreduce(self._sums, op=self._hvd.Sum, name="sums").cpu().numpy()
@@ -100,10 +116,16 @@ class TorchTrainable:
     def _step_scaled(self, loss: torch.Tensor, scaler: torch.amp.GradScaler) -> None:
         scaler.scale(loss).backward()
         # Averaged before they are looked at: all ranks leave out the same steps, those whose gradients overflowed.
-        self._optimizer.synchronize()
-        with self._optimizer.skip_synchronize():
-            scaler.step(self._optimizer)
+        for optimizer, _ in self._optimizers:
+            optimizer.synchronize()
+            with optimizer.skip_synchronize():
+                scaler.step(optimizer)
         scaler.update()
+
+    def _distributed_optimizer(self, named_weights: list[tuple[str, torch.nn.Parameter]]) -> Any:
+        optimizer = self._make_optimizer([weight for _, weight in named_weights], **self._settings)
+        # All gradients in one message: one by one, small networks wait for the network.
+        return self._hvd.DistributedOptimizer(optimizer, named_parameters=named_weights, num_groups=1)
 
     def _on_device(self, batch: Batch) -> tuple[torch.Tensor, ...]:
         parts = [torch.from_numpy(part) for part in (batch.pictures, batch.labels, batch.weights)]

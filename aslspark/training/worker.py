@@ -45,6 +45,8 @@ class WorkerJob:
     budget: int
     """Bytes of pictures that a feed may hold in memory."""
     weight_of: Mapping[str, float] = field(default_factory=dict)
+    unfreeze_rate: float = 1.0
+    """Share of the learning rate with which layers learn that were frozen at first."""
 
 
 def run_epochs(job: WorkerJob, hvd: Any, make_network: Callable[[], Trainable]) -> dict[str, Any]:

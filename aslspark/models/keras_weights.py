@@ -1,0 +1,90 @@
+"""A file of weights -> a Keras network that starts with them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import tensorflow as tf
+
+from aslspark.errors import AslsparkError
+from aslspark.models.keras_network import backbone_of
+from aslspark.models.known import fitting_failed
+
+
+def load_weights(model: tf.keras.Model, name: str, path: Path, keep_head: bool) -> bool:
+    """Take a network's weights from a file.
+
+    Parameters
+    ----------
+    model : tf.keras.Model
+        From `keras_network.build`; changed in place.
+    name : str
+        The network's.
+    path : Path
+        `.keras`, a saved model, or `.h5` with weights: of the whole network, or of its backbone alone, such as those
+        that keras.applications publishes without their top.
+    keep_head : bool
+        Take the head as well, where the file's has the same shape; otherwise it keeps its random weights.
+
+    Returns
+    -------
+    bool
+        Whether the head was taken.
+
+    Raises
+    ------
+    AslsparkError
+        Where the file cannot be read, or its backbone is not that of the network; it names the first difference.
+    """
+    if path.suffix == ".keras":
+        return _from_model(model, name, path, keep_head)
+    return _from_h5(model, name, path)
+
+
+def _from_model(model: tf.keras.Model, name: str, path: Path, keep_head: bool) -> bool:
+    try:
+        # Safe mode: a file with code in it is refused.
+        given = tf.keras.models.load_model(str(path), compile=False, safe_mode=True)
+    except Exception as error:  # a damaged file raises nearly anything
+        raise fitting_failed(path, name, f"it cannot be read ({_first_line(error)})") from error
+    try:
+        given_backbone = backbone_of(given)
+    except AslsparkError:
+        given_backbone = given
+    backbone = backbone_of(model)
+    wanted, found = backbone.get_weights(), given_backbone.get_weights()
+    if len(wanted) != len(found):
+        raise fitting_failed(path, name, f"its backbone has {len(found)} arrays where {len(wanted)} are wanted")
+    for variable, array in zip(backbone.weights, found, strict=True):
+        if tuple(variable.shape) != array.shape:
+            raise fitting_failed(
+                path, name, f"{variable.name} is {_size(array.shape)} where {_size(variable.shape)} is wanted"
+            )
+    backbone.set_weights(found)
+    # A network's weights come in the order of its layers: the backbone's, then the head's.
+    head, given_head = model.get_weights()[len(wanted) :], given.get_weights()[len(found) :]
+    takes_head = keep_head and [array.shape for array in head] == [array.shape for array in given_head]
+    if takes_head:
+        model.set_weights([*found, *given_head])
+    return takes_head
+
+
+def _from_h5(model: tf.keras.Model, name: str, path: Path) -> bool:
+    before = model.get_weights()
+    reasons = []
+    for part in (model, backbone_of(model)):
+        try:
+            part.load_weights(str(path))
+            return part is model
+        except Exception as error:  # Keras raises nearly anything for a file that does not fit
+            reasons.append(_first_line(error))
+            model.set_weights(before)
+    raise fitting_failed(path, name, f"neither of the network ({reasons[0]}) nor of its backbone ({reasons[1]})")
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    return "x".join(map(str, shape))

@@ -1,0 +1,84 @@
+"""Networks in Keras beyond the plain CNN: our small one, and keras.applications'.
+
+All take float32 pictures (n, height, width, channels) of 0-1 and give probabilities (n, classes). They hold Keras'
+own layers alone, so that their JSON and their files need no code. What turns pictures into features (n, features) is
+one nested model, `backbone`; what lies behind it is the head.
+"""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+SMALL_CNN_WIDTHS = (16, 32, 64, 128)
+"""Of the stages of `small_cnn`, each of half the height and width of the one before; as in `torch_zoo`."""
+
+BACKBONE = "backbone"
+
+_APPLICATIONS = {"resnet50": "ResNet50", "mobilenet_v2": "MobileNetV2"}
+
+
+def small_cnn(shape: tuple[int, int, int], classes: int, dropout: float, hidden: int) -> tf.keras.Model:
+    """Build the small network: a halving convolution a stage, and but for the first a residual one behind it."""
+    layers = tf.keras.layers
+    picture = layers.Input(shape)
+    outputs = picture
+    for stage, width in enumerate(SMALL_CNN_WIDTHS):
+        outputs = _convolution(outputs, width, strides=2)
+        if stage:
+            outputs = layers.Add()([outputs, _convolution(outputs, width, strides=1)])
+    backbone = tf.keras.Model(picture, layers.GlobalAveragePooling2D()(outputs), name=BACKBONE)
+    picture = layers.Input(shape, name="picture")
+    return _with_head(picture, backbone(picture), classes, dropout, hidden, "small_cnn")
+
+
+def _convolution(inputs: tf.Tensor, width: int, strides: int) -> tf.Tensor:
+    layers = tf.keras.layers
+    outputs = layers.Conv2D(width, 3, strides=strides, padding="same", use_bias=False)(inputs)
+    # torch's numbers: with Keras' momentum of 0.99 the statistics lag behind the weights for hundreds of steps.
+    return layers.ReLU()(layers.BatchNormalization(momentum=0.9, epsilon=1e-5)(outputs))
+
+
+def application(
+    name: str, shape: tuple[int, int, int], classes: int, dropout: float, hidden: int, weights: str | None = None
+) -> tf.keras.Model:
+    """Build one of keras.applications' networks with a head of ours.
+
+    Parameters
+    ----------
+    name : {'resnet50', 'mobilenet_v2'}
+    shape, classes, dropout, hidden
+        See `keras_network.build`.
+    weights : {None, 'imagenet'}
+        Random, or fetched by Keras.
+    """
+    layers = tf.keras.layers
+    colours = (*shape[:2], 3)
+    make = getattr(tf.keras.applications, _APPLICATIONS[name])
+    made = make(include_top=False, weights=weights, input_shape=colours, pooling="avg")
+    backbone = tf.keras.Model(made.input, made.output, name=BACKBONE)
+    for layer in backbone.layers:
+        if isinstance(layer, layers.BatchNormalization):
+            # Up to 0.999 as they come: runs of some hundred steps would be judged by the starting statistics.
+            layer.momentum = 0.9
+    picture = layers.Input(shape, name="picture")
+    inputs = layers.Concatenate()([picture] * 3) if shape[2] == 1 else picture
+    return _with_head(picture, backbone(_as_learned(name, inputs)), classes, dropout, hidden, name)
+
+
+def _as_learned(name: str, pictures: tf.Tensor) -> tf.Tensor:
+    """Turn RGB of 0-1 into what the library's `preprocess_input` makes of RGB of 0-255."""
+    if name == "mobilenet_v2":
+        return tf.keras.layers.Rescaling(2.0, offset=-1.0)(pictures)
+    blue_first = tf.reverse(pictures, axis=[-1])
+    return tf.keras.layers.Rescaling(255.0, offset=[-103.939, -116.779, -123.68])(blue_first)
+
+
+def _with_head(
+    picture: tf.Tensor, features: tf.Tensor, classes: int, dropout: float, hidden: int, name: str
+) -> tf.keras.Model:
+    layers = tf.keras.layers
+    outputs = layers.Dropout(dropout)(features)
+    if hidden:
+        outputs = layers.Dropout(dropout)(layers.Dense(hidden, activation="relu")(outputs))
+    outputs = layers.Dense(classes, activation="softmax", name="probability")(outputs)
+    return tf.keras.Model(picture, outputs, name=name)

@@ -1,0 +1,90 @@
+"""A file of weights -> a torch network that starts with them."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from aslspark.models.known import fitting_failed
+from aslspark.models.torch_network import head_prefixes
+from aslspark.models.torch_zoo import LAST_LAYERS, PictureNetwork
+
+_COUNTER = "num_batches_tracked"
+"""BatchNorm's count of steps: files of old versions of torch leave it out, and nothing here reads it."""
+
+
+def load_weights(model: nn.Module, name: str, path: Path, keep_head: bool) -> bool:
+    """Take a network's weights from a file.
+
+    Parameters
+    ----------
+    model : nn.Module
+        From `torch_network.build`; changed in place.
+    name : str
+        The network's.
+    path : Path
+        `.safetensors`, or `.pth` or `.pt` with a state dict, which is read without running any code in it; with
+        the names of this package or, for torchvision's networks, with torchvision's.
+    keep_head : bool
+        Take the head as well, where the file's has the same shape; otherwise it keeps its random weights.
+
+    Returns
+    -------
+    bool
+        Whether the head was taken.
+
+    Raises
+    ------
+    AslsparkError
+        Where the file cannot be read, or its backbone is not that of the network; it names the first difference.
+    """
+    given = _as_named_here(_read(path, name), model, name)
+    own = model.state_dict()
+    heads = head_prefixes(model)
+    wanted = {key: value for key, value in own.items() if not key.startswith(heads)}
+    missing = [key for key in wanted if key not in given and not key.endswith(_COUNTER)]
+    unknown = [key for key in given if key not in own and not key.startswith(heads)]
+    if missing or unknown:
+        parts = [
+            f"{what} {', '.join(keys[:3])}{f' and {len(keys) - 3} more' if len(keys) > 3 else ''}"
+            for what, keys in (("it lacks", missing), ("it has", unknown))
+            if keys
+        ]
+        raise fitting_failed(path, name, "; ".join(parts))
+    for key, value in wanted.items():
+        if key in given and given[key].shape != value.shape:
+            raise fitting_failed(path, name, f"{key} is {_size(given[key])} where {_size(value)} is wanted")
+    shapes = {key: value.shape for key, value in own.items() if key.startswith(heads)}
+    takes_head = keep_head and shapes == {key: given[key].shape for key in given if key.startswith(heads)}
+    chosen = {key: given[key] for key in given if key in own and (takes_head or not key.startswith(heads))}
+    model.load_state_dict({**own, **chosen})
+    return takes_head
+
+
+def _read(path: Path, name: str) -> Mapping[str, torch.Tensor]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        given = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
+    except (SafetensorError, pickle.UnpicklingError, RuntimeError, ValueError, EOFError) as error:
+        raise fitting_failed(path, name, f"it cannot be read ({str(error).splitlines()[0]})") from error
+    if not isinstance(given, Mapping) or not all(isinstance(value, torch.Tensor) for value in given.values()):
+        raise fitting_failed(path, name, "it holds no state dict; save model.state_dict()")
+    return given
+
+
+def _as_named_here(given: Mapping[str, torch.Tensor], model: nn.Module, name: str) -> dict[str, torch.Tensor]:
+    """Give torchvision's weights the names that they have here; its last layers are left out."""
+    if not isinstance(model, PictureNetwork) or any(key.startswith(("backbone.", "head.")) for key in given):
+        return dict(given)
+    last = LAST_LAYERS.get(name)
+    return {f"backbone.{key}": value for key, value in given.items() if key.split(".")[0] != last}
+
+
+def _size(value: torch.Tensor) -> str:
+    return "x".join(map(str, value.shape)) or "one number"

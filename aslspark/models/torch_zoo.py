@@ -1,0 +1,132 @@
+"""Networks in torch beyond the plain CNN: our small one, and torchvision's.
+
+All are a `PictureNetwork`, from float32 pictures (n, channels, height, width) of 0-1 to logits (n, classes).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+SMALL_CNN_WIDTHS = (16, 32, 64, 128)
+"""Of the stages of `small_cnn`, each of half the height and width of the one before; as in `keras_zoo`."""
+
+_TORCHVISION_NAMES = {"squeezenet": "squeezenet1_0"}
+LAST_LAYERS = {"resnet18": "fc", "resnet50": "fc", "mobilenet_v2": "classifier", "squeezenet": "classifier"}
+"""What torchvision calls the layers that the head takes the place of."""
+
+
+class PictureNetwork(nn.Module):
+    """A backbone, which turns pictures into features (n, features), and a head, which turns those into logits.
+
+    Parameters
+    ----------
+    before : nn.Module
+        What is done to the pictures first; it learns nothing.
+    backbone, head : nn.Module
+    """
+
+    def __init__(self, before: nn.Module, backbone: nn.Module, head: nn.Module) -> None:
+        super().__init__()
+        self.before, self.backbone, self.head = before, backbone, head
+
+    def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+        """Return logits, float32 (n, classes), of float32 pictures (n, channels, height, width) of 0-1."""
+        logits: torch.Tensor = self.head(self.backbone(self.before(pictures)))
+        return logits
+
+
+class AsImageNet(nn.Module):
+    """Pictures of 0-1, grey or RGB, to RGB with the mean and spread that torchvision's weights were learned with."""
+
+    mean: torch.Tensor
+    spread: torch.Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        # Not persistent: constants do not belong among the weights.
+        for name, values in (("mean", (0.485, 0.456, 0.406)), ("spread", (0.229, 0.224, 0.225))):
+            self.register_buffer(name, torch.tensor(values).reshape(1, 3, 1, 1), persistent=False)
+
+    def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+        """Return float32 (n, 3, height, width)."""
+        if pictures.shape[1] == 1:
+            pictures = pictures.repeat(1, 3, 1, 1)
+        return (pictures - self.mean) / self.spread
+
+
+def dense_head(features: int, classes: int, dropout: float, hidden: int) -> nn.Sequential:
+    """Return the layers from features (n, features) to logits (n, classes), by way of `hidden` units if not 0."""
+    layers: list[nn.Module] = [nn.Dropout(dropout)]
+    if hidden:
+        layers += [nn.Linear(features, hidden), nn.ReLU(), nn.Dropout(dropout)]
+    layers.append(nn.Linear(hidden or features, classes))
+    head = nn.Sequential(*layers)
+    start_as_keras(head)
+    return head
+
+
+def start_as_keras(network: nn.Module) -> None:
+    """Draw starting weights as Keras does; torch's own start learns more slowly here."""
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            nn.init.xavier_uniform_(layer.weight)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+
+
+class _Residual(nn.Module):
+    def __init__(self, layers: nn.Module) -> None:
+        super().__init__()
+        self.layers = layers
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        outputs: torch.Tensor = inputs + self.layers(inputs)
+        return outputs
+
+
+def small_cnn(channels: int, classes: int, dropout: float, hidden: int) -> PictureNetwork:
+    """Build the small network: a halving convolution a stage, and but for the first a residual one behind it."""
+    stages: list[nn.Module] = []
+    for width in SMALL_CNN_WIDTHS:
+        stages.append(_convolution(channels, width, stride=2))
+        if stages[1:]:
+            stages.append(_Residual(_convolution(width, width, stride=1)))
+        channels = width
+    backbone = nn.Sequential(*stages, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    start_as_keras(backbone)
+    return PictureNetwork(nn.Identity(), backbone, dense_head(channels, classes, dropout, hidden))
+
+
+def _convolution(channels: int, width: int, stride: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(channels, width, 3, stride=stride, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU()
+    )
+
+
+def torchvision_network(name: str, classes: int, dropout: float, hidden: int, imagenet: bool = False) -> PictureNetwork:
+    """Build one of torchvision's networks with a head of ours.
+
+    SqueezeNet's features are averaged over the picture before the last layer, not after it: the same weights, without
+    the ReLU that would keep its logits from falling below 0.
+
+    Parameters
+    ----------
+    name : {'resnet18', 'resnet50', 'mobilenet_v2', 'squeezenet'}
+    classes, dropout, hidden
+        See `torch_network.build`.
+    imagenet : bool
+        With what it learned from ImageNet, which torchvision downloads once; otherwise random.
+    """
+    from aslspark.models.torchvision_ops import models
+
+    own_name = _TORCHVISION_NAMES.get(name, name)
+    backbone = models.get_model(own_name, weights="DEFAULT" if imagenet else None, progress=False)
+    last = getattr(backbone, LAST_LAYERS[name])
+    features = next(_inputs(layer) for layer in last.modules() if isinstance(layer, nn.Linear | nn.Conv2d))
+    setattr(backbone, LAST_LAYERS[name], nn.AdaptiveAvgPool2d(1) if name == "squeezenet" else nn.Identity())
+    return PictureNetwork(AsImageNet(), backbone, dense_head(features, classes, dropout, hidden))
+
+
+def _inputs(layer: nn.Linear | nn.Conv2d) -> int:
+    return layer.in_features if isinstance(layer, nn.Linear) else layer.in_channels

@@ -1,0 +1,117 @@
+"""What a network starts from: the settings of `network` checked, and its weights found and loaded, on the driver."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from aslspark.bundle import read_manifest
+from aslspark.config import Config
+from aslspark.errors import AslsparkError
+from aslspark.models.known import NETWORKS, fitting_failed, require_network
+from aslspark.paths import local_path
+
+log = logging.getLogger("aslspark")
+
+NONE, IMAGENET = "none", "imagenet"
+SUFFIXES = {"keras": (".keras", ".h5"), "torch": (".safetensors", ".pth", ".pt")}
+"""Files of weights, by framework."""
+
+
+@dataclass(frozen=True)
+class WeightsFile:
+    """Weights on disk."""
+
+    path: Path
+    labels: tuple[str, ...] | None
+    """What the head stands for; None where the file does not say."""
+
+
+def check_network(config: Config) -> None:
+    """See that the network's settings go together and its weights are there, before any data is read.
+
+    Raises
+    ------
+    AslsparkError
+    """
+    network, training = config.network, config.training
+    known = require_network(network.name, training.framework)
+    if known.normalised and training.batch_size < 3:
+        raise AslsparkError(
+            f"training.batch_size={training.batch_size}: network.name={network.name} has BatchNorm, which a step of "
+            "one picture leaves nothing to average; give 3 or more"
+        )
+    if network.freeze and network.weights == NONE:
+        raise AslsparkError("network.freeze=true: a backbone that has learned nothing cannot help; set network.weights")
+    if network.unfreeze_after and not network.freeze:
+        raise AslsparkError(
+            f"network.unfreeze_after={network.unfreeze_after}: nothing is frozen; set network.freeze=true as well"
+        )
+    if network.unfreeze_after >= training.epochs:
+        raise AslsparkError(
+            f"network.unfreeze_after={network.unfreeze_after}: training.epochs={training.epochs} end before; "
+            "give fewer, or 0 for never"
+        )
+    if network.weights == IMAGENET and not known.imagenet:
+        there = ", ".join(name for name, facts in NETWORKS.items() if facts.imagenet)
+        raise AslsparkError(f"network.weights=imagenet: there are none for {network.name}; they exist for {there}")
+    if network.weights not in (NONE, IMAGENET):
+        find_weights(config)
+
+
+def find_weights(config: Config) -> WeightsFile:
+    """Find the file that `network.weights` names, or the one of the bundle that it names.
+
+    Raises
+    ------
+    AslsparkError
+        Where there is none, it is another framework's, or a bundle of another network.
+    """
+    name, framework, given = config.network.name, config.training.framework, config.network.weights
+    suffixes = SUFFIXES[framework]
+    path = Path(local_path(given))
+    if path.is_file():
+        if path.suffix not in suffixes:
+            raise AslsparkError(
+                f"network.weights={given}: training.framework={framework} reads {', '.join(suffixes)} files"
+            )
+        return WeightsFile(path, None)
+    if not path.is_dir():
+        raise AslsparkError(
+            f"network.weights={given}: there is no such file or bundle; give none, imagenet, a file "
+            f"({', '.join(suffixes)}) or the --out of a training job"
+        )
+    manifest = read_manifest(given, "network.weights=")
+    if manifest.get("framework") != framework:
+        raise fitting_failed(given, name, f"the bundle's model is of {manifest.get('framework', 'Spark MLlib')}")
+    other = manifest["settings"]["network"]["name"]
+    if other != name:
+        raise fitting_failed(given, name, f"the bundle's network is {other}")
+    return WeightsFile(path / manifest["network_file"], tuple(manifest["labels"]))
+
+
+def started_network(config: Config, shape: tuple[int, int, int], labels: tuple[str, ...]) -> Any:
+    """Build the network that the settings name, with the weights and the freezing that they name.
+
+    Returns
+    -------
+    tf.keras.Model or torch.nn.Module
+    """
+    network = config.network
+    if config.training.framework == "keras":
+        from aslspark.models import keras_network as framework
+        from aslspark.models.keras_weights import load_weights
+    else:
+        from aslspark.models import torch_network as framework  # type: ignore[no-redef]
+        from aslspark.models.torch_weights import load_weights
+    imagenet = network.weights == IMAGENET
+    model = framework.build(network.name, shape, len(labels), network.dropout, network.hidden, imagenet)
+    if network.weights not in (NONE, IMAGENET):
+        found = find_weights(config)
+        head_taken = load_weights(model, network.name, found.path, found.labels in (None, labels))
+        log.info("%s: the backbone starts from it, the head %s", network.weights, "too" if head_taken else "anew")
+    if network.freeze:
+        framework.freeze(model)
+    return model

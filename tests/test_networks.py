@@ -1,0 +1,211 @@
+"""The networks by name, in both frameworks: sizes, parameters, errors, ONNX, one step."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import cloudpickle
+import numpy as np
+import pytest
+from tiny_training import SimpleTraining, answers
+
+from aslspark.errors import AslsparkError
+from aslspark.models.known import NETWORKS
+
+PAIRS = [(framework, name) for name, known in NETWORKS.items() for framework in known.frameworks]
+CLASSES = 29
+
+
+def build(framework, name, shape, classes=CLASSES, hidden=0, dropout=0.1):
+    if framework == "keras":
+        from aslspark.models.keras_network import build
+    else:
+        from aslspark.models.torch_network import build
+    return build(name, shape, classes, dropout, hidden)
+
+
+def parameters(framework, model):
+    if framework == "keras":
+        from aslspark.models.keras_network import count_parameters
+
+        return count_parameters(model)
+    return sum(weight.numel() for weight in model.parameters())
+
+
+@pytest.mark.parametrize(
+    ("framework", "name", "expected"),
+    [
+        # A published count for 1000 classes, less the last layer of 1000 classes, plus ours of 29.
+        ("torch", "resnet18", 11_689_512 - 513 * 1000 + 513 * CLASSES),
+        ("torch", "resnet50", 25_557_032 - 2049 * 1000 + 2049 * CLASSES),
+        ("torch", "mobilenet_v2", 3_504_872 - 1281 * 1000 + 1281 * CLASSES),
+        ("torch", "squeezenet", 1_248_424 - 513 * 1000 + 513 * CLASSES),
+        ("keras", "resnet50", 25_636_712 - 53_120 - 2049 * 1000 + 2049 * CLASSES),
+        ("keras", "mobilenet_v2", 3_538_984 - 34_112 - 1281 * 1000 + 1281 * CLASSES),
+    ],
+)
+def test_the_libraries_networks_have_their_published_number_of_parameters(framework, name, expected):
+    assert parameters(framework, build(framework, name, (64, 64, 3))) == expected
+
+
+@pytest.mark.parametrize("framework", ["keras", "torch"])
+def test_the_plain_cnn_is_the_notebooks(framework):
+    assert parameters(framework, build(framework, "cnn", (28, 28, 1), classes=24)) == 145_560
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("hidden", [0, 48])
+def test_the_small_network_is_the_same_in_both_frameworks(channels, hidden):
+    sizes = {f: build(f, "small_cnn", (64, 64, channels), hidden=hidden) for f in ("keras", "torch")}
+    keras, torch = sizes["keras"], sizes["torch"]
+    assert parameters("keras", keras) == parameters("torch", torch) < 500_000
+    # Convolutions have their height and width first in Keras, and their outputs first in torch.
+    counted = [sorted(int(np.prod(array.shape)) for array in keras.get_weights())]
+    counted.append(sorted(array.numel() for array in torch.state_dict().values() if array.ndim))
+    assert counted[0] == counted[1]
+
+
+def multiply_adds(model, shape):
+    """Of the convolutions and dense layers of a torch network, for one picture."""
+    import torch
+
+    counts = []
+
+    def count(layer, inputs, output):
+        places = output[0][0].numel() if output.ndim == 4 else 1
+        counts.append(places * layer.weight.numel())
+
+    for layer in model.modules():
+        if isinstance(layer, torch.nn.Conv2d | torch.nn.Linear):
+            layer.register_forward_hook(count)
+    model.eval()(torch.zeros(1, shape[2], *shape[:2]))
+    return sum(counts)
+
+
+def test_the_small_network_costs_little_at_64_pixels():
+    shape = (64, 64, 3)
+    assert 2 * multiply_adds(build("torch", "small_cnn", shape), shape) < 25e6
+
+
+@pytest.mark.parametrize(
+    ("framework", "name", "channels"),
+    [
+        # Keras' ResNet-50 takes most of a minute to trace and to convert.
+        pytest.param(framework, name, channels, marks=[pytest.mark.long] * (framework + name == "kerasresnet50"))
+        for framework, name in PAIRS
+        for channels in ((1, 3) if name in ("cnn", "small_cnn") else (1,))
+    ],
+)
+def test_a_network_takes_a_step_and_says_the_same_in_onnx(framework, name, channels):
+    import onnxruntime
+
+    shape = (36, 40, channels)
+    model = build(framework, name, shape, hidden=16 if channels == 1 else 0)
+    training = SimpleTraining(framework, model, shape)
+    before = training.weights()
+    training.step()
+    after = training.weights()
+    assert all(np.isfinite(after[key]).all() for key in after)
+    assert all((before[key] != after[key]).any() for key in training.learning())
+
+    pictures = np.random.default_rng(3).integers(0, 256, (3, *shape), np.uint8)
+    session = onnxruntime.InferenceSession(training.onnx())
+    assert [(i.name, i.type) for i in session.get_inputs()] == [("picture", "tensor(uint8)")]
+    probability = session.run(["probability"], {"picture": pictures})[0]
+    assert probability.shape == (3, CLASSES)
+    assert np.allclose(probability, answers(framework, training.model, pictures), atol=1e-4)
+    assert np.allclose(session.run(None, {"picture": pictures[:1]})[0], probability[:1], atol=1e-4)
+
+
+@pytest.mark.parametrize(("framework", "name"), [pair for pair in PAIRS if NETWORKS[pair[1]].imagenet])
+def test_grey_pictures_are_seen_as_the_same_colour_in_all_three_channels(framework, name):
+    grey = np.random.default_rng(1).integers(0, 256, (2, 40, 40, 1), np.uint8)
+    of_grey = build(framework, name, (40, 40, 1), dropout=0.0)
+    of_colour = build(framework, name, (40, 40, 3), dropout=0.0)
+    if framework == "keras":
+        of_colour.set_weights(of_grey.get_weights())
+    else:
+        of_colour.load_state_dict(of_grey.state_dict())
+    one = answers(framework, of_grey, grey)
+    three = answers(framework, of_colour, np.repeat(grey, 3, axis=3))
+    assert np.allclose(one, three, atol=1e-6)
+
+
+def test_keras_networks_see_what_their_librarys_preprocessing_makes():
+    import tensorflow as tf
+
+    pictures = np.random.default_rng(1).random((2, 32, 32, 3), np.float32)
+    for name, library in (
+        ("resnet50", tf.keras.applications.resnet50),
+        ("mobilenet_v2", tf.keras.applications.mobilenet_v2),
+    ):
+        model = build("keras", name, (32, 32, 3))
+        seen = tf.keras.Model(model.input, model.get_layer("backbone").get_input_at(-1))(pictures)
+        assert np.allclose(seen, library.preprocess_input(pictures * 255), atol=1e-3)
+
+
+@pytest.mark.parametrize(("framework", "name"), PAIRS)
+def test_pictures_too_small_for_a_network_are_refused_with_the_smallest_size(framework, name):
+    least = NETWORKS[name].least
+    build(framework, name, (least, least, 3))
+    with pytest.raises(AslsparkError, match=f"network.name={name}: .* too small; give {least}x{least}"):
+        build(framework, name, (least, least - 1, 3))
+
+
+@pytest.mark.parametrize("name", ["resnet18", "squeezenet", "resnet"])
+def test_a_network_that_keras_lacks_is_refused_with_those_that_it_has(name):
+    with pytest.raises(AslsparkError, match=f"network.name={name}: .* in keras; choose cnn, small_cnn, resnet50, mob"):
+        build("keras", name, (64, 64, 3))
+
+
+@pytest.mark.parametrize("framework", ["keras", "torch"])
+def test_pictures_of_five_channels_are_refused_where_weights_know_three(framework):
+    with pytest.raises(AslsparkError, match="5 channels; give grey"):
+        build(framework, "resnet50", (64, 64, 5))
+
+
+@pytest.mark.parametrize("framework", ["keras", "torch"])
+def test_imagenet_weights_that_cannot_be_fetched_are_one_line(framework, monkeypatch, tmp_path):
+    for variable in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.setenv(variable, "http://127.0.0.1:9")  # a port that nothing listens on
+    for variable in ("HOME", "KERAS_HOME", "TORCH_HOME"):
+        monkeypatch.setenv(variable, str(tmp_path))
+    if framework == "keras":
+        from aslspark.models.keras_network import build
+    else:
+        from aslspark.models.torch_network import build
+    with pytest.raises(AslsparkError, match=r"network.weights=imagenet: the weights of mobilenet_v2") as error:
+        build("mobilenet_v2", (64, 64, 3), 24, 0.0, 0, True)
+    assert "\n" not in str(error.value)
+
+
+def test_a_fresh_worker_process_takes_torchvisions_own_network(tmp_path):
+    import torch
+
+    from aslspark.models.torchvision_ops import models
+
+    spec = {
+        "model": cloudpickle.dumps(models.squeezenet1_0(weights=None)),
+        "optimizer": (torch.optim.Adam, {"lr": 0.001}),
+        "loss": cloudpickle.dumps(torch.nn.CrossEntropyLoss()),
+    }
+    (tmp_path / "spec").write_bytes(cloudpickle.dumps(spec))
+    code = """
+import sys, types, cloudpickle
+from aslspark.training.torch_worker import TorchTrainable, torch
+from tiny_training import alone
+assert "torchvision" not in sys.modules
+job = types.SimpleNamespace(network=cloudpickle.load(open(sys.argv[1], "rb")), unfreeze_rate=1, stretch=1, augment=0)
+print(len(TorchTrainable(job, alone(), torch.device("cpu")).weights()))
+"""
+    paths = [str(Path(__file__).parent), os.environ["PYTHONPATH"]]
+    result = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "spec")],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    assert int(result.stdout) > 1_248_424 * 4
