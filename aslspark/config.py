@@ -47,9 +47,11 @@ class PictureConfig:
     skin_mask: bool = _setting(False, "make skin white and all else black, by colour")
     skin_low: str = _setting("0,60,110", "lowest hue, saturation, value of skin, each 0-255")
     skin_high: str = _setting("255,209,255", "highest hue, saturation, value of skin, each 0-255")
-    labels: str = _setting("", "JSON file of labels by other names, such as {\"0\": \"A\"}; none: the names are labels")
+    labels: str = _setting("", 'JSON file of labels by other names, such as {"0": "A"}; none: the names are labels')
     signer_pattern: str = _setting("", "regular expression over the path whose group is the signer, such as hand(\\d)_")
-    near_bits: int = _setting(6, "of 64: test and training pictures that differ by no more are near-twins", least=0, most=16)
+    near_bits: int = _setting(
+        6, "of 64: test and training pictures that differ by no more are near-twins", least=0, most=16
+    )
     drop_near_duplicates: bool = _setting(False, "quarantine near-twins of test pictures")
 
 

@@ -1,7 +1,8 @@
 """The bytes of a picture file -> pixels of one size and colour, in one way for ingest, training and scoring.
 
-In: JPEG or PNG bytes (also GIF, WebP and BMP), or pixels of any size. Out: uint8 (height, width, channels); or `Unusable`,
-with the reason. Every picture is decoded to its end: a cut-off JPEG passes Pillow's verify() and Spark's image source.
+In: JPEG or PNG bytes (also GIF, WebP and BMP), or pixels of any size. Out: uint8 (height, width, channels); or
+`Unusable`, with the reason. Every picture is decoded to its end: a cut-off JPEG passes Pillow's verify() and Spark's
+image source.
 """
 
 from __future__ import annotations

@@ -77,7 +77,7 @@ def evaluate(
     for row in surest.to_dict("records"):
         picture = pictures[row["id"]]
         shape = (picture["height"], picture["width"], picture["channels"])
-        pixels = stored(bytes(picture["data"]), picture["encoding"] if "encoding" in picture else None, shape)
+        pixels = stored(bytes(picture["data"]), picture["encoding"], shape)
         mistakes.append((pixels, row["label"], row["letter"] or UNSCORED, float(row["probability"] or 0)))
     total = int(judged.loc[judged["label"] != judged["letter"], "rows"].sum())
     plot_mistakes(mistakes, total, folder / "mistakes.png")

@@ -125,7 +125,9 @@ class HadoopFiles:
         stream = self._system(path).open(self._path(path))
         length = self._system(path).getFileStatus(self._path(path)).getLen()
         try:
-            yield io.BufferedReader(_HadoopStream(stream, length, self._java.org.apache.commons.io.IOUtils), READ_AT_ONCE)
+            yield io.BufferedReader(
+                _HadoopStream(stream, length, self._java.org.apache.commons.io.IOUtils), READ_AT_ONCE
+            )
         finally:
             stream.close()
 

@@ -105,8 +105,9 @@ def ingest(
         options = replace(options, test=0.0)
     if opened.giving(VALIDATION):
         options = replace(options, validation=0.0)
+    lengths = [picture.length for source in opened.pictures.values() for picture in source.usable]
     with (
-        _same_blocks_in_both_passes(spark, packing(spark, list(opened.pictures.values()))),
+        _same_blocks_in_both_passes(spark, packing(spark, lengths)),
         _trouble_named(hadoop, opened),
         hadoop.written_whole(out) as folder,
     ):
@@ -237,7 +238,9 @@ def _report(
         raise AslsparkError(f"{names}: a header and no rows; name a source with rows")
     if kept_rows == 0:
         why = "; ".join(f"{found.rows} {found.reason}, first {found.first}" for found in reasons)
-        raise AslsparkError(f"{names}: none of {read} rows can be used ({why}); name a table of 28x28 pixels, or pictures")
+        raise AslsparkError(
+            f"{names}: none of {read} rows can be used ({why}); name a table of 28x28 pixels, or pictures"
+        )
     labels: dict[str, dict[str, int]] = {}
     sources: dict[str, dict[str, int]] = {}
     given = {split: opened.giving(split) for split in (VALIDATION, TEST)}

@@ -142,9 +142,7 @@ def open_sources(
     return opened
 
 
-def _pictures_at(
-    spark: SparkSession, hadoop: HadoopFiles, path: str, options: PictureOptions
-) -> PictureSource | None:
+def _pictures_at(spark: SparkSession, hadoop: HadoopFiles, path: str, options: PictureOptions) -> PictureSource | None:
     """Open a path that holds pictures; None where it holds pixel tables, or nothing."""
     if hadoop.is_folder(path):
         tables = hadoop.tables_in(path)

@@ -136,7 +136,9 @@ def checked(frame: DataFrame) -> DataFrame:
         F.when(missing != "", F.concat(F.lit("no "), missing))
         .when(F.col("reason") == UNKNOWN_LABEL, F.concat(F.lit("label is "), "label"))
         .when(F.col("reason") == NOT_RAW, F.concat(F.lit("encoding is "), encoding))
-        .otherwise(F.concat_ws(" ", F.lit("bytes, height, width, channels:"), found, *(picture[name] for name in _SIZES)))
+        .otherwise(
+            F.concat_ws(" ", F.lit("bytes, height, width, channels:"), found, *(picture[name] for name in _SIZES))
+        )
     )
     detail = F.concat_ws(": ", "id", trouble)
     bad = F.col("reason").isNotNull()

@@ -135,9 +135,7 @@ def random_split(options: SplitOptions, row_id: Column) -> Column:
     )
 
 
-def describe(
-    options: SplitOptions, test_sources: Sequence[str] = (), validation_sources: Sequence[str] = ()
-) -> str:
+def describe(options: SplitOptions, test_sources: Sequence[str] = (), validation_sources: Sequence[str] = ()) -> str:
     """Say in a sentence or two how the split was made.
 
     Parameters

@@ -120,7 +120,11 @@ def _manifest(
 ) -> tuple[str, list[ManifestRow]] | None:
     """Find the manifest of a zip, if it has one: the folder that it lies in, and its rows."""
     for entry in sorted(entries, key=lambda entry: (entry.filename.count("/"), entry.filename)):
-        if entry.filename.lower().endswith(".csv") and entry.file_size <= MAX_MANIFEST_BYTES and not entry.flag_bits & 1:
+        if (
+            entry.filename.lower().endswith(".csv")
+            and entry.file_size <= MAX_MANIFEST_BYTES
+            and not entry.flag_bits & 1
+        ):
             try:
                 text = archive.read(entry).decode("utf-8", errors="replace")
             except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError, OSError) as error:
@@ -148,9 +152,7 @@ def _labelled_by_manifest(
     return pictures
 
 
-def _unpacker(
-    spark: SparkSession, hadoop: HadoopFiles, path: str, wanted: set[str]
-) -> Callable[[str], DataFrame]:
+def _unpacker(spark: SparkSession, hadoop: HadoopFiles, path: str, wanted: set[str]) -> Callable[[str], DataFrame]:
     def contents(scratch: str) -> DataFrame:
         schema = pa.schema([("path", pa.string()), ("content", pa.binary())])
         with hadoop.opened(path) as file:

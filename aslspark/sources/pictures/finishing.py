@@ -81,14 +81,18 @@ def _drop(
     """Move near-twins to the quarantine; the test pictures stay, so that the question asked stays the same."""
     table = f"{folder}/{SAMPLES_FOLDER}"
     dropped = F.broadcast(spark.createDataFrame(twins, "id string, test string, bits int"))
-    packed = _rows(spark, table).join(dropped, "id").select(
-        F.lit("").alias("id"),
-        F.lit(NEAR_TWIN).alias("label"),
-        "source",
-        # The id begins with the source's name, which the quarantine has in a column of its own.
-        F.expr("concat(substring(id, length(source) + 2), ': ', bits, ' bits from ', test)").alias("signer"),
-        F.lit(QUARANTINE).alias("split"),
-        F.lit(None).cast("long").alias(HASH_COLUMN),
+    packed = (
+        _rows(spark, table)
+        .join(dropped, "id")
+        .select(
+            F.lit("").alias("id"),
+            F.lit(NEAR_TWIN).alias("label"),
+            "source",
+            # The id begins with the source's name, which the quarantine has in a column of its own.
+            F.expr("concat(substring(id, length(source) + 2), ': ', bits, ' bits from ', test)").alias("signer"),
+            F.lit(QUARANTINE).alias("split"),
+            F.lit(None).cast("long").alias(HASH_COLUMN),
+        )
     )
     # Held here: its own files are about to be written again.
     held = packed.toPandas()

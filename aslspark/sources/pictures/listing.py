@@ -126,9 +126,7 @@ def labelled_by_folder(
     return pictures, passed
 
 
-def labelled_by_word(
-    picture: Picture, label: str | None, split: str | None, options: PictureOptions
-) -> Picture:
+def labelled_by_word(picture: Picture, label: str | None, split: str | None, options: PictureOptions) -> Picture:
     """Give a picture the label and the split that a manifest or a table says, or the reason why not."""
     found = options.label_of(label or "")
     if found is None:

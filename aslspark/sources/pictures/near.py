@@ -68,9 +68,9 @@ class NearDuplicates:
         first = self.closest[0]
         done = f"those {self.dropped:,} were dropped" if self.dropped else "pictures.drop_near_duplicates drops them"
         return [
-            f"{self.test:,} test pictures have a near-twin ({self.bits} of {BITS} bits apart or less) among training and "
-            f"validation, {self.others:,} in all, so the scores may come out too high: {done}; the closest, "
-            f"{first.bits} bits apart, are {first.test} and {first.other} ({SHEET} shows them)"
+            f"{self.test:,} test pictures have near-twins ({self.bits} of {BITS} bits apart or less) in the other "
+            f"splits, {self.others:,} in all, and are easier than new pictures: {done}; the closest, {first.bits} bits "
+            f"apart, are {first.test} and {first.other} ({SHEET} shows more)"
         ]
 
     def as_dict(self) -> dict[str, Any]:
@@ -91,9 +91,11 @@ def perceptual_hashes(pictures: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
         64 bits each; pictures that look alike differ in few.
     """
     count, height, width, channels = pictures.shape
-    grey = pictures[..., 0].astype(np.float32) if channels == 1 else pictures.astype(np.float32) @ _GREY
-    # Shrinking to 32x32 and the transform are both linear, so one matrix for each side does both.
-    low = _lowest_frequencies(height) @ grey @ _lowest_frequencies(width).T
+    # Turning grey, shrinking to 32x32 and the transform are all linear, so one matrix for each side does them.
+    across = _lowest_frequencies(width)
+    if channels == 3:
+        across = np.kron(across, _GREY)
+    low = _lowest_frequencies(height) @ pictures.reshape(count, height, width * channels).astype(np.float32) @ across.T
     flat = low.reshape(count, BITS)
     bits = flat > np.median(flat, axis=1, keepdims=True)
     return np.packbits(bits, axis=1).view(">i8").astype(np.int64).ravel()

@@ -34,7 +34,7 @@ class PictureOptions:
     drop_near_duplicates : bool
     """
 
-    form: Form = Form(64, 64, 3)
+    form: Form = field(default_factory=lambda: Form(64, 64, 3))
     store: str = RAW
     labels: Mapping[str, str] = field(default_factory=dict)
     signer_pattern: re.Pattern[str] | None = None
@@ -63,7 +63,9 @@ def picture_options(spark: SparkSession, config: PictureConfig) -> PictureOption
     mask = (_colour("skin_low", config.skin_low), _colour("skin_high", config.skin_high))
     channels = 1 if config.grey else 3
     return PictureOptions(
-        form=Form(config.size, config.size, channels, config.fit, mask if config.skin_mask else None, config.max_pixels),
+        form=Form(
+            config.size, config.size, channels, config.fit, mask if config.skin_mask else None, config.max_pixels
+        ),
         store=config.store,
         labels=_labels(spark, config.labels) if config.labels else {},
         signer_pattern=_pattern(config.signer_pattern) if config.signer_pattern else None,

@@ -1,7 +1,7 @@
 """Bytes of pictures -> rows of the sample table, in Spark, a batch at a time.
 
-In: a `PictureSource` and the split of each of its pictures. Out: rows of `SAMPLE_SCHEMA` and their hashes; what cannot be
-used as rows for the quarantine.
+In: a `PictureSource` and the split of each of its pictures. Out: rows of `SAMPLE_SCHEMA` and their hashes; what
+cannot be used as rows for the quarantine.
 """
 
 from __future__ import annotations
@@ -42,15 +42,18 @@ TASKS_A_SLOT = 3
 def batch_rows(lengths: Iterable[int]) -> int:
     """Choose how many files go to a task at once, so that even the largest together stay within BATCH_BYTES."""
     largest = np.sort(np.fromiter(lengths, np.int64))[::-1][:LARGEST_BATCH]
-    return max(1, int(np.searchsorted(np.cumsum(largest), BATCH_BYTES, side="right"))) if len(largest) else LARGEST_BATCH
+    return max(1, int(np.searchsorted(np.cumsum(largest), BATCH_BYTES, side="right")))
 
 
-def packing(spark: SparkSession, sources: Sequence[PictureSource]) -> dict[str, str]:
+def packing(spark: SparkSession, lengths: Sequence[int]) -> dict[str, str]:
     """Choose Spark's settings so that every task slot gets the same few large tasks of small files.
 
-    Nothing is set where there are no pictures.
+    Parameters
+    ----------
+    spark : SparkSession
+    lengths : sequence of int
+        Bytes of each file; nothing is set where there is none.
     """
-    lengths = [picture.length for source in sources for picture in source.usable]
     if not lengths:
         return {}
     cost = sum(lengths) + OPEN_COST_BYTES * len(lengths)
@@ -155,9 +158,7 @@ def _decoder(source: str, options: PictureOptions, are_images: bool) -> Decoder:
     return read
 
 
-def _samples(
-    batch: pa.RecordBatch, source: str, form: Form, store: str, are_images: bool
-) -> Iterator[pa.RecordBatch]:
+def _samples(batch: pa.RecordBatch, source: str, form: Form, store: str, are_images: bool) -> Iterator[pa.RecordBatch]:
     contents, names = batch.column(0), batch.column(1).to_pylist()
     pixels = np.empty((batch.num_rows, *form.shape), np.uint8)
     good, bad = [], []
@@ -169,14 +170,15 @@ def _samples(
             else:
                 pixels[len(good)] = decode(content.as_py(), form)
             good.append(row)
-        except Unusable as found:
-            bad.append((found.reason, f"{names[row]}: {found.detail}"))
+        except Unusable as trouble:
+            bad.append((trouble.reason, f"{names[row]}: {trouble.detail}"))
     if good:
         found = pixels[: len(good)]
-        kept = batch if not bad else batch.take(pa.array(good))
+        places = pa.array(good)
+        labels, signers, splits = (batch.column(number).take(places) for number in (2, 3, 4))
         ids = pa.array([sample_id(source, names[row]) for row in good])
         hashes = pa.array(perceptual_hashes(found))
-        yield _batch(ids, _data(found, store), form.shape, store, kept.column(2), source, kept.column(3), kept.column(4), hashes)
+        yield _batch(ids, _data(found, store), form.shape, store, labels, source, signers, splits, hashes)
     if bad:
         reasons, details = zip(*bad, strict=True)
         count = len(bad)
