@@ -61,7 +61,7 @@ def mixed(spark, tmp_path_factory):
     place = whole.index(b"\xff\xc0") + 5
     (a / "A16.jpg").write_bytes(whole[:place] + (30_000).to_bytes(2, "big") * 2 + whole[place + 4 :])
     shutil.copy(a / "A2.jpg", a / "_A17.jpg")
-    (a / "odd [1] name%20é: x.jpg").write_bytes((a / "A3.jpg").read_bytes())
+    (a / "odd [1] name%20é.jpg").write_bytes((a / "A3.jpg").read_bytes())
     (a / "notes.txt").write_text("hello")
     fill(folder / "unsorted", labels=["misc"], count=2)
     out = folder.parent / "out"
@@ -99,7 +99,7 @@ def test_labels_come_from_folders_in_any_case_and_others_are_passed_over(spark, 
 
 
 def test_odd_names_are_read(spark, mixed):
-    assert "A/odd [1] name%20é: x.jpg" in splits_of(spark, mixed[1])
+    assert "A/odd [1] name%20é.jpg" in splits_of(spark, mixed[1])
 
 
 def test_blocks_are_runs_of_names_in_the_order_people_count(spark, mixed):
@@ -187,7 +187,7 @@ def test_a_zip_gives_what_its_folder_gives_and_nothing_leaves_it(spark, tmp_path
         ("../../A/escaped.jpg", good),
         ("/A/rooted.jpg", good),
         ("__MACOSX/A/._A1.jpg", b"x"),
-        ("A/cut.jpg", good[:99]),
+        ("A/cut.jpg", good[: len(good) // 2]),
     ]
     path = zipped(folder, tmp_path / "set.zip", extra)
     damaged = bytearray((tmp_path / "set.zip").read_bytes())

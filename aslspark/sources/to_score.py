@@ -29,6 +29,8 @@ PICTURE_COLUMNS = ("picture", "image", "pixels", "content", "data")
 def rows_to_score(spark: SparkSession, paths: Sequence[str]) -> tuple[DataFrame, str]:
     """Read what is to be scored.
 
+    For files of pictures it sets, in the session, how many Spark reads at once: they are held in memory whole.
+
     Parameters
     ----------
     spark : SparkSession
