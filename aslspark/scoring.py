@@ -68,8 +68,8 @@ class SignClassifierModel(Model, HasInputCol, MLReadable, MLWritable):
     - ``binary``: height x width x channels raw bytes, or those of a JPEG or PNG file, such as binaryFile's ``content``;
     - ``array`` of numbers, or a Vector: height x width x channels values from 0 to 255, in the same order.
 
-    Files, and structs of another size or of other channels, are brought to the model's size and colours in the way that
-    the training pictures were: see `form`.
+    Pixels of exactly the model's size are taken as they are. Files, and structs of another size or of other channels,
+    are brought to the model's size and colours in the way that the training pictures were: see `form`.
 
     It adds
 
