@@ -21,6 +21,7 @@ from typing import Any
 from pyspark.ml import PipelineModel
 
 import aslspark
+from aslspark.decoding import form_of
 from aslspark.errors import AslsparkError
 from aslspark.paths import local_path
 from aslspark.scoring import MllibClassifier, OnnxClassifier, SignClassifierModel
@@ -98,6 +99,7 @@ def write_model(model: SignClassifierModel, pipeline: PipelineModel | None, fold
         "kind": kind,
         "labels": list(classifier.labels),
         "shape": list(classifier.shape),
+        "preprocessing": model.form.preprocessing(),
         **about,
         "versions": library_versions(),
     }
@@ -180,9 +182,12 @@ def read_model(path: str) -> SignClassifierModel:
     folder = Path(local_path(path)).absolute()
     labels, shape = tuple(manifest["labels"]), tuple(manifest["shape"])
     if manifest["kind"] == "network":
-        return SignClassifierModel(OnnxClassifier((folder / ONNX).read_bytes(), labels, shape))
-    pipeline = PipelineModel.load(f"file://{folder / PIPELINE}")
-    return SignClassifierModel(MllibClassifier(pipeline, labels, shape))
+        model = SignClassifierModel(OnnxClassifier((folder / ONNX).read_bytes(), labels, shape))
+    else:
+        pipeline = PipelineModel.load(f"file://{folder / PIPELINE}")
+        model = SignClassifierModel(MllibClassifier(pipeline, labels, shape))
+    model.form = form_of(shape, manifest.get("preprocessing", {}))
+    return model
 
 
 def write_stage(model: SignClassifierModel, path: str) -> None:

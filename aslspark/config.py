@@ -36,6 +36,30 @@ class SplitConfig:
 
 
 @dataclass
+class PictureConfig:
+    """What pictures in files are brought to at ingest; pixel tables and drawn hands stay as they are."""
+
+    size: int = _setting(64, "height and width to store them in", least=8, most=1024)
+    grey: bool = _setting(False, "grey instead of RGB; with size=28, the layout of pixel tables")
+    fit: str = _setting(
+        "crop", "of pictures that are not square: cut the longer side, or add black bars", choices=("crop", "letterbox")
+    )
+    store: str = _setting("raw", "bytes in the table: fast to read, or small", choices=("raw", "png", "jpeg"))
+    max_pixels: int = _setting(
+        50_000_000, "larger pictures are quarantined without being decoded", least=1, most=89_000_000
+    )
+    skin_mask: bool = _setting(False, "make skin white and all else black, by colour")
+    skin_low: str = _setting("0,60,110", "lowest hue, saturation, value of skin, each 0-255")
+    skin_high: str = _setting("255,209,255", "highest hue, saturation, value of skin, each 0-255")
+    labels: str = _setting("", 'JSON file of labels by other names, such as {"0": "A"}; none: the names are labels')
+    signer_pattern: str = _setting("", "regular expression over the path whose group is the signer, such as hand(\\d)_")
+    near_bits: int = _setting(
+        10, "of 64: test and training pictures that differ by no more are near-twins", least=0, most=16
+    )
+    drop_near_duplicates: bool = _setting(False, "quarantine near-twins of test pictures")
+
+
+@dataclass
 class FeatureConfig:
     """What is done to the numbers of a picture before a model sees them."""
 
@@ -163,6 +187,7 @@ class Config:
     """Every setting of every job."""
 
     split: SplitConfig = field(default_factory=SplitConfig)
+    pictures: PictureConfig = field(default_factory=PictureConfig)
     features: FeatureConfig = field(default_factory=FeatureConfig)
     network: NetworkConfig = field(default_factory=NetworkConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
@@ -215,6 +240,8 @@ def load_config(path: str | None = None, overrides: Sequence[str] = ()) -> Confi
             value = yaml.safe_load(text)
         except yaml.YAMLError:
             value = text
+        if isinstance(value, list | dict):
+            value = text  # a regular expression such as [a-z]+
         _set(config, key.strip(), value, "--set ")
     _check_ranges(config)
     return config

@@ -19,9 +19,11 @@ PICTURE_TYPE = StructType(
         StructField("width", IntegerType(), False),
         StructField("channels", IntegerType(), False),
         StructField("data", BinaryType(), False),
+        StructField("encoding", StringType(), True),
     ]
 )
-"""A picture: `data` holds height x width x channels unsigned bytes, row by row, channels last (grey or RGB)."""
+"""A picture (grey or RGB): `data` holds height x width x channels unsigned bytes, row by row, channels last, where
+`encoding` is 'raw', null or not there; or the bytes of a file of that size, where it is 'png' or 'jpeg'."""
 
 SAMPLE_SCHEMA = StructType(
     [
@@ -33,7 +35,11 @@ SAMPLE_SCHEMA = StructType(
         StructField("split", StringType(), False),
     ]
 )
-"""`id` is unique in the table and says where the row came from; `label` is a letter, 'A' to 'Y'."""
+"""`id` is unique in the table and says where the row came from; `label` is one of `labels.LABELS`. Tables with pictures
+from files hold one more column, HASH_COLUMN."""
+
+HASH_COLUMN = "hash"
+"""The perceptual hash (long) of a picture that came from a file; see `sources.pictures.near`."""
 
 QUARANTINE_SCHEMA = StructType(
     [

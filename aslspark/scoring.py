@@ -23,8 +23,10 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, BinaryType, NumericType, StructType
 
+from aslspark.decoding import RAW, Form
 from aslspark.errors import AslsparkError
 from aslspark.features.pictures import Normaliser
+from aslspark.samples import PICTURE_TYPE
 
 if TYPE_CHECKING:
     from aslspark.training.fitted import FittedNetwork
@@ -60,12 +62,14 @@ class SignClassifierModel(Model, HasInputCol, MLReadable, MLWritable):
 
     `transform` takes any DataFrame with the column `inputCol` ('picture' by default), which holds one of
 
-    - ``struct<height, width, channels, data>``: `samples.PICTURE_TYPE`, bytes row by row, channels last, RGB;
+    - ``struct<height, width, channels, data>``: `samples.PICTURE_TYPE`, bytes row by row, channels last, RGB; with
+      ``encoding``, it may hold PNG or JPEG;
     - Spark's ``image`` struct (bytes in BGR);
-    - ``binary``: height x width x channels raw bytes;
+    - ``binary``: height x width x channels raw bytes, or those of a JPEG or PNG file, such as binaryFile's ``content``;
     - ``array`` of numbers, or a Vector: height x width x channels values from 0 to 255, in the same order.
 
-    Structs of another size or of other channels are cropped about their middle, resized and turned to grey or RGB.
+    Pixels of exactly the model's size are taken as they are. Files, and structs of another size or of other channels,
+    are brought to the model's size and colours in the way that the training pictures were: see `form`.
 
     It adds
 
@@ -86,6 +90,8 @@ class SignClassifierModel(Model, HasInputCol, MLReadable, MLWritable):
         self.classifier = classifier
         self.fitted: FittedNetwork | None = None
         """The network in its framework and its history; there after a fit, not after loading."""
+        self.form = Form(*classifier.shape)
+        """How pictures of other sizes are fitted; a bundle keeps what its training pictures were ingested with."""
         self._setDefault(inputCol="picture")
 
     @classmethod
@@ -129,7 +135,7 @@ class SignClassifierModel(Model, HasInputCol, MLReadable, MLWritable):
         if taken:
             raise AslsparkError(f"the DataFrame already has {', '.join(taken)}; drop or rename before scoring")
         kind, pictures = _kind_of(dataset, column)
-        normaliser = Normaliser(kind, self.classifier.shape)
+        normaliser = Normaliser(kind, self.form)
         if isinstance(self.classifier, OnnxClassifier):
             ranked = dataset.withColumn("_ranked", _onnx_udf(dataset, self.classifier, normaliser)(pictures))
         else:
@@ -155,7 +161,8 @@ def _kind_of(dataset: DataFrame, column: str) -> tuple[str, Column]:
     if isinstance(kind, StructType):
         names = set(kind.names)
         if {"height", "width", "channels", "data"} <= names:
-            return "picture", F.struct(*(values[name].alias(name) for name in ("height", "width", "channels", "data")))
+            here = [name for name in PICTURE_TYPE.names if name in names]
+            return "picture", F.struct(*(values[name].alias(name) for name in here))
         if {"height", "width", "nChannels", "mode", "data"} <= names:
             names_there = {"height": "height", "width": "width", "channels": "nChannels", "data": "data"}
             return "image", F.struct(*(values[there].alias(name) for name, there in names_there.items()))
@@ -228,6 +235,7 @@ def _with_mllib(dataset: DataFrame, classifier: MllibClassifier, normaliser: Nor
             F.lit(width).alias("width"),
             F.lit(channels).alias("channels"),
             F.col("_normal.data").alias("data"),
+            F.lit(RAW).alias("encoding"),
         ).alias("picture"),
     )
     # A picture to score has no label to index.

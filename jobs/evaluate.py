@@ -9,7 +9,7 @@ import argparse
 from collections.abc import Sequence
 
 from aslspark.evaluation.job import evaluate_bundle
-from aslspark.jobs_support import run_job
+from aslspark.jobs_support import add_config_options, config_from, run_job
 from aslspark.session import spark_session
 
 
@@ -25,9 +25,10 @@ def main(argv: Sequence[str]) -> None:
         help="raw sources, judged on as a whole, or one ingested folder, of which the test split is",
     )
     parser.add_argument("--out", required=True, metavar="DIR", help="folder to make; must not exist")
+    add_config_options(parser)
     options = parser.parse_args(argv)
     with spark_session("aslspark evaluate") as spark:
-        evaluate_bundle(spark, options.model, options.data, options.out)
+        evaluate_bundle(spark, options.model, options.data, options.out, config_from(options, {}))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """spark-submit jobs/ingest.py --source letters.csv --out ingested.
 
-Reads pixel tables into a sample table and a quarantine table, and prints how many rows went where.
+Reads pixel tables and pictures into a sample table and a quarantine table, and prints how many rows went where.
 """
 
 from __future__ import annotations
@@ -8,9 +8,10 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from aslspark.jobs_support import run_job
+from aslspark.jobs_support import add_config_options, config_from, run_job
 from aslspark.session import spark_session
 from aslspark.sources.ingest import ingest
+from aslspark.sources.pictures.options import picture_options
 from aslspark.sources.splits import KINDS, SplitOptions
 
 
@@ -23,8 +24,14 @@ def main(argv: Sequence[str] | None = None) -> None:
         As `aslspark.sources.ingest.ingest` does.
     """
     usual = SplitOptions()
-    parser = argparse.ArgumentParser(description="Read pixel tables into a sample table and a quarantine table.")
-    parser.add_argument("--source", nargs="+", required=True, metavar="PATH", help="files or folders of files")
+    parser = argparse.ArgumentParser(description="Read pixel tables and pictures into a sample and a quarantine table.")
+    parser.add_argument(
+        "--source",
+        nargs="+",
+        required=True,
+        metavar="PATH",
+        help="pixel tables or folders of them; folders of pictures, their manifests, zips of either",
+    )
     parser.add_argument(
         "--test-source",
         nargs="+",
@@ -33,15 +40,23 @@ def main(argv: Sequence[str] | None = None) -> None:
         help="files or folders that are test as a whole",
     )
     parser.add_argument("--out", required=True, metavar="DIR", help="a folder that does not exist yet")
-    parser.add_argument("--split", choices=KINDS, default=usual.kind, help="default: %(default)s")
-    parser.add_argument("--validation", type=float, default=usual.validation, help="default: %(default)s")
-    parser.add_argument("--test", type=float, default=usual.test, help="default: %(default)s")
-    parser.add_argument("--blocks", type=int, default=usual.blocks, help="default: %(default)s")
-    parser.add_argument("--seed", type=int, default=usual.seed, help="default: %(default)s")
+    parser.add_argument("--split", choices=KINDS, help=f"default: {usual.kind}")
+    parser.add_argument("--validation", type=float, help=f"default: {usual.validation}")
+    parser.add_argument("--test", type=float, help=f"default: {usual.test}")
+    parser.add_argument("--blocks", type=int, help=f"default: {usual.blocks}")
+    parser.add_argument("--seed", type=int, help=f"default: {usual.seed}")
+    add_config_options(parser)
     chosen = parser.parse_args(argv)
-    split = SplitOptions(chosen.split, chosen.validation, chosen.test, chosen.blocks, chosen.seed)
+    config = config_from(chosen, {})
+    named = {"kind": chosen.split, **{name: getattr(chosen, name) for name in ("validation", "test", "blocks", "seed")}}
+    settings = vars(config.split) | {name: value for name, value in named.items() if value is not None}
+    split = SplitOptions(**settings)
     with spark_session("aslspark ingest") as spark:
-        print(ingest(spark, chosen.source, chosen.out, test_sources=chosen.test_source, split=split))
+        pictures = picture_options(spark, config.pictures)
+        report = ingest(
+            spark, chosen.source, chosen.out, test_sources=chosen.test_source, split=split, pictures=pictures
+        )
+        print(report)
         print(f"written to {chosen.out}")
 
 

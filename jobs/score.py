@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
 
-from aslspark.jobs_support import run_job
+from aslspark.jobs_support import add_config_options, config_from, run_job
 from aslspark.scoring import SignClassifierModel, write_scores
 from aslspark.session import spark_session
 from aslspark.sources.to_score import rows_to_score
@@ -23,12 +24,15 @@ def main(argv: Sequence[str]) -> None:
         required=True,
         nargs="+",
         metavar="PATH",
-        help="pixel tables with or without labels, one Parquet table of pictures, or one ingested folder",
+        help="pixel tables with or without labels, folders of pictures, one Parquet table, or one ingested folder",
     )
     parser.add_argument("--out", required=True, metavar="DIR", help="Parquet to make; must not exist")
+    add_config_options(parser)
     options = parser.parse_args(argv)
+    config = config_from(options, {})
     with spark_session("aslspark score") as spark:
         model = SignClassifierModel.load(options.model)
+        model.form = replace(model.form, max_pixels=config.pictures.max_pixels)
         rows, column = rows_to_score(spark, options.data)
         write_scores(model.setInputCol(column).transform(rows).drop(column), options.out)
 

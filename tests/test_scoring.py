@@ -58,7 +58,7 @@ def column_of(spark, kind, pictures):
         return spark.createDataFrame(rows, f"n int, picture {kind}")
     if kind == "picture":
         schema = StructType([StructField("n", FloatType()), StructField("picture", PICTURE_TYPE)])
-        rows = [(float(n), (28, 28, 1, bytearray(v))) for n, v in enumerate(values)]
+        rows = [(float(n), (28, 28, 1, bytearray(v), "raw")) for n, v in enumerate(values)]
         return spark.createDataFrame(rows, schema)
     assert kind == "image"
     image = "struct<origin:string,height:int,width:int,nChannels:int,mode:int,data:binary>"
@@ -125,7 +125,8 @@ def test_broken_structs_keep_their_rows_too(spark, model):
         ((56, 56, 3, bytearray(56 * 56 * 3)), None),
     ]
     schema = StructType([StructField("n", FloatType()), StructField("picture", PICTURE_TYPE)])
-    rows = spark.createDataFrame([(float(n), value) for n, (value, _) in enumerate(cases)], schema)
+    with_encoding = [(float(n), value and (*value, None)) for n, (value, _) in enumerate(cases)]
+    rows = spark.createDataFrame(with_encoding, schema)
     for row, (_, reason) in zip(model.transform(rows).orderBy("n").collect(), cases, strict=True):
         assert (row["reason"] or "").startswith(reason or "")
         assert (row["letter"] is None) == (reason is not None)

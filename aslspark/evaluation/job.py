@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from aslspark.bundle import require_new, whole_folder
+from aslspark.config import Config
 from aslspark.evaluation.report import evaluate, summary
 from aslspark.samples import TEST, read_samples
 from aslspark.scoring import SignClassifierModel
 from aslspark.sources.ingest import ingest
+from aslspark.sources.pictures.options import picture_options
 from aslspark.sources.splits import SplitOptions
 from aslspark.training.data import is_ingested
 
 log = logging.getLogger("aslspark")
 
 
-def evaluate_bundle(spark: SparkSession, model: str, data: Sequence[str], out: str) -> dict[str, Any]:
+def evaluate_bundle(
+    spark: SparkSession, model: str, data: Sequence[str], out: str, config: Config | None = None
+) -> dict[str, Any]:
     """Judge a bundle on labelled data.
 
     Parameters
@@ -32,6 +37,8 @@ def evaluate_bundle(spark: SparkSession, model: str, data: Sequence[str], out: s
         One ingested folder, whose test split is judged on; or raw sources, judged on as a whole.
     out : str
         The folder to make: `metrics.json`, `confusion.png`, `mistakes.png`, and `ingested` of raw sources.
+    config : Config, optional
+        Of its section `pictures`, what labels and signers are; size, colours and fit are the model's.
 
     Returns
     -------
@@ -45,7 +52,10 @@ def evaluate_bundle(spark: SparkSession, model: str, data: Sequence[str], out: s
             samples = read_samples(spark, data[0], [TEST])
         else:
             ingested = f"file://{folder / 'ingested'}"
-            print(ingest(spark, data, ingested, split=SplitOptions(validation=0.0, test=0.0)))
+            pictures = picture_options(spark, (config or Config()).pictures)
+            pictures = replace(pictures, form=replace(loaded.form, max_pixels=pictures.form.max_pixels))
+            split = SplitOptions(validation=0.0, test=0.0)
+            print(ingest(spark, data, ingested, split=split, pictures=pictures))
             samples = read_samples(spark, ingested).withColumn("split", F.lit(TEST))
         metrics = evaluate(loaded, samples, folder, judged_on=[TEST])
     log.info("%s", summary(metrics))

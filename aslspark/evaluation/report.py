@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from pyspark import StorageLevel
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from aslspark.decoding import stored
 from aslspark.errors import AslsparkError
 from aslspark.evaluation.metrics import UNSCORED, count_answers, figures
 from aslspark.evaluation.plots import plot_confusion, plot_mistakes
@@ -77,7 +77,7 @@ def evaluate(
     for row in surest.to_dict("records"):
         picture = pictures[row["id"]]
         shape = (picture["height"], picture["width"], picture["channels"])
-        pixels = np.frombuffer(picture["data"], np.uint8).reshape(shape)
+        pixels = stored(bytes(picture["data"]), picture["encoding"], shape)
         mistakes.append((pixels, row["label"], row["letter"] or UNSCORED, float(row["probability"] or 0)))
     total = int(judged.loc[judged["label"] != judged["letter"], "rows"].sum())
     plot_mistakes(mistakes, total, folder / "mistakes.png")

@@ -9,6 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from aslspark.decoding import RAW, Form, Unusable, bring, decode, is_encoded, stored
+from aslspark.samples import PICTURE_TYPE
+
 _STRUCT_FIELDS = ("height", "width", "channels", "data")
 
 
@@ -19,13 +22,18 @@ class Normaliser:
     Parameters
     ----------
     kind : {'bytes', 'numbers', 'picture', 'image'}
-        What a row holds: raw bytes; an array of 0-255; a struct in RGB; Spark's image struct, in BGR.
-    shape : (int, int, int)
-        Height, width and channels that the model takes.
+        What a row holds: raw bytes or a file's; an array of 0-255; a struct in RGB; Spark's image struct, in BGR.
+    form : Form
+        What the model takes.
     """
 
     kind: str
-    shape: tuple[int, int, int]
+    form: Form
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Height, width and channels that the model takes."""
+        return self.form.shape
 
     def __call__(self, batch: pd.DataFrame) -> tuple[npt.NDArray[np.uint8], npt.NDArray[Any]]:
         """Normalise a batch.
@@ -33,7 +41,8 @@ class Normaliser:
         Parameters
         ----------
         batch : DataFrame
-            As pandas_udf gives a struct: `data`, and of structs also `height`, `width` and `channels`.
+            As pandas_udf gives a struct: `data`, and of structs also `height`, `width`, `channels` and perhaps
+            `encoding`.
 
         Returns
         -------
@@ -64,8 +73,12 @@ class Normaliser:
             and (self.kind == "picture" or self.shape[2] == 1)
         ):
             return None
+        if "encoding" in batch and not batch["encoding"].isin([None, RAW]).all():
+            return None
         data = batch["data"]
         if data.isna().any() or not (data.map(len) == length).all():
+            return None
+        if self.kind == "bytes" and any(map(is_encoded, data)):
             return None
         if self.kind == "numbers":
             numbers = np.stack(list(data)) if len(data) else np.empty((0, length), np.float32)
@@ -77,7 +90,8 @@ class Normaliser:
 
     def _values(self, batch: pd.DataFrame) -> list[Any]:
         if "height" in batch:
-            return list(zip(*(batch[name] for name in _STRUCT_FIELDS), strict=True))
+            names = [name for name in PICTURE_TYPE.names if name in batch]
+            return list(zip(*(batch[name] for name in names), strict=True))
         return list(batch["data"])
 
     def _picture(self, value: Any) -> npt.NDArray[np.uint8] | str:
@@ -85,11 +99,21 @@ class Normaliser:
         if self.kind in ("bytes", "numbers"):
             if value is None:
                 return "empty"
+            if self.kind == "bytes" and is_encoded(value):
+                return self._from_file(value)
             if len(value) != height * width * channels:
                 needed = f"{height}x{width}x{channels} needs {height * width * channels}"
                 return f"wrong size: {len(value)} values where {needed}"
             return self._from_bytes(value) if self.kind == "bytes" else self._from_numbers(value)
         return self._from_struct(*value)
+
+    def _from_file(self, value: bytes) -> npt.NDArray[np.uint8] | str:
+        try:
+            return decode(value, self.form)
+        except Unusable as found:
+            if len(value) == int(np.prod(self.shape)):
+                return self._from_bytes(value)  # pixels that begin as a JPEG does
+            return str(found)
 
     def _from_bytes(self, value: bytes) -> npt.NDArray[np.uint8]:
         return np.frombuffer(value, np.uint8).reshape(self.shape)
@@ -102,10 +126,17 @@ class Normaliser:
             return f"out of 0-255: values from {numbers.min():g} to {numbers.max():g}"
         return np.rint(numbers).astype(np.uint8).reshape(self.shape)
 
-    def _from_struct(self, height: Any, width: Any, channels: Any, data: Any) -> npt.NDArray[np.uint8] | str:
+    def _from_struct(
+        self, height: Any, width: Any, channels: Any, data: Any, encoding: str | None = None
+    ) -> npt.NDArray[np.uint8] | str:
         if pd.isna([height, width, channels]).any() or data is None or len(data) == 0:
             return "empty"
         size = (int(height), int(width), int(channels))
+        if encoding not in (None, RAW):
+            try:
+                data = stored(data, encoding, size).tobytes()
+            except Unusable as found:
+                return str(found)
         if min(size) < 1 or size[0] * size[1] * size[2] != len(data):
             return f"wrong size: {len(data)} bytes where {size[0]}x{size[1]}x{size[2]} needs {np.prod(size)}"
         if size[2] not in (1, 3, 4):
@@ -113,21 +144,17 @@ class Normaliser:
         picture = np.frombuffer(data, np.uint8).reshape(size)
         if self.kind == "image" and size[2] >= 3:
             picture = picture[:, :, [2, 1, 0]]
-        return picture if picture.shape == self.shape else fit_picture(picture, self.shape)
+        return picture if picture.shape == self.shape else fit_picture(picture, self.form)
 
 
-def fit_picture(picture: npt.NDArray[np.uint8], shape: tuple[int, int, int]) -> npt.NDArray[np.uint8]:
-    """Crop a picture about its middle to the wanted proportions, resize it, and turn it to grey or RGB.
+def fit_picture(picture: npt.NDArray[np.uint8], form: Form) -> npt.NDArray[np.uint8]:
+    """Bring bare pixels to a form.
 
     Parameters
     ----------
     picture : ndarray of uint8, shape (any, any, 1 or 3 or 4)
-    shape : (int, int, int)
-        Height, width, channels (1 or 3) wanted.
+    form : Form
     """
-    from PIL import Image, ImageOps
+    from PIL import Image
 
-    mode = "L" if shape[2] == 1 else "RGB"
-    image = Image.fromarray(picture[:, :, 0] if picture.shape[2] == 1 else picture[:, :, :3])
-    fitted = ImageOps.fit(image.convert(mode), (shape[1], shape[0]), Image.Resampling.BILINEAR)
-    return np.asarray(fitted, np.uint8).reshape(shape)
+    return bring(Image.fromarray(picture[:, :, 0] if picture.shape[2] == 1 else picture[:, :, :3]), form)

@@ -15,8 +15,10 @@ from pyspark.ml.util import DefaultParamsReadable, DefaultParamsWritable
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from aslspark.decoding import RAW, stored
 from aslspark.errors import AslsparkError
 from aslspark.features.scaling import scale
+from aslspark.samples import PICTURE_TYPE
 
 
 class PictureScaler(Transformer, HasInputCol, HasOutputCol, DefaultParamsReadable, DefaultParamsWritable):
@@ -48,13 +50,20 @@ class PictureScaler(Transformer, HasInputCol, HasOutputCol, DefaultParamsReadabl
         stretch = self.getOrDefault("stretch")
 
         @F.pandas_udf("array<double>")  # type: ignore[call-overload]
-        def scaled(batches: Iterator[pd.Series]) -> Iterator[pd.Series]:
+        def scaled(batches: Iterator[pd.DataFrame]) -> Iterator[pd.Series]:
             for batch in batches:
-                pictures = np.frombuffer(b"".join(batch), np.uint8).reshape(len(batch), -1)
+                data = batch["data"]
+                if "encoding" in batch and not batch["encoding"].isin([None, RAW]).all():
+                    columns = (batch[name] for name in PICTURE_TYPE.names)
+                    data = [
+                        stored(bytes_, encoding, (height, width, channels)).tobytes()
+                        for height, width, channels, bytes_, encoding in zip(*columns, strict=True)
+                    ]
+                pictures = np.frombuffer(b"".join(data), np.uint8).reshape(len(batch), -1)
                 yield pd.Series(list(scale(pictures, stretch).astype(np.float64)))
 
-        data = F.col(self.getInputCol())["data"]
-        return dataset.withColumn(self.getOutputCol(), array_to_vector(scaled(data)))
+        picture = F.col(self.getInputCol())
+        return dataset.withColumn(self.getOutputCol(), array_to_vector(scaled(picture)))
 
 
 def feature_pipeline(spark: SparkSession, labels: Sequence[str], stretch: bool) -> Pipeline:

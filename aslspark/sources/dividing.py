@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import reduce
+from functools import partial, reduce
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from aslspark.errors import AslsparkError
-from aslspark.samples import SAMPLE_SCHEMA, TEST
+from aslspark.samples import SAMPLE_SCHEMA, TEST, TRAIN
 from aslspark.sources.hadoop_files import plain_path
 from aslspark.sources.opening import OpenedSources
 from aslspark.sources.parse_pixels import PIXELS
+from aslspark.sources.pictures.listing import picture_splits
+from aslspark.sources.pictures.options import PictureOptions
+from aslspark.sources.pictures.reading import picture_samples
 from aslspark.sources.pixel_tables import (
     count_lines,
     lines_of_files,
@@ -31,6 +35,9 @@ from aslspark.sources.sample_frames import (
     with_place_in_label,
 )
 from aslspark.sources.splits import SplitOptions, random_split, splits_of_blocks, splits_of_groups
+
+# Of the bytes of the bare pixels, about: for the size of row groups, which readers hold in memory as pixels.
+STORED_SHARE = {"raw": 1.0, "png": 0.5, "jpeg": 0.1}
 
 BY_HASH = "by hash"
 """Stands in the `split` column until the hash of the id decides."""
@@ -50,6 +57,10 @@ class FirstPass:
         The short name of each path in `counts`.
     frames : mapping of str to FrameCounts
         For each table of samples in memory.
+    pictures : int
+        Pictures in files.
+    picture_file_bytes : int
+        What they take when they are stored.
     headers : int
         Lines that are headers.
     """
@@ -59,23 +70,26 @@ class FirstPass:
     source_of: Mapping[str, str]
     frames: Mapping[str, FrameCounts]
     headers: int
+    pictures: int = 0
+    picture_file_bytes: int = 0
 
     @property
     def rows(self) -> int:
         """Rows in all the sources."""
-        return self._table_rows + sum(frame.rows for frame in self.frames.values())
+        return self._table_rows + self.pictures + sum(frame.rows for frame in self.frames.values())
 
     @property
     def picture_bytes(self) -> int:
         """Bytes of all their pictures, about."""
-        return PIXELS * self._table_rows + sum(frame.picture_bytes for frame in self.frames.values())
+        in_frames = sum(frame.picture_bytes for frame in self.frames.values())
+        return PIXELS * self._table_rows + self.picture_file_bytes + in_frames
 
     @property
     def _table_rows(self) -> int:
         return sum(found.total() for found in self.counts.values()) - self.headers
 
 
-def count_sources(spark: SparkSession, opened: OpenedSources, folder: str) -> FirstPass:
+def count_sources(spark: SparkSession, opened: OpenedSources, folder: str, options: PictureOptions) -> FirstPass:
     """Count the rows of every source, in the JVM.
 
     Parameters
@@ -84,6 +98,7 @@ def count_sources(spark: SparkSession, opened: OpenedSources, folder: str) -> Fi
     opened : OpenedSources
     folder : str
         A folder to be made for pixel tables in memory, which are written there as lines, to be read twice.
+    options : PictureOptions
 
     Raises
     ------
@@ -99,7 +114,9 @@ def count_sources(spark: SparkSession, opened: OpenedSources, folder: str) -> Fi
     if unread := sorted(set(opened.files.values()) - set(source_of.values())):
         raise AslsparkError(f"{unread[0]} is passed over by Spark: give it a name without a leading _ or .")
     frames = {name: count_samples(frame, name) for name, frame in opened.sample_frames.items()}
-    return FirstPass(lines, counts, source_of, frames, headers=len(opened.files))
+    pictures = sum(len(source.pictures) for source in opened.pictures.values())
+    stored_bytes = int(pictures * math.prod(options.form.shape) * STORED_SHARE[options.store])
+    return FirstPass(lines, counts, source_of, frames, len(opened.files), pictures, stored_bytes)
 
 
 def _name_paths(paths: set[str], opened: OpenedSources) -> dict[str, str]:
@@ -110,8 +127,26 @@ def _name_paths(paths: set[str], opened: OpenedSources) -> dict[str, str]:
     return {path: names.get(plain_path(path), path.split("/")[-2]) for path in paths}
 
 
-def all_samples(spark: SparkSession, opened: OpenedSources, first: FirstPass, options: SplitOptions) -> DataFrame:
-    """Make the table of all rows, kept and quarantined, in the columns of `SAMPLE_SCHEMA`.
+def all_samples(
+    spark: SparkSession,
+    opened: OpenedSources,
+    first: FirstPass,
+    options: SplitOptions,
+    picture_options: PictureOptions,
+    folder: str,
+) -> DataFrame:
+    """Make the table of all rows, kept and quarantined.
+
+    Parameters
+    ----------
+    spark, opened, first, options, picture_options
+    folder : str
+        A folder to be made for pictures that are unpacked.
+
+    Returns
+    -------
+    DataFrame
+        With the columns of `SAMPLE_SCHEMA`, and where there are picture files with HASH_COLUMN.
 
     Raises
     ------
@@ -134,7 +169,10 @@ def all_samples(spark: SparkSession, opened: OpenedSources, first: FirstPass, op
         named = frame.withColumn("source", F.coalesce("source", F.lit(name)))
         divided = _divide(spark, named, name in opened.test, first.frames[name], groups, options)
         tables.append(checked(divided))
-    samples = reduce(DataFrame.unionByName, tables)
+    for number, (name, source) in enumerate(opened.pictures.items()):
+        splits = picture_splits(source, name in opened.test, options, groups, BY_HASH)
+        tables.append(picture_samples(spark, source, splits, picture_options, f"{folder}/{number}"))
+    samples = reduce(partial(DataFrame.unionByName, allowMissingColumns=bool(opened.pictures)), tables)
     if options.kind == "random":
         by_hash = F.when(F.col("split") == BY_HASH, random_split(options, F.col("id")))
         samples = samples.withColumn("split", by_hash.otherwise(F.col("split")))
@@ -147,6 +185,15 @@ def _group_splits(opened: OpenedSources, first: FirstPass, options: SplitOptions
         return {}
     tables = [name for name in opened.pixel_names if name not in opened.test]
     in_frames = [group for name, frame in first.frames.items() if name not in opened.test for group in frame.groups]
+    # Of pictures, those whose split is given already do not ask for a group.
+    of_pictures = {
+        (name, picture.signer)
+        for name, source in opened.pictures.items()
+        if name not in opened.test
+        for picture in source.usable
+        if picture.split in (None, TRAIN)
+    }
+    in_frames += sorted(of_pictures, key=str)
     if options.kind == "source":
         return splits_of_groups(options, [*tables, *(source for source, _ in in_frames)])
     # Pixel tables name no signer.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import uuid
 from collections.abc import Iterator
@@ -16,12 +17,18 @@ from aslspark.errors import AslsparkError
 TABLE_ENDINGS = (".csv", ".csv.gz", ".csv.bz2")
 # A header is 7 kB; a file without line ends must not be read into the driver's memory whole.
 LONGEST_HEADER = 64 * 1024
+READ_AT_ONCE = 4 << 20
 BZIP2_END = 0x177245385090
 
 
 def plain_path(path: str) -> str:
     """Write a path in one way: Hadoop says file:/a, other parts of Spark and Databricks file:///a."""
     return re.sub(r"^(file|dbfs):/+", r"\1:/", path)
+
+
+def no_pattern(path: str) -> str:
+    """Keep Spark from taking a name such as a[1].csv for a pattern."""
+    return "".join(f"\\{letter}" if letter in "[]{}*?" else letter for letter in path)
 
 
 class HadoopFiles:
@@ -33,7 +40,8 @@ class HadoopFiles:
     """
 
     def __init__(self, spark: SparkSession) -> None:
-        java: Any = spark._jvm
+        self._java: Any = spark._jvm
+        java = self._java
         self._conf: Any = spark._jsc.hadoopConfiguration()
         self._hadoop: Any = java.org.apache.hadoop
 
@@ -95,6 +103,34 @@ class HadoopFiles:
             )
         return sorted(tables), sorted(others)
 
+    def is_folder(self, path: str) -> bool:
+        """Say whether there is a folder."""
+        system = self._system(path)
+        return bool(system.exists(self._path(path)) and system.getFileStatus(self._path(path)).isDirectory())
+
+    def tables_in(self, path: str) -> list[str]:
+        """List the files of a folder that are tables by their endings, sorted."""
+        found = [status.getPath() for status in self._system(path).listStatus(self._path(path)) if status.isFile()]
+        names = [(str(name.getName()), str(name.toString())) for name in found]
+        return sorted(path for name, path in names if name.endswith(TABLE_ENDINGS) and name[0] not in "._")
+
+    def underscored_in(self, path: str) -> list[tuple[str, bool]]:
+        """List what Spark passes over in a folder: names that begin with _, and whether each is a folder."""
+        found = self._system(path).globStatus(self._path(f"{no_pattern(path)}/_*")) or []
+        return sorted((str(status.getPath().getName()), bool(status.isDirectory())) for status in found)
+
+    @contextmanager
+    def opened(self, path: str) -> Iterator[io.BufferedReader]:
+        """Open a file as Python does, to be read from any place in it."""
+        stream = self._system(path).open(self._path(path))
+        length = self._system(path).getFileStatus(self._path(path)).getLen()
+        try:
+            yield io.BufferedReader(
+                _HadoopStream(stream, length, self._java.org.apache.commons.io.IOUtils), READ_AT_ONCE
+            )
+        finally:
+            stream.close()
+
     def first_line(self, path: str) -> str | None:
         """Read the first line of a file, unpacked by the codec of its ending; None if the file is empty."""
         if path.endswith(".bz2"):
@@ -137,6 +173,11 @@ class HadoopFiles:
             stream.write(bytearray(data))
         finally:
             stream.close()
+
+    def move(self, path: str, to: str) -> None:
+        """Give a folder another name, which nothing has."""
+        if not self._system(path).rename(self._path(path), self._path(to)):
+            raise AslsparkError(f"{path} cannot be renamed to {to}: look at its permissions")
 
     def delete(self, path: str) -> None:
         """Delete a folder and everything in it, if it is there."""
@@ -187,6 +228,34 @@ class HadoopFiles:
             raise AslsparkError(
                 f"{path} cannot be read ({message}): copy it again, or give it the ending of what it is"
             ) from trouble
+
+
+class _HadoopStream(io.RawIOBase):
+    """One of Hadoop's seekable streams as one of Python's."""
+
+    def __init__(self, stream: Any, length: int, java_io: Any) -> None:
+        super().__init__()
+        self._stream, self._length, self._java_io, self._at = stream, length, java_io, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._length}[whence]
+        self._at = max(0, start + offset)
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        count = max(0, min(len(buffer), self._length - self._at))
+        if count:
+            if self._stream.getPos() != self._at:
+                self._stream.seek(self._at)
+            buffer[:count] = self._java_io.toByteArray(self._stream, count)
+            self._at += count
+        return count
 
 
 def _java_message(trouble: Py4JJavaError) -> str:

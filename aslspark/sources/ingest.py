@@ -30,6 +30,10 @@ from aslspark.samples import (
 from aslspark.sources.dividing import FirstPass, all_samples, count_sources
 from aslspark.sources.hadoop_files import HadoopFiles
 from aslspark.sources.opening import OpenedSources, open_sources
+from aslspark.sources.pictures.finishing import finish_pictures
+from aslspark.sources.pictures.near import NearDuplicates
+from aslspark.sources.pictures.options import PictureOptions
+from aslspark.sources.pictures.reading import packing
 from aslspark.sources.pixel_tables import CHANGED, QUARANTINE
 from aslspark.sources.report import IngestReport, Reason, missing_labels
 from aslspark.sources.splits import LEAK_WARNING, SplitOptions, describe
@@ -40,6 +44,9 @@ LARGEST_ROW_GROUP, SMALLEST_ROW_GROUP, ROW_GROUPS_WANTED = 8 << 20, 256 << 10, 8
 
 LINES_FOLDER = "lines"
 """Holds pixel tables in memory as lines while they are ingested."""
+
+UNPACKED_FOLDER = "unpacked"
+"""Holds what comes out of zips meanwhile."""
 
 # Arrow batches of some 6 MB of text: they stay small in memory when rows are bad and tried again.
 LINES_IN_BATCH = 2000
@@ -52,6 +59,7 @@ def ingest(
     *,
     test_sources: Sequence[str | DataFrame] = (),
     split: SplitOptions | None = None,
+    pictures: PictureOptions | None = None,
 ) -> IngestReport:
     """Read sources into a sample table, divided into train, validation and test.
 
@@ -65,12 +73,17 @@ def ingest(
     sources : sequence of str or DataFrame
         Each one a pixel table (.csv, .csv.gz or .csv.bz2 with the columns label, pixel1 to pixel784), a
         folder of them, a DataFrame with these columns (numbers or strings), or a DataFrame with the columns
-        of `SAMPLE_SCHEMA` but `split` (it is evaluated twice: cache it if it is dear to make).
+        of `SAMPLE_SCHEMA` but `split` (it is evaluated twice: cache it if it is dear to make). Or pictures in
+        files: a folder with a sub-folder for each label, perhaps below train and test; a manifest (.csv with
+        path,label and perhaps signer,split); a .zip of either; a DataFrame as Spark's binaryFile or image sources
+        give it, perhaps with label, signer, split.
     out : str
         A folder that does not exist yet.
     test_sources : sequence of str or DataFrame
         Sources that are test as a whole; the others are then divided into train and validation only.
     split : SplitOptions, optional
+    pictures : PictureOptions, optional
+        What is done to pictures in files.
 
     Returns
     -------
@@ -83,36 +96,47 @@ def ingest(
         If a source cannot be read or holds nothing usable, if the split cannot be made, or if `out` exists.
     """
     started = time.monotonic()
-    options = split or SplitOptions()
-    if test_sources:
-        options = replace(options, test=0.0)
+    options, picture_options = split or SplitOptions(), pictures or PictureOptions()
     hadoop = HadoopFiles(spark)
     if hadoop.exists(out):
         raise AslsparkError(f"out {out} exists already and is never overwritten: choose another, or remove it")
-    opened = open_sources(hadoop, sources, test_sources, out)
+    opened = open_sources(spark, sources, test_sources, out, picture_options)
+    if test_sources or opened.giving(TEST):
+        options = replace(options, test=0.0)
+    if opened.giving(VALIDATION):
+        options = replace(options, validation=0.0)
+    lengths = [picture.length for source in opened.pictures.values() for picture in source.usable]
     with (
-        _same_blocks_in_both_passes(spark),
+        _same_blocks_in_both_passes(spark, packing(spark, lengths)),
         _trouble_named(hadoop, opened),
         hadoop.written_whole(out) as folder,
     ):
-        first = count_sources(spark, opened, f"{folder}/{LINES_FOLDER}")
-        samples = all_samples(spark, opened, first, options)
+        first = count_sources(spark, opened, f"{folder}/{LINES_FOLDER}", picture_options)
+        samples = all_samples(spark, opened, first, options, picture_options, f"{folder}/{UNPACKED_FOLDER}")
         # Kept and quarantined rows come out of one pass and one write, as partitions of one table. The
         # quarantine, without pictures and mostly tiny, is then written again in its own columns.
-        writer = samples.write.partitionBy("split").option("parquet.block.size", str(_row_group_bytes(first, options)))
-        # Pictures hardly ever repeat, so looking for repetitions only costs time.
-        writer = writer.option("parquet.enable.dictionary#picture.data", "false")
-        writer.parquet(f"{folder}/{SAMPLES_FOLDER}")
+        written_with = {
+            "parquet.block.size": str(_row_group_bytes(first, options)),
+            # Pictures hardly ever repeat, so looking for repetitions only costs time.
+            "parquet.enable.dictionary#picture.data": "false",
+        }
+        samples.write.partitionBy("split").options(**written_with).parquet(f"{folder}/{SAMPLES_FOLDER}")
+        near = None
+        if opened.pictures:
+            near = finish_pictures(spark, hadoop, folder, opened, picture_options, written_with)
         quarantined = _move_quarantine(spark, hadoop, folder)
         kept = _count_samples(spark, folder)
-        report = _report(out, opened, first.rows, options, kept, quarantined, started)
+        report = _report(out, opened, first.rows, options, kept, quarantined, near, started)
+        if opened.pictures:
+            report = replace(report, pictures=picture_options.form.preprocessing())
         hadoop.write(f"{folder}/{REPORT_FILE}", report.to_json().encode())
         hadoop.delete(f"{folder}/{LINES_FOLDER}")
+        hadoop.delete(f"{folder}/{UNPACKED_FOLDER}")
     return report
 
 
 @contextmanager
-def _same_blocks_in_both_passes(spark: SparkSession) -> Iterator[None]:
+def _same_blocks_in_both_passes(spark: SparkSession, packed: dict[str, str]) -> Iterator[None]:
     """Set what decides how files are cut and written, and put it back afterwards."""
     settings = {
         # Otherwise the number of cores at the time decides, and a cluster may grow between the passes.
@@ -120,6 +144,7 @@ def _same_blocks_in_both_passes(spark: SparkSession) -> Iterator[None]:
         "spark.sql.execution.arrow.maxRecordsPerBatch": str(LINES_IN_BATCH),
         # One open file for each split, instead of sorting all pictures by split first.
         "spark.sql.maxConcurrentOutputFileWriters": str(len(SPLITS) + 1),
+        **packed,
     }
     before = {name: spark.conf.get(name, None) for name in settings}
     try:
@@ -196,6 +221,7 @@ def _report(
     options: SplitOptions,
     kept: Sequence[Row],
     quarantined: Sequence[Row],
+    near: NearDuplicates | None,
     started: float,
 ) -> IngestReport:
     """Add up the counts, and refuse an ingest that lost rows or kept none."""
@@ -207,15 +233,22 @@ def _report(
             f"read {read} rows, but kept {kept_rows} and quarantined {quarantined_rows}: a source {CHANGED}, "
             "or gives other rows each time it is evaluated; ingest it when it is complete"
         )
-    names = ", ".join([*opened.pixel_names, *opened.sample_frames][:3])
+    names = ", ".join(opened.names[:3])
     if read == 0:
         raise AslsparkError(f"{names}: a header and no rows; name a source with rows")
     if kept_rows == 0:
         why = "; ".join(f"{found.rows} {found.reason}, first {found.first}" for found in reasons)
-        raise AslsparkError(f"{names}: none of {read} rows can be used ({why}); name a table of 28x28 pixels")
+        raise AslsparkError(
+            f"{names}: none of {read} rows can be used ({why}); name a table of 28x28 pixels, or pictures"
+        )
     labels: dict[str, dict[str, int]] = {}
     sources: dict[str, dict[str, int]] = {}
-    asked_for = {TRAIN: 1.0, VALIDATION: options.validation, TEST: options.test or len(opened.test)}
+    given = {split: opened.giving(split) for split in (VALIDATION, TEST)}
+    asked_for = {
+        TRAIN: 1.0,
+        VALIDATION: options.validation or len(given[VALIDATION]),
+        TEST: options.test or len(opened.test) + len(given[TEST]),
+    }
     splits = {name: 0 for name in SPLITS if asked_for[name] > 0}
     for row in sorted(kept):
         of_label, of_source = labels.setdefault(row["label"], {}), sources.setdefault(row["source"], {})
@@ -227,6 +260,8 @@ def _report(
     warnings = missing_labels(labels, splits)
     if options.kind == "random":
         warnings.insert(0, LEAK_WARNING)
+    if near is not None:
+        warnings += near.warnings()
     warnings += [f"{name} has a header and no rows" for name in opened.pixel_names if name not in sources]
     return IngestReport(
         out=out,
@@ -237,11 +272,12 @@ def _report(
         reasons=reasons,
         sources=sources,
         splits=splits,
-        split=describe(options, sorted(opened.test)),
+        split=describe(options, sorted([*opened.test, *given[TEST]]), given[VALIDATION]),
         seed=options.seed,
         seconds=time.monotonic() - started,
         warnings=warnings,
         passed_over=opened.passed_over,
+        near_duplicates=near.as_dict() if near is not None else None,
     )
 
 

@@ -6,10 +6,15 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, SparkSession
 
 from aslspark.errors import AslsparkError
-from aslspark.sources.hadoop_files import HadoopFiles
+from aslspark.sources.hadoop_files import TABLE_ENDINGS, HadoopFiles
+from aslspark.sources.pictures.archives import open_zip
+from aslspark.sources.pictures.files import is_manifest_header, open_folder, open_manifest
+from aslspark.sources.pictures.listing import PictureSource
+from aslspark.sources.pictures.options import PictureOptions
+from aslspark.sources.pictures.tables import holds_picture_files, open_picture_table
 from aslspark.sources.pixel_tables import check_header
 from aslspark.sources.sample_frames import holds_samples
 
@@ -28,14 +33,17 @@ class OpenedSources:
         Tables in memory, under the names dataframe-1, dataframe-2 and so on.
     test : set of str
         Names of those that are all test.
+    pictures : dict of str to PictureSource
+        Folders, manifests, zips and tables of picture files.
     passed_over : list of str
-        Files in folders that are not pixel tables by their names.
+        Files in folders that are not pixel tables or pictures by their names.
     """
 
     files: dict[str, str] = field(default_factory=dict)
     uris: dict[str, str] = field(default_factory=dict)
     pixel_frames: dict[str, DataFrame] = field(default_factory=dict)
     sample_frames: dict[str, DataFrame] = field(default_factory=dict)
+    pictures: dict[str, PictureSource] = field(default_factory=dict)
     test: set[str] = field(default_factory=set)
     passed_over: list[str] = field(default_factory=list)
 
@@ -44,22 +52,37 @@ class OpenedSources:
         """Short names of everything in pixel-table layout."""
         return [*self.files.values(), *self.pixel_frames]
 
+    @property
+    def names(self) -> list[str]:
+        """Short names of everything."""
+        return [*self.pixel_names, *self.sample_frames, *self.pictures]
+
+    def giving(self, split: str) -> list[str]:
+        """Names of the sources of pictures whose own folders or manifest say what belongs to a split."""
+        return sorted(
+            name
+            for name, source in self.pictures.items()
+            if name not in self.test and any(picture.split == split for picture in source.usable)
+        )
+
 
 def open_sources(
-    hadoop: HadoopFiles,
+    spark: SparkSession,
     sources: Sequence[str | DataFrame],
     test_sources: Sequence[str | DataFrame],
     out: str,
+    options: PictureOptions,
 ) -> OpenedSources:
     """Find out what each source is, and refuse what cannot be read.
 
     Parameters
     ----------
-    hadoop : HadoopFiles
+    spark : SparkSession
     sources, test_sources : sequence of str or DataFrame
-        Paths of pixel tables or of folders of them, or tables in memory.
+        Paths of pixel tables or of folders of them, of folders, manifests or zips of pictures; or tables in memory.
     out : str
         The folder to be written, which must not lie inside a source.
+    options : PictureOptions
 
     Returns
     -------
@@ -71,35 +94,76 @@ def open_sources(
         Naming the source and what is wrong with it.
     """
     if not sources:
-        raise AslsparkError("no source is named: name at least one pixel table, or a folder of them")
+        raise AslsparkError("no source is named: name at least one pixel table, or a folder of tables or pictures")
+    hadoop = HadoopFiles(spark)
     opened = OpenedSources()
     test_paths: set[str] = set()
     paths: list[str] = []
+    of_pictures: dict[str, PictureSource] = {}
     both = [*((source, False) for source in sources), *((source, True) for source in test_sources)]
     for source, is_test in both:
-        # What a source is decides who reads it; pictures in folders would be one more branch.
         if isinstance(source, DataFrame):
-            name = f"dataframe-{len(opened.pixel_frames) + len(opened.sample_frames) + 1}"
-            kind = opened.sample_frames if holds_samples(source, name) else opened.pixel_frames
-            kind[name] = source
+            name = f"dataframe-{len(opened.pixel_frames) + len(opened.sample_frames) + len(opened.pictures) + 1}"
+            if holds_picture_files(source):
+                opened.pictures[name] = open_picture_table(source, name, options)
+            else:
+                kind = opened.sample_frames if holds_samples(source, name) else opened.pixel_frames
+                kind[name] = source
             if is_test:
                 opened.test.add(name)
             continue
         if hadoop.qualified(out).startswith(hadoop.qualified(source).rstrip("/") + "/"):
             raise AslsparkError(f"out {out} lies inside source {source}: choose a folder outside it")
-        tables, others = hadoop.tables_at(source)
+        if pictures := _pictures_at(spark, hadoop, source, options):
+            path = hadoop.qualified(source).rstrip("/")
+            opened.passed_over += pictures.passed_over
+            of_pictures[path] = pictures
+            tables = [path]
+        else:
+            tables, others = hadoop.tables_at(source)
+            opened.passed_over += others
         paths += tables
-        opened.passed_over += others
         if is_test:
             test_paths.update(tables)
     if twice := [path for path, times in Counter(paths).items() if times > 1]:
         raise AslsparkError(f"{twice[0]} is named twice among the sources and test sources: name it once")
     for path in paths:
-        check_header(hadoop, path)
-    opened.files = dict(zip(paths, short_names(paths), strict=True))
+        if path not in of_pictures:
+            check_header(hadoop, path)
+    names = dict(zip(paths, short_names(paths), strict=True))
+    for path, name in names.items():
+        if path in of_pictures:
+            opened.pictures[name] = of_pictures[path]
+            of_pictures[path].name = name
+        else:
+            opened.files[path] = name
     opened.uris = {hadoop.as_uri(path): name for path, name in opened.files.items()}
-    opened.test |= {opened.files[path] for path in test_paths}
+    opened.test |= {names[path] for path in test_paths}
     return opened
+
+
+def _pictures_at(spark: SparkSession, hadoop: HadoopFiles, path: str, options: PictureOptions) -> PictureSource | None:
+    """Open a path that holds pictures; None where it holds pixel tables, or nothing."""
+    if hadoop.is_folder(path):
+        tables = hadoop.tables_in(path)
+        headers = {table: _header(hadoop, table) for table in tables}
+        manifests = [table for table, header in headers.items() if is_manifest_header(header)]
+        if manifests:
+            return open_manifest(spark, hadoop, manifests[0], options)
+        if any("pixel1" in header for header in headers.values()):
+            return None
+        return open_folder(spark, hadoop, hadoop.qualified(path), options)
+    if not hadoop.exists(path):
+        return None  # a pattern, or nothing
+    if path.lower().endswith(".zip"):
+        return open_zip(spark, hadoop, hadoop.qualified(path), options)
+    if path.lower().endswith(TABLE_ENDINGS) and is_manifest_header(_header(hadoop, path)):
+        return open_manifest(spark, hadoop, hadoop.qualified(path), options)
+    return None
+
+
+def _header(hadoop: HadoopFiles, path: str) -> list[str]:
+    return [name.strip().strip('"') for name in (hadoop.first_line(path) or "").removeprefix("\ufeff").split(",")]
 
 
 def short_names(paths: Sequence[str]) -> list[str]:

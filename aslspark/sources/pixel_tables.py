@@ -17,9 +17,10 @@ import pyarrow.compute as pc
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from aslspark.decoding import RAW
 from aslspark.errors import AslsparkError
 from aslspark.labels import LETTER_OF_NUMBER
-from aslspark.sources.hadoop_files import HadoopFiles
+from aslspark.sources.hadoop_files import HadoopFiles, no_pattern
 from aslspark.sources.parse_pixels import COLUMNS, PIXELS, SIDE, ParsedLines, parse_lines
 
 QUARANTINE = "quarantine"
@@ -89,18 +90,13 @@ def lines_of_files(spark: SparkSession, paths: Sequence[str]) -> DataFrame:
     text = (
         spark.read.option("ignoreCorruptFiles", "false")
         .option("ignoreMissingFiles", "false")
-        .text([_no_pattern(path) for path in paths])
+        .text([no_pattern(path) for path in paths])
     )
     return text.select(
         "value",
         F.col("_metadata.file_path").alias("path"),
         F.col("_metadata.file_block_start").alias("start"),
     )
-
-
-def _no_pattern(path: str) -> str:
-    """Keep Spark from taking a name such as a[1].csv for a pattern."""
-    return "".join(f"\\{letter}" if letter in "[]{}*?" else letter for letter in path)
 
 
 def write_lines(frame: DataFrame, folder: str) -> None:
@@ -263,6 +259,8 @@ def _batch(
     offsets = pa.py_buffer(np.arange(count + 1, dtype=np.int32) * PIXELS)
     data = pa.Array.from_buffers(pa.binary(), count, [None, offsets, pa.py_buffer(pixels)])
     channels = pa.array(np.ones(count, np.int32))
-    picture = pa.StructArray.from_arrays([side, side, channels, data], names=["height", "width", "channels", "data"])
+    raw = pa.array([RAW] * count)
+    names = ["height", "width", "channels", "data", "encoding"]
+    picture = pa.StructArray.from_arrays([side, side, channels, data, raw], names=names)
     columns = [ids, picture, labels, pa.array([source] * count), signers, splits]
     return pa.RecordBatch.from_arrays(columns, names=["id", "picture", "label", "source", "signer", "split"])

@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from aslspark.samples import SPLITS, TRAIN
 
@@ -43,7 +44,11 @@ class IngestReport:
         From call to end, both passes.
     warnings : list of str
     passed_over : list of str
-        Files in source folders that are not pixel tables by their names.
+        Files in source folders that are not pixel tables or pictures by their names, folders that are no labels.
+    pictures : dict, optional
+        How pictures in files were fitted and masked; see `aslspark.decoding.Form.preprocessing`.
+    near_duplicates : dict, optional
+        Of pictures in files; see `aslspark.sources.pictures.near.NearDuplicates`.
     """
 
     out: str
@@ -59,6 +64,8 @@ class IngestReport:
     seconds: float
     warnings: list[str] = field(default_factory=list)
     passed_over: list[str] = field(default_factory=list)
+    pictures: dict[str, Any] | None = None
+    near_duplicates: dict[str, Any] | None = None
 
     @property
     def rows_per_second(self) -> float:
@@ -74,11 +81,11 @@ class IngestReport:
             f"read {self.read} rows: kept {self.kept}, quarantined {self.quarantined} "
             f"({self.seconds:.1f} s, {self.rows_per_second:,.0f} rows/s)",
             self.split,
-            "label " + "".join(f"{name:>12}" for name in SPLITS),
+            "label  " + "".join(f"{name:>12}" for name in SPLITS),
         ]
         for letter, counts in self.labels.items():
-            lines.append(f"{letter:<6}" + "".join(f"{counts.get(name, 0):>12}" for name in SPLITS))
-        lines.append("all   " + "".join(f"{self.splits.get(name, 0):>12}" for name in SPLITS))
+            lines.append(f"{letter:<7}" + "".join(f"{counts.get(name, 0):>12}" for name in SPLITS))
+        lines.append("all    " + "".join(f"{self.splits.get(name, 0):>12}" for name in SPLITS))
         lines += [f"quarantined, {found.reason}: {found.rows}, first {found.first}" for found in self.reasons]
         lines += [f"passed over: {path}" for path in self.passed_over]
         lines += [f"warning: {warning}" for warning in self.warnings]

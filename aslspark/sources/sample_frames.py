@@ -5,18 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from pyspark.sql import Column, DataFrame, SparkSession, Window
+from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
-from pyspark.sql.types import NumericType, StringType
+from pyspark.sql.types import NumericType, StringType, StructType
 
+from aslspark.decoding import RAW
 from aslspark.errors import AslsparkError
 from aslspark.labels import STATIC_LETTERS
-from aslspark.samples import SAMPLE_SCHEMA
+from aslspark.samples import PICTURE_TYPE, SAMPLE_SCHEMA
 from aslspark.sources.parse_pixels import EMPTY, UNKNOWN_LABEL
 from aslspark.sources.pixel_tables import QUARANTINE, check_columns
 
 SAMPLE_COLUMNS = {field.name: field.dataType.simpleString() for field in SAMPLE_SCHEMA.fields if field.name != "split"}
+WITHOUT_ENCODING = StructType([field for field in PICTURE_TYPE if field.name != "encoding"]).simpleString()
 WRONG_PICTURE_SIZE = "wrong picture size"
+NOT_RAW = "not raw"
+_SIZES = ("height", "width", "channels")
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,8 @@ def holds_samples(frame: DataFrame, name: str) -> bool:
                 )
         return False
     types = {field.name: field.dataType.simpleString() for field in frame.schema.fields}
+    if types["picture"] == WITHOUT_ENCODING:
+        types["picture"] = SAMPLE_COLUMNS["picture"]
     if types != SAMPLE_COLUMNS:
         wrong = sorted(
             column for column in types.keys() | SAMPLE_COLUMNS if types.get(column) != SAMPLE_COLUMNS.get(column)
@@ -109,35 +115,41 @@ def checked(frame: DataFrame) -> DataFrame:
     Parameters
     ----------
     frame : DataFrame
-        With the columns of `SAMPLE_SCHEMA`.
+        With the columns of `SAMPLE_SCHEMA`; `encoding` may be missing in its pictures, and must be raw or null:
+        files belong in a column `content`, where they are decoded to their end.
     """
     picture = F.col("picture")
+    has_encoding = "encoding" in frame.schema["picture"].dataType.fieldNames()  # type: ignore[attr-defined]
+    encoding = F.coalesce(picture["encoding"], F.lit(RAW)) if has_encoding else F.lit(RAW)
+    raw = F.struct(*(picture[name].alias(name) for name in (*_SIZES, "data")), F.lit(RAW).alias("encoding"))
     size = picture["height"] * picture["width"] * picture["channels"]
     found = F.octet_length(picture["data"])
     missing = F.concat_ws(", ", *(F.when(F.col(name).isNull(), name) for name in ("id", "label", "picture")))
     reason = (
         F.when(missing != "", EMPTY)
         .when(~F.col("label").isin(*STATIC_LETTERS), UNKNOWN_LABEL)
+        .when(encoding != RAW, NOT_RAW)
         # A null anywhere inside the picture makes the comparison null.
         .when(~F.coalesce(picture["channels"].isin(1, 3) & (size == found), F.lit(False)), WRONG_PICTURE_SIZE)
     )
     trouble = (
         F.when(missing != "", F.concat(F.lit("no "), missing))
         .when(F.col("reason") == UNKNOWN_LABEL, F.concat(F.lit("label is "), "label"))
-        .otherwise(F.concat_ws(" ", F.lit("bytes, height, width, channels:"), found, *_sizes(picture)))
+        .when(F.col("reason") == NOT_RAW, F.concat(F.lit("encoding is "), encoding))
+        .otherwise(
+            F.concat_ws(" ", F.lit("bytes, height, width, channels:"), found, *(picture[name] for name in _SIZES))
+        )
     )
     detail = F.concat_ws(": ", "id", trouble)
     bad = F.col("reason").isNotNull()
-    no_picture = F.struct(*(F.lit(0).alias(name) for name in ("height", "width", "channels")), F.lit(b"").alias("data"))
+    no_picture = F.struct(
+        *(F.lit(0).alias(name) for name in _SIZES), F.lit(b"").alias("data"), F.lit(RAW).alias("encoding")
+    )
     return frame.withColumn("reason", reason).select(
         F.when(bad, F.lit("")).otherwise(F.col("id")).alias("id"),
-        F.when(bad, no_picture).otherwise(picture).alias("picture"),
+        F.when(bad, no_picture).otherwise(raw).alias("picture"),
         F.when(bad, F.col("reason")).otherwise(F.col("label")).alias("label"),
         "source",
         F.when(bad, detail).otherwise(F.col("signer")).alias("signer"),
         F.when(bad, QUARANTINE).otherwise(F.col("split")).alias("split"),
     )
-
-
-def _sizes(picture: Column) -> list[Column]:
-    return [picture[name] for name in ("height", "width", "channels")]

@@ -135,7 +135,7 @@ def random_split(options: SplitOptions, row_id: Column) -> Column:
     )
 
 
-def describe(options: SplitOptions, test_sources: Sequence[str] = ()) -> str:
+def describe(options: SplitOptions, test_sources: Sequence[str] = (), validation_sources: Sequence[str] = ()) -> str:
     """Say in a sentence or two how the split was made.
 
     Parameters
@@ -143,7 +143,9 @@ def describe(options: SplitOptions, test_sources: Sequence[str] = ()) -> str:
     options : SplitOptions
         As used, that is with a test fraction of 0 when there are test sources.
     test_sources : sequence of str
-        Short names of the sources that are all test.
+        Short names of the sources that are all test, or name their test rows themselves.
+    validation_sources : sequence of str
+        The same of validation.
 
     Returns
     -------
@@ -163,6 +165,8 @@ def describe(options: SplitOptions, test_sources: Sequence[str] = ()) -> str:
         "random": f"Rows were set aside at random, one by one, near-twins on both sides: {aside}",
     }[options.kind]
     sentence = f"{how} (seed {options.seed})."
+    if validation_sources:
+        sentence += f" {', '.join(validation_sources[:3])} name validation rows of their own."
     if test_sources:
         shown = ", ".join(test_sources[:3]) + (" and others" if len(test_sources) > 3 else "")
         sentence += f" The test rows come from separate sources ({shown})."

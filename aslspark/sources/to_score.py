@@ -1,7 +1,7 @@
 """Paths -> a DataFrame to score, with a column that holds the pictures: nothing is checked away here.
 
-In: pixel tables with or without labels, Parquet of pictures, ingested folders. Out: rows; bad ones too, so that
-scoring can say in each what is wrong with it.
+In: pixel tables with or without labels, folders of pictures, Parquet of pictures, ingested folders. Out: rows; bad
+ones too, so that scoring can say in each what is wrong with it.
 """
 
 from __future__ import annotations
@@ -13,45 +13,55 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from aslspark.errors import AslsparkError
+from aslspark.labels import LABELS
 from aslspark.samples import REPORT_FILE, read_samples
 from aslspark.sources.hadoop_files import TABLE_ENDINGS, HadoopFiles
 from aslspark.sources.opening import short_names
+from aslspark.sources.pictures.files import binary_files, list_files
+from aslspark.sources.pictures.listing import MAX_FILE_BYTES, is_picture_name
+from aslspark.sources.pictures.reading import packing
 from aslspark.sources.pixel_tables import lines_of_files
 
-PICTURE_COLUMNS = ("picture", "image", "pixels", "data")
+PICTURE_COLUMNS = ("picture", "image", "pixels", "content", "data")
 """Where pictures are looked for in Parquet, in this order."""
 
 
 def rows_to_score(spark: SparkSession, paths: Sequence[str]) -> tuple[DataFrame, str]:
     """Read what is to be scored.
 
+    For files of pictures it sets, in the session, how many Spark reads at once: they are held in memory whole.
+
     Parameters
     ----------
     spark : SparkSession
     paths : sequence of str
-        Of one kind: pixel tables (.csv, .csv.gz, .csv.bz2, or folders of them; ``label`` may be missing), or one
-        ingested folder, or one Parquet table.
+        Of one kind: pixel tables (.csv, .csv.gz, .csv.bz2, or folders of them; ``label`` may be missing), or folders
+        with JPEG or PNG files anywhere in them, or one ingested folder, or one Parquet table.
 
     Returns
     -------
     DataFrame
         Of pixel tables: `source` (string), `row` (long, counted from 1 in its source), `label` (string as written,
-        null without one) and `pixels` (array<float>, null where a value is no number). Else the table's own columns.
+        null without one) and `pixels` (array<float>, null where a value is no number). Of folders of pictures: `path`
+        (string), `label` (string, null where no folder above is called like one) and `content` (binary, the file).
+        Else the table's own columns.
     str
         The column that holds the pictures.
     """
     hadoop = HadoopFiles(spark)
     if missing := [path for path in paths if not hadoop.exists(path)]:
         raise AslsparkError(
-            f"--data {missing[0]}: it does not exist; name a pixel table, Parquet or an ingested folder"
+            f"--data {missing[0]}: it does not exist; name a pixel table, pictures, Parquet or an ingested folder"
         )
     if len(paths) == 1 and hadoop.exists(f"{paths[0]}/{REPORT_FILE}"):
         return read_samples(spark, paths[0]), "picture"
     tables = [table for path in paths for table in _tables(hadoop, path)]
     if tables:
         return _pixel_rows(spark, hadoop, tables), "pixels"
+    if all(hadoop.is_folder(path) for path in paths) and (files := _picture_files(spark, paths)) is not None:
+        return files, "content"
     if len(paths) > 1:
-        raise AslsparkError(f"--data {paths[1]}: give pixel tables, or one Parquet table")
+        raise AslsparkError(f"--data {paths[1]}: give pixel tables, folders of pictures, or one Parquet table")
     return _parquet(spark, paths[0])
 
 
@@ -99,12 +109,33 @@ def _numbered(spark: SparkSession, lines: DataFrame) -> DataFrame:
     return joined.withColumn("row", F.col("number") - F.col("offset"))
 
 
+def _picture_files(spark: SparkSession, folders: list[str]) -> DataFrame | None:
+    files = binary_files(spark, folders)
+    lengths = [length for path, length in list_files(files) if is_picture_name(path)]
+    if not lengths:
+        return None
+    # As many rows go to Python at once as fit in memory, and as many files to a task as keep it busy.
+    for name, value in packing(spark, lengths).items():
+        spark.conf.set(name, value)
+    names = {label.lower(): label for label in LABELS}
+    of_name = F.create_map(*(F.lit(word) for pair in names.items() for word in pair))
+    above = F.expr("reverse(slice(split(lower(path), '/'), 1, size(split(path, '/')) - 1))")
+    label = F.get(F.filter(F.transform(above, lambda folder: of_name[folder]), lambda found: found.isNotNull()), 0)
+    wanted = files.where(F.lower("path").rlike(r"\.(jpe?g|png)$"))
+    rows = wanted.where(F.col("length") <= MAX_FILE_BYTES).select("path", label.alias("label"), "content")
+    if max(lengths) <= MAX_FILE_BYTES:
+        return rows
+    # Without `content`, Spark leaves the bytes of the longest alone; their rows say that they are empty.
+    longest = wanted.where(F.col("length") > MAX_FILE_BYTES)
+    return rows.unionByName(longest.select("path", label.alias("label"), F.lit(None).cast("binary").alias("content")))
+
+
 def _parquet(spark: SparkSession, path: str) -> tuple[DataFrame, str]:
     try:
         table = spark.read.parquet(path)
     except Exception as error:
         raise AslsparkError(
-            f"--data {path}: neither a pixel table nor Parquet: {str(error).splitlines()[0]}"
+            f"--data {path}: neither a pixel table nor pictures nor Parquet: {str(error).splitlines()[0]}"
         ) from error
     column = next((name for name in PICTURE_COLUMNS if name in table.columns), None)
     if column is None:

@@ -16,11 +16,13 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from aslspark.config import Config
+from aslspark.decoding import Form, form_of
 from aslspark.errors import AslsparkError
 from aslspark.paths import local_path
 from aslspark.samples import REPORT_FILE, SAMPLES_FOLDER, TEST, TRAIN, read_samples
 from aslspark.sources.drawn import drawn_samples
 from aslspark.sources.ingest import ingest
+from aslspark.sources.pictures.options import picture_options
 from aslspark.sources.splits import SplitOptions
 
 log = logging.getLogger("aslspark")
@@ -42,6 +44,11 @@ class TrainingData:
     """`ingest.json`."""
     fingerprint: str
     """SHA-256 over the id, label, split and picture of every sample, in no order: the same table, the same value."""
+
+    @property
+    def form(self) -> Form:
+        """What pictures in files were brought to; pictures to score are brought to the same."""
+        return form_of(self.shape, self.report.get("pictures") or {})
 
     def source_weights(self) -> dict[str, float]:
         """Return loss weights with which all sources pull equally, of mean 1 over the rows."""
@@ -80,18 +87,19 @@ def training_data(
     folder = f"file://{(scratch / 'ingested').absolute()}"
     split = SplitOptions(**vars(config.split))
     if data:
-        print(ingest(spark, data, folder, test_sources=test_data, split=split))
+        pictures = picture_options(spark, config.pictures)
+        print(ingest(spark, data, folder, test_sources=test_data, split=split, pictures=pictures))
         yield look_at(spark, folder)
         return
     drawn = config.drawn
     log.info("no --data: drawing %d hands of %d signers (%s)", drawn.count, drawn.signers, DRAWN_WARNING)
-    pictures = drawn_samples(spark, count=drawn.count, seed=drawn.seed, signers=drawn.signers)
-    pictures = pictures.persist(StorageLevel.MEMORY_AND_DISK)  # drawn once, read twice
+    hands = drawn_samples(spark, count=drawn.count, seed=drawn.seed, signers=drawn.signers)
+    hands = hands.persist(StorageLevel.MEMORY_AND_DISK)  # drawn once, read twice
     try:
         # Whole signers are held out: another picture of a known hand is no test.
-        print(ingest(spark, [pictures], folder, split=replace(split, kind="signer")))
+        print(ingest(spark, [hands], folder, split=replace(split, kind="signer")))
     finally:
-        pictures.unpersist()
+        hands.unpersist()
     yield look_at(spark, folder)
 
 

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from aslspark.decoding import raw_bytes
 from aslspark.errors import AslsparkError
 from aslspark.paths import local_path
 from aslspark.training.batches import Batch, Rows, Steps, share_sizes
@@ -169,7 +170,7 @@ class SampleFeed:
         return prefetched((self._load(pool) for pool in pools), ahead=1)
 
     def _load(self, pieces: Sequence[Piece]) -> Rows:
-        table = pa.concat_tables([_read(piece, *self._columns) for piece in pieces])
+        table = pa.concat_tables([_read(piece, self._shape, *self._columns) for piece in pieces])
         labels = _class_numbers(table.column("label"), self._labels)
         weights = np.ones(len(labels), np.float32)
         if self._weight_of:
@@ -178,7 +179,9 @@ class SampleFeed:
         return Rows(_picture_bytes(table.column("picture"), self._shape), labels, weights)
 
 
-def _read(piece: Piece, picture_col: str, label_col: str, source_col: str | None) -> pa.Table:
+def _read(
+    piece: Piece, shape: tuple[int, int, int], picture_col: str, label_col: str, source_col: str | None
+) -> pa.Table:
     import pyarrow_hotfix  # noqa: F401  (closes CVE-2023-47248 in this process, before anything is read)
 
     wanted = [picture_col, label_col, *([source_col] if source_col else [])]
@@ -186,12 +189,17 @@ def _read(piece: Piece, picture_col: str, label_col: str, source_col: str | None
     table = file.read_row_group(piece.group.number, columns=wanted).slice(piece.start, piece.stop - piece.start)
     picture = table.column(picture_col)
     if pa.types.is_struct(picture.type):
-        data = picture.type.get_field_index("data")
-        picture = pa.chunked_array([chunk.flatten()[data] for chunk in picture.chunks])
+        picture = pa.chunked_array([_data(chunk, shape) for chunk in picture.chunks])
     columns = {"picture": picture, "label": table.column(label_col)}
     if source_col:
         columns["source"] = table.column(source_col)
     return pa.table(columns)
+
+
+def _data(pictures: pa.StructArray, shape: tuple[int, int, int]) -> pa.Array:
+    """Take the bare pixels out of `samples.PICTURE_TYPE`; structs without `encoding` hold them."""
+    fields = dict(zip((field.name for field in pictures.type), pictures.flatten(), strict=True))
+    return raw_bytes(fields["data"], fields.get("encoding"), shape)
 
 
 def _picture_bytes(column: pa.ChunkedArray, shape: tuple[int, int, int]) -> npt.NDArray[np.uint8]:

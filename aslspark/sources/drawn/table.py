@@ -8,6 +8,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import StructType
 
+from aslspark.decoding import RAW
 from aslspark.errors import AslsparkError
 from aslspark.labels import STATIC_LETTERS
 from aslspark.samples import SAMPLE_SCHEMA
@@ -68,7 +69,8 @@ def _drawn_batch(numbers: list[int], seed: int, size: int, channels: int, signer
     ]
     shape = [pa.array([length] * len(numbers), pa.int32()) for length in (size, size, channels)]
     pictures = pa.StructArray.from_arrays(
-        [*shape, pa.array(data, pa.binary())], names=["height", "width", "channels", "data"]
+        [*shape, pa.array(data, pa.binary()), pa.array([RAW] * len(numbers))],
+        names=["height", "width", "channels", "data", "encoding"],
     )
     columns = {
         "id": pa.array([f"{SOURCE}:{number:06d}" for number in numbers]),

@@ -1,0 +1,288 @@
+"""The bytes of a picture file -> pixels of one size and colour, in one way for ingest, training and scoring.
+
+In: JPEG or PNG bytes (also GIF, WebP and BMP), or pixels of any size. Out: uint8 (height, width, channels); or
+`Unusable`, with the reason. Every picture is decoded to its end: a cut-off JPEG passes Pillow's verify() and Spark's
+image source.
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+RAW, PNG, JPEG = "raw", "png", "jpeg"
+ENCODINGS = (RAW, PNG, JPEG)
+"""How `samples.PICTURE_TYPE` may hold a picture; null counts as raw."""
+
+CROP, LETTERBOX = "crop", "letterbox"
+FITS = (CROP, LETTERBOX)
+
+MAX_PIXELS = 50_000_000
+"""A phone's 48 megapixels pass; decoded they take 150 MB."""
+
+EMPTY = "empty"
+NO_PICTURE = "not a picture"
+TOO_MANY_PIXELS = "too many pixels"
+CUT_SHORT = "cut short"
+UNDECODABLE = "undecodable"
+
+# What cameras, phones and browsers write. Pillow opens some sixty more, down to PostScript, which nobody means.
+_FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP")
+_MAGIC = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")
+_ORIENTATION = 0x0112
+_QUALITY = 95
+
+
+class Unusable(Exception):  # noqa: N818  (it ends in the quarantine, not in a traceback)
+    """A picture that cannot be used: the reason, and what was found."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason, self.detail = reason, detail
+
+
+@dataclass(frozen=True)
+class Form:
+    """What pictures are brought to.
+
+    Parameters
+    ----------
+    height, width, channels : int
+        Channels are 1 (grey) or 3 (RGB).
+    fit : {'crop', 'letterbox'}
+        Cut off what is too much, evenly on both sides; or keep all, with black bars.
+    mask : pair of (int, int, int), optional
+        The lowest and the highest hue, saturation and value (each 0-255, both ends included) of skin: what lies
+        between becomes white, all else black.
+    max_pixels : int
+        A picture whose header says more is refused before any memory is spent on it.
+    """
+
+    height: int
+    width: int
+    channels: int
+    fit: str = CROP
+    mask: tuple[tuple[int, ...], tuple[int, ...]] | None = None
+    max_pixels: int = MAX_PIXELS
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Height, width, channels."""
+        return self.height, self.width, self.channels
+
+    @property
+    def mode(self) -> str:
+        """Pillow's name of the colours."""
+        return "L" if self.channels == 1 else "RGB"
+
+    def preprocessing(self) -> dict[str, Any]:
+        """Return what a bundle keeps of it beside the shape."""
+        return {"fit": self.fit, "mask": None if self.mask is None else [list(end) for end in self.mask]}
+
+
+def form_of(shape: tuple[int, int, int], preprocessing: dict[str, Any]) -> Form:
+    """Build the form of a bundle from its shape and its `preprocessing`; older bundles crop, without a mask."""
+    mask = preprocessing.get("mask")
+    ends = (tuple(mask[0]), tuple(mask[1])) if mask else None
+    return Form(*shape, fit=preprocessing.get("fit", CROP), mask=ends)
+
+
+def is_encoded(data: bytes) -> bool:
+    """Tell the bytes of a JPEG or PNG file from bare pixels, by how they begin."""
+    return data.startswith(_MAGIC)
+
+
+def decode(data: bytes | None, form: Form) -> npt.NDArray[np.uint8]:
+    """Decode a picture file and bring it to a form.
+
+    The turn that a camera noted in EXIF is applied. Transparent parts become black, as the bars of a letterbox and
+    the ground of cut-out hands are; the colours stored under them mean nothing. 16-bit greys keep their upper
+    eight bits; of an animation the first picture is taken.
+
+    Parameters
+    ----------
+    data : bytes
+    form : Form
+
+    Returns
+    -------
+    ndarray of uint8, shape (height, width, channels)
+
+    Raises
+    ------
+    Unusable
+        With 'empty', 'not a picture', 'too many pixels', 'cut short' or 'undecodable'.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    if not data:
+        raise Unusable(EMPTY, "no bytes")
+    try:
+        image = Image.open(io.BytesIO(data), formats=_FORMATS)
+    except Image.DecompressionBombError as error:
+        raise Unusable(TOO_MANY_PIXELS, str(error)) from error
+    except UnidentifiedImageError as error:
+        raise Unusable(NO_PICTURE, f"{len(data)} bytes that begin with {data[:12]!r}") from error
+    except Exception as error:  # Pillow's parsers raise whatever a broken header makes them raise
+        raise Unusable(UNDECODABLE, _first_line(error)) from error
+    width, height = image.size
+    if width * height > form.max_pixels:
+        raise Unusable(TOO_MANY_PIXELS, f"{width}x{height} is more than {form.max_pixels:,} pixels")
+    try:
+        if image.format == "JPEG":
+            _draft(image, form, sideways=_turn(image) in _SIDEWAYS)
+        image.load()
+        turn = _turn(image)  # of the others, EXIF may stand behind the pixels
+        plain = _plain(image)
+        if turn is not None:
+            plain = plain.transpose(turn)
+        return bring(plain, form)
+    except Exception as error:
+        reason = CUT_SHORT if "truncated" in str(error).lower() else UNDECODABLE
+        raise Unusable(reason, _first_line(error)) from error
+
+
+def bring(image: Image.Image, form: Form) -> npt.NDArray[np.uint8]:
+    """Bring an image (grey or RGB, any size) to a form: mask, colour, size."""
+    from PIL import Image, ImageOps
+
+    if form.mask is not None:
+        image = _masked(image, form.mask)
+    if image.mode != form.mode and form.channels == 1:
+        image = image.convert(form.mode)  # one channel is cheaper to resize
+    size = (form.width, form.height)
+    if image.size != size:
+        if form.fit == CROP:
+            image = ImageOps.fit(image, size, Image.Resampling.BILINEAR)
+        else:
+            image = ImageOps.pad(image, size, Image.Resampling.BILINEAR)
+    return np.asarray(image.convert(form.mode), np.uint8).reshape(form.shape)
+
+
+def stored(data: bytes, encoding: str | None, shape: tuple[int, int, int]) -> npt.NDArray[np.uint8]:
+    """Return the pixels of a picture that ingest has stored, as they were.
+
+    Parameters
+    ----------
+    data : bytes
+    encoding : {'raw', 'png', 'jpeg'} or None
+        None counts as raw.
+    shape : (int, int, int)
+        Height, width, channels of the picture.
+
+    Raises
+    ------
+    Unusable
+        Where the bytes are no such picture.
+    """
+    if encoding in (None, RAW):
+        if len(data) != shape[0] * shape[1] * shape[2]:
+            raise Unusable("wrong size", f"{len(data)} bytes where {shape[0]}x{shape[1]}x{shape[2]} is said")
+        return np.frombuffer(data, np.uint8).reshape(shape)
+    from PIL import Image
+
+    try:
+        image = Image.open(io.BytesIO(data), formats=("JPEG", "PNG"))
+        if image.size != (shape[1], shape[0]):
+            raise Unusable("wrong size", f"{image.size[1]}x{image.size[0]} where {shape[0]}x{shape[1]} is said")
+        return np.asarray(image.convert("L" if shape[2] == 1 else "RGB"), np.uint8).reshape(shape)
+    except Unusable:
+        raise
+    except Exception as error:
+        raise Unusable(UNDECODABLE, _first_line(error)) from error
+
+
+def encode(picture: npt.NDArray[np.uint8], encoding: str) -> bytes:
+    """Turn pixels (height, width, channels) into what `stored` reads; PNG gives back the same pixels, JPEG about."""
+    if encoding == RAW:
+        return picture.tobytes()
+    from PIL import Image
+
+    file = io.BytesIO()
+    image = Image.fromarray(picture[:, :, 0] if picture.shape[2] == 1 else picture)
+    image.save(file, "PNG") if encoding == PNG else image.save(file, "JPEG", quality=_QUALITY, subsampling=0)
+    return file.getvalue()
+
+
+def raw_bytes(data: pa.Array, encodings: pa.Array | None, shape: tuple[int, int, int]) -> pa.Array:
+    """Turn a column of stored pictures into bare pixels; a column that holds them already comes back as it is.
+
+    Parameters
+    ----------
+    data : pyarrow.Array of binary
+    encodings : pyarrow.Array of string, optional
+        For each picture; None and null count as raw.
+    shape : (int, int, int)
+        Of every picture.
+    """
+    if encodings is None or not pc.any(pc.not_equal(encodings, RAW)).as_py():
+        return data
+    both = zip(data.to_pylist(), encodings.to_pylist(), strict=True)
+    return pa.array([stored(picture, encoding, shape).tobytes() for picture, encoding in both], pa.binary())
+
+
+def _draft(image: Any, form: Form, sideways: bool) -> None:
+    """Let libjpeg leave out the details that resizing would: it decodes to a half, a quarter or an eighth.
+
+    Never to less than twice what is wanted, so that the resizing still has the last word.
+    """
+    wanted = (form.height, form.width) if sideways else (form.width, form.height)
+    if form.fit == LETTERBOX:
+        share = min(wanted[0] / image.size[0], wanted[1] / image.size[1])
+        wanted = (max(1, round(image.size[0] * share)), max(1, round(image.size[1] * share)))
+    # In grey it leaves out the colours too; a mask needs them.
+    image.draft("L" if form.channels == 1 and form.mask is None else "RGB", (2 * wanted[0], 2 * wanted[1]))
+
+
+def _turn(image: Any) -> Any:
+    """Find how the picture must be turned, from EXIF; damaged EXIF turns nothing."""
+    if "exif" not in image.info and image.format not in ("PNG", "WEBP"):
+        return None
+    try:
+        return _TURNS.get(image.getexif().get(_ORIENTATION))
+    except Exception:
+        return None
+
+
+def _plain(image: Any) -> Any:
+    """Bring any of Pillow's modes to grey or RGB, of eight bits."""
+    from PIL import Image
+
+    if image.mode in ("L", "RGB"):
+        return image
+    if image.mode.startswith("I"):
+        # convert() would clip sixteen bits at 255.
+        numbers = np.asarray(image).astype(np.int64)
+        return Image.fromarray(np.clip(numbers >> 8, 0, 255).astype(np.uint8))
+    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
+        with_alpha = image.convert("RGBA")
+        ground = Image.new("RGBA", with_alpha.size, (0, 0, 0, 255))
+        return Image.alpha_composite(ground, with_alpha).convert("RGB")
+    return image.convert("L" if image.mode == "1" else "RGB")
+
+
+def _masked(image: Any, mask: tuple[tuple[int, ...], tuple[int, ...]]) -> Any:
+    from PIL import Image
+
+    colours = np.asarray(image.convert("RGB").convert("HSV"))
+    low, high = np.array(mask, np.uint8)
+    skin = ((colours >= low) & (colours <= high)).all(axis=2)
+    return Image.fromarray(skin.astype(np.uint8) * 255)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]
+
+
+# EXIF's orientation to the numbers of Pillow's Image.Transpose, which is not imported with this module.
+_TURNS = {2: 0, 3: 3, 4: 1, 5: 5, 6: 4, 7: 6, 8: 2}
+_SIDEWAYS = (5, 4, 6, 2)

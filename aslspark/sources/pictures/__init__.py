@@ -1,0 +1,1 @@
+"""Pictures in files: folders, manifests, zips and DataFrames, found on the driver and decoded in Spark."""

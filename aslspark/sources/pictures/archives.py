@@ -1,0 +1,202 @@
+"""Zips of a picture folder or of a manifest with its pictures: checked by their directory, unpacked into Parquet.
+
+Nothing is unpacked under a name from the zip, so no entry can reach outside; the zip is read through Hadoop's streams.
+"""
+
+from __future__ import annotations
+
+import io
+import posixpath
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+
+import pyarrow as pa
+from pyarrow import parquet
+from pyspark.sql import DataFrame, SparkSession
+
+from aslspark.errors import AslsparkError
+from aslspark.sources.hadoop_files import HadoopFiles
+from aslspark.sources.pictures.files import MISSING, ManifestRow, read_manifest
+from aslspark.sources.pictures.listing import (
+    Picture,
+    PictureSource,
+    labelled_by_folder,
+    labelled_by_word,
+    once_each,
+)
+from aslspark.sources.pictures.options import PictureOptions
+
+MAX_ENTRIES = 1_000_000
+MAX_UNPACKED_BYTES = 32 << 30
+MAX_RATIO = 100
+"""JPEG and PNG hardly shrink; what unpacks to more than this times its size was made to fill a disk."""
+
+MAX_MANIFEST_BYTES = 256 << 20
+PART_BYTES, ROW_GROUP_BYTES = 64 << 20, 4 << 20
+
+UNSAFE_NAME = "unsafe name"
+ENCRYPTED = "encrypted"
+DAMAGED = "damaged in the zip"
+
+
+def open_zip(spark: SparkSession, hadoop: HadoopFiles, path: str, options: PictureOptions) -> PictureSource:
+    """List the pictures of a zip, without unpacking it.
+
+    Parameters
+    ----------
+    spark : SparkSession
+    hadoop : HadoopFiles
+    path : str
+        Qualified.
+    options : PictureOptions
+
+    Raises
+    ------
+    AslsparkError
+        Where it is no zip, holds too much, or holds no picture with a label.
+    """
+    with hadoop.opened(path) as file:
+        try:
+            archive = zipfile.ZipFile(file)
+        except (zipfile.BadZipFile, OSError, ValueError) as error:
+            raise AslsparkError(f"source {path} is no zip, or cut short ({error}): copy it again") from error
+        entries = [entry for entry in archive.infolist() if not entry.is_dir() and not _is_hidden(entry.filename)]
+        _check_sizes(path, entries)
+        manifest = _manifest(archive, entries, path)
+    if manifest is None:
+        listed, passed = labelled_by_folder([(e.filename, e.filename, e.file_size) for e in entries], options)
+        if not listed:
+            raise AslsparkError(
+                f"source {path} has no picture in a folder that is called like a label (A to Z, del, nothing, space), "
+                "and no manifest with path,label"
+            )
+    else:
+        listed, passed = _labelled_by_manifest(entries, *manifest, options), []
+    encrypted = {entry.filename for entry in entries if entry.flag_bits & 1}
+    seen: set[str] = set()
+    pictures = []
+    for picture in listed:
+        if picture.reason is None and not _is_safe(picture.path):
+            picture = picture._replace(reason=UNSAFE_NAME, detail="it points outside of the zip")
+        elif picture.reason is None and picture.path in encrypted:
+            picture = picture._replace(reason=ENCRYPTED, detail="pack it again without a password")
+        elif picture.reason is None and picture.path in seen:
+            picture = picture._replace(reason=DAMAGED, detail="a second entry of this name")
+        seen.add(picture.path)
+        pictures.append(picture)
+    usable = {picture.path for picture in pictures if picture.reason is None}
+    lost = (DAMAGED, "it cannot be unpacked")
+    return PictureSource("", pictures, _unpacker(spark, hadoop, path, usable), lost, passed)
+
+
+def _is_hidden(name: str) -> bool:
+    """Tell what the Mac's Finder and others put beside the files."""
+    return any(part.startswith(".") and part.strip(".") for part in name.split("/")) or name.startswith("__MACOSX/")
+
+
+def _is_safe(name: str) -> bool:
+    return not (name.startswith(("/", "\\")) or ":" in name.split("/")[0] or ".." in name.replace("\\", "/").split("/"))
+
+
+def _check_sizes(path: str, entries: Sequence[zipfile.ZipInfo]) -> None:
+    if len(entries) > MAX_ENTRIES:
+        raise AslsparkError(f"source {path} has {len(entries):,} entries, more than {MAX_ENTRIES:,}: divide it")
+    unpacked = sum(entry.file_size for entry in entries)
+    if unpacked > MAX_UNPACKED_BYTES:
+        raise AslsparkError(
+            f"source {path} unpacks to {unpacked:,} bytes, more than {MAX_UNPACKED_BYTES:,}: divide it or unpack it"
+        )
+    for entry in entries:
+        if entry.file_size > 1 << 20 and entry.file_size > MAX_RATIO * max(entry.compress_size, 1):
+            raise AslsparkError(
+                f"source {path}: {entry.filename[:80]!r} unpacks {entry.compress_size:,} bytes to {entry.file_size:,}; "
+                f"no picture shrinks {MAX_RATIO} times, so nothing of this zip is read"
+            )
+
+
+def _manifest(
+    archive: zipfile.ZipFile, entries: Sequence[zipfile.ZipInfo], path: str
+) -> tuple[str, list[ManifestRow]] | None:
+    """Find the manifest of a zip, if it has one: the folder that it lies in, and its rows."""
+    for entry in sorted(entries, key=lambda entry: (entry.filename.count("/"), entry.filename)):
+        if (
+            entry.filename.lower().endswith(".csv")
+            and entry.file_size <= MAX_MANIFEST_BYTES
+            and not entry.flag_bits & 1
+        ):
+            try:
+                text = archive.read(entry).decode("utf-8", errors="replace")
+            except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError, OSError) as error:
+                raise AslsparkError(f"source {path}: {entry.filename} cannot be unpacked: {error}") from error
+            if rows := read_manifest(text, f"source {path}: {entry.filename}"):
+                return entry.filename.rpartition("/")[0], rows
+    return None
+
+
+def _labelled_by_manifest(
+    entries: Sequence[zipfile.ZipInfo], base: str, rows: Sequence[ManifestRow], options: PictureOptions
+) -> list[Picture]:
+    lengths = {entry.filename: entry.file_size for entry in entries}
+    pictures = []
+    for row in rows:
+        name = posixpath.normpath(posixpath.join(base, row.path)) if not row.path.startswith("/") else row.path
+        picture = Picture(name, row.path, lengths.get(name, -1), signer=row.signer or None, row=row.number)
+        picture = labelled_by_word(picture, row.label, row.split, options)
+        if picture.reason is None and not _is_safe(name):
+            picture = picture._replace(reason=UNSAFE_NAME, detail="it points outside of the zip")
+        elif picture.reason is None and name not in lengths:
+            picture = picture._replace(reason=MISSING, detail="it is not in the zip")
+        pictures.append(picture)
+    once_each([picture for picture in pictures if picture.reason is None], "the zip's manifest")
+    return pictures
+
+
+def _unpacker(spark: SparkSession, hadoop: HadoopFiles, path: str, wanted: set[str]) -> Callable[[str], DataFrame]:
+    def contents(scratch: str) -> DataFrame:
+        schema = pa.schema([("path", pa.string()), ("content", pa.binary())])
+        with hadoop.opened(path) as file:
+            for number, groups in enumerate(_parts(_unpacked(zipfile.ZipFile(file), wanted))):
+                part = io.BytesIO()
+                with parquet.ParquetWriter(part, schema, compression="none", use_dictionary=False) as writer:
+                    for group in groups:
+                        columns = [pa.array(column) for column in zip(*group, strict=True)]
+                        writer.write_table(pa.table(columns, schema=schema))
+                hadoop.write(f"{scratch}/part-{number:05d}.parquet", part.getvalue())
+        return spark.read.schema("path string, content binary").parquet(scratch)
+
+    return contents
+
+
+def _unpacked(archive: zipfile.ZipFile, wanted: set[str]) -> Iterator[tuple[str, bytes]]:
+    """Unpack entries one by one; one that is damaged has no bytes, and is missed afterwards."""
+    done: set[str] = set()
+    for entry in archive.infolist():
+        if entry.filename in wanted and entry.filename not in done:
+            done.add(entry.filename)
+            try:
+                data = archive.read(entry)
+            except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError, OSError, RuntimeError):
+                continue
+            yield entry.filename, data
+
+
+def _parts(entries: Iterator[tuple[str, bytes]]) -> Iterator[Iterator[list[tuple[str, bytes]]]]:
+    """Gather entries into row groups, and those into parts, by their bytes."""
+    part: list[list[tuple[str, bytes]]] = []
+    group: list[tuple[str, bytes]] = []
+    in_group = in_part = 0
+    for entry in entries:
+        group.append(entry)
+        in_group += len(entry[1])
+        if in_group >= ROW_GROUP_BYTES:
+            part.append(group)
+            in_part += in_group
+            group, in_group = [], 0
+        if in_part >= PART_BYTES:
+            yield iter(part)
+            part, in_part = [], 0
+    if group:
+        part.append(group)
+    if part:
+        yield iter(part)

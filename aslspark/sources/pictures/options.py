@@ -1,0 +1,106 @@
+"""The settings of picture sources, checked."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from pyspark.sql import SparkSession
+
+from aslspark.config import PictureConfig
+from aslspark.decoding import RAW, Form
+from aslspark.errors import AslsparkError
+from aslspark.labels import LABELS, label_named
+from aslspark.sources.hadoop_files import HadoopFiles, no_pattern
+
+
+@dataclass(frozen=True)
+class PictureOptions:
+    """What is done to pictures in files.
+
+    Parameters
+    ----------
+    form : Form
+        Size, colour, fit and mask.
+    store : {'raw', 'png', 'jpeg'}
+    labels : mapping of str to str
+        Labels by other names; names that are not in it must be labels themselves.
+    signer_pattern : re.Pattern, optional
+        Its first group, found anywhere in the path, is the signer.
+    near_bits : int
+        Test and training pictures whose hashes differ in no more bits are near-twins.
+    drop_near_duplicates : bool
+    """
+
+    form: Form = field(default_factory=lambda: Form(64, 64, 3))
+    store: str = RAW
+    labels: Mapping[str, str] = field(default_factory=dict)
+    signer_pattern: re.Pattern[str] | None = None
+    near_bits: int = 10
+    drop_near_duplicates: bool = False
+
+    def label_of(self, name: str) -> str | None:
+        """Find the label that a folder's name or a manifest's entry stands for."""
+        known = self.labels.get(name.strip().lower())
+        return known if known is not None else label_named(name)
+
+    def signer_of(self, path: str) -> str | None:
+        """Find the signer in a path."""
+        found = self.signer_pattern.search(path) if self.signer_pattern else None
+        return found.group(1) if found else None
+
+
+def picture_options(spark: SparkSession, config: PictureConfig) -> PictureOptions:
+    """Check the section `pictures` of the settings.
+
+    Raises
+    ------
+    AslsparkError
+        For a pattern without a group, a range that is none, a label file that cannot be read or names no label.
+    """
+    mask = (_colour("skin_low", config.skin_low), _colour("skin_high", config.skin_high))
+    channels = 1 if config.grey else 3
+    return PictureOptions(
+        form=Form(
+            config.size, config.size, channels, config.fit, mask if config.skin_mask else None, config.max_pixels
+        ),
+        store=config.store,
+        labels=_labels(spark, config.labels) if config.labels else {},
+        signer_pattern=_pattern(config.signer_pattern) if config.signer_pattern else None,
+        near_bits=config.near_bits,
+        drop_near_duplicates=config.drop_near_duplicates,
+    )
+
+
+def _colour(name: str, text: str) -> tuple[int, ...]:
+    parts = re.findall(r"\d+", text)
+    numbers = tuple(int(part) for part in parts)
+    if not re.fullmatch(r"\s*\d+\s*,\s*\d+\s*,\s*\d+\s*", text) or max(numbers) > 255:
+        raise AslsparkError(f"pictures.{name}={text}: give hue, saturation and value, each 0-255, such as 0,60,110")
+    return numbers
+
+
+def _pattern(text: str) -> re.Pattern[str]:
+    try:
+        pattern = re.compile(text)
+    except re.error as error:
+        raise AslsparkError(f"pictures.signer_pattern={text}: no regular expression: {error}") from error
+    if pattern.groups < 1:
+        raise AslsparkError(f"pictures.signer_pattern={text}: put the signer in a group, such as hand(\\d)_")
+    return pattern
+
+
+def _labels(spark: SparkSession, path: str) -> dict[str, str]:
+    if not HadoopFiles(spark).exists(path):
+        raise AslsparkError(f"pictures.labels={path}: there is no such file")
+    text = spark.read.option("wholetext", True).text(no_pattern(path)).first()
+    try:
+        names = json.loads(text["value"] if text else "")
+        labels = {str(name).strip().lower(): label_named(str(label)) for name, label in names.items()}
+    except (ValueError, AttributeError) as error:
+        raise AslsparkError(f'pictures.labels={path}: expected JSON such as {{"0": "A", "1": "B"}}') from error
+    if wrong := [name for name, label in labels.items() if label is None]:
+        raise AslsparkError(f"pictures.labels={path}: {wrong[0]} stands for no label; those are {', '.join(LABELS)}")
+    return {name: label for name, label in labels.items() if label is not None}

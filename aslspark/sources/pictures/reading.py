@@ -1,0 +1,241 @@
+"""Bytes of pictures -> rows of the sample table, in Spark, a batch at a time.
+
+In: a `PictureSource` and the split of each of its pictures. Out: rows of `SAMPLE_SCHEMA` and their hashes; what
+cannot be used as rows for the quarantine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.types import LongType, StringType, StructField, StructType
+
+from aslspark.decoding import EMPTY, UNDECODABLE, Form, Unusable, bring, decode, encode
+from aslspark.samples import HASH_COLUMN, SAMPLE_SCHEMA
+from aslspark.sources.pictures.listing import Picture, PictureSource
+from aslspark.sources.pictures.near import perceptual_hashes
+from aslspark.sources.pictures.options import PictureOptions
+from aslspark.sources.pixel_tables import QUARANTINE
+
+HASHED_SCHEMA = StructType([*SAMPLE_SCHEMA.fields, StructField(HASH_COLUMN, LongType(), True)])
+PLAN_COLUMNS = ("path", "name", "label", "signer", "split")
+
+BYTES_AT_ONCE = 32 << 20
+"""Of pixels made before they are handed on."""
+BATCH_BYTES = 64 << 20
+"""Of files that a task is sent at once, at most."""
+LARGEST_BATCH = 512
+
+# A file costs about as much to open as so many of its bytes to decode. Spark's own guess, 4 MB, makes a task of
+# every 32 pictures.
+OPEN_COST_BYTES = 8 << 10
+TASKS_A_SLOT = 3
+
+
+def batch_rows(lengths: Iterable[int]) -> int:
+    """Choose how many files go to a task at once, so that even the largest together stay within BATCH_BYTES."""
+    largest = np.sort(np.fromiter(lengths, np.int64))[::-1][:LARGEST_BATCH]
+    return max(1, int(np.searchsorted(np.cumsum(largest), BATCH_BYTES, side="right")))
+
+
+def packing(spark: SparkSession, lengths: Sequence[int]) -> dict[str, str]:
+    """Choose Spark's settings so that every task slot gets the same few large tasks of small files.
+
+    Parameters
+    ----------
+    spark : SparkSession
+    lengths : sequence of int
+        Bytes of each file; nothing is set where there is none.
+    """
+    if not lengths:
+        return {}
+    cost = sum(lengths) + OPEN_COST_BYTES * len(lengths)
+    slots = max(1, spark.sparkContext.defaultParallelism)
+    share = cost // (TASKS_A_SLOT * slots) + max(lengths) // 2 + OPEN_COST_BYTES
+    return {
+        "spark.sql.files.openCostInBytes": str(OPEN_COST_BYTES),
+        "spark.sql.files.maxPartitionBytes": str(max(1 << 20, min(share, 128 << 20))),
+        "spark.sql.execution.arrow.maxRecordsPerBatch": str(batch_rows(lengths)),
+    }
+
+
+def picture_samples(
+    spark: SparkSession, source: PictureSource, splits: Sequence[str], options: PictureOptions, scratch: str
+) -> DataFrame:
+    """Make the rows of a source, kept and quarantined.
+
+    Parameters
+    ----------
+    spark : SparkSession
+    source : PictureSource
+    splits : sequence of str
+        For each of its usable pictures.
+    options : PictureOptions
+    scratch : str
+        A folder of its own, for what it must unpack.
+
+    Returns
+    -------
+    DataFrame
+        With the columns of `HASHED_SCHEMA`.
+    """
+    rows = [
+        (picture.path, picture.name, picture.label, picture.signer, split)
+        for picture, split in zip(source.usable, splits, strict=True)
+    ]
+    schema = StructType([StructField(name, StringType()) for name in PLAN_COLUMNS])
+    plan = spark.createDataFrame(pd.DataFrame(rows, columns=list(PLAN_COLUMNS), dtype=object), schema)
+    joined = source.contents(scratch).join(F.broadcast(plan), "path")
+    picture = joined.columns[1]  # content or image
+    samples = joined.select(picture, *PLAN_COLUMNS[1:]).mapInArrow(
+        _decoder(source.name, options, picture == "image"), HASHED_SCHEMA
+    )
+    unusable = [picture for picture in source.pictures if picture.reason is not None]
+    return samples.unionByName(packed_for_quarantine(spark, source.name, unusable)) if unusable else samples
+
+
+def missed(source: PictureSource, kept: set[str], details: Iterable[str]) -> list[Picture]:
+    """Find the pictures that were neither kept nor quarantined: they vanished, or could not be opened.
+
+    Parameters
+    ----------
+    source : PictureSource
+    kept : set of str
+        Ids of the samples.
+    details : iterable of str
+        What the quarantine says of this source.
+    """
+    left = {picture.name: picture for picture in source.usable if sample_id(source.name, picture.name) not in kept}
+    for detail in details:
+        parts = detail.split(": ")
+        for end in range(1, len(parts)):  # a name may hold ": " itself
+            left.pop(": ".join(parts[:end]), None)
+    return list(left.values())
+
+
+def sample_id(source: str, name: str) -> str:
+    """Build the id of a picture's sample."""
+    return f"{source}:{name}"
+
+
+def packed_for_quarantine(spark: SparkSession, source: str, pictures: Sequence[Picture]) -> DataFrame:
+    """Make rows for the quarantine of pictures with a reason; see `pixel_tables.parse_blocks`."""
+    rows = [
+        (
+            "" if picture.row is None else str(picture.row),
+            (0, 0, 0, b"", None),
+            picture.reason,
+            source,
+            f"{picture.name}: {picture.detail}",
+            QUARANTINE,
+            None,
+        )
+        for picture in pictures
+    ]
+    return spark.createDataFrame(rows, HASHED_SCHEMA)
+
+
+Decoder = Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]
+
+
+def _decoder(source: str, options: PictureOptions, are_images: bool) -> Decoder:
+    form, store = options.form, options.store
+    at_once = max(1, BYTES_AT_ONCE // int(np.prod(form.shape)))
+
+    def read(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for whole in batches:
+            for start in range(0, whole.num_rows, at_once):
+                batch = whole.slice(start, at_once)
+                yield from _samples(batch, source, form, store, are_images)
+
+    return read
+
+
+def _samples(batch: pa.RecordBatch, source: str, form: Form, store: str, are_images: bool) -> Iterator[pa.RecordBatch]:
+    contents, names = batch.column(0), batch.column(1).to_pylist()
+    pixels = np.empty((batch.num_rows, *form.shape), np.uint8)
+    good, bad = [], []
+    for row in range(batch.num_rows):
+        content = contents[row]
+        try:
+            if are_images:
+                pixels[len(good)] = _from_image(content.as_py(), form)
+            else:
+                pixels[len(good)] = decode(content.as_py(), form)
+            good.append(row)
+        except Unusable as trouble:
+            bad.append((trouble.reason, f"{names[row]}: {trouble.detail}"))
+    if good:
+        found = pixels[: len(good)]
+        places = pa.array(good)
+        labels, signers, splits = (batch.column(number).take(places) for number in (2, 3, 4))
+        ids = pa.array([sample_id(source, names[row]) for row in good])
+        hashes = pa.array(perceptual_hashes(found))
+        yield _batch(ids, _data(found, store), form.shape, store, labels, source, signers, splits, hashes)
+    if bad:
+        reasons, details = zip(*bad, strict=True)
+        count = len(bad)
+        yield _batch(
+            pa.array([""] * count),
+            pa.array([b""] * count),
+            (0, 0, 0),
+            store,
+            pa.array(reasons),
+            source,
+            pa.array(details),
+            pa.array([QUARANTINE] * count),
+            pa.nulls(count, pa.int64()),
+        )
+
+
+def _data(pictures: npt.NDArray[np.uint8], store: str) -> pa.Array:
+    if store != "raw":
+        return pa.array([encode(picture, store) for picture in pictures], pa.binary())
+    # The matrix is the column's memory as it is: no copy.
+    length = int(np.prod(pictures.shape[1:]))
+    offsets = pa.py_buffer(np.arange(len(pictures) + 1, dtype=np.int32) * length)
+    return pa.Array.from_buffers(pa.binary(), len(pictures), [None, offsets, pa.py_buffer(pictures)])
+
+
+def _batch(
+    ids: pa.Array,
+    data: pa.Array,
+    shape: tuple[int, int, int],
+    store: str,
+    labels: pa.Array,
+    source: str,
+    signers: pa.Array,
+    splits: pa.Array,
+    hashes: pa.Array,
+) -> pa.RecordBatch:
+    count = len(ids)
+    sizes = [pa.array(np.full(count, size, np.int32)) for size in shape]
+    names = ["height", "width", "channels", "data", "encoding"]
+    picture = pa.StructArray.from_arrays([*sizes, data, pa.array([store] * count)], names=names)
+    columns = [ids, picture, labels, pa.array([source] * count), signers, splits, hashes]
+    return pa.RecordBatch.from_arrays(columns, names=HASHED_SCHEMA.names)
+
+
+def _from_image(image: dict[str, Any] | None, form: Form) -> npt.NDArray[np.uint8]:
+    """Bring Spark's image struct, in BGR or BGRA, to a form."""
+    from PIL import Image
+
+    if image is None or not image["data"]:
+        raise Unusable(EMPTY, "no pixels: Spark could not decode it")
+    height, width, channels = image["height"], image["width"], image["nChannels"]
+    if channels not in (1, 3, 4) or height * width * channels != len(image["data"]):
+        raise Unusable(UNDECODABLE, f"{len(image['data'])} bytes for {height}x{width}x{channels}")
+    pixels = np.frombuffer(image["data"], np.uint8).reshape(height, width, channels)
+    if channels == 1:
+        return bring(Image.fromarray(pixels[:, :, 0]), form)
+    rgb = pixels[:, :, [2, 1, 0]]
+    if channels == 4:  # on black, as `decode` does it
+        rgb = (rgb.astype(np.uint16) * pixels[:, :, 3:] // 255).astype(np.uint8)
+    return bring(Image.fromarray(rgb), form)

@@ -1,0 +1,75 @@
+"""Tables in memory that hold picture files: Spark's `binaryFile` and `image` sources, or any with their columns."""
+
+from __future__ import annotations
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql.types import BinaryType, StringType, StructType
+
+from aslspark.errors import AslsparkError
+from aslspark.sources.parse_pixels import UNKNOWN_LABEL
+from aslspark.sources.pictures.listing import Picture, PictureSource, labelled_by_word, once_each
+from aslspark.sources.pictures.options import PictureOptions
+
+_WORDS = ("label", "signer", "split")
+
+
+def holds_picture_files(frame: DataFrame) -> bool:
+    """Tell a table of picture files from samples and pixel tables."""
+    return _holds_bytes(frame) or _holds_images(frame)
+
+
+def open_picture_table(frame: DataFrame, name: str, options: PictureOptions) -> PictureSource:
+    """List the pictures of a table.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        path (string) and content (binary), as `binaryFile` gives them, or Spark's image struct as `image`; perhaps
+        label, signer and split (strings). Without label it is that of the nearest folder called like one.
+    name : str
+    options : PictureOptions
+
+    Raises
+    ------
+    AslsparkError
+        Where a column has another type, a path is missing or there twice, or no row has a label.
+    """
+    is_bytes = _holds_bytes(frame)
+    path = F.col("path" if is_bytes else "image.origin").alias("path")
+    length = F.octet_length("content" if is_bytes else "image.data").alias("length")
+    words = [word for word in _WORDS if word in frame.columns]
+    for word in words:
+        if not isinstance(frame.schema[word].dataType, StringType):
+            kind = frame.schema[word].dataType.simpleString()
+            raise AslsparkError(f"{name}: column {word} is {kind}: cast it to a string")
+    pictures = []
+    for row in frame.select(path, length, *words).collect():
+        if not row["path"]:
+            raise AslsparkError(f"{name}: a row has no path: every picture needs one of its own")
+        said = {word: row[word] for word in words}
+        picture = Picture(row["path"], row["path"], row["length"] or 0, signer=said.get("signer"))
+        label = said["label"] if "label" in said else _label_above(row["path"], options)
+        if "label" not in said and label is None:
+            picture = picture._replace(reason=UNKNOWN_LABEL, detail="no folder above it is called like a label")
+        else:
+            picture = labelled_by_word(picture, label, said.get("split"), options)
+        pictures.append(picture)
+    once_each(pictures, name)
+    content = F.col("content") if is_bytes else F.col("image")
+    return PictureSource(name, pictures, lambda _scratch: frame.select(path, content))
+
+
+def _label_above(path: str, options: PictureOptions) -> str | None:
+    above = path.split("/")[:-1]
+    return next((label for folder in reversed(above) if (label := options.label_of(folder))), None)
+
+
+def _holds_bytes(frame: DataFrame) -> bool:
+    types = {field.name: field.dataType for field in frame.schema.fields}
+    return isinstance(types.get("path"), StringType) and isinstance(types.get("content"), BinaryType)
+
+
+def _holds_images(frame: DataFrame) -> bool:
+    image = next((field.dataType for field in frame.schema.fields if field.name == "image"), None)
+    return isinstance(image, StructType) and {"origin", "height", "width", "nChannels", "data"} <= set(image.names)

@@ -1,0 +1,184 @@
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from aslspark.decoding import ENCODINGS, Form, Unusable, decode, encode, is_encoded, stored
+from aslspark.sources.pictures.listing import natural_key
+from aslspark.sources.pictures.near import near_pairs, perceptual_hashes
+
+SQUARE = Form(32, 32, 3)
+RED, BLUE, BLACK = (255, 0, 0), (0, 0, 255), (0, 0, 0)
+
+
+def as_file(image, kind="PNG", **how):
+    file = io.BytesIO()
+    image.save(file, kind, **how)
+    return file.getvalue()
+
+
+def red_left_blue_right(width=200, height=100):
+    pixels = np.zeros((height, width, 3), np.uint8)
+    pixels[:, : width // 2], pixels[:, width // 2 :] = RED, BLUE
+    return Image.fromarray(pixels)
+
+
+def noise(seed, size=224):
+    return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (size, size, 3), dtype=np.uint8))
+
+
+def close(pixel, colour):
+    return np.abs(pixel.astype(int) - colour).max() <= 3
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "BMP", "GIF"])
+def test_a_picture_is_cropped_about_its_middle(kind):
+    picture = decode(as_file(red_left_blue_right(), kind), SQUARE)
+    assert picture.shape == (32, 32, 3)
+    assert close(picture[16, 2], RED)
+    assert close(picture[16, 29], BLUE)
+
+
+def test_a_letterbox_keeps_all_and_adds_black_bars():
+    picture = decode(as_file(red_left_blue_right()), Form(32, 32, 3, "letterbox"))
+    assert not picture[:7].any()
+    assert not picture[25:].any()
+    assert close(picture[16, 0], RED)
+    assert close(picture[16, 31], BLUE)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+@pytest.mark.parametrize(
+    ("orientation", "red_at"), [(1, "left"), (3, "right"), (6, "top"), (8, "bottom"), (2, "right")]
+)
+def test_the_turn_that_a_camera_noted_is_applied(kind, orientation, red_at):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    picture = decode(as_file(red_left_blue_right(600, 300), kind, exif=exif), Form(32, 32, 3, "letterbox"))
+    place = {"left": (16, 4), "right": (16, 27), "top": (4, 16), "bottom": (27, 16)}[red_at]
+    assert close(picture[place], RED)
+
+
+@pytest.mark.parametrize(
+    ("image", "kind"),
+    [
+        (red_left_blue_right().convert("CMYK"), "JPEG"),
+        (red_left_blue_right().convert("P", palette=Image.Palette.ADAPTIVE), "PNG"),
+        (red_left_blue_right().convert("RGBA"), "PNG"),
+    ],
+    ids=["CMYK", "palette", "RGBA"],
+)
+def test_other_colours_become_rgb(image, kind):
+    assert close(decode(as_file(image, kind), SQUARE)[16, 2], RED)
+
+
+def test_transparent_parts_become_black():
+    image = red_left_blue_right().convert("RGBA")
+    image.putalpha(0)
+    assert not decode(as_file(image), SQUARE).any()
+    palette = red_left_blue_right().convert("P", palette=Image.Palette.ADAPTIVE)
+    clear = palette.getpixel((0, 0))
+    picture = decode(as_file(palette, transparency=clear), SQUARE)
+    assert close(picture[16, 2], BLACK)
+    assert close(picture[16, 29], BLUE)
+
+
+def test_sixteen_bits_keep_their_upper_eight():
+    image = Image.fromarray(np.linspace(0, 65535, 10_000).reshape(100, 100).astype(np.uint16))
+    assert decode(as_file(image), Form(100, 100, 1)).ravel()[[0, 5000, -1]].tolist() == [0, 128, 255]
+
+
+def test_of_an_animation_the_first_picture_is_taken():
+    file = as_file(red_left_blue_right(), "GIF", save_all=True, append_images=[Image.new("RGB", (200, 100))])
+    assert close(decode(file, SQUARE)[16, 2], RED)
+
+
+def header_says(file, marker, at, size):
+    """Change the size in a file's header."""
+    place = file.index(marker) + at
+    number = size.to_bytes(2, "big")
+    return file[:place] + number + number + file[place + 4 :]
+
+
+JPEG = as_file(noise(1), "JPEG")
+BAD = {
+    "empty": (b"", "empty"),
+    "text": (b"no picture at all", "not a picture"),
+    "half a JPEG": (JPEG[: len(JPEG) // 2], "cut short"),
+    "a JPEG without its last bytes": (JPEG[:-2], "cut short"),
+    "half a PNG": (as_file(noise(2))[:50_000], "cut short"),
+    "a JPEG that says it is huge": (header_says(JPEG, b"\xff\xc0", 5, 30_000), "too many pixels"),
+    "a JPEG a little over the cap": (header_says(JPEG, b"\xff\xc0", 5, 7_100), "too many pixels"),
+    "damaged pixels": (as_file(noise(3))[:3000] + bytes(50) + as_file(noise(3))[3050:], "undecodable"),
+}
+
+
+@pytest.mark.parametrize("what", BAD)
+def test_what_cannot_be_used_says_why(what):
+    file, reason = BAD[what]
+    with pytest.raises(Unusable) as caught:
+        decode(file, SQUARE)
+    assert caught.value.reason == reason
+    assert caught.value.detail
+
+
+def test_leaving_out_details_while_decoding_hardly_changes_the_result():
+    smooth = noise(4, 16).resize((900, 900), Image.Resampling.BICUBIC)
+    small = decode(as_file(smooth, "JPEG", quality=95), Form(64, 64, 3)).astype(int)
+    assert np.abs(small - decode(as_file(smooth), Form(64, 64, 3))).mean() < 2
+
+
+def test_a_skin_mask_makes_skin_white_and_all_else_black():
+    pixels = np.zeros((32, 32, 3), np.uint8)
+    pixels[:16] = (200, 140, 110)
+    pixels[16:] = (90, 90, 200)
+    mask = ((0, 60, 110), (30, 209, 255))
+    picture = decode(as_file(Image.fromarray(pixels)), Form(32, 32, 1, mask=mask))
+    assert (picture[:16] == 255).all()
+    assert not picture[16:].any()
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_stored_pictures_come_back(encoding, channels):
+    smooth = np.asarray(noise(5, 4).resize((40, 30), Image.Resampling.BICUBIC))[:, :, :channels]
+    data = encode(smooth, encoding)
+    again = stored(data, encoding, (30, 40, channels))
+    assert np.abs(again.astype(int) - smooth).mean() < 3
+    assert is_encoded(data) == (encoding != "raw")
+    if encoding != "jpeg":
+        assert np.array_equal(again, smooth)
+    with pytest.raises(Unusable, match="wrong size"):
+        stored(data, encoding, (40, 40, channels))
+
+
+def test_names_are_ordered_as_people_count():
+    assert sorted(["A10.jpg", "A2.jpg", "a1.jpg", "A.jpg"], key=natural_key) == ["a1.jpg", "A2.jpg", "A10.jpg", "A.jpg"]
+
+
+def bits_between(one, other):
+    return bin((int(one) ^ int(other)) & (1 << 64) - 1).count("1")
+
+
+@pytest.mark.parametrize("size", [28, 64, 100])
+def test_pictures_that_look_alike_have_near_hashes(size):
+    smooth = noise(6, 8).resize((size, size), Image.Resampling.BICUBIC)
+    one = np.asarray(smooth)
+    brighter = (one * 0.8 + 20).astype(np.uint8)
+    other = np.asarray(noise(7, 8).resize((size, size), Image.Resampling.BICUBIC))
+    hashes = perceptual_hashes(np.stack([one, brighter, other]))
+    assert bits_between(hashes[0], hashes[1]) <= 2
+    assert bits_between(hashes[0], hashes[2]) > 16
+
+
+def test_the_nearest_test_picture_is_found_in_any_block(monkeypatch):
+    from aslspark.sources.pictures import near
+
+    monkeypatch.setattr(near, "BLOCK", 7)
+    random = np.random.default_rng(8)
+    hashes, test = (random.integers(-(2**63), 2**63 - 1, n, dtype=np.int64) for n in (30, 20))
+    test[13] = hashes[25] ^ 0b101
+    pairs = near_pairs(np.array([f"p{n}" for n in range(30)]), hashes, test, 2)
+    assert pairs[~pairs["of_test"]].values.tolist() == [["p25", 13, 2, False]]
+    assert pairs.loc[pairs["of_test"], "place"].tolist() == [13]
