@@ -78,13 +78,26 @@ def compare(
     return Comparison(what, against, unit, mine, other, runs, ratio, aim)
 
 
-def options(description: str, *, rows: int) -> argparse.Namespace:
-    """Read the options that all benchmarks take; `rows` is how many are measured on unless the caller says."""
+def options(description: str, *, rows: int, of: str = "tables") -> argparse.Namespace:
+    """Read the options that all benchmarks take.
+
+    Parameters
+    ----------
+    description : str
+    rows : int
+        How many are measured on unless the caller says.
+    of : {'tables', 'folders'}
+        What the benchmark can use of `--data`, which names the same files to all of them.
+    """
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--runs", type=int, default=3, metavar="N", help="turns that count (default 3)")
-    parser.add_argument("--data", nargs="+", default=[], metavar="CSV", help="pixel tables; none: drawn hands")
+    parser.add_argument(
+        "--data", nargs="+", default=[], metavar="PATH", help="pixel tables, folders of pictures; none: drawn hands"
+    )
     parser.add_argument("--rows", type=int, default=rows, metavar="N", help="rows (default %(default)s)")
-    return parser.parse_args()
+    chosen = parser.parse_args()
+    chosen.data = [path for path in chosen.data if Path(path).is_dir() == (of == "folders")]
+    return chosen
 
 
 def pixel_table(rows: int, data: list[str], folder: Path) -> str:

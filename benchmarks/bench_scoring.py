@@ -1,6 +1,6 @@
 """Scoring 28x28 rows from Parquet in two tasks: against two bare onnxruntime processes, and Horovod's transform.
 
-python benchmarks/bench_scoring.py [--runs 3] [--rows 40000]
+python benchmarks/bench_scoring.py [--runs 3] [--rows 40000] [--data CSV ...]
 """
 
 from __future__ import annotations
@@ -20,9 +20,11 @@ from pyspark.sql import functions as F
 from aslspark.features.pipeline import feature_pipeline
 from aslspark.labels import STATIC_LETTERS
 from aslspark.models.keras_network import build, to_onnx
+from aslspark.samples import read_samples
 from aslspark.scoring import OnnxClassifier, SignClassifierModel
 from aslspark.session import spark_session
 from aslspark.sources.drawn import drawn_samples
+from aslspark.sources.ingest import ingest
 
 SHAPE = (28, 28, 1)
 BARE = """
@@ -43,8 +45,12 @@ def main() -> None:
     rows = chosen.rows
     with tempfile.TemporaryDirectory() as name, spark_session("aslspark bench_scoring") as spark:
         folder = Path(name)
-        some = drawn_samples(spark, count=2400, seed=1).persist()
-        copies = spark.range(-(-rows // 2400)).withColumnRenamed("id", "copy")
+        if chosen.data:
+            ingest(spark, chosen.data, str(folder / "ingested"))
+            some = read_samples(spark, str(folder / "ingested")).persist()
+        else:
+            some = drawn_samples(spark, count=2400, seed=1).persist()
+        copies = spark.range(-(-rows // some.count())).withColumnRenamed("id", "copy")
         some.crossJoin(copies).limit(rows).repartition(2).write.parquet(str(folder / "rows"))
         table = spark.read.parquet(str(folder / "rows"))
         network = build("cnn", SHAPE, 24, 0.3)

@@ -1,0 +1,137 @@
+"""Pictures in files, in two tasks: scoring and ingest, against two bare processes.
+
+python benchmarks/bench_pictures.py [--runs 3] [--rows 4060] [--data FOLDER ...]
+
+Without --data, hands are drawn, enlarged to 224 pixels and saved as JPEG. The bare processes open files by a list that
+they are given, decode them at the scale of the JPEG format that is enough, resize, and (for scoring) run the network
+in batches of 64; they write nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from base import compare, options, write
+from PIL import Image
+
+from aslspark.labels import STATIC_LETTERS
+from aslspark.models.keras_network import build, to_onnx
+from aslspark.scoring import OnnxClassifier, SignClassifierModel
+from aslspark.session import spark_session
+from aslspark.sources.drawn import draw_hand
+from aslspark.sources.ingest import ingest
+from aslspark.sources.to_score import rows_to_score
+
+SIDE, JPEG_SIDE, BATCH = 64, 224, 64
+BARE = """
+import json, sys, time, numpy as np
+from PIL import Image, ImageOps
+paths, network, side, batch = json.load(open(sys.argv[1])), sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+def decoded(path):
+    image = Image.open(path)
+    image.draft("RGB", (2 * side, 2 * side))
+    return np.asarray(ImageOps.fit(image.convert("RGB"), (side, side), Image.Resampling.BILINEAR))
+if network:
+    import onnxruntime
+    options = onnxruntime.SessionOptions(); options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(network, options, providers=["CPUExecutionProvider"])
+decoded(paths[0]); print("ready", flush=True); sys.stdin.readline()
+started = time.perf_counter()
+for first in range(0, len(paths), batch):
+    pictures = np.stack([decoded(path) for path in paths[first : first + batch]])
+    if network: session.run(None, {"picture": pictures})
+print(time.perf_counter() - started)
+"""
+
+
+def jpegs(count: int, data: list[str], folder: Path) -> list[str]:
+    """Return the folders of pictures to measure on: those given, or one of drawn hands."""
+    if data:
+        return data
+    for n in range(count):
+        letter = STATIC_LETTERS[n % len(STATIC_LETTERS)]
+        picture = Image.fromarray(np.reshape(draw_hand(letter, seed=1, index=n, signer=n % 9), (28, 28)))
+        path = folder / "drawn" / letter / f"{n}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        picture.resize((JPEG_SIDE, JPEG_SIDE)).convert("RGB").save(path, quality=90)
+    return [str(folder / "drawn")]
+
+
+def main() -> None:
+    """Measure and write the results."""
+    chosen = options("Scoring and ingest of JPEG files.", rows=4060, of="folders")
+    with tempfile.TemporaryDirectory() as name, spark_session("aslspark bench_pictures") as spark:
+        folder = Path(name)
+        folders = jpegs(chosen.rows, chosen.data, folder)
+        paths = sorted(
+            str(path) for top in folders for path in Path(top).rglob("*") if path.suffix in (".jpg", ".jpeg")
+        )
+        for n in range(2):
+            (folder / f"half{n}.json").write_text(json.dumps(paths[n::2]))
+        onnx = to_onnx(build("small_cnn", (SIDE, SIDE, 3), len(STATIC_LETTERS), 0.15), True)
+        network = folder / "network.onnx"
+        network.write_bytes(onnx)
+        model = SignClassifierModel(OnnxClassifier(onnx, STATIC_LETTERS, (SIDE, SIDE, 3)))
+        model.setInputCol("content")
+
+        def bare(network: str) -> float:
+            processes = [
+                subprocess.Popen(
+                    [sys.executable, "-c", BARE, str(folder / f"half{n}.json"), network, str(SIDE), str(BATCH)],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    text=True,
+                )
+                for n in range(2)
+            ]
+            for process in processes:
+                assert process.stdout is not None
+                process.stdout.readline()
+            for process in processes:
+                assert process.stdin is not None
+                process.stdin.write("go\n")
+                process.stdin.flush()
+            return len(paths) / max(float(process.communicate()[0]) for process in processes)
+
+        def score() -> float:
+            started = time.perf_counter()
+            rows, _ = rows_to_score(spark, folders)
+            model.transform(rows).drop("content").write.format("noop").mode("overwrite").save()
+            return len(paths) / (time.perf_counter() - started)
+
+        def ingested() -> float:
+            started = time.perf_counter()
+            ingest(spark, folders, tempfile.mkdtemp(dir=folder) + "/out")
+            return len(paths) / (time.perf_counter() - started)
+
+        lines = [
+            compare(
+                f"scoring {len(paths):,} JPEG files",
+                "two bare processes of decode, resize, infer",
+                "pictures/s",
+                score,
+                lambda: bare(str(network)),
+                aim="0.85 or more",
+                runs=chosen.runs,
+            ),
+            compare(
+                f"ingest of {len(paths):,} JPEG files, to Parquet",
+                "two bare decoding processes",
+                "pictures/s",
+                ingested,
+                lambda: bare(""),
+                aim="0.85 or more",
+                runs=chosen.runs,
+            ),
+        ]
+    write("pictures", lines)
+
+
+if __name__ == "__main__":
+    main()
