@@ -36,7 +36,10 @@ class Trainable(Protocol):
         """Add a batch to the sums without learning from it."""
 
     def average_statistics(self) -> None:
-        """Make what BatchNorm gathered, each rank from pictures of its own, the mean over the ranks."""
+        """Make what BatchNorm gathered, each rank from pictures of its own, the mean over the ranks.
+
+        The mean, and not one rank's: it stands for every picture of the epoch, as the averaged gradients do.
+        """
 
     def unfreeze(self) -> None:
         """Let everything learn that was frozen, at its own share of the learning rate."""
