@@ -38,7 +38,7 @@ class PictureOptions:
     store: str = RAW
     labels: Mapping[str, str] = field(default_factory=dict)
     signer_pattern: re.Pattern[str] | None = None
-    near_bits: int = 10
+    near_bits: int = 6
     drop_near_duplicates: bool = False
 
     def label_of(self, name: str) -> str | None:
