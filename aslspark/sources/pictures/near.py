@@ -147,7 +147,7 @@ def find_near_duplicates(spark: SparkSession, samples: DataFrame, bits: int) -> 
     of_others = pairs[~pairs["of_test"]].sort_values(["bits", "id"])
     of_test = pairs.loc[pairs["of_test"], "place"].nunique()
     twins = of_others.assign(test=test["id"].to_numpy()[of_others["place"]])[["id", "test", "bits"]]
-    closest = [Twins(str(row.test), str(row.id), int(row.bits)) for row in twins.head(SHOWN).itertuples()]
+    closest = [Twins(*pair) for pair in twins.head(SHOWN)[["test", "id", "bits"]].to_numpy().tolist()]
     return NearDuplicates(bits, int(of_test), len(twins), closest=closest), twins
 
 

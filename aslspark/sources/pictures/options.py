@@ -95,7 +95,7 @@ def _pattern(text: str) -> re.Pattern[str]:
 def _labels(spark: SparkSession, path: str) -> dict[str, str]:
     if not HadoopFiles(spark).exists(path):
         raise AslsparkError(f"pictures.labels={path}: there is no such file")
-    text = spark.read.option("wholetext", True).text(no_pattern(path)).first()
+    text = spark.read.text(no_pattern(path), wholetext=True).first()
     try:
         names = json.loads(text["value"] if text else "")
         labels = {str(name).strip().lower(): label_named(str(label)) for name, label in names.items()}
