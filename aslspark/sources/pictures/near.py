@@ -223,8 +223,8 @@ def draw_sheet(spark: SparkSession, folder: str, found: NearDuplicates) -> bytes
             pixels = stored(bytes(picture["data"]), picture["encoding"], shape)
             axes = grid[2 * number + side]
             axes.imshow(pixels.squeeze(), cmap="gray", vmin=0, vmax=255)
-            words = name.rpartition(":")[2][-24:]
-            axes.set_title(words if side else f"{words}\n{twins.bits} bits apart", fontsize=7)
+            words = name.rpartition(":")[2][-34:]
+            axes.set_title(words if side else f"{words}\n{twins.bits} bits apart", fontsize=6)
     file = io.BytesIO()
     figure.savefig(file, dpi=110)
     return file.getvalue()
