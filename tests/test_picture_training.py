@@ -94,7 +94,7 @@ def test_files_that_cannot_be_scored_keep_their_rows_with_a_reason(spark, folder
     whole = (folder / "A" / "A1.jpg").read_bytes()
     rows = [
         (1, whole),
-        (2, whole[:400]),
+        (2, whole[: len(whole) // 2]),
         (3, b"text"),
         (4, None),
         (5, bytes(32 * 32 * 3)),
@@ -116,6 +116,7 @@ def test_a_folder_of_pictures_is_scored_and_judged(spark, folder, bundles, tmp_p
         for name in ("A1.jpg", "A2.jpg"):
             (tmp_path / "new" / place / name).write_bytes((folder / "A" / name).read_bytes())
     (tmp_path / "new" / "A" / "bad.PNG").write_bytes(b"text")
+    (tmp_path / "new" / "A" / "empty.png").write_bytes(b"")
     for name in ("openCostInBytes", "maxPartitionBytes"):  # what it sets for the session must not reach other tests
         request.addfinalizer(lambda name=name: spark.conf.unset(f"spark.sql.files.{name}"))
     request.addfinalizer(lambda: spark.conf.unset("spark.sql.execution.arrow.maxRecordsPerBatch"))
@@ -125,6 +126,7 @@ def test_a_folder_of_pictures_is_scored_and_judged(spark, folder, bundles, tmp_p
         ("A/A1.jpg", "A", True),
         ("A/A2.jpg", "A", True),
         ("A/bad.PNG", "A", False),
+        ("A/empty.png", "A", False),
         ("nowhere/A1.jpg", None, True),
         ("nowhere/A2.jpg", None, True),
     ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import pandas as pd
@@ -52,7 +52,7 @@ class PictureScaler(Transformer, HasInputCol, HasOutputCol, DefaultParamsReadabl
         @F.pandas_udf("array<double>")  # type: ignore[call-overload]
         def scaled(batches: Iterator[pd.DataFrame]) -> Iterator[pd.Series]:
             for batch in batches:
-                data = batch["data"]
+                data: Iterable[bytes] = batch["data"]
                 if "encoding" in batch and not batch["encoding"].isin([None, RAW]).all():
                     columns = (batch[name] for name in PICTURE_TYPE.names)
                     data = [

@@ -40,8 +40,8 @@ class HadoopFiles:
     """
 
     def __init__(self, spark: SparkSession) -> None:
-        self._java: Any = spark._jvm
-        java = self._java
+        java: Any = spark._jvm
+        self._java = java
         self._conf: Any = spark._jsc.hadoopConfiguration()
         self._hadoop: Any = java.org.apache.hadoop
 

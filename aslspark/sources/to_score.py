@@ -109,25 +109,29 @@ def _numbered(spark: SparkSession, lines: DataFrame) -> DataFrame:
     return joined.withColumn("row", F.col("number") - F.col("offset"))
 
 
-def _picture_files(spark: SparkSession, folders: list[str]) -> DataFrame | None:
+def _picture_files(spark: SparkSession, folders: Sequence[str]) -> DataFrame | None:
     files = binary_files(spark, folders)
-    lengths = [length for path, length in list_files(files) if is_picture_name(path)]
-    if not lengths:
+    listed = [(path, length) for path, length in list_files(files) if is_picture_name(path)]
+    if not listed:
         return None
     # As many rows go to Python at once as fit in memory, and as many files to a task as keep it busy.
-    for name, value in packing(spark, lengths).items():
+    readable = [length for _, length in listed if 0 < length <= MAX_FILE_BYTES]
+    for name, value in packing(spark, readable).items():
         spark.conf.set(name, value)
     names = {label.lower(): label for label in LABELS}
     of_name = F.create_map(*(F.lit(word) for pair in names.items() for word in pair))
     above = F.expr("reverse(slice(split(lower(path), '/'), 1, size(split(path, '/')) - 1))")
     label = F.get(F.filter(F.transform(above, lambda folder: of_name[folder]), lambda found: found.isNotNull()), 0)
-    wanted = files.where(F.lower("path").rlike(r"\.(jpe?g|png)$"))
-    rows = wanted.where(F.col("length") <= MAX_FILE_BYTES).select("path", label.alias("label"), "content")
-    if max(lengths) <= MAX_FILE_BYTES:
+    wanted = files.where(F.lower("path").rlike(r"\.(jpe?g|png)$") & (F.col("length") <= MAX_FILE_BYTES))
+    rows = wanted.select("path", label.alias("label"), "content")
+    # Those that Spark would leave out, or that are too large to hold: their rows say that they are empty.
+    left_out = [(path,) for path, length in listed if not 0 < length <= MAX_FILE_BYTES]
+    if not left_out:
         return rows
-    # Without `content`, Spark leaves the bytes of the longest alone; their rows say that they are empty.
-    longest = wanted.where(F.col("length") > MAX_FILE_BYTES)
-    return rows.unionByName(longest.select("path", label.alias("label"), F.lit(None).cast("binary").alias("content")))
+    nothing = F.lit(None).cast("binary").alias("content")
+    return rows.unionByName(
+        spark.createDataFrame(left_out, "path string").select("path", label.alias("label"), nothing)
+    )
 
 
 def _parquet(spark: SparkSession, path: str) -> tuple[DataFrame, str]:

@@ -8,6 +8,7 @@ import posixpath
 import re
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
+from urllib.parse import unquote
 
 from pyspark.sql import DataFrame, SparkSession
 
@@ -55,9 +56,14 @@ def binary_files(spark: SparkSession, folders: Sequence[str]) -> DataFrame:
 
 
 def list_files(files: DataFrame) -> list[tuple[str, int]]:
-    """List path and length of all files."""
+    """List path and length of all files; of empty ones too, which Spark leaves out of its tables."""
     found = files.select("path", "length").toPandas()
-    return list(zip(found["path"].tolist(), found["length"].tolist(), strict=True))
+    listed = list(zip(found["path"].tolist(), found["length"].tolist(), strict=True))
+    if len(files._jdf.inputFiles()) != len(listed):
+        there = {plain_path(path) for path, _ in listed}
+        every = (plain_path(unquote(uri)) for uri in files.inputFiles())
+        listed += [(path, 0) for path in every if path not in there]
+    return listed
 
 
 def open_folder(spark: SparkSession, hadoop: HadoopFiles, path: str, options: PictureOptions) -> PictureSource | None:
@@ -182,7 +188,7 @@ def open_manifest(spark: SparkSession, hadoop: HadoopFiles, path: str, options: 
         Qualified, of a file whose header `is_manifest_header`.
     options : PictureOptions
     """
-    whole = spark.read.option("wholetext", True).text(no_pattern(path)).first()
+    whole = spark.read.text(no_pattern(path), wholetext=True).first()
     rows = read_manifest(whole["value"] if whole else "", path) or []
     base = path.rpartition("/")[0]
     paths = [plain_path(_resolved(base, row.path)) for row in rows]

@@ -15,7 +15,7 @@ from pyspark.sql import DataFrame
 
 from aslspark.errors import AslsparkError
 from aslspark.samples import TEST, TRAIN, VALIDATION
-from aslspark.sources.parse_pixels import UNKNOWN_LABEL
+from aslspark.sources.parse_pixels import EMPTY, UNKNOWN_LABEL
 from aslspark.sources.pictures.options import PictureOptions
 from aslspark.sources.splits import SplitOptions, splits_of_blocks
 
@@ -139,7 +139,9 @@ def labelled_by_word(picture: Picture, label: str | None, split: str | None, opt
 
 
 def checked_length(picture: Picture) -> Picture:
-    """Refuse a file that is too large to be held in memory."""
+    """Refuse a file that is empty, or too large to be held in memory."""
+    if picture.length == 0:
+        return picture._replace(reason=EMPTY, detail="no bytes")
     if picture.length <= MAX_FILE_BYTES:
         return picture
     return picture._replace(reason=TOO_LARGE, detail=f"{picture.length:,} bytes, more than {MAX_FILE_BYTES:,}")

@@ -147,7 +147,7 @@ def find_near_duplicates(spark: SparkSession, samples: DataFrame, bits: int) -> 
     of_others = pairs[~pairs["of_test"]].sort_values(["bits", "id"])
     of_test = pairs.loc[pairs["of_test"], "place"].nunique()
     twins = of_others.assign(test=test["id"].to_numpy()[of_others["place"]])[["id", "test", "bits"]]
-    closest = [Twins(str(row.test), str(row.id), int(row.bits)) for row in twins.head(SHOWN).itertuples()]
+    closest = [Twins(*pair) for pair in twins.head(SHOWN)[["test", "id", "bits"]].to_numpy().tolist()]
     return NearDuplicates(bits, int(of_test), len(twins), closest=closest), twins
 
 
@@ -223,8 +223,8 @@ def draw_sheet(spark: SparkSession, folder: str, found: NearDuplicates) -> bytes
             pixels = stored(bytes(picture["data"]), picture["encoding"], shape)
             axes = grid[2 * number + side]
             axes.imshow(pixels.squeeze(), cmap="gray", vmin=0, vmax=255)
-            words = name.rpartition(":")[2][-24:]
-            axes.set_title(words if side else f"{words}\n{twins.bits} bits apart", fontsize=7)
+            words = name.rpartition(":")[2][-34:]
+            axes.set_title(words if side else f"{words}\n{twins.bits} bits apart", fontsize=6)
     file = io.BytesIO()
     figure.savefig(file, dpi=110)
     return file.getvalue()

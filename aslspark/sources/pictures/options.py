@@ -38,7 +38,7 @@ class PictureOptions:
     store: str = RAW
     labels: Mapping[str, str] = field(default_factory=dict)
     signer_pattern: re.Pattern[str] | None = None
-    near_bits: int = 10
+    near_bits: int = 6
     drop_near_duplicates: bool = False
 
     def label_of(self, name: str) -> str | None:
@@ -95,7 +95,7 @@ def _pattern(text: str) -> re.Pattern[str]:
 def _labels(spark: SparkSession, path: str) -> dict[str, str]:
     if not HadoopFiles(spark).exists(path):
         raise AslsparkError(f"pictures.labels={path}: there is no such file")
-    text = spark.read.option("wholetext", True).text(no_pattern(path)).first()
+    text = spark.read.text(no_pattern(path), wholetext=True).first()
     try:
         names = json.loads(text["value"] if text else "")
         labels = {str(name).strip().lower(): label_named(str(label)) for name, label in names.items()}

@@ -161,7 +161,8 @@ def _decoder(source: str, options: PictureOptions, are_images: bool) -> Decoder:
 def _samples(batch: pa.RecordBatch, source: str, form: Form, store: str, are_images: bool) -> Iterator[pa.RecordBatch]:
     contents, names = batch.column(0), batch.column(1).to_pylist()
     pixels = np.empty((batch.num_rows, *form.shape), np.uint8)
-    good, bad = [], []
+    good: list[int] = []
+    bad: list[tuple[str, str]] = []
     for row in range(batch.num_rows):
         content = contents[row]
         try:
