@@ -26,7 +26,7 @@ LABELS = ("A", "B", "C")
 
 
 def settings(framework, *words):
-    quick = ["training.batch_size=8", "training.augment=false", "network.name=small_cnn"]
+    quick = ["training.batch_size=8", "augment.on=false", "network.name=small_cnn"]
     return load_config(None, [f"training.framework={framework}", *quick, *words])
 
 
