@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -27,6 +27,7 @@ from aslspark.samples import (
     VALIDATION,
     read_samples,
 )
+from aslspark.session import settings
 from aslspark.sources.dividing import FirstPass, all_samples, count_sources
 from aslspark.sources.hadoop_files import HadoopFiles
 from aslspark.sources.opening import OpenedSources, open_sources
@@ -107,7 +108,7 @@ def ingest(
         options = replace(options, validation=0.0)
     lengths = [picture.length for source in opened.pictures.values() for picture in source.usable]
     with (
-        _same_blocks_in_both_passes(spark, packing(spark, lengths)),
+        settings(spark, _same_blocks_in_both_passes(spark, packing(spark, lengths))),
         _trouble_named(hadoop, opened),
         hadoop.written_whole(out) as folder,
     ):
@@ -135,10 +136,9 @@ def ingest(
     return report
 
 
-@contextmanager
-def _same_blocks_in_both_passes(spark: SparkSession, packed: dict[str, str]) -> Iterator[None]:
-    """Set what decides how files are cut and written, and put it back afterwards."""
-    settings = {
+def _same_blocks_in_both_passes(spark: SparkSession, packed: Mapping[str, str]) -> dict[str, str]:
+    """Choose the settings that decide how files are cut and written."""
+    return {
         # Otherwise the number of cores at the time decides, and a cluster may grow between the passes.
         "spark.sql.files.minPartitionNum": str(spark.sparkContext.defaultParallelism),
         "spark.sql.execution.arrow.maxRecordsPerBatch": str(LINES_IN_BATCH),
@@ -146,17 +146,6 @@ def _same_blocks_in_both_passes(spark: SparkSession, packed: dict[str, str]) -> 
         "spark.sql.maxConcurrentOutputFileWriters": str(len(SPLITS) + 1),
         **packed,
     }
-    before = {name: spark.conf.get(name, None) for name in settings}
-    try:
-        for name, value in settings.items():
-            spark.conf.set(name, value)
-        yield
-    finally:
-        for name, was in before.items():
-            if was is None:
-                spark.conf.unset(name)
-            else:
-                spark.conf.set(name, was)
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from urllib.parse import unquote
 from pyspark.sql import DataFrame, SparkSession
 
 from aslspark.errors import AslsparkError
+from aslspark.session import settings
 from aslspark.sources.hadoop_files import HadoopFiles, no_pattern, plain_path
 from aslspark.sources.pictures.listing import (
     Picture,
@@ -23,6 +24,10 @@ from aslspark.sources.pictures.listing import (
     once_each,
 )
 from aslspark.sources.pictures.options import PictureOptions
+
+# A file costs about as much to open as so many of its bytes to decode. Spark's own guess, 4 MB, makes a task of
+# every 32 pictures.
+OPEN_COST_BYTES = 8 << 10
 
 MISSING = "missing"
 HIDDEN = "hidden name"
@@ -57,7 +62,8 @@ def binary_files(spark: SparkSession, folders: Sequence[str]) -> DataFrame:
 
 def list_files(files: DataFrame) -> list[tuple[str, int]]:
     """List path and length of all files; of empty ones too, which Spark leaves out of its tables."""
-    found = files.select("path", "length").toPandas()
+    with settings(files.sparkSession, {"spark.sql.files.openCostInBytes": str(OPEN_COST_BYTES)}):
+        found = files.select("path", "length").toPandas()
     listed = list(zip(found["path"].tolist(), found["length"].tolist(), strict=True))
     if len(files._jdf.inputFiles()) != len(listed):
         there = {plain_path(path) for path, _ in listed}

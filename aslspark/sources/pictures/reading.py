@@ -19,6 +19,7 @@ from pyspark.sql.types import LongType, StringType, StructField, StructType
 
 from aslspark.decoding import EMPTY, UNDECODABLE, Form, Unusable, bring, decode, encode
 from aslspark.samples import HASH_COLUMN, SAMPLE_SCHEMA
+from aslspark.sources.pictures.files import OPEN_COST_BYTES
 from aslspark.sources.pictures.listing import Picture, PictureSource
 from aslspark.sources.pictures.near import perceptual_hashes
 from aslspark.sources.pictures.options import PictureOptions
@@ -33,9 +34,6 @@ BATCH_BYTES = 64 << 20
 """Of files that a task is sent at once, at most."""
 LARGEST_BATCH = 512
 
-# A file costs about as much to open as so many of its bytes to decode. Spark's own guess, 4 MB, makes a task of
-# every 32 pictures.
-OPEN_COST_BYTES = 8 << 10
 TASKS_A_SLOT = 3
 
 
