@@ -38,7 +38,7 @@ def main() -> None:
                 f"training.batch_size={BATCH}",
                 "training.schedule=constant",
                 f"training.patience={EPOCHS}",
-                "training.augment=false",
+                "augment.on=false",
                 "features.stretch=false",
                 "network.dropout=0.3",
             ]

@@ -44,7 +44,7 @@ def our_rate(table: TrainingData, folder: Path, framework: str, batch: int, feed
         f"training.batch_size={batch}",
         f"training.epochs={EPOCHS}",
         f"training.feed={feed}",
-        "training.augment=false",
+        "augment.on=false",
         "features.stretch=false",
     ]
     history = fit_network(table, load_config(None, words), Path(tempfile.mkdtemp(dir=folder))).getHistory()

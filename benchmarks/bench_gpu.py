@@ -51,7 +51,7 @@ def measure(device: str, data: list[str], rows: int, runs: int) -> list[Comparis
                 f"training.use_gpu={'true' if device == 'cuda' else 'false'}",
                 f"training.threads={THREADS if device == 'cuda' else 1}",
                 "training.num_proc=1",
-                "training.augment=false",
+                "augment.on=false",
                 "features.stretch=false",
             ]
             history = fit_network(table, load_config(None, words), Path(tempfile.mkdtemp(dir=folder))).getHistory()

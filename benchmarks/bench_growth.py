@@ -28,7 +28,7 @@ from aslspark.training.data import look_at
 from aslspark.training.network import fit_network
 
 SMALLEST = 10_000
-SETTINGS = ["training.epochs=2", "training.batch_size=256", "training.cache_mb=64", "training.augment=false"]
+SETTINGS = ["training.epochs=2", "training.batch_size=256", "training.cache_mb=64", "augment.on=false"]
 SECONDS_BETWEEN_LOOKS = 0.25
 
 

@@ -23,7 +23,7 @@ from aslspark.training.network import fit_network
 
 HERE = Path(__file__).resolve().parent
 FRAMEWORKS = ("keras", "torch")
-QUICK = ["training.batch_size=32", "training.augment=false"]
+QUICK = ["training.batch_size=32", "augment.on=false"]
 without_gpu = pytest.mark.skipif(shutil.which("nvidia-smi") is not None, reason="this machine has a GPU")
 
 

@@ -16,7 +16,7 @@ from aslspark.training.feed import SampleFeed
 from aslspark.training.job import train_cnn
 
 SETTINGS = ["pictures.size=32", "pictures.fit=letterbox"]
-TRAINING = ["training.framework=torch", "training.num_proc=1", "training.epochs=1", "training.augment=false"]
+TRAINING = ["training.framework=torch", "training.num_proc=1", "training.epochs=1", "augment.on=false"]
 
 
 @pytest.fixture(scope="module")

@@ -1,9 +1,11 @@
 """A network of either framework in this process: one real step of the worker's, alone, without Horovod's processes."""
 
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import numpy as np
 
+from aslspark.config import AugmentConfig
 from aslspark.training.feed import Batch
 from aslspark.training.loop import Plan
 from aslspark.training.worker import WorkerJob
@@ -11,22 +13,25 @@ from aslspark.training.worker import WorkerJob
 
 def alone():
     """Horovod's names for a run of one process: sums and means over it are what it has."""
-    named = []
+    messages = {}
+    """How many numbers each message of a step holds, by its name."""
 
-    def same(value, **how):
+    def same(value, name=None, **how):
+        if hasattr(value, "shape"):
+            messages[name] = int(np.prod(value.shape))
         return value
 
     def distributed_optimizer(optimizer, named_parameters, num_groups):
-        named.append(len(named_parameters))
+        messages[f"gradients {len(messages)}"] = sum(weight.numel() for _, weight in named_parameters)
+        optimizer.synchronize, optimizer.skip_synchronize = lambda: None, nullcontext
         return optimizer
 
     return SimpleNamespace(
-        named=named,
+        messages=messages,
         size=lambda: 1,
         Sum=None,
         Average=None,
         allreduce=same,
-        grouped_allreduce=same,
         broadcast_parameters=lambda weights, root_rank: None,
         broadcast_variables=lambda weights, root_rank: None,
         DistributedOptimizer=distributed_optimizer,
@@ -34,7 +39,7 @@ def alone():
 
 
 class SimpleTraining:
-    def __init__(self, framework, model, shape, unfreeze_rate=0.1):
+    def __init__(self, framework, model, shape, unfreeze_rate=0.1, optimizer=None, half=None, **more):
         self.framework, self.shape = framework, shape
         job = {
             "train_folder": "",
@@ -48,10 +53,13 @@ class SimpleTraining:
             "seed": 0,
             "threads": 1,
             "stretch": True,
-            "augment": False,
-            "use_gpu": False,
+            "augment": AugmentConfig(on=False),
+            "precision": "float32",
+            "gpu": None,
+            "feed": "in_place",
             "budget": 0,
             "unfreeze_rate": unfreeze_rate,
+            **more,
         }
         if framework == "keras":
             import tensorflow as tf
@@ -61,10 +69,11 @@ class SimpleTraining:
             spec = {
                 "architecture": model.to_json(),
                 "weights": model.get_weights(),
-                "optimizer": tf.keras.optimizers.serialize(tf.keras.optimizers.Adam(0.001)),
+                "outputs": model.output_names,
+                "optimizer": tf.keras.optimizers.serialize(optimizer or tf.keras.optimizers.Adam(0.001)),
                 "loss": "categorical_crossentropy",
             }
-            self.trainable = KerasTrainable(WorkerJob(network=spec, **job), alone())
+            self.trainable = KerasTrainable(WorkerJob(network=spec, **job), alone(), f"mixed_{half}" if half else "float32")
             self.classes = model.output_shape[-1]
         else:
             import cloudpickle
@@ -74,31 +83,17 @@ class SimpleTraining:
 
             spec = {
                 "model": cloudpickle.dumps(model),
-                "optimizer": (torch.optim.Adam, {"lr": 0.001}),
+                "optimizer": optimizer or (torch.optim.Adam, {"lr": 0.001}),
                 "loss": cloudpickle.dumps(torch.nn.CrossEntropyLoss()),
             }
-            self.trainable = TorchTrainable(WorkerJob(network=spec, **job), alone(), torch.device("cpu"))
+            kind = getattr(torch, half) if half else None
+            self.trainable = TorchTrainable(WorkerJob(network=spec, **job), alone(), torch.device("cpu"), kind)
             self.classes = list(model.parameters())[-1].numel()
 
-    def listen(self):
-        """Return a function that says how many gradients each message of a step holds."""
-        heard, hvd = [], self.trainable._hvd
-        if self.framework == "keras":
-
-            def grouped_allreduce(gradients, op):
-                heard.append(len(gradients))
-                return gradients
-
-            hvd.grouped_allreduce = grouped_allreduce
-
-        def since():
-            if self.framework == "keras":
-                found = list(heard)
-                heard.clear()
-                return found
-            return hvd.named
-
-        return since
+    def sent(self):
+        """How many numbers the gradients have that a step averages over the ranks, by message."""
+        messages = self.trainable._hvd.messages
+        return [size for name, size in messages.items() if name and name.startswith("gradients")]
 
     @property
     def model(self):
