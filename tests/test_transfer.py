@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_training import SimpleTraining
+from tiny_training import OneBatch, Recorded, SimpleTraining
 
 from aslspark.bundle import seal, whole_folder, write_model
 from aslspark.config import load_config
@@ -159,47 +159,6 @@ def test_what_is_frozen_is_in_no_message_and_learns_more_slowly_once_thawed(fram
     # Adam's first step is about as long as the learning rate.
     assert all(0 < steps[name] < 0.001 * 0.02 for name in steps if name not in learned)
     assert all(steps[name] > 0.001 * 0.1 for name in learned)
-
-
-class Recorded:
-    """A network that only writes down what the loop asks of it."""
-
-    learning_rate = 1.0
-
-    def __init__(self, losses):
-        self.losses, self.asked = iter(losses), []
-
-    def set_learning_rate(self, value):
-        pass
-
-    def train(self, batch):
-        self.asked.append("train")
-
-    def evaluate(self, batch):
-        self.asked.append("evaluate")
-
-    def average_statistics(self):
-        self.asked.append("average")
-
-    def unfreeze(self):
-        self.asked.append("unfreeze")
-
-    def take_sums(self):
-        loss = next(self.losses) if self.asked[-1] == "evaluate" else 1.0
-        return np.array([loss, 1.0, 0.0, 1.0])
-
-    def weights(self):
-        return str(len(self.asked)).encode()
-
-    def load_weights(self, weights):
-        pass
-
-
-class OneBatch:
-    rows = steps = 1
-
-    def epoch(self, number, shuffle=True):
-        return iter([None])
 
 
 def test_statistics_are_averaged_before_each_validation_and_the_thaw_comes_after_its_epoch():

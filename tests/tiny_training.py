@@ -19,7 +19,7 @@ def alone():
     def same(value, name=None, **how):
         if hasattr(value, "shape"):
             messages[name] = int(np.prod(value.shape))
-        return value
+        return value.clone() if hasattr(value, "clone") else value
 
     def distributed_optimizer(optimizer, named_parameters, num_groups):
         messages[f"gradients {len(messages)}"] = sum(weight.numel() for _, weight in named_parameters)
@@ -41,10 +41,11 @@ def alone():
 class SimpleTraining:
     def __init__(self, framework, model, shape, unfreeze_rate=0.1, optimizer=None, half=None, **more):
         self.framework, self.shape = framework, shape
+        self.classes = model.output_shape[-1] if framework == "keras" else list(model.parameters())[-1].numel()
         job = {
             "train_folder": "",
             "validation_folder": None,
-            "labels": (),
+            "labels": range(self.classes),
             "shape": shape,
             "columns": {},
             "batch_size": 4,
@@ -73,8 +74,9 @@ class SimpleTraining:
                 "optimizer": tf.keras.optimizers.serialize(optimizer or tf.keras.optimizers.Adam(0.001)),
                 "loss": "categorical_crossentropy",
             }
-            self.trainable = KerasTrainable(WorkerJob(network=spec, **job), alone(), f"mixed_{half}" if half else "float32")
-            self.classes = model.output_shape[-1]
+            self.trainable = KerasTrainable(
+                WorkerJob(network=spec, **job), alone(), f"mixed_{half}" if half else "float32"
+            )
         else:
             import cloudpickle
             import torch
@@ -88,7 +90,6 @@ class SimpleTraining:
             }
             kind = getattr(torch, half) if half else None
             self.trainable = TorchTrainable(WorkerJob(network=spec, **job), alone(), torch.device("cpu"), kind)
-            self.classes = list(model.parameters())[-1].numel()
 
     def sent(self):
         """How many numbers the gradients have that a step averages over the ranks, by message."""
@@ -99,12 +100,15 @@ class SimpleTraining:
     def model(self):
         return self.trainable._model
 
-    def step(self):
+    def batch(self, weight=1.0):
         random = np.random.default_rng(0)
         pictures = random.integers(0, 256, (4, *self.shape), np.uint8)
         labels = random.integers(0, self.classes, 4)
+        return Batch(pictures, labels, np.full(4, weight, np.float32), 0.25)
+
+    def step(self, weight=1.0):
         self.trainable.set_learning_rate(0.001)
-        self.trainable.train(Batch(pictures, labels, np.ones(4, np.float32), 0.25))
+        self.trainable.train(self.batch(weight))
 
     def weights(self):
         """Every array by name."""
@@ -142,3 +146,44 @@ def answers(framework, model, pictures):
     with torch.inference_mode():
         logits = model.eval()(scale(torch.from_numpy(pictures), True))
     return torch.softmax(logits, dim=1).numpy()
+
+
+class Recorded:
+    """A network that only writes down what the loop asks of it."""
+
+    learning_rate, norm = 1.0, 1.0
+
+    def __init__(self, losses):
+        self.losses, self.asked = iter(losses), []
+
+    def set_learning_rate(self, value):
+        pass
+
+    def train(self, batch):
+        self.asked.append("train")
+
+    def evaluate(self, batch):
+        self.asked.append("evaluate")
+
+    def average_statistics(self):
+        self.asked.append("average")
+
+    def unfreeze(self):
+        self.asked.append("unfreeze")
+
+    def take_sums(self):
+        loss = next(self.losses) if self.asked[-1] == "evaluate" else 1.0
+        return np.array([loss, 1.0, 0.0, 1.0, self.norm, 1.0, 0.0, 1.0, 0.0])
+
+    def weights(self):
+        return str(len(self.asked)).encode()
+
+    def load_weights(self, weights):
+        pass
+
+
+class OneBatch:
+    rows = steps = 1
+
+    def epoch(self, number, shuffle=True):
+        return iter([None])
