@@ -115,6 +115,9 @@ def test_an_unfrozen_backbone_learns_and_all_ranks_hold_the_same_statistics(froz
     shutil.copytree(f"{data.folder}/{SAMPLES_FOLDER}/split=train", tmp_path / "all" / SAMPLES_FOLDER / "split=train")
     data = replace(data, folder=str(tmp_path / "all"))
     words = [f"network.weights={path}", "network.freeze=true", "network.unfreeze_after=1", "training.epochs=2"]
+    # Two optimizers in one step, with all else that looks at gradients or feeds them.
+    words += ["training.precision=mixed", "training.feed=petastorm", "training.clip_norm=1"]
+    words += ["training.optimizer=adamw", "training.weight_decay=0.01", "training.label_smoothing=0.1"]
     said = []
     log = logging.getLogger("aslspark")
     listener = logging.Handler()

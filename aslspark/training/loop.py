@@ -95,7 +95,7 @@ class Outcome:
     """What went wrong or looked as if; see `aslspark.training.watch.new_notes`."""
     phases: dict[str, float]
     """Seconds of this rank, by what it did: reading (waiting for batches), training (without that), of it
-    waiting_for_gradients (mean over the ranks), validation."""
+    waiting_for_gradients (mean over the ranks; on a GPU with what is left of the backward pass), validation."""
     trace: dict[str, bytes]
     """Files by their paths, where steps were traced."""
 
