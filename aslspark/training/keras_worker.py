@@ -162,7 +162,8 @@ class KerasTrainable:
         return [tf.reshape(piece, gradient.shape) for piece, gradient in zip(pieces, gradients, strict=True)], waited
 
     def _make_optimizer(self, variables: list[tf.Variable]) -> tf.keras.optimizers.Optimizer:
-        optimizer = tf.keras.optimizers.deserialize(self._settings)
+        # Keras gives AdamW a name that it does not know itself.
+        optimizer = tf.keras.optimizers.deserialize(self._settings, {"AdamW": tf.keras.optimizers.AdamW})
         if optimizer.weight_decay:
             # Of one axis: biases, and BatchNorm's scales, which would only make the layer before them larger.
             optimizer.exclude_from_weight_decay([variable for variable in variables if variable.shape.rank < 2])
