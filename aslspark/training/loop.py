@@ -149,7 +149,11 @@ def fit_epochs(
         network.average_statistics()
         sums = network.take_sums()
         norm, norms, waited = sums[4 : len(SUMS)]
-        row = {"epoch": number + 1, **_means(sums, ""), "gradient_norm": float(norm / norms) if norms else None}
+        row: dict[str, Any] = {
+            "epoch": number + 1,
+            **_means(sums, ""),
+            "gradient_norm": float(norm / norms) if norms else None,
+        }
         train_seconds = time.monotonic() - started
         spent["training"] += train_seconds - (spent["reading"] - read_before)
         spent["waiting_for_gradients"] += float(waited)

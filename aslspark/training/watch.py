@@ -41,7 +41,10 @@ class Rule:
 
 
 def new_notes(history: History, classes: int) -> list[dict[str, Any]]:
-    """Judge the last epoch; a rule that went off in the epoch before as well is not noted again.
+    """Judge the last epoch.
+
+    A rule that went off in the epoch before as well is not noted again; of one that stops, nothing else is noted, since
+    it explains the rest.
 
     Parameters
     ----------
@@ -58,7 +61,10 @@ def new_notes(history: History, classes: int) -> list[dict[str, Any]]:
     for rule in RULES:
         seen = rule.sees(history, classes)
         if seen is not None and (len(history) == 1 or rule.sees(history[:-1], classes) is None):
-            notes.append({"rule": rule.name, "epoch": history[-1]["epoch"], "seen": seen, "stopped": rule.stops})
+            note = {"rule": rule.name, "epoch": history[-1]["epoch"], "seen": seen, "stopped": rule.stops}
+            if rule.stops:
+                return [note]
+            notes.append(note)
     return notes
 
 
@@ -115,8 +121,8 @@ def far_apart(history: History, classes: int) -> str | None:
 
 
 def one_answer(history: History, classes: int) -> str | None:
-    """See the same answer to every validation sample."""
-    everything = classes > 1 and history[-1].get("val_commonest") == 1.0
+    """See the same answer to every validation sample, from the second epoch on: BatchNorm's means come later."""
+    everything = classes > 1 and len(history) > 1 and history[-1].get("val_commonest") == 1.0
     return "every validation sample got the same answer" if everything else None
 
 
