@@ -27,7 +27,7 @@ from aslspark.paths import local_path
 from aslspark.scoring import MllibClassifier, OnnxClassifier, SignClassifierModel
 
 FORMAT = 1
-MANIFEST, SUMS, ONNX, PIPELINE = "bundle.json", "SHA256SUMS", "network.onnx", "pipeline"
+MANIFEST, SUMS, ONNX, PIPELINE, PROFILE = "bundle.json", "SHA256SUMS", "network.onnx", "pipeline", "profile"
 STAGE_FOLDER = "bundle"
 """Where a saved Pipeline stage keeps its bundle."""
 
@@ -109,6 +109,11 @@ def write_model(model: SignClassifierModel, pipeline: PipelineModel | None, fold
         manifest["framework"] = model.fitted.framework
         manifest["parameters"] = model.fitted.parameters
         manifest["network_file"] = model.fitted.save(folder)
+        manifest["phases"] = {name: round(seconds, 2) for name, seconds in model.fitted.phases.items()}
+        for name, content in model.fitted.trace.items():
+            path = folder / PROFILE / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
     if pipeline is not None:
         pipeline.save(f"file://{(folder / PIPELINE).absolute()}")
         if not list((folder / PIPELINE / "metadata").glob("part-*")):

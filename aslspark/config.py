@@ -91,11 +91,29 @@ class TrainingConfig:
     num_proc: int = _setting(2, "Horovod processes, one a Spark task slot", least=1)
     epochs: int = _setting(40, "passes over the training samples", least=1)
     batch_size: int = _setting(32, "samples a step in each process", least=1)
+    optimizer: str = _setting("adam", "what takes the steps; adamw: with weight_decay", choices=("adam", "adamw"))
     learning_rate: float = _setting(
         0.001, "Adam's step size for one process; multiplied by num_proc", least=1e-8, most=1.0
     )
+    weight_decay: float = _setting(
+        0.0,
+        "of adamw: share of each weight, times the learning rate, that a step takes away; not of biases and BatchNorm",
+        least=0.0,
+        most=1.0,
+    )
+    epsilon: float = _setting(
+        0.0, "added where Adam divides; 0: as the framework has it, 1e-7 in keras, 1e-8 in torch", least=0.0, most=1.0
+    )
     schedule: str = _setting(
-        "cosine", "the learning rate after an epoch of rising: falls, or stays", choices=("cosine", "constant")
+        "cosine",
+        "the learning rate after an epoch of rising: falls, or stays; one_cycle: rises and falls over the whole run",
+        choices=("cosine", "constant", "one_cycle"),
+    )
+    label_smoothing: float = _setting(
+        0.0, "share of each label that is divided evenly among all, in training alone", least=0.0, most=0.5
+    )
+    clip_norm: float = _setting(
+        0.0, "gradients, averaged over the processes, are shortened to this norm of all together; 0: never", least=0.0
     )
     patience: int = _setting(10, "epochs without a better validation loss before it stops", least=1)
     balance_sources: bool = _setting(True, "let every source weigh the same in the loss")
@@ -119,6 +137,9 @@ class TrainingConfig:
         "float32",
         "what the network computes in; mixed: 16 bits, bfloat16 where the device has it, with float32 weights and loss",
         choices=("float32", "mixed"),
+    )
+    profile_steps: int = _setting(
+        0, "steps whose trace the first process leaves in the bundle; 0: none", least=0, most=100
     )
 
 
@@ -245,6 +266,17 @@ def load_config(path: str | None = None, overrides: Sequence[str] = ()) -> Confi
         _set(config, key.strip(), value, "--set ")
     _check_ranges(config)
     return config
+
+
+def check_setting(key: str, value: Any) -> None:
+    """See that a setting may hold a value, wherever it comes from.
+
+    Raises
+    ------
+    AslsparkError
+        As from `load_config`.
+    """
+    _set(Config(), key, value, "")
 
 
 def augment_settings(given: bool | AugmentConfig | Mapping[str, Any]) -> AugmentConfig:

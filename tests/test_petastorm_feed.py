@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from test_feed import LABELS, SHAPE, rows_of, write_table
 
+from aslspark.config import AugmentConfig
 from aslspark.errors import AslsparkError
 from aslspark.training import flat_copy
 from aslspark.training.flat_copy import flat_copies
@@ -31,8 +32,9 @@ def job_on(folder, **more):
         "seed": 5,
         "threads": 1,
         "stretch": True,
-        "augment": False,
-        "use_gpu": False,
+        "augment": AugmentConfig(on=False),
+        "precision": "float32",
+        "gpu": None,
         "feed": "petastorm",
         "budget": 1 << 20,
         **more,

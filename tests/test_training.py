@@ -18,7 +18,7 @@ from aslspark.training.job import train_baseline, train_cnn
 from aslspark.training.launch import report, run_workers
 
 FRAMEWORKS = ("keras", "torch")
-QUICK = ["training.epochs=2", "training.batch_size=32", "augment.flip_probability=0.25"]
+QUICK = ["training.epochs=2", "training.batch_size=32", "augment.flip_probability=0.25", "training.profile_steps=2"]
 
 
 @pytest.fixture(scope="module", params=FRAMEWORKS)
@@ -73,6 +73,37 @@ def test_a_bundle_holds_all_that_people_look_for(bundle):
     assert "rotation (100%)" in card
     assert "flip (25%)" in card
     assert "(augmented.png)" in card
+
+
+def test_the_bundle_says_where_the_time_went_and_holds_the_trace(bundle):
+    out, _ = bundle
+    manifest = json.loads((out / "bundle.json").read_text())
+    phases = manifest["phases"]
+    assert list(phases) == [
+        "start",
+        "imports",
+        "building",
+        "reading",
+        "training",
+        "waiting_for_gradients",
+        "validation",
+        "export",
+    ]
+    assert all(phases[name] > 0 for name in ("start", "imports", "training", "waiting_for_gradients", "export"))
+    card = (out / "README.md").read_text()
+    assert "waiting for gradients" in card
+    assert "`profile/`" in card
+    assert isinstance(json.loads((out / "metrics.json").read_text())["watch"], list)
+    files = [path for path in (out / "profile").rglob("*") if path.is_file()]
+    if manifest["framework"] == "torch":
+        events = json.loads((out / "profile" / "trace.json").read_text())["traceEvents"]
+        assert sum("Optimizer.step" in event.get("name", "") for event in events) >= 2
+    else:
+        assert any(path.name.endswith(".xplane.pb") and path.stat().st_size > 10_000 for path in files)
+    sums = (out / "SHA256SUMS").read_text()
+    assert files
+    assert all(path.relative_to(out).as_posix() in sums for path in files)
+    SignClassifierModel.load(str(out))  # checks every file
 
 
 def test_the_history_has_a_row_an_epoch_and_the_loss_falls(bundle):
@@ -226,6 +257,8 @@ def test_the_same_seed_gives_the_same_model(framework, spark, ingested, tmp_path
         ({"num_proc": 64}, r"num_proc=64: local\[2\] has 2 task slots"),
         ({"augment": {"flip_probability": 2}}, r"augment\.flip_probability=2\.0: out of range"),
         ({"feed": "tables"}, "feed=tables: choose in_place or petastorm"),
+        ({"schedule": "one-cycle"}, r"training\.schedule=one-cycle: did you mean one_cycle\?"),
+        ({"label_smoothing": 0.9}, r"training\.label_smoothing=0\.9: out of range; it may be from 0\.0 to 0\.5"),
         ({"data_module": object}, "data_module is not supported; set feed"),
         ({"feature_cols": ["signer"]}, "feature_cols=signer: string is no picture"),
     ],

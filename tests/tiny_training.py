@@ -1,9 +1,11 @@
 """A network of either framework in this process: one real step of the worker's, alone, without Horovod's processes."""
 
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import numpy as np
 
+from aslspark.config import AugmentConfig
 from aslspark.training.feed import Batch
 from aslspark.training.loop import Plan
 from aslspark.training.worker import WorkerJob
@@ -11,22 +13,25 @@ from aslspark.training.worker import WorkerJob
 
 def alone():
     """Horovod's names for a run of one process: sums and means over it are what it has."""
-    named = []
+    messages = {}
+    """How many numbers each message of a step holds, by its name."""
 
-    def same(value, **how):
-        return value
+    def same(value, name=None, **how):
+        if hasattr(value, "shape"):
+            messages[name] = int(np.prod(value.shape))
+        return value.clone() if hasattr(value, "clone") else value
 
     def distributed_optimizer(optimizer, named_parameters, num_groups):
-        named.append(len(named_parameters))
+        messages[f"gradients {len(messages)}"] = sum(weight.numel() for _, weight in named_parameters)
+        optimizer.synchronize, optimizer.skip_synchronize = lambda: None, nullcontext
         return optimizer
 
     return SimpleNamespace(
-        named=named,
+        messages=messages,
         size=lambda: 1,
         Sum=None,
         Average=None,
         allreduce=same,
-        grouped_allreduce=same,
         broadcast_parameters=lambda weights, root_rank: None,
         broadcast_variables=lambda weights, root_rank: None,
         DistributedOptimizer=distributed_optimizer,
@@ -34,12 +39,13 @@ def alone():
 
 
 class SimpleTraining:
-    def __init__(self, framework, model, shape, unfreeze_rate=0.1):
+    def __init__(self, framework, model, shape, unfreeze_rate=0.1, optimizer=None, half=None, **more):
         self.framework, self.shape = framework, shape
+        self.classes = model.output_shape[-1] if framework == "keras" else list(model.parameters())[-1].numel()
         job = {
             "train_folder": "",
             "validation_folder": None,
-            "labels": (),
+            "labels": range(self.classes),
             "shape": shape,
             "columns": {},
             "batch_size": 4,
@@ -48,10 +54,13 @@ class SimpleTraining:
             "seed": 0,
             "threads": 1,
             "stretch": True,
-            "augment": False,
-            "use_gpu": False,
+            "augment": AugmentConfig(on=False),
+            "precision": "float32",
+            "gpu": None,
+            "feed": "in_place",
             "budget": 0,
             "unfreeze_rate": unfreeze_rate,
+            **more,
         }
         if framework == "keras":
             import tensorflow as tf
@@ -61,11 +70,13 @@ class SimpleTraining:
             spec = {
                 "architecture": model.to_json(),
                 "weights": model.get_weights(),
-                "optimizer": tf.keras.optimizers.serialize(tf.keras.optimizers.Adam(0.001)),
+                "outputs": model.output_names,
+                "optimizer": tf.keras.optimizers.serialize(optimizer or tf.keras.optimizers.Adam(0.001)),
                 "loss": "categorical_crossentropy",
             }
-            self.trainable = KerasTrainable(WorkerJob(network=spec, **job), alone())
-            self.classes = model.output_shape[-1]
+            self.trainable = KerasTrainable(
+                WorkerJob(network=spec, **job), alone(), f"mixed_{half}" if half else "float32"
+            )
         else:
             import cloudpickle
             import torch
@@ -74,42 +85,30 @@ class SimpleTraining:
 
             spec = {
                 "model": cloudpickle.dumps(model),
-                "optimizer": (torch.optim.Adam, {"lr": 0.001}),
+                "optimizer": optimizer or (torch.optim.Adam, {"lr": 0.001}),
                 "loss": cloudpickle.dumps(torch.nn.CrossEntropyLoss()),
             }
-            self.trainable = TorchTrainable(WorkerJob(network=spec, **job), alone(), torch.device("cpu"))
-            self.classes = list(model.parameters())[-1].numel()
+            kind = getattr(torch, half) if half else None
+            self.trainable = TorchTrainable(WorkerJob(network=spec, **job), alone(), torch.device("cpu"), kind)
 
-    def listen(self):
-        """Return a function that says how many gradients each message of a step holds."""
-        heard, hvd = [], self.trainable._hvd
-        if self.framework == "keras":
-
-            def grouped_allreduce(gradients, op):
-                heard.append(len(gradients))
-                return gradients
-
-            hvd.grouped_allreduce = grouped_allreduce
-
-        def since():
-            if self.framework == "keras":
-                found = list(heard)
-                heard.clear()
-                return found
-            return hvd.named
-
-        return since
+    def sent(self):
+        """How many numbers the gradients have that a step averages over the ranks, by message."""
+        messages = self.trainable._hvd.messages
+        return [size for name, size in messages.items() if name and name.startswith("gradients")]
 
     @property
     def model(self):
         return self.trainable._model
 
-    def step(self):
+    def batch(self, weight=1.0):
         random = np.random.default_rng(0)
         pictures = random.integers(0, 256, (4, *self.shape), np.uint8)
         labels = random.integers(0, self.classes, 4)
+        return Batch(pictures, labels, np.full(4, weight, np.float32), 0.25)
+
+    def step(self, weight=1.0):
         self.trainable.set_learning_rate(0.001)
-        self.trainable.train(Batch(pictures, labels, np.ones(4, np.float32), 0.25))
+        self.trainable.train(self.batch(weight))
 
     def weights(self):
         """Every array by name."""
@@ -147,3 +146,44 @@ def answers(framework, model, pictures):
     with torch.inference_mode():
         logits = model.eval()(scale(torch.from_numpy(pictures), True))
     return torch.softmax(logits, dim=1).numpy()
+
+
+class Recorded:
+    """A network that only writes down what the loop asks of it."""
+
+    learning_rate, norm = 1.0, 1.0
+
+    def __init__(self, losses):
+        self.losses, self.asked = iter(losses), []
+
+    def set_learning_rate(self, value):
+        pass
+
+    def train(self, batch):
+        self.asked.append("train")
+
+    def evaluate(self, batch):
+        self.asked.append("evaluate")
+
+    def average_statistics(self):
+        self.asked.append("average")
+
+    def unfreeze(self):
+        self.asked.append("unfreeze")
+
+    def take_sums(self):
+        loss = next(self.losses) if self.asked[-1] == "evaluate" else 1.0
+        return np.array([loss, 1.0, 0.0, 1.0, self.norm, 1.0, 0.0, 1.0, 0.0])
+
+    def weights(self):
+        return str(len(self.asked)).encode()
+
+    def load_weights(self, weights):
+        pass
+
+
+class OneBatch:
+    rows = steps = 1
+
+    def epoch(self, number, shuffle=True):
+        return iter([None])

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from aslspark.scoring import SignClassifierModel
+from aslspark.training.watch import in_words
 
 
 def write_card(folder: Path, metrics: dict[str, Any], model: SignClassifierModel) -> None:
@@ -64,6 +65,7 @@ def _card(about: dict[str, Any], metrics: dict[str, Any], model: SignClassifierM
             "",
             f"Trained for {epochs} epochs; the weights are those of epoch {model.fitted.best_epoch}.",
         ]
+        lines += [f"- {in_words(note)}." for note in model.fitted.watch]
     lines += [
         "",
         "![which letter was read as which](confusion.png)",
@@ -104,7 +106,9 @@ def _card(about: dict[str, Any], metrics: dict[str, Any], model: SignClassifierM
             "and gives `probability`, float32 (n, classes), in the order of `labels` in `bundle.json`.",
             "",
         ]
-    seconds = ", ".join(f"{name} {value:.0f} s" for name, value in about["seconds"].items())
+    seconds = _seconds(about["seconds"])
+    if model.fitted is not None and model.fitted.phases:
+        seconds += f" (of the fit, by the first process's clock: {_seconds(model.fitted.phases)})"
     lines += [
         "## How it was made",
         "",
@@ -113,4 +117,10 @@ def _card(about: dict[str, Any], metrics: dict[str, Any], model: SignClassifierM
         f"Time: {seconds}. Settings and versions are in `bundle.json`; `SHA256SUMS` is checked at loading.",
         "",
     ]
+    if "profile" in files:
+        lines += ["A trace of some steps of the training is in `profile/`.", ""]
     return "\n".join(lines)
+
+
+def _seconds(spent: dict[str, float]) -> str:
+    return ", ".join(f"{name.replace('_', ' ')} {value:.0f} s" for name, value in spent.items())

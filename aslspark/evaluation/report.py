@@ -40,8 +40,8 @@ def evaluate(
     Returns
     -------
     dict
-        What `metrics.json` holds: the figures of `metrics.figures`, `splits` with those of each split, and
-        `scoring_seconds`.
+        What `metrics.json` holds: the figures of `metrics.figures`, `splits` with those of each split,
+        `scoring_seconds`, and of a model that was just trained `watch`, what `aslspark.training.watch` saw.
     """
     started = time.monotonic()
     scored = (
@@ -61,6 +61,8 @@ def evaluate(
             "splits": {split: figures(part, model.labels) for split, part in by_split.items() if not part.empty},
             "scoring_seconds": time.monotonic() - started,
         }
+        if model.fitted is not None:
+            metrics["watch"] = model.fitted.watch
         wrong = scored.where(F.col("split").isin(list(judged_on)) & ~F.col("label").eqNullSafe(F.col("letter")))
         surest = wrong.orderBy(F.desc("probability"), "id").limit(SHOWN_MISTAKES).toPandas()
         pictures = {

@@ -25,6 +25,12 @@ class FittedNetwork:
     best_epoch: int = 0
     digests: list[str] = field(default_factory=list)
     """SHA-256 of each rank's weights after the last step: all equal."""
+    watch: list[dict[str, Any]] = field(default_factory=list)
+    """What the rules saw; see `aslspark.training.watch.new_notes`."""
+    phases: dict[str, float] = field(default_factory=dict)
+    """Seconds by what they went to: start (of the workers), those of `aslspark.training.worker.run_epochs`, export."""
+    trace: dict[str, bytes] = field(default_factory=dict)
+    """Files of rank 0's trace by their paths, where one was asked for."""
 
 
 def fitted_model(
@@ -36,6 +42,7 @@ def fitted_model(
 ) -> SignClassifierModel:
     """Put the ranks' results and the exported network together."""
     fitted.history, fitted.best_epoch = results[0]["history"], results[0]["best_epoch"]
+    fitted.watch, fitted.phases, fitted.trace = (results[0][name] for name in ("watch", "phases", "trace"))
     fitted.digests = [result["digest"] for result in results]
     model = SignClassifierModel(OnnxClassifier(onnx, tuple(labels), shape))
     model.fitted = fitted

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 import uuid
 from contextlib import nullcontext
 from dataclasses import asdict
@@ -18,7 +19,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import BinaryType, StructType
 
-from aslspark.config import augment_settings
+from aslspark.config import augment_settings, check_setting
 from aslspark.errors import AslsparkError
 from aslspark.paths import local_path
 from aslspark.samples import PICTURE_TYPE, TRAIN, VALIDATION
@@ -30,6 +31,7 @@ from aslspark.training.gpus import gpu_source, gpu_tasks, task_cores
 from aslspark.training.launch import run_workers
 from aslspark.training.loop import Plan
 from aslspark.training.progress import ConsoleProgress
+from aslspark.training.watch import in_words
 from aslspark.training.worker import WorkerJob
 
 NOT_SUPPORTED = {
@@ -71,6 +73,9 @@ OWN_DEFAULTS: dict[str, Any] = {
     "source_weights": {},
     "unfreeze_after": 0,
     "unfreeze_rate": 0.1,
+    "label_smoothing": 0.0,
+    "clip_norm": 0.0,
+    "profile_steps": 0,
 }
 
 
@@ -108,7 +113,10 @@ class InPlaceTraining(Params):
         lambda given: asdict(augment_settings(given)),
     )
     schedule = Param(
-        Params._dummy(), "schedule", "course of the learning rate: cosine or constant", TypeConverters.toString
+        Params._dummy(),
+        "schedule",
+        "course of the learning rate: cosine, constant or one_cycle",
+        TypeConverters.toString,
     )
     feed = Param(
         Params._dummy(),
@@ -152,6 +160,21 @@ class InPlaceTraining(Params):
         "share of the learning rate that those learn with",
         TypeConverters.toFloat,
     )
+    label_smoothing = Param(
+        Params._dummy(),
+        "label_smoothing",
+        "share of each label that is divided evenly among all; validation is judged without it",
+        TypeConverters.toFloat,
+    )
+    clip_norm = Param(
+        Params._dummy(),
+        "clip_norm",
+        "highest norm of all averaged gradients together; 0: any",
+        TypeConverters.toFloat,
+    )
+    profile_steps = Param(
+        Params._dummy(), "profile_steps", "steps that the first process traces; 0: none", TypeConverters.toInt
+    )
 
     def _check_supported(self) -> None:
         for name, instead in NOT_SUPPORTED.items():
@@ -163,6 +186,8 @@ class InPlaceTraining(Params):
         precision = self.getOrDefault("precision")
         if precision not in ("float32", "mixed"):
             raise AslsparkError(f"{type(self).__name__}: precision={precision}; choose float32 or mixed")
+        for name in ("schedule", "label_smoothing", "clip_norm", "profile_steps"):
+            check_setting(f"training.{name}", self.getOrDefault(name))
         if self.getOrDefault("feed") not in ("in_place", "petastorm"):
             raise AslsparkError(f"feed={self.getOrDefault('feed')}: choose in_place or petastorm")
 
@@ -250,9 +275,13 @@ class InPlaceTraining(Params):
             budget=self.getOrDefault("cache_mb") << 20,
             weight_of=self.getOrDefault("source_weights"),
             unfreeze_rate=self.getOrDefault("unfreeze_rate"),
+            label_smoothing=self.getOrDefault("label_smoothing"),
+            clip_norm=self.getOrDefault("clip_norm"),
+            profile_steps=self.getOrDefault("profile_steps"),
         )
         scratch = local_path(self.getOrDefault("store").prefix_path)
         with flat_copies(job, num_proc, scratch) if job.feed == "petastorm" else nullcontext(job) as job:
+            launched = time.time()
             results = run_workers(
                 num_proc,
                 self._worker(),
@@ -266,13 +295,23 @@ class InPlaceTraining(Params):
                 on_event=ConsoleProgress(train_rows, num_proc, batch_size, threads, cycle_ms),
                 profile=profile,
             )
+        first = results[0]
+        if not first["best_epoch"]:
+            stop = next(note for note in first["watch"] if note["stopped"])
+            raise AslsparkError(f"{in_words(stop)}; no epoch before it left a model to keep")
         digests = {result["digest"] for result in results}
         if len(digests) != 1:
             raise AslsparkError(
                 "the workers' weights drifted apart, so their gradients were not averaged: "
                 + ", ".join(f"rank {result['rank']} {result['digest'][:12]}" for result in results)
             )
-        return self._fitted(results)
+        # By the clocks of two machines, where the workers are on others: off by as much as those are.
+        first["phases"] = {"start": first["began"] - launched, **first["phases"]}
+        exporting = time.monotonic()
+        model = self._fitted(results)
+        if model.fitted is not None:
+            model.fitted.phases["export"] = time.monotonic() - exporting
+        return model
 
     def _network_spec(self) -> dict[str, Any]:
         """Put the network, its loss and its optimizer into terms that the worker takes."""

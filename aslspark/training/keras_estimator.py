@@ -28,7 +28,7 @@ class SignKerasEstimator(InPlaceTraining, KerasEstimator):
     store : horovod.spark.common.store.Store
         Holds the training data while `fit` runs, or names it for `fit_on_parquet`.
     optimizer : tf.keras.optimizers.Optimizer
-        Its learning rate is multiplied by `num_proc`.
+        Its learning rate is multiplied by `num_proc`; its weight decay leaves biases and BatchNorm alone.
     loss : str or tf.keras.losses.Loss
         Of one-hot labels.
     feature_cols, label_cols : list of one str
@@ -41,7 +41,7 @@ class SignKerasEstimator(InPlaceTraining, KerasEstimator):
         Whether training pictures are changed at random; or how, by the names of `aslspark.config.AugmentConfig`, such
         as ``{"flip_probability": 0.5}``, the others as they are by default.
     patience, stretch, schedule, feed, cache_mb, threads, cycle_ms, precision, source_weights, unfreeze_after,
-    unfreeze_rate
+    unfreeze_rate, label_smoothing, clip_norm, profile_steps
         See `InPlaceTraining`.
     """
 

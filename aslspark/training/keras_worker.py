@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,7 @@ from aslspark.features.augment_keras import augment
 from aslspark.models.keras_network import moving_statistics, scale
 from aslspark.training.batches import Batch
 from aslspark.training.gpus import claim_gpu, no_gpu
+from aslspark.training.loop import SUMS
 from aslspark.training.worker import WorkerJob, run_epochs
 
 
@@ -45,7 +48,9 @@ class KerasTrainable:
         if isinstance(loss, tf.keras.losses.Loss):
             loss.reduction = tf.keras.losses.Reduction.NONE
         self._loss = loss
-        self._sums = tf.Variable(tf.zeros(4, tf.float32))
+        self._smoothing, self._clip_norm = job.label_smoothing, job.clip_norm
+        self._classes = self._model.output_shape[-1]
+        self._sums = tf.Variable(tf.zeros(len(SUMS) + self._classes, tf.float32))
         shape = list(self._model.input_shape[1:])
         signature = [
             tf.TensorSpec([None, *shape], tf.uint8),
@@ -87,7 +92,7 @@ class KerasTrainable:
 
     def take_sums(self) -> npt.NDArray[np.float64]:
         total = self._hvd.allreduce(tf.cast(self._sums, tf.float64), op=self._hvd.Sum, name="sums").numpy()
-        self._sums.assign(tf.zeros(4))
+        self._sums.assign(tf.zeros_like(self._sums))
         return np.asarray(total, np.float64)
 
     def weights(self) -> bytes:
@@ -99,57 +104,90 @@ class KerasTrainable:
     def load_weights(self, weights: bytes) -> None:
         self._model.set_weights(weights_from_bytes(weights))
 
+    def start_trace(self) -> None:
+        self._trace = tempfile.TemporaryDirectory(prefix="aslspark-")
+        tf.profiler.experimental.start(self._trace.name)
+
+    def stop_trace(self) -> dict[str, bytes]:
+        """Return a log folder of TensorBoard's."""
+        self._sums.numpy()  # a GPU may still be at work
+        tf.profiler.experimental.stop()
+        with self._trace as folder:
+            files = [path for path in Path(folder).rglob("*") if path.is_file()]
+            return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
     def _train(self, pictures: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor, factor: tf.Tensor) -> None:
         inputs = scale(pictures, self._stretch)
         if self._augment.on:
             inputs = augment(inputs, self._augment)
         variables = [variable for _, own, _ in self._optimizers for variable in own]
         with tf.GradientTape() as tape:
-            losses, right = self._losses(inputs, labels, training=True)
+            losses, answers = self._losses(inputs, labels, training=True)
             loss = tf.reduce_sum(losses * weights)
             scaled = loss * factor
             if self._scales:
                 scaled = self._optimizers[0][0].get_scaled_loss(scaled)
         gradients = tape.gradient(scaled, variables)
-        gradients = self._averaged(gradients)
+        gradients, waited = self._averaged(gradients)
         if self._scales:
             # Of the averages: all ranks leave out the same steps, those whose gradients overflowed.
             gradients = self._optimizers[0][0].get_unscaled_gradients(gradients)
+        norm = tf.linalg.global_norm(gradients)
+        if self._scales:
+            # All optimizers leave the step out, and the first, whose scale it is, lowers that.
+            gradients = [tf.where(tf.math.is_finite(norm), gradient, np.nan) for gradient in gradients]
+        if self._clip_norm:
+            gradients, _ = tf.clip_by_global_norm(gradients, self._clip_norm, use_norm=norm)
         remaining = iter(gradients)
         for optimizer, own, _ in self._optimizers:
             optimizer.apply_gradients([(next(remaining), variable) for variable in own])
-        self._add(loss, weights, right)
+        counted = tf.math.is_finite(norm) if self._scales else True  # steps that are left out have no norm
+        norms = tf.stack([tf.where(counted, norm, 0.0), tf.where(counted, 1.0, 0.0), waited / self._hvd.size()])
+        self._add(loss, weights, tf.equal(answers, labels), norms, tf.zeros(self._classes))
 
-    def _averaged(self, gradients: list[tf.Tensor]) -> list[tf.Tensor]:
-        """Average gradients over the ranks, all in one tensor.
+    def _averaged(self, gradients: list[tf.Tensor]) -> tuple[list[tf.Tensor], tf.Tensor]:
+        """Average gradients over the ranks, all in one tensor, and say how many seconds that took.
 
         One by one, small networks wait for the network; and Horovod needs half as long for one tensor as for a
         group of ten of the same size.
         """
         flat = tf.concat([tf.reshape(gradient, [-1]) for gradient in gradients], axis=0)
-        mean = self._hvd.allreduce(flat, op=self._hvd.Average, name="gradients")
+        with tf.control_dependencies([flat]):
+            asked = tf.timestamp()
+        with tf.control_dependencies([asked]):
+            mean = self._hvd.allreduce(flat, op=self._hvd.Average, name="gradients")
+        with tf.control_dependencies([mean]):
+            waited = tf.cast(tf.timestamp() - asked, tf.float32)
         pieces = tf.split(mean, [gradient.shape.num_elements() for gradient in gradients])
-        return [tf.reshape(piece, gradient.shape) for piece, gradient in zip(pieces, gradients, strict=True)]
+        return [tf.reshape(piece, gradient.shape) for piece, gradient in zip(pieces, gradients, strict=True)], waited
 
     def _make_optimizer(self, variables: list[tf.Variable]) -> tf.keras.optimizers.Optimizer:
-        optimizer = tf.keras.optimizers.deserialize(self._settings)
+        # Keras gives AdamW a name that it does not know itself.
+        optimizer = tf.keras.optimizers.deserialize(self._settings, {"AdamW": tf.keras.optimizers.AdamW})
+        if optimizer.weight_decay:
+            # Of one axis: biases, and BatchNorm's scales, which would only make the layer before them larger.
+            optimizer.exclude_from_weight_decay([variable for variable in variables if variable.shape.rank < 2])
         if self._scales:
             optimizer = tf.keras.mixed_precision.LossScaleOptimizer(optimizer)
         optimizer.build(variables)
         return optimizer
 
     def _evaluate(self, pictures: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor) -> None:
-        losses, right = self._losses(scale(pictures, self._stretch), labels, training=False)
-        self._add(tf.reduce_sum(losses * weights), weights, right)
+        losses, answers = self._losses(scale(pictures, self._stretch), labels, training=False)
+        counts = tf.reduce_sum(tf.one_hot(answers, self._classes), axis=0)
+        self._add(tf.reduce_sum(losses * weights), weights, tf.equal(answers, labels), tf.zeros(3), counts)
 
     def _losses(self, inputs: tf.Tensor, labels: tf.Tensor, training: bool) -> tuple[tf.Tensor, tf.Tensor]:
         outputs = self._model(inputs, training=training)
-        losses = self._loss(tf.one_hot(labels, outputs.shape[-1]), outputs)
-        return losses, tf.equal(tf.argmax(outputs, axis=1), labels)
+        targets = tf.one_hot(labels, self._classes)
+        if training and self._smoothing:
+            targets = targets * (1 - self._smoothing) + self._smoothing / self._classes
+        return self._loss(targets, outputs), tf.argmax(outputs, axis=1)
 
-    def _add(self, loss: tf.Tensor, weights: tf.Tensor, right: tf.Tensor) -> None:
+    def _add(self, loss: tf.Tensor, weights: tf.Tensor, right: tf.Tensor, norms: tf.Tensor, counts: tf.Tensor) -> None:
         rows = tf.cast(tf.size(right), tf.float32)
-        self._sums.assign_add(tf.stack([loss, tf.reduce_sum(weights), tf.reduce_sum(tf.cast(right, tf.float32)), rows]))
+        judged = tf.stack([loss, tf.reduce_sum(weights), tf.reduce_sum(tf.cast(right, tf.float32)), rows])
+        self._sums.assign_add(tf.concat([judged, norms, counts], axis=0))
 
 
 def _rebuilt(architecture: str, policy: str, outputs: set[str]) -> tf.keras.Model:

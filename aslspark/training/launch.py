@@ -28,6 +28,8 @@ from aslspark.errors import AslsparkError
 _MARK = "@aslspark "
 _PREFIX = re.compile(r"^\[(\d+)\]<std(?:out|err)>:")
 KEPT_LINES = 200
+BEGAN = "ASLSPARK_BEGAN"
+"""Environment variable of a worker: its wall clock when it took its job, before the framework was imported."""
 
 
 def report(event: dict[str, Any]) -> None:
@@ -93,7 +95,7 @@ def _carried(function: Callable[[Any], Any], job: Any) -> Callable[[], Any]:
     """Wrap a function so that a process without this package on its path can run it."""
     archive = _package_archive()
     pickled = cloudpickle.dumps((function, job))
-    mark = _MARK
+    mark, began = _MARK, BEGAN
 
     def run() -> Any:
         # Pickled by value, since it is nested: nothing in here may need the package before it is on the path.
@@ -103,8 +105,10 @@ def _carried(function: Callable[[Any], Any], job: Any) -> Callable[[], Any]:
         import pickle
         import sys
         import tempfile
+        import time
         import traceback
 
+        os.environ[began] = repr(time.time())
         scratch = tempfile.TemporaryDirectory(prefix="aslspark-")
         try:
             if importlib.util.find_spec("aslspark") is None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -16,8 +16,17 @@ import numpy as np
 import numpy.typing as npt
 
 from aslspark.training.batches import Batch, Feed
+from aslspark.training.recording import Recording
+from aslspark.training.watch import new_notes
 
 STEP_REPORT_SECONDS = 5.0
+SUMS = ("loss", "weight", "right", "rows", "norm", "norms", "waited")
+"""What `Trainable.take_sums` holds before the answers: weighted loss, weight, right answers, rows; the norms of the
+averaged gradients and of how many steps; each rank's share in the seconds that gradients were waited for."""
+CYCLE_RISE, CYCLE_FALL = 0.45, 0.9
+"""Shares of a run's steps: where 'one_cycle' is at its highest, and where it is down again."""
+CYCLE_LOW, CYCLE_LAST = 0.1, 0.001
+"""Shares of the highest rate: that it rises from and falls to, and that of the last step."""
 
 
 class Trainable(Protocol):
@@ -45,13 +54,19 @@ class Trainable(Protocol):
         """Let everything learn that was frozen, at its own share of the learning rate."""
 
     def take_sums(self) -> npt.NDArray[np.float64]:
-        """Return weighted loss, weight, right answers and rows since the last call, over all ranks."""
+        """Return the sums since the last call, over all ranks: `SUMS`, then the answers of `evaluate` by class."""
 
     def weights(self) -> bytes:
         """Return everything that the network has learned."""
 
     def load_weights(self, weights: bytes) -> None:
         """Take learned weights back."""
+
+    def start_trace(self) -> None:
+        """Begin to record what this process does."""
+
+    def stop_trace(self) -> dict[str, bytes]:
+        """End that, and return the files by their paths."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +76,7 @@ class Plan:
     epochs: int
     patience: int
     schedule: str
-    """'cosine' or 'constant'; see `learning_rate_factor`."""
+    """'cosine', 'constant' or 'one_cycle'; see `learning_rate_factor`."""
     unfreeze_after: int = 0
     """Epochs after which what is frozen learns too; 0: never."""
 
@@ -71,11 +86,21 @@ class Outcome:
     """What one rank came to."""
 
     history: list[dict[str, Any]]
-    """A row an epoch: epoch (from 1), loss, accuracy, val_loss, val_accuracy, learning_rate, rows, seconds."""
+    """A row an epoch: epoch (from 1), loss, accuracy, gradient_norm (mean over the steps; None where all overflowed in
+    16 bits), val_loss, val_accuracy, val_commonest (share of the answer given most often), learning_rate, rows,
+    train_seconds, seconds."""
     best_epoch: int
+    """0 where the first epoch already was stopped by a rule: there is no model."""
     weights: bytes
     digest: str
     """SHA-256 of the weights after the last step: equal on all ranks if gradients were truly averaged."""
+    watch: list[dict[str, Any]]
+    """What went wrong or looked as if; see `aslspark.training.watch.new_notes`."""
+    phases: dict[str, float]
+    """Seconds of this rank, by what it did: reading (waiting for batches), training (without that), of it
+    waiting_for_gradients (mean over the ranks; on a GPU with what is left of the backward pass), validation."""
+    trace: dict[str, bytes]
+    """Files by their paths, where steps were traced."""
 
 
 def fit_epochs(
@@ -84,10 +109,12 @@ def fit_epochs(
     validation: Feed | None,
     plan: Plan,
     report: Callable[[dict[str, Any]], None],
+    traced_steps: int = 0,
 ) -> Outcome:
     """Train until the epochs are over, or the validation loss has not fallen for `plan.patience` of them.
 
-    Where a frozen backbone is to learn later, patience is counted from that epoch on.
+    Where a frozen backbone is to learn later, patience is counted from that epoch on. A rule of
+    `aslspark.training.watch` may stop it earlier; that epoch is never the best, and the best one before it is kept.
 
     Parameters
     ----------
@@ -96,55 +123,90 @@ def fit_epochs(
         Without validation samples every epoch is trained and the last one's weights are kept.
     plan : Plan
     report : callable
-        Told of every epoch, and of the steps of long ones.
+        Told of every epoch, of the steps of long ones, and of what the rules saw.
+    traced_steps : int
+        How many to record; see `aslspark.training.recording.Recording`.
     """
     history: list[dict[str, Any]] = []
+    watch: list[dict[str, Any]] = []
+    spent = dict.fromkeys(("reading", "training", "waiting_for_gradients", "validation"), 0.0)
+    recording = Recording(network, traced_steps, plan.epochs * train.steps)
     best_loss, best_epoch, best_weights = math.inf, 0, b""
     for number in range(plan.epochs):
         started = reported = time.monotonic()
         if 0 < plan.unfreeze_after == number:
             network.unfreeze()
             report({"event": "unfrozen", "epoch": number + 1})
-        for step, batch in enumerate(train.epoch(number), start=1):
-            rate = network.learning_rate * learning_rate_factor(plan, number * train.steps + step, train.steps)
+        read_before = spent["reading"]
+        for step, batch in enumerate(_timed(train.epoch(number), spent), start=1):
+            of_run = number * train.steps + step
+            rate = network.learning_rate * learning_rate_factor(plan, of_run, train.steps)
             network.set_learning_rate(rate)
+            recording.before(of_run)
             network.train(batch)
+            recording.after(of_run)
             if time.monotonic() - reported > STEP_REPORT_SECONDS:
                 reported = time.monotonic()
                 report({"event": "step", "epoch": number + 1, "step": step, "steps": train.steps})
         # Before the validation: all ranks judge, keep and hand back the same network, bit for bit.
         network.average_statistics()
-        row = {"epoch": number + 1, **_means(network.take_sums(), "")}
+        sums = network.take_sums()
+        norm, norms, waited = sums[4 : len(SUMS)]
+        row: dict[str, Any] = {
+            "epoch": number + 1,
+            **_means(sums, ""),
+            "gradient_norm": float(norm / norms) if norms else None,
+        }
         train_seconds = time.monotonic() - started
+        spent["training"] += train_seconds - (spent["reading"] - read_before)
+        spent["waiting_for_gradients"] += float(waited)
         if validation is not None:
             for batch in validation.epoch(number, shuffle=False):
                 network.evaluate(batch)
-            row |= _means(network.take_sums(), "val_")
+            sums = network.take_sums()
+            row |= {**_means(sums, "val_"), "val_commonest": float(sums[len(SUMS) :].max() / sums[3])}
         row |= {
             "learning_rate": rate,
             "rows": train.rows,
             "train_seconds": train_seconds,
             "seconds": time.monotonic() - started,
         }
+        spent["validation"] += row["seconds"] - train_seconds
         history.append(row)
         report({"event": "epoch", "epochs": plan.epochs, **row})
+        notes = new_notes(history, len(sums) - len(SUMS))
+        watch += notes
+        for note in notes:
+            report({"event": "watch", **note})
+        if any(note["stopped"] for note in notes):
+            break
         loss = row.get("val_loss", -number)  # without validation the latest epoch counts as the best
         if loss < best_loss:
             best_loss, best_epoch, best_weights = loss, number + 1, network.weights()
         elif number + 1 - max(best_epoch, plan.unfreeze_after) >= plan.patience:
             break
+    recording.end()
     last_weights = network.weights()
     network.load_weights(best_weights or last_weights)
-    return Outcome(history, best_epoch, best_weights or last_weights, hashlib.sha256(last_weights).hexdigest())
+    digest = hashlib.sha256(last_weights).hexdigest()
+    return Outcome(history, best_epoch, best_weights or last_weights, digest, watch, spent, recording.files)
 
 
 def learning_rate_factor(plan: Plan, step: int, steps_an_epoch: int) -> float:
     """Return the share of the highest learning rate at a step, counted from 1 over the whole run.
 
-    It rises over the first epoch, since a rate multiplied by the number of ranks is too high for fresh weights
-    (Goyal et al. 2017, arXiv:1706.02677). Then it stays ('constant'), or falls to 0 along half a cosine
-    (Loshchilov and Hutter 2017, arXiv:1608.03983).
+    'constant' and 'cosine': it rises over the first epoch, since a rate multiplied by the number of ranks is too high
+    for fresh weights (Goyal et al. 2017, arXiv:1706.02677). Then it stays ('constant'), or falls to 0 along half a
+    cosine (Loshchilov and Hutter 2017, arXiv:1608.03983).
+
+    'one_cycle' (Smith 2018, arXiv:1803.09820), in straight lines over the steps of the whole run, the first at 0 and
+    the last at 1: from 0.1 at 0 up to 1 at 0.45, down to 0.1 at 0.9, and on to 0.001 at 1. It has no other warm-up,
+    and Adam's momentum stays as it is. More ranks make fewer steps of the same curve.
     """
+    if plan.schedule == "one_cycle":
+        done = (step - 1) / max(plan.epochs * steps_an_epoch - 1, 1)
+        places, shares = (0.0, CYCLE_RISE, CYCLE_FALL, 1.0), (CYCLE_LOW, 1.0, CYCLE_LOW, CYCLE_LAST)
+        return float(np.interp(done, places, shares))
     warm_up = min(steps_an_epoch, plan.epochs * steps_an_epoch // 2) or 1
     if step < warm_up:
         return step / warm_up
@@ -154,6 +216,15 @@ def learning_rate_factor(plan: Plan, step: int, steps_an_epoch: int) -> float:
     return 0.5 * (1 + math.cos(math.pi * min((step - warm_up) / (rest + 1), 1.0)))
 
 
+def _timed(batches: Iterator[Batch], spent: dict[str, float]) -> Iterator[Batch]:
+    """Give the batches, and add up how long they were waited for."""
+    asked = time.monotonic()
+    for batch in batches:
+        spent["reading"] += time.monotonic() - asked
+        yield batch
+        asked = time.monotonic()
+
+
 def _means(sums: npt.NDArray[np.float64], prefix: str) -> dict[str, float]:
-    loss, weight, right, rows = sums
+    loss, weight, right, rows = sums[:4]
     return {f"{prefix}loss": float(loss / weight), f"{prefix}accuracy": float(right / rows)}

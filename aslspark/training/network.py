@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from aslspark.config import Config
+from aslspark.config import Config, TrainingConfig
 from aslspark.paths import local_path
 from aslspark.samples import SAMPLES_FOLDER, TRAIN, VALIDATION
 from aslspark.scoring import SignClassifierModel
@@ -63,6 +63,9 @@ def fit_network(data: TrainingData, config: Config, scratch: Path) -> SignClassi
         "unfreeze_rate": config.network.unfreeze_rate,
         "use_gpu": settings.use_gpu,
         "precision": settings.precision,
+        "label_smoothing": settings.label_smoothing,
+        "clip_norm": settings.clip_norm,
+        "profile_steps": settings.profile_steps,
     }
     estimator = _keras(data, config, params) if settings.framework == "keras" else _torch(data, config, params)
     model: SignClassifierModel = estimator.fit_on_parquet()
@@ -77,7 +80,7 @@ def _keras(data: TrainingData, config: Config, params: dict[str, Any]) -> Any:
     tf.keras.utils.set_random_seed(config.training.seed)
     return SignKerasEstimator(
         model=started_network(config, data.shape, data.labels),
-        optimizer=tf.keras.optimizers.Adam(config.training.learning_rate),
+        optimizer=keras_optimizer(config.training),
         loss="categorical_crossentropy",
         **params,
     )
@@ -94,7 +97,31 @@ def _torch(data: TrainingData, config: Config, params: dict[str, Any]) -> Any:
     return SignTorchEstimator(
         model=model,
         input_shapes=[[-1, channels, height, width]],
-        optimizer=torch.optim.Adam(model.parameters(), lr=config.training.learning_rate),
+        optimizer=torch_optimizer(config.training, model),
         loss=torch.nn.CrossEntropyLoss(),
         **params,
     )
+
+
+def keras_optimizer(settings: TrainingConfig) -> Any:
+    """Build the optimizer that the settings name; the worker sees to it that biases and BatchNorm do not decay."""
+    import tensorflow as tf
+
+    adam: dict[str, Any] = {"learning_rate": settings.learning_rate}
+    if settings.epsilon:
+        adam["epsilon"] = settings.epsilon
+    if settings.optimizer == "adamw":
+        return tf.keras.optimizers.AdamW(weight_decay=settings.weight_decay, **adam)
+    return tf.keras.optimizers.Adam(**adam)
+
+
+def torch_optimizer(settings: TrainingConfig, model: Any) -> Any:
+    """Build the optimizer that the settings name; the worker sees to it that biases and BatchNorm do not decay."""
+    import torch
+
+    adam: dict[str, Any] = {"lr": settings.learning_rate}
+    if settings.epsilon:
+        adam["eps"] = settings.epsilon
+    if settings.optimizer == "adamw":
+        return torch.optim.AdamW(model.parameters(), weight_decay=settings.weight_decay, **adam)
+    return torch.optim.Adam(model.parameters(), **adam)

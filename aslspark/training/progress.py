@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+from aslspark.training.watch import in_words
+
 log = logging.getLogger("aslspark")
 
 
@@ -34,6 +36,8 @@ class ConsoleProgress:
             log.info("  epoch %d: step %d of %d", event["epoch"], event["step"], event["steps"])
         elif event["event"] == "unfrozen":
             log.info("  epoch %d: the backbone learns too from here on", event["epoch"])
+        elif event["event"] == "watch":
+            log.warning("  %s", in_words(event))
         elif event["event"] == "epoch":
             log.info(self._epoch_line(event))
 

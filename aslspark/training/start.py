@@ -30,7 +30,7 @@ class WeightsFile:
 
 
 def check_network(config: Config) -> None:
-    """See that the network's settings go together and its weights are there, before any data is read.
+    """See that the settings of network and optimizer go together and the weights are there, before any data is read.
 
     Raises
     ------
@@ -42,6 +42,15 @@ def check_network(config: Config) -> None:
         raise AslsparkError(
             f"training.batch_size={training.batch_size}: network.name={network.name} has BatchNorm, which a step of "
             "one picture leaves nothing to average; give 3 or more"
+        )
+    if training.optimizer == "adam" and training.weight_decay:
+        raise AslsparkError(
+            f"training.weight_decay={training.weight_decay}: training.optimizer=adam has none; set "
+            "training.optimizer=adamw"
+        )
+    if training.optimizer == "adamw" and not training.weight_decay:
+        raise AslsparkError(
+            "training.optimizer=adamw: without training.weight_decay it is adam; set one, for example 0.01"
         )
     if network.freeze and network.weights == NONE:
         raise AslsparkError("network.freeze=true: a backbone that has learned nothing cannot help; set network.weights")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from typing import Any
 
 import cloudpickle
@@ -32,7 +33,8 @@ class SignTorchEstimator(InPlaceTraining, TorchEstimator):
     store : horovod.spark.common.store.Store
         Holds the training data while `fit` runs, or names it for `fit_on_parquet`.
     optimizer : torch.optim.Optimizer
-        Over the model's parameters; its learning rate is multiplied by `num_proc`.
+        Over the model's parameters; its learning rate is multiplied by `num_proc`, its weight decay leaves biases and
+        BatchNorm alone.
     loss : torch.nn.Module
         With a `reduction`, of logits and class numbers, such as `torch.nn.CrossEntropyLoss()`.
     feature_cols, label_cols : list of one str
@@ -45,7 +47,7 @@ class SignTorchEstimator(InPlaceTraining, TorchEstimator):
         Whether training pictures are changed at random; or how, by the names of `aslspark.config.AugmentConfig`, such
         as ``{"flip_probability": 0.5}``, the others as they are by default.
     patience, stretch, schedule, feed, cache_mb, threads, cycle_ms, precision, source_weights, unfreeze_after,
-    unfreeze_rate
+    unfreeze_rate, label_smoothing, clip_norm, profile_steps
         See `InPlaceTraining`.
     """
 
@@ -58,11 +60,19 @@ class SignTorchEstimator(InPlaceTraining, TorchEstimator):
         optimizer = self._get_optimizer()
         if len(optimizer.param_groups) != 1:
             raise AslsparkError("optimizer: give one parameter group; several learning rates are not supported")
-        settings = {key: value for key, value in optimizer.param_groups[0].items() if key in optimizer.defaults}
+        # A group also holds what a class sets for the one that it inherits from, and takes from nobody.
+        known = inspect.signature(type(optimizer)).parameters
+        settings = {key: value for key, value in optimizer.param_groups[0].items() if key in known and key != "params"}
+        loss = self.getLoss()
+        if self.getOrDefault("label_smoothing") and not hasattr(loss, "label_smoothing"):
+            raise AslsparkError(
+                f"label_smoothing={self.getOrDefault('label_smoothing')}: {type(loss).__name__} has none; "
+                "give torch.nn.CrossEntropyLoss() as the loss, or label_smoothing=0"
+            )
         return {
             "model": cloudpickle.dumps(self.getModel()),
             "optimizer": (type(optimizer), settings),
-            "loss": cloudpickle.dumps(self.getLoss()),
+            "loss": cloudpickle.dumps(loss),
         }
 
     def _picture_shape(self) -> tuple[int, int, int]:

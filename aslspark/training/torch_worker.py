@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+import tempfile
+import time
+from pathlib import Path
 from typing import Any
 
 import cloudpickle
@@ -14,6 +18,7 @@ from aslspark.features.augment_torch import augment
 from aslspark.models.torch_network import moving_statistics, scale, set_training
 from aslspark.training.batches import Batch
 from aslspark.training.gpus import claim_gpu, no_gpu
+from aslspark.training.loop import SUMS
 from aslspark.training.worker import WorkerJob, run_epochs
 
 
@@ -43,9 +48,15 @@ class TorchTrainable:
         learning = [(name, weight) for name, weight in self._model.named_parameters() if weight.requires_grad]
         self._optimizers = [(self._distributed_optimizer(learning), 1.0)]
         self._unfreeze_rate = job.unfreeze_rate
-        self._loss = cloudpickle.loads(spec["loss"])
-        self._loss.reduction = "none"
-        self._sums = torch.zeros(4, dtype=torch.float64, device=device)
+        self._judging_loss = cloudpickle.loads(spec["loss"])
+        self._judging_loss.reduction = "none"
+        self._loss = copy.copy(self._judging_loss)
+        if job.label_smoothing:
+            self._loss.label_smoothing = job.label_smoothing
+        self._clip_norm = job.clip_norm
+        self._classes = len(job.labels)
+        self._sums = torch.zeros(len(SUMS) + self._classes, dtype=torch.float64, device=device)
+        self._waited = 0.0
         self._stretch, self._augment = job.stretch, job.augment
 
     def set_learning_rate(self, value: float) -> None:
@@ -70,21 +81,23 @@ class TorchTrainable:
             optimizer.zero_grad()
         outputs = self._outputs(inputs)
         loss = (self._loss(outputs, labels) * weights).sum()
-        if self._scaler is None:
-            (loss * batch.scale).backward()
-            for optimizer, _ in self._optimizers:
-                optimizer.step()
-        else:
-            self._step_scaled(loss * batch.scale, self._scaler)
-        self._add(loss, weights, outputs, labels)
+        scaled = loss * batch.scale
+        (scaled if self._scaler is None else self._scaler.scale(scaled)).backward()
+        norm, waited = self._step()
+        # Steps that are left out have no norm.
+        kept = torch.ones_like(norm, dtype=torch.bool) if self._scaler is None else norm.isfinite()
+        self._add(loss, weights, outputs.argmax(dim=1) == labels, torch.where(kept, norm, 0.0), kept)
+        self._waited += waited
 
     def evaluate(self, batch: Batch) -> None:
         self._model.eval()
         pictures, labels, weights = self._on_device(batch)
         with torch.inference_mode():
             outputs = self._outputs(scale(pictures, self._stretch))
-            loss = (self._loss(outputs, labels) * weights).sum()
-            self._add(loss, weights, outputs, labels)
+            loss = (self._judging_loss(outputs, labels) * weights).sum()
+            answers = outputs.argmax(dim=1)
+            self._add(loss, weights, answers == labels)
+            self._sums[len(SUMS) :] += torch.nn.functional.one_hot(answers, self._classes).sum(dim=0)
 
     def average_statistics(self) -> None:
         statistics = moving_statistics(self._model)
@@ -95,8 +108,10 @@ class TorchTrainable:
                 statistic.copy_(part.view_as(statistic))
 
     def take_sums(self) -> npt.NDArray[np.float64]:
+        self._sums[SUMS.index("waited")] = self._waited / self._hvd.size()
         total = self._hvd.allreduce(self._sums, op=self._hvd.Sum, name="sums").cpu().numpy()
         self._sums.zero_()
+        self._waited = 0.0
         return np.asarray(total, np.float64)
 
     def weights(self) -> bytes:
@@ -108,22 +123,58 @@ class TorchTrainable:
     def load_weights(self, weights: bytes) -> None:
         self._model.load_state_dict(safetensors.torch.load(weights))
 
+    def start_trace(self) -> None:
+        self._trace = torch.profiler.profile()  # of the CPU, and of a GPU where there is one
+        self._trace.start()
+
+    def stop_trace(self) -> dict[str, bytes]:
+        """Return a trace in Chrome's format, which Perfetto opens."""
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)
+        self._trace.stop()
+        with tempfile.TemporaryDirectory(prefix="aslspark-") as folder:
+            path = Path(folder) / "trace.json"
+            self._trace.export_chrome_trace(str(path))
+            return {path.name: path.read_bytes()}
+
     def _outputs(self, inputs: torch.Tensor) -> torch.Tensor:
         with torch.autocast(self._device.type, self._half, enabled=self._half is not None):
             outputs = self._model(inputs)
         return outputs.float()  # the loss, and all that is summed, is float32's
 
-    def _step_scaled(self, loss: torch.Tensor, scaler: torch.amp.GradScaler) -> None:
-        scaler.scale(loss).backward()
-        # Averaged before they are looked at: all ranks leave out the same steps, those whose gradients overflowed.
+    def _step(self) -> tuple[torch.Tensor, float]:
+        """Step by the averaged gradients; return the norm of all of them and the seconds they were waited for."""
+        asked = time.monotonic()
         for optimizer, _ in self._optimizers:
             optimizer.synchronize()
+        waited = time.monotonic() - asked
+        if self._scaler is not None:
+            # Averaged before they are looked at: all ranks leave out the same steps, those whose gradients overflowed.
+            for optimizer, _ in self._optimizers:
+                self._scaler.unscale_(optimizer)
+        groups = [group["params"] for optimizer, _ in self._optimizers for group in optimizer.param_groups]
+        learning = [weight for group in groups for weight in group if weight.grad is not None]
+        norm = torch.nn.utils.get_total_norm([weight.grad for weight in learning])
+        if self._clip_norm:
+            torch.nn.utils.clip_grads_with_norm_(learning, self._clip_norm, norm)
+        for optimizer, _ in self._optimizers:
             with optimizer.skip_synchronize():
-                scaler.step(optimizer)
-        scaler.update()
+                if self._scaler is None:
+                    optimizer.step()
+                else:
+                    self._scaler.step(optimizer)
+        if self._scaler is not None:
+            self._scaler.update()
+        return norm, waited
 
     def _distributed_optimizer(self, named_weights: list[tuple[str, torch.nn.Parameter]]) -> Any:
-        optimizer = self._make_optimizer([weight for _, weight in named_weights], **self._settings)
+        groups: list[dict[str, Any]] = [{"params": [weight for _, weight in named_weights]}]
+        if self._settings.get("weight_decay"):
+            # Of one axis: biases, and BatchNorm's scales, which would only make the layer before them larger.
+            bare = [weight for _, weight in named_weights if weight.dim() < 2]
+            groups[0]["params"] = [weight for _, weight in named_weights if weight.dim() >= 2]
+            groups.append({"params": bare, "weight_decay": 0.0})
+        optimizer = self._make_optimizer(groups, **self._settings)
         # All gradients in one message: one by one, small networks wait for the network.
         return self._hvd.DistributedOptimizer(optimizer, named_parameters=named_weights, num_groups=1)
 
@@ -134,10 +185,10 @@ class TorchTrainable:
             parts = [part.pin_memory() for part in parts]
         return tuple(part.to(self._device, non_blocking=True) for part in parts)
 
-    def _add(self, loss: torch.Tensor, weights: torch.Tensor, outputs: torch.Tensor, labels: torch.Tensor) -> None:
-        right = (outputs.detach().argmax(dim=1) == labels).sum()
-        rows = torch.full((), float(len(labels)), device=self._device)  # filled there: a copy would be waited for
-        self._sums += torch.stack([loss.detach(), weights.sum(), right, rows]).double()
+    def _add(self, loss: torch.Tensor, weights: torch.Tensor, right: torch.Tensor, *norms: torch.Tensor) -> None:
+        rows = torch.full((), float(len(right)), device=self._device)  # filled there: a copy would be waited for
+        added = torch.stack([loss.detach(), weights.sum(), right.sum(), rows, *norms])
+        self._sums[: len(added)] += added.double()
 
 
 def train(job: WorkerJob) -> dict[str, Any]:

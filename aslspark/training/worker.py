@@ -5,6 +5,8 @@ In: a `WorkerJob` from the driver. Out: this rank's digest, and from rank 0 the 
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,7 +14,7 @@ from typing import Any
 from aslspark.config import AugmentConfig
 from aslspark.training.batches import Feed
 from aslspark.training.feed import SampleFeed
-from aslspark.training.launch import report
+from aslspark.training.launch import BEGAN, report
 from aslspark.training.loop import Plan, Trainable, fit_epochs
 from aslspark.training.petastorm_feed import PetastormFeed
 
@@ -47,10 +49,20 @@ class WorkerJob:
     weight_of: Mapping[str, float] = field(default_factory=dict)
     unfreeze_rate: float = 1.0
     """Share of the learning rate with which layers learn that were frozen at first."""
+    label_smoothing: float = 0.0
+    """Share of each label that is divided evenly among all, in training alone."""
+    clip_norm: float = 0.0
+    """The highest norm of all averaged gradients together; 0: any."""
+    profile_steps: int = 0
+    """Steps that rank 0 traces."""
 
 
 def run_epochs(job: WorkerJob, hvd: Any, make_network: Callable[[], Trainable]) -> dict[str, Any]:
     """Open this rank's feeds, train, and hand back the outcome.
+
+    Rank 0 returns besides: `began`, its wall clock when the process took its job, and `phases`, seconds of its own by
+    what they went to: imports (and Horovod's ranks finding each other), building the network, and those of
+    `aslspark.training.loop.Outcome`, opening the feeds counted as reading.
 
     Raises
     ------
@@ -64,6 +76,8 @@ def run_epochs(job: WorkerJob, hvd: Any, make_network: Callable[[], Trainable]) 
             "import one framework's horovod alone in a worker"
         )
     rank, size = hvd.rank(), hvd.size()
+    entered = time.time()
+    began = float(os.environ.get(BEGAN, entered))
 
     def feed(folder: str, batch_size: int) -> Feed:
         if job.feed == "petastorm":
@@ -72,10 +86,31 @@ def run_epochs(job: WorkerJob, hvd: Any, make_network: Callable[[], Trainable]) 
 
     train = feed(job.train_folder, job.batch_size)
     validation = feed(job.validation_folder, job.val_batch_size) if job.validation_folder else None
-    outcome = fit_epochs(make_network(), train, validation, job.plan, report if rank == 0 else lambda event: None)
+    opened = time.time()
+    network = make_network()
+    phases = {"imports": entered - began, "building": time.time() - opened}
+    first = rank == 0
+    outcome = fit_epochs(
+        network,
+        train,
+        validation,
+        job.plan,
+        report if first else lambda event: None,
+        job.profile_steps if first else 0,
+    )
     result = {"rank": rank, "size": size, "digest": outcome.digest, "included": True}
-    if rank == 0:
-        result |= {"weights": outcome.weights, "history": outcome.history, "best_epoch": outcome.best_epoch}
+    if first:
+        phases |= outcome.phases
+        phases["reading"] += opened - entered
+        result |= {
+            "weights": outcome.weights,
+            "history": outcome.history,
+            "best_epoch": outcome.best_epoch,
+            "watch": outcome.watch,
+            "began": began,
+            "phases": phases,
+            "trace": outcome.trace,
+        }
     return result
 
 
