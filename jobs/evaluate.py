@@ -25,9 +25,12 @@ def main(argv: Sequence[str]) -> None:
         help="raw sources, judged on as a whole, or one ingested folder, of which the test split is",
     )
     parser.add_argument("--out", required=True, metavar="DIR", help="folder to make; must not exist")
+    parser.add_argument(
+        "--grad-cam", action="store_true", help="draw where the network looks in a picture of each letter"
+    )
     options = parser.parse_args(argv)
     with spark_session("aslspark evaluate") as spark:
-        evaluate_bundle(spark, options.model, options.data, options.out)
+        evaluate_bundle(spark, options.model, options.data, options.out, options.grad_cam)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,9 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from aslspark.bundle import require_new, whole_folder
+from aslspark.evaluation.grad_cam import require_network, write_sheet
 from aslspark.evaluation.report import evaluate, summary
+from aslspark.evaluation.shown import one_of_each_label
 from aslspark.samples import TEST, read_samples
 from aslspark.scoring import SignClassifierModel
 from aslspark.sources.ingest import ingest
@@ -20,7 +22,9 @@ from aslspark.training.data import is_ingested
 log = logging.getLogger("aslspark")
 
 
-def evaluate_bundle(spark: SparkSession, model: str, data: Sequence[str], out: str) -> dict[str, Any]:
+def evaluate_bundle(
+    spark: SparkSession, model: str, data: Sequence[str], out: str, grad_cam: bool = False
+) -> dict[str, Any]:
     """Judge a bundle on labelled data.
 
     Parameters
@@ -32,6 +36,8 @@ def evaluate_bundle(spark: SparkSession, model: str, data: Sequence[str], out: s
         One ingested folder, whose test split is judged on; or raw sources, judged on as a whole.
     out : str
         The folder to make: `metrics.json`, `confusion.png`, `mistakes.png`, and `ingested` of raw sources.
+    grad_cam : bool
+        Draw `grad_cam.png` too: where the network looks in a picture of each letter.
 
     Returns
     -------
@@ -39,6 +45,8 @@ def evaluate_bundle(spark: SparkSession, model: str, data: Sequence[str], out: s
         What `metrics.json` holds; see `aslspark.evaluation.report.evaluate`.
     """
     path = require_new(out)
+    if grad_cam:
+        require_network(model)
     loaded = SignClassifierModel.load(model)
     with whole_folder(path) as folder:
         if len(data) == 1 and is_ingested(data[0]):
@@ -48,6 +56,8 @@ def evaluate_bundle(spark: SparkSession, model: str, data: Sequence[str], out: s
             print(ingest(spark, data, ingested, split=SplitOptions(validation=0.0, test=0.0)))
             samples = read_samples(spark, ingested).withColumn("split", F.lit(TEST))
         metrics = evaluate(loaded, samples, folder, judged_on=[TEST])
+        if grad_cam:
+            write_sheet(model, loaded, one_of_each_label(samples), folder / "grad_cam.png")
     log.info("%s", summary(metrics))
     log.info("%s written", path)
     return metrics
