@@ -159,8 +159,8 @@ def test_disagreements_are_counted_on_the_rows_that_all_are_judged_on(spark, com
 def test_the_page_needs_nothing_beside_it(compared):
     out, _ = compared
     page = (out / "comparison.html").read_text()
-    # Scores, cost, a sheet of disagreements a set, a sheet of heat maps a network and set.
-    assert page.count('src="data:image/png;base64,') == 2 + 2 + 4
+    # Scores, cost, a sheet of disagreements a set, a sheet of heat maps a network.
+    assert page.count('src="data:image/png;base64,') == 2 + 2 + 2
     assert not re.search(r'(src|href)="(?!data:)', page)
     assert "its test split" in page
     assert not [path for path in out.iterdir() if path.name.startswith(".")]

@@ -121,20 +121,47 @@ def test_folds_that_cannot_be_made_are_refused_with_what_would_work(samples):
         FoldOptions(folds=1)
 
 
+class StopAtTheSecondFold(logging.Handler):
+    """As Ctrl-C would, when the second fold begins."""
+
+    def __init__(self):
+        super().__init__()
+        self.said = []
+
+    def emit(self, record):
+        self.said.append(record.getMessage())
+        if self.said[-1].startswith("fold 2 of 2: tested on"):
+            raise KeyboardInterrupt
+
+
 @pytest.fixture(scope="module")
 def judged(spark, ingested, tmp_path_factory):
-    """A finished cross-validation of a forest, and how to call it again."""
+    """A cross-validation of a forest that was stopped and went on: its folder, result, how to call it, what it said."""
     out = tmp_path_factory.mktemp("cross") / "validation"
 
     def call(seed=42):
         options = FoldOptions("block", folds=2, validation=0.1, blocks=4, seed=seed)
         return cross_validate(spark, [ingested], str(out), load_config(), options, FOREST)
 
-    return out, call(), call
+    log = logging.getLogger("aslspark")
+    level = log.level
+    log.setLevel(logging.INFO)
+    log.addHandler(stop := StopAtTheSecondFold())
+    with pytest.raises(KeyboardInterrupt):
+        call()
+    log.removeHandler(stop)
+    left = {path.relative_to(out).as_posix(): path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()}
+    log.addHandler(listener := logging.Handler())
+    said = []
+    listener.emit = lambda record: said.append(record.getMessage())
+    result = call()
+    log.removeHandler(listener)
+    log.setLevel(level)
+    return out, result, call, left, said
 
 
 def test_the_report_says_mean_and_spread_and_what_all_folds_read(judged):
-    out, result, _ = judged
+    out, result, *_ = judged
     assert {path.name for path in out.iterdir()} == {
         *("settings.json", "folds", RESULT_FILE),
         *("report.html", "folds.png", "confusion.png"),
@@ -164,22 +191,17 @@ def test_the_title_says_that_folds_row_by_row_leak(judged, tmp_path, kind):
         assert re.search(rf"<{tag}>[^<]*row by row[^<]*THESE SCORES LEAK</{tag}>", page)
 
 
-def test_a_second_call_trains_only_what_is_not_finished(judged, caplog):
-    out, before, call = judged
-    (out / "folds" / "fold-002.json").unlink()
-    first = (out / "folds" / "fold-001.json").stat().st_mtime_ns
-    with caplog.at_level(logging.INFO, "aslspark"):
-        again = call()
-    assert (out / "folds" / "fold-001.json").stat().st_mtime_ns == first
-    assert caplog.text.count("training the forest") == 1
-    assert "fold 1 of 2: done before" in caplog.text
-    # Same seed: the same folds, the same forest, the same figures.
-    assert again["scores"] == before["scores"]
-    assert again["confusion"] == before["confusion"]
+def test_a_run_that_was_stopped_goes_on_behind_its_last_finished_fold(judged):
+    out, _, _, left, said = judged
+    assert set(left) == {"settings.json", "folds/fold-001.json"}
+    assert (out / "folds" / "fold-001.json").stat().st_mtime_ns == left["folds/fold-001.json"]
+    assert said.count("training the forest") == 1
+    assert any(line.startswith("fold 1 of 2: done before") for line in said)
+    assert any(line.startswith("fold 2 of 2: tested on") for line in said)
 
 
 def test_a_second_call_with_other_settings_is_refused_and_changes_nothing(judged):
-    out, _, call = judged
+    out, _, call, *_ = judged
     before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
     with pytest.raises(AslsparkError, match=r"begun with folds.seed=42, and now it is 43"):
         call(seed=43)
@@ -194,6 +216,7 @@ def test_a_fold_that_fails_is_named_and_those_before_it_are_kept(spark, ingested
     assert {path.name for path in out.iterdir()} == {"settings.json", "folds"}
 
 
+@pytest.mark.long
 def test_networks_are_judged_too(spark, ingested, tmp_path):
     words = ["--data", ingested, "--by", "signer", "--folds", "2", "--framework", "torch", "--epochs", "1"]
     with pytest.raises(AslsparkError, match=r"num_proc=99"):

@@ -76,7 +76,7 @@ def test_the_heat_lies_where_the_answer_comes_from_and_nowhere_else(framework, r
     for picture, planted in zip(heat, (corner, other, corner), strict=True):
         near = picture[:middle, :middle] if planted == corner else picture[middle:, middle:]
         assert picture.max() == near.max() == pytest.approx(1)
-        assert near.sum() > 0.95 * picture.sum()
+        assert near.sum() > 0.9 * picture.sum()  # the ends of level stripes answer a little
     if before is not None:  # looked into, not changed
         assert np.array_equal(np.asarray(network(pictures)), before)
 

@@ -147,6 +147,7 @@ def _describe(contender: Contender) -> dict[str, Any]:
         "ms_a_picture": None,
         "pictures_a_second": None,
         "sets": {},
+        "grad_cam": None,
         "why_empty": why_empty,
     }
     if row["fit_seconds"] is None:
@@ -182,7 +183,7 @@ def _mllib_size(classifier: MllibClassifier, why_empty: dict[str, str]) -> dict[
     if isinstance(last, MultilayerPerceptronClassificationModel):
         layers = list(last.getLayers())
         return {
-            "parameters": int(last.weights.size),
+            "parameters": len(last.weights.toArray()),
             "multiply_adds": sum(a * b for a, b in pairwise(layers)),
         }
     if isinstance(last, RandomForestClassificationModel):
@@ -228,11 +229,11 @@ def _judge(
             judged = scored.where(F.col("split") == TEST) if trained_on_it else scored
             answers.append(judged.select("id", "label", F.coalesce("letter", F.lit(UNSCORED)).alias("letter")))
             contender.row["sets"][labelled.name] = _figures(contender, scored, trained_on_it)
-            if contender.manifest["kind"] == "network" and "framework" in contender.manifest:
-                name = f"grad_cam-{number}-{contenders.index(contender) + 1}.png"
+            if number == 1 and "network_file" in contender.manifest:
+                name = f"grad_cam-{contenders.index(contender) + 1}.png"
                 chosen = samples.where(F.col("split") == TEST) if trained_on_it else samples
                 write_sheet(contender.path, contender.model, one_of_each_label(chosen), folder / name)
-                contender.row["sets"][labelled.name]["grad_cam"] = name
+                contender.row["grad_cam"] = name
         assert samples is not None
         about = {"name": labelled.name, "paths": list(labelled.paths)}
         return {**about, **_differences(contenders, answers, samples, folder, number)}

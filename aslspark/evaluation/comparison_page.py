@@ -9,8 +9,8 @@ from typing import Any
 from aslspark.evaluation import html
 from aslspark.evaluation.comparison_plots import plot_cost, plot_scores
 
+FIGURES = ("right", "macro F1")
 COLUMNS = {
-    "model": "model",
     "parameters": "parameters",
     "file_bytes": "file",
     "multiply_adds": "multiply-adds a picture",
@@ -37,10 +37,11 @@ def write_page(result: Mapping[str, Any], folder: Path, page: Path) -> None:
     parts = [
         html.heading("How good, how large, how fast"),
         html.table(
-            ["bundle", *(f"{name}: {figure}" for name in sets for figure in ("right", "macro F1")), *COLUMNS.values()],
+            ["bundle", "model", *(f"{name}: {figure}" for name in sets for figure in FIGURES), *COLUMNS.values()],
             [
                 [
                     bundle["name"],
+                    _model(bundle),
                     *(cell for name in sets for cell in _scores(bundle["sets"][name])),
                     *(_cell(bundle, column) for column in COLUMNS),
                 ]
@@ -73,13 +74,17 @@ def write_page(result: Mapping[str, Any], folder: Path, page: Path) -> None:
         if len(bundles) > 1:
             parts += _disagreement(labelled, folder)
     for bundle in bundles:
-        for name, judged in bundle["sets"].items():
-            if sheet := judged.get("grad_cam"):
-                parts += [
-                    html.heading(f"{bundle['name']} on {name}: where it looks"),
-                    html.picture(folder / sheet, "pictures and their heat maps"),
-                ]
+        if bundle["grad_cam"]:
+            parts += [
+                html.heading(f"Where {bundle['name']} looks, on {sets[0]}"),
+                html.picture(folder / bundle["grad_cam"], "pictures and their heat maps"),
+            ]
     page.write_text(html.page(f"{len(bundles)} bundles compared", parts), encoding="utf-8")
+
+
+def _model(bundle: Mapping[str, Any]) -> str:
+    height, width, channels = bundle["shape"]
+    return f"{bundle['model']}\n{bundle['framework']}, {height}x{width}x{channels}"
 
 
 def _scores(judged: Mapping[str, Any]) -> list[str]:
@@ -94,9 +99,6 @@ def _cell(bundle: Mapping[str, Any], column: str) -> str:
     value = bundle[column]
     if value is None:
         return f"-\n{bundle['why_empty'][column]}"
-    if column == "model":
-        height, width, channels = bundle["shape"]
-        return f"{value}\n{bundle['framework']}, {height}x{width}x{channels}"
     if column == "file_bytes":
         return f"{value / 1e6:.2f} MB\n{bundle['file']}"
     if column == "multiply_adds":

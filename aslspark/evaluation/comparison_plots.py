@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
+from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
 
 _COLOURS = ("#4C78A8", "#E45756", "#54A24B", "#F58518", "#72B7B2", "#B279A2", "#9D755D", "#777777")
 _RIGHT, _WRONG = "#2A7F3F", "#C0392B"
@@ -63,9 +64,14 @@ def plot_cost(bundles: Sequence[Mapping[str, Any]], sets: Sequence[str], path: P
                 label=f"{bundle['name']}, {name}",
             )
     axes.set_xscale("log")
-    axes.set(xlabel="milliseconds a picture, one at a time (logarithmic)", ylabel="right", ylim=(0, 1.02))
+    times = [bundle["ms_a_picture"] for bundle in bundles if bundle["ms_a_picture"] is not None]
+    axes.set_xlim(min(times) / 2, max(times) * 2)
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(FormatStrFormatter("%g"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.set(xlabel="milliseconds a picture, one at a time", ylabel="right", ylim=(0, 1.02))
     axes.set_yticks(np.linspace(0, 1, 6), [f"{share:.0%}" for share in np.linspace(0, 1, 6)])
-    axes.grid(alpha=0.25, which="both")
+    axes.grid(alpha=0.25)
     axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
     figure.savefig(path, dpi=120)
 

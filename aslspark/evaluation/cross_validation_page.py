@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from aslspark.evaluation import html
 from aslspark.evaluation.folds import BLOCK, LEAKING, ONE_SIGNER, SIGNER
-from aslspark.evaluation.plots import QUIET, TRAIN_COLOUR, plot_confusion
+from aslspark.evaluation.plots import QUIET, TRAIN_COLOUR, VALIDATION_COLOUR, plot_confusion
 
 _HOW = {
     BLOCK: "by contiguous blocks of each source and label",
@@ -25,6 +25,7 @@ _LEAK = (
     "pictures have a near-twin among the training pictures: these scores come out too high and say nothing about new "
     "people, cameras or sessions. --by block or --by signer avoids that."
 )
+_ENOUGH_FOR_A_BOX = 4
 _SHOWN = {"accuracy": "right", "macro_f1": "macro F1", "top3_accuracy": "best three"}
 
 
@@ -115,13 +116,14 @@ def _how(settings: Mapping[str, Any]) -> str:
     folds, training = settings["folds"], settings["settings"]["training"]
     words = [
         f"Sources: {', '.join(settings['data']['sources'])}; fingerprint {settings['data']['fingerprint'][:16]}.",
-        f"Seed of the folds {folds['seed']}; validation takes {folds['validation']:.0%} of the training groups.",
+        f"Seed of the folds {folds['seed']}; validation takes {folds['validation']:.0%} of the training groups, "
+        "one at least.",
     ]
     if folds["kind"] == BLOCK:
         words.append(f"Each source and label was cut into {folds['blocks']} blocks.")
     if settings["model"] == "network":
         words.append(
-            f"At most {training['epochs']} epochs of {training['num_proc']} processes, batches of "
+            f"At most {training['epochs']} epochs in {training['num_proc']} processes, batches of "
             f"{training['batch_size']}, learning rate {training['learning_rate']:g}."
         )
     words.append("All settings are in cross_validation.json.")
@@ -129,31 +131,33 @@ def _how(settings: Mapping[str, Any]) -> str:
 
 
 def _plot_folds(folds: Sequence[Mapping[str, Any]], title: str, path: Path) -> None:
-    """Draw a box and a dot a fold for each score."""
+    """Draw a dot a fold for each score with their mean, and a box around where there are enough of them."""
     figure = Figure(figsize=(8, 4.2), layout="constrained")
     axes = figure.subplots()
     values = [[fold[name] for fold in folds] for name in _SHOWN]
-    axes.boxplot(
-        values,
-        widths=0.5,
-        showfliers=False,  # every fold is a dot of its own
-        boxprops={"color": QUIET},
-        whiskerprops={"color": QUIET},
-        capprops={"color": QUIET},
-        medianprops={"color": "#E45756"},
+    places = np.arange(1, len(values) + 1)
+    if len(folds) >= _ENOUGH_FOR_A_BOX:
+        grey = {"color": QUIET}
+        # Without outliers: every fold is a dot of its own.
+        axes.boxplot(
+            values, widths=0.5, showfliers=False, boxprops=grey, whiskerprops=grey, capprops=grey, medianprops=grey
+        )
+    axes.hlines(
+        [np.mean(scores) for scores in values], places - 0.3, places + 0.3, color=VALIDATION_COLOUR, label="mean"
     )
-    offsets = np.linspace(-0.18, 0.18, len(folds)) if len(folds) > 1 else [0.0]
-    for place, scores in enumerate(values, start=1):
-        axes.scatter(place + np.asarray(offsets), scores, s=26, color=TRAIN_COLOUR, zorder=3)
-        if len(folds) <= 12:
-            for fold, offset, score in zip(folds, offsets, scores, strict=True):
-                where = (place + offset, score)
-                axes.annotate(
-                    str(fold["fold"]), where, xytext=(0, 5), textcoords="offset points", ha="center", fontsize=7
-                )
-    axes.set_xticks(range(1, len(values) + 1), list(_SHOWN.values()))
-    axes.set(ylabel="share of the fold's test pictures, or F1", title=title)
+    offsets = np.linspace(-0.18, 0.18, len(folds))
+    for place, scores in zip(places, values, strict=True):
+        axes.scatter(
+            place + offsets, scores, s=26, color=TRAIN_COLOUR, zorder=3, label="a fold" if place == 1 else None
+        )
+        for fold, offset, score in zip(folds, offsets, scores, strict=True):
+            at = (place + offset, score)
+            number = str(fold["fold"])
+            axes.annotate(number, at, xytext=(0, 5), textcoords="offset points", ha="center", fontsize=7)
+    axes.set_xticks(places, list(_SHOWN.values()))
+    axes.set(ylabel="share of the fold's test pictures, or F1", title=title, xlim=(0.4, len(values) + 0.6))
     axes.title.set_wrap(True)
-    axes.margins(y=0.12)
+    axes.margins(y=0.15)
     axes.grid(axis="y", alpha=0.25)
+    axes.legend(loc="upper left", fontsize=8)
     figure.savefig(path, dpi=120)

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from matplotlib import colormaps
 from matplotlib.figure import Figure
 from pyspark.sql import Row
 
@@ -25,6 +26,7 @@ from aslspark.scoring import SignClassifierModel
 SMALLEST_MAP = 4
 """A map of fewer rows or columns hardly says where: small pictures end in 2x2, and then an earlier one is taken."""
 
+_HEAT_SHARE = 0.45
 _RIGHT, _WRONG = "#2A7F3F", "#C0392B"
 
 
@@ -109,7 +111,7 @@ def explain_bundle(
     if manifest["framework"] == "keras":
         from aslspark.evaluation.grad_cam_keras import explain, load
     else:
-        from aslspark.evaluation.grad_cam_torch import explain, load  # type: ignore[assignment]
+        from aslspark.evaluation.grad_cam_torch import explain, load
     network = load(Path(local_path(path)), manifest)
     explained = explain(network, scale(pictures, manifest["preprocessing"]["stretch"]))
     letters = [manifest["labels"][answer] for answer in explained.answers]
@@ -149,15 +151,23 @@ def write_sheet(path: str, model: SignClassifierModel, rows: Sequence[Row], shee
     letters, heat = explain_bundle(path, manifest, pictures)
     columns = 6
     lines = -(-len(rows) // columns)
-    figure = Figure(figsize=(columns * 2.1, lines * 1.3 + 0.6), layout="constrained")
+    height, width = pictures.shape[1:3]
+    figure = Figure(figsize=(columns * 2.2, lines * (2.2 * height / (2 * width) + 0.3) + 0.5), layout="constrained")
     name = manifest["settings"]["network"]["name"]
     figure.suptitle(f"where '{name}' ({manifest['framework']}) looks: true letter → read letter (Grad-CAM)")
-    grid = figure.subplots(lines, 2 * columns, squeeze=False).reshape(-1, 2)
-    for axes in grid.ravel():
+    grid = figure.subplots(lines, columns, squeeze=False).ravel()
+    for axes in grid:
         axes.set_axis_off()
-    for (plain, warm), row, picture, letter, where in zip(grid, rows, pictures, letters, heat, strict=False):
-        for axes in (plain, warm):
-            axes.imshow(picture.squeeze(), cmap="gray", vmin=0, vmax=255)
-        warm.imshow(where, cmap="jet", alpha=0.45, vmin=0, vmax=1)
-        plain.set_title(f"{row['label']} → {letter}", fontsize=9, color=_RIGHT if letter == row["label"] else _WRONG)
+    for axes, row, picture, letter, where in zip(grid, rows, pictures, letters, heat, strict=False):
+        axes.imshow(np.hstack([_in_colours(picture), _under_heat(picture, where)]))
+        axes.set_title(f"{row['label']} → {letter}", fontsize=9, color=_RIGHT if letter == row["label"] else _WRONG)
     figure.savefig(sheet, dpi=120)
+
+
+def _in_colours(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
+    return np.broadcast_to(picture, (*picture.shape[:2], 3)) / 255
+
+
+def _under_heat(picture: npt.NDArray[np.uint8], heat: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    mixed = (1 - _HEAT_SHARE) * _in_colours(picture) + _HEAT_SHARE * colormaps["jet"](heat)[:, :, :3]
+    return np.asarray(mixed)

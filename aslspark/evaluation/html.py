@@ -14,7 +14,7 @@ h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2.2rem; }
 table { border-collapse: collapse; font-size: 14px; }
 th, td { padding: .3rem .7rem; border-bottom: 1px solid #ddd; text-align: right; vertical-align: top; }
 th { border-bottom: 2px solid #888; vertical-align: bottom; } th:first-child, td:first-child { text-align: left; }
-td small { color: #666; display: block; max-width: 13rem; margin-left: auto; }
+td small { color: #666; display: block; min-width: 7rem; max-width: 13rem; margin-left: auto; }
 tr.sum td { font-weight: 600; border-top: 2px solid #888; }
 p.warning { background: #fff1e0; border-left: 4px solid #d9822b; padding: .5rem .8rem; }
 img { max-width: 100%; height: auto; }

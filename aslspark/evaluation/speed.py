@@ -16,7 +16,7 @@ import numpy as np
 from aslspark.scoring import OnnxClassifier
 
 ONE, MANY = 1, 64
-ROUNDS, SECONDS_A_ROUND = 5, 0.3
+ROUNDS, SECONDS_A_ROUND = 5, 0.2
 
 
 @dataclass(frozen=True)
