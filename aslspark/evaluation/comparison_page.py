@@ -35,22 +35,29 @@ def write_page(result: Mapping[str, Any], folder: Path, page: Path) -> None:
     plot_scores(bundles, sets, folder / "scores.png")
     machine = result["machine"]
     parts = [
-        html.heading("How good, how large, how fast"),
+        html.heading("How good"),
         html.table(
-            ["bundle", "model", *(f"{name}: {figure}" for name in sets for figure in FIGURES), *COLUMNS.values()],
+            ["bundle", "model", *(f"{name}: {figure}" for name in sets for figure in FIGURES)],
             [
-                [
-                    bundle["name"],
-                    _model(bundle),
-                    *(cell for name in sets for cell in _scores(bundle["sets"][name])),
-                    *(_cell(bundle, column) for column in COLUMNS),
-                ]
+                [bundle["name"], _model(bundle), *(cell for name in sets for cell in _scores(bundle["sets"][name]))]
                 for bundle in bundles
             ],
         ),
         html.paragraph(
             "A bundle that was trained on a set is judged on the test split that it was trained with; any other on all "
             "rows of the set. The table says which: figures on different rows do not compare directly."
+        ),
+    ]
+    for bundle in bundles:
+        for name, judged in bundle["sets"].items():
+            if judged["warning"]:
+                parts.append(html.warning(f"{bundle['name']} on {name}: {judged['warning']}."))
+    parts += [
+        html.picture(folder / "scores.png", "accuracy of each bundle on each set"),
+        html.heading("How large, how fast"),
+        html.table(
+            ["bundle", *COLUMNS.values()],
+            [[bundle["name"], *(_cell(bundle, column) for column in COLUMNS)] for bundle in bundles],
         ),
         html.paragraph(
             "Multiply-adds are counted in convolutions and matrix products: a multiplication and its addition are one "
@@ -61,11 +68,6 @@ def write_page(result: Mapping[str, Any], folder: Path, page: Path) -> None:
             "run took, on the machine it ran on."
         ),
     ]
-    for bundle in bundles:
-        for name, judged in bundle["sets"].items():
-            if judged["warning"]:
-                parts.append(html.warning(f"{bundle['name']} on {name}: {judged['warning']}."))
-    parts.append(html.picture(folder / "scores.png", "accuracy of each bundle on each set"))
     if any(bundle["ms_a_picture"] is not None for bundle in bundles):
         plot_cost(bundles, sets, folder / "cost.png")
         parts.append(html.picture(folder / "cost.png", "accuracy against the time for one picture"))
