@@ -11,6 +11,7 @@ from pyspark.sql import functions as F
 from aslspark.bundle import read_manifest, seal, whole_folder, write_model
 from aslspark.config import load_config
 from aslspark.errors import AslsparkError
+from aslspark.evaluation.comparison import Contender, LabelledSet, samples_for
 from aslspark.evaluation.comparison_page import COLUMNS
 from aslspark.evaluation.comparison_plots import wilson
 from aslspark.evaluation.grad_cam import explain_bundle
@@ -24,6 +25,7 @@ from aslspark.training.fitted import FittedNetwork
 from aslspark.training.job import train_baseline
 from jobs import compare, evaluate
 
+SETTINGS = load_config().as_dict()
 SHAPE, LABELS = (28, 28, 1), STATIC_LETTERS
 OF_THE_PLAIN_NETWORK = 24 * 24 * 32 * 25 + 8 * 8 * 64 * 25 * 32 + 2 * 2 * 128 * 9 * 64 + 128 * 128 + 128 * 24
 
@@ -186,6 +188,13 @@ def test_evaluate_draws_where_a_network_looks_and_refuses_what_has_none(spark, b
     assert list(tmp_path.iterdir()) == []
     evaluate.main(["--model", bundles["torch"], *words, "--out", str(tmp_path / "torch")])
     assert (tmp_path / "torch" / "grad_cam.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_set_that_cannot_be_divided_as_the_training_data_was_is_judged_as_a_whole(spark, table, tmp_path):
+    by_signer = {**SETTINGS, "split": {**SETTINGS["split"], "kind": "signer"}}
+    contender = Contender("by signer", "", {"settings": by_signer, "data": {"fingerprint": "other"}}, None)
+    samples, trained_on_it = samples_for(spark, contender, LabelledSet("table", [str(table)]), tmp_path)
+    assert (samples.count(), trained_on_it) == (480, False)
 
 
 def test_bundles_of_one_name_must_be_named_apart(bundles, tmp_path):

@@ -20,7 +20,7 @@ from aslspark.bundle import ONNX, PIPELINE, read_manifest, require_new, whole_fo
 from aslspark.errors import AslsparkError
 from aslspark.evaluation.comparison_page import write_page
 from aslspark.evaluation.comparison_plots import plot_disagreements
-from aslspark.evaluation.grad_cam import write_sheet
+from aslspark.evaluation.grad_cam import holds_network, write_sheet
 from aslspark.evaluation.metrics import UNSCORED, count_answers, figures
 from aslspark.evaluation.multiply_adds import multiply_adds
 from aslspark.evaluation.shown import one_of_each_label, pictures_of, pixels
@@ -164,7 +164,7 @@ def _describe(contender: Contender) -> dict[str, Any]:
             why_empty["parameters"] = "the bundle does not say"
         try:
             row["multiply_adds"] = multiply_adds(classifier.onnx)
-        except AslsparkError as error:
+        except (AslsparkError, ImportError) as error:  # the package onnx need not be there to score
             row["multiply_adds"], why_empty["multiply_adds"] = None, str(error)
         return row
     files = [path for path in (folder / PIPELINE).rglob("*") if path.is_file()]
@@ -223,13 +223,13 @@ def _judge(
     samples: DataFrame | None = None
     try:
         for contender in contenders:
-            samples, trained_on_it = _samples_for(spark, contender, labelled, scratch)
+            samples, trained_on_it = samples_for(spark, contender, labelled, scratch)
             scored = contender.model.transform(samples).select("id", "label", "source", "split", "letter", "top")
             kept.append(scored.persist(StorageLevel.MEMORY_AND_DISK))
             judged = scored.where(F.col("split") == TEST) if trained_on_it else scored
             answers.append(judged.select("id", "label", F.coalesce("letter", F.lit(UNSCORED)).alias("letter")))
             contender.row["sets"][labelled.name] = _figures(contender, scored, trained_on_it)
-            if number == 1 and "network_file" in contender.manifest:
+            if number == 1 and holds_network(contender.manifest):
                 name = f"grad_cam-{contenders.index(contender) + 1}.png"
                 chosen = samples.where(F.col("split") == TEST) if trained_on_it else samples
                 write_sheet(contender.path, contender.model, one_of_each_label(chosen), folder / name)
@@ -242,10 +242,27 @@ def _judge(
             scored.unpersist()
 
 
-def _samples_for(
+def samples_for(
     spark: SparkSession, contender: Contender, labelled: LabelledSet, scratch: Path
 ) -> tuple[DataFrame, bool]:
-    """Return the set's samples, and whether the bundle was trained on it; then they have its split."""
+    """Read a set for a bundle.
+
+    Parameters
+    ----------
+    spark : SparkSession
+    contender : Contender
+    labelled : LabelledSet
+        Remembers what was ingested for the bundles before.
+    scratch : Path
+        A folder for raw sources as they are ingested.
+
+    Returns
+    -------
+    DataFrame
+        The set's samples.
+    bool
+        Whether the bundle was trained on them; then they have its split.
+    """
     trained_on = contender.manifest.get("data", {}).get("fingerprint")
     if len(labelled.paths) == 1 and is_ingested(labelled.paths[0]):
         split, key = None, "ingested"
@@ -257,7 +274,11 @@ def _samples_for(
         folder = labelled.paths[0]
         if split is not None:
             folder = f"file://{scratch.absolute()}/{len(labelled.folders)}"
-            ingest(spark, labelled.paths, folder, split=split)
+            try:
+                ingest(spark, labelled.paths, folder, split=split)
+            except AslsparkError:
+                # What cannot be divided in that way (it names no signers, say) is not what the bundle was trained on.
+                ingest(spark, labelled.paths, folder, split=SplitOptions(validation=0.0, test=0.0))
         labelled.folders[key] = (folder, fingerprint(spark, folder))
     folder, found = labelled.folders[key]
     return read_samples(spark, folder), found == trained_on

@@ -118,6 +118,11 @@ def explain_bundle(
     return letters, heat_maps(explained, *pictures.shape[1:3])
 
 
+def holds_network(manifest: dict[str, Any]) -> bool:
+    """Tell a bundle that keeps its network in Keras or torch, with all that it takes to build it again."""
+    return {"network_file", "settings", "preprocessing"} <= manifest.keys()
+
+
 def require_network(path: str) -> dict[str, Any]:
     """Return the manifest of a bundle that Grad-CAM can look into.
 
@@ -127,7 +132,7 @@ def require_network(path: str) -> dict[str, Any]:
         Where it holds no network in its framework.
     """
     manifest = read_manifest(path)
-    if "network_file" not in manifest:
+    if not holds_network(manifest):
         raise AslsparkError(f"--grad-cam: {path} holds no network in Keras or torch; give the --out of a train_cnn job")
     return manifest
 
