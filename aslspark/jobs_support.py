@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from aslspark.config import Config, load_config
 from aslspark.errors import AslsparkError
@@ -53,6 +54,32 @@ def add_config_options(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="single settings, for example training.epochs=15",
     )
+
+
+def add_baseline_options(parser: argparse.ArgumentParser) -> None:
+    """Add the settings of MLlib's classifiers."""
+    parser.add_argument("--trees", type=int, default=50, metavar="N", help="of the forest (default 50)")
+    parser.add_argument("--depth", type=int, default=8, metavar="N", help="of its trees (default 8)")
+    parser.add_argument(
+        "--hidden",
+        type=int,
+        nargs="+",
+        default=[256],
+        metavar="N",
+        help="units of mlp's hidden layers (default 256)",
+    )
+    parser.add_argument("--iterations", type=int, default=100, metavar="N", help="of mlp's solver (default 100)")
+
+
+def baseline_from(options: argparse.Namespace) -> dict[str, Any]:
+    """Return what `aslspark.training.job.train_baseline` takes; `options.model` names the classifier."""
+    return {
+        "name": options.model,
+        "trees": options.trees,
+        "depth": options.depth,
+        "hidden": options.hidden,
+        "iterations": options.iterations,
+    }
 
 
 def config_from(options: argparse.Namespace, named: dict[str, object]) -> Config:

@@ -25,10 +25,14 @@ def main(argv: Sequence[str]) -> None:
         help="raw sources, judged on as a whole, or one ingested folder, of which the test split is",
     )
     parser.add_argument("--out", required=True, metavar="DIR", help="folder to make; must not exist")
+    parser.add_argument(
+        "--grad-cam", action="store_true", help="draw where the network looks in a picture of each letter"
+    )
     add_config_options(parser)
     options = parser.parse_args(argv)
     with spark_session("aslspark evaluate") as spark:
-        evaluate_bundle(spark, options.model, options.data, options.out, config_from(options, {}))
+        config = config_from(options, {})
+        evaluate_bundle(spark, options.model, options.data, options.out, config, options.grad_cam)
 
 
 if __name__ == "__main__":

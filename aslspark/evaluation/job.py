@@ -12,7 +12,9 @@ from pyspark.sql import functions as F
 
 from aslspark.bundle import require_new, whole_folder
 from aslspark.config import Config
+from aslspark.evaluation.grad_cam import require_network, write_sheet
 from aslspark.evaluation.report import evaluate, summary
+from aslspark.evaluation.shown import one_of_each_label
 from aslspark.samples import TEST, read_samples
 from aslspark.scoring import SignClassifierModel
 from aslspark.sources.ingest import ingest
@@ -24,7 +26,12 @@ log = logging.getLogger("aslspark")
 
 
 def evaluate_bundle(
-    spark: SparkSession, model: str, data: Sequence[str], out: str, config: Config | None = None
+    spark: SparkSession,
+    model: str,
+    data: Sequence[str],
+    out: str,
+    config: Config | None = None,
+    grad_cam: bool = False,
 ) -> dict[str, Any]:
     """Judge a bundle on labelled data.
 
@@ -39,6 +46,8 @@ def evaluate_bundle(
         The folder to make: `metrics.json`, `confusion.png`, `mistakes.png`, and `ingested` of raw sources.
     config : Config, optional
         Of its section `pictures`, what labels and signers are; size, colours and fit are the model's.
+    grad_cam : bool
+        Draw `grad_cam.png` too: where the network looks in a picture of each letter.
 
     Returns
     -------
@@ -46,6 +55,8 @@ def evaluate_bundle(
         What `metrics.json` holds; see `aslspark.evaluation.report.evaluate`.
     """
     path = require_new(out)
+    if grad_cam:
+        require_network(model)
     loaded = SignClassifierModel.load(model)
     with whole_folder(path) as folder:
         if len(data) == 1 and is_ingested(data[0]):
@@ -58,6 +69,8 @@ def evaluate_bundle(
             print(ingest(spark, data, ingested, split=split, pictures=pictures))
             samples = read_samples(spark, ingested).withColumn("split", F.lit(TEST))
         metrics = evaluate(loaded, samples, folder, judged_on=[TEST])
+        if grad_cam:
+            write_sheet(model, loaded, one_of_each_label(samples), folder / "grad_cam.png")
     log.info("%s", summary(metrics))
     log.info("%s written", path)
     return metrics

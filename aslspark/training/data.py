@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pyspark import StorageLevel
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
 from aslspark.config import Config
@@ -118,14 +118,7 @@ def look_at(spark: SparkSession, folder: str) -> TrainingData:
         Where nothing can be trained on it: no training samples, one label only, pictures of several sizes.
     """
     report = json.loads((Path(local_path(folder)) / REPORT_FILE).read_text())
-    samples = read_samples(spark, folder)
-    picture = samples["picture"]
-    row_hash = F.xxhash64("id", "label", "split", picture["data"]).cast("decimal(38,0)")
-    counts = (
-        samples.groupBy("split", "source", "label", picture["height"], picture["width"], picture["channels"])
-        .agg(F.count("*").alias("rows"), F.sum(row_hash).alias("hashes"))
-        .collect()
-    )
+    counts = _counts(spark, folder)
     train = [row for row in counts if row["split"] == TRAIN]
     if not train:
         raise AslsparkError(f"--data {folder}: there are no training samples; give more data or hold out less")
@@ -138,12 +131,35 @@ def look_at(spark: SparkSession, folder: str) -> TrainingData:
             f"split.test: none of the {rows} samples fell into the test split, so nothing could be judged; "
             "give more data or hold out more"
         )
-    shapes = sorted({tuple(row)[3:6] for row in counts})
+    shapes = _shapes(counts)
     if len(shapes) > 1:
         sizes = ", ".join("x".join(map(str, shape)) for shape in shapes)
         raise AslsparkError(f"--data: pictures of several sizes ({sizes}); ingest them to one size")
     rows_of_source: dict[str, int] = {}
     for row in train:
         rows_of_source[row["source"]] = rows_of_source.get(row["source"], 0) + row["rows"]
-    fingerprint = hashlib.sha256(str((sum(row["hashes"] for row in counts), sorted(shapes))).encode()).hexdigest()
-    return TrainingData(folder, tuple(labels), shapes[0], rows_of_source, report, fingerprint)
+    return TrainingData(folder, tuple(labels), shapes[0], rows_of_source, report, _fingerprint(counts))
+
+
+def fingerprint(spark: SparkSession, folder: str) -> str:
+    """Return the fingerprint of an ingested folder, as `TrainingData` and a bundle's manifest hold it."""
+    return _fingerprint(_counts(spark, folder))
+
+
+def _counts(spark: SparkSession, folder: str) -> list[Row]:
+    samples = read_samples(spark, folder)
+    picture = samples["picture"]
+    row_hash = F.xxhash64("id", "label", "split", picture["data"]).cast("decimal(38,0)")
+    return (
+        samples.groupBy("split", "source", "label", picture["height"], picture["width"], picture["channels"])
+        .agg(F.count("*").alias("rows"), F.sum(row_hash).alias("hashes"))
+        .collect()
+    )
+
+
+def _shapes(counts: Sequence[Row]) -> list[tuple[int, int, int]]:
+    return sorted({tuple(row)[3:6] for row in counts})
+
+
+def _fingerprint(counts: Sequence[Row]) -> str:
+    return hashlib.sha256(str((sum(row["hashes"] for row in counts), _shapes(counts))).encode()).hexdigest()

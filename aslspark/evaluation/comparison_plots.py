@@ -1,0 +1,123 @@
+"""The pictures of a comparison: accuracy by set, accuracy against cost, and where bundles differ."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.figure import Figure
+from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
+
+_COLOURS = ("#4C78A8", "#E45756", "#54A24B", "#F58518", "#72B7B2", "#B279A2", "#9D755D", "#777777")
+_RIGHT, _WRONG = "#2A7F3F", "#C0392B"
+
+
+def plot_scores(bundles: Sequence[Mapping[str, Any]], sets: Sequence[str], path: Path) -> None:
+    """Draw each bundle's accuracy on each set, with the range that chance leaves (95 %)."""
+    figure = Figure(figsize=(8.5, 1.2 + 0.32 * len(bundles) * len(sets) + 0.25 * len(sets)), layout="constrained")
+    axes = figure.subplots()
+    places, names = [], []
+    for s, name in enumerate(sets):
+        for b, bundle in enumerate(bundles):
+            judged = bundle["sets"][name]
+            place = s * (len(bundles) + 1) + b
+            low, high = wilson(judged["accuracy"], judged["rows"])
+            axes.barh(place, judged["accuracy"], color=_COLOURS[b % len(_COLOURS)])
+            axes.plot([low, high], [place, place], color="#222222", linewidth=1)
+            axes.text(max(high, judged["accuracy"]) + 0.01, place, f"{judged['accuracy']:.1%}", va="center", fontsize=8)
+            places.append(place)
+            names.append(f"{name}: {bundle['name']}")
+    axes.set_yticks(places, names, fontsize=8)
+    axes.invert_yaxis()
+    axes.set(xlim=(0, 1.12), xlabel="right (the line: 95 % range by the number of pictures)")
+    axes.set_xticks(np.linspace(0, 1, 6), [f"{share:.0%}" for share in np.linspace(0, 1, 6)])
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, dpi=120)
+
+
+def wilson(share: float, rows: int) -> tuple[float, float]:
+    """Return the 95 % interval of a share of so many rows (Wilson 1927); rows that are near-twins make it wider."""
+    z = 1.96
+    middle = (share + z * z / (2 * rows)) / (1 + z * z / rows)
+    half = z / (1 + z * z / rows) * np.sqrt(share * (1 - share) / rows + z * z / (4 * rows * rows))
+    return float(middle - half), float(middle + half)
+
+
+def plot_cost(bundles: Sequence[Mapping[str, Any]], sets: Sequence[str], path: Path) -> None:
+    """Draw accuracy against the milliseconds of one picture, for the bundles that were timed."""
+    figure = Figure(figsize=(8, 4.2), layout="constrained")
+    axes = figure.subplots()
+    markers = "osD^v<>P"
+    for b, bundle in enumerate(bundles):
+        if bundle["ms_a_picture"] is None:
+            continue
+        for s, name in enumerate(sets):
+            axes.scatter(
+                bundle["ms_a_picture"],
+                bundle["sets"][name]["accuracy"],
+                s=60,
+                color=_COLOURS[b % len(_COLOURS)],
+                marker=markers[s % len(markers)],
+                label=f"{bundle['name']}, {name}",
+            )
+    axes.set_xscale("log")
+    times = [bundle["ms_a_picture"] for bundle in bundles if bundle["ms_a_picture"] is not None]
+    axes.set_xlim(min(times) / 2, max(times) * 2)
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(FormatStrFormatter("%g"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.set(xlabel="milliseconds a picture, one at a time", ylabel="right", ylim=(0, 1.02))
+    axes.set_yticks(np.linspace(0, 1, 6), [f"{share:.0%}" for share in np.linspace(0, 1, 6)])
+    axes.grid(alpha=0.25)
+    axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
+    figure.savefig(path, dpi=120)
+
+
+def plot_disagreements(
+    drawn: Sequence[tuple[npt.NDArray[np.uint8], str, Sequence[str]]],
+    names: Sequence[str],
+    differing: int,
+    rows: int,
+    path: Path,
+) -> None:
+    """Draw pictures on which bundles differ, with what each said: green where it is right.
+
+    Parameters
+    ----------
+    drawn : sequence of (picture, label, answers)
+        Answers in the order of `names`.
+    names : sequence of str
+        Of the bundles.
+    differing, rows : int
+        On how many pictures they differ, of how many.
+    path : Path
+    """
+    columns = 8
+    lines = -(-len(drawn) // columns)
+    width = max(1.3, 0.075 * (max(map(len, names)) + 10))
+    height = 1.45 + 0.15 * len(names)
+    figure = Figure(figsize=(columns * width, lines * height + 0.6), layout="constrained")
+    shown = "all of them" if len(drawn) == differing else f"{len(drawn)} of them"
+    figure.suptitle(f"{differing:,} of {rows:,} pictures are read differently; {shown}")
+    grid = figure.subplots(lines, columns, squeeze=False).ravel()
+    for axes in grid:
+        axes.set_axis_off()
+    step = 0.15 / 1.05
+    for axes, (picture, label, answers) in zip(grid, drawn, strict=False):
+        axes.imshow(picture.squeeze(), cmap="gray", vmin=0, vmax=255)
+        axes.set_title(label, fontsize=10, fontweight="bold", pad=2)
+        for n, (name, answer) in enumerate(zip(names, answers, strict=True)):
+            axes.text(
+                0.5,
+                -0.03 - n * step,
+                f"{name}: {answer}",
+                transform=axes.transAxes,
+                ha="center",
+                va="top",
+                fontsize=7,
+                color=_RIGHT if answer == label else _WRONG,
+            )
+    figure.savefig(path, dpi=120)

@@ -1,0 +1,280 @@
+"""Data and settings -> a model trained and judged a fold at a time, and what the folds say together.
+
+One fold at a time is on disk and in memory; of each only its figures are kept, so that a run goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
+
+from aslspark.bundle import require_new
+from aslspark.config import Config
+from aslspark.errors import AslsparkError
+from aslspark.evaluation.cross_validation_page import write_page
+from aslspark.evaluation.folds import Fold, FoldOptions, divided, plan_folds
+from aslspark.evaluation.metrics import UNSCORED
+from aslspark.paths import local_path
+from aslspark.samples import REPORT_FILE, SAMPLES_FOLDER, SPLITS, TEST, TRAIN, VALIDATION
+from aslspark.session import require_slots
+from aslspark.sources.ingest import LARGEST_ROW_GROUP
+from aslspark.training.data import DRAWN_WARNING, TrainingData, training_data
+from aslspark.training.job import train_baseline, train_cnn
+
+log = logging.getLogger("aslspark")
+
+SETTINGS_FILE, FOLDS_FOLDER, RESULT_FILE, SCRATCH = "settings.json", "folds", "cross_validation.json", ".scratch"
+SCORES = {"accuracy": "right", "macro_f1": "macro F1", "top3_accuracy": "among the best three"}
+"""The figures that are followed over the folds, and what they are called."""
+
+
+def cross_validate(
+    spark: SparkSession,
+    data: Sequence[str],
+    out: str,
+    config: Config,
+    options: FoldOptions,
+    baseline: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Train and judge a model on each fold of the data.
+
+    Parameters
+    ----------
+    spark : SparkSession
+    data : sequence of str
+        Raw sources or one ingested folder, whose own split is disregarded; empty for drawn hands.
+    out : str
+        A folder that does not exist yet, or one that the same call began: its finished folds are not trained again.
+    config : Config
+    options : FoldOptions
+    baseline : dict, optional
+        Train this baseline (see `train_baseline`) in place of the network.
+
+    Returns
+    -------
+    dict
+        What `cross_validation.json` holds: `settings`, `folds` (the figures of each), `scores` (mean, std, min and
+        max of each figure), `confusion` (of all folds together). `report.html` shows it.
+
+    Raises
+    ------
+    AslsparkError
+        Where the folder was begun with other settings, folds cannot be made, or one fails; finished ones are kept.
+    """
+    if baseline is None:
+        require_slots(spark, config.training.num_proc)
+    folder = _open(out)
+    scratch = folder / SCRATCH
+    shutil.rmtree(scratch, ignore_errors=True)  # of a run that was killed
+    scratch.mkdir(parents=True)
+    try:
+        with training_data(spark, data, (), config, scratch) as table:
+            settings = {
+                "model": baseline or "network",
+                "folds": asdict(options),
+                "settings": config.as_dict(),
+                "data": {"fingerprint": table.fingerprint, "sources": sorted(table.report["sources"])},
+                "drawn": DRAWN_WARNING if not data else None,
+            }
+            folds = plan_folds(table.samples(spark), options)
+            _same_settings(folder, settings)
+            figures = _run(spark, table, folds, folder, config, options, baseline)
+        result = {"settings": settings, **_together(figures)}
+        _write(folder / RESULT_FILE, result)
+        write_page(result, folder)
+    except BaseException:
+        if not (folder / SETTINGS_FILE).exists():
+            shutil.rmtree(folder)  # nothing was begun
+        raise
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    for name, words in SCORES.items():
+        score = result["scores"][name]
+        log.info(
+            f"{words:>22}: {score['mean']:.4f} ± {score['std']:.4f} over {len(folds)} folds, "
+            f"from {score['min']:.4f} to {score['max']:.4f}"
+        )
+    log.info("%s written", folder)
+    return result
+
+
+def _open(out: str) -> Path:
+    folder = Path(local_path(out)).absolute()
+    if not (folder / SETTINGS_FILE).is_file():
+        require_new(out)
+    return folder
+
+
+def _same_settings(folder: Path, settings: dict[str, Any]) -> None:
+    """Write the settings of a new run; compare those of one that goes on."""
+    path = folder / SETTINGS_FILE
+    if not path.exists():
+        (folder / FOLDS_FOLDER).mkdir(exist_ok=True)
+        _write(path, settings)
+        return
+    before, now = dict(_leaves(json.loads(path.read_text()))), dict(_leaves(json.loads(json.dumps(settings))))
+    for name in sorted(before.keys() | now.keys()):
+        if before.get(name) != now.get(name):
+            raise AslsparkError(
+                f"--out {folder}: it was begun with {name}={before.get(name)}, and now it is {now.get(name)}; "
+                "go on with the same settings and data, or choose another folder"
+            )
+
+
+def _leaves(tree: Any, name: str = "") -> list[tuple[str, Any]]:
+    if not isinstance(tree, dict):
+        return [(name, tree)]
+    return [leaf for key, value in tree.items() for leaf in _leaves(value, f"{name}.{key}" if name else key)]
+
+
+def _run(
+    spark: SparkSession,
+    table: TrainingData,
+    folds: Sequence[Fold],
+    folder: Path,
+    config: Config,
+    options: FoldOptions,
+    baseline: dict[str, Any] | None,
+) -> list[dict[str, Any]]:
+    done: list[dict[str, Any]] = []
+    spent: list[float] = []
+    for fold in folds:
+        where = f"fold {fold.number} of {len(folds)}"
+        path = folder / FOLDS_FOLDER / f"fold-{fold.number:03d}.json"
+        if path.exists():
+            done.append(json.loads(path.read_text()))
+            log.info("%s: done before, %.2f%% right", where, 100 * done[-1]["accuracy"])
+            continue
+        log.info("%s: tested on %s", where, fold.tested_on)
+        started = time.monotonic()
+        scratch = folder / SCRATCH / f"fold-{fold.number}"
+        try:
+            found = _run_fold(spark, table, fold, scratch, config, options, baseline)
+        except AslsparkError as error:
+            raise AslsparkError(
+                f"{where} failed: {error}; {len(done)} finished folds are kept in {folder}, and the same call goes "
+                "on from there"
+            ) from error
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+        spent.append(time.monotonic() - started)
+        done.append({**found, "seconds": round(spent[-1], 1)})
+        _write(path, done[-1])
+        left = (len(folds) - fold.number) * sum(spent) / len(spent)
+        log.info(
+            "%s: %.2f%% right, macro F1 %.4f, in %.0f s; %d:%02d left",
+            where,
+            100 * found["accuracy"],
+            found["macro_f1"],
+            spent[-1],
+            left // 60,
+            left % 60,
+        )
+    return done
+
+
+def _run_fold(
+    spark: SparkSession,
+    table: TrainingData,
+    fold: Fold,
+    scratch: Path,
+    config: Config,
+    options: FoldOptions,
+    baseline: dict[str, Any] | None,
+) -> dict[str, Any]:
+    data, bundle = f"file://{scratch / 'ingested'}", scratch / "bundle"
+    scratch.mkdir()
+    rows = _write_fold(spark, table, fold, data, options)
+    if baseline is None:
+        metrics = train_cnn(spark, [data], str(bundle), config)
+    else:
+        metrics = train_baseline(spark, [data], str(bundle), config, baseline)
+    manifest = json.loads((bundle / "bundle.json").read_text())
+    tested = metrics["splits"][TEST]
+    return {
+        "fold": fold.number,
+        "tested_on": fold.tested_on,
+        "rows": rows,
+        **{name: tested[name] for name in ("accuracy", "top3_accuracy", "unscored")},
+        "macro_f1": tested["macro"]["f1"],
+        "accuracy_of": {split: part["accuracy"] for split, part in metrics["splits"].items()},
+        "never_trained": [label for label in tested["per_class"] if label not in manifest["labels"]],
+        "epochs": _epochs(bundle),
+        "fit_seconds": manifest["seconds"]["fit"],
+        "confusion": tested["confusion"],
+    }
+
+
+def _write_fold(
+    spark: SparkSession, table: TrainingData, fold: Fold, folder: str, options: FoldOptions
+) -> dict[str, int]:
+    """Write the samples with the fold's split as an ingested folder, and count them."""
+    samples = divided(spark, table.samples(spark), fold, options)
+    # In an order of no meaning, the same each time: every row group holds all labels.
+    mixed = samples.repartition("id").sortWithinPartitions("split", F.xxhash64("id"), "id")
+    writer = mixed.write.partitionBy("split").option("parquet.block.size", str(LARGEST_ROW_GROUP))
+    writer.option("parquet.enable.dictionary#picture.data", "false").parquet(f"{folder}/{SAMPLES_FOLDER}")
+    written = spark.read.parquet(f"{folder}/{SAMPLES_FOLDER}").groupBy("split").count().collect()
+    rows = {split: 0 for split in SPLITS} | {row["split"]: row["count"] for row in written}
+    wanted = SPLITS if options.validation > 0 else (TRAIN, TEST)
+    if empty := [split for split in wanted if not rows[split]]:
+        raise AslsparkError(
+            f"no {empty[0]} samples among {sum(rows.values()):,}; give more data, fewer --folds, or other blocks"
+        )
+    if options.validation <= 0:
+        del rows[VALIDATION]
+    about = {
+        **table.report,
+        "split": f"Fold {fold.number} of a cross-validation; tested on {fold.tested_on}.",
+        "splits": rows,
+    }
+    (Path(local_path(folder)) / REPORT_FILE).write_text(json.dumps(about))
+    return rows
+
+
+def _epochs(bundle: Path) -> int | None:
+    history = bundle / "history.csv"
+    return len(history.read_text().splitlines()) - 1 if history.exists() else None
+
+
+def _together(folds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    scores = {}
+    for name in SCORES:
+        values = np.array([fold[name] for fold in folds])
+        scores[name] = {
+            "mean": float(values.mean()),
+            "std": float(values.std(ddof=1)),
+            "min": float(values.min()),
+            "max": float(values.max()),
+        }
+    return {"scores": scores, "folds": list(folds), "confusion": _pooled([fold["confusion"] for fold in folds])}
+
+
+def _pooled(confusions: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Add up confusions, whose label lists may differ: a fold may lack a letter."""
+    labels = sorted({label for confusion in confusions for label in confusion["labels"]})
+    answers = [*labels, UNSCORED]
+    total = np.zeros((len(labels), len(answers)), np.int64)
+    for confusion in confusions:
+        rows = [labels.index(label) for label in confusion["labels"]]
+        columns = [answers.index(answer) for answer in confusion["answers"]]
+        total[np.ix_(rows, columns)] += np.array(confusion["counts"])
+    return {"labels": labels, "answers": answers, "counts": total.tolist()}
+
+
+def _write(path: Path, content: Any) -> None:
+    """Write JSON whole or not at all."""
+    half = path.with_name(f".{path.name}.tmp")
+    half.write_text(json.dumps(content, indent=1))
+    os.replace(half, path)

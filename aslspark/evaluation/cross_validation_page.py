@@ -1,0 +1,163 @@
+"""What the folds of a cross-validation say together -> `report.html` with its plots."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from aslspark.evaluation import html
+from aslspark.evaluation.folds import BLOCK, LEAKING, ONE_SIGNER, SIGNER
+from aslspark.evaluation.plots import QUIET, TRAIN_COLOUR, VALIDATION_COLOUR, plot_confusion
+
+_HOW = {
+    BLOCK: "by contiguous blocks of each source and label",
+    SIGNER: "by signer",
+    ONE_SIGNER: "leaving one signer out",
+    "stratified": "row by row within each label",
+    "random": "row by row",
+}
+_LEAK = (
+    "Rows were dealt to the folds one by one. Pictures taken one after another are near-twins, and here most test "
+    "pictures have a near-twin among the training pictures: these scores come out too high and say nothing about new "
+    "people, cameras or sessions. --by block or --by signer avoids that."
+)
+_ENOUGH_FOR_A_BOX = 4
+_SHOWN = {"accuracy": "right", "macro_f1": "macro F1", "top3_accuracy": "best three"}
+
+
+def title_of(settings: Mapping[str, Any], folds: int) -> str:
+    """Say what was done, and in the same line that it leaks where it does."""
+    kind = settings["folds"]["kind"]
+    words = f"Cross-validation of {_model(settings)}, {folds} folds {_HOW[kind]}"
+    return f"{words}: THESE SCORES LEAK" if kind in LEAKING else words
+
+
+def write_page(result: Mapping[str, Any], folder: Path) -> None:
+    """Write `folds.png`, `confusion.png` and `report.html`, which shows both.
+
+    Parameters
+    ----------
+    result : mapping
+        See `aslspark.evaluation.cross_validation.cross_validate`.
+    folder : Path
+    """
+    settings, folds, scores = result["settings"], result["folds"], result["scores"]
+    title = title_of(settings, len(folds))
+    leaks = settings["folds"]["kind"] in LEAKING
+    _plot_folds(folds, title if leaks else "scores of the folds", folder / "folds.png")
+    rows = sum(map(sum, result["confusion"]["counts"]))
+    right = sum(row[n] for n, row in enumerate(result["confusion"]["counts"]))
+    pooled = f"{right / rows:.1%} of {rows:,} right, every picture tested once"
+    plot_confusion(result["confusion"], pooled + (" (LEAKS)" if leaks else ""), folder / "confusion.png")
+    parts = []
+    if leaks:
+        parts.append(html.warning(_LEAK))
+    if settings["drawn"]:
+        parts.append(html.warning(f"Trained and tested on {settings['drawn']}."))
+    accuracy = scores["accuracy"]
+    parts += [
+        html.paragraph(
+            f"{accuracy['mean']:.2%} ± {accuracy['std']:.2%} right (mean and standard deviation over the folds), from "
+            f"{accuracy['min']:.2%} in the worst fold to {accuracy['max']:.2%} in the best."
+        ),
+        html.picture(folder / "folds.png", "scores of each fold"),
+        _table(folds, scores),
+        html.paragraph(
+            "± is the sample standard deviation over the folds. Folds share most of their training rows, so it is no "
+            "confidence interval. The best epoch of each fold was chosen by validation rows taken from its training "
+            "rows, never by the fold that is tested."
+        ),
+        html.heading("All folds together"),
+        html.picture(folder / "confusion.png", "which letter was read as which"),
+        html.heading("How it was made"),
+        html.paragraph(_how(settings)),
+    ]
+    for fold in folds:
+        if fold["never_trained"]:
+            letters = ", ".join(fold["never_trained"])
+            parts.append(html.warning(f"Fold {fold['fold']} tests letters that it never trained on: {letters}."))
+    (folder / "report.html").write_text(html.page(title, parts), encoding="utf-8")
+
+
+def _table(folds: Sequence[Mapping[str, Any]], scores: Mapping[str, Any]) -> str:
+    header = ["fold", "tested on", "train rows", "validation", "test", *_SHOWN.values(), "right in training", "epochs"]
+    lines = [
+        [
+            str(fold["fold"]),
+            fold["tested_on"],
+            *(f"{fold['rows'].get(split, 0):,}" for split in ("train", "validation", "test")),
+            *(_share(name, fold[name]) for name in _SHOWN),
+            f"{fold['accuracy_of']['train']:.2%}",
+            "-" if fold["epochs"] is None else str(fold["epochs"]),
+        ]
+        for fold in folds
+    ]
+    for figure in ("mean", "std", "min", "max"):
+        values = [_share(name, scores[name][figure]) for name in _SHOWN]
+        lines.append([figure, "", "", "", "", *values, "", ""])
+    return html.table(header, lines, sums=4)
+
+
+def _share(name: str, value: float) -> str:
+    return f"{value:.4f}" if name == "macro_f1" else f"{value:.2%}"
+
+
+def _model(settings: Mapping[str, Any]) -> str:
+    if settings["model"] != "network":
+        return f"MLlib's {settings['model']['name']}"
+    return f"the network '{settings['settings']['network']['name']}' ({settings['settings']['training']['framework']})"
+
+
+def _how(settings: Mapping[str, Any]) -> str:
+    folds, training = settings["folds"], settings["settings"]["training"]
+    words = [
+        f"Sources: {', '.join(settings['data']['sources'])}; fingerprint {settings['data']['fingerprint'][:16]}.",
+        f"Seed of the folds {folds['seed']}; validation takes {folds['validation']:.0%} of the training groups, "
+        "one at least.",
+    ]
+    if folds["kind"] == BLOCK:
+        words.append(f"Each source and label was cut into {folds['blocks']} blocks.")
+    if settings["model"] == "network":
+        words.append(
+            f"At most {training['epochs']} epochs in {training['num_proc']} processes, batches of "
+            f"{training['batch_size']}, learning rate {training['learning_rate']:g}."
+        )
+    words.append("All settings are in cross_validation.json.")
+    return " ".join(words)
+
+
+def _plot_folds(folds: Sequence[Mapping[str, Any]], title: str, path: Path) -> None:
+    """Draw a dot a fold for each score with their mean, and a box around where there are enough of them."""
+    figure = Figure(figsize=(8, 4.2), layout="constrained")
+    axes = figure.subplots()
+    values = [[fold[name] for fold in folds] for name in _SHOWN]
+    places = np.arange(1, len(values) + 1)
+    if len(folds) >= _ENOUGH_FOR_A_BOX:
+        grey = {"color": QUIET}
+        # Without outliers: every fold is a dot of its own.
+        axes.boxplot(
+            values, widths=0.5, showfliers=False, boxprops=grey, whiskerprops=grey, capprops=grey, medianprops=grey
+        )
+    axes.hlines(
+        [np.mean(scores) for scores in values], places - 0.3, places + 0.3, color=VALIDATION_COLOUR, label="mean"
+    )
+    offsets = np.linspace(-0.18, 0.18, len(folds))
+    for place, scores in zip(places, values, strict=True):
+        axes.scatter(
+            place + offsets, scores, s=26, color=TRAIN_COLOUR, zorder=3, label="a fold" if place == 1 else None
+        )
+        for fold, offset, score in zip(folds, offsets, scores, strict=True):
+            at = (place + offset, score)
+            number = str(fold["fold"])
+            axes.annotate(number, at, xytext=(0, 5), textcoords="offset points", ha="center", fontsize=7)
+    axes.set_xticks(places, list(_SHOWN.values()))
+    axes.set(ylabel="share of the fold's test pictures, or F1", title=title, xlim=(0.4, len(values) + 0.6))
+    axes.title.set_wrap(True)
+    axes.margins(y=0.15)
+    axes.grid(axis="y", alpha=0.25)
+    axes.legend(loc="upper left", fontsize=8)
+    figure.savefig(path, dpi=120)

@@ -1,0 +1,234 @@
+"""Samples -> the same samples for one fold of a cross-validation, divided into train, validation and test anew.
+
+Near-twins stay together where the kind of folds says so; every sample is test in exactly one fold.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from pyspark.sql import Column, DataFrame, SparkSession, Window
+from pyspark.sql import functions as F
+
+from aslspark.errors import AslsparkError
+from aslspark.samples import SAMPLE_SCHEMA, TEST, TRAIN, VALIDATION
+from aslspark.sources.sample_frames import join_splits
+
+BLOCK, SIGNER, ONE_SIGNER, STRATIFIED, RANDOM = "block", "signer", "leave-one-signer-out", "stratified", "random"
+KINDS = (BLOCK, SIGNER, ONE_SIGNER, STRATIFIED, RANDOM)
+LEAKING = (STRATIFIED, RANDOM)
+"""Row by row: a picture's near-twins are trained on while it is tested on."""
+
+_DIGITS = 20
+"""To how many a number in an id is filled up, so that the 10th row sorts behind the 9th."""
+
+
+@dataclass(frozen=True)
+class FoldOptions:
+    """What decides the fold of a sample.
+
+    Parameters
+    ----------
+    kind : str
+        'block': contiguous runs of each source and label, each fold with its share of every label;
+        'signer': whole signers, folds of about the same number of rows; 'leave-one-signer-out': a fold a signer;
+        'stratified': row by row within each label; 'random': row by row. The last two leak.
+    folds : int
+        How many; 'leave-one-signer-out' has as many as there are signers.
+    validation : float
+        Share of the groups (or rows) left for training that chooses the best epoch; 0 for none.
+    blocks : int
+        Runs that the rows of a source and label are cut into, for 'block'.
+    seed : int
+        The same seed gives the same folds.
+
+    Raises
+    ------
+    AslsparkError
+        If a value is out of its range, or the blocks do not go round.
+    """
+
+    kind: str = BLOCK
+    folds: int = 5
+    validation: float = 0.1
+    blocks: int = 10
+    seed: int = 42
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise AslsparkError(f"--by {self.kind}: choose one of {', '.join(KINDS)}")
+        if self.folds < 2:
+            raise AslsparkError(f"--folds {self.folds}: give 2 or more")
+        left = self.blocks - -(-self.blocks // self.folds)
+        if self.kind == BLOCK and (self.blocks < self.folds or left < 2):
+            raise AslsparkError(
+                f"split.blocks={self.blocks}: too few for {self.folds} folds, of which each leaves blocks to train "
+                f"and to validate on; set split.blocks={max(self.folds, 4)} or more"
+            )
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One fold.
+
+    Parameters
+    ----------
+    number : int
+        Counted from 1.
+    tested_on : str
+        What is held out, in words.
+    columns : tuple of str
+        That name a group: `source` and `block`, or `signer`; none where rows are divided one by one.
+    splits : mapping of tuple to str
+        For each group 'train', 'validation' or 'test'.
+    """
+
+    number: int
+    tested_on: str
+    columns: tuple[str, ...] = ()
+    splits: Mapping[tuple, str] | None = None
+
+
+def plan_folds(samples: DataFrame, options: FoldOptions) -> list[Fold]:
+    """Choose the groups of each fold, on the driver.
+
+    Parameters
+    ----------
+    samples : DataFrame
+        With `source` and `signer`.
+    options : FoldOptions
+
+    Raises
+    ------
+    AslsparkError
+        Where there are too few signers, or rows that name none.
+    """
+    if options.kind in LEAKING:
+        share = f"one row in {options.folds}" + (" of each label" if options.kind == STRATIFIED else "")
+        return [Fold(n, share) for n in range(1, options.folds + 1)]
+    if options.kind == BLOCK:
+        sources = sorted(row["source"] for row in samples.select("source").distinct().collect())
+        return [_block_fold(n, sources, options) for n in range(1, options.folds + 1)]
+    rows = {row["signer"]: row["count"] for row in samples.groupBy("signer").count().collect()}
+    return _signer_folds(rows, options)
+
+
+def divided(spark: SparkSession, samples: DataFrame, fold: Fold, options: FoldOptions) -> DataFrame:
+    """Write the split of a fold into the `split` column.
+
+    Parameters
+    ----------
+    spark : SparkSession
+    samples : DataFrame
+        With the columns of `SAMPLE_SCHEMA`; its own split is disregarded.
+    fold : Fold
+        From `plan_folds`.
+    options : FoldOptions
+
+    Returns
+    -------
+    DataFrame
+        The same rows, with the columns of `SAMPLE_SCHEMA`.
+    """
+    samples = samples.drop("split")
+    if fold.splits is None:
+        result = samples.withColumn("split", _by_row(fold.number - 1, options))
+    elif "block" in fold.columns:
+        result = join_splits(spark, with_block(samples, options.blocks), fold.columns, fold.splits)
+    else:
+        result = join_splits(spark, samples, fold.columns, fold.splits)
+        if options.validation > 0 and VALIDATION not in fold.splits.values():
+            # One signer is left to train on: the best epoch is chosen by some blocks of that one's.
+            chosen = _some(range(options.blocks), options, f"{fold.number}")
+            is_validation = (F.col("split") == TRAIN) & F.col("block").isin(chosen)
+            result = with_block(result, options.blocks, "split").withColumn(
+                "split", F.when(is_validation, VALIDATION).otherwise(F.col("split"))
+            )
+    return result.select(*SAMPLE_SCHEMA.names)
+
+
+def with_block(samples: DataFrame, blocks: int, *also_by: str) -> DataFrame:
+    """Add `block` (int): which of `blocks` contiguous runs of its source and label a row is in.
+
+    The order is that of the ids with their numbers by value: rows of pixel tables as they stand, frames as they
+    were taken.
+    """
+    together = Window.partitionBy("source", "label", *also_by)
+    filled = F.regexp_replace("id", r"(\d+)", "0" * _DIGITS + "$1")
+    order = F.regexp_replace(filled, rf"\d*(\d{{{_DIGITS}}})(?!\d)", "$1")
+    place = F.row_number().over(together.orderBy(order, "id")) - 1
+    return samples.withColumn("block", F.floor(place * blocks / F.count("*").over(together)).cast("int"))
+
+
+def _block_fold(number: int, sources: Sequence[str], options: FoldOptions) -> Fold:
+    splits: dict[tuple, str] = {}
+    tested = 0
+    for source in sources:
+        order = list(range(options.blocks))
+        random.Random(f"{options.seed}:{source}").shuffle(order)
+        test = order[number - 1 :: options.folds]
+        rest = [block for block in range(options.blocks) if block not in test]
+        validation = _some(rest, options, f"{number}:{source}")
+        for block in range(options.blocks):
+            split = TEST if block in test else VALIDATION if block in validation else TRAIN
+            splits[(source, block)] = split
+        tested = len(test)
+    words = f"{tested} of the {options.blocks} blocks of each source and label"
+    return Fold(number, words, ("source", "block"), splits)
+
+
+def _signer_folds(rows: Mapping[str | None, int], options: FoldOptions) -> list[Fold]:
+    if None in rows:
+        raise AslsparkError(
+            f"--by {options.kind}: {rows[None]:,} of {sum(rows.values()):,} samples name no signer; choose block"
+        )
+    signers = sorted(name for name in rows if name is not None)
+    count = len(signers) if options.kind == ONE_SIGNER else options.folds
+    if len(signers) < max(count, 2):
+        raise AslsparkError(
+            f"--by {options.kind}: there are {len(signers)} signers for {max(count, 2)} folds; "
+            f"{f'set --folds {len(signers)} or less' if len(signers) > 1 else 'choose block'}"
+        )
+    test_of: list[list[str]] = [[] for _ in range(count)]
+    if options.kind == ONE_SIGNER:
+        test_of = [[signer] for signer in signers]
+    else:
+        shuffled = list(signers)
+        random.Random(f"{options.seed}").shuffle(shuffled)
+        # The largest first, each to the fold that has the fewest rows so far.
+        for signer in sorted(shuffled, key=lambda name: -rows[name]):
+            min(test_of, key=lambda names: (sum(rows[name] for name in names), len(names))).append(signer)
+    folds = []
+    for number, test in enumerate(test_of, start=1):
+        rest = [signer for signer in signers if signer not in test]
+        validation = _some(rest, options, f"{number}") if len(rest) > 1 else []
+        splits = dict.fromkeys(rest, TRAIN) | dict.fromkeys(validation, VALIDATION) | dict.fromkeys(test, TEST)
+        words = ("signer " if len(test) == 1 else "signers ") + ", ".join(sorted(test))
+        folds.append(Fold(number, words, ("signer",), {(name,): split for name, split in splits.items()}))
+    return folds
+
+
+def _some(groups: Sequence, options: FoldOptions, salt: str) -> list:
+    """Choose the share for validation: one group at least, unless none is wanted; and never all."""
+    if options.validation <= 0:
+        return []
+    wanted = min(max(1, round(options.validation * len(groups))), len(groups) - 1)
+    # Seeding with a string does not depend on the machine or the run.
+    return sorted(random.Random(f"{options.seed}:validation:{salt}").sample(list(groups), wanted))
+
+
+def _by_row(number: int, options: FoldOptions) -> Column:
+    hashed = F.xxhash64(F.lit(options.seed), "id")
+    if options.kind == STRATIFIED:
+        place = F.row_number().over(Window.partitionBy("label").orderBy(hashed, "id")) - 1
+        is_test = place % options.folds == number
+        every = max(2, round(1 / options.validation)) if options.validation > 0 else 0
+        # The last of so many, not the first: of a label with few rows none is taken away from training.
+        is_validation = F.floor(place / options.folds) % every == every - 1 if every else F.lit(False)
+    else:
+        is_test = F.pmod(hashed, F.lit(options.folds)) == number
+        share = F.pmod(F.xxhash64(F.lit(options.seed), F.lit(VALIDATION), "id"), F.lit(1_000_000)) / 1_000_000
+        is_validation = share < options.validation
+    return F.when(is_test, TEST).when(is_validation, VALIDATION).otherwise(TRAIN)

@@ -1,0 +1,178 @@
+"""A bundle's network and labelled pictures -> where in each picture its answer came from, as a sheet.
+
+Grad-CAM (Selvaraju et al. 2017, arXiv:1610.02391): the maps of the last convolution, each weighted by how much the
+answer's logit rises with it on average, added up, and cut off below 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib import colormaps
+from matplotlib.figure import Figure
+from pyspark.sql import Row
+
+from aslspark.bundle import read_manifest
+from aslspark.errors import AslsparkError
+from aslspark.evaluation.shown import as_read
+from aslspark.features.scaling import scale
+from aslspark.paths import local_path
+from aslspark.scoring import SignClassifierModel
+
+SMALLEST_MAP = 4
+"""A map of fewer rows or columns hardly says where: small pictures end in 2x2, and then an earlier one is taken."""
+
+_HEAT_SHARE = 0.45
+_RIGHT, _WRONG = "#2A7F3F", "#C0392B"
+
+
+class Explained(NamedTuple):
+    """What a network hands over; `maps` and `gradients` are float32 (n, rows, columns, filters)."""
+
+    maps: npt.NDArray[np.float32]
+    gradients: npt.NDArray[np.float32]
+    answers: npt.NDArray[np.int64]
+
+
+def chosen_map(outputs: Sequence[tuple[bool, tuple[int, int]]]) -> int:
+    """Choose the layer whose maps are looked at.
+
+    It is the last convolution whose maps are 4x4 or larger (the one with the largest maps, where all are smaller),
+    and then what comes out of the layers behind it while it keeps that size: normalised, activated, added up.
+
+    Parameters
+    ----------
+    outputs : sequence of (bool, (int, int))
+        Of each layer in the order in which they ran: whether it is a convolution; rows and columns of its maps.
+
+    Returns
+    -------
+    int
+        The place in `outputs`.
+
+    Raises
+    ------
+    AslsparkError
+        Where there is no convolution.
+    """
+    convolutions = [(n, size) for n, (is_convolution, size) in enumerate(outputs) if is_convolution]
+    if not convolutions:
+        raise AslsparkError("the network has no convolution; Grad-CAM looks at the maps of one")
+    wide = [(n, size) for n, size in convolutions if min(size) >= SMALLEST_MAP]
+    place, size = wide[-1] if wide else max(convolutions, key=lambda found: min(found[1]))
+    while place + 1 < len(outputs) and outputs[place + 1][1] == size:
+        place += 1
+    return place
+
+
+def heat_maps(explained: Explained, height: int, width: int) -> npt.NDArray[np.float32]:
+    """Weight and add up the maps.
+
+    Returns
+    -------
+    ndarray of float32, shape (n, height, width)
+        From 0 to 1, each picture's warmest place 1; all 0 where nothing speaks for the answer.
+    """
+    from PIL import Image
+
+    weights = explained.gradients.mean(axis=(1, 2), keepdims=True)
+    sums = np.maximum((weights * explained.maps).sum(axis=3), 0)
+    warmest = sums.max(axis=(1, 2), keepdims=True)
+    small = (sums / np.where(warmest > 0, warmest, 1)).astype(np.float32)
+    large = [Image.fromarray(heat).resize((width, height), Image.Resampling.BILINEAR) for heat in small]
+    return np.stack([np.asarray(heat, np.float32) for heat in large])
+
+
+def explain_bundle(
+    path: str, manifest: dict[str, Any], pictures: npt.NDArray[np.uint8]
+) -> tuple[list[str], npt.NDArray[np.float32]]:
+    """Read pictures with a bundle's network, and find where its answers came from.
+
+    Parameters
+    ----------
+    path : str
+        The bundle.
+    manifest : dict
+        Its manifest.
+    pictures : ndarray of uint8, shape (n, height, width, channels)
+        Of the network's shape.
+
+    Returns
+    -------
+    list of str
+        The letters it reads.
+    ndarray of float32, shape (n, height, width)
+        See `heat_maps`.
+    """
+    if manifest["framework"] == "keras":
+        from aslspark.evaluation.grad_cam_keras import explain, load
+    else:
+        from aslspark.evaluation.grad_cam_torch import explain, load
+    network = load(Path(local_path(path)), manifest)
+    explained = explain(network, scale(pictures, manifest["preprocessing"]["stretch"]))
+    letters = [manifest["labels"][answer] for answer in explained.answers]
+    return letters, heat_maps(explained, *pictures.shape[1:3])
+
+
+def holds_network(manifest: dict[str, Any]) -> bool:
+    """Tell a bundle that keeps its network in Keras or torch, with all that it takes to build it again."""
+    return {"network_file", "settings", "preprocessing"} <= manifest.keys()
+
+
+def require_network(path: str) -> dict[str, Any]:
+    """Return the manifest of a bundle that Grad-CAM can look into.
+
+    Raises
+    ------
+    AslsparkError
+        Where it holds no network in its framework.
+    """
+    manifest = read_manifest(path)
+    if not holds_network(manifest):
+        raise AslsparkError(f"--grad-cam: {path} holds no network in Keras or torch; give the --out of a train_cnn job")
+    return manifest
+
+
+def write_sheet(path: str, model: SignClassifierModel, rows: Sequence[Row], sheet: Path) -> None:
+    """Draw pictures, each beside the same under its heat map, with the true letter and the one that was read.
+
+    Parameters
+    ----------
+    path : str
+        The bundle.
+    model : SignClassifierModel
+        What was loaded from it.
+    rows : sequence of Row
+        With `label` and `picture`.
+    sheet : Path
+        The PNG to write.
+    """
+    manifest = require_network(path)
+    pictures = np.stack([as_read(row["picture"], model) for row in rows])
+    letters, heat = explain_bundle(path, manifest, pictures)
+    columns = 6
+    lines = -(-len(rows) // columns)
+    height, width = pictures.shape[1:3]
+    figure = Figure(figsize=(columns * 2.2, lines * (2.2 * height / (2 * width) + 0.3) + 0.5), layout="constrained")
+    name = manifest["settings"]["network"]["name"]
+    figure.suptitle(f"where '{name}' ({manifest['framework']}) looks: true letter → read letter (Grad-CAM)")
+    grid = figure.subplots(lines, columns, squeeze=False).ravel()
+    for axes in grid:
+        axes.set_axis_off()
+    for axes, row, picture, letter, where in zip(grid, rows, pictures, letters, heat, strict=False):
+        axes.imshow(np.hstack([_in_colours(picture), _under_heat(picture, where)]))
+        axes.set_title(f"{row['label']} → {letter}", fontsize=9, color=_RIGHT if letter == row["label"] else _WRONG)
+    figure.savefig(sheet, dpi=120)
+
+
+def _in_colours(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
+    return np.broadcast_to(picture, (*picture.shape[:2], 3)) / 255
+
+
+def _under_heat(picture: npt.NDArray[np.uint8], heat: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    mixed = (1 - _HEAT_SHARE) * _in_colours(picture) + _HEAT_SHARE * colormaps["jet"](heat)[:, :, :3]
+    return np.asarray(mixed)

@@ -1,0 +1,81 @@
+"""A bundle's Keras network and pictures -> what Grad-CAM needs of them. Imports nothing of torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from aslspark.errors import AslsparkError
+from aslspark.evaluation.grad_cam import Explained, chosen_map
+
+Seen = list[tuple[bool, tf.Tensor]]
+
+
+def load(folder: Path, manifest: dict[str, Any]) -> tf.keras.Model:
+    """Load the network of a bundle; a file with code in it is refused."""
+    return tf.keras.models.load_model(str(folder / manifest["network_file"]), compile=False, safe_mode=True)
+
+
+def explain(network: tf.keras.Model, pictures: npt.NDArray[np.float32]) -> Explained:
+    """Follow the network's answers back to the maps of its last convolution; see `grad_cam.chosen_map`.
+
+    Parameters
+    ----------
+    network : tf.keras.Model
+        From pictures (n, height, width, channels) to probabilities (n, classes).
+    pictures : ndarray of float32, shape (n, height, width, channels)
+
+    Raises
+    ------
+    AslsparkError
+        Where the last layer is no softmax whose logits can be had.
+    """
+    last = network.layers[-1]
+    if getattr(last, "activation", None) is not tf.keras.activations.softmax:
+        raise AslsparkError(f"{network.name}: its last layer {last.name} has no softmax activation to look behind")
+    inputs = tf.constant(pictures)
+    with tf.GradientTape() as tape, _remembered(network) as seen:
+        tape.watch(inputs)  # gradients flow even where a network was frozen
+        # The paper follows logits: where the network is sure, probabilities hardly depend on anything.
+        last.activation = tf.keras.activations.linear
+        try:
+            logits = network(inputs, training=False)
+        finally:
+            last.activation = tf.keras.activations.softmax
+        best = tf.reduce_sum(tf.reduce_max(logits, axis=1))
+    place = chosen_map([(is_convolution, (maps.shape[1], maps.shape[2])) for is_convolution, maps in seen])
+    maps = seen[place][1]
+    gradients = tape.gradient(best, maps)
+    return Explained(maps.numpy(), gradients.numpy(), np.argmax(logits.numpy(), axis=1))
+
+
+@contextmanager
+def _remembered(network: tf.keras.Model) -> Iterator[Seen]:
+    """Keep what each layer puts out, in the order in which they run; layers of nested models too."""
+    seen: Seen = []
+
+    def remembering(layer: Any, call: Callable[..., Any]) -> Callable[..., Any]:
+        def remember(*args: Any, **kwargs: Any) -> Any:
+            output = call(*args, **kwargs)
+            if tf.is_tensor(output) and output.shape.rank == 4:
+                is_convolution = isinstance(layer, tf.keras.layers.Conv2D | tf.keras.layers.DepthwiseConv2D)
+                seen.append((is_convolution, output))
+            return output
+
+        return remember
+
+    layers = [layer for layer in network.submodules if isinstance(layer, tf.keras.layers.Layer)]
+    calls = [layer.call for layer in layers]
+    for layer, call in zip(layers, calls, strict=True):
+        layer.call = remembering(layer, call)
+    try:
+        yield seen
+    finally:
+        for layer, call in zip(layers, calls, strict=True):
+            layer.call = call

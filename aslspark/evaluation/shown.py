@@ -1,0 +1,40 @@
+"""Rows of the sample table -> pixels to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+from pyspark.sql import DataFrame, Row
+from pyspark.sql import functions as F
+
+from aslspark.decoding import stored
+from aslspark.features.pictures import fit_picture
+from aslspark.scoring import SignClassifierModel
+
+
+def pixels(picture: Row) -> npt.NDArray[np.uint8]:
+    """Return the pixels (height, width, channels) of a picture in the sample table."""
+    shape = (picture["height"], picture["width"], picture["channels"])
+    return stored(bytes(picture["data"]), picture["encoding"], shape)
+
+
+def as_read(picture: Row, model: SignClassifierModel) -> npt.NDArray[np.uint8]:
+    """Return a picture as a model gets it: uint8 of the model's shape."""
+    found = pixels(picture)
+    return found if found.shape == model.form.shape else fit_picture(found, model.form)
+
+
+def pictures_of(samples: DataFrame, ids: Sequence[str]) -> dict[str, Row]:
+    """Collect the pictures of some rows, by id."""
+    rows = samples.where(F.col("id").isin(list(ids))).select("id", "picture").collect()
+    return {row["id"]: row["picture"] for row in rows}
+
+
+def one_of_each_label(samples: DataFrame) -> list[Row]:
+    """Collect one row (`id`, `label`, `picture`) of each label, the same ones each time."""
+    # By a hash: any picture will do, and it need not be the first of a video.
+    first = F.min_by("id", F.xxhash64("id")).alias("id")
+    chosen = [row["id"] for row in samples.groupBy("label").agg(first).collect()]
+    return samples.where(F.col("id").isin(chosen)).select("id", "label", "picture").orderBy("label", "id").collect()

@@ -1,0 +1,94 @@
+"""Networks as ONNX -> how fast they are on this machine, through onnxruntime on the CPU."""
+
+from __future__ import annotations
+
+import os
+import platform
+import statistics
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from aslspark.scoring import OnnxClassifier
+
+ONE, MANY = 1, 64
+ROUNDS, SECONDS_A_ROUND = 5, 0.2
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Medians over all runs."""
+
+    ms_a_picture: float
+    """Of a batch of one."""
+    pictures_a_second: float
+    """Of batches of 64."""
+
+
+def measure_speed(networks: Mapping[str, OnnxClassifier], threads: int) -> dict[str, Speed]:
+    """Time each network on random pictures, scaling included.
+
+    They take turns, several rounds of each: what else the machine does meets all of them alike.
+
+    Parameters
+    ----------
+    networks : mapping of str to OnnxClassifier
+    threads : int
+        Of onnxruntime, inside an operator.
+
+    Returns
+    -------
+    dict of str to Speed
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    options.log_severity_level = 3
+    sessions = {
+        name: onnxruntime.InferenceSession(network.onnx, options, providers=["CPUExecutionProvider"])
+        for name, network in networks.items()
+    }
+    random = np.random.default_rng(0)
+    seconds: dict[tuple[str, int], list[float]] = {(name, batch): [] for name in networks for batch in (ONE, MANY)}
+    for _ in range(ROUNDS):
+        for name, batch in seconds:
+            pictures = random.integers(0, 256, (batch, *networks[name].shape), np.uint8)
+            seconds[(name, batch)] += _timed(sessions[name], pictures)
+    return {
+        name: Speed(
+            ms_a_picture=1000 * statistics.median(seconds[(name, ONE)]),
+            pictures_a_second=MANY / statistics.median(seconds[(name, MANY)]),
+        )
+        for name in networks
+    }
+
+
+def _timed(session: Any, pictures: np.ndarray) -> list[float]:
+    session.run(["probability"], {"picture": pictures})  # the first run after another network's is slow
+    times: list[float] = []
+    started = time.perf_counter()
+    while not times or time.perf_counter() - started < SECONDS_A_ROUND:
+        before = time.perf_counter()
+        session.run(["probability"], {"picture": pictures})
+        times.append(time.perf_counter() - before)
+    return times
+
+
+def this_machine(threads: int) -> dict[str, Any]:
+    """Say what the speeds were measured on."""
+    import onnxruntime
+
+    names = []
+    if (about := Path("/proc/cpuinfo")).exists():
+        names = [line.split(":", 1)[1].strip() for line in about.read_text().splitlines() if "model name" in line]
+    return {
+        "processor": names[0] if names else platform.processor() or platform.machine(),
+        "cores": os.cpu_count(),
+        "threads": threads,
+        "onnxruntime": onnxruntime.__version__,
+    }

@@ -1,0 +1,53 @@
+"""Put bundles side by side on the same data: how good, how large, how fast, and where they disagree.
+
+spark-submit jobs/compare.py --model runs/keras runs/forest --data mine=letters.csv elsewhere=other.csv --out DIR
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from aslspark.errors import AslsparkError
+from aslspark.evaluation.comparison import compare_bundles
+from aslspark.jobs_support import run_job
+from aslspark.session import spark_session
+
+
+def main(argv: Sequence[str]) -> None:
+    """Run the job on the command line's words."""
+    parser = argparse.ArgumentParser(prog="compare.py", description="Put bundles side by side on the same data.")
+    parser.add_argument(
+        "--model", required=True, nargs="+", metavar="[NAME=]BUNDLE", help="without a name: that of the folder"
+    )
+    parser.add_argument(
+        "--data",
+        required=True,
+        nargs="+",
+        metavar="[NAME=]PATH",
+        help="sets: each a raw source or an ingested folder; raw sources of one name are one set",
+    )
+    parser.add_argument("--out", required=True, metavar="DIR", help="folder to make; must not exist")
+    parser.add_argument("--threads", type=int, default=1, metavar="N", help="of onnxruntime while timed (default 1)")
+    options = parser.parse_args(argv)
+    models: dict[str, str] = {}
+    for name, path in map(_named, options.model):
+        if name in models:
+            raise AslsparkError(f"--model {path}: there is a bundle {name} already; name them apart, as NAME={path}")
+        models[name] = path
+    sets: dict[str, list[str]] = {}
+    for name, path in map(_named, options.data):
+        sets.setdefault(name, []).append(path)
+    with spark_session("aslspark compare") as spark:
+        compare_bundles(spark, models, sets, options.out, options.threads)
+
+
+def _named(word: str) -> tuple[str, str]:
+    name, equals, path = word.partition("=")
+    if not equals or "/" in name:  # an = further on belongs to the path
+        return word.rstrip("/").split("/")[-1], word
+    return name, path
+
+
+if __name__ == "__main__":
+    run_job(main)

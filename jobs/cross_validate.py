@@ -1,0 +1,66 @@
+"""Train and judge a model on each fold of the data, and report what the folds say together.
+
+spark-submit jobs/cross_validate.py --data PATH... --out DIR --by signer --folds 5 --framework torch --epochs 15
+spark-submit jobs/cross_validate.py --data PATH... --out DIR --by block --model forest --trees 50
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from aslspark.evaluation.cross_validation import cross_validate
+from aslspark.evaluation.folds import KINDS, FoldOptions
+from aslspark.jobs_support import add_baseline_options, add_config_options, baseline_from, config_from, run_job
+from aslspark.models.mllib import BASELINES
+from aslspark.session import spark_session
+
+NETWORK = "network"
+
+
+def main(argv: Sequence[str]) -> None:
+    """Run the job on the command line's words."""
+    usual = FoldOptions()
+    parser = argparse.ArgumentParser(prog="cross_validate.py", description="Train and judge a model on each fold.")
+    parser.add_argument(
+        "--data", nargs="+", default=[], metavar="PATH", help="raw sources or one ingested folder; none: drawn hands"
+    )
+    parser.add_argument("--out", required=True, metavar="DIR", help="folder to make, or one that this call began")
+    parser.add_argument(
+        "--by",
+        choices=KINDS,
+        default=usual.kind,
+        help="what stays together in a fold; stratified and random leak (default %(default)s)",
+    )
+    parser.add_argument(
+        "--folds", type=int, default=usual.folds, metavar="N", help="default %(default)s; one a signer where one is out"
+    )
+    parser.add_argument(
+        "--model",
+        choices=(NETWORK, *BASELINES),
+        default=NETWORK,
+        help="the network of the settings, or a baseline (default %(default)s)",
+    )
+    parser.add_argument("--framework", metavar="NAME", help="keras or torch")
+    parser.add_argument("--num-proc", metavar="N", help="Horovod processes")
+    parser.add_argument("--epochs", metavar="N")
+    add_baseline_options(parser)
+    add_config_options(parser)
+    options = parser.parse_args(argv)
+    config = config_from(
+        options,
+        {
+            "training.framework": options.framework,
+            "training.num_proc": options.num_proc,
+            "training.epochs": options.epochs,
+        },
+    )
+    split = config.split
+    folds = FoldOptions(options.by, options.folds, split.validation, split.blocks, split.seed)
+    baseline = None if options.model == NETWORK else baseline_from(options)
+    with spark_session("aslspark cross_validate") as spark:
+        cross_validate(spark, options.data, options.out, config, folds, baseline)
+
+
+if __name__ == "__main__":
+    run_job(main)
