@@ -8,6 +8,7 @@ image source.
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ import pyarrow.compute as pc
 
 if TYPE_CHECKING:
     from PIL import Image
+    from pyspark.sql import Row
 
 RAW, PNG, JPEG = "raw", "png", "jpeg"
 ENCODINGS = (RAW, PNG, JPEG)
@@ -199,6 +201,12 @@ def stored(data: bytes, encoding: str | None, shape: tuple[int, int, int]) -> np
         raise
     except Exception as error:
         raise Unusable(UNDECODABLE, _first_line(error)) from error
+
+
+def pixels_of(picture: Mapping[str, Any] | Row) -> npt.NDArray[np.uint8]:
+    """Return the pixels (height, width, channels) of a `samples.PICTURE_TYPE` struct, however it is stored."""
+    shape = (picture["height"], picture["width"], picture["channels"])
+    return stored(bytes(picture["data"]), picture["encoding"], shape)
 
 
 def encode(picture: npt.NDArray[np.uint8], encoding: str) -> bytes:

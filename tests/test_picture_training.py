@@ -16,7 +16,7 @@ from aslspark.training.feed import SampleFeed
 from aslspark.training.job import train_cnn
 
 SETTINGS = ["pictures.size=32", "pictures.fit=letterbox"]
-TRAINING = ["training.framework=torch", "training.num_proc=1", "training.epochs=1", "augment.on=false"]
+TRAINING = ["training.framework=torch", "training.num_proc=1", "training.epochs=1"]
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +41,11 @@ def bundles(spark, stores, tmp_path_factory):
     for store in ("raw", "png"):
         train_cnn(spark, [str(stores / store)], str(out / store), load_config(None, TRAINING))
     return out
+
+
+def test_the_sheet_of_changed_pictures_is_the_same_however_they_are_stored(bundles):
+    raw, png = ((bundles / store / "augmented.png").read_bytes() for store in ("raw", "png"))
+    assert raw == png
 
 
 def test_files_in_the_table_are_fed_as_the_pixels_that_raw_tables_hold(stores):

@@ -18,13 +18,14 @@ from pyspark.sql import functions as F
 
 from aslspark.bundle import ONNX, PIPELINE, read_manifest, require_new, whole_folder
 from aslspark.config import PictureConfig
+from aslspark.decoding import pixels_of
 from aslspark.errors import AslsparkError
 from aslspark.evaluation.comparison_page import write_page
 from aslspark.evaluation.comparison_plots import plot_disagreements
 from aslspark.evaluation.grad_cam import holds_network, write_sheet
 from aslspark.evaluation.metrics import UNSCORED, count_answers, figures
 from aslspark.evaluation.multiply_adds import multiply_adds
-from aslspark.evaluation.shown import one_of_each_label, pictures_of, pixels
+from aslspark.evaluation.shown import one_of_each_label, pictures_of
 from aslspark.evaluation.speed import measure_speed, this_machine
 from aslspark.paths import local_path
 from aslspark.samples import SPLITS, TEST, read_samples
@@ -357,6 +358,6 @@ def _draw(
 ) -> None:
     pictures = pictures_of(samples, [row["id"] for row in shown])
     drawn = [
-        (pixels(pictures[row["id"]]), row["label"], [row[f"letter_{n}"] for n in range(len(names))]) for row in shown
+        (pixels_of(pictures[row["id"]]), row["label"], [row[f"letter_{n}"] for n in range(len(names))]) for row in shown
     ]
     plot_disagreements(drawn, names, differing, rows, sheet)

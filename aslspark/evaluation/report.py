@@ -12,7 +12,7 @@ from pyspark import StorageLevel
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from aslspark.decoding import stored
+from aslspark.decoding import pixels_of
 from aslspark.errors import AslsparkError
 from aslspark.evaluation.metrics import UNSCORED, count_answers, figures
 from aslspark.evaluation.plots import plot_confusion, plot_mistakes
@@ -77,9 +77,7 @@ def evaluate(
     plot_confusion(metrics["confusion"], title, folder / "confusion.png")
     mistakes = []
     for row in surest.to_dict("records"):
-        picture = pictures[row["id"]]
-        shape = (picture["height"], picture["width"], picture["channels"])
-        pixels = stored(bytes(picture["data"]), picture["encoding"], shape)
+        pixels = pixels_of(pictures[row["id"]])
         mistakes.append((pixels, row["label"], row["letter"] or UNSCORED, float(row["probability"] or 0)))
     total = int(judged.loc[judged["label"] != judged["letter"], "rows"].sum())
     plot_mistakes(mistakes, total, folder / "mistakes.png")

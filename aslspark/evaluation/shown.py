@@ -9,20 +9,14 @@ import numpy.typing as npt
 from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
-from aslspark.decoding import stored
+from aslspark.decoding import pixels_of
 from aslspark.features.pictures import fit_picture
 from aslspark.scoring import SignClassifierModel
 
 
-def pixels(picture: Row) -> npt.NDArray[np.uint8]:
-    """Return the pixels (height, width, channels) of a picture in the sample table."""
-    shape = (picture["height"], picture["width"], picture["channels"])
-    return stored(bytes(picture["data"]), picture["encoding"], shape)
-
-
 def as_read(picture: Row, model: SignClassifierModel) -> npt.NDArray[np.uint8]:
     """Return a picture as a model gets it: uint8 of the model's shape."""
-    found = pixels(picture)
+    found = pixels_of(picture)
     return found if found.shape == model.form.shape else fit_picture(found, model.form)
 
 

@@ -17,6 +17,7 @@ from pyspark.sql import functions as F
 
 from aslspark.bundle import require_new, seal, whole_folder, write_model
 from aslspark.config import Config
+from aslspark.decoding import pixels_of
 from aslspark.evaluation.card import write_card
 from aslspark.evaluation.plots import plot_augmented, plot_curves
 from aslspark.evaluation.report import evaluate, summary
@@ -169,10 +170,9 @@ def _draw_augmented(table: TrainingData, spark: SparkSession, config: Config, pa
     samples = table.samples(spark)
     shown = samples.where((samples["split"] == TRAIN) & samples["label"].isin(labels))
     # By a hash: any picture will do, the same one each time, and it need not be the first of a video.
-    chosen = shown.groupBy("label").agg(F.min_by("picture.data", F.xxhash64("id")).alias("data")).orderBy("label")
-    data = b"".join(row["data"] for row in chosen.collect())
+    chosen = shown.groupBy("label").agg(F.min_by("picture", F.xxhash64("id")).alias("picture")).orderBy("label")
     versions = augmented_versions(
-        np.frombuffer(data, np.uint8).reshape(-1, *table.shape),
+        np.stack([pixels_of(row["picture"]) for row in chosen.collect()]),
         config.augment,
         framework=config.training.framework,
         stretch=config.features.stretch,

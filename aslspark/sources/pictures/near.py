@@ -18,7 +18,7 @@ import pandas as pd
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from aslspark.decoding import stored
+from aslspark.decoding import pixels_of
 from aslspark.samples import HASH_COLUMN, SAMPLES_FOLDER, TEST
 
 SIDE, LOW = 32, 8
@@ -218,9 +218,7 @@ def draw_sheet(spark: SparkSession, folder: str, found: NearDuplicates) -> bytes
         axes.set_axis_off()
     for number, twins in enumerate(found.closest):
         for side, name in enumerate((twins.test, twins.other)):
-            picture = pictures[name]
-            shape = (picture["height"], picture["width"], picture["channels"])
-            pixels = stored(bytes(picture["data"]), picture["encoding"], shape)
+            pixels = pixels_of(pictures[name])
             axes = grid[2 * number + side]
             axes.imshow(pixels.squeeze(), cmap="gray", vmin=0, vmax=255)
             words = name.rpartition(":")[2][-34:]
