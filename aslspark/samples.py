@@ -8,7 +8,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql.types import BinaryType, IntegerType, LongType, StringType, StructField, StructType
+from pyspark.sql.types import (
+    ArrayType,
+    BinaryType,
+    FloatType,
+    IntegerType,
+    LongType,
+    StringType,
+    StructField,
+    StructType,
+)
 
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
 SPLITS = (TRAIN, VALIDATION, TEST)
@@ -40,6 +49,24 @@ from files hold one more column, HASH_COLUMN."""
 
 HASH_COLUMN = "hash"
 """The perceptual hash (long) of a picture that came from a file; see `sources.pictures.near`."""
+
+HAND_COLUMN = "hand"
+"""What the hand stage found in a picture (HAND_TYPE); in tables that were ingested with `hands.on`."""
+
+HAND_TYPE = StructType(
+    [
+        StructField("found", StringType(), True),
+        StructField("landmarks", ArrayType(FloatType(), False), True),
+        StructField("world", ArrayType(FloatType(), False), True),
+        StructField("side", StringType(), True),
+        StructField("score", FloatType(), True),
+        StructField("trouble", StringType(), True),
+    ]
+)
+"""A hand: `found` names the try that found it ('plain', 'padded', ...), null where none did, and then all else but
+`trouble` is null; `landmarks` holds x, y, z of 21 points one after another, from the top left of the picture as it was
+decoded, before any crop, as shares of its longer side; `world` the same points in metres around the hand's middle;
+`side` is 'left' or 'right'; `score` the detector's certainty of the side; `trouble` says what befell the detector."""
 
 QUARANTINE_SCHEMA = StructType(
     [
