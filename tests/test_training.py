@@ -15,7 +15,7 @@ from aslspark.evaluation.metrics import count_answers, figures
 from aslspark.samples import TEST, TRAIN, VALIDATION, read_samples
 from aslspark.scoring import SignClassifierModel
 from aslspark.training.job import train_baseline, train_cnn
-from aslspark.training.launch import report, run_workers
+from aslspark.training.launch import SECONDS_AFTER_THE_END, _horovods_tasks, report, run_workers
 
 FRAMEWORKS = ("keras", "torch")
 QUICK = ["training.epochs=2", "training.batch_size=32", "augment.flip_probability=0.25", "training.profile_steps=2"]
@@ -310,6 +310,21 @@ def test_what_workers_report_arrives_whole_and_in_order(spark):
     assert run_workers(2, talking_worker, "done", env={}, on_event=heard.append) == ["done", "done"]
     assert len(heard) == 600
     assert sorted(event["n"] for event in heard) == sorted([*range(300), *range(300)])
+
+
+def test_a_task_gives_its_slot_back_when_its_process_has_ended(spark):
+    def lifetime_after_the_end(index, rows):
+        import horovod.spark.runner
+
+        return [horovod.spark.runner.MINIMUM_COMMAND_LIFETIME_S]
+
+    tasks = spark.sparkContext
+    with _horovods_tasks(None):
+        assert (
+            tasks.range(0, numSlices=2).mapPartitionsWithIndex(lifetime_after_the_end).collect()
+            == [SECONDS_AFTER_THE_END] * 2
+        )
+    assert tasks.range(2).mapPartitionsWithIndex(lambda index, rows: rows).collect() == [0, 1]
 
 
 def test_two_frameworks_in_one_worker_are_refused():

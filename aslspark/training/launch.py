@@ -31,6 +31,9 @@ KEPT_LINES = 200
 BEGAN = "ASLSPARK_BEGAN"
 """Environment variable of a worker: its wall clock when it took its job, before the framework was imported."""
 
+SECONDS_AFTER_THE_END = 0.2
+"""That a Spark task waits when its process has ended: the driver has asked for the exit code long before."""
+
 
 def report(event: dict[str, Any]) -> None:
     """Tell the driver something, from a worker."""
@@ -82,7 +85,7 @@ def run_workers(
     out, err = _Ear(on_event), _Ear(on_event)
     backend = SparkBackend(num_proc, env=dict(env), stdout=out, stderr=err, verbose=0, start_timeout=start_timeout)
     try:
-        with _quiet_cancellation(), _tasks_that_hold(profile):
+        with _quiet_cancellation(), _horovods_tasks(profile):
             results: list[Any] = backend.run(_carried(function, job))
     except Exception as error:
         out.close()
@@ -134,26 +137,48 @@ def _carried(function: Callable[[Any], Any], job: Any) -> Callable[[], Any]:
 
 
 @contextmanager
-def _tasks_that_hold(profile: ResourceProfile | None) -> Iterator[None]:
-    """Give Horovod's Spark tasks a resource profile, and no other stage's.
+def _horovods_tasks(profile: ResourceProfile | None) -> Iterator[None]:
+    """Give Horovod's Spark tasks a resource profile, and no other stage's; and let them end when their work has.
 
-    `horovod.spark.run` takes none. It makes its tasks by one call of `SparkContext.range`, and for as long as it runs
-    that call is answered here.
+    `horovod.spark.run` offers neither. It makes its tasks by one call of `SparkContext.range`, and for as long as it
+    runs that call is answered here.
     """
     context = SparkContext._active_spark_context
-    if profile is None or context is None:
+    if context is None:
         yield
         return
     usual = context.range
 
-    def range_with_profile(*args: Any, **words: Any) -> RDD[int]:
-        return usual(*args, **words).withResources(profile)
+    def range_for_horovod(*args: Any, **words: Any) -> RDD[int]:
+        tasks = usual(*args, **words)
+        if profile is not None:
+            tasks = tasks.withResources(profile)
+        with_index = tasks.mapPartitionsWithIndex
+        tasks.mapPartitionsWithIndex = lambda mapper: with_index(_ended_in_time(mapper))  # type: ignore[method-assign]
+        return tasks
 
-    context.range = range_with_profile  # type: ignore[method-assign]
+    context.range = range_for_horovod  # type: ignore[method-assign]
     try:
         yield
     finally:
         del context.range
+
+
+def _ended_in_time(mapper: Callable[[int, Any], Any]) -> Callable[[int, Any], Any]:
+    """Wrap what a Spark task does for its Horovod process.
+
+    The task is meant to live 3 s at least, for the driver to hear how the process ended. Horovod counts them from the
+    end of the process instead of from its start, so that every task holds its slot 3 s longer than it works.
+    """
+    seconds = SECONDS_AFTER_THE_END
+
+    def mapped(index: int, rows: Any) -> Any:
+        import horovod.spark.runner
+
+        horovod.spark.runner.MINIMUM_COMMAND_LIFETIME_S = seconds
+        return mapper(index, rows)
+
+    return mapped
 
 
 @contextmanager
