@@ -154,7 +154,11 @@ def _horovods_tasks(profile: ResourceProfile | None) -> Iterator[None]:
         if profile is not None:
             tasks = tasks.withResources(profile)
         with_index = tasks.mapPartitionsWithIndex
-        tasks.mapPartitionsWithIndex = lambda mapper: with_index(_ended_in_time(mapper))  # type: ignore[method-assign]
+
+        def with_index_ended_in_time(mapper: Callable[[int, Any], Any], *more: Any) -> RDD[Any]:
+            return with_index(_ended_in_time(mapper), *more)
+
+        tasks.mapPartitionsWithIndex = with_index_ended_in_time  # type: ignore[method-assign]
         return tasks
 
     context.range = range_for_horovod  # type: ignore[method-assign]
