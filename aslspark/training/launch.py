@@ -158,7 +158,7 @@ def _horovods_tasks(profile: ResourceProfile | None) -> Iterator[None]:
         def with_index_ended_in_time(mapper: Callable[[int, Any], Any], *more: Any) -> RDD[Any]:
             return with_index(_ended_in_time(mapper), *more)
 
-        tasks.mapPartitionsWithIndex = with_index_ended_in_time  # type: ignore[method-assign]
+        tasks.mapPartitionsWithIndex = with_index_ended_in_time  # type: ignore[assignment,method-assign]
         return tasks
 
     context.range = range_for_horovod  # type: ignore[method-assign]
