@@ -35,14 +35,19 @@ SECONDS_BETWEEN_LOOKS = 0.25
 
 
 class Peaks:
-    """The most memory seen, in MiB, of the JVM and of the largest Python process under it."""
+    """The most memory seen, in MiB, of the JVM and of the largest Python process that is not this one."""
 
     def __init__(self) -> None:
         self.jvm = self.python = 0.0
+        # Under spark-submit the JVM started this program; otherwise this program started the JVM.
+        above = [process for process in psutil.Process().parents() if process.name() == "java"]
+        self._root = above[0] if above else psutil.Process()
 
     def look(self) -> None:
         """Look once at every process of this program."""
-        for process in psutil.Process().children(recursive=True):
+        for process in [self._root, *self._root.children(recursive=True)]:
+            if process.pid == os.getpid():
+                continue
             try:
                 mib = process.memory_info().rss / (1 << 20)
                 if process.name() == "java":

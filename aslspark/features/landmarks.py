@@ -24,6 +24,27 @@ SEEN = 127
 HAND_NUMBERS = 128
 
 FloatArray = npt.NDArray[np.float32]
+Array = npt.NDArray[np.floating]
+
+_WRIST, _KNUCKLES = 0, (5, 9, 13, 17)
+_PARENT = np.array([0, 0, 1, 2, 3, 0, 5, 6, 7, 0, 9, 10, 11, 0, 13, 14, 15, 0, 17, 18, 19])
+"""The point before each on the way from the wrist to its finger's tip."""
+_FINGERS, _BONES = 5, 4
+_TIPS = (4, 8, 12, 16, 20)
+_MEASURED = (*_TIPS, 3, 6, 7, 10, 11, 14, 18, *_KNUCKLES, _WRIST)
+_PAIRS = np.array(
+    [
+        (one, other)
+        for place, one in enumerate(_MEASURED)
+        for other in _MEASURED[place + 1 :]
+        if one in (*_TIPS, 3) or other in _TIPS
+    ]
+)
+"""Points whose distance says what touches what: every tip, and the thumb's last joint, to all others here."""
+
+_ANGLES = _FINGERS * _BONES + (_FINGERS - 1) * (_BONES - 1)
+FEATURES = (2 + 1 + 3) * 20 + (2 + 3) * 20 + 2 * _ANGLES + 2 * len(_PAIRS)
+"""Numbers that `landmark_features` gives for a hand."""
 
 
 def hand_vectors(hands: pa.Array | pa.ChunkedArray) -> FloatArray:
@@ -51,3 +72,147 @@ def hand_vectors(hands: pa.Array | pa.ChunkedArray) -> FloatArray:
         vectors[at, RIGHT] = [side == "right" for side in columns["side"].take(pa.array(at)).to_pylist()]
         vectors[at, SEEN] = 1
     return vectors
+
+
+def landmark_features(vectors: FloatArray, upright: bool) -> FloatArray:
+    """Describe the shape of hands by numbers that do not depend on place, size or side.
+
+    Left hands are mirrored to right ones, the wrist is the origin, and the point farthest from it in the plane of the
+    picture is at distance 1. Of the picture's landmarks and of those in space then come: coordinates; directions of the
+    20 bones; cosines between bones that follow each other, between the first and the last of a finger, and between
+    neighbouring fingers; distances between fingertips and other points, as shares of the palm.
+
+    Parameters
+    ----------
+    vectors : ndarray of float32, shape (n, HAND_NUMBERS)
+    upright : bool
+        Turn each hand in the picture's plane so that its knuckles are above its wrist. Otherwise its turn counts: it
+        is what tells P from K and Q from G.
+
+    Returns
+    -------
+    ndarray of float32, shape (n, FEATURES)
+        All 0 where no hand was seen.
+    """
+    features = np.zeros((len(vectors), FEATURES), np.float32)
+    seen = vectors[:, SEEN] > 0.5
+    if not seen.any():
+        return features
+    hands = vectors[seen].astype(np.float64)
+    side = np.where(hands[:, RIGHT] > 0.5, 1.0, -1.0)
+    flat = _normal(hands[:, PICTURE].reshape(-1, POINTS, 3), side, upright)
+    space = _normal(hands[:, WORLD].reshape(-1, POINTS, 3), side, upright)
+    depth = flat[:, 1:, 2]
+    flat = flat * (1.0, 1.0, 0.0)  # the picture's depth is a guess; it counts as a coordinate alone
+    flat_bones, space_bones = _bone_directions(flat), _bone_directions(space)
+    parts = (
+        flat[:, 1:, :2],
+        depth,
+        space[:, 1:],
+        flat_bones[:, :, :2],
+        space_bones,
+        _cosines(flat_bones),
+        _cosines(space_bones),
+        _distances(flat),
+        _distances(space),
+    )
+    features[seen] = np.concatenate([part.reshape(len(hands), -1) for part in parts], axis=1)
+    return features
+
+
+def augmented_hands(
+    vectors: FloatArray,
+    random: np.random.Generator,
+    *,
+    noise: float,
+    turn_degrees: float,
+    tilt_degrees: float,
+    bone: float,
+    probability: float,
+) -> FloatArray:
+    """Change hands at random, as other people and cameras would: bones of other lengths, turns, tilts, noise.
+
+    Parameters
+    ----------
+    vectors : ndarray of float32, shape (n, HAND_NUMBERS)
+        Stays as it is.
+    random : Generator
+    noise : float
+        Standard deviation added to each coordinate, as a share of the way from the wrist to the middle knuckle.
+    turn_degrees, tilt_degrees : float
+        Standard deviations of the turn in the picture's plane, and out of it about both its axes.
+    bone : float
+        Standard deviation of the length of each bone, and of each finger as a whole, as a share of it.
+    probability : float
+        With which each hand is changed.
+
+    Returns
+    -------
+    ndarray of float32, shape (n, HAND_NUMBERS)
+    """
+    changed = vectors.copy()
+    chosen = np.flatnonzero((vectors[:, SEEN] > 0.5) & (random.random(len(vectors)) < probability))
+    count = len(chosen)
+    if not count:
+        return changed
+    lengths = 1 + random.normal(0, bone, (count, POINTS))
+    lengths[:, 1:] *= np.repeat(1 + random.normal(0, bone, (count, _FINGERS)), _BONES, axis=1)
+    axes = np.stack(
+        [random.normal(0, np.radians(d), count) for d in (tilt_degrees, tilt_degrees, turn_degrees)], axis=1
+    )
+    turns = _rotations(axes)
+    for place in (PICTURE, WORLD):
+        points = vectors[chosen, place].reshape(-1, POINTS, 3).astype(np.float64)
+        wrist = points[:, :1]
+        bones = (points - points[:, _PARENT]) * lengths[:, :, None]
+        grown = np.zeros_like(points)
+        for point in range(1, POINTS):
+            grown[:, point] = grown[:, _PARENT[point]] + bones[:, point]
+        grown = grown @ turns.transpose(0, 2, 1)
+        size = np.linalg.norm(grown[:, _KNUCKLES[1]], axis=1)
+        grown += random.normal(0, noise, grown.shape) * size[:, None, None]
+        changed[chosen, place] = (grown + wrist).reshape(count, -1)
+    return changed
+
+
+def _normal(points: Array, side: Array, upright: bool) -> Array:
+    points = points - points[:, :1]
+    points[:, :, 0] *= side[:, None]
+    points /= np.maximum(np.linalg.norm(points[:, :, :2], axis=2).max(axis=1), 1e-6)[:, None, None]
+    if upright:
+        knuckles = points[:, _KNUCKLES, :2].mean(axis=1)
+        turn = np.arctan2(knuckles[:, 0], -knuckles[:, 1])
+        cosine, sine = np.cos(turn)[:, None], np.sin(turn)[:, None]
+        across, down = points[:, :, 0].copy(), points[:, :, 1].copy()
+        points[:, :, 0] = cosine * across + sine * down
+        points[:, :, 1] = cosine * down - sine * across
+    return points
+
+
+def _bone_directions(points: Array) -> Array:
+    bones = points[:, 1:] - points[:, _PARENT[1:]]
+    return bones / np.maximum(np.linalg.norm(bones, axis=2, keepdims=True), 1e-6)
+
+
+def _cosines(bones: Array) -> Array:
+    fingers = bones.reshape(-1, _FINGERS, _BONES, 3)
+    along = (fingers[:, :, :-1] * fingers[:, :, 1:]).sum(axis=3)
+    ends = (fingers[:, :, 0] * fingers[:, :, -1]).sum(axis=2)
+    between = (fingers[:, :-1, 1:] * fingers[:, 1:, 1:]).sum(axis=3)
+    return np.concatenate([part.reshape(len(bones), -1) for part in (along, ends, between)], axis=1)
+
+
+def _distances(points: Array) -> Array:
+    palm = np.linalg.norm(points[:, 9] - points[:, 0], axis=1) + np.linalg.norm(points[:, 5] - points[:, 17], axis=1)
+    apart = np.linalg.norm(points[:, _PAIRS[:, 0]] - points[:, _PAIRS[:, 1]], axis=2)
+    return apart / np.maximum(palm, 1e-6)[:, None]
+
+
+def _rotations(vectors: Array) -> Array:
+    """Turn rotation vectors (n, 3) into matrices (n, 3, 3), by Rodrigues' formula."""
+    angles = np.linalg.norm(vectors, axis=1)
+    x, y, z = (vectors / np.maximum(angles, 1e-12)[:, None]).T
+    nothing = np.zeros_like(x)
+    cross = np.stack([nothing, -z, y, z, nothing, -x, -y, x, nothing], axis=1).reshape(-1, 3, 3)
+    sine, versine = np.sin(angles)[:, None, None], (1 - np.cos(angles))[:, None, None]
+    return np.eye(3) + sine * cross + versine * (cross @ cross)

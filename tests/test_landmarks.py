@@ -1,0 +1,128 @@
+"""Landmark features: what they do not depend on, and what they do."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from aslspark.features.landmarks import (
+    FEATURES,
+    HAND_NUMBERS,
+    PICTURE,
+    RIGHT,
+    SEEN,
+    WORLD,
+    augmented_hands,
+    hand_vectors,
+    landmark_features,
+)
+
+CHANGES = {"noise": 0.02, "turn_degrees": 15.0, "tilt_degrees": 10.0, "bone": 0.1, "probability": 1.0}
+
+
+@pytest.fixture
+def hands():
+    random = np.random.default_rng(3)
+    vectors = random.normal(0.5, 0.2, (6, HAND_NUMBERS)).astype(np.float32)
+    vectors[:, RIGHT] = [1, 0, 1, 1, 0, 1]
+    vectors[:, SEEN] = 1
+    return vectors
+
+
+def moved(hands, change):
+    """Change both sets of points, each (n, 21, 3)."""
+    result = hands.copy()
+    for place in (PICTURE, WORLD):
+        result[:, place] = change(hands[:, place].reshape(-1, 21, 3).copy()).reshape(len(hands), -1)
+    return result
+
+
+def turned(points, degrees):
+    angle = np.radians(degrees)
+    x, y = points[:, :, 0].copy(), points[:, :, 1].copy()
+    points[:, :, 0], points[:, :, 1] = x * np.cos(angle) - y * np.sin(angle), x * np.sin(angle) + y * np.cos(angle)
+    return points
+
+
+@pytest.mark.parametrize("upright", [False, True])
+def test_where_a_hand_is_how_large_and_which_one_does_not_matter(hands, upright):
+    features = landmark_features(hands, upright)
+    assert features.shape == (6, FEATURES)
+    assert features.dtype == np.float32
+    elsewhere = landmark_features(moved(hands, lambda points: 3 * points + [0.3, -0.2, 0.1]), upright)
+    np.testing.assert_allclose(elsewhere, features, atol=2e-4)
+    mirrored = moved(hands, lambda points: points * [-1, 1, 1] + [1, 0, 0])
+    mirrored[:, RIGHT] = 1 - hands[:, RIGHT]
+    np.testing.assert_allclose(landmark_features(mirrored, upright), features, atol=2e-4)
+
+
+def test_a_turn_in_the_pictures_plane_counts_unless_hands_are_put_upright(hands):
+    right = hands[hands[:, RIGHT] == 1]
+    other = moved(right, lambda points: turned(points, 40))
+    np.testing.assert_allclose(landmark_features(other, True), landmark_features(right, True), atol=2e-4)
+    assert np.abs(landmark_features(other, False) - landmark_features(right, False)).max() > 0.3
+
+
+def test_a_finger_that_bends_is_seen(hands):
+    def bent(points):
+        points[:, 8] = points[:, 5]
+        return points
+
+    difference = np.abs(landmark_features(moved(hands, bent), False) - landmark_features(hands, False))
+    assert difference.max(axis=1).min() > 0.2
+
+
+def test_no_hand_is_all_zero_and_stays_so_when_hands_are_changed(hands):
+    hands[[1, 4]] = 0
+    features = landmark_features(hands, False)
+    assert not features[[1, 4]].any()
+    assert features[[0, 2, 3, 5]].any(axis=1).all()
+    assert not augmented_hands(hands, np.random.default_rng(0), **CHANGES)[[1, 4]].any()
+    assert not landmark_features(np.zeros((3, HAND_NUMBERS), np.float32), True).any()
+
+
+def test_changed_hands_stay_hands_and_the_same_seed_changes_them_alike(hands):
+    changed = augmented_hands(hands, np.random.default_rng(5), **CHANGES)
+    np.testing.assert_array_equal(changed, augmented_hands(hands, np.random.default_rng(5), **CHANGES))
+    np.testing.assert_array_equal(changed[:, [RIGHT, SEEN]], hands[:, [RIGHT, SEEN]])
+    assert np.all(np.abs(changed[:, :126] - hands[:, :126]).max(axis=1) > 1e-3)
+    same = augmented_hands(hands, np.random.default_rng(5), **{**CHANGES, "probability": 0.0})
+    np.testing.assert_array_equal(same, hands)
+
+
+def test_turns_alone_keep_every_bones_length(hands):
+    turns = {"noise": 0.0, "turn_degrees": 30.0, "tilt_degrees": 30.0, "bone": 0.0, "probability": 1.0}
+    changed = augmented_hands(hands, np.random.default_rng(5), **turns)
+
+    def lengths(vectors):
+        points = vectors[:, WORLD].reshape(-1, 21, 3)
+        return np.linalg.norm(points[:, 5:9] - points[:, [0, 5, 6, 7]], axis=2)
+
+    np.testing.assert_allclose(lengths(changed), lengths(hands), rtol=1e-4)
+    assert np.abs(changed[:, WORLD] - hands[:, WORLD]).max() > 0.05
+
+
+def test_the_column_of_a_table_becomes_vectors_with_zeros_where_no_hand_was_found():
+    points = [float(n) for n in range(63)]
+    rows = [
+        {"found": "plain", "landmarks": points, "world": points[::-1], "side": "right", "score": 0.9, "trouble": None},
+        {"found": None, "landmarks": None, "world": None, "side": None, "score": None, "trouble": "time limit"},
+        None,
+        {"found": "padded", "landmarks": points, "world": points, "side": "left", "score": 0.8, "trouble": None},
+    ]
+    kind = pa.struct(
+        [
+            ("found", pa.string()),
+            ("landmarks", pa.list_(pa.float32())),
+            ("world", pa.list_(pa.float32())),
+            ("side", pa.string()),
+            ("score", pa.float32()),
+            ("trouble", pa.string()),
+        ]
+    )
+    vectors = hand_vectors(pa.chunked_array([pa.array(rows[:1], kind), pa.array(rows[1:], kind)]))
+    assert vectors.shape == (4, HAND_NUMBERS)
+    np.testing.assert_array_equal(vectors[:, SEEN], [1, 0, 0, 1])
+    np.testing.assert_array_equal(vectors[:, RIGHT], [1, 0, 0, 0])
+    np.testing.assert_array_equal(vectors[0, PICTURE], points)
+    np.testing.assert_array_equal(vectors[0, WORLD], points[::-1])
+    assert not vectors[1:3].any()
