@@ -1,0 +1,163 @@
+"""The same models judged on rows drawn at random and on hands they have not seen, and what augmentation adds.
+
+spark-submit benchmarks/honest.py --alphabet FOLDER --studio FOLDER --out DIR
+
+--alphabet holds frames of videos, a folder a letter; --studio pictures of several signers, named by hand1_, hand2_ ...
+in their file names. Each trial's figures are kept in DIR/trials, so that a run that was stopped goes on; the page is
+DIR/README.md with its plots.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from base import machine
+from honest_page import write_page
+from pyspark.sql import SparkSession
+
+from aslspark.config import load_config
+from aslspark.evaluation.cross_validation import cross_validate
+from aslspark.evaluation.folds import FoldOptions
+from aslspark.samples import TEST
+from aslspark.session import spark_session
+from aslspark.training.job import train_baseline, train_cnn
+
+ALPHABET, STUDIO = "alphabet_frames", "studio_hands"
+NETWORKS = ("small_cnn", "mobilenet_v2", "resnet18", "squeezenet")
+BASELINES: dict[str, dict[str, Any]] = {
+    "forest": {"name": "forest", "trees": 50, "depth": 10, "hidden": [], "iterations": 0},
+    "mlp": {"name": "mlp", "trees": 0, "depth": 0, "hidden": [128], "iterations": 100},
+}
+EPOCHS = {ALPHABET: 8, STUDIO: 14}
+"""Passes over each set: the smaller one is seen more often."""
+SETTINGS = [
+    "training.framework=torch",
+    "training.optimizer=adamw",
+    "training.weight_decay=0.01",
+    "training.schedule=one_cycle",
+    "training.label_smoothing=0.05",
+    "training.learning_rate=0.001",
+    "pictures.keep=static",
+    r"pictures.signer_pattern=(hand\d)_",
+]
+CHANGES = [
+    "augment.rotation_degrees=15",
+    "augment.shift=0.08",
+    "augment.scale=0.15",
+    "augment.brightness=0.2",
+    "augment.contrast=0.3",
+    "augment.hue_probability=0.5",
+    "augment.saturation_probability=0.5",
+    "augment.coarse_dropout_probability=0.3",
+    "augment.background_probability=0.5",
+]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One model, trained and judged in one way."""
+
+    model: str
+    augmented: bool
+    trained_on: str
+    judged: str
+    """'random', 'block', 'signer' (each left out in turn), or the other set's name."""
+
+    @property
+    def name(self) -> str:
+        """Return the name of its file."""
+        changes = "changed" if self.augmented else "plain"
+        return f"{self.trained_on}-{self.judged}-{self.model}-{changes}"
+
+
+def trials() -> Iterator[Trial]:
+    """List the trials, quick models first."""
+    for model in (*BASELINES, *NETWORKS):
+        for augmented in (False,) if model in BASELINES else (True, False):
+            for trained_on, judged in (
+                (STUDIO, "signer"),
+                (STUDIO, "random"),
+                (ALPHABET, "block"),
+                (ALPHABET, "random"),
+                (ALPHABET, STUDIO),
+                (STUDIO, ALPHABET),
+            ):
+                yield Trial(model, augmented, trained_on, judged)
+
+
+def run(spark: SparkSession, trial: Trial, folders: dict[str, str], size: int, scratch: Path) -> dict[str, Any]:
+    """Train and judge; return the figures of the rows tested on."""
+    kind = trial.judged if trial.judged in ("random", "block") else "block"
+    words = [
+        *SETTINGS,
+        *(CHANGES if trial.augmented else ["augment.on=false"]),
+        f"pictures.size={size}",
+        f"training.epochs={EPOCHS[trial.trained_on]}",
+        f"split.kind={kind}",
+        "split.test=0.2",
+    ]
+    baseline = BASELINES.get(trial.model)
+    if baseline is None:
+        words.append(f"network.name={trial.model}")
+    config = load_config(None, words)
+    data, out = [folders[trial.trained_on]], str(scratch / "out")
+    if trial.judged == "signer":
+        found = cross_validate(spark, data, out, config, FoldOptions("leave-one-signer-out"), baseline)
+        folds = {fold["tested_on"]: fold["accuracy"] for fold in found["folds"]}
+        return {"accuracy": found["scores"]["accuracy"]["mean"], "folds": folds}
+    test = [folders[trial.judged]] if trial.judged in folders else []
+    if baseline is None:
+        metrics = train_cnn(spark, data, out, config, test)
+    else:
+        metrics = train_baseline(spark, data, out, config, baseline, test)
+    manifest = json.loads((Path(out) / "bundle.json").read_text())
+    part = metrics["splits"][TEST]
+    return {
+        "accuracy": part["accuracy"],
+        "rows": part["rows"],
+        "parameters": manifest.get("parameters"),
+        "fit_seconds": manifest["seconds"]["fit"],
+    }
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run what has not been run, and write the page."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--alphabet", required=True, metavar="FOLDER")
+    parser.add_argument("--studio", required=True, metavar="FOLDER")
+    parser.add_argument("--out", required=True, metavar="DIR")
+    parser.add_argument("--size", type=int, default=48, metavar="N", help="of the pictures (default %(default)s)")
+    parser.add_argument("--only", nargs="+", default=[], metavar="MODEL")
+    options = parser.parse_args(argv)
+    logging.getLogger("aslspark").setLevel(logging.WARNING)
+    folders = {ALPHABET: options.alphabet, STUDIO: options.studio}
+    kept = Path(options.out) / "trials"
+    kept.mkdir(parents=True, exist_ok=True)
+    with spark_session("aslspark honest") as spark:
+        for trial in trials():
+            file = kept / f"{trial.name}.json"
+            if file.exists() or (options.only and trial.model not in options.only):
+                continue
+            scratch = Path(tempfile.mkdtemp(prefix="honest-"))
+            started = time.monotonic()
+            try:
+                found = run(spark, trial, folders, options.size, scratch)
+            finally:
+                shutil.rmtree(scratch, ignore_errors=True)
+            found |= {**vars(trial), "size": options.size, "seconds": round(time.monotonic() - started, 1)}
+            file.write_text(json.dumps(found, indent=1) + "\n")
+            print(f"{trial.name}: {found['accuracy']:.1%} in {found['seconds']:.0f} s", flush=True)
+    write_page(Path(options.out), [json.loads(path.read_text()) for path in sorted(kept.glob("*.json"))], machine())
+
+
+if __name__ == "__main__":
+    main()
