@@ -55,7 +55,7 @@ def _lines(
         "",
         f"24 letters, pictures of {size}x{size} pixels, two Horovod processes on {machine['cores']} cores "
         f"({machine['cpu']}), made by `spark-submit benchmarks/honest.py` (its settings stand there). Frames: "
-        "`alphabet_frames`, every seventh frame of short videos; studio: `studio_hands`, five signers. Split at random, "
+        "`alphabet_frames`, every seventh frame of short videos; studio: `studio_hands`, five signers. Split at random "
         "a picture's near-twins are trained on while it is judged: those columns are what is usually published, and "
         "say nothing of another person. Networks learn from changed pictures; none starts from other pictures.",
         "",
