@@ -23,6 +23,7 @@ from pyspark.ml import PipelineModel
 import aslspark
 from aslspark.decoding import form_of
 from aslspark.errors import AslsparkError
+from aslspark.hands.options import hands_of
 from aslspark.paths import local_path
 from aslspark.scoring import MllibClassifier, OnnxClassifier, SignClassifierModel
 
@@ -99,7 +100,7 @@ def write_model(model: SignClassifierModel, pipeline: PipelineModel | None, fold
         "kind": kind,
         "labels": list(classifier.labels),
         "shape": list(classifier.shape),
-        "preprocessing": model.form.preprocessing(),
+        "preprocessing": model.preprocessing(),
         **about,
         "versions": library_versions(),
     }
@@ -191,7 +192,8 @@ def read_model(path: str) -> SignClassifierModel:
     else:
         pipeline = PipelineModel.load(f"file://{folder / PIPELINE}")
         model = SignClassifierModel(MllibClassifier(pipeline, labels, shape))
-    model.form = form_of(shape, manifest.get("preprocessing", {}))
+    preprocessing = manifest.get("preprocessing", {})
+    model.form, model.hands = form_of(shape, preprocessing), hands_of(preprocessing.get("hands"))
     return model
 
 

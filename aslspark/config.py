@@ -57,6 +57,23 @@ class PictureConfig:
         6, "of 64: test and training pictures that differ by no more are near-twins", least=0, most=16
     )
     drop_near_duplicates: bool = _setting(False, "quarantine near-twins of test pictures")
+    keep: str = _setting(
+        "all",
+        "labels that are wanted, the others are quarantined; letters: A to Z, static: those without J and Z",
+        choices=("all", "letters", "static"),
+    )
+
+
+@dataclass
+class HandConfig:
+    """Whether pictures in files are cropped to the hand, and how it is found."""
+
+    on: bool = _setting(False, "find the hand, crop to it and keep its landmarks")
+    margin: float = _setting(0.25, "room around the landmarks, as a share of their square's side", least=0.0, most=2.0)
+    upright: bool = _setting(False, "turn the crop so that the middle finger's knuckle stands above the wrist")
+    background: str = _setting("keep", "what lies outside of the hand: keep it, or blur it", choices=("keep", "blur"))
+    seconds: float = _setting(10.0, "for a picture; a detector that takes longer is ended", least=0.1, most=600.0)
+    confidence: float = _setting(0.3, "of the detector's first look; lower finds more hands", least=0.01, most=1.0)
 
 
 @dataclass
@@ -209,6 +226,7 @@ class Config:
 
     split: SplitConfig = field(default_factory=SplitConfig)
     pictures: PictureConfig = field(default_factory=PictureConfig)
+    hands: HandConfig = field(default_factory=HandConfig)
     features: FeatureConfig = field(default_factory=FeatureConfig)
     network: NetworkConfig = field(default_factory=NetworkConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)

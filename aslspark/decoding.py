@@ -8,7 +8,8 @@ image source.
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -48,7 +49,7 @@ class Unusable(Exception):  # noqa: N818  (it ends in the quarantine, not in a t
     """A picture that cannot be used: the reason, and what was found."""
 
     def __init__(self, reason: str, detail: str) -> None:
-        super().__init__(f"{reason}: {detail}")
+        super().__init__(f"{reason}: {detail}" if detail else reason)
         self.reason, self.detail = reason, detail
 
 
@@ -124,6 +125,43 @@ def decode(data: bytes | None, form: Form) -> npt.NDArray[np.uint8]:
     Unusable
         With 'empty', 'not a picture', 'too many pixels', 'cut short' or 'undecodable'.
     """
+    image = _opened(data, form.max_pixels)
+    with told():
+        if image.format == "JPEG":
+            _draft(image, form, sideways=_turn(image) in _SIDEWAYS)
+        return bring(_loaded(image), form)
+
+
+def decode_whole(data: bytes | None, max_pixels: int, least_side: int) -> Image.Image:
+    """Decode a picture file to its end, whole and in its own size; see `decode`.
+
+    Parameters
+    ----------
+    data : bytes
+    max_pixels : int
+        A picture whose header says more is refused.
+    least_side : int
+        A JPEG is decoded to a half, a quarter or an eighth of its size if its longer side keeps so many pixels.
+
+    Returns
+    -------
+    Image
+        Grey or RGB.
+
+    Raises
+    ------
+    Unusable
+    """
+    image = _opened(data, max_pixels)
+    with told():
+        if image.format == "JPEG":
+            share = least_side / max(image.size)
+            image.draft("RGB", (max(1, round(image.size[0] * share)), max(1, round(image.size[1] * share))))
+        return _loaded(image)
+
+
+def _opened(data: bytes | None, max_pixels: int) -> Any:
+    """Open a picture file without decoding it."""
     from PIL import Image, UnidentifiedImageError
 
     if not data:
@@ -137,20 +175,27 @@ def decode(data: bytes | None, form: Form) -> npt.NDArray[np.uint8]:
     except Exception as error:  # Pillow's parsers raise whatever a broken header makes them raise
         raise Unusable(UNDECODABLE, _first_line(error)) from error
     width, height = image.size
-    if width * height > form.max_pixels:
-        raise Unusable(TOO_MANY_PIXELS, f"{width}x{height} is more than {form.max_pixels:,} pixels")
+    if width * height > max_pixels:
+        raise Unusable(TOO_MANY_PIXELS, f"{width}x{height} is more than {max_pixels:,} pixels")
+    return image
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """Turn what Pillow raises at a picture into `Unusable`, with its reason."""
     try:
-        if image.format == "JPEG":
-            _draft(image, form, sideways=_turn(image) in _SIDEWAYS)
-        image.load()
-        turn = _turn(image)  # of the others, EXIF may stand behind the pixels
-        plain = _plain(image)
-        if turn is not None:
-            plain = plain.transpose(turn)
-        return bring(plain, form)
+        yield
     except Exception as error:
         reason = CUT_SHORT if "truncated" in str(error).lower() else UNDECODABLE
         raise Unusable(reason, _first_line(error)) from error
+
+
+def _loaded(image: Any) -> Image.Image:
+    """Decode a picture to its end, and turn it upright."""
+    image.load()
+    turn = _turn(image)  # of those that are not JPEG, EXIF may stand behind the pixels
+    plain = _plain(image)
+    return plain if turn is None else plain.transpose(turn)
 
 
 def bring(image: Image.Image, form: Form) -> npt.NDArray[np.uint8]:

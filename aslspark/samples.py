@@ -68,6 +68,12 @@ HAND_TYPE = StructType(
 decoded, before any crop, as shares of its longer side; `world` the same points in metres around the hand's middle;
 `side` is 'left' or 'right'; `score` the detector's certainty of the side; `trouble` says what befell the detector."""
 
+
+def with_hand(schema: StructType) -> StructType:
+    """Add HAND_COLUMN to a schema."""
+    return StructType([*schema.fields, StructField(HAND_COLUMN, HAND_TYPE, True)])
+
+
 QUARANTINE_SCHEMA = StructType(
     [
         StructField("source", StringType(), False),
@@ -79,6 +85,11 @@ QUARANTINE_SCHEMA = StructType(
 """What could not be used: `row` counts the data rows of its source from 1; `detail` quotes the trouble."""
 
 SAMPLES_FOLDER, QUARANTINE_FOLDER, REPORT_FILE = "samples", "quarantine", "ingest.json"
+
+
+def sample_columns(samples: DataFrame) -> list[str]:
+    """Name the columns of a sample table in their order: those of SAMPLE_SCHEMA, and HAND_COLUMN where it is there."""
+    return [*SAMPLE_SCHEMA.names, *([HAND_COLUMN] if HAND_COLUMN in samples.columns else [])]
 
 
 def read_samples(spark: SparkSession, ingested: str, splits: Sequence[str] = SPLITS) -> DataFrame:
@@ -95,7 +106,10 @@ def read_samples(spark: SparkSession, ingested: str, splits: Sequence[str] = SPL
     Returns
     -------
     DataFrame
-        With the columns of `SAMPLE_SCHEMA`.
+        With the columns of `SAMPLE_SCHEMA`, and with HAND_COLUMN where the table was ingested with it.
     """
-    samples = spark.read.schema(SAMPLE_SCHEMA).parquet(f"{ingested}/{SAMPLES_FOLDER}")
+    folder = f"{ingested}/{SAMPLES_FOLDER}"
+    there = spark.read.parquet(folder).columns
+    schema = with_hand(SAMPLE_SCHEMA) if HAND_COLUMN in there else SAMPLE_SCHEMA
+    samples = spark.read.schema(schema).parquet(folder)
     return samples.where(samples["split"].isin(list(splits)))

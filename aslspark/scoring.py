@@ -25,7 +25,9 @@ from pyspark.sql.types import ArrayType, BinaryType, NumericType, StructType
 
 from aslspark.decoding import RAW, Form
 from aslspark.errors import AslsparkError
-from aslspark.features.pictures import Normaliser
+from aslspark.features.crops import ROW, brings_hands, crop_to_hands
+from aslspark.features.pictures import UNUSABLE, Normaliser
+from aslspark.hands.options import HandOptions
 from aslspark.samples import PICTURE_TYPE
 
 if TYPE_CHECKING:
@@ -69,7 +71,8 @@ class SignClassifierModel(Model, HasInputCol, MLReadable, MLWritable):
     - ``array`` of numbers, or a Vector: height x width x channels values from 0 to 255, in the same order.
 
     Pixels of exactly the model's size are taken as they are. Files, and structs of another size or of other channels,
-    are brought to the model's size and colours in the way that the training pictures were: see `form`.
+    are brought to the model's size and colours in the way that the training pictures were: see `form`. Of a model with
+    `hands` they are cropped to the hand first, unless the table brings the column `hand`: its pictures are crops.
 
     It adds
 
@@ -92,6 +95,8 @@ class SignClassifierModel(Model, HasInputCol, MLReadable, MLWritable):
         """The network in its framework and its history; there after a fit, not after loading."""
         self.form = Form(*classifier.shape)
         """How pictures of other sizes are fitted; a bundle keeps what its training pictures were ingested with."""
+        self.hands: HandOptions | None = None
+        """How the training pictures were cropped to the hand; None: they stayed whole."""
         self._setDefault(inputCol="picture")
 
     @classmethod
@@ -127,6 +132,10 @@ class SignClassifierModel(Model, HasInputCol, MLReadable, MLWritable):
         """Return a row an epoch, as Horovod's models do; empty after loading."""
         return self.fitted.history if self.fitted else []
 
+    def preprocessing(self) -> dict[str, Any]:
+        """Return what a bundle keeps of how pictures are made ready."""
+        return {**self.form.preprocessing(), "hands": self.hands.preprocessing() if self.hands else None}
+
     def _transform(self, dataset: DataFrame) -> DataFrame:
         column = self.getInputCol()
         if column not in dataset.columns:
@@ -135,12 +144,18 @@ class SignClassifierModel(Model, HasInputCol, MLReadable, MLWritable):
         if taken:
             raise AslsparkError(f"the DataFrame already has {', '.join(taken)}; drop or rename before scoring")
         kind, pictures = _kind_of(dataset, column)
+        if self.hands is not None and kind != "numbers" and not brings_hands(dataset):
+            cropped = crop_to_hands(dataset, column, pictures, Normaliser(kind, self.form, self.hands))
+            ranked = self._with_ranks(cropped, *_kind_of(cropped, column)).select(f"{ROW}.*", "_ranked")
+        else:
+            ranked = self._with_ranks(dataset, kind, pictures)
+        return ranked.select(*_quoted(dataset.columns), *_output_columns(self.classifier.labels))
+
+    def _with_ranks(self, dataset: DataFrame, kind: str, pictures: Column) -> DataFrame:
         normaliser = Normaliser(kind, self.form)
         if isinstance(self.classifier, OnnxClassifier):
-            ranked = dataset.withColumn("_ranked", _onnx_udf(dataset, self.classifier, normaliser)(pictures))
-        else:
-            ranked = _with_mllib(dataset, self.classifier, normaliser, pictures)
-        return ranked.select(*_quoted(dataset.columns), *_output_columns(self.classifier.labels))
+            return dataset.withColumn("_ranked", _onnx_udf(dataset, self.classifier, normaliser)(pictures))
+        return _with_mllib(dataset, self.classifier, normaliser, pictures)
 
 
 def _quoted(names: list[str]) -> list[str]:
@@ -161,7 +176,7 @@ def _kind_of(dataset: DataFrame, column: str) -> tuple[str, Column]:
     if isinstance(kind, StructType):
         names = set(kind.names)
         if {"height", "width", "channels", "data"} <= names:
-            here = [name for name in PICTURE_TYPE.names if name in names]
+            here = [name for name in (*PICTURE_TYPE.names, UNUSABLE) if name in names]
             return "picture", F.struct(*(values[name].alias(name) for name in here))
         if {"height", "width", "nChannels", "mode", "data"} <= names:
             names_there = {"height": "height", "width": "width", "channels": "nChannels", "data": "data"}

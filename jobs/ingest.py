@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     settings = vars(config.split) | {name: value for name, value in named.items() if value is not None}
     split = SplitOptions(**settings)
     with spark_session("aslspark ingest") as spark:
-        pictures = picture_options(spark, config.pictures)
+        pictures = picture_options(spark, config.pictures, config.hands)
         report = ingest(
             spark, chosen.source, chosen.out, test_sources=chosen.test_source, split=split, pictures=pictures
         )

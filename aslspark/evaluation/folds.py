@@ -13,7 +13,7 @@ from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
 from aslspark.errors import AslsparkError
-from aslspark.samples import SAMPLE_SCHEMA, TEST, TRAIN, VALIDATION
+from aslspark.samples import TEST, TRAIN, VALIDATION, sample_columns
 from aslspark.sources.sample_frames import join_splits
 
 BLOCK, SIGNER, ONE_SIGNER, STRATIFIED, RANDOM = "block", "signer", "leave-one-signer-out", "stratified", "random"
@@ -130,7 +130,7 @@ def divided(spark: SparkSession, samples: DataFrame, fold: Fold, options: FoldOp
     Returns
     -------
     DataFrame
-        The same rows, with the columns of `SAMPLE_SCHEMA`.
+        The same rows, with the columns that `samples.sample_columns` names.
     """
     samples = samples.drop("split")
     if fold.splits is None:
@@ -146,7 +146,7 @@ def divided(spark: SparkSession, samples: DataFrame, fold: Fold, options: FoldOp
             result = with_block(result, options.blocks, "split").withColumn(
                 "split", F.when(is_validation, VALIDATION).otherwise(F.col("split"))
             )
-    return result.select(*SAMPLE_SCHEMA.names)
+    return result.select(*sample_columns(result))
 
 
 def with_block(samples: DataFrame, blocks: int, *also_by: str) -> DataFrame:

@@ -45,7 +45,7 @@ def evaluate_bundle(
     out : str
         The folder to make: `metrics.json`, `confusion.png`, `mistakes.png`, and `ingested` of raw sources.
     config : Config, optional
-        Of its section `pictures`, what labels and signers are; size, colours and fit are the model's.
+        Of its section `pictures`, what labels and signers are; size, colours, fit and crop are the model's.
     grad_cam : bool
         Draw `grad_cam.png` too: where the network looks in a picture of each letter.
 
@@ -64,7 +64,8 @@ def evaluate_bundle(
         else:
             ingested = f"file://{folder / 'ingested'}"
             pictures = picture_options(spark, (config or Config()).pictures)
-            pictures = replace(pictures, form=replace(loaded.form, max_pixels=pictures.form.max_pixels))
+            form = replace(loaded.form, max_pixels=pictures.form.max_pixels)
+            pictures = replace(pictures, form=form, hands=loaded.hands)
             split = SplitOptions(validation=0.0, test=0.0)
             print(ingest(spark, data, ingested, split=split, pictures=pictures))
             samples = read_samples(spark, ingested).withColumn("split", F.lit(TEST))

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from aslspark.decoding import RAW, Form, Unusable, bring, decode, is_encoded, stored
+from aslspark.decoding import EMPTY, RAW, Form, Unusable, bring, decode, is_encoded, stored
+from aslspark.hands.hand import Hand
+from aslspark.hands.options import HandOptions
+from aslspark.hands.stage import hand_in, whole_picture
 from aslspark.samples import PICTURE_TYPE
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+WRONG_SIZE = "wrong size"
+UNUSABLE = "unusable"
+"""Field of a picture's struct: why it cannot be used, as an earlier stage found."""
 
 _STRUCT_FIELDS = ("height", "width", "channels", "data")
 
@@ -25,10 +35,13 @@ class Normaliser:
         What a row holds: raw bytes or a file's; an array of 0-255; a struct in RGB; Spark's image struct, in BGR.
     form : Form
         What the model takes.
+    hands : HandOptions, optional
+        With it, files and pictures of another size are cropped to their hand; see `look`.
     """
 
     kind: str
     form: Form
+    hands: HandOptions | None = None
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -42,7 +55,7 @@ class Normaliser:
         ----------
         batch : DataFrame
             As pandas_udf gives a struct: `data`, and of structs also `height`, `width`, `channels` and perhaps
-            `encoding`.
+            `encoding`, and UNUSABLE where a stage before this one has reasons already.
 
         Returns
         -------
@@ -51,19 +64,34 @@ class Normaliser:
         ndarray of object, shape (n,)
             None, or why it could not be used.
         """
+        pictures, reasons, _ = self.look(batch)
+        if UNUSABLE in batch:
+            reasons = np.where(batch[UNUSABLE].notna(), batch[UNUSABLE], reasons)
+        return pictures, reasons
+
+    def look(self, batch: pd.DataFrame) -> tuple[npt.NDArray[np.uint8], npt.NDArray[Any], list[Hand | None]]:
+        """Normalise a batch, and find its hands.
+
+        Returns
+        -------
+        ndarray of uint8, ndarray of object
+            As from a call.
+        list of Hand or None
+            None of pictures that were taken as they are, or could not be used.
+        """
         pictures = self._whole(batch)
         if pictures is not None:
-            return pictures, np.full(len(pictures), None, object)
+            return pictures, np.full(len(pictures), None, object), [None] * len(pictures)
         values = self._values(batch)
         pictures = np.zeros((len(values), *self.shape), np.uint8)
         reasons = np.full(len(values), None, object)
+        hands: list[Hand | None] = [None] * len(values)
         for n, value in enumerate(values):
-            result = self._picture(value)
-            if isinstance(result, str):
-                reasons[n] = result
-            else:
-                pictures[n] = result
-        return pictures, reasons
+            try:
+                pictures[n], hands[n] = self._picture(value)
+            except Unusable as found:
+                reasons[n] = str(found)
+        return pictures, reasons, hands
 
     def _whole(self, batch: pd.DataFrame) -> npt.NDArray[np.uint8] | None:
         """Take a batch as one array, where every row is as the model wants it; else None."""
@@ -94,57 +122,61 @@ class Normaliser:
             return list(zip(*(batch[name] for name in names), strict=True))
         return list(batch["data"])
 
-    def _picture(self, value: Any) -> npt.NDArray[np.uint8] | str:
+    def _picture(self, value: Any) -> tuple[npt.NDArray[np.uint8], Hand | None]:
         height, width, channels = self.shape
         if self.kind in ("bytes", "numbers"):
             if value is None:
-                return "empty"
+                raise Unusable(EMPTY, "")
             if self.kind == "bytes" and is_encoded(value):
                 return self._from_file(value)
             if len(value) != height * width * channels:
                 needed = f"{height}x{width}x{channels} needs {height * width * channels}"
-                return f"wrong size: {len(value)} values where {needed}"
-            return self._from_bytes(value) if self.kind == "bytes" else self._from_numbers(value)
+                raise Unusable(WRONG_SIZE, f"{len(value)} values where {needed}")
+            return (self._from_bytes(value) if self.kind == "bytes" else self._from_numbers(value)), None
         return self._from_struct(*value)
 
-    def _from_file(self, value: bytes) -> npt.NDArray[np.uint8] | str:
+    def _from_file(self, value: bytes) -> tuple[npt.NDArray[np.uint8], Hand | None]:
         try:
-            return decode(value, self.form)
-        except Unusable as found:
+            if self.hands is not None:
+                return hand_in(whole_picture(value, self.form), self.form, self.hands)
+            return decode(value, self.form), None
+        except Unusable:
             if len(value) == int(np.prod(self.shape)):
-                return self._from_bytes(value)  # pixels that begin as a JPEG does
-            return str(found)
+                return self._from_bytes(value), None  # pixels that begin as a JPEG does
+            raise
 
     def _from_bytes(self, value: bytes) -> npt.NDArray[np.uint8]:
         return np.frombuffer(value, np.uint8).reshape(self.shape)
 
-    def _from_numbers(self, value: npt.ArrayLike) -> npt.NDArray[np.uint8] | str:
+    def _from_numbers(self, value: npt.ArrayLike) -> npt.NDArray[np.uint8]:
         numbers = np.asarray(value, np.float32)
         if not np.all(np.isfinite(numbers)):
-            return "not a number: a value is missing or not finite"
+            raise Unusable("not a number", "a value is missing or not finite")
         if numbers.min() < 0 or numbers.max() > 255:
-            return f"out of 0-255: values from {numbers.min():g} to {numbers.max():g}"
+            raise Unusable("out of 0-255", f"values from {numbers.min():g} to {numbers.max():g}")
         return np.rint(numbers).astype(np.uint8).reshape(self.shape)
 
     def _from_struct(
         self, height: Any, width: Any, channels: Any, data: Any, encoding: str | None = None
-    ) -> npt.NDArray[np.uint8] | str:
+    ) -> tuple[npt.NDArray[np.uint8], Hand | None]:
         if pd.isna([height, width, channels]).any() or data is None or len(data) == 0:
-            return "empty"
+            raise Unusable(EMPTY, "")
         size = (int(height), int(width), int(channels))
         if encoding not in (None, RAW):
-            try:
-                data = stored(data, encoding, size).tobytes()
-            except Unusable as found:
-                return str(found)
+            data = stored(data, encoding, size).tobytes()
         if min(size) < 1 or size[0] * size[1] * size[2] != len(data):
-            return f"wrong size: {len(data)} bytes where {size[0]}x{size[1]}x{size[2]} needs {np.prod(size)}"
+            said = f"{size[0]}x{size[1]}x{size[2]}"
+            raise Unusable(WRONG_SIZE, f"{len(data)} bytes where {said} needs {np.prod(size)}")
         if size[2] not in (1, 3, 4):
-            return f"wrong size: {size[2]} channels; a picture has 1, 3 or 4"
+            raise Unusable(WRONG_SIZE, f"{size[2]} channels; a picture has 1, 3 or 4")
         picture = np.frombuffer(data, np.uint8).reshape(size)
         if self.kind == "image" and size[2] >= 3:
             picture = picture[:, :, [2, 1, 0]]
-        return picture if picture.shape == self.shape else fit_picture(picture, self.form)
+        if picture.shape == self.shape:
+            return picture, None
+        if self.hands is not None:
+            return hand_in(_image(picture), self.form, self.hands)
+        return fit_picture(picture, self.form), None
 
 
 def fit_picture(picture: npt.NDArray[np.uint8], form: Form) -> npt.NDArray[np.uint8]:
@@ -155,6 +187,10 @@ def fit_picture(picture: npt.NDArray[np.uint8], form: Form) -> npt.NDArray[np.ui
     picture : ndarray of uint8, shape (any, any, 1 or 3 or 4)
     form : Form
     """
+    return bring(_image(picture), form)
+
+
+def _image(picture: npt.NDArray[np.uint8]) -> Image.Image:
     from PIL import Image
 
-    return bring(Image.fromarray(picture[:, :, 0] if picture.shape[2] == 1 else picture[:, :, :3]), form)
+    return Image.fromarray(np.ascontiguousarray(picture[:, :, 0] if picture.shape[2] == 1 else picture[:, :, :3]))

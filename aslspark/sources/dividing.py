@@ -12,7 +12,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from aslspark.errors import AslsparkError
-from aslspark.samples import SAMPLE_SCHEMA, TEST, TRAIN
+from aslspark.samples import HAND_COLUMN, HAND_TYPE, SAMPLE_SCHEMA, TEST, TRAIN
 from aslspark.sources.hadoop_files import plain_path
 from aslspark.sources.opening import OpenedSources
 from aslspark.sources.parse_pixels import PIXELS
@@ -146,7 +146,8 @@ def all_samples(
     Returns
     -------
     DataFrame
-        With the columns of `SAMPLE_SCHEMA`, and where there are picture files with HASH_COLUMN.
+        With the columns of `SAMPLE_SCHEMA`, where there are picture files with HASH_COLUMN, and with HAND_COLUMN
+        where hands were asked for or a table in memory brings them.
 
     Raises
     ------
@@ -172,7 +173,9 @@ def all_samples(
     for number, (name, source) in enumerate(opened.pictures.items()):
         splits = picture_splits(source, name in opened.test, options, groups, BY_HASH)
         tables.append(picture_samples(spark, source, splits, picture_options, f"{folder}/{number}"))
-    samples = reduce(partial(DataFrame.unionByName, allowMissingColumns=bool(opened.pictures)), tables)
+    samples = reduce(partial(DataFrame.unionByName, allowMissingColumns=True), tables)
+    if picture_options.hands and HAND_COLUMN not in samples.columns:
+        samples = samples.withColumn(HAND_COLUMN, F.lit(None).cast(HAND_TYPE))
     if options.kind == "random":
         by_hash = F.when(F.col("split") == BY_HASH, random_split(options, F.col("id")))
         samples = samples.withColumn("split", by_hash.otherwise(F.col("split")))

@@ -32,6 +32,7 @@ from aslspark.sources.dividing import FirstPass, all_samples, count_sources
 from aslspark.sources.hadoop_files import HadoopFiles
 from aslspark.sources.opening import OpenedSources, open_sources
 from aslspark.sources.pictures.finishing import finish_pictures
+from aslspark.sources.pictures.hand_counts import count_hands
 from aslspark.sources.pictures.near import NearDuplicates
 from aslspark.sources.pictures.options import PictureOptions
 from aslspark.sources.pictures.reading import packing
@@ -120,8 +121,12 @@ def ingest(
             "parquet.block.size": str(_row_group_bytes(first, options)),
             # Pictures hardly ever repeat, so looking for repetitions only costs time.
             "parquet.enable.dictionary#picture.data": "false",
+            "parquet.enable.dictionary#hand.landmarks.list.element": "false",
+            "parquet.enable.dictionary#hand.world.list.element": "false",
         }
+        writing = time.monotonic()
         samples.write.partitionBy("split").options(**written_with).parquet(f"{folder}/{SAMPLES_FOLDER}")
+        written = time.monotonic() - writing
         near = None
         if opened.pictures:
             near = finish_pictures(spark, hadoop, folder, opened, picture_options, written_with)
@@ -129,7 +134,12 @@ def ingest(
         kept = _count_samples(spark, folder)
         report = _report(out, opened, first.rows, options, kept, quarantined, near, started)
         if opened.pictures:
-            report = replace(report, pictures=picture_options.form.preprocessing())
+            report = replace(
+                report, pictures=picture_options.form.preprocessing(), pictures_per_second=len(lengths) / written
+            )
+        if picture_options.hands:
+            found = count_hands(read_samples(spark, folder), list(opened.pictures)) if opened.pictures else None
+            report = replace(report, hands=picture_options.hands.preprocessing(), hands_found=found)
         hadoop.write(f"{folder}/{REPORT_FILE}", report.to_json().encode())
         hadoop.delete(f"{folder}/{LINES_FOLDER}")
         hadoop.delete(f"{folder}/{UNPACKED_FOLDER}")

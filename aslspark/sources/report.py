@@ -21,6 +21,35 @@ class Reason:
 
 
 @dataclass(frozen=True)
+class HandsFound:
+    """What the hand stage found in a source.
+
+    Parameters
+    ----------
+    pictures : int
+    found : dict of str to int
+        Pictures by the try that found their hand, in the order of the tries.
+    trouble : dict of str to int
+        Pictures at which the detector hung or died; they count as not found.
+    """
+
+    pictures: int
+    found: dict[str, int]
+    trouble: dict[str, int]
+
+    @property
+    def not_found(self) -> int:
+        """Pictures without a hand."""
+        return self.pictures - sum(self.found.values())
+
+    def __str__(self) -> str:
+        tries = ", ".join(f"{name} {count:,}" for name, count in self.found.items()) or "none"
+        trouble = "".join(f"; {name}: {count:,}" for name, count in self.trouble.items())
+        share = 1 - self.not_found / max(self.pictures, 1)
+        return f"{share:.1%} of {self.pictures:,} ({tries}), not found {self.not_found:,}{trouble}"
+
+
+@dataclass(frozen=True)
 class IngestReport:
     """Counts and circumstances of one ingest; `str()` is what people read, `to_json()` is ingest.json.
 
@@ -49,6 +78,12 @@ class IngestReport:
         How pictures in files were fitted and masked; see `aslspark.decoding.Form.preprocessing`.
     near_duplicates : dict, optional
         Of pictures in files; see `aslspark.sources.pictures.near.NearDuplicates`.
+    hands : dict, optional
+        How pictures were cropped to hands; see `aslspark.hands.options.HandOptions`.
+    hands_found : dict of str to HandsFound, optional
+        What the hand stage found in each source of picture files.
+    pictures_per_second : float, optional
+        Pictures in files that were read, cropped and written, for each second that this took.
     """
 
     out: str
@@ -66,6 +101,9 @@ class IngestReport:
     passed_over: list[str] = field(default_factory=list)
     pictures: dict[str, Any] | None = None
     near_duplicates: dict[str, Any] | None = None
+    hands: dict[str, Any] | None = None
+    hands_found: dict[str, HandsFound] | None = None
+    pictures_per_second: float | None = None
 
     @property
     def rows_per_second(self) -> float:
@@ -86,6 +124,9 @@ class IngestReport:
         for letter, counts in self.labels.items():
             lines.append(f"{letter:<7}" + "".join(f"{counts.get(name, 0):>12}" for name in SPLITS))
         lines.append("all    " + "".join(f"{self.splits.get(name, 0):>12}" for name in SPLITS))
+        lines += [f"hands in {source}: {found}" for source, found in (self.hands_found or {}).items()]
+        if self.hands_found and self.pictures_per_second is not None:
+            lines.append(f"hands were looked for in {self.pictures_per_second:,.1f} pictures/s")
         lines += [f"quarantined, {found.reason}: {found.rows}, first {found.first}" for found in self.reasons]
         lines += [f"passed over: {path}" for path in self.passed_over]
         lines += [f"warning: {warning}" for warning in self.warnings]

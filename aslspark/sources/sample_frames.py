@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from pyspark.sql import DataFrame, SparkSession, Window
+from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 from pyspark.sql.types import NumericType, StringType, StructType
 
 from aslspark.decoding import RAW
 from aslspark.errors import AslsparkError
+from aslspark.hands.hand import NUMBERS
 from aslspark.labels import STATIC_LETTERS
-from aslspark.samples import PICTURE_TYPE, SAMPLE_SCHEMA
+from aslspark.samples import HAND_COLUMN, HAND_TYPE, PICTURE_TYPE, SAMPLE_SCHEMA
 from aslspark.sources.parse_pixels import EMPTY, UNKNOWN_LABEL
 from aslspark.sources.pixel_tables import QUARANTINE, check_columns
 
@@ -20,6 +21,7 @@ SAMPLE_COLUMNS = {field.name: field.dataType.simpleString() for field in SAMPLE_
 WITHOUT_ENCODING = StructType([field for field in PICTURE_TYPE if field.name != "encoding"]).simpleString()
 WRONG_PICTURE_SIZE = "wrong picture size"
 NOT_RAW = "not raw"
+WRONG_HAND = "wrong hand"
 _SIZES = ("height", "width", "channels")
 
 
@@ -55,13 +57,12 @@ def holds_samples(frame: DataFrame, name: str) -> bool:
     types = {field.name: field.dataType.simpleString() for field in frame.schema.fields}
     if types["picture"] == WITHOUT_ENCODING:
         types["picture"] = SAMPLE_COLUMNS["picture"]
-    if types != SAMPLE_COLUMNS:
-        wrong = sorted(
-            column for column in types.keys() | SAMPLE_COLUMNS if types.get(column) != SAMPLE_COLUMNS.get(column)
-        )
+    wanted = SAMPLE_COLUMNS | ({HAND_COLUMN: HAND_TYPE.simpleString()} if HAND_COLUMN in types else {})
+    if types != wanted:
+        wrong = sorted(column for column in types.keys() | wanted if types.get(column) != wanted.get(column))
         raise AslsparkError(
             f"{name}: {', '.join(wrong)} missing, of another type or not wanted: samples have the columns "
-            + ", ".join(f"{column} {kind}" for column, kind in SAMPLE_COLUMNS.items())
+            + ", ".join(f"{column} {kind}" for column, kind in wanted.items())
         )
     return True
 
@@ -116,7 +117,7 @@ def checked(frame: DataFrame) -> DataFrame:
     ----------
     frame : DataFrame
         With the columns of `SAMPLE_SCHEMA`; `encoding` may be missing in its pictures, and must be raw or null:
-        files belong in a column `content`, where they are decoded to their end.
+        files belong in a column `content`, where they are decoded to their end. Perhaps with HAND_COLUMN, which stays.
     """
     picture = F.col("picture")
     has_encoding = "encoding" in frame.schema["picture"].dataType.fieldNames()  # type: ignore[attr-defined]
@@ -124,6 +125,7 @@ def checked(frame: DataFrame) -> DataFrame:
     raw = F.struct(*(picture[name].alias(name) for name in (*_SIZES, "data")), F.lit(RAW).alias("encoding"))
     size = picture["height"] * picture["width"] * picture["channels"]
     found = F.octet_length(picture["data"])
+    has_hand = HAND_COLUMN in frame.columns
     missing = F.concat_ws(", ", *(F.when(F.col(name).isNull(), name) for name in ("id", "label", "picture")))
     reason = (
         F.when(missing != "", EMPTY)
@@ -131,11 +133,13 @@ def checked(frame: DataFrame) -> DataFrame:
         .when(encoding != RAW, NOT_RAW)
         # A null anywhere inside the picture makes the comparison null.
         .when(~F.coalesce(picture["channels"].isin(1, 3) & (size == found), F.lit(False)), WRONG_PICTURE_SIZE)
+        .when(~_is_hand() if has_hand else F.lit(False), WRONG_HAND)
     )
     trouble = (
         F.when(missing != "", F.concat(F.lit("no "), missing))
         .when(F.col("reason") == UNKNOWN_LABEL, F.concat(F.lit("label is "), "label"))
         .when(F.col("reason") == NOT_RAW, F.concat(F.lit("encoding is "), encoding))
+        .when(F.col("reason") == WRONG_HAND, F.lit(f"landmarks and world must hold {NUMBERS} finite numbers"))
         .otherwise(
             F.concat_ws(" ", F.lit("bytes, height, width, channels:"), found, *(picture[name] for name in _SIZES))
         )
@@ -152,4 +156,17 @@ def checked(frame: DataFrame) -> DataFrame:
         "source",
         F.when(bad, detail).otherwise(F.col("signer")).alias("signer"),
         F.when(bad, QUARANTINE).otherwise(F.col("split")).alias("split"),
+        *([F.when(~bad, F.col(HAND_COLUMN)).alias(HAND_COLUMN)] if has_hand else []),
     )
+
+
+def _is_hand() -> Column:
+    """Tell whether the hand is null, none, or one with all its numbers."""
+    hand = F.col(HAND_COLUMN)
+
+    def whole(name: str) -> Column:
+        # A null among the numbers makes the comparison null.
+        finite = F.forall(hand[name], lambda number: F.abs(number) < F.lit(float("inf")))
+        return F.coalesce((F.size(hand[name]) == NUMBERS) & finite, F.lit(False))
+
+    return hand["found"].isNull() | (whole("landmarks") & whole("world"))

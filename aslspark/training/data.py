@@ -18,6 +18,7 @@ from pyspark.sql import functions as F
 from aslspark.config import Config
 from aslspark.decoding import Form, form_of
 from aslspark.errors import AslsparkError
+from aslspark.hands.options import HandOptions, hands_of
 from aslspark.paths import local_path
 from aslspark.samples import REPORT_FILE, SAMPLES_FOLDER, TEST, TRAIN, read_samples
 from aslspark.sources.drawn import drawn_samples
@@ -49,6 +50,11 @@ class TrainingData:
     def form(self) -> Form:
         """What pictures in files were brought to; pictures to score are brought to the same."""
         return form_of(self.shape, self.report.get("pictures") or {})
+
+    @property
+    def hands(self) -> HandOptions | None:
+        """How pictures were cropped to the hand; pictures to score are cropped alike."""
+        return hands_of(self.report.get("hands"))
 
     def source_weights(self) -> dict[str, float]:
         """Return loss weights with which all sources pull equally, of mean 1 over the rows."""
@@ -87,7 +93,7 @@ def training_data(
     folder = f"file://{(scratch / 'ingested').absolute()}"
     split = SplitOptions(**vars(config.split))
     if data:
-        pictures = picture_options(spark, config.pictures)
+        pictures = picture_options(spark, config.pictures, config.hands)
         print(ingest(spark, data, folder, test_sources=test_data, split=split, pictures=pictures))
         yield look_at(spark, folder)
         return

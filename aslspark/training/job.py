@@ -127,12 +127,12 @@ def _run(
             ingested = time.monotonic()
             features = feature_pipeline(spark, table.labels, config.features.stretch)
             model, pipeline = fit(table, features, scratch)
-            model.form = table.form
+            model.form, model.hands = table.form, table.hands
             fitted = time.monotonic()
             metrics = evaluate(model, table.samples(spark), folder, judged_on=[TEST])
             about = {
                 "settings": settings,
-                "preprocessing": {"stretch": config.features.stretch, **model.form.preprocessing()},
+                "preprocessing": {"stretch": config.features.stretch, **model.preprocessing()},
                 "split": table.report["split"],
                 "drawn": DRAWN_WARNING if not data else None,
                 "data": {

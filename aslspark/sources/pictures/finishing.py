@@ -10,7 +10,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
-from aslspark.samples import HASH_COLUMN, SAMPLES_FOLDER, SPLITS, TEST
+from aslspark.samples import HAND_COLUMN, HASH_COLUMN, SAMPLES_FOLDER, SPLITS, TEST, with_hand
 from aslspark.sources.hadoop_files import HadoopFiles
 from aslspark.sources.opening import OpenedSources
 from aslspark.sources.pictures.near import SHEET, NearDuplicates, draw_sheet, find_near_duplicates
@@ -96,7 +96,9 @@ def _drop(
     )
     # Held here: its own files are about to be written again.
     held = packed.toPandas()
-    inside = StructType([field for field in HASHED_SCHEMA if field.name != "split"])
+    there = spark.read.parquet(f"{table}").columns
+    whole = with_hand(HASHED_SCHEMA) if HAND_COLUMN in there else HASHED_SCHEMA
+    inside = StructType([field for field in whole if field.name != "split"])
     for split in SPLITS:
         part = f"{table}/split={split}"
         if split != TEST and hadoop.exists(part):

@@ -27,6 +27,7 @@ MAX_FILE_BYTES = 64 << 20
 
 TOO_LARGE = "too large a file"
 UNKNOWN_SPLIT = "unknown split"
+NOT_ASKED_FOR = "label not asked for"
 
 
 class Picture(NamedTuple):
@@ -119,7 +120,7 @@ def labelled_by_folder(
             folders["/".join(above) or "."] += 1
             continue
         split = next((SPLIT_FOLDERS[folder.lower()] for folder in above if folder.lower() in SPLIT_FOLDERS), None)
-        pictures.append(checked_length(Picture(path, name, length, label, options.signer_of(name), split)))
+        pictures.append(_checked(Picture(path, name, length, label, options.signer_of(name), split), options))
     passed = [f"{folder}: {count} pictures, the name is no label" for folder, count in sorted(folders.items())]
     if others:
         passed.append(f"{len(others)} files that do not end in {', '.join(PICTURE_ENDINGS)}, such as {min(others)}")
@@ -135,11 +136,13 @@ def labelled_by_word(picture: Picture, label: str | None, split: str | None, opt
         return picture._replace(reason=UNKNOWN_SPLIT, detail=f"split is {split!r}")
     signer = picture.signer if picture.signer is not None else options.signer_of(picture.name)
     decided = SPLIT_FOLDERS[split.strip().lower()] if split and split.strip() else None
-    return checked_length(picture._replace(label=found, split=decided, signer=signer))
+    return _checked(picture._replace(label=found, split=decided, signer=signer), options)
 
 
-def checked_length(picture: Picture) -> Picture:
-    """Refuse a file that is empty, or too large to be held in memory."""
+def _checked(picture: Picture, options: PictureOptions) -> Picture:
+    """Refuse a label that is not wanted, and a file that is empty or too large to be held in memory."""
+    if picture.label is not None and not options.is_wanted(picture.label):
+        return picture._replace(reason=NOT_ASKED_FOR, detail=f"label is {picture.label!r}")
     if picture.length == 0:
         return picture._replace(reason=EMPTY, detail="no bytes")
     if picture.length <= MAX_FILE_BYTES:

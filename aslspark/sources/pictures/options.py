@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 
 from pyspark.sql import SparkSession
 
-from aslspark.config import PictureConfig
+from aslspark.config import HandConfig, PictureConfig
 from aslspark.decoding import RAW, Form
 from aslspark.errors import AslsparkError
-from aslspark.labels import LABELS, label_named
+from aslspark.hands.options import HandOptions, hand_options
+from aslspark.labels import KEPT, LABELS, label_named
 from aslspark.sources.hadoop_files import HadoopFiles, no_pattern
 
 
@@ -32,6 +33,10 @@ class PictureOptions:
     near_bits : int
         Test and training pictures whose hashes differ in no more bits are near-twins.
     drop_near_duplicates : bool
+    keep : {'all', 'letters', 'static'}
+        Which labels are wanted; see `labels.KEPT`.
+    hands : HandOptions, optional
+        How they are cropped to the hand; without, they stay whole.
     """
 
     form: Form = field(default_factory=lambda: Form(64, 64, 3))
@@ -40,11 +45,17 @@ class PictureOptions:
     signer_pattern: re.Pattern[str] | None = None
     near_bits: int = 6
     drop_near_duplicates: bool = False
+    keep: str = "all"
+    hands: HandOptions | None = None
 
     def label_of(self, name: str) -> str | None:
         """Find the label that a folder's name or a manifest's entry stands for."""
         known = self.labels.get(name.strip().lower())
         return known if known is not None else label_named(name)
+
+    def is_wanted(self, label: str) -> bool:
+        """Tell whether a label is to be kept."""
+        return label in KEPT[self.keep]
 
     def signer_of(self, path: str) -> str | None:
         """Find the signer in a path."""
@@ -52,13 +63,14 @@ class PictureOptions:
         return found.group(1) if found else None
 
 
-def picture_options(spark: SparkSession, config: PictureConfig) -> PictureOptions:
-    """Check the section `pictures` of the settings.
+def picture_options(spark: SparkSession, config: PictureConfig, hands: HandConfig | None = None) -> PictureOptions:
+    """Check the sections `pictures` and `hands` of the settings.
 
     Raises
     ------
     AslsparkError
-        For a pattern without a group, a range that is none, a label file that cannot be read or names no label.
+        For a pattern without a group, a range that is none, a label file that cannot be read or names no label, a
+        hand stage without its detector.
     """
     mask = (_colour("skin_low", config.skin_low), _colour("skin_high", config.skin_high))
     channels = 1 if config.grey else 3
@@ -71,6 +83,8 @@ def picture_options(spark: SparkSession, config: PictureConfig) -> PictureOption
         signer_pattern=_pattern(config.signer_pattern) if config.signer_pattern else None,
         near_bits=config.near_bits,
         drop_near_duplicates=config.drop_near_duplicates,
+        keep=config.keep,
+        hands=hand_options(hands) if hands is not None else None,
     )
 
 

@@ -7,7 +7,7 @@ cannot be used as rows for the quarantine.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,13 +17,18 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import LongType, StringType, StructField, StructType
 
-from aslspark.decoding import EMPTY, UNDECODABLE, Form, Unusable, bring, decode, encode
-from aslspark.samples import HASH_COLUMN, SAMPLE_SCHEMA
+from aslspark.decoding import EMPTY, UNDECODABLE, Unusable, bring, decode, encode
+from aslspark.hands.hand import Hand, hand_column, no_hands
+from aslspark.hands.stage import hand_in, whole_picture
+from aslspark.samples import HAND_COLUMN, HASH_COLUMN, SAMPLE_SCHEMA, with_hand
 from aslspark.sources.pictures.files import OPEN_COST_BYTES
 from aslspark.sources.pictures.listing import Picture, PictureSource
 from aslspark.sources.pictures.near import perceptual_hashes
 from aslspark.sources.pictures.options import PictureOptions
 from aslspark.sources.pixel_tables import QUARANTINE
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 HASHED_SCHEMA = StructType([*SAMPLE_SCHEMA.fields, StructField(HASH_COLUMN, LongType(), True)])
 PLAN_COLUMNS = ("path", "name", "label", "signer", "split")
@@ -82,7 +87,7 @@ def picture_samples(
     Returns
     -------
     DataFrame
-        With the columns of `HASHED_SCHEMA`.
+        With the columns of `HASHED_SCHEMA`, and with HAND_COLUMN where the options ask for hands.
     """
     rows = [
         (picture.path, picture.name, picture.label, picture.signer, split)
@@ -93,10 +98,12 @@ def picture_samples(
     joined = source.contents(scratch).join(F.broadcast(plan), "path")
     picture = joined.columns[1]  # content or image
     samples = joined.select(picture, *PLAN_COLUMNS[1:]).mapInArrow(
-        _decoder(source.name, options, picture == "image"), HASHED_SCHEMA
+        _decoder(source.name, options, picture == "image"), with_hand(HASHED_SCHEMA) if options.hands else HASHED_SCHEMA
     )
     unusable = [picture for picture in source.pictures if picture.reason is not None]
-    return samples.unionByName(packed_for_quarantine(spark, source.name, unusable)) if unusable else samples
+    if not unusable:
+        return samples
+    return samples.unionByName(packed_for_quarantine(spark, source.name, unusable), allowMissingColumns=True)
 
 
 def missed(source: PictureSource, kept: set[str], details: Iterable[str]) -> list[Picture]:
@@ -144,30 +151,33 @@ Decoder = Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]
 
 
 def _decoder(source: str, options: PictureOptions, are_images: bool) -> Decoder:
-    form, store = options.form, options.store
-    at_once = max(1, BYTES_AT_ONCE // int(np.prod(form.shape)))
+    at_once = max(1, BYTES_AT_ONCE // int(np.prod(options.form.shape)))
 
     def read(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for whole in batches:
             for start in range(0, whole.num_rows, at_once):
                 batch = whole.slice(start, at_once)
-                yield from _samples(batch, source, form, store, are_images)
+                yield from _samples(batch, source, options, are_images)
 
     return read
 
 
-def _samples(batch: pa.RecordBatch, source: str, form: Form, store: str, are_images: bool) -> Iterator[pa.RecordBatch]:
+def _samples(batch: pa.RecordBatch, source: str, options: PictureOptions, are_images: bool) -> Iterator[pa.RecordBatch]:
+    form, store = options.form, options.store
     contents, names = batch.column(0), batch.column(1).to_pylist()
     pixels = np.empty((batch.num_rows, *form.shape), np.uint8)
     good: list[int] = []
     bad: list[tuple[str, str]] = []
+    hands: list[Hand] = []
     for row in range(batch.num_rows):
-        content = contents[row]
+        content = contents[row].as_py()
         try:
-            if are_images:
-                pixels[len(good)] = _from_image(content.as_py(), form)
+            if options.hands is None:
+                pixels[len(good)] = bring(_image_of(content), form) if are_images else decode(content, form)
             else:
-                pixels[len(good)] = decode(content.as_py(), form)
+                image = _image_of(content) if are_images else whole_picture(content, form)
+                pixels[len(good)], hand = hand_in(image, form, options.hands)
+                hands.append(hand)
             good.append(row)
         except Unusable as trouble:
             bad.append((trouble.reason, f"{names[row]}: {trouble.detail}"))
@@ -177,7 +187,8 @@ def _samples(batch: pa.RecordBatch, source: str, form: Form, store: str, are_ima
         labels, signers, splits = (batch.column(number).take(places) for number in (2, 3, 4))
         ids = pa.array([sample_id(source, names[row]) for row in good])
         hashes = pa.array(perceptual_hashes(found))
-        yield _batch(ids, _data(found, store), form.shape, store, labels, source, signers, splits, hashes)
+        seen = hand_column(hands) if options.hands else None
+        yield _batch(ids, _data(found, store), form.shape, store, labels, source, signers, splits, hashes, seen)
     if bad:
         reasons, details = zip(*bad, strict=True)
         count = len(bad)
@@ -191,6 +202,7 @@ def _samples(batch: pa.RecordBatch, source: str, form: Form, store: str, are_ima
             pa.array(details),
             pa.array([QUARANTINE] * count),
             pa.nulls(count, pa.int64()),
+            no_hands(count) if options.hands else None,
         )
 
 
@@ -213,17 +225,21 @@ def _batch(
     signers: pa.Array,
     splits: pa.Array,
     hashes: pa.Array,
+    hands: pa.Array | None,
 ) -> pa.RecordBatch:
     count = len(ids)
     sizes = [pa.array(np.full(count, size, np.int32)) for size in shape]
     names = ["height", "width", "channels", "data", "encoding"]
     picture = pa.StructArray.from_arrays([*sizes, data, pa.array([store] * count)], names=names)
     columns = [ids, picture, labels, pa.array([source] * count), signers, splits, hashes]
-    return pa.RecordBatch.from_arrays(columns, names=HASHED_SCHEMA.names)
+    names = HASHED_SCHEMA.names
+    if hands is not None:
+        columns, names = [*columns, hands], [*names, HAND_COLUMN]
+    return pa.RecordBatch.from_arrays(columns, names=names)
 
 
-def _from_image(image: dict[str, Any] | None, form: Form) -> npt.NDArray[np.uint8]:
-    """Bring Spark's image struct, in BGR or BGRA, to a form."""
+def _image_of(image: dict[str, Any] | None) -> Image.Image:
+    """Turn Spark's image struct, in BGR or BGRA, to grey or RGB."""
     from PIL import Image
 
     if image is None or not image["data"]:
@@ -233,8 +249,8 @@ def _from_image(image: dict[str, Any] | None, form: Form) -> npt.NDArray[np.uint
         raise Unusable(UNDECODABLE, f"{len(image['data'])} bytes for {height}x{width}x{channels}")
     pixels = np.frombuffer(image["data"], np.uint8).reshape(height, width, channels)
     if channels == 1:
-        return bring(Image.fromarray(pixels[:, :, 0]), form)
+        return Image.fromarray(pixels[:, :, 0])
     rgb = pixels[:, :, [2, 1, 0]]
     if channels == 4:  # on black, as `decode` does it
         rgb = (rgb.astype(np.uint16) * pixels[:, :, 3:] // 255).astype(np.uint8)
-    return bring(Image.fromarray(rgb), form)
+    return Image.fromarray(rgb)

@@ -1,0 +1,86 @@
+"""A DataFrame of pictures to score -> the same with pictures cropped to the hand, and the column `hand`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pandas as pd
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql.types import StructType
+
+from aslspark.decoding import RAW
+from aslspark.features.pictures import UNUSABLE, Normaliser
+from aslspark.hands.hand import NO_HAND
+from aslspark.hands.options import require_detector
+from aslspark.samples import HAND_COLUMN, HAND_TYPE
+
+ROW = "_row"
+_SEEN = (
+    "data binary, unusable string, looked boolean, found string, landmarks array<float>, world array<float>, "
+    "side string, score float, trouble string"
+)
+
+
+def brings_hands(dataset: DataFrame) -> bool:
+    """Tell a table whose pictures went through the hand stage already: it has their hands."""
+    if HAND_COLUMN not in dataset.columns:
+        return False
+    kind = dataset.schema[HAND_COLUMN].dataType
+    return isinstance(kind, StructType) and set(HAND_TYPE.names) <= set(kind.names)
+
+
+def crop_to_hands(dataset: DataFrame, column: str, pictures: Column, normaliser: Normaliser) -> DataFrame:
+    """Look for the hands of a table of pictures.
+
+    Parameters
+    ----------
+    dataset : DataFrame
+    column : str
+        What the pictures are to be called.
+    pictures : Column
+        As the normaliser takes them.
+    normaliser : Normaliser
+        With `hands`.
+
+    Returns
+    -------
+    DataFrame
+        `_row` (all columns of the dataset in a struct); `column` (`samples.PICTURE_TYPE` of the form's size, with the
+        field UNUSABLE); `hand` (`samples.HAND_TYPE`, null of pictures that were taken as they are).
+    """
+    require_detector("the model's hands.on=true")
+    height, width, channels = normaliser.shape
+
+    @F.pandas_udf(_SEEN)  # type: ignore[call-overload]
+    def look(batches: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+        for batch in batches:
+            found, reasons, hands = normaliser.look(batch)
+            columns: dict[str, Any] = {
+                "data": [picture.tobytes() for picture in found],
+                UNUSABLE: reasons,
+                "looked": [hand is not None for hand in hands],
+            }
+            rows = [hand or NO_HAND for hand in hands]
+            for name in ("found", "landmarks", "world", "side", "score", "trouble"):
+                values = [getattr(row, name) for row in rows]
+                columns[name] = [None if value is None else _flat(value) for value in values]
+            yield pd.DataFrame(columns, dtype=object)
+
+    names = ["`" + name.replace("`", "``") + "`" for name in dataset.columns]
+    seen = dataset.select(F.struct(*names).alias(ROW), look(pictures).alias("_seen"))
+    hand = F.struct(*(F.col(f"_seen.{name}").alias(name) for name in HAND_TYPE.names))
+    picture = F.struct(
+        F.lit(height).alias("height"),
+        F.lit(width).alias("width"),
+        F.lit(channels).alias("channels"),
+        F.col("_seen.data").alias("data"),
+        F.lit(RAW).alias("encoding"),
+        F.col(f"_seen.{UNUSABLE}").alias(UNUSABLE),
+    )
+    return seen.select(ROW, picture.alias(column), F.when(F.col("_seen.looked"), hand).alias(HAND_COLUMN))
+
+
+def _flat(value: Any) -> Any:
+    return value.ravel() if hasattr(value, "ravel") else value

@@ -1,0 +1,145 @@
+"""MediaPipe's hand detector, with further tries where it finds nothing at once. Runs in the guarded child alone.
+
+In: a picture, uint8 (height, width, 3), RGB. Out: a `Hand`, in the picture's own coordinates.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from aslspark.hands.hand import LEFT, NO_HAND, RIGHT, Hand
+
+Pixels = npt.NDArray[np.uint8]
+
+PLAIN, PADDED, ENLARGED = "plain", "padded", "enlarged"
+TRIES = (PLAIN, PADDED, ENLARGED)
+
+PADDED_SIDE = 320
+"""Longer side, in pixels, that a picture is shrunk to before it is padded: the landmark model looks at 224."""
+
+
+@dataclass(frozen=True)
+class View:
+    """What the detector is shown, and how its coordinates lie in the picture.
+
+    Parameters
+    ----------
+    pixels : ndarray of uint8, shape (height, width, 3)
+    left, top : float
+        Where the view's corner lies, in pixels of the picture; may be outside.
+    scale : float
+        Pixels of the picture for each of the view.
+    """
+
+    pixels: Pixels
+    left: float = 0.0
+    top: float = 0.0
+    scale: float = 1.0
+
+
+class HandDetector:
+    """Finds the hand that signs: of those in the picture, the one that is largest and surest.
+
+    Parameters
+    ----------
+    confidence : float
+        What the palm detector must be sure of.
+    """
+
+    def __init__(self, confidence: float) -> None:
+        # MediaPipe imports TensorFlow where it is there, for its documentation alone: 500 MB and four seconds.
+        sys.modules.setdefault("tensorflow", None)  # type: ignore[arg-type]
+        from mediapipe.python.solutions.hands import Hands
+
+        self._hands = Hands(
+            static_image_mode=True, max_num_hands=2, model_complexity=1, min_detection_confidence=confidence
+        )
+
+    def __call__(self, picture: Pixels) -> Hand:
+        """Look for the hand, in the order of TRIES, until one finds it."""
+        for name in TRIES:
+            found = [hand for view in _views(name, picture) for hand in self._look(name, view, picture.shape)]
+            if found:
+                return max(found, key=_weight)
+        return NO_HAND
+
+    def _look(self, name: str, view: View, shape: tuple[int, ...]) -> list[Hand]:
+        result: Any = self._hands.process(view.pixels)
+        if not result.multi_hand_landmarks:
+            return []
+        height, width = view.pixels.shape[:2]
+        triples = zip(
+            result.multi_hand_landmarks, result.multi_hand_world_landmarks, result.multi_handedness, strict=True
+        )
+        hands = []
+        for points, world, handedness in triples:
+            # z is in units of the width, as x is.
+            places = _array(points.landmark) * np.array([width, height, width], np.float32) * view.scale
+            places += np.array([view.left, view.top, 0], np.float32)
+            said = handedness.classification[0]
+            hands.append(
+                Hand(
+                    found=name,
+                    landmarks=(places / max(shape[:2])).astype(np.float32),
+                    world=_array(world.landmark),
+                    # MediaPipe takes every picture for a mirrored one, as of a selfie camera; ours are not.
+                    side=LEFT if said.label == "Right" else RIGHT,
+                    score=float(said.score),
+                )
+            )
+        return hands
+
+
+def _array(points: Any) -> npt.NDArray[np.float32]:
+    return np.array([(point.x, point.y, point.z) for point in points], np.float32)
+
+
+def _weight(hand: Hand) -> float:
+    """Size times certainty: who signs into a camera holds that hand nearest to it; the certainty alone is often 1."""
+    assert hand.landmarks is not None
+    assert hand.score is not None
+    width, height = np.ptp(hand.landmarks[:, :2], axis=0)
+    return float(width * height) * hand.score
+
+
+def _views(name: str, picture: Pixels) -> Iterator[View]:
+    if name == PLAIN:
+        yield View(np.ascontiguousarray(picture))
+    elif name == PADDED:
+        yield _padded(picture)
+    elif name == ENLARGED:
+        yield from _squares(picture)
+
+
+def _padded(picture: Pixels) -> View:
+    """Put the picture in the middle of a black one of three times its side: a hand that fills it is too near else."""
+    from PIL import Image
+
+    height, width = picture.shape[:2]
+    scale = max(1.0, max(height, width) / PADDED_SIDE)
+    size = (max(1, round(width / scale)), max(1, round(height / scale)))
+    small = np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0))
+    border = max(size)
+    canvas = np.zeros((size[1] + 2 * border, size[0] + 2 * border, 3), np.uint8)
+    canvas[border : border + size[1], border : border + size[0]] = small
+    return View(canvas, -border * scale, -border * scale, scale)
+
+
+def _squares(picture: Pixels) -> Iterator[View]:
+    """Cut overlapping squares out of the picture: in each, a small hand is larger."""
+    height, width = picture.shape[:2]
+    side = max(1, round(min(height, width) * 0.6))
+    for top in _steps(height, side):
+        for left in _steps(width, side):
+            yield View(np.ascontiguousarray(picture[top : top + side, left : left + side]), left, top)
+
+
+def _steps(length: int, side: int) -> list[int]:
+    count = -(-(length - side) * 5 // (side * 3)) + 1  # each overlaps the next by two fifths at least
+    return [round(place) for place in np.linspace(0, length - side, count)]

@@ -1,0 +1,72 @@
+"""A decoded picture -> its pixels of a form, cropped to the hand, and the hand."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from aslspark.decoding import Form, bring, decode_whole, told
+from aslspark.hands.crop import hand_crop
+from aslspark.hands.guard import guard_of
+from aslspark.hands.hand import Hand
+from aslspark.hands.options import HandOptions
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+LEAST_SIDE = 960
+"""Longer side, in pixels, that a JPEG is decoded to at least, where it has as many: small hands must stay sharp."""
+MOST_SIDE = 1280
+"""Longer side, in pixels, that the detector is shown at most."""
+
+
+def whole_picture(data: bytes | None, form: Form) -> Image.Image:
+    """Decode a picture file for `hand_in`.
+
+    Raises
+    ------
+    Unusable
+        As from `decoding.decode`.
+    """
+    return decode_whole(data, form.max_pixels, LEAST_SIDE)
+
+
+def hand_in(image: Image.Image, form: Form, options: HandOptions) -> tuple[npt.NDArray[np.uint8], Hand]:
+    """Find the hand in a picture and crop it.
+
+    Parameters
+    ----------
+    image : Image
+        Grey or RGB, of any size.
+    form : Form
+        Size and colours to bring the crop to; where there is no hand, the whole picture is, as the form fits.
+    options : HandOptions
+
+    Returns
+    -------
+    ndarray of uint8, shape (height, width, channels)
+    Hand
+
+    Raises
+    ------
+    Unusable
+        Where the picture cannot be brought to the form, such as one that is a thousand times as long as high.
+    """
+    hand = guard_of(options)(_shown(image))
+    with told():
+        if hand.landmarks is not None:
+            image = hand_crop(image, hand.landmarks, options, max(form.height, form.width))
+        return bring(image, form), hand
+
+
+def _shown(image: Image.Image) -> npt.NDArray[np.uint8]:
+    from PIL import Image
+
+    image = image.convert("RGB")
+    share = MOST_SIDE / max(image.size)
+    if share < 1:
+        size = (max(1, round(image.size[0] * share)), max(1, round(image.size[1] * share)))
+        image = image.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
+    return np.asarray(image)
