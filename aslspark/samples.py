@@ -19,6 +19,8 @@ from pyspark.sql.types import (
     StructType,
 )
 
+from aslspark.errors import AslsparkError
+
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
 SPLITS = (TRAIN, VALIDATION, TEST)
 
@@ -95,7 +97,19 @@ def read_samples(spark: SparkSession, ingested: str, splits: Sequence[str] = SPL
     Returns
     -------
     DataFrame
-        With the columns of `SAMPLE_SCHEMA`.
+        With the columns of `SAMPLE_SCHEMA`, and HAND_COLUMN where the table has it.
     """
-    samples = spark.read.schema(SAMPLE_SCHEMA).parquet(f"{ingested}/{SAMPLES_FOLDER}")
+    table = f"{ingested}/{SAMPLES_FOLDER}"
+    schema = SAMPLE_SCHEMA
+    if HAND_COLUMN in spark.read.parquet(table).columns:
+        schema = StructType([*schema.fields, StructField(HAND_COLUMN, HAND_TYPE, True)])
+    samples = spark.read.schema(schema).parquet(table)
     return samples.where(samples["split"].isin(list(splits)))
+
+
+def no_hands(table: str, column: str = HAND_COLUMN) -> AslsparkError:
+    """Return the error for a table without the hands that a network takes."""
+    return AslsparkError(
+        f"{table}: there is no column {column}, and the network takes landmarks; ingest with hands.on=true, or choose "
+        "a network.name that takes pictures alone"
+    )
