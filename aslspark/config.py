@@ -157,7 +157,8 @@ class AugmentConfig:
     """How training pictures are changed at random; `aslspark.features.augmentation` says what each change does.
 
     Each change has a probability, with which it befalls a picture, or the landmarks of a hand, and where there is
-    something to draw, a range: the amount is drawn evenly, for each picture alone.
+    something to draw, a range: the amount is drawn evenly, for each picture alone. Amounts of landmarks are drawn from
+    normal distributions.
     """
 
     on: bool = _setting(True, "change the training pictures at random")
@@ -202,12 +203,15 @@ class AugmentConfig:
         0.2, "of 0-1: a pixel is background if every channel is below", least=0.01, most=1.0
     )
     landmark_probability: float = _setting(1.0, "that a hand's landmarks are changed", least=0.0, most=1.0)
-    landmark_noise: float = _setting(0.02, "share of the hand's size, by which each is moved", least=0.0, most=0.5)
-    landmark_turn_degrees: float = _setting(
-        15.0, "they are turned in the picture's plane, at most, either way", least=0.0, most=180.0
+    landmark_noise: float = _setting(
+        0.02, "share of the palm's length by which each is moved: standard deviation", least=0.0, most=0.5
     )
-    landmark_tilt_degrees: float = _setting(
-        10.0, "they are turned out of it, at most, either way", least=0.0, most=90.0
+    landmark_turn_degrees: float = _setting(
+        15.0, "turn in the picture's plane: standard deviation", least=0.0, most=180.0
+    )
+    landmark_tilt_degrees: float = _setting(10.0, "turn out of it: standard deviation", least=0.0, most=90.0)
+    landmark_bone: float = _setting(
+        0.1, "share of its length by which each bone and each finger grows: standard deviation", least=0.0, most=0.5
     )
 
 

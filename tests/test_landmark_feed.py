@@ -109,7 +109,6 @@ def test_of_the_share_that_was_asked_for_one_of_the_two_is_left_out_and_never_bo
     folder = write_table(tmp_path / "t", [4000], group_rows=1000)
     (batch,) = feeds(folder, 1, batch_size=4000, hands=HandInput("hand", False, None, 0.4))[0].epoch(0)
     no_picture = ~batch.pictures.reshape(len(batch.labels), -1).any(axis=1)
-    # The label still tells whether the hand of a row was found at all.
     (whole,) = feeds(folder, 1, batch_size=4000, hands=HANDS)[0].epoch(0)
     found = whole.hands[:, SEEN] > 0
     no_hand = found & (batch.hands[:, SEEN] == 0)
@@ -120,8 +119,6 @@ def test_of_the_share_that_was_asked_for_one_of_the_two_is_left_out_and_never_bo
     kept = ~no_picture
     assert np.array_equal(batch.pictures[kept], whole.pictures[kept])
     assert np.array_equal(batch.landmarks[no_hand], landmark_features(np.zeros_like(batch.hands[no_hand]), False))
-    (again,) = feeds(folder, 1, batch_size=4000, hands=HANDS)[0].epoch(0)
-    assert np.array_equal(again.pictures, whole.pictures)
 
 
 def test_what_is_left_out_in_an_epoch_is_back_in_the_next(tmp_path):

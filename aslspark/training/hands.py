@@ -61,6 +61,7 @@ class HandInput:
                 noise=self.augment.landmark_noise,
                 turn_degrees=self.augment.landmark_turn_degrees,
                 tilt_degrees=self.augment.landmark_tilt_degrees,
+                bone=self.augment.landmark_bone,
                 probability=self.augment.landmark_probability,
             )
         if self.branch_dropout:
