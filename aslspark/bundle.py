@@ -23,7 +23,9 @@ from pyspark.ml import PipelineModel
 import aslspark
 from aslspark.decoding import form_of
 from aslspark.errors import AslsparkError
+from aslspark.features.landmarks import FEATURES
 from aslspark.hands.options import hands_of
+from aslspark.models.known import LANDMARKS, PICTURE
 from aslspark.paths import local_path
 from aslspark.scoring import MllibClassifier, OnnxClassifier, SignClassifierModel
 
@@ -106,6 +108,10 @@ def write_model(model: SignClassifierModel, pipeline: PipelineModel | None, fold
     }
     if isinstance(classifier, OnnxClassifier):
         (folder / ONNX).write_bytes(classifier.onnx)
+        manifest["inputs"] = list(classifier.inputs)
+        if LANDMARKS in classifier.inputs:
+            made = {"upright": classifier.upright, "landmark_features": FEATURES}
+            manifest["preprocessing"] = {**manifest["preprocessing"], **made}
     if model.fitted is not None:
         manifest["framework"] = model.fitted.framework
         manifest["parameters"] = model.fitted.parameters
@@ -187,12 +193,22 @@ def read_model(path: str) -> SignClassifierModel:
     manifest = read_manifest(path)
     folder = Path(local_path(path)).absolute()
     labels, shape = tuple(manifest["labels"]), tuple(manifest["shape"])
+    preprocessing = manifest.get("preprocessing", {})
     if manifest["kind"] == "network":
-        model = SignClassifierModel(OnnxClassifier((folder / ONNX).read_bytes(), labels, shape))
+        inputs = tuple(manifest.get("inputs", [PICTURE]))
+        given = preprocessing.get("landmark_features", FEATURES)
+        if LANDMARKS in inputs and given != FEATURES:
+            raise AslsparkError(
+                f"--model {path}: its network takes {given} features of a hand's landmarks, and this aslspark "
+                f"{aslspark.__version__} makes {FEATURES}: use the version that wrote it"
+            )
+        upright = preprocessing.get("upright", False)
+        model = SignClassifierModel(
+            OnnxClassifier((folder / ONNX).read_bytes(), labels, shape, inputs=inputs, upright=upright)
+        )
     else:
         pipeline = PipelineModel.load(f"file://{folder / PIPELINE}")
         model = SignClassifierModel(MllibClassifier(pipeline, labels, shape))
-    preprocessing = manifest.get("preprocessing", {})
     model.form, model.hands = form_of(shape, preprocessing), hands_of(preprocessing.get("hands"))
     return model
 

@@ -81,6 +81,7 @@ class FeatureConfig:
     """What is done to the numbers of a picture before a model sees them."""
 
     stretch: bool = _setting(True, "stretch each picture to its own darkest and brightest point")
+    upright: bool = _setting(False, "turn each hand's landmarks upright: how it is turned in the picture is not told")
 
 
 @dataclass
@@ -90,7 +91,15 @@ class NetworkConfig:
     name: str = _setting("cnn", "which network", choices=tuple(NETWORKS))
     dropout: float = _setting(0.15, "share of the units dropped while training", least=0.0, most=0.9)
     hidden: int = _setting(
-        0, "units of the dense layer before the last; 0: as the network has it (cnn: 128, others: none)", least=0
+        0,
+        "units of the dense layer before the last; 0: as the network has it (cnn and two_branch: 128, others: none)",
+        least=0,
+    )
+    branch_dropout: float = _setting(
+        0.2,
+        "of two_branch: share of the training samples of which the picture or the landmarks, evenly, are left out",
+        least=0.0,
+        most=0.9,
     )
     weights: str = _setting("none", "what it starts from: none, imagenet, a file of weights or a bundle")
     freeze: bool = _setting(False, "let the head alone learn; the backbone keeps its weights")
@@ -164,8 +173,9 @@ class TrainingConfig:
 class AugmentConfig:
     """How training pictures are changed at random; `aslspark.features.augmentation` says what each change does.
 
-    Each change has a probability, with which it befalls a picture, and where there is something to draw, a range: the
-    amount is drawn evenly, for each picture alone.
+    Each change has a probability, with which it befalls a picture, or the landmarks of a hand, and where there is
+    something to draw, a range: the amount is drawn evenly, for each picture alone. Amounts of landmarks are drawn from
+    normal distributions.
     """
 
     on: bool = _setting(True, "change the training pictures at random")
@@ -208,6 +218,17 @@ class AugmentConfig:
     )
     background_darkness: float = _setting(
         0.2, "of 0-1: a pixel is background if every channel is below", least=0.01, most=1.0
+    )
+    landmark_probability: float = _setting(1.0, "that a hand's landmarks are changed", least=0.0, most=1.0)
+    landmark_noise: float = _setting(
+        0.02, "share of the palm's length by which each is moved: standard deviation", least=0.0, most=0.5
+    )
+    landmark_turn_degrees: float = _setting(
+        15.0, "turn in the picture's plane: standard deviation", least=0.0, most=180.0
+    )
+    landmark_tilt_degrees: float = _setting(10.0, "turn out of it: standard deviation", least=0.0, most=90.0)
+    landmark_bone: float = _setting(
+        0.1, "share of its length by which each bone and each finger grows: standard deviation", least=0.0, most=0.5
     )
 
 

@@ -19,6 +19,8 @@ from pyspark.sql.types import (
     StructType,
 )
 
+from aslspark.errors import AslsparkError
+
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
 SPLITS = (TRAIN, VALIDATION, TEST)
 
@@ -113,3 +115,11 @@ def read_samples(spark: SparkSession, ingested: str, splits: Sequence[str] = SPL
     schema = with_hand(SAMPLE_SCHEMA) if HAND_COLUMN in there else SAMPLE_SCHEMA
     samples = spark.read.schema(schema).parquet(folder)
     return samples.where(samples["split"].isin(list(splits)))
+
+
+def no_hands(table: str, column: str = HAND_COLUMN) -> AslsparkError:
+    """Return the error for a table without the hands that a network takes."""
+    return AslsparkError(
+        f"{table}: there is no column {column}, and the network takes landmarks; ingest with hands.on=true, or choose "
+        "a network.name that takes pictures alone"
+    )

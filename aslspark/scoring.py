@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
 from pyspark.ml import Model, PipelineModel
 from pyspark.ml.feature import OneHotEncoderModel, StringIndexerModel
 from pyspark.ml.functions import vector_to_array
@@ -26,28 +27,47 @@ from pyspark.sql.types import ArrayType, BinaryType, NumericType, StructType
 from aslspark.decoding import RAW, Form
 from aslspark.errors import AslsparkError
 from aslspark.features.crops import ROW, brings_hands, crop_to_hands
+from aslspark.features.landmarks import SEEN, hand_vectors, landmark_features
 from aslspark.features.pictures import UNUSABLE, Normaliser
 from aslspark.hands.options import HandOptions
-from aslspark.samples import PICTURE_TYPE
+from aslspark.models.known import LANDMARKS, PICTURE
+from aslspark.samples import HAND_COLUMN, PICTURE_TYPE, no_hands
 
 if TYPE_CHECKING:
     from aslspark.training.fitted import FittedNetwork
 
 OUTPUT_COLUMNS = ("letter", "probability", "top", "reason")
 BEST = 3
+NOTHING = "nothing"
+"""The label of pictures without a hand; a network that knows it may answer it where none was found."""
+NO_HAND = "no hand found"
+"""Why a network of landmarks alone does not answer."""
 ROWS_A_RUN = 256
 """Pictures that go through the network at once: the notebook's CNN needs 75 kB for each while it runs."""
+
+_HAND_FIELDS = {
+    "found": pa.string(),
+    "landmarks": pa.list_(pa.float32()),
+    "world": pa.list_(pa.float32()),
+    "side": pa.string(),
+}
+"""Of `samples.HAND_TYPE`, what features are made of."""
 
 _RANKED = "place1 int, place2 int, place3 int, share1 float, share2 float, share3 float, reason string"
 
 
 @dataclass(frozen=True)
 class OnnxClassifier:
-    """A network as ONNX: ``picture`` uint8 (n, height, width, channels) -> ``probability`` float32 (n, classes)."""
+    """A network as ONNX: its inputs -> ``probability`` float32 (n, classes)."""
 
     onnx: bytes
     labels: tuple[str, ...]
     shape: tuple[int, int, int]
+    """Of pictures; of a network that takes none, of those that lay beside the landmarks."""
+    inputs: tuple[str, ...] = (PICTURE,)
+    """``picture`` uint8 (n, height, width, channels), ``landmarks`` float32 (n, FEATURES), or both."""
+    upright: bool = False
+    """How landmarks become features; see `aslspark.features.landmarks.landmark_features`."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +89,9 @@ class SignClassifierModel(Model, HasInputCol, MLReadable, MLWritable):
     - Spark's ``image`` struct (bytes in BGR);
     - ``binary``: height x width x channels raw bytes, or those of a JPEG or PNG file, such as binaryFile's ``content``;
     - ``array`` of numbers, or a Vector: height x width x channels values from 0 to 255, in the same order.
+
+    A network that takes landmarks finds them in the column ``hand`` (`samples.HAND_TYPE`), and one that takes nothing
+    else needs no pictures.
 
     Pixels of exactly the model's size are taken as they are. Files, and structs of another size or of other channels,
     are brought to the model's size and colours in the way that the training pictures were: see `form`. Of a model with
@@ -137,25 +160,35 @@ class SignClassifierModel(Model, HasInputCol, MLReadable, MLWritable):
         return {**self.form.preprocessing(), "hands": self.hands.preprocessing() if self.hands else None}
 
     def _transform(self, dataset: DataFrame) -> DataFrame:
-        column = self.getInputCol()
-        if column not in dataset.columns:
-            raise AslsparkError(f"inputCol={column}: there is no such column; there are {', '.join(dataset.columns)}")
         taken = [name for name in OUTPUT_COLUMNS if name in dataset.columns]
         if taken:
             raise AslsparkError(f"the DataFrame already has {', '.join(taken)}; drop or rename before scoring")
-        kind, pictures = _kind_of(dataset, column)
-        if self.hands is not None and kind != "numbers" and not brings_hands(dataset):
-            cropped = crop_to_hands(dataset, column, pictures, Normaliser(kind, self.form, self.hands))
-            ranked = self._with_ranks(cropped, *_kind_of(cropped, column)).select(f"{ROW}.*", "_ranked")
-        else:
-            ranked = self._with_ranks(dataset, kind, pictures)
-        return ranked.select(*_quoted(dataset.columns), *_output_columns(self.classifier.labels))
+        if self.hands is not None and not brings_hands(dataset):
+            column = self.getInputCol()
+            kind, pictures = _kind_of(dataset, column)
+            if kind != "numbers":
+                cropped = crop_to_hands(dataset, column, pictures, Normaliser(kind, self.form, self.hands))
+                ranked = self._with_ranks(cropped, PICTURE).select(f"{ROW}.*", "_ranked")
+                return ranked.select(*_quoted(dataset.columns), *_output_columns(self.classifier.labels))
+        return self._with_ranks(dataset).select(*_quoted(dataset.columns), *_output_columns(self.classifier.labels))
 
-    def _with_ranks(self, dataset: DataFrame, kind: str, pictures: Column) -> DataFrame:
-        normaliser = Normaliser(kind, self.form)
-        if isinstance(self.classifier, OnnxClassifier):
-            return dataset.withColumn("_ranked", _onnx_udf(dataset, self.classifier, normaliser)(pictures))
-        return _with_mllib(dataset, self.classifier, normaliser, pictures)
+    def _with_ranks(self, dataset: DataFrame, *read: str) -> DataFrame:
+        """Rank the labels of each row; what is in `read` is looked at even by a network that does not take it."""
+        classifier = self.classifier
+        inputs = classifier.inputs if isinstance(classifier, OnnxClassifier) else (PICTURE,)
+        columns: dict[str, Column] = {}
+        normaliser: Normaliser | None = None
+        for name in dict.fromkeys((*inputs, *read)):
+            if name == LANDMARKS:
+                columns[name] = _hands(dataset)
+            else:
+                kind, columns[name] = _kind_of(dataset, self.getInputCol())
+                normaliser = Normaliser(kind, self.form)
+        if isinstance(classifier, OnnxClassifier):
+            ranking = _onnx_udf(dataset, classifier, tuple(columns), normaliser)
+            return dataset.withColumn("_ranked", ranking(*columns.values()))
+        assert normaliser is not None
+        return _with_mllib(dataset, classifier, normaliser, columns[PICTURE])
 
 
 def _quoted(names: list[str]) -> list[str]:
@@ -165,6 +198,8 @@ def _quoted(names: list[str]) -> list[str]:
 
 def _kind_of(dataset: DataFrame, column: str) -> tuple[str, Column]:
     """Tell what a column holds, and bring it to what the normaliser takes."""
+    if column not in dataset.columns:
+        raise AslsparkError(f"inputCol={column}: there is no such column; there are {', '.join(dataset.columns)}")
     kind = dataset.schema[column].dataType
     values = F.col(*_quoted([column]))
     if isinstance(kind, BinaryType):
@@ -187,20 +222,78 @@ def _kind_of(dataset: DataFrame, column: str) -> tuple[str, Column]:
     )
 
 
-def _onnx_udf(dataset: DataFrame, classifier: OnnxClassifier, normaliser: Normaliser) -> Any:
+def _hands(dataset: DataFrame) -> Column:
+    """Take of the column of hands what `_vectors` needs."""
+    if HAND_COLUMN not in dataset.columns:
+        raise no_hands("the DataFrame")
+    kind = dataset.schema[HAND_COLUMN].dataType
+    if not isinstance(kind, StructType) or not set(_HAND_FIELDS) <= set(kind.names):
+        raise AslsparkError(
+            f"column {HAND_COLUMN}: {kind.simpleString()} is no hand; give samples that were ingested with "
+            "hands.on=true"
+        )
+    return F.struct(*(F.col(HAND_COLUMN)[name].alias(name) for name in _HAND_FIELDS))
+
+
+def _vectors(hands: pd.DataFrame) -> npt.NDArray[np.float32]:
+    """Lay out hands, as pandas_udf gives them, as `hand_vectors` does."""
+    columns = [pa.array(hands[name], kind) for name, kind in _HAND_FIELDS.items()]
+    return hand_vectors(pa.StructArray.from_arrays(columns, list(_HAND_FIELDS)))
+
+
+def _session_inputs(
+    inputs: tuple[str, ...],
+    upright: bool,
+    pictures: npt.NDArray[np.uint8] | None,
+    hands: npt.NDArray[np.float32] | None,
+) -> dict[str, npt.NDArray[Any]]:
+    """Turn a batch into what the network's session takes, by name.
+
+    Parameters
+    ----------
+    inputs, upright
+        Of the `OnnxClassifier`.
+    pictures : ndarray of uint8, shape (n, height, width, channels), optional
+    hands : ndarray of float32, shape (n, HAND_NUMBERS), optional
+        Only what the network does not take may be missing.
+    """
+    given: dict[str, npt.NDArray[Any]] = {}
+    if PICTURE in inputs:
+        assert pictures is not None
+        given[PICTURE] = pictures
+    if LANDMARKS in inputs:
+        assert hands is not None
+        given[LANDMARKS] = landmark_features(hands, upright)
+    return given
+
+
+def _onnx_udf(
+    dataset: DataFrame, classifier: OnnxClassifier, read: tuple[str, ...], normaliser: Normaliser | None
+) -> Any:
+    """Make the function from columns of structs, what is `read` in its order, to the best places."""
+    inputs, upright = classifier.inputs, classifier.upright
+    needs_hand = inputs == (LANDMARKS,) and NOTHING not in classifier.labels
     context = dataset.sparkSession.sparkContext
     sent = context.broadcast(classifier.onnx)
     threads = int(context.getConf().get("spark.task.cpus", "1"))
 
     @F.pandas_udf(_RANKED)  # type: ignore[call-overload]
-    def rank(batches: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+    def rank(batches: Iterator[tuple[pd.DataFrame, ...]]) -> Iterator[pd.DataFrame]:
         session = _onnx_session(sent.value, threads)
         for batch in batches:
-            pictures, reasons = normaliser(batch)
-            runs = [
-                session.run(["probability"], {"picture": pictures[start : start + ROWS_A_RUN]})[0]
-                for start in range(0, len(pictures), ROWS_A_RUN)
-            ]
+            columns = batch if isinstance(batch, tuple) else (batch,)  # Spark gives a lone column as it is
+            found = dict(zip(read, columns, strict=True))
+            pictures, reasons = None, np.full(len(columns[0]), None, object)
+            if normaliser is not None:
+                pictures, reasons = normaliser(found[PICTURE])
+            hands = _vectors(found[LANDMARKS]) if LANDMARKS in found else None
+            if needs_hand and hands is not None:
+                reasons[(hands[:, SEEN] == 0) & (reasons == None)] = NO_HAND  # noqa: E711  (element by element)
+            given = _session_inputs(inputs, upright, pictures, hands)
+            runs = []
+            for start in range(0, len(reasons), ROWS_A_RUN):
+                some = {name: rows[start : start + ROWS_A_RUN] for name, rows in given.items()}
+                runs.append(session.run(["probability"], some)[0])
             yield _ranked(np.concatenate(runs) if runs else np.empty((0, BEST), np.float32), reasons)
 
     return rank

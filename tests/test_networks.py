@@ -8,7 +8,7 @@ from pathlib import Path
 import cloudpickle
 import numpy as np
 import pytest
-from tiny_training import SimpleTraining, answers
+from tiny_training import SimpleTraining, answers, random_inputs
 
 from aslspark.errors import AslsparkError
 from aslspark.models.known import NETWORKS
@@ -56,8 +56,9 @@ def test_the_plain_cnn_is_the_notebooks(framework):
 
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("hidden", [0, 48])
-def test_the_small_network_is_the_same_in_both_frameworks(channels, hidden):
-    sizes = {f: build(f, "small_cnn", (64, 64, channels), hidden=hidden) for f in ("keras", "torch")}
+@pytest.mark.parametrize("name", ["small_cnn", "landmark_net", "two_branch"])
+def test_a_small_network_is_the_same_in_both_frameworks(name, channels, hidden):
+    sizes = {f: build(f, name, (64, 64, channels), hidden=hidden) for f in ("keras", "torch")}
     keras, torch = sizes["keras"], sizes["torch"]
     assert parameters("keras", keras) == parameters("torch", torch) < 500_000
     # Convolutions have their height and width first in Keras, and their outputs first in torch.
@@ -94,7 +95,7 @@ def test_the_small_network_costs_little_at_64_pixels():
         # Keras' ResNet-50 takes most of a minute to trace and to convert.
         pytest.param(framework, name, channels, marks=[pytest.mark.long] * (framework + name == "kerasresnet50"))
         for framework, name in PAIRS
-        for channels in ((1, 3) if name in ("cnn", "small_cnn") else (1,))
+        for channels in ((1, 3) if name in ("cnn", "small_cnn", "two_branch") else (1,))
     ],
 )
 def test_a_network_takes_a_step_and_says_the_same_in_onnx(framework, name, channels):
@@ -102,20 +103,23 @@ def test_a_network_takes_a_step_and_says_the_same_in_onnx(framework, name, chann
 
     shape = (36, 40, channels)
     model = build(framework, name, shape, hidden=16 if channels == 1 else 0)
-    training = SimpleTraining(framework, model, shape)
+    names = NETWORKS[name].inputs
+    training = SimpleTraining(framework, model, shape, inputs=names)
     before = training.weights()
     training.step()
     after = training.weights()
     assert all(np.isfinite(after[key]).all() for key in after)
     assert all((before[key] != after[key]).any() for key in training.learning())
 
-    pictures = np.random.default_rng(3).integers(0, 256, (3, *shape), np.uint8)
+    given = random_inputs(names, shape, 3, seed=3)
     session = onnxruntime.InferenceSession(training.onnx())
-    assert [(i.name, i.type) for i in session.get_inputs()] == [("picture", "tensor(uint8)")]
-    probability = session.run(["probability"], {"picture": pictures})[0]
+    kinds = {"picture": "tensor(uint8)", "landmarks": "tensor(float)"}
+    assert {i.name: i.type for i in session.get_inputs()} == {name: kinds[name] for name in names}
+    probability = session.run(["probability"], given)[0]
     assert probability.shape == (3, CLASSES)
-    assert np.allclose(probability, answers(framework, training.model, pictures), atol=1e-4)
-    assert np.allclose(session.run(None, {"picture": pictures[:1]})[0], probability[:1], atol=1e-4)
+    assert np.allclose(probability, answers(framework, training.model, *given.values()), atol=1e-4)
+    first = {name: value[:1] for name, value in given.items()}
+    assert np.allclose(session.run(None, first)[0], probability[:1], atol=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -147,7 +151,20 @@ def test_keras_networks_see_what_their_librarys_preprocessing_makes():
         assert np.allclose(seen, library.preprocess_input(pictures * 255), atol=1e-3)
 
 
-@pytest.mark.parametrize(("framework", "name"), PAIRS)
+@pytest.mark.parametrize("name", ["landmark_net", "two_branch"])
+@pytest.mark.parametrize("framework", ["keras", "torch"])
+def test_networks_of_landmarks_learn_in_16_bits_with_weights_of_32(framework, name):
+    shape = (16, 16, 1)
+    model = build(framework, name, shape)
+    training = SimpleTraining(framework, model, shape, half="bfloat16", inputs=NETWORKS[name].inputs)
+    before = training.weights()
+    training.step()
+    after = training.weights()
+    assert all((before[key] != after[key]).any() for key in training.learning())
+    assert {array.dtype for array in after.values() if array.ndim} == {np.dtype(np.float32)}
+
+
+@pytest.mark.parametrize(("framework", "name"), [pair for pair in PAIRS if "picture" in NETWORKS[pair[1]].inputs])
 def test_pictures_too_small_for_a_network_are_refused_with_the_smallest_size(framework, name):
     least = NETWORKS[name].least
     build(framework, name, (least, least, 3))
@@ -199,7 +216,7 @@ from aslspark.training.torch_worker import TorchTrainable, torch
 from tiny_training import alone
 assert "torchvision" not in sys.modules
 job = types.SimpleNamespace(network=cloudpickle.load(open(sys.argv[1], "rb")), unfreeze_rate=1, stretch=1, augment=0,
-    labels=(), label_smoothing=0, clip_norm=0)
+    labels=(), label_smoothing=0, clip_norm=0, inputs=("picture",))
 print(len(TorchTrainable(job, alone(), torch.device("cpu")).weights()))
 """
     paths = [str(Path(__file__).parent), os.environ["PYTHONPATH"]]

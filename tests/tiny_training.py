@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from aslspark.config import AugmentConfig
+from aslspark.features.landmarks import FEATURES
 from aslspark.training.feed import Batch
 from aslspark.training.loop import Plan
 from aslspark.training.worker import WorkerJob
@@ -38,9 +39,21 @@ def alone():
     )
 
 
+def random_inputs(names, shape, n, seed=0):
+    """What a network takes, by name."""
+    random = np.random.default_rng(seed)
+    given = {
+        "picture": random.integers(0, 256, (n, *shape), np.uint8),
+        "landmarks": random.standard_normal((n, FEATURES), np.float32),
+    }
+    return {name: given[name] for name in names}
+
+
 class SimpleTraining:
-    def __init__(self, framework, model, shape, unfreeze_rate=0.1, optimizer=None, half=None, **more):
-        self.framework, self.shape = framework, shape
+    def __init__(
+        self, framework, model, shape, unfreeze_rate=0.1, optimizer=None, half=None, inputs=("picture",), **more
+    ):
+        self.framework, self.shape, self.inputs = framework, shape, inputs
         self.classes = model.output_shape[-1] if framework == "keras" else list(model.parameters())[-1].numel()
         job = {
             "train_folder": "",
@@ -60,6 +73,7 @@ class SimpleTraining:
             "feed": "in_place",
             "budget": 0,
             "unfreeze_rate": unfreeze_rate,
+            "inputs": inputs,
             **more,
         }
         if framework == "keras":
@@ -101,10 +115,11 @@ class SimpleTraining:
         return self.trainable._model
 
     def batch(self, weight=1.0):
-        random = np.random.default_rng(0)
-        pictures = random.integers(0, 256, (4, *self.shape), np.uint8)
-        labels = random.integers(0, self.classes, 4)
-        return Batch(pictures, labels, np.full(4, weight, np.float32), 0.25)
+        given = random_inputs(self.inputs, self.shape, 4)
+        labels = np.random.default_rng(1).integers(0, self.classes, 4)
+        return Batch(
+            given.get("picture"), labels, np.full(4, weight, np.float32), 0.25, landmarks=given.get("landmarks")
+        )
 
     def step(self, weight=1.0):
         self.trainable.set_learning_rate(0.001)
@@ -130,21 +145,23 @@ class SimpleTraining:
             return to_onnx(self.model, True)
         from aslspark.models.torch_network import to_onnx
 
-        return to_onnx(self.model, self.shape, True)
+        return to_onnx(self.model, self.shape, True, self.inputs)
 
 
-def answers(framework, model, pictures):
-    """Probabilities by the framework itself."""
+def answers(framework, model, *given):
+    """Probabilities by the framework itself, of pictures, landmarks or both."""
     if framework == "keras":
         from aslspark.models.keras_network import scale
 
-        return model(scale(pictures, True), training=False).numpy()
+        ready = [scale(value, True) if value.ndim == 4 else value for value in given]
+        return model(ready if len(ready) > 1 else ready[0], training=False).numpy()
     import torch
 
     from aslspark.models.torch_network import scale
 
     with torch.inference_mode():
-        logits = model.eval()(scale(torch.from_numpy(pictures), True))
+        tensors = map(torch.from_numpy, given)
+        logits = model.eval()(*(scale(value, True) if value.ndim == 4 else value for value in tensors))
     return torch.softmax(logits, dim=1).numpy()
 
 

@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from aslspark.features.landmarks import FEATURES
+from aslspark.models.known import LANDMARKS, PICTURE
 from aslspark.scoring import SignClassifierModel
 from aslspark.training.watch import in_words
 
@@ -80,7 +82,7 @@ def _card(about: dict[str, Any], metrics: dict[str, Any], model: SignClassifierM
         changes = [
             f"{name.removesuffix(ends).replace('_', ' ')} ({share:.0%})"
             for name, share in settings.items()
-            if name.endswith(ends) and share
+            if name.endswith(ends) and share and (LANDMARKS in about["inputs"] or not name.startswith("landmark"))
         ]
         lines += [
             "",
@@ -101,8 +103,12 @@ def _card(about: dict[str, Any], metrics: dict[str, Any], model: SignClassifierM
         "",
     ]
     if about["kind"] == "network":
+        takes = {
+            PICTURE: f"`picture`, uint8 (n, {height}, {width}, {channels}), unscaled",
+            LANDMARKS: f"`landmarks`, float32 (n, {FEATURES}), as `aslspark.features.landmarks` makes them",
+        }
         lines += [
-            f"Elsewhere: `network.onnx` takes `picture`, uint8 (n, {height}, {width}, {channels}), unscaled, "
+            f"Elsewhere: `network.onnx` takes {', and '.join(takes[name] for name in about['inputs'])}, "
             "and gives `probability`, float32 (n, classes), in the order of `labels` in `bundle.json`.",
             "",
         ]

@@ -18,8 +18,10 @@ from pyspark.sql import Row
 
 from aslspark.bundle import read_manifest
 from aslspark.errors import AslsparkError
-from aslspark.evaluation.shown import as_read
+from aslspark.evaluation.shown import as_read, hands_of
+from aslspark.features.landmarks import landmark_features
 from aslspark.features.scaling import scale
+from aslspark.models.known import LANDMARKS, PICTURE
 from aslspark.paths import local_path
 from aslspark.scoring import SignClassifierModel
 
@@ -88,7 +90,10 @@ def heat_maps(explained: Explained, height: int, width: int) -> npt.NDArray[np.f
 
 
 def explain_bundle(
-    path: str, manifest: dict[str, Any], pictures: npt.NDArray[np.uint8]
+    path: str,
+    manifest: dict[str, Any],
+    pictures: npt.NDArray[np.uint8],
+    hands: npt.NDArray[np.float32] | None = None,
 ) -> tuple[list[str], npt.NDArray[np.float32]]:
     """Read pictures with a bundle's network, and find where its answers came from.
 
@@ -100,6 +105,8 @@ def explain_bundle(
         Its manifest.
     pictures : ndarray of uint8, shape (n, height, width, channels)
         Of the network's shape.
+    hands : ndarray of float32, shape (n, HAND_NUMBERS), optional
+        Where the network takes landmarks beside the pictures.
 
     Returns
     -------
@@ -113,14 +120,21 @@ def explain_bundle(
     else:
         from aslspark.evaluation.grad_cam_torch import explain, load
     network = load(Path(local_path(path)), manifest)
-    explained = explain(network, scale(pictures, manifest["preprocessing"]["stretch"]))
+    preprocessing = manifest["preprocessing"]
+    landmarks = None if hands is None else landmark_features(hands, preprocessing["upright"])
+    explained = explain(network, scale(pictures, preprocessing["stretch"]), landmarks)
     letters = [manifest["labels"][answer] for answer in explained.answers]
     return letters, heat_maps(explained, *pictures.shape[1:3])
 
 
 def holds_network(manifest: dict[str, Any]) -> bool:
-    """Tell a bundle that keeps its network in Keras or torch, with all that it takes to build it again."""
-    return {"network_file", "settings", "preprocessing"} <= manifest.keys()
+    """Tell a bundle with a network over pictures, kept in Keras or torch with all that it takes to build it again."""
+    return {"network_file", "settings", "preprocessing"} <= manifest.keys() and PICTURE in _inputs(manifest)
+
+
+def _inputs(manifest: dict[str, Any]) -> list[str]:
+    inputs: list[str] = manifest.get("inputs", [PICTURE])
+    return inputs
 
 
 def require_network(path: str) -> dict[str, Any]:
@@ -129,9 +143,11 @@ def require_network(path: str) -> dict[str, Any]:
     Raises
     ------
     AslsparkError
-        Where it holds no network in its framework.
+        Where it holds no network in its framework, or one that takes no pictures.
     """
     manifest = read_manifest(path)
+    if PICTURE not in _inputs(manifest):
+        raise AslsparkError(f"--grad-cam: the network of {path} takes no pictures that it could look at")
     if not holds_network(manifest):
         raise AslsparkError(f"--grad-cam: {path} holds no network in Keras or torch; give the --out of a train_cnn job")
     return manifest
@@ -147,13 +163,16 @@ def write_sheet(path: str, model: SignClassifierModel, rows: Sequence[Row], shee
     model : SignClassifierModel
         What was loaded from it.
     rows : sequence of Row
-        With `label` and `picture`.
+        With `label`, `picture`, and `hand` where the network takes landmarks.
     sheet : Path
         The PNG to write.
     """
     manifest = require_network(path)
     pictures = np.stack([as_read(row["picture"], model) for row in rows])
-    letters, heat = explain_bundle(path, manifest, pictures)
+    hands = None
+    if LANDMARKS in _inputs(manifest):
+        hands = hands_of(rows)
+    letters, heat = explain_bundle(path, manifest, pictures, hands)
     columns = 6
     lines = -(-len(rows) // columns)
     height, width = pictures.shape[1:3]

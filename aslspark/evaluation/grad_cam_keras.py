@@ -22,14 +22,18 @@ def load(folder: Path, manifest: dict[str, Any]) -> tf.keras.Model:
     return tf.keras.models.load_model(str(folder / manifest["network_file"]), compile=False, safe_mode=True)
 
 
-def explain(network: tf.keras.Model, pictures: npt.NDArray[np.float32]) -> Explained:
+def explain(
+    network: tf.keras.Model, pictures: npt.NDArray[np.float32], landmarks: npt.NDArray[np.float32] | None = None
+) -> Explained:
     """Follow the network's answers back to the maps of its last convolution; see `grad_cam.chosen_map`.
 
     Parameters
     ----------
     network : tf.keras.Model
-        From pictures (n, height, width, channels) to probabilities (n, classes).
+        From pictures (n, height, width, channels), and perhaps landmarks, to probabilities (n, classes).
     pictures : ndarray of float32, shape (n, height, width, channels)
+    landmarks : ndarray of float32, shape (n, FEATURES), optional
+        Where the network takes them beside the pictures.
 
     Raises
     ------
@@ -45,7 +49,7 @@ def explain(network: tf.keras.Model, pictures: npt.NDArray[np.float32]) -> Expla
         # The paper follows logits: where the network is sure, probabilities hardly depend on anything.
         last.activation = tf.keras.activations.linear
         try:
-            logits = network(inputs, training=False)
+            logits = network(inputs if landmarks is None else [inputs, landmarks], training=False)
         finally:
             last.activation = tf.keras.activations.softmax
         best = tf.reduce_sum(tf.reduce_max(logits, axis=1))

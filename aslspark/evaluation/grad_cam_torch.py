@@ -24,14 +24,18 @@ def load(folder: Path, manifest: dict[str, Any]) -> nn.Module:
     return network.eval()
 
 
-def explain(network: nn.Module, pictures: npt.NDArray[np.float32]) -> Explained:
+def explain(
+    network: nn.Module, pictures: npt.NDArray[np.float32], landmarks: npt.NDArray[np.float32] | None = None
+) -> Explained:
     """Follow the network's answers back to the maps of its last convolution; see `grad_cam.chosen_map`.
 
     Parameters
     ----------
     network : nn.Module
-        In evaluation mode, from pictures (n, channels, height, width) to logits (n, classes).
+        In evaluation mode, from pictures (n, channels, height, width), and perhaps landmarks, to logits (n, classes).
     pictures : ndarray of float32, shape (n, height, width, channels)
+    landmarks : ndarray of float32, shape (n, FEATURES), optional
+        Where the network takes them beside the pictures.
     """
     seen: list[tuple[bool, torch.Tensor]] = []
 
@@ -43,7 +47,7 @@ def explain(network: nn.Module, pictures: npt.NDArray[np.float32]) -> Explained:
     try:
         # Gradients flow even where a network was frozen.
         inputs = torch.from_numpy(pictures.transpose(0, 3, 1, 2).copy()).requires_grad_()
-        logits = network(inputs)
+        logits = network(inputs, *([] if landmarks is None else [torch.from_numpy(landmarks)]))
     finally:
         for hook in hooks:
             hook.remove()

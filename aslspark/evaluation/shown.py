@@ -6,11 +6,15 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
+from pyspark.sql.pandas.types import to_arrow_type
 
 from aslspark.decoding import pixels_of
+from aslspark.features.landmarks import hand_vectors
 from aslspark.features.pictures import fit_picture
+from aslspark.samples import HAND_COLUMN, HAND_TYPE, no_hands
 from aslspark.scoring import SignClassifierModel
 
 
@@ -20,6 +24,20 @@ def as_read(picture: Row, model: SignClassifierModel) -> npt.NDArray[np.uint8]:
     return found if found.shape == model.form.shape else fit_picture(found, model.form)
 
 
+def hands_of(rows: Sequence[Row]) -> npt.NDArray[np.float32]:
+    """Return the hands of rows of the sample table, shape (n, HAND_NUMBERS).
+
+    Raises
+    ------
+    AslsparkError
+        Where the table has none.
+    """
+    if HAND_COLUMN not in rows[0]:
+        raise no_hands("the samples")
+    hands = [row[HAND_COLUMN] for row in rows]
+    return hand_vectors(pa.array([hand and hand.asDict() for hand in hands], to_arrow_type(HAND_TYPE)))
+
+
 def pictures_of(samples: DataFrame, ids: Sequence[str]) -> dict[str, Row]:
     """Collect the pictures of some rows, by id."""
     rows = samples.where(F.col("id").isin(list(ids))).select("id", "picture").collect()
@@ -27,8 +45,9 @@ def pictures_of(samples: DataFrame, ids: Sequence[str]) -> dict[str, Row]:
 
 
 def one_of_each_label(samples: DataFrame) -> list[Row]:
-    """Collect one row (`id`, `label`, `picture`) of each label, the same ones each time."""
+    """Collect one row (`id`, `label`, `picture`, and `hand` if there) of each label, the same ones each time."""
     # By a hash: any picture will do, and it need not be the first of a video.
     first = F.min_by("id", F.xxhash64("id")).alias("id")
     chosen = [row["id"] for row in samples.groupBy("label").agg(first).collect()]
-    return samples.where(F.col("id").isin(chosen)).select("id", "label", "picture").orderBy("label", "id").collect()
+    columns = ["id", "label", "picture", *([HAND_COLUMN] if HAND_COLUMN in samples.columns else [])]
+    return samples.where(F.col("id").isin(chosen)).select(*columns).orderBy("label", "id").collect()

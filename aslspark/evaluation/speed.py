@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from aslspark.features.landmarks import FEATURES
+from aslspark.models.known import LANDMARKS, PICTURE
 from aslspark.scoring import OnnxClassifier
 
 ONE, MANY = 1, 64
@@ -30,7 +32,7 @@ class Speed:
 
 
 def measure_speed(networks: Mapping[str, OnnxClassifier], threads: int) -> dict[str, Speed]:
-    """Time each network on random pictures, scaling included.
+    """Time each network on random pictures and landmarks, scaling included.
 
     They take turns, several rounds of each: what else the machine does meets all of them alike.
 
@@ -57,8 +59,12 @@ def measure_speed(networks: Mapping[str, OnnxClassifier], threads: int) -> dict[
     seconds: dict[tuple[str, int], list[float]] = {(name, batch): [] for name in networks for batch in (ONE, MANY)}
     for _ in range(ROUNDS):
         for name, batch in seconds:
-            pictures = random.integers(0, 256, (batch, *networks[name].shape), np.uint8)
-            seconds[(name, batch)] += _timed(sessions[name], pictures)
+            given: dict[str, np.ndarray] = {}
+            if PICTURE in networks[name].inputs:
+                given[PICTURE] = random.integers(0, 256, (batch, *networks[name].shape), np.uint8)
+            if LANDMARKS in networks[name].inputs:
+                given[LANDMARKS] = random.standard_normal((batch, FEATURES), np.float32)
+            seconds[(name, batch)] += _timed(sessions[name], given)
     return {
         name: Speed(
             ms_a_picture=1000 * statistics.median(seconds[(name, ONE)]),
@@ -68,13 +74,13 @@ def measure_speed(networks: Mapping[str, OnnxClassifier], threads: int) -> dict[
     }
 
 
-def _timed(session: Any, pictures: np.ndarray) -> list[float]:
-    session.run(["probability"], {"picture": pictures})  # the first run after another network's is slow
+def _timed(session: Any, given: dict[str, np.ndarray]) -> list[float]:
+    session.run(["probability"], given)  # the first run after another network's is slow
     times: list[float] = []
     started = time.perf_counter()
     while not times or time.perf_counter() - started < SECONDS_A_ROUND:
         before = time.perf_counter()
-        session.run(["probability"], {"picture": pictures})
+        session.run(["probability"], given)
         times.append(time.perf_counter() - before)
     return times
 

@@ -21,6 +21,9 @@ blur
 coarse dropout
     Rectangular holes of value 0, wholly within the picture; they may overlap.
 
+Landmarks are changed apart from the picture, in the feed (`aslspark.features.landmarks.augmented_hands`); what mirrors
+a picture leaves their features as they are.
+
 The operations are not those of torchvision.transforms and tf.image.random_*: these draw once for all pictures of a
 batch, and one call a picture would be a loop in Python over the batch. Where a library's kernel takes parameters for
 each picture (affine resampling, a convolution in groups, products of small matrices), that is what does the work.

@@ -1,7 +1,7 @@
 """Networks in Keras: built by name, saved, exported to ONNX.
 
-Every network takes float32 pictures of shape (n, height, width, channels) with values 0-1, and gives
-probabilities of shape (n, classes).
+A network takes float32 pictures of shape (n, height, width, channels) with values 0-1, landmarks of shape
+(n, FEATURES), or both, and gives probabilities of shape (n, classes).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from aslspark.errors import AslsparkError
 from aslspark.models import keras_zoo
-from aslspark.models.known import fetching_failed, require_shape
+from aslspark.models.known import PICTURE, fetching_failed, inputs_of, require_shape
 
 OPSET = 17
 
@@ -28,11 +28,12 @@ def build(
     name : str
         One of `aslspark.models.known.NETWORKS` that Keras has.
     shape : (int, int, int)
-        Height, width and channels of the pictures.
+        Height, width and channels of the pictures; a network of landmarks alone has no use for it.
     classes : int
     dropout : float
     hidden : int
-        Units of the dense layer before the last; 0: as the network has it (128 in 'cnn', no such layer in others).
+        Units of the dense layer before the last; 0: as the network has it (128 in 'cnn' and 'two_branch', no such layer
+        in others).
     imagenet : bool
         Start the backbone with what it learned from ImageNet, which Keras downloads once.
 
@@ -46,6 +47,10 @@ def build(
         return _cnn(shape, classes, dropout, hidden or 128)
     if name == "small_cnn":
         return keras_zoo.small_cnn(shape, classes, dropout, hidden)
+    if name == "landmark_net":
+        return keras_zoo.landmark_net(classes, dropout, hidden)
+    if name == "two_branch":
+        return keras_zoo.two_branch(shape, classes, dropout, hidden)
     try:
         return keras_zoo.application(name, shape, classes, dropout, hidden, "imagenet" if imagenet else None)
     except Exception as error:  # Keras' own kind for a download that fails
@@ -74,6 +79,12 @@ def _cnn(shape: tuple[int, int, int], classes: int, dropout: float, hidden: int)
         ],
         name="cnn",
     )
+
+
+def input_shapes(model: tf.keras.Model) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of what a network takes, without n, by the names in `aslspark.models.known`, in its order."""
+    shapes = [tuple(tensor.shape) for tensor in model.inputs]
+    return {name: shape[1:] for name, shape in zip(inputs_of(shapes), shapes, strict=True)}
 
 
 def backbone_of(model: tf.keras.Model) -> tf.keras.Model:
@@ -136,16 +147,21 @@ def to_onnx(model: tf.keras.Model, stretch: bool) -> bytes:
     Returns
     -------
     bytes
-        Of a model with the input ``picture``, uint8 (n, height, width, channels), and the output
-        ``probability``, float32 (n, classes).
+        Of a model with the inputs ``picture``, uint8 (n, height, width, channels), and ``landmarks``, float32
+        (n, FEATURES), or the one of them that the network takes, and the output ``probability``, float32 (n, classes).
     """
     import tf2onnx
 
-    shape = model.input_shape[1:]
+    names = input_shapes(model)
+    signature = [
+        tf.TensorSpec([None, *shape], tf.uint8 if name == PICTURE else tf.float32, name=name)
+        for name, shape in names.items()
+    ]
 
-    @tf.function(input_signature=[tf.TensorSpec([None, *shape], tf.uint8, name="picture")])
-    def network(picture: tf.Tensor) -> dict[str, Any]:
-        return {"probability": model(scale(picture, stretch), training=False)}
+    @tf.function(input_signature=signature)
+    def network(*given: tf.Tensor) -> dict[str, Any]:
+        inputs = [scale(value, stretch) if name == PICTURE else value for name, value in zip(names, given, strict=True)]
+        return {"probability": model(inputs if len(inputs) > 1 else inputs[0], training=False)}
 
-    exported, _ = tf2onnx.convert.from_function(network, input_signature=network.input_signature, opset=OPSET)
+    exported, _ = tf2onnx.convert.from_function(network, input_signature=signature, opset=OPSET)
     return bytes(exported.SerializeToString())

@@ -1,16 +1,24 @@
-"""Networks in Keras beyond the plain CNN: our small one, and keras.applications'.
+"""Networks in Keras beyond the plain CNN: our small ones, and keras.applications'.
 
-All take float32 pictures (n, height, width, channels) of 0-1 and give probabilities (n, classes). They hold Keras'
-own layers alone, so that their JSON and their files need no code. What turns pictures into features (n, features) is
-one nested model, `backbone`; what lies behind it is the head.
+They take float32 pictures (n, height, width, channels) of 0-1, landmarks (n, FEATURES), or both in this order, and give
+probabilities (n, classes). They hold Keras' own layers alone, so that their JSON and their files need no code. What
+turns that into features (n, features) is one nested model, `backbone`; what lies behind it is the head.
 """
 
 from __future__ import annotations
 
 import tensorflow as tf
 
+from aslspark.features.landmarks import FEATURES
+from aslspark.models.known import LANDMARKS, PICTURE
+
 SMALL_CNN_WIDTHS = (16, 32, 64, 128)
 """Of the stages of `small_cnn`, each of half the height and width of the one before; as in `torch_zoo`."""
+
+LANDMARK_WIDTHS = (256, 128)
+"""Of the dense layers over landmarks; as in `torch_zoo`."""
+JOINED = 128
+"""Units of the dense layer over both branches, where `network.hidden` names no others; as in `torch_zoo`."""
 
 BACKBONE = "backbone"
 
@@ -19,21 +27,56 @@ _APPLICATIONS = {"resnet50": "ResNet50", "mobilenet_v2": "MobileNetV2"}
 
 def small_cnn(shape: tuple[int, int, int], classes: int, dropout: float, hidden: int) -> tf.keras.Model:
     """Build the small network: a halving convolution a stage, and but for the first a residual one behind it."""
+    inside = tf.keras.layers.Input(shape)
+    backbone = tf.keras.Model(inside, _small_features(inside), name=BACKBONE)
+    picture = tf.keras.layers.Input(shape, name=PICTURE)
+    return _with_head(picture, backbone(picture), classes, dropout, hidden, "small_cnn")
+
+
+def _small_features(picture: tf.Tensor) -> tf.Tensor:
     layers = tf.keras.layers
-    picture = layers.Input(shape)
     outputs = picture
     for stage, width in enumerate(SMALL_CNN_WIDTHS):
         outputs = _convolution(outputs, width, strides=2)
         if stage:
             outputs = layers.Add()([outputs, _convolution(outputs, width, strides=1)])
-    backbone = tf.keras.Model(picture, layers.GlobalAveragePooling2D()(outputs), name=BACKBONE)
-    picture = layers.Input(shape, name="picture")
-    return _with_head(picture, backbone(picture), classes, dropout, hidden, "small_cnn")
+    return layers.GlobalAveragePooling2D()(outputs)
+
+
+def landmark_net(classes: int, dropout: float, hidden: int) -> tf.keras.Model:
+    """Build the dense network over landmarks."""
+    inside = tf.keras.layers.Input((FEATURES,))
+    backbone = tf.keras.Model(inside, _landmark_features(inside, dropout), name=BACKBONE)
+    landmarks = tf.keras.layers.Input((FEATURES,), name=LANDMARKS)
+    return _with_head(landmarks, backbone(landmarks), classes, dropout, hidden, "landmark_net")
+
+
+def two_branch(shape: tuple[int, int, int], classes: int, dropout: float, hidden: int) -> tf.keras.Model:
+    """Build the network that sees the picture as `small_cnn` does, and the landmarks as `landmark_net` does."""
+    layers = tf.keras.layers
+    inside = [layers.Input(shape), layers.Input((FEATURES,))]
+    features = layers.Concatenate()([_small_features(inside[0]), _landmark_features(inside[1], dropout)])
+    backbone = tf.keras.Model(inside, features, name=BACKBONE)
+    inputs = [layers.Input(shape, name=PICTURE), layers.Input((FEATURES,), name=LANDMARKS)]
+    return _with_head(inputs, backbone(inputs), classes, dropout, hidden or JOINED, "two_branch")
+
+
+def _landmark_features(landmarks: tf.Tensor, dropout: float) -> tf.Tensor:
+    layers = tf.keras.layers
+    outputs = landmarks
+    for place, width in enumerate(LANDMARK_WIDTHS):
+        if place:
+            outputs = layers.Dropout(dropout)(outputs)
+        outputs = _normalised(layers.Dense(width, use_bias=False)(outputs))
+    return outputs
 
 
 def _convolution(inputs: tf.Tensor, width: int, strides: int) -> tf.Tensor:
+    return _normalised(tf.keras.layers.Conv2D(width, 3, strides=strides, padding="same", use_bias=False)(inputs))
+
+
+def _normalised(outputs: tf.Tensor) -> tf.Tensor:
     layers = tf.keras.layers
-    outputs = layers.Conv2D(width, 3, strides=strides, padding="same", use_bias=False)(inputs)
     # torch's numbers: with Keras' momentum of 0.99 the statistics lag behind the weights for hundreds of steps.
     return layers.ReLU()(layers.BatchNormalization(momentum=0.9, epsilon=1e-5)(outputs))
 
@@ -60,7 +103,7 @@ def application(
         if isinstance(layer, layers.BatchNormalization):
             # Up to 0.999 as they come: runs of some hundred steps would be judged by the starting statistics.
             layer.momentum = 0.9
-    picture = layers.Input(shape, name="picture")
+    picture = layers.Input(shape, name=PICTURE)
     inputs = layers.Concatenate()([picture] * 3) if shape[2] == 1 else picture
     return _with_head(picture, backbone(_as_learned(name, inputs)), classes, dropout, hidden, name)
 
@@ -74,11 +117,11 @@ def _as_learned(name: str, pictures: tf.Tensor) -> tf.Tensor:
 
 
 def _with_head(
-    picture: tf.Tensor, features: tf.Tensor, classes: int, dropout: float, hidden: int, name: str
+    inputs: tf.Tensor | list[tf.Tensor], features: tf.Tensor, classes: int, dropout: float, hidden: int, name: str
 ) -> tf.keras.Model:
     layers = tf.keras.layers
     outputs = layers.Dropout(dropout)(features)
     if hidden:
         outputs = layers.Dropout(dropout)(layers.Dense(hidden, activation="relu")(outputs))
     outputs = layers.Dense(classes, activation="softmax", name="probability")(outputs)
-    return tf.keras.Model(picture, outputs, name=name)
+    return tf.keras.Model(inputs, outputs, name=name)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from aslspark.errors import AslsparkError
+
+PICTURE, LANDMARKS = "picture", "landmarks"
+"""What a network may take: pictures, and the features that `aslspark.features.landmarks` makes of a hand's points."""
 
 
 @dataclass(frozen=True)
@@ -18,6 +22,8 @@ class KnownNetwork:
     """Whether its library offers weights learned from ImageNet."""
     normalised: bool
     """Whether it has BatchNorm, which needs more than one picture a step."""
+    inputs: tuple[str, ...] = (PICTURE,)
+    """In the order in which it takes them."""
 
 
 _BOTH = ("keras", "torch")
@@ -28,8 +34,10 @@ NETWORKS = {
     "resnet50": KnownNetwork(32, _BOTH, imagenet=True, normalised=True),
     "mobilenet_v2": KnownNetwork(32, _BOTH, imagenet=True, normalised=True),
     "squeezenet": KnownNetwork(21, ("torch",), imagenet=True, normalised=False),
+    "landmark_net": KnownNetwork(1, _BOTH, imagenet=False, normalised=True, inputs=(LANDMARKS,)),
+    "two_branch": KnownNetwork(16, _BOTH, imagenet=False, normalised=True, inputs=(PICTURE, LANDMARKS)),
 }
-"""All but the first two are torchvision's or keras.applications' own."""
+"""Those between small_cnn and landmark_net are torchvision's or keras.applications' own."""
 
 
 def require_network(name: str, framework: str) -> KnownNetwork:
@@ -46,6 +54,11 @@ def require_network(name: str, framework: str) -> KnownNetwork:
         elsewhere = f", or training.framework={known.frameworks[0]}" if known else ""
         raise AslsparkError(f"network.name={name}: there is no such network in {framework}; choose {there}{elsewhere}")
     return known
+
+
+def inputs_of(shapes: Sequence[Sequence[int | None]]) -> tuple[str, ...]:
+    """Tell what a network takes by the shapes of its inputs: pictures have four axes, landmarks two."""
+    return tuple(PICTURE if len(shape) == 4 else LANDMARKS for shape in shapes)
 
 
 def require_shape(name: str, framework: str, shape: tuple[int, int, int]) -> None:

@@ -1,12 +1,13 @@
 """Networks in torch: built by name, saved, exported to ONNX.
 
-Every network takes float32 pictures of shape (n, channels, height, width) with values 0-1, and gives logits of
-shape (n, classes).
+A network takes float32 pictures of shape (n, channels, height, width) with values 0-1, landmarks of shape
+(n, FEATURES), or both, and gives logits of shape (n, classes).
 """
 
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ import torch
 from torch import nn
 
 from aslspark.errors import AslsparkError
+from aslspark.features.landmarks import FEATURES
 from aslspark.models import torch_zoo
-from aslspark.models.known import fetching_failed, require_shape
+from aslspark.models.known import PICTURE, fetching_failed, require_shape
 
 OPSET = 18
 
@@ -30,11 +32,12 @@ def build(
     name : str
         One of `aslspark.models.known.NETWORKS` that torch has.
     shape : (int, int, int)
-        Height, width and channels of the pictures.
+        Height, width and channels of the pictures; a network of landmarks alone has no use for it.
     classes : int
     dropout : float
     hidden : int
-        Units of the dense layer before the last; 0: as the network has it (128 in 'cnn', no such layer in others).
+        Units of the dense layer before the last; 0: as the network has it (128 in 'cnn' and 'two_branch', no such layer
+        in others).
     imagenet : bool
         Start the backbone with what it learned from ImageNet, which torchvision downloads once.
 
@@ -48,6 +51,10 @@ def build(
         return _cnn(shape, classes, dropout, hidden or 128)
     if name == "small_cnn":
         return torch_zoo.small_cnn(shape[2], classes, dropout, hidden)
+    if name == "landmark_net":
+        return torch_zoo.landmark_net(classes, dropout, hidden)
+    if name == "two_branch":
+        return torch_zoo.two_branch(shape[2], classes, dropout, hidden)
     try:
         return torch_zoo.torchvision_network(name, classes, dropout, hidden, imagenet)
     except OSError as error:
@@ -81,7 +88,7 @@ def _cnn(shape: tuple[int, int, int], classes: int, dropout: float, hidden: int)
 
 def head_prefixes(model: nn.Module) -> tuple[str, ...]:
     """Return how the names of the head's weights begin; all others are the backbone's."""
-    if isinstance(model, torch_zoo.PictureNetwork):
+    if isinstance(model, torch_zoo.HandNetwork):
         return ("head.",)
     if isinstance(model, nn.Sequential):
         for place, layer in enumerate(model):
@@ -143,32 +150,48 @@ def save(model: nn.Module, folder: Path) -> str:
 
 
 class _WithScaling(nn.Module):
-    def __init__(self, network: nn.Module, stretch: bool) -> None:
+    def __init__(self, network: nn.Module, stretch: bool, inputs: Sequence[str]) -> None:
         super().__init__()
-        self.network = network
-        self.stretch = stretch
+        self.network, self.stretch, self.inputs = network, stretch, inputs
 
-    def forward(self, picture: torch.Tensor) -> torch.Tensor:
-        return torch.softmax(self.network(scale(picture, self.stretch)), dim=1)
+    def forward(self, *given: torch.Tensor) -> torch.Tensor:
+        named = zip(self.inputs, given, strict=True)
+        ready = [scale(value, self.stretch) if name == PICTURE else value for name, value in named]
+        return torch.softmax(self.network(*ready), dim=1)
 
 
-def to_onnx(model: nn.Module, shape: tuple[int, int, int], stretch: bool) -> bytes:
+def to_onnx(
+    model: nn.Module, shape: tuple[int, int, int] | None, stretch: bool, inputs: Sequence[str] = (PICTURE,)
+) -> bytes:
     """Export the network, scaling included, as ONNX.
+
+    Parameters
+    ----------
+    model : nn.Module
+    shape : (int, int, int), optional
+        Height, width and channels of the pictures, where it takes any.
+    stretch : bool
+    inputs : sequence of {'picture', 'landmarks'}
+        What it takes, in its order.
 
     Returns
     -------
     bytes
-        Of a model with the input ``picture``, uint8 (n, height, width, channels), and the output
-        ``probability``, float32 (n, classes).
+        Of a model with the inputs ``picture``, uint8 (n, height, width, channels), and ``landmarks``, float32
+        (n, FEATURES), or the one of them that the network takes, and the output ``probability``, float32 (n, classes).
     """
     exported = io.BytesIO()
+    examples = [
+        torch.zeros((2, *(shape or ())), dtype=torch.uint8) if name == PICTURE else torch.zeros((2, FEATURES))
+        for name in inputs
+    ]
     torch.onnx.export(
-        _WithScaling(model, stretch).eval().cpu(),
-        (torch.zeros((2, *shape), dtype=torch.uint8),),
+        _WithScaling(model, stretch, inputs).eval().cpu(),
+        tuple(examples),
         exported,  # type: ignore[arg-type]  # a file object is documented
-        input_names=["picture"],
+        input_names=list(inputs),
         output_names=["probability"],
-        dynamic_axes={"picture": {0: "n"}, "probability": {0: "n"}},
+        dynamic_axes={name: {0: "n"} for name in (*inputs, "probability")},
         opset_version=OPSET,
         dynamo=False,
     )

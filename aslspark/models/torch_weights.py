@@ -11,7 +11,7 @@ from torch import nn
 
 from aslspark.models.known import fitting_failed
 from aslspark.models.torch_network import head_prefixes
-from aslspark.models.torch_zoo import LAST_LAYERS, PictureNetwork
+from aslspark.models.torch_zoo import LAST_LAYERS, HandNetwork
 
 _COUNTER = "num_batches_tracked"
 """BatchNorm's count of steps: files of old versions of torch leave it out, and nothing here reads it."""
@@ -80,7 +80,7 @@ def _read(path: Path, name: str) -> Mapping[str, torch.Tensor]:
 
 def _as_named_here(given: Mapping[str, torch.Tensor], model: nn.Module, name: str) -> dict[str, torch.Tensor]:
     """Give torchvision's weights the names that they have here; its last layers are left out."""
-    if not isinstance(model, PictureNetwork) or any(key.startswith(("backbone.", "head.")) for key in given):
+    if not isinstance(model, HandNetwork) or any(key.startswith(("backbone.", "head.")) for key in given):
         return dict(given)
     last = LAST_LAYERS.get(name)
     return {f"backbone.{key}": value for key, value in given.items() if key.split(".")[0] != last}

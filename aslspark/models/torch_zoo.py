@@ -1,6 +1,7 @@
-"""Networks in torch beyond the plain CNN: our small one, and torchvision's.
+"""Networks in torch beyond the plain CNN: our small ones, and torchvision's.
 
-All are a `PictureNetwork`, from float32 pictures (n, channels, height, width) of 0-1 to logits (n, classes).
+All are a `HandNetwork`, from float32 pictures (n, channels, height, width) of 0-1, landmarks (n, FEATURES), or both in
+this order, to logits (n, classes).
 """
 
 from __future__ import annotations
@@ -8,21 +9,28 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from aslspark.features.landmarks import FEATURES
+
 SMALL_CNN_WIDTHS = (16, 32, 64, 128)
 """Of the stages of `small_cnn`, each of half the height and width of the one before; as in `keras_zoo`."""
+
+LANDMARK_WIDTHS = (256, 128)
+"""Of the dense layers over landmarks; as in `keras_zoo`."""
+JOINED = 128
+"""Units of the dense layer over both branches, where `network.hidden` names no others; as in `keras_zoo`."""
 
 _TORCHVISION_NAMES = {"squeezenet": "squeezenet1_0"}
 LAST_LAYERS = {"resnet18": "fc", "resnet50": "fc", "mobilenet_v2": "classifier", "squeezenet": "classifier"}
 """What torchvision calls the layers that the head takes the place of."""
 
 
-class PictureNetwork(nn.Module):
-    """A backbone, which turns pictures into features (n, features), and a head, which turns those into logits.
+class HandNetwork(nn.Module):
+    """A backbone, which turns what is given into features (n, features), and a head, which turns those into logits.
 
     Parameters
     ----------
     before : nn.Module
-        What is done to the pictures first; it learns nothing.
+        What is done to the first input; it learns nothing.
     backbone, head : nn.Module
     """
 
@@ -30,9 +38,9 @@ class PictureNetwork(nn.Module):
         super().__init__()
         self.before, self.backbone, self.head = before, backbone, head
 
-    def forward(self, pictures: torch.Tensor) -> torch.Tensor:
-        """Return logits, float32 (n, classes), of float32 pictures (n, channels, height, width) of 0-1."""
-        logits: torch.Tensor = self.head(self.backbone(self.before(pictures)))
+    def forward(self, first: torch.Tensor, *others: torch.Tensor) -> torch.Tensor:
+        """Return logits, float32 (n, classes), of float32 pictures, landmarks, or both."""
+        logits: torch.Tensor = self.head(self.backbone(self.before(first), *others))
         return logits
 
 
@@ -85,17 +93,59 @@ class _Residual(nn.Module):
         return outputs
 
 
-def small_cnn(channels: int, classes: int, dropout: float, hidden: int) -> PictureNetwork:
+class _SideBySide(nn.Module):
+    """The features of a picture and those of its landmarks, one behind the other."""
+
+    def __init__(self, picture: nn.Module, landmarks: nn.Module) -> None:
+        super().__init__()
+        self.picture, self.landmarks = picture, landmarks
+
+    def forward(self, pictures: torch.Tensor, landmarks: torch.Tensor) -> torch.Tensor:
+        return torch.cat([self.picture(pictures), self.landmarks(landmarks)], dim=1)
+
+
+def small_cnn(channels: int, classes: int, dropout: float, hidden: int) -> HandNetwork:
     """Build the small network: a halving convolution a stage, and but for the first a residual one behind it."""
+    backbone = _small_features(channels)
+    return HandNetwork(nn.Identity(), backbone, dense_head(SMALL_CNN_WIDTHS[-1], classes, dropout, hidden))
+
+
+def landmark_net(classes: int, dropout: float, hidden: int) -> HandNetwork:
+    """Build the dense network over landmarks."""
+    backbone = _landmark_features(dropout)
+    return HandNetwork(nn.Identity(), backbone, dense_head(LANDMARK_WIDTHS[-1], classes, dropout, hidden))
+
+
+def two_branch(channels: int, classes: int, dropout: float, hidden: int) -> HandNetwork:
+    """Build the network that sees the picture as `small_cnn` does, and the landmarks as `landmark_net` does."""
+    backbone = _SideBySide(_small_features(channels), _landmark_features(dropout))
+    head = dense_head(SMALL_CNN_WIDTHS[-1] + LANDMARK_WIDTHS[-1], classes, dropout, hidden or JOINED)
+    return HandNetwork(nn.Identity(), backbone, head)
+
+
+def _landmark_features(dropout: float) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    inputs = FEATURES
+    for width in LANDMARK_WIDTHS:
+        if layers:
+            layers.append(nn.Dropout(dropout))
+        layers += [nn.Linear(inputs, width, bias=False), nn.BatchNorm1d(width), nn.ReLU()]
+        inputs = width
+    features = nn.Sequential(*layers)
+    start_as_keras(features)
+    return features
+
+
+def _small_features(channels: int) -> nn.Sequential:
     stages: list[nn.Module] = []
     for width in SMALL_CNN_WIDTHS:
         stages.append(_convolution(channels, width, stride=2))
         if stages[1:]:
             stages.append(_Residual(_convolution(width, width, stride=1)))
         channels = width
-    backbone = nn.Sequential(*stages, nn.AdaptiveAvgPool2d(1), nn.Flatten())
-    start_as_keras(backbone)
-    return PictureNetwork(nn.Identity(), backbone, dense_head(channels, classes, dropout, hidden))
+    features = nn.Sequential(*stages, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    start_as_keras(features)
+    return features
 
 
 def _convolution(channels: int, width: int, stride: int) -> nn.Sequential:
@@ -104,7 +154,7 @@ def _convolution(channels: int, width: int, stride: int) -> nn.Sequential:
     )
 
 
-def torchvision_network(name: str, classes: int, dropout: float, hidden: int, imagenet: bool = False) -> PictureNetwork:
+def torchvision_network(name: str, classes: int, dropout: float, hidden: int, imagenet: bool = False) -> HandNetwork:
     """Build one of torchvision's networks with a head of ours.
 
     SqueezeNet's features are averaged over the picture before the last layer, not after it: the same weights, without
@@ -125,7 +175,7 @@ def torchvision_network(name: str, classes: int, dropout: float, hidden: int, im
     last = getattr(backbone, LAST_LAYERS[name])
     features = next(_inputs(layer) for layer in last.modules() if isinstance(layer, nn.Linear | nn.Conv2d))
     setattr(backbone, LAST_LAYERS[name], nn.AdaptiveAvgPool2d(1) if name == "squeezenet" else nn.Identity())
-    return PictureNetwork(AsImageNet(), backbone, dense_head(features, classes, dropout, hidden))
+    return HandNetwork(AsImageNet(), backbone, dense_head(features, classes, dropout, hidden))
 
 
 def _inputs(layer: nn.Linear | nn.Conv2d) -> int:

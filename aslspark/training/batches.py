@@ -6,23 +6,33 @@ In: a rank's rows, in pools of any size. Out: `Batch`es. Imports no framework.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
+
+from aslspark.models.known import PICTURE
 
 
 class Batch(NamedTuple):
     """What one rank trains on in one step."""
 
-    pictures: npt.NDArray[np.uint8]
-    """Shape (n, height, width, channels)."""
+    pictures: npt.NDArray[np.uint8] | None
+    """Shape (n, height, width, channels); None where the network takes none."""
     labels: npt.NDArray[np.int64]
     """Shape (n,), places in the label list."""
     weights: npt.NDArray[np.float32]
     """Shape (n,), of mean 1 over the whole table."""
     scale: float
     """Makes the mean of the ranks' gradients the gradient of the whole step's mean loss."""
+    hands: npt.NDArray[np.float32] | None = None
+    """Shape (n, HAND_NUMBERS); None where the network takes no landmarks."""
+    landmarks: npt.NDArray[np.float32] | None = None
+    """Shape (n, FEATURES), what `aslspark.training.hands` made of `hands`."""
+
+    def inputs(self, names: Sequence[str]) -> list[npt.NDArray[Any]]:
+        """Return what a network takes, by the names in `aslspark.models.known`, in its order."""
+        return [self.pictures if name == PICTURE else self.landmarks for name in names]  # type: ignore[misc]
 
 
 class Feed(Protocol):
@@ -49,21 +59,19 @@ class Feed(Protocol):
 class Rows(NamedTuple):
     """Rows in memory; the columns of a `Batch`."""
 
-    pictures: npt.NDArray[np.uint8]
+    pictures: npt.NDArray[np.uint8] | None
     labels: npt.NDArray[np.int64]
     weights: npt.NDArray[np.float32]
+    hands: npt.NDArray[np.float32] | None = None
 
     def take(self, chosen: npt.NDArray[np.int64]) -> Rows:
         """Copy the chosen rows, in that order."""
-        return Rows(self.pictures[chosen], self.labels[chosen], self.weights[chosen])
+        return Rows(*(None if column is None else column[chosen] for column in self))  # type: ignore[arg-type]
 
     def then(self, more: Rows) -> Rows:
         """Copy these rows and more behind them."""
-        return Rows(
-            np.concatenate([self.pictures, more.pictures]),
-            np.concatenate([self.labels, more.labels]),
-            np.concatenate([self.weights, more.weights]),
-        )
+        pairs = zip(self, more, strict=True)
+        return Rows(*(None if pair[0] is None else np.concatenate(pair) for pair in pairs))  # type: ignore[arg-type]
 
 
 def share_sizes(rows: int, size: int) -> list[int]:
@@ -120,5 +128,5 @@ class Steps:
                     left = rows  # the rest of the batch comes from the next pool
                     break
                 left = None
-                yield Batch(*rows, self._scales[step])
+                yield Batch(rows.pictures, rows.labels, rows.weights, self._scales[step], rows.hands)
                 step += 1

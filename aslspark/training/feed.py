@@ -1,6 +1,7 @@
 """One worker's share of a Parquet sample table, as batches of arrays.
 
-In: a folder of Parquet files with a picture and a label column. Out: uint8 pictures, class numbers and weights.
+In: a folder of Parquet files with a picture or a hand, and a label. Out: uint8 pictures, features of landmarks, class
+numbers and weights.
 Imports no framework: both feed from here.
 """
 
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +19,10 @@ import pyarrow.parquet as pq
 
 from aslspark.decoding import raw_bytes
 from aslspark.errors import AslsparkError
+from aslspark.features.landmarks import HAND_NUMBERS, hand_vectors
 from aslspark.paths import local_path
 from aslspark.training.batches import Batch, Rows, Steps, share_sizes
+from aslspark.training.hands import HandInput
 from aslspark.training.prefetch import prefetched
 
 
@@ -75,7 +79,7 @@ def share_of(groups: Sequence[RowGroup], rank: int, size: int, seed: int) -> lis
 class SampleFeed:
     """One rank's rows of a table, dealt in batches that are made while the one before is trained on.
 
-    The pictures stay in memory as bytes while they fit the budget. Otherwise each epoch reads them again, in an
+    Pictures (as bytes) and hands stay in memory while they fit the budget. Otherwise each epoch reads them again, in an
     order of its own, some row groups at a time: rows are shuffled among those, and never more is held than the
     budget (or one row group, where that is larger).
 
@@ -85,8 +89,8 @@ class SampleFeed:
         Of the Parquet files.
     labels : sequence of str
         The label list; a row's class number is its label's place here.
-    shape : (int, int, int)
-        Height, width, channels of every picture.
+    shape : (int, int, int), optional
+        Height, width, channels of every picture; None: no pictures are read.
     batch_size : int
         Rows a step and rank, at most.
     rank, size : int
@@ -96,11 +100,13 @@ class SampleFeed:
     steps : int, optional
         Of an epoch, where the caller has to keep to a number; otherwise as few as `batch_size` allows.
     budget : int
-        Bytes of pictures that may be in memory at a time.
+        Bytes of pictures and hands that may be in memory at a time.
     weight_of : mapping of str to float, optional
         Loss weight by source; 1 where it is not given.
     picture_col, label_col, source_col : str
         The columns: pictures are `samples.PICTURE_TYPE` structs or bytes.
+    hands : HandInput, optional
+        The column of hands, where the network takes landmarks, and what is done to them.
     """
 
     def __init__(
@@ -108,7 +114,7 @@ class SampleFeed:
         folder: str,
         *,
         labels: Sequence[str],
-        shape: tuple[int, int, int],
+        shape: tuple[int, int, int] | None,
         batch_size: int,
         rank: int = 0,
         size: int = 1,
@@ -119,6 +125,7 @@ class SampleFeed:
         picture_col: str = "picture",
         label_col: str = "label",
         source_col: str = "source",
+        hands: HandInput | None = None,
     ) -> None:
         groups = list_row_groups(folder)
         self.rows = sum(group.rows for group in groups)
@@ -129,9 +136,18 @@ class SampleFeed:
         self.steps = self._plan.number
         self._rank, self._seed, self._budget = rank, seed, budget
         self._labels, self._shape, self._weight_of = labels, shape, weight_of or {}
-        self._columns = (picture_col, label_col, source_col if weight_of else None)
+        self._hands = hands
+        self._columns = {"label": label_col}
+        self._row_bytes = 0
+        if shape is not None:
+            self._columns["picture"] = picture_col
+            self._row_bytes += int(np.prod(shape))
+        if hands is not None:
+            self._columns["hand"] = hands.column
+            self._row_bytes += HAND_NUMBERS * np.dtype(np.float32).itemsize
+        if weight_of:
+            self._columns["source"] = source_col
         self._pieces = share_of(groups, rank, size, seed)
-        self._row_bytes = int(np.prod(shape))
         self._kept = self._load(self._pieces) if shares[rank] * self._row_bytes <= budget else None
 
     @property
@@ -152,7 +168,12 @@ class SampleFeed:
         """
         random = np.random.default_rng((self._seed, self._rank, number)) if shuffle else None
         pools = iter([self._kept]) if self._kept is not None else self._stream(random)
-        return prefetched(self._plan.batches(pools, random))
+        batches = self._plan.batches(pools, random)
+        if self._hands is not None:
+            # A generator of its own: the order of the rows is the same with and without hands.
+            lots = np.random.default_rng((self._seed, self._rank, number, 1))
+            batches = map(partial(self._hands.ready, random=lots), batches)
+        return prefetched(batches)
 
     def _stream(self, random: np.random.Generator | None) -> Iterator[Rows]:
         order = range(len(self._pieces)) if random is None else random.permutation(len(self._pieces)).tolist()
@@ -170,30 +191,27 @@ class SampleFeed:
         return prefetched((self._load(pool) for pool in pools), ahead=1)
 
     def _load(self, pieces: Sequence[Piece]) -> Rows:
-        table = pa.concat_tables([_read(piece, self._shape, *self._columns) for piece in pieces])
+        table = pa.concat_tables([_read(piece, self._shape, self._columns) for piece in pieces])
         labels = _class_numbers(table.column("label"), self._labels)
         weights = np.ones(len(labels), np.float32)
         if self._weight_of:
             names, codes = np.unique(table.column("source").to_numpy(), return_inverse=True)
             weights = np.array([self._weight_of.get(name, 1.0) for name in names], np.float32)[codes]
-        return Rows(_picture_bytes(table.column("picture"), self._shape), labels, weights)
+        pictures = _picture_bytes(table.column("picture"), self._shape) if self._shape is not None else None
+        hands = hand_vectors(table.column("hand")) if self._hands is not None else None
+        return Rows(pictures, labels, weights, hands)
 
 
-def _read(
-    piece: Piece, shape: tuple[int, int, int], picture_col: str, label_col: str, source_col: str | None
-) -> pa.Table:
+def _read(piece: Piece, shape: tuple[int, int, int] | None, columns: Mapping[str, str]) -> pa.Table:
     import pyarrow_hotfix  # noqa: F401  (closes CVE-2023-47248 in this process, before anything is read)
 
-    wanted = [picture_col, label_col, *([source_col] if source_col else [])]
     file = pq.ParquetFile(piece.group.path)
-    table = file.read_row_group(piece.group.number, columns=wanted).slice(piece.start, piece.stop - piece.start)
-    picture = table.column(picture_col)
-    if pa.types.is_struct(picture.type):
-        picture = pa.chunked_array([_data(chunk, shape) for chunk in picture.chunks])
-    columns = {"picture": picture, "label": table.column(label_col)}
-    if source_col:
-        columns["source"] = table.column(source_col)
-    return pa.table(columns)
+    table = file.read_row_group(piece.group.number, columns=list(columns.values()))
+    table = table.slice(piece.start, piece.stop - piece.start)
+    found = {name: table.column(column) for name, column in columns.items()}
+    if shape is not None and pa.types.is_struct(found["picture"].type):
+        found["picture"] = pa.chunked_array([_data(chunk, shape) for chunk in found["picture"].chunks])
+    return pa.table(found)
 
 
 def _data(pictures: pa.StructArray, shape: tuple[int, int, int]) -> pa.Array:

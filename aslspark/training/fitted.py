@@ -34,16 +34,12 @@ class FittedNetwork:
 
 
 def fitted_model(
-    fitted: FittedNetwork,
-    onnx: bytes,
-    labels: Sequence[str],
-    shape: tuple[int, int, int],
-    results: Sequence[dict[str, Any]],
+    fitted: FittedNetwork, classifier: OnnxClassifier, results: Sequence[dict[str, Any]]
 ) -> SignClassifierModel:
     """Put the ranks' results and the exported network together."""
     fitted.history, fitted.best_epoch = results[0]["history"], results[0]["best_epoch"]
     fitted.watch, fitted.phases, fitted.trace = (results[0][name] for name in ("watch", "phases", "trace"))
     fitted.digests = [result["digest"] for result in results]
-    model = SignClassifierModel(OnnxClassifier(onnx, tuple(labels), shape))
+    model = SignClassifierModel(classifier)
     model.fitted = fitted
     return model

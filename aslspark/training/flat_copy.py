@@ -69,6 +69,7 @@ def _copy(job: WorkerJob, source: str, folder: Path, size: int) -> str:
     sorted by label, and petastorm would never mix what lies in different groups.
     """
     folder.mkdir(parents=True)
+    assert job.shape is not None
     bytes_a_row = int(np.prod(job.shape))
     rows = max(1, GROUP_BYTES // bytes_a_row)
     feeds = [in_place_feed(job, source, rows, rank, size, job.budget // size) for rank in range(size)]

@@ -21,13 +21,17 @@ from pyspark.sql.types import BinaryType, StructType
 
 from aslspark.config import augment_settings, check_setting
 from aslspark.errors import AslsparkError
+from aslspark.features.landmarks import FEATURES
+from aslspark.models.known import LANDMARKS, PICTURE
 from aslspark.paths import local_path
-from aslspark.samples import PICTURE_TYPE, TRAIN, VALIDATION
-from aslspark.scoring import SignClassifierModel
+from aslspark.samples import HAND_COLUMN, PICTURE_TYPE, TRAIN, VALIDATION, no_hands
+from aslspark.scoring import OnnxClassifier, SignClassifierModel
 from aslspark.session import require_slots
 from aslspark.training.feed import list_row_groups
+from aslspark.training.fitted import FittedNetwork, fitted_model
 from aslspark.training.flat_copy import flat_copies
 from aslspark.training.gpus import gpu_source, gpu_tasks, task_cores
+from aslspark.training.hands import require_feed, require_hands
 from aslspark.training.launch import run_workers
 from aslspark.training.loop import Plan
 from aslspark.training.progress import ConsoleProgress
@@ -60,6 +64,9 @@ KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_"
 """For glibc, of the workers: what a step has freed is kept for the next. Given back to the system and asked for again,
 the pages of a batch of 256 are a sixth of torch's time here."""
 
+NO_PICTURES = (0, 0, 0)
+"""The shape of pictures for a network that takes none."""
+
 OWN_DEFAULTS: dict[str, Any] = {
     "patience": 10,
     "stretch": True,
@@ -76,6 +83,9 @@ OWN_DEFAULTS: dict[str, Any] = {
     "label_smoothing": 0.0,
     "clip_norm": 0.0,
     "profile_steps": 0,
+    "hand_col": HAND_COLUMN,
+    "upright": False,
+    "branch_dropout": 0.2,
 }
 
 
@@ -175,6 +185,16 @@ class InPlaceTraining(Params):
     profile_steps = Param(
         Params._dummy(), "profile_steps", "steps that the first process traces; 0: none", TypeConverters.toInt
     )
+    hand_col = Param(
+        Params._dummy(), "hand_col", "the column of hands, for networks that take landmarks", TypeConverters.toString
+    )
+    upright = Param(Params._dummy(), "upright", "turn each hand's landmarks upright", TypeConverters.toBoolean)
+    branch_dropout = Param(
+        Params._dummy(),
+        "branch_dropout",
+        "share of the training samples of which the picture or the landmarks, evenly, are left out",
+        TypeConverters.toFloat,
+    )
 
     def _check_supported(self) -> None:
         for name, instead in NOT_SUPPORTED.items():
@@ -188,27 +208,43 @@ class InPlaceTraining(Params):
             raise AslsparkError(f"{type(self).__name__}: precision={precision}; choose float32 or mixed")
         for name in ("schedule", "label_smoothing", "clip_norm", "profile_steps"):
             check_setting(f"training.{name}", self.getOrDefault(name))
+        check_setting("network.branch_dropout", self.getOrDefault("branch_dropout"))
         if self.getOrDefault("feed") not in ("in_place", "petastorm"):
             raise AslsparkError(f"feed={self.getOrDefault('feed')}: choose in_place or petastorm")
+        taken = self._input_shapes()
+        if taken.get(LANDMARKS, (FEATURES,)) != (FEATURES,):
+            raise AslsparkError(
+                f"model: it takes {taken[LANDMARKS]}; give pictures (n, height, width, channels), landmarks "
+                f"(n, {FEATURES}), or both"
+            )
+        require_feed(self.getOrDefault("feed"), taken)
 
     def _fit(self, dataset: DataFrame) -> SignClassifierModel:
         """Write the DataFrame's pictures and labels into the store, and train on that."""
         self._check_supported()
         feature_col, label_col = self._columns()
-        kind = dataset.schema[feature_col].dataType
-        is_struct = isinstance(kind, StructType) and "data" in kind.names
-        if not (is_struct or isinstance(kind, BinaryType)):
-            raise AslsparkError(
-                f"feature_cols={feature_col}: {kind.simpleString()} is no picture; give a column of bytes or "
-                f"{PICTURE_TYPE.simpleString()}"
-            )
+        taken = self._input_shapes()
+        columns = [label_col, *(["source"] if "source" in dataset.columns else [])]
+        if PICTURE in taken:
+            kind = dataset.schema[feature_col].dataType
+            is_struct = isinstance(kind, StructType) and "data" in kind.names
+            if not (is_struct or isinstance(kind, BinaryType)):
+                raise AslsparkError(
+                    f"feature_cols={feature_col}: {kind.simpleString()} is no picture; give a column of bytes or "
+                    f"{PICTURE_TYPE.simpleString()}"
+                )
+            columns.append(feature_col)
+        if LANDMARKS in taken:
+            hand_col = self.getOrDefault("hand_col")
+            if hand_col not in dataset.columns:
+                raise no_hands("the DataFrame", hand_col)
+            columns.append(hand_col)
         validation = self.getOrDefault("validation")
         if not isinstance(validation, str):
             raise AslsparkError(
                 f"validation={validation}: give the name of a boolean column; "
                 "a random share would put a picture's neighbours on both sides"
             )
-        columns = [feature_col, label_col, *(["source"] if "source" in dataset.columns else [])]
         split = F.when(F.col(validation).cast("boolean"), VALIDATION).otherwise(TRAIN)
         folder = os.path.join(self.getOrDefault("store").prefix_path, f"fit-{uuid.uuid4().hex}")
         try:
@@ -237,7 +273,11 @@ class InPlaceTraining(Params):
         use_gpu = self.getOrDefault("use_gpu")
         profile = gpu_tasks(spark) if use_gpu else None
         require_slots(spark, num_proc, profile)
-        train_rows = sum(group.rows for group in list_row_groups(train_folder))
+        taken = self._input_shapes()
+        train_groups = list_row_groups(train_folder)
+        if LANDMARKS in taken and train_groups:
+            require_hands(train_folder, train_groups[0].path, self.getOrDefault("hand_col"))
+        train_rows = sum(group.rows for group in train_groups)
         validation_rows = sum(group.rows for group in list_row_groups(validation_folder))
         for what, rows in (("training", train_rows), ("validation", validation_rows)):
             if 0 < rows < num_proc or (what == "training" and rows == 0):
@@ -255,7 +295,7 @@ class InPlaceTraining(Params):
             train_folder=train_folder,
             validation_folder=validation_folder if validation_rows else None,
             labels=self.getOrDefault("labels"),
-            shape=self._picture_shape(),
+            shape=taken.get(PICTURE),  # type: ignore[arg-type]
             columns={"picture_col": feature_col, "label_col": label_col},
             batch_size=batch_size,
             val_batch_size=self.getOrDefault("val_batch_size") or max(batch_size, 256),
@@ -278,6 +318,10 @@ class InPlaceTraining(Params):
             label_smoothing=self.getOrDefault("label_smoothing"),
             clip_norm=self.getOrDefault("clip_norm"),
             profile_steps=self.getOrDefault("profile_steps"),
+            inputs=tuple(taken),
+            hand_col=self.getOrDefault("hand_col"),
+            upright=self.getOrDefault("upright"),
+            branch_dropout=self.getOrDefault("branch_dropout"),
         )
         scratch = local_path(self.getOrDefault("store").prefix_path)
         with flat_copies(job, num_proc, scratch) if job.feed == "petastorm" else nullcontext(job) as job:
@@ -308,23 +352,29 @@ class InPlaceTraining(Params):
         # By the clocks of two machines, where the workers are on others: off by as much as those are.
         first["phases"] = {"start": first["began"] - launched, **first["phases"]}
         exporting = time.monotonic()
-        model = self._fitted(results)
-        if model.fitted is not None:
-            model.fitted.phases["export"] = time.monotonic() - exporting
+        network, onnx = self._fitted(first["weights"])
+        classifier = OnnxClassifier(
+            onnx, tuple(job.labels), job.shape or NO_PICTURES, inputs=job.inputs, upright=job.upright
+        )
+        model = fitted_model(network, classifier, results)
+        network.phases["export"] = time.monotonic() - exporting
         return model
 
     def _network_spec(self) -> dict[str, Any]:
         """Put the network, its loss and its optimizer into terms that the worker takes."""
         raise NotImplementedError
 
-    def _picture_shape(self) -> tuple[int, int, int]:
-        """Return height, width and channels of what the network takes."""
+    def _input_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Return the shapes of what the network takes, by the names in `aslspark.models.known`, in its order.
+
+        Of pictures: height, width, channels.
+        """
         raise NotImplementedError
 
     def _worker(self) -> Any:
         """Return the function that each process runs."""
         raise NotImplementedError
 
-    def _fitted(self, results: list[dict[str, Any]]) -> SignClassifierModel:
-        """Build the finished model from what the ranks returned."""
+    def _fitted(self, weights: bytes) -> tuple[FittedNetwork, bytes]:
+        """Build the finished network, and export it as ONNX."""
         raise NotImplementedError

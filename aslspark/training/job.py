@@ -23,9 +23,10 @@ from aslspark.evaluation.plots import plot_augmented, plot_curves
 from aslspark.evaluation.report import evaluate, summary
 from aslspark.features.augment_sheet import augmented_versions
 from aslspark.features.pipeline import feature_pipeline
+from aslspark.models.known import PICTURE
 from aslspark.models.mllib import build_baseline
 from aslspark.samples import TEST, TRAIN
-from aslspark.scoring import MllibClassifier, SignClassifierModel
+from aslspark.scoring import MllibClassifier, OnnxClassifier, SignClassifierModel
 from aslspark.session import require_slots
 from aslspark.training.data import DRAWN_WARNING, TrainingData, training_data
 from aslspark.training.gpus import gpu_tasks
@@ -148,7 +149,9 @@ def _run(
                 },
             }
             write_model(model, pipeline, folder, **about)
-            if model.fitted is not None and config.augment.on:
+            classifier = model.classifier
+            takes_pictures = isinstance(classifier, OnnxClassifier) and PICTURE in classifier.inputs
+            if takes_pictures and config.augment.on:
                 _draw_augmented(table, spark, config, folder / "augmented.png")
         shutil.rmtree(scratch)
         if model.fitted is not None:

@@ -8,8 +8,7 @@ import tensorflow as tf
 from horovod.spark.keras import KerasEstimator
 
 from aslspark.models import keras_network
-from aslspark.scoring import SignClassifierModel
-from aslspark.training.fitted import FittedNetwork, fitted_model
+from aslspark.training.fitted import FittedNetwork
 from aslspark.training.in_place import InPlaceTraining, divided_params
 
 
@@ -22,7 +21,8 @@ class SignKerasEstimator(InPlaceTraining, KerasEstimator):
     Parameters
     ----------
     model : tf.keras.Model
-        From float32 pictures (n, height, width, channels) of 0-1 to probabilities (n, classes).
+        From float32 pictures (n, height, width, channels) of 0-1, landmarks (n, FEATURES; see
+        `aslspark.features.landmarks.landmark_features`), or both, to probabilities (n, classes).
     labels : list of str
         What the outputs stand for.
     store : horovod.spark.common.store.Store
@@ -41,7 +41,7 @@ class SignKerasEstimator(InPlaceTraining, KerasEstimator):
         Whether training pictures are changed at random; or how, by the names of `aslspark.config.AugmentConfig`, such
         as ``{"flip_probability": 0.5}``, the others as they are by default.
     patience, stretch, schedule, feed, cache_mb, threads, cycle_ms, precision, source_weights, unfreeze_after,
-    unfreeze_rate, label_smoothing, clip_norm, profile_steps
+    unfreeze_rate, label_smoothing, clip_norm, profile_steps, hand_col, upright, branch_dropout
         See `InPlaceTraining`.
     """
 
@@ -60,32 +60,24 @@ class SignKerasEstimator(InPlaceTraining, KerasEstimator):
             "loss": self.getLoss(),
         }
 
-    def _picture_shape(self) -> tuple[int, int, int]:
-        height, width, channels = self.getModel().input_shape[1:]
-        return height, width, channels
+    def _input_shapes(self) -> dict[str, tuple[int, ...]]:
+        return keras_network.input_shapes(self.getModel())
 
     def _worker(self) -> Any:
         from aslspark.training import keras_worker
 
         return keras_worker.train
 
-    def _fitted(self, results: list[dict[str, Any]]) -> SignClassifierModel:
+    def _fitted(self, weights: bytes) -> tuple[FittedNetwork, bytes]:
         from aslspark.training.keras_worker import weights_from_bytes
 
         model = tf.keras.models.clone_model(self.getModel())
-        model.set_weights(weights_from_bytes(results[0]["weights"]))
+        model.set_weights(weights_from_bytes(weights))
         model.trainable = True  # what was frozen belongs to the run, not to the finished model
-        stretch = self.getOrDefault("stretch")
         network = FittedNetwork(
             framework="keras",
             network=model,
             parameters=keras_network.count_parameters(model),
             save=lambda folder: keras_network.save(model, folder),
         )
-        return fitted_model(
-            network,
-            keras_network.to_onnx(model, stretch),
-            self.getOrDefault("labels"),
-            self._picture_shape(),
-            results,
-        )
+        return network, keras_network.to_onnx(model, self.getOrDefault("stretch"))

@@ -13,7 +13,8 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from aslspark.features.augment_keras import augment
-from aslspark.models.keras_network import moving_statistics, scale
+from aslspark.models.keras_network import input_shapes, moving_statistics, scale
+from aslspark.models.known import LANDMARKS, PICTURE
 from aslspark.training.batches import Batch
 from aslspark.training.gpus import claim_gpu, no_gpu
 from aslspark.training.loop import SUMS
@@ -51,9 +52,10 @@ class KerasTrainable:
         self._smoothing, self._clip_norm = job.label_smoothing, job.clip_norm
         self._classes = self._model.output_shape[-1]
         self._sums = tf.Variable(tf.zeros(len(SUMS) + self._classes, tf.float32))
-        shape = list(self._model.input_shape[1:])
+        shapes = input_shapes(self._model)
+        self._names = list(shapes)
         signature = [
-            tf.TensorSpec([None, *shape], tf.uint8),
+            [tf.TensorSpec([None, *s], tf.uint8 if name == PICTURE else tf.float32) for name, s in shapes.items()],
             tf.TensorSpec([None], tf.int64),
             tf.TensorSpec([None], tf.float32),
         ]
@@ -76,10 +78,10 @@ class KerasTrainable:
             self._train_step = tf.function(self._train, input_signature=self._train_signature)
 
     def train(self, batch: Batch) -> None:
-        self._train_step(batch.pictures, batch.labels, batch.weights, np.float32(batch.scale))
+        self._train_step(batch.inputs(self._names), batch.labels, batch.weights, np.float32(batch.scale))
 
     def evaluate(self, batch: Batch) -> None:
-        self._evaluate_step(batch.pictures, batch.labels, batch.weights)
+        self._evaluate_step(batch.inputs(self._names), batch.labels, batch.weights)
 
     def average_statistics(self) -> None:
         statistics = moving_statistics(self._model)
@@ -116,10 +118,8 @@ class KerasTrainable:
             files = [path for path in Path(folder).rglob("*") if path.is_file()]
             return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
-    def _train(self, pictures: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor, factor: tf.Tensor) -> None:
-        inputs = scale(pictures, self._stretch)
-        if self._augment.on:
-            inputs = augment(inputs, self._augment)
+    def _train(self, given: list[tf.Tensor], labels: tf.Tensor, weights: tf.Tensor, factor: tf.Tensor) -> None:
+        inputs = self._ready(given, training=True)
         variables = [variable for _, own, _ in self._optimizers for variable in own]
         with tf.GradientTape() as tape:
             losses, answers = self._losses(inputs, labels, training=True)
@@ -144,6 +144,19 @@ class KerasTrainable:
         counted = tf.math.is_finite(norm) if self._scales else True  # steps that are left out have no norm
         norms = tf.stack([tf.where(counted, norm, 0.0), tf.where(counted, 1.0, 0.0), waited / self._hvd.size()])
         self._add(loss, weights, tf.equal(answers, labels), norms, tf.zeros(self._classes))
+
+    def _ready(self, given: list[tf.Tensor], training: bool) -> list[tf.Tensor]:
+        """Scale pictures, and change them in training; landmarks come as they are to be taken."""
+        ready = []
+        for name, value in zip(self._names, given, strict=True):
+            inputs = scale(value, self._stretch) if name == PICTURE else value
+            if name == PICTURE and training and self._augment.on:
+                inputs = augment(inputs, self._augment)
+                if LANDMARKS in self._names:  # a picture that is left out stays 0 all over
+                    there = tf.reduce_any(value > 0, axis=[1, 2, 3], keepdims=True)
+                    inputs = tf.where(there, inputs, 0.0)
+            ready.append(inputs)
+        return ready
 
     def _averaged(self, gradients: list[tf.Tensor]) -> tuple[list[tf.Tensor], tf.Tensor]:
         """Average gradients over the ranks, all in one tensor, and say how many seconds that took.
@@ -172,13 +185,13 @@ class KerasTrainable:
         optimizer.build(variables)
         return optimizer
 
-    def _evaluate(self, pictures: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor) -> None:
-        losses, answers = self._losses(scale(pictures, self._stretch), labels, training=False)
+    def _evaluate(self, given: list[tf.Tensor], labels: tf.Tensor, weights: tf.Tensor) -> None:
+        losses, answers = self._losses(self._ready(given, training=False), labels, training=False)
         counts = tf.reduce_sum(tf.one_hot(answers, self._classes), axis=0)
         self._add(tf.reduce_sum(losses * weights), weights, tf.equal(answers, labels), tf.zeros(3), counts)
 
-    def _losses(self, inputs: tf.Tensor, labels: tf.Tensor, training: bool) -> tuple[tf.Tensor, tf.Tensor]:
-        outputs = self._model(inputs, training=training)
+    def _losses(self, inputs: list[tf.Tensor], labels: tf.Tensor, training: bool) -> tuple[tf.Tensor, tf.Tensor]:
+        outputs = self._model(inputs if len(inputs) > 1 else inputs[0], training=training)
         targets = tf.one_hot(labels, self._classes)
         if training and self._smoothing:
             targets = targets * (1 - self._smoothing) + self._smoothing / self._classes

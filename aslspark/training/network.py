@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from aslspark.config import Config, TrainingConfig
+from aslspark.features.landmarks import FEATURES
+from aslspark.models.known import LANDMARKS, NETWORKS, PICTURE
 from aslspark.paths import local_path
-from aslspark.samples import SAMPLES_FOLDER, TRAIN, VALIDATION
+from aslspark.samples import HAND_COLUMN, SAMPLES_FOLDER, TRAIN, VALIDATION
 from aslspark.scoring import SignClassifierModel
 from aslspark.training.data import TrainingData
 from aslspark.training.start import started_network
@@ -66,9 +68,14 @@ def fit_network(data: TrainingData, config: Config, scratch: Path) -> SignClassi
         "label_smoothing": settings.label_smoothing,
         "clip_norm": settings.clip_norm,
         "profile_steps": settings.profile_steps,
+        "hand_col": HAND_COLUMN,
+        "upright": config.features.upright,
+        "branch_dropout": config.network.branch_dropout,
     }
     estimator = _keras(data, config, params) if settings.framework == "keras" else _torch(data, config, params)
     model: SignClassifierModel = estimator.fit_on_parquet()
+    # A network that takes no pictures was trained beside some all the same.
+    model.classifier = replace(model.classifier, shape=data.shape)
     return model
 
 
@@ -94,9 +101,10 @@ def _torch(data: TrainingData, config: Config, params: dict[str, Any]) -> Any:
     torch.manual_seed(config.training.seed)
     model = started_network(config, data.shape, data.labels)
     height, width, channels = data.shape
+    shapes = {PICTURE: [-1, channels, height, width], LANDMARKS: [-1, FEATURES]}
     return SignTorchEstimator(
         model=model,
-        input_shapes=[[-1, channels, height, width]],
+        input_shapes=[shapes[name] for name in NETWORKS[config.network.name].inputs],
         optimizer=torch_optimizer(config.training, model),
         loss=torch.nn.CrossEntropyLoss(),
         **params,

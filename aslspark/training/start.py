@@ -12,6 +12,7 @@ from aslspark.config import Config
 from aslspark.errors import AslsparkError
 from aslspark.models.known import NETWORKS, fitting_failed, require_network
 from aslspark.paths import local_path
+from aslspark.training.hands import require_feed
 
 log = logging.getLogger("aslspark")
 
@@ -43,6 +44,7 @@ def check_network(config: Config) -> None:
             f"training.batch_size={training.batch_size}: network.name={network.name} has BatchNorm, which a step of "
             "one picture leaves nothing to average; give 3 or more"
         )
+    require_feed(training.feed, known.inputs)
     if training.optimizer == "adam" and training.weight_decay:
         raise AslsparkError(
             f"training.weight_decay={training.weight_decay}: training.optimizer=adam has none; set "

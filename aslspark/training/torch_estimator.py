@@ -10,9 +10,10 @@ import cloudpickle
 from horovod.spark.torch import TorchEstimator
 
 from aslspark.errors import AslsparkError
+from aslspark.features.landmarks import FEATURES
 from aslspark.models import torch_network
-from aslspark.scoring import SignClassifierModel
-from aslspark.training.fitted import FittedNetwork, fitted_model
+from aslspark.models.known import PICTURE, inputs_of
+from aslspark.training.fitted import FittedNetwork
 from aslspark.training.in_place import InPlaceTraining, divided_params
 
 
@@ -25,9 +26,10 @@ class SignTorchEstimator(InPlaceTraining, TorchEstimator):
     Parameters
     ----------
     model : torch.nn.Module
-        From float32 pictures (n, channels, height, width) of 0-1 to logits (n, classes).
-    input_shapes : list of one list
-        ``[[-1, channels, height, width]]``.
+        From float32 pictures (n, channels, height, width) of 0-1, landmarks (n, FEATURES; see
+        `aslspark.features.landmarks.landmark_features`), or both, to logits (n, classes).
+    input_shapes : list of lists
+        ``[-1, channels, height, width]`` for pictures and ``[-1, FEATURES]`` for landmarks, in the model's order.
     labels : list of str
         What the outputs stand for.
     store : horovod.spark.common.store.Store
@@ -47,7 +49,7 @@ class SignTorchEstimator(InPlaceTraining, TorchEstimator):
         Whether training pictures are changed at random; or how, by the names of `aslspark.config.AugmentConfig`, such
         as ``{"flip_probability": 0.5}``, the others as they are by default.
     patience, stretch, schedule, feed, cache_mb, threads, cycle_ms, precision, source_weights, unfreeze_after,
-    unfreeze_rate, label_smoothing, clip_norm, profile_steps
+    unfreeze_rate, label_smoothing, clip_norm, profile_steps, hand_col, upright, branch_dropout
         See `InPlaceTraining`.
     """
 
@@ -75,30 +77,33 @@ class SignTorchEstimator(InPlaceTraining, TorchEstimator):
             "loss": cloudpickle.dumps(loss),
         }
 
-    def _picture_shape(self) -> tuple[int, int, int]:
+    def _input_shapes(self) -> dict[str, tuple[int, ...]]:
         shapes = self.getInputShapes()
-        if not shapes or len(shapes[0]) != 4:
-            raise AslsparkError(f"input_shapes={shapes}: give [[-1, channels, height, width]]")
-        _, channels, height, width = shapes[0]
-        return height, width, channels
+        if not shapes or any(len(shape) not in (2, 4) for shape in shapes):
+            raise AslsparkError(
+                f"input_shapes={shapes}: give [-1, channels, height, width] for pictures, [-1, {FEATURES}] for "
+                "landmarks, in a list of one or both"
+            )
+        pictures_last = [(*shape[2:], shape[1]) for shape in shapes]
+        return dict(zip(inputs_of(shapes), pictures_last, strict=True))
 
     def _worker(self) -> Any:
         from aslspark.training import torch_worker
 
         return torch_worker.train
 
-    def _fitted(self, results: list[dict[str, Any]]) -> SignClassifierModel:
+    def _fitted(self, weights: bytes) -> tuple[FittedNetwork, bytes]:
         import safetensors.torch
 
         model = copy.deepcopy(self.getModel())
-        model.load_state_dict(safetensors.torch.load(results[0]["weights"]))
+        model.load_state_dict(safetensors.torch.load(weights))
         model.requires_grad_(True)  # what was frozen belongs to the run, not to the finished model
-        shape = self._picture_shape()
         network = FittedNetwork(
             framework="torch",
             network=model.eval(),
             parameters=sum(weight.numel() for weight in model.parameters()),
             save=lambda folder: torch_network.save(model, folder),
         )
-        onnx = torch_network.to_onnx(model, shape, self.getOrDefault("stretch"))
-        return fitted_model(network, onnx, self.getOrDefault("labels"), shape, results)
+        taken = self._input_shapes()
+        shape: Any = taken.get(PICTURE)
+        return network, torch_network.to_onnx(model, shape, self.getOrDefault("stretch"), tuple(taken))

@@ -15,6 +15,7 @@ import safetensors.torch
 import torch
 
 from aslspark.features.augment_torch import augment
+from aslspark.models.known import LANDMARKS, PICTURE
 from aslspark.models.torch_network import moving_statistics, scale, set_training
 from aslspark.training.batches import Batch
 from aslspark.training.gpus import claim_gpu, no_gpu
@@ -57,7 +58,7 @@ class TorchTrainable:
         self._classes = len(job.labels)
         self._sums = torch.zeros(len(SUMS) + self._classes, dtype=torch.float64, device=device)
         self._waited = 0.0
-        self._stretch, self._augment = job.stretch, job.augment
+        self._stretch, self._augment, self._names = job.stretch, job.augment, job.inputs
 
     def set_learning_rate(self, value: float) -> None:
         for optimizer, share in self._optimizers:
@@ -73,13 +74,11 @@ class TorchTrainable:
 
     def train(self, batch: Batch) -> None:
         set_training(self._model)
-        pictures, labels, weights = self._on_device(batch)
-        inputs = scale(pictures, self._stretch)
-        if self._augment.on:
-            inputs = augment(inputs, self._augment)
+        labels, weights, *given = self._on_device(batch)
+        inputs = self._ready(given, training=True)
         for optimizer, _ in self._optimizers:
             optimizer.zero_grad()
-        outputs = self._outputs(inputs)
+        outputs = self._outputs(*inputs)
         loss = (self._loss(outputs, labels) * weights).sum()
         scaled = loss * batch.scale
         (scaled if self._scaler is None else self._scaler.scale(scaled)).backward()
@@ -91,9 +90,9 @@ class TorchTrainable:
 
     def evaluate(self, batch: Batch) -> None:
         self._model.eval()
-        pictures, labels, weights = self._on_device(batch)
+        labels, weights, *given = self._on_device(batch)
         with torch.inference_mode():
-            outputs = self._outputs(scale(pictures, self._stretch))
+            outputs = self._outputs(*self._ready(given, training=False))
             loss = (self._judging_loss(outputs, labels) * weights).sum()
             answers = outputs.argmax(dim=1)
             self._add(loss, weights, answers == labels)
@@ -137,9 +136,21 @@ class TorchTrainable:
             self._trace.export_chrome_trace(str(path))
             return {path.name: path.read_bytes()}
 
-    def _outputs(self, inputs: torch.Tensor) -> torch.Tensor:
+    def _ready(self, given: list[torch.Tensor], training: bool) -> list[torch.Tensor]:
+        """Scale pictures, and change them in training; landmarks come as they are to be taken."""
+        ready = []
+        for name, value in zip(self._names, given, strict=True):
+            inputs = scale(value, self._stretch) if name == PICTURE else value
+            if name == PICTURE and training and self._augment.on:
+                inputs = augment(inputs, self._augment)
+                if LANDMARKS in self._names:  # a picture that is left out stays 0 all over
+                    inputs = torch.where((value > 0).flatten(1).any(dim=1)[:, None, None, None], inputs, 0.0)
+            ready.append(inputs)
+        return ready
+
+    def _outputs(self, *inputs: torch.Tensor) -> torch.Tensor:
         with torch.autocast(self._device.type, self._half, enabled=self._half is not None):
-            outputs = self._model(inputs)
+            outputs = self._model(*inputs)
         return outputs.float()  # the loss, and all that is summed, is float32's
 
     def _step(self) -> tuple[torch.Tensor, float]:
@@ -179,7 +190,7 @@ class TorchTrainable:
         return self._hvd.DistributedOptimizer(optimizer, named_parameters=named_weights, num_groups=1)
 
     def _on_device(self, batch: Batch) -> tuple[torch.Tensor, ...]:
-        parts = [torch.from_numpy(part) for part in (batch.pictures, batch.labels, batch.weights)]
+        parts = [torch.from_numpy(part) for part in (batch.labels, batch.weights, *batch.inputs(self._names))]
         if self._device.type == "cuda":
             # From pageable memory a copy waits until the GPU has done all that was asked of it before.
             parts = [part.pin_memory() for part in parts]

@@ -8,12 +8,14 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from aslspark.config import AugmentConfig
+from aslspark.models.known import LANDMARKS, PICTURE
 from aslspark.training.batches import Feed
 from aslspark.training.feed import SampleFeed
+from aslspark.training.hands import HandInput
 from aslspark.training.launch import BEGAN, report
 from aslspark.training.loop import Plan, Trainable, fit_epochs
 from aslspark.training.petastorm_feed import PetastormFeed
@@ -28,7 +30,8 @@ class WorkerJob:
     train_folder: str
     validation_folder: str | None
     labels: Sequence[str]
-    shape: tuple[int, int, int]
+    shape: tuple[int, int, int] | None
+    """Of the pictures; None where the network takes none."""
     columns: Mapping[str, Any]
     """`picture_col` and `label_col`, where they are not 'picture' and 'label'."""
     batch_size: int
@@ -45,7 +48,7 @@ class WorkerJob:
     feed: str
     """'in_place', or 'petastorm' where the folders are flat copies."""
     budget: int
-    """Bytes of pictures that a feed may hold in memory."""
+    """Bytes of pictures and hands that a feed may hold in memory."""
     weight_of: Mapping[str, float] = field(default_factory=dict)
     unfreeze_rate: float = 1.0
     """Share of the learning rate with which layers learn that were frozen at first."""
@@ -55,6 +58,13 @@ class WorkerJob:
     """The highest norm of all averaged gradients together; 0: any."""
     profile_steps: int = 0
     """Steps that rank 0 traces."""
+    inputs: tuple[str, ...] = (PICTURE,)
+    """What the network takes, in its order."""
+    hand_col: str = "hand"
+    upright: bool = False
+    """See `aslspark.features.landmarks.landmark_features`."""
+    branch_dropout: float = 0.0
+    """Share of the training samples of which the picture or the hand is left out."""
 
 
 def run_epochs(job: WorkerJob, hvd: Any, make_network: Callable[[], Trainable]) -> dict[str, Any]:
@@ -79,13 +89,14 @@ def run_epochs(job: WorkerJob, hvd: Any, make_network: Callable[[], Trainable]) 
     entered = time.time()
     began = float(os.environ.get(BEGAN, entered))
 
-    def feed(folder: str, batch_size: int) -> Feed:
+    def feed(folder: str, batch_size: int, learning: bool) -> Feed:
         if job.feed == "petastorm":
+            assert job.shape is not None
             return PetastormFeed(folder, shape=job.shape, batch_size=batch_size, rank=rank, size=size, seed=job.seed)
-        return in_place_feed(job, folder, batch_size, rank, size, job.budget)
+        return in_place_feed(job, folder, batch_size, rank, size, job.budget, learning)
 
-    train = feed(job.train_folder, job.batch_size)
-    validation = feed(job.validation_folder, job.val_batch_size) if job.validation_folder else None
+    train = feed(job.train_folder, job.batch_size, True)
+    validation = feed(job.validation_folder, job.val_batch_size, False) if job.validation_folder else None
     opened = time.time()
     network = make_network()
     phases = {"imports": entered - began, "building": time.time() - opened}
@@ -114,8 +125,16 @@ def run_epochs(job: WorkerJob, hvd: Any, make_network: Callable[[], Trainable]) 
     return result
 
 
-def in_place_feed(job: WorkerJob, folder: str, batch_size: int, rank: int, size: int, budget: int) -> SampleFeed:
-    """Open one rank's share of a folder as it was ingested."""
+def in_place_feed(
+    job: WorkerJob, folder: str, batch_size: int, rank: int, size: int, budget: int, learning: bool = False
+) -> SampleFeed:
+    """Open one rank's share of a folder as it was ingested; for learning, its hands are changed at random."""
+    hands = None
+    if LANDMARKS in job.inputs:
+        hands = HandInput(job.hand_col, job.upright)
+        if learning:
+            dropout = job.branch_dropout if len(job.inputs) > 1 else 0.0
+            hands = replace(hands, augment=job.augment if job.augment.on else None, branch_dropout=dropout)
     return SampleFeed(
         folder,
         labels=job.labels,
@@ -126,5 +145,6 @@ def in_place_feed(job: WorkerJob, folder: str, batch_size: int, rank: int, size:
         seed=job.seed,
         budget=budget,
         weight_of=job.weight_of,
+        hands=hands,
         **job.columns,
     )

@@ -1,0 +1,104 @@
+"""The column of hands in a feed: in training changed at random and at times left out, then made into features.
+
+In: batches with the hands as they are stored. Out: the same batches with `landmarks`. Imports no framework.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from aslspark.config import AugmentConfig
+from aslspark.errors import AslsparkError
+from aslspark.features.landmarks import SEEN, augmented_hands, landmark_features
+from aslspark.models.known import LANDMARKS
+from aslspark.samples import no_hands
+from aslspark.training.batches import Batch
+
+
+@dataclass(frozen=True)
+class HandInput:
+    """What a feed does with hands.
+
+    Parameters
+    ----------
+    column : str
+        Of `samples.HAND_TYPE`.
+    upright : bool
+        See `aslspark.features.landmarks.landmark_features`.
+    augment : AugmentConfig, optional
+        How they are changed at random; None: as they are.
+    branch_dropout : float
+        Share of the rows of which the picture or the hand is left out, each half as often; see `ready`.
+    """
+
+    column: str
+    upright: bool
+    augment: AugmentConfig | None = None
+    branch_dropout: float = 0.0
+
+    def ready(self, batch: Batch, random: np.random.Generator) -> Batch:
+        """Give a batch its landmarks.
+
+        A hand that is left out is one that was not found; a picture that is left out is 0 all over. Where no hand was
+        found, the picture is never left out too.
+
+        Parameters
+        ----------
+        batch : Batch
+            With hands of its own, which may be written into, as its pictures may.
+        random : Generator
+        """
+        hands = batch.hands
+        assert hands is not None
+        if self.augment is not None:
+            hands = augmented_hands(
+                hands,
+                random,
+                noise=self.augment.landmark_noise,
+                turn_degrees=self.augment.landmark_turn_degrees,
+                tilt_degrees=self.augment.landmark_tilt_degrees,
+                bone=self.augment.landmark_bone,
+                probability=self.augment.landmark_probability,
+            )
+        if self.branch_dropout:
+            lot = random.random(len(hands))
+            no_picture = (lot < self.branch_dropout / 2) & (hands[:, SEEN] > 0)
+            no_hand = (lot >= self.branch_dropout / 2) & (lot < self.branch_dropout)
+            hands[no_hand] = 0
+            assert batch.pictures is not None
+            batch.pictures[no_picture] = 0
+        return batch._replace(hands=hands, landmarks=landmark_features(hands, self.upright))
+
+
+def require_hands(folder: str, path: str, column: str) -> None:
+    """See that a Parquet file has a column of hands.
+
+    Parameters
+    ----------
+    folder : str
+        How the table is called in the error.
+    path : str
+        One of its files.
+    column : str
+
+    Raises
+    ------
+    AslsparkError
+    """
+    if column not in pq.read_schema(path).names:
+        raise no_hands(folder, column)
+
+
+def require_feed(feed: str, inputs: Collection[str]) -> None:
+    """See that a feed has what a network takes.
+
+    Raises
+    ------
+    AslsparkError
+    """
+    if feed == "petastorm" and LANDMARKS in inputs:
+        raise AslsparkError("feed=petastorm: its flat copy holds no landmarks, which the network takes; set in_place")

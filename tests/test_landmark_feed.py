@@ -1,0 +1,180 @@
+"""Hands beside pictures, on their way into a network."""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from test_feed import LABELS, SHAPE, feeds, rows_of
+from test_petastorm_feed import job_on
+
+from aslspark.config import AugmentConfig
+from aslspark.errors import AslsparkError
+from aslspark.features.landmarks import FEATURES, HAND_NUMBERS, SEEN, landmark_features
+from aslspark.training.feed import SampleFeed
+from aslspark.training.flat_copy import flat_copies
+from aslspark.training.hands import HandInput, require_hands
+from aslspark.training.worker import in_place_feed
+
+HANDS = HandInput("hand", upright=False)
+NONE_FOUND = 5
+"""One row in so many has no hand."""
+
+
+def write_table(folder, sizes, group_rows=20, pictures=True):
+    """Write files of the given sizes; pictures and hands begin with their row's number."""
+    folder.mkdir()
+    first = 0
+    for n, size in enumerate(sizes):
+        numbers = range(first, first + size)
+        first += size
+        points = {i: np.random.default_rng(i).random(63, np.float32) for i in numbers}
+        hands = [
+            {"found": None}
+            if i % NONE_FOUND == 0
+            else {"found": "plain", "landmarks": [i, *points[i][1:]], "world": points[i], "side": "left"}
+            for i in numbers
+        ]
+        columns = {
+            "hand": pa.array(hands, HAND),
+            "label": [LABELS[i % 3] for i in numbers],
+        }
+        if pictures:
+            columns["picture"] = pa.array([bytes([i // 256, i % 256, 1, 2, 3, 4]) for i in numbers], pa.binary())
+        pq.write_table(pa.table(columns), folder / f"part-{n}.parquet", row_group_size=group_rows)
+    return str(folder)
+
+
+HAND = pa.struct(
+    {"found": pa.string(), "landmarks": pa.list_(pa.float32()), "world": pa.list_(pa.float32()), "side": pa.string()}
+)
+
+
+@pytest.mark.parametrize("budget", [1 << 20, 3 * 40 * (6 + 512), 1], ids=["kept", "streamed", "one group at a time"])
+@pytest.mark.parametrize("size", [1, 2, 3])
+@pytest.mark.parametrize("sizes", [[300], [101, 1, 57]])
+def test_every_row_is_seen_once_with_its_own_hand(tmp_path, sizes, size, budget):
+    folder = write_table(tmp_path / "t", sizes)
+    for epoch in range(2):
+        seen = []
+        for feed in feeds(folder, size, budget=budget, hands=HANDS):
+            for batch in feed.epoch(epoch):
+                rows = rows_of(batch)
+                seen += rows
+                expected = [0 if row % NONE_FOUND == 0 else row for row in rows]
+                assert batch.hands[:, 0].tolist() == expected
+                assert batch.hands[:, SEEN].tolist() == [row % NONE_FOUND != 0 for row in rows]
+                assert batch.labels.tolist() == [row % 3 for row in rows]
+                assert batch.landmarks.shape == (len(rows), FEATURES)
+                assert batch.landmarks.dtype == np.float32
+                assert np.array_equal(batch.landmarks, landmark_features(batch.hands, False))
+        assert sorted(seen) == list(range(sum(sizes)))
+
+
+def test_the_features_are_those_that_the_setting_names(tmp_path):
+    folder = write_table(tmp_path / "t", [40])
+    (batch,) = feeds(folder, 1, batch_size=40, hands=HandInput("hand", upright=True))[0].epoch(0)
+    assert np.array_equal(batch.landmarks, landmark_features(batch.hands, True))
+    assert not np.array_equal(batch.landmarks, landmark_features(batch.hands, False))
+
+
+def test_the_order_of_the_rows_is_the_same_with_and_without_hands(tmp_path):
+    folder = write_table(tmp_path / "t", [101, 40])
+    training = HandInput("hand", False, AugmentConfig(), 0.2)
+    given = [feeds(folder, 2, hands=hands)[1].epoch(3) for hands in (None, HANDS, training)]
+    for without, plain, changed in zip(*given, strict=True):
+        assert without.labels.tolist() == plain.labels.tolist() == changed.labels.tolist()
+        assert rows_of(without) == rows_of(plain)
+        assert without.hands is without.landmarks is None
+
+
+def test_without_pictures_none_are_read(tmp_path):
+    folder = write_table(tmp_path / "t", [101], pictures=False)
+    seen = []
+    for feed in feeds(folder, 2, shape=None, hands=HANDS):
+        for batch in feed.epoch(0):
+            assert batch.pictures is None
+            seen += batch.landmarks[:, :3].round(6).tolist()
+    assert len(seen) == 101
+
+
+def test_hands_count_as_memory(tmp_path):
+    folder = write_table(tmp_path / "t", [100])
+    both, alone = 6 + 4 * HAND_NUMBERS, 4 * HAND_NUMBERS
+    for row_bytes, shape in ((both, SHAPE), (alone, None)):
+        assert not feeds(folder, 1, budget=100 * row_bytes, shape=shape, hands=HANDS)[0].streamed
+        assert feeds(folder, 1, budget=100 * row_bytes - 1, shape=shape, hands=HANDS)[0].streamed
+
+
+def test_of_the_share_that_was_asked_for_one_of_the_two_is_left_out_and_never_both(tmp_path):
+    folder = write_table(tmp_path / "t", [4000], group_rows=1000)
+    (batch,) = feeds(folder, 1, batch_size=4000, hands=HandInput("hand", False, None, 0.4))[0].epoch(0)
+    no_picture = ~batch.pictures.reshape(len(batch.labels), -1).any(axis=1)
+    (whole,) = feeds(folder, 1, batch_size=4000, hands=HANDS)[0].epoch(0)
+    found = whole.hands[:, SEEN] > 0
+    no_hand = found & (batch.hands[:, SEEN] == 0)
+    assert not (no_picture & (no_hand | ~found)).any()
+    assert np.mean(no_picture[found]) == pytest.approx(0.2, abs=0.03)
+    assert np.mean(no_hand[found]) == pytest.approx(0.2, abs=0.03)
+    assert not batch.hands[no_hand].any()
+    kept = ~no_picture
+    assert np.array_equal(batch.pictures[kept], whole.pictures[kept])
+    assert np.array_equal(batch.landmarks[no_hand], landmark_features(np.zeros_like(batch.hands[no_hand]), False))
+
+
+def test_what_is_left_out_in_an_epoch_is_back_in_the_next(tmp_path):
+    feed = feeds(write_table(tmp_path / "t", [200]), 1, batch_size=200, hands=HandInput("hand", False, None, 0.9))[0]
+    for number in range(4):
+        list(feed.epoch(number))
+    rows = {row for number in range(60) for batch in feed.epoch(number) for row in rows_of(batch)}
+    assert rows == set(range(200))  # a picture that is left out reads as row 0
+
+
+def training_feed(folder, learning, **more):
+    job = job_on(folder, feed="in_place", inputs=("picture", "landmarks"), branch_dropout=0.5, **more)
+    return in_place_feed(job, folder, 200, 0, 1, 1 << 20, learning)
+
+
+def test_hands_are_changed_anew_in_each_epoch_of_training_and_not_in_validation(tmp_path):
+    folder = write_table(tmp_path / "t", [200])
+
+    def landmarks(feed, number):
+        (batch,) = feed.epoch(number, shuffle=False)
+        return batch.landmarks
+
+    validation = training_feed(folder, False, augment=AugmentConfig())
+    (plain,) = validation.epoch(0, shuffle=False)
+    assert np.array_equal(landmarks(validation, 1), plain.landmarks)
+    assert plain.pictures.any(axis=(1, 2, 3)).all()
+    training = training_feed(folder, True, augment=AugmentConfig())
+    assert np.array_equal(landmarks(training, 1), landmarks(training, 1))
+    assert not np.array_equal(landmarks(training, 1), landmarks(training, 2))
+    seen = plain.hands[:, SEEN] > 0
+    assert (landmarks(training, 1)[seen] != plain.landmarks[seen]).any(axis=1).all()
+    assert np.array_equal(landmarks(training, 1)[~seen], plain.landmarks[~seen])
+    # Branches are left out even where nothing is changed.
+    unchanged = landmarks(training_feed(folder, True, augment=AugmentConfig(on=False)), 1)
+    same = (unchanged == plain.landmarks).all(axis=1)
+    assert 0.6 < same.mean() < 0.9
+
+
+def test_a_network_of_landmarks_alone_is_never_left_with_nothing(tmp_path):
+    folder = write_table(tmp_path / "t", [200], pictures=False)
+    job = job_on(folder, feed="in_place", inputs=("landmarks",), shape=None, branch_dropout=0.9)
+    (batch,) = in_place_feed(job, folder, 200, 0, 1, 1 << 20, True).epoch(0)
+    assert (batch.hands[:, SEEN] > 0).sum() == 160
+
+
+def test_a_table_without_hands_is_refused_and_the_setting_is_named(tmp_path):
+    folder = write_table(tmp_path / "t", [20])
+    path = f"{folder}/part-0.parquet"
+    require_hands(folder, path, "hand")
+    with pytest.raises(AslsparkError, match=r"no column fingers, and the network takes landmarks; .*hands\.on=true"):
+        require_hands(folder, path, "fingers")
+
+
+def test_pictures_alone_are_copied_for_petastorm_from_a_table_with_hands(tmp_path):
+    folder = write_table(tmp_path / "t", [40])
+    with flat_copies(job_on(folder), 1, str(tmp_path)) as job:
+        schema = pq.read_schema(f"{job.train_folder}/rows.parquet")
+    assert schema.names == ["picture", "label", "weight"]
+    assert SampleFeed(folder, labels=LABELS, shape=SHAPE, batch_size=8).rows == 40
