@@ -171,7 +171,10 @@ def test_a_network_of_landmarks_alone_needs_no_pictures(spark, alone, table):
     assert model.classifier.inputs == ("landmarks",)
     assert model.form.shape == (28, 28, 1)
     scored = model.transform(read_samples(spark, table, [TEST]).drop("picture")).collect()
-    assert np.mean([row["label"] == row["letter"] for row in scored]) > 0.6
+    for row in scored:
+        assert (row["reason"] is None) == (row["letter"] is not None) == (row["hand"] is not None)
+    assert {row["reason"] for row in scored} == {None, "no hand found"}
+    assert np.mean([row["label"] == row["letter"] for row in scored if row["letter"]]) > 0.7
     assert not (alone / "augmented.png").exists()
 
 
