@@ -102,13 +102,15 @@ def write_model(model: SignClassifierModel, pipeline: PipelineModel | None, fold
         "kind": kind,
         "labels": list(classifier.labels),
         "shape": list(classifier.shape),
+        "inputs": list(classifier.inputs),
         "preprocessing": model.preprocessing(),
+        "temperature": model.temperature,
+        "threshold": model.getThreshold(),
         **about,
         "versions": library_versions(),
     }
     if isinstance(classifier, OnnxClassifier):
         (folder / ONNX).write_bytes(classifier.onnx)
-        manifest["inputs"] = list(classifier.inputs)
         if LANDMARKS in classifier.inputs:
             made = {"upright": classifier.upright, "landmark_features": FEATURES}
             manifest["preprocessing"] = {**manifest["preprocessing"], **made}
@@ -208,9 +210,11 @@ def read_model(path: str) -> SignClassifierModel:
         )
     else:
         pipeline = PipelineModel.load(f"file://{folder / PIPELINE}")
-        model = SignClassifierModel(MllibClassifier(pipeline, labels, shape))
+        inputs = tuple(manifest.get("inputs", [PICTURE]))
+        model = SignClassifierModel(MllibClassifier(pipeline, labels, shape, inputs))
     model.form, model.hands = form_of(shape, preprocessing), hands_of(preprocessing.get("hands"))
-    return model
+    model.temperature = manifest.get("temperature", 1.0)
+    return model.setThreshold(manifest.get("threshold", 0.0))
 
 
 def write_stage(model: SignClassifierModel, path: str) -> None:

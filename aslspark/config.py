@@ -233,6 +233,15 @@ class AugmentConfig:
 
 
 @dataclass
+class AnswerConfig:
+    """When the finished model answers."""
+
+    threshold: float = _setting(
+        0.0, "the least probability with which a letter is answered; 0: always", least=0.0, most=1.0
+    )
+
+
+@dataclass
 class DrawnConfig:
     """The drawn hands that stand in where no data is given."""
 
@@ -252,6 +261,7 @@ class Config:
     network: NetworkConfig = field(default_factory=NetworkConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
+    answers: AnswerConfig = field(default_factory=AnswerConfig)
     drawn: DrawnConfig = field(default_factory=DrawnConfig)
 
     def as_dict(self) -> dict[str, dict[str, Any]]:

@@ -12,6 +12,8 @@ from typing import Any
 from aslspark.config import Config, load_config
 from aslspark.errors import AslsparkError
 
+FEATURES = {"picture": ("picture",), "landmarks": ("landmarks",), "both": ("picture", "landmarks")}
+
 
 def run_job(main: Callable[[Sequence[str]], None]) -> None:
     """Run a job's `main` on the command line's words and leave with a fitting exit code.
@@ -68,6 +70,12 @@ def add_baseline_options(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="units of mlp's hidden layers (default 256)",
     )
+    parser.add_argument(
+        "--features",
+        choices=tuple(FEATURES),
+        default="picture",
+        help="what the baseline reads; landmarks need a table ingested with hands.on (default %(default)s)",
+    )
     parser.add_argument("--iterations", type=int, default=100, metavar="N", help="of mlp's solver (default 100)")
 
 
@@ -75,6 +83,7 @@ def baseline_from(options: argparse.Namespace) -> dict[str, Any]:
     """Return what `aslspark.training.job.train_baseline` takes; `options.model` names the classifier."""
     return {
         "name": options.model,
+        "inputs": list(FEATURES[options.features]),
         "trees": options.trees,
         "depth": options.depth,
         "hidden": options.hidden,

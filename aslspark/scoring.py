@@ -6,31 +6,35 @@ In: a column of pictures (see `SignClassifierModel`). Out: the same rows with `l
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import pyarrow as pa
 from pyspark.ml import Model, PipelineModel
 from pyspark.ml.feature import OneHotEncoderModel, StringIndexerModel
 from pyspark.ml.functions import vector_to_array
 from pyspark.ml.linalg import VectorUDT
+from pyspark.ml.param import Param, Params, TypeConverters
 from pyspark.ml.param.shared import HasInputCol
-from pyspark.ml.util import MLReadable, MLReader, MLWritable, MLWriter
+from pyspark.ml.util import DefaultParamsReader, DefaultParamsWriter, MLReadable, MLReader, MLWritable, MLWriter
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, BinaryType, NumericType, StructType
 
+from aslspark.certainty import with_temperature
 from aslspark.decoding import RAW, Form
 from aslspark.errors import AslsparkError
 from aslspark.features.crops import ROW, brings_hands, crop_to_hands
-from aslspark.features.landmarks import SEEN, hand_vectors, landmark_features
+from aslspark.features.landmarks import HAND_FIELDS, SEEN, frame_vectors, landmark_features
 from aslspark.features.pictures import UNUSABLE, Normaliser
 from aslspark.hands.options import HandOptions
 from aslspark.models.known import LANDMARKS, PICTURE
+from aslspark.paths import local_path
 from aslspark.samples import HAND_COLUMN, PICTURE_TYPE, no_hands
 
 if TYPE_CHECKING:
@@ -40,20 +44,21 @@ OUTPUT_COLUMNS = ("letter", "probability", "top", "reason")
 BEST = 3
 NOTHING = "nothing"
 """The label of pictures without a hand; a network that knows it may answer it where none was found."""
-NO_HAND = "no hand found"
-"""Why a network of landmarks alone does not answer."""
+NO_HAND, NOT_SURE = "no hand found", "not sure"
+"""Why a model of landmarks alone does not answer; why one with a threshold does not."""
 ROWS_A_RUN = 256
 """Pictures that go through the network at once: the notebook's CNN needs 75 kB for each while it runs."""
 
-_HAND_FIELDS = {
-    "found": pa.string(),
-    "landmarks": pa.list_(pa.float32()),
-    "world": pa.list_(pa.float32()),
-    "side": pa.string(),
-}
-"""Of `samples.HAND_TYPE`, what features are made of."""
+_RANKED = "place1 int, place2 int, place3 int, share1 float, share2 float, share3 float, as_given float, reason string"
 
-_RANKED = "place1 int, place2 int, place3 int, share1 float, share2 float, share3 float, reason string"
+
+class _Finish(NamedTuple):
+    """What leaves Python of a batch."""
+
+    columns: str
+    """Names and types."""
+    make: Callable[[npt.NDArray[np.float32], npt.NDArray[Any]], pd.DataFrame]
+    """Makes them of the probabilities, and of the reasons why a row has none."""
 
 
 @dataclass(frozen=True)
@@ -72,11 +77,12 @@ class OnnxClassifier:
 
 @dataclass(frozen=True)
 class MllibClassifier:
-    """A fitted Spark ML pipeline from `picture` to `probability`."""
+    """A fitted Spark ML pipeline from `picture`, `hand` or both to `probability`."""
 
     pipeline: PipelineModel
     labels: tuple[str, ...]
     shape: tuple[int, int, int]
+    inputs: tuple[str, ...] = (PICTURE,)
 
 
 class SignClassifierModel(Model, HasInputCol, MLReadable, MLWritable):
@@ -90,7 +96,7 @@ class SignClassifierModel(Model, HasInputCol, MLReadable, MLWritable):
     - ``binary``: height x width x channels raw bytes, or those of a JPEG or PNG file, such as binaryFile's ``content``;
     - ``array`` of numbers, or a Vector: height x width x channels values from 0 to 255, in the same order.
 
-    A network that takes landmarks finds them in the column ``hand`` (`samples.HAND_TYPE`), and one that takes nothing
+    A model that takes landmarks finds them in the column ``hand`` (`samples.HAND_TYPE`), and one that takes nothing
     else needs no pictures; where no hand was found it gives a reason and no letter, unless it knows the label 'nothing'.
 
     Pixels of exactly the model's size are taken as they are. Files, and structs of another size or of other channels,
@@ -99,10 +105,11 @@ class SignClassifierModel(Model, HasInputCol, MLReadable, MLWritable):
 
     It adds
 
-    - ``letter`` string: the most probable label;
-    - ``probability`` float: of that letter;
+    - ``letter`` string: the most probable label, or null where its probability is below `threshold`;
+    - ``probability`` float: of the most probable label;
     - ``top`` array<struct<letter string, probability float>>: the best three, best first;
-    - ``reason`` string: null, or why the picture could not be scored; then the others are null.
+    - ``reason`` string: null; 'not sure' where the probability is below `threshold`; or why the picture could not be
+      scored: then all others are null.
 
     No row is lost, and the order of the rows within a partition stays.
 
@@ -110,6 +117,13 @@ class SignClassifierModel(Model, HasInputCol, MLReadable, MLWritable):
     ----------
     classifier : OnnxClassifier or MllibClassifier
     """
+
+    threshold = Param(
+        Params._dummy(),
+        "threshold",
+        "the least probability with which a letter is answered, 0-1; 0: always answer",
+        TypeConverters.toFloat,
+    )
 
     def __init__(self, classifier: OnnxClassifier | MllibClassifier) -> None:
         super().__init__()
@@ -120,7 +134,9 @@ class SignClassifierModel(Model, HasInputCol, MLReadable, MLWritable):
         """How pictures of other sizes are fitted; a bundle keeps what its training pictures were ingested with."""
         self.hands: HandOptions | None = None
         """How the training pictures were cropped to the hand; None: they stayed whole."""
-        self._setDefault(inputCol="picture")
+        self.temperature = 1.0
+        """What makes the probabilities hold; see `aslspark.certainty`. A bundle keeps it."""
+        self._setDefault(inputCol="picture", threshold=0.0)
 
     @classmethod
     def load(cls, path: str) -> SignClassifierModel:
@@ -146,6 +162,22 @@ class SignClassifierModel(Model, HasInputCol, MLReadable, MLWritable):
         """Name the column that holds the pictures."""
         return self._set(inputCol=value)
 
+    def setThreshold(self, value: float) -> SignClassifierModel:
+        """Set the least probability with which a letter is answered.
+
+        Raises
+        ------
+        AslsparkError
+            Where it is not from 0 to 1.
+        """
+        if not 0 <= value <= 1:
+            raise AslsparkError(f"threshold={value}: give a number from 0 to 1")
+        return self._set(threshold=value)
+
+    def getThreshold(self) -> float:
+        """Return the least probability with which a letter is answered."""
+        return self.getOrDefault(self.threshold)
+
     @property
     def labels(self) -> tuple[str, ...]:
         """The label list, in the order of the network's outputs."""
@@ -160,6 +192,30 @@ class SignClassifierModel(Model, HasInputCol, MLReadable, MLWritable):
         return {**self.form.preprocessing(), "hands": self.hands.preprocessing() if self.hands else None}
 
     def _transform(self, dataset: DataFrame) -> DataFrame:
+        return self._answered(dataset, self.getThreshold())
+
+    def best_guesses(self, dataset: DataFrame) -> DataFrame:
+        """Answer whatever the threshold, as `transform` does with 0.
+
+        It adds one more column, `as_given` (float): the probability as the model gave it, before the temperature.
+        """
+        return self._answered(dataset, 0.0, F.col("_ranked.as_given").alias("as_given"))
+
+    def probabilities(self, dataset: DataFrame) -> DataFrame:
+        """Return what the model gives for every label, before the temperature.
+
+        It adds `probabilities` (array<float>, in the order of `labels`), null where a picture could not be scored.
+        """
+        scored = self._scored(dataset, _Finish("shares array<float>, reason string", _all_shares))
+        shares = F.when(F.col("_ranked.reason").isNull(), F.col("_ranked.shares"))
+        return scored.select(*_quoted(dataset.columns), shares.alias("probabilities"))
+
+    def _answered(self, dataset: DataFrame, threshold: float, *more: Column) -> DataFrame:
+        ranked = self._scored(dataset, _Finish(_RANKED, partial(_ranked, temperature=self.temperature)))
+        return ranked.select(*_quoted(dataset.columns), *_output_columns(self.labels, threshold), *more)
+
+    def _scored(self, dataset: DataFrame, finish: _Finish) -> DataFrame:
+        """Add `_ranked`, a struct of what `finish` makes of the probabilities."""
         taken = [name for name in OUTPUT_COLUMNS if name in dataset.columns]
         if taken:
             raise AslsparkError(f"the DataFrame already has {', '.join(taken)}; drop or rename before scoring")
@@ -168,27 +224,24 @@ class SignClassifierModel(Model, HasInputCol, MLReadable, MLWritable):
             kind, pictures = _kind_of(dataset, column)
             if kind != "numbers":
                 cropped = crop_to_hands(dataset, column, pictures, Normaliser(kind, self.form, self.hands))
-                ranked = self._with_ranks(cropped, PICTURE).select(f"{ROW}.*", "_ranked")
-                return ranked.select(*_quoted(dataset.columns), *_output_columns(self.classifier.labels))
-        return self._with_ranks(dataset).select(*_quoted(dataset.columns), *_output_columns(self.classifier.labels))
+                return self._with_ranks(cropped, finish, PICTURE).select(f"{ROW}.*", "_ranked")
+        return self._with_ranks(dataset, finish)
 
-    def _with_ranks(self, dataset: DataFrame, *read: str) -> DataFrame:
-        """Rank the labels of each row; what is in `read` is looked at even by a network that does not take it."""
+    def _with_ranks(self, dataset: DataFrame, finish: _Finish, *read: str) -> DataFrame:
+        """Score each row; what is in `read` is looked at even by a model that does not take it."""
         classifier = self.classifier
-        inputs = classifier.inputs if isinstance(classifier, OnnxClassifier) else (PICTURE,)
         columns: dict[str, Column] = {}
         normaliser: Normaliser | None = None
-        for name in dict.fromkeys((*inputs, *read)):
+        for name in dict.fromkeys((*classifier.inputs, *read)):
             if name == LANDMARKS:
                 columns[name] = _hands(dataset)
             else:
                 kind, columns[name] = _kind_of(dataset, self.getInputCol())
                 normaliser = Normaliser(kind, self.form)
         if isinstance(classifier, OnnxClassifier):
-            ranking = _onnx_udf(dataset, classifier, tuple(columns), normaliser)
+            ranking = _onnx_udf(dataset, classifier, tuple(columns), normaliser, finish)
             return dataset.withColumn("_ranked", ranking(*columns.values()))
-        assert normaliser is not None
-        return _with_mllib(dataset, classifier, normaliser, columns[PICTURE])
+        return _with_mllib(dataset, classifier, columns, normaliser, finish)
 
 
 def _quoted(names: list[str]) -> list[str]:
@@ -223,22 +276,20 @@ def _kind_of(dataset: DataFrame, column: str) -> tuple[str, Column]:
 
 
 def _hands(dataset: DataFrame) -> Column:
-    """Take of the column of hands what `_vectors` needs."""
+    """Take of the column of hands what features are made of."""
     if HAND_COLUMN not in dataset.columns:
         raise no_hands("the DataFrame")
     kind = dataset.schema[HAND_COLUMN].dataType
-    if not isinstance(kind, StructType) or not set(_HAND_FIELDS) <= set(kind.names):
+    if not isinstance(kind, StructType) or not set(HAND_FIELDS) <= set(kind.names):
         raise AslsparkError(
             f"column {HAND_COLUMN}: {kind.simpleString()} is no hand; give samples that were ingested with "
             "hands.on=true"
         )
-    return F.struct(*(F.col(HAND_COLUMN)[name].alias(name) for name in _HAND_FIELDS))
+    return F.struct(*(F.col(HAND_COLUMN)[name].alias(name) for name in HAND_FIELDS))
 
 
-def _vectors(hands: pd.DataFrame) -> npt.NDArray[np.float32]:
-    """Lay out hands, as pandas_udf gives them, as `hand_vectors` does."""
-    columns = [pa.array(hands[name], kind) for name, kind in _HAND_FIELDS.items()]
-    return hand_vectors(pa.StructArray.from_arrays(columns, list(_HAND_FIELDS)))
+def _needs_hand(classifier: OnnxClassifier | MllibClassifier) -> bool:
+    return classifier.inputs == (LANDMARKS,) and NOTHING not in classifier.labels
 
 
 def _session_inputs(
@@ -268,16 +319,20 @@ def _session_inputs(
 
 
 def _onnx_udf(
-    dataset: DataFrame, classifier: OnnxClassifier, read: tuple[str, ...], normaliser: Normaliser | None
+    dataset: DataFrame,
+    classifier: OnnxClassifier,
+    read: tuple[str, ...],
+    normaliser: Normaliser | None,
+    finish: _Finish,
 ) -> Any:
-    """Make the function from columns of structs, what is `read` in its order, to the best places."""
-    inputs, upright = classifier.inputs, classifier.upright
-    needs_hand = inputs == (LANDMARKS,) and NOTHING not in classifier.labels
+    """Make the function from columns of structs, what is `read` in its order, to what `finish` makes."""
+    inputs, upright, needs_hand = classifier.inputs, classifier.upright, _needs_hand(classifier)
+    make = finish.make
     context = dataset.sparkSession.sparkContext
     sent = context.broadcast(classifier.onnx)
     threads = int(context.getConf().get("spark.task.cpus", "1"))
 
-    @F.pandas_udf(_RANKED)  # type: ignore[call-overload]
+    @F.pandas_udf(finish.columns)  # type: ignore[call-overload]
     def rank(batches: Iterator[tuple[pd.DataFrame, ...]]) -> Iterator[pd.DataFrame]:
         session = _onnx_session(sent.value, threads)
         for batch in batches:
@@ -286,7 +341,7 @@ def _onnx_udf(
             pictures, reasons = None, np.full(len(columns[0]), None, object)
             if normaliser is not None:
                 pictures, reasons = normaliser(found[PICTURE])
-            hands = _vectors(found[LANDMARKS]) if LANDMARKS in found else None
+            hands = frame_vectors(found[LANDMARKS]) if LANDMARKS in found else None
             if needs_hand and hands is not None:
                 reasons[(hands[:, SEEN] == 0) & (reasons == None)] = NO_HAND  # noqa: E711  (element by element)
             given = _session_inputs(inputs, upright, pictures, hands)
@@ -294,7 +349,7 @@ def _onnx_udf(
             for start in range(0, len(reasons), ROWS_A_RUN):
                 some = {name: rows[start : start + ROWS_A_RUN] for name, rows in given.items()}
                 runs.append(session.run(["probability"], some)[0])
-            yield _ranked(np.concatenate(runs) if runs else np.empty((0, BEST), np.float32), reasons)
+            yield make(np.concatenate(runs) if runs else np.empty((0, BEST), np.float32), reasons)
 
     return rank
 
@@ -317,35 +372,44 @@ def _onnx_session(onnx: bytes, threads: int) -> Any:
     return _sessions[key]
 
 
-def _with_mllib(dataset: DataFrame, classifier: MllibClassifier, normaliser: Normaliser, pictures: Column) -> DataFrame:
+def _with_mllib(
+    dataset: DataFrame,
+    classifier: MllibClassifier,
+    read: dict[str, Column],
+    normaliser: Normaliser | None,
+    finish: _Finish,
+) -> DataFrame:
     height, width, channels = classifier.shape
+    make = finish.make
 
     @F.pandas_udf("data binary, reason string")  # type: ignore[call-overload]
     def normalise(batches: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+        assert normaliser is not None
         for batch in batches:
             normal, reasons = normaliser(batch)
             yield pd.DataFrame({"data": [row.tobytes() for row in normal], "reason": reasons})
 
-    @F.pandas_udf(_RANKED)  # type: ignore[call-overload]
+    @F.pandas_udf(finish.columns)  # type: ignore[call-overload]
     def rank(batches: Iterator[tuple[pd.Series, pd.Series]]) -> Iterator[pd.DataFrame]:
         for probabilities, reasons in batches:
-            yield _ranked(np.stack(list(probabilities)), reasons.to_numpy())
+            yield make(np.stack(list(probabilities)), reasons.to_numpy())
 
     # The caller's columns travel in a struct, so that none of them can meet one of the pipeline's.
-    carried = dataset.select(
-        F.struct(*_quoted(dataset.columns)).alias("_row"),
-        normalise(pictures).alias("_normal"),
-    ).select(
-        "_row",
-        F.col("_normal.reason").alias("_reason"),
-        F.struct(
-            F.lit(height).alias("height"),
-            F.lit(width).alias("width"),
-            F.lit(channels).alias("channels"),
-            F.col("_normal.data").alias("data"),
-            F.lit(RAW).alias("encoding"),
-        ).alias("picture"),
-    )
+    row, hand = F.struct(*_quoted(dataset.columns)).alias("_row"), [HAND_COLUMN] if LANDMARKS in read else []
+    taken = {LANDMARKS: HAND_COLUMN, PICTURE: "_normal"}
+    columns = {**read, **({PICTURE: normalise(read[PICTURE])} if PICTURE in read else {})}
+    carried = dataset.select(row, *(column.alias(taken[name]) for name, column in columns.items()))
+    reason = F.col("_normal.reason") if PICTURE in read else F.lit(None).cast("string")
+    if _needs_hand(classifier):
+        reason = F.when(reason.isNull() & F.col(HAND_COLUMN)["found"].isNull(), NO_HAND).otherwise(reason)
+    picture = F.struct(
+        F.lit(height).alias("height"),
+        F.lit(width).alias("width"),
+        F.lit(channels).alias("channels"),
+        F.col("_normal.data").alias("data"),
+        F.lit(RAW).alias("encoding"),
+    ).alias("picture")
+    carried = carried.select("_row", *hand, reason.alias("_reason"), *([picture] if PICTURE in read else []))
     # A picture to score has no label to index.
     stages = [
         stage for stage in classifier.pipeline.stages if not isinstance(stage, StringIndexerModel | OneHotEncoderModel)
@@ -356,11 +420,19 @@ def _with_mllib(dataset: DataFrame, classifier: MllibClassifier, normaliser: Nor
     )
 
 
-def _ranked(probabilities: npt.NDArray[np.float32], reasons: npt.NDArray[Any]) -> pd.DataFrame:
+def _all_shares(probabilities: npt.NDArray[np.float32], reasons: npt.NDArray[Any]) -> pd.DataFrame:
+    return pd.DataFrame({"shares": list(probabilities), "reason": pd.Series(reasons, dtype=object)})
+
+
+def _ranked(
+    probabilities: npt.NDArray[np.float32], reasons: npt.NDArray[Any], temperature: float = 1.0
+) -> pd.DataFrame:
     """Find the best places of each row; rows with a reason get none."""
     classes = probabilities.shape[1]
+    # By the model's own numbers: a temperature may make equal what was not.
     best = np.argsort(-probabilities, axis=1, kind="stable")[:, :BEST]
-    shares = np.take_along_axis(probabilities, best, axis=1)
+    shares = np.take_along_axis(with_temperature(probabilities, temperature), best, axis=1)
+    given = np.take_along_axis(probabilities, best[:, :1], axis=1)[:, 0]
     unscored = np.array([reason is not None for reason in reasons], bool)
     columns: dict[str, Any] = {}
     for n in range(BEST):
@@ -369,11 +441,12 @@ def _ranked(probabilities: npt.NDArray[np.float32], reasons: npt.NDArray[Any]) -
         share = shares[:, n] if n < classes else np.zeros(len(unscored), np.float32)
         columns[f"place{n + 1}"] = pd.Series(place).astype("Int32").mask(missing)
         columns[f"share{n + 1}"] = pd.Series(share, dtype="Float32").mask(missing)
+    columns["as_given"] = pd.Series(given, dtype="Float32").mask(unscored)
     columns["reason"] = pd.Series(reasons, dtype=object)
     return pd.DataFrame(columns)[[word.split()[0] for word in _RANKED.split(", ")]]
 
 
-def _output_columns(labels: tuple[str, ...]) -> list[Column]:
+def _output_columns(labels: tuple[str, ...], threshold: float) -> list[Column]:
     names = F.array(*(F.lit(label) for label in labels))
 
     def letter(n: int) -> Column:
@@ -383,11 +456,13 @@ def _output_columns(labels: tuple[str, ...]) -> list[Column]:
         F.struct(letter(n).alias("letter"), F.col(f"_ranked.share{n}").alias("probability"))
         for n in range(1, min(BEST, len(labels)) + 1)
     ]
+    reason = F.col("_ranked.reason")
+    sure = F.col("_ranked.share1") >= F.lit(threshold).cast("float")
     return [
-        letter(1).alias("letter"),
+        F.when(sure, letter(1)).alias("letter"),
         F.col("_ranked.share1").alias("probability"),
-        F.when(F.col("_ranked.reason").isNull(), F.array(*pairs)).alias("top"),
-        F.col("_ranked.reason").alias("reason"),
+        F.when(reason.isNull(), F.array(*pairs)).alias("top"),
+        F.when(reason.isNull() & ~sure, NOT_SURE).otherwise(reason).alias("reason"),
     ]
 
 
@@ -397,8 +472,6 @@ class _Writer(MLWriter):
         self._model = model
 
     def saveImpl(self, path: str) -> None:
-        from pyspark.ml.util import DefaultParamsWriter
-
         from aslspark.bundle import write_stage
 
         DefaultParamsWriter.saveMetadata(self._model, path, self.sc)
@@ -409,7 +482,12 @@ class _Reader(MLReader):
     def load(self, path: str) -> SignClassifierModel:
         from aslspark.bundle import read_model
 
-        return read_model(path)
+        model = read_model(path)
+        if (Path(local_path(path)) / "metadata").is_dir():  # a stage, whose params may differ from the bundle's
+            metadata = DefaultParamsReader.loadMetadata(path, self.sc)
+            model._resetUid(metadata["uid"])
+            DefaultParamsReader.getAndSetParams(model, metadata)
+        return model
 
 
 def write_scores(scored: DataFrame, out: str) -> None:

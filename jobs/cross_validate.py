@@ -2,6 +2,7 @@
 
 spark-submit jobs/cross_validate.py --data PATH... --out DIR --by signer --folds 5 --framework torch --epochs 15
 spark-submit jobs/cross_validate.py --data PATH... --out DIR --by block --model forest --trees 50
+spark-submit jobs/cross_validate.py --data INGESTED --out DIR --leave-one source --model mlp --features landmarks
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import argparse
 from collections.abc import Sequence
 
 from aslspark.evaluation.cross_validation import cross_validate
-from aslspark.evaluation.folds import KINDS, FoldOptions
+from aslspark.evaluation.folds import KINDS, LEAVE_ONE, FoldOptions
 from aslspark.jobs_support import add_baseline_options, add_config_options, baseline_from, config_from, run_job
 from aslspark.models.mllib import BASELINES
 from aslspark.session import spark_session
@@ -26,14 +27,16 @@ def main(argv: Sequence[str]) -> None:
         "--data", nargs="+", default=[], metavar="PATH", help="raw sources or one ingested folder; none: drawn hands"
     )
     parser.add_argument("--out", required=True, metavar="DIR", help="folder to make, or one that this call began")
-    parser.add_argument(
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument(
         "--by",
         choices=KINDS,
         default=usual.kind,
         help="what stays together in a fold; stratified and random leak (default %(default)s)",
     )
+    how.add_argument("--leave-one", choices=tuple(LEAVE_ONE), help="hold out one after another, a fold each")
     parser.add_argument(
-        "--folds", type=int, default=usual.folds, metavar="N", help="default %(default)s; one a signer where one is out"
+        "--folds", type=int, default=usual.folds, metavar="N", help="default %(default)s; not with --leave-one"
     )
     parser.add_argument(
         "--model",
@@ -56,7 +59,9 @@ def main(argv: Sequence[str]) -> None:
         },
     )
     split = config.split
-    folds = FoldOptions(options.by, options.folds, split.validation, split.blocks, split.seed)
+    folds = FoldOptions(
+        LEAVE_ONE.get(options.leave_one, options.by), options.folds, split.validation, split.blocks, split.seed
+    )
     baseline = None if options.model == NETWORK else baseline_from(options)
     with spark_session("aslspark cross_validate") as spark:
         cross_validate(spark, options.data, options.out, config, folds, baseline)

@@ -27,12 +27,20 @@ def main(argv: Sequence[str]) -> None:
         help="pixel tables with or without labels, folders of pictures, one Parquet table, or one ingested folder",
     )
     parser.add_argument("--out", required=True, metavar="DIR", help="Parquet to make; must not exist")
+    parser.add_argument(
+        "--threshold",
+        type=float,
+        metavar="P",
+        help="least probability, 0-1, with which a letter is answered (default: the bundle's)",
+    )
     add_config_options(parser)
     options = parser.parse_args(argv)
     config = config_from(options, {})
     with spark_session("aslspark score") as spark:
         model = SignClassifierModel.load(options.model)
         model.form = replace(model.form, max_pixels=config.pictures.max_pixels)
+        if options.threshold is not None:
+            model.setThreshold(options.threshold)
         rows, column = rows_to_score(spark, options.data)
         write_scores(model.setInputCol(column).transform(rows).drop(column), options.out)
 

@@ -13,8 +13,8 @@ from aslspark.config import load_config
 from aslspark.errors import AslsparkError
 from aslspark.evaluation.comparison import Contender, LabelledSet, samples_for
 from aslspark.evaluation.comparison_page import COLUMNS
-from aslspark.evaluation.comparison_plots import wilson
 from aslspark.evaluation.grad_cam import explain_bundle
+from aslspark.evaluation.metrics import wilson
 from aslspark.evaluation.multiply_adds import multiply_adds
 from aslspark.evaluation.shown import as_read
 from aslspark.labels import STATIC_LETTERS

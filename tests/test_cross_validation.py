@@ -6,13 +6,14 @@ import re
 
 import pandas as pd
 import pytest
+from tables_with_hands import rows_with_hands, write_ingested
 
 from aslspark.config import load_config
 from aslspark.errors import AslsparkError
 from aslspark.evaluation.cross_validation import RESULT_FILE, cross_validate
 from aslspark.evaluation.cross_validation_page import write_page
-from aslspark.evaluation.folds import KINDS, LEAKING, FoldOptions, divided, plan_folds, with_block
-from aslspark.samples import TEST, TRAIN, VALIDATION, read_samples
+from aslspark.evaluation.folds import KINDS, LEAKING, LEAVE_ONE, FoldOptions, divided, plan_folds, with_block
+from aslspark.samples import HAND_COLUMN, HAND_TYPE, TEST, TRAIN, VALIDATION, read_samples
 from jobs import cross_validate as job
 
 FOREST = {"name": "forest", "trees": 3, "depth": 4, "hidden": [8], "iterations": 5}
@@ -47,10 +48,10 @@ def rows(spark, samples):
     return of
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [*KINDS, LEAVE_ONE["signer"]])
 def test_every_sample_is_tested_once_and_is_in_every_fold(rows, kind):
     found = rows(kind)
-    assert found["fold"].nunique() == (6 if kind == "leave-one-signer-out" else 3)
+    assert found["fold"].nunique() == (6 if kind == LEAVE_ONE["signer"] else 3)
     for _, fold in found.groupby("fold"):
         assert fold["id"].nunique() == len(fold) == 720
         assert set(fold["split"]) == {TRAIN, VALIDATION, TEST}
@@ -59,7 +60,7 @@ def test_every_sample_is_tested_once_and_is_in_every_fold(rows, kind):
     assert tested.is_unique
 
 
-@pytest.mark.parametrize("kind", ["signer", "leave-one-signer-out"])
+@pytest.mark.parametrize("kind", ["signer", LEAVE_ONE["signer"]])
 def test_a_signer_is_on_one_side_of_each_fold(rows, kind):
     for _, fold in rows(kind).groupby("fold"):
         assert fold.groupby("signer")["split"].nunique().max() == 1
@@ -102,7 +103,7 @@ def test_rows_of_a_table_are_cut_in_their_order_not_in_that_of_their_digits(spar
 
 def test_with_one_signer_left_to_train_on_the_best_epoch_is_chosen_by_blocks_of_it(spark, samples):
     two = samples.where("signer in ('drawn-00', 'drawn-01')")
-    found = folds_of(spark, two, FoldOptions("leave-one-signer-out", blocks=5))
+    found = folds_of(spark, two, FoldOptions(LEAVE_ONE["signer"], blocks=5))
     for _, fold in found.groupby("fold"):
         parts = fold.groupby("split")
         assert set(parts.groups) == {TRAIN, VALIDATION, TEST}
@@ -110,11 +111,46 @@ def test_with_one_signer_left_to_train_on_the_best_epoch_is_chosen_by_blocks_of_
         assert fold[fold["split"] == VALIDATION]["label"].nunique() == 24
 
 
+def test_leaving_one_source_out_tests_each_alone_and_validates_on_signers_where_they_are_known(spark, samples):
+    # The first signer's pictures are one source, the next two signers' another, and the rest names no signer.
+    sources = samples.where("signer < 'drawn-05'").selectExpr(
+        "*", "case when signer = 'drawn-00' then 'a' when signer < 'drawn-03' then 'b' else 'c' end new"
+    )
+    three = sources.selectExpr("id", "picture", "label", "new source", "if(new = 'c', null, signer) signer", "split")
+    found = folds_of(spark, three, FoldOptions(LEAVE_ONE["source"], blocks=5))
+    assert found["fold"].nunique() == 3
+    for number, left_out in enumerate("abc", start=1):
+        fold = found[found["fold"] == number]
+        assert set(fold[fold["split"] == TEST]["source"]) == {left_out}
+        assert set(fold[fold["source"] == left_out]["split"]) == {TEST}
+        validation, train = (fold[fold["split"] == split] for split in (VALIDATION, TRAIN))
+        if left_out == "b":  # one signer is left and some who are not named: blocks of each
+            assert set(validation["source"]) == {"a", "c"}
+            assert validation["label"].nunique() == 24
+        else:
+            assert validation["signer"].nunique() == 1
+            assert not set(validation["signer"]) & set(train["signer"])
+
+
+def test_the_hands_of_a_table_travel_with_its_folds(spark, tmp_path):
+    table = read_samples(spark, write_ingested(spark, rows_with_hands(60), tmp_path))
+    options = FoldOptions(LEAVE_ONE["source"])
+    for fold in plan_folds(table, options):
+        made = divided(spark, table, fold, options)
+        assert made.schema[HAND_COLUMN].dataType == HAND_TYPE
+        hands = {row["id"]: row["hand"] for row in made.collect()}
+        assert hands == {row["id"]: row["hand"] for row in table.collect()}
+
+
 def test_folds_that_cannot_be_made_are_refused_with_what_would_work(samples):
     with pytest.raises(AslsparkError, match=r"6 signers for 7 folds; set --folds 6 or less"):
         plan_folds(samples, FoldOptions("signer", folds=7))
-    with pytest.raises(AslsparkError, match="name no signer; choose block"):
-        plan_folds(samples.selectExpr("source", "cast(null as string) signer"), FoldOptions("signer"))
+    unnamed = samples.selectExpr("source", "cast(null as string) signer")
+    for kind, words in (("signer", "--by signer"), (LEAVE_ONE["signer"], "--leave-one signer")):
+        with pytest.raises(AslsparkError, match=f"{words}: 720 of 720 samples name no signer; choose --by block or"):
+            plan_folds(unnamed, FoldOptions(kind))
+    with pytest.raises(AslsparkError, match="--leave-one source: there is one alone, drawn; choose --by block"):
+        plan_folds(samples, FoldOptions(LEAVE_ONE["source"]))
     with pytest.raises(AslsparkError, match=r"split.blocks=4: too few for 5 folds.* set split.blocks=5 or more"):
         FoldOptions("block", folds=5, blocks=4)
     with pytest.raises(AslsparkError, match="--folds 1: give 2 or more"):
@@ -175,6 +211,9 @@ def test_the_report_says_mean_and_spread_and_what_all_folds_read(judged):
     assert sum(map(sum, counts)) == 720
     right = sum(fold["accuracy"] * fold["rows"]["test"] for fold in result["folds"])
     assert sum(row[n] for n, row in enumerate(counts)) == pytest.approx(right)
+    assert [fold["held_out"] for fold in result["folds"]] == [
+        [{"group": "drawn", "rows": fold["rows"]["test"], "accuracy": fold["accuracy"]}] for fold in result["folds"]
+    ]
     page = (out / "report.html").read_text()
     assert page.count('src="data:image/png;base64,') == 2
     assert not re.search(r'(src|href)="(?!data:)', page)
@@ -216,13 +255,28 @@ def test_a_fold_that_fails_is_named_and_those_before_it_are_kept(spark, ingested
     assert {path.name for path in out.iterdir()} == {"settings.json", "folds"}
 
 
+def test_baselines_on_landmarks_are_judged_leaving_one_signer_out(spark, tmp_path):
+    data = write_ingested(spark, [row for row in rows_with_hands(240) if row[4] != "bob"], tmp_path)
+    words = ["--model", "forest", "--features", "landmarks", "--trees", "4", "--depth", "5"]
+    job.main(["--data", data, "--out", str(tmp_path / "out"), "--leave-one", "signer", *words])
+    result = json.loads((tmp_path / "out" / RESULT_FILE).read_text())
+    assert result["settings"]["model"]["inputs"] == ["landmarks"]
+    assert [fold["held_out"][0]["group"] for fold in result["folds"]] == ["ann", "cyd"]
+    for fold in result["folds"]:
+        assert fold["held_out"] == [{"group": fold["tested_on"][7:], "rows": 80, "accuracy": fold["accuracy"]}]
+        assert fold["accuracy"] > 0.8
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "2 folds leaving one signer out" in page
+    assert re.search(r"<td>2</td><td>cyd</td><td>80</td>", page)
+
+
 @pytest.mark.long
 def test_networks_are_judged_too(spark, ingested, tmp_path):
     words = ["--data", ingested, "--by", "signer", "--folds", "2", "--framework", "torch", "--epochs", "1"]
     with pytest.raises(AslsparkError, match=r"num_proc=99"):
         job.main([*words, "--out", str(tmp_path / "out"), "--num-proc", "99"])
     assert list(tmp_path.iterdir()) == []
-    job.main([*words, "--out", str(tmp_path / "out"), "--set", "training.augment=false"])
+    job.main([*words, "--out", str(tmp_path / "out"), "--set", "augment.on=false"])
     result = json.loads((tmp_path / "out" / RESULT_FILE).read_text())
     assert [fold["epochs"] for fold in result["folds"]] == [1, 1]
     assert [fold["rows"]["test"] for fold in result["folds"]] == [360, 360]

@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from aslspark.evaluation.certainty import BINS
+from aslspark.evaluation.groups import NAMES, SKIN_NOTE
 from aslspark.features.landmarks import FEATURES
 from aslspark.models.known import LANDMARKS, PICTURE
 from aslspark.scoring import SignClassifierModel
@@ -25,7 +27,7 @@ def _card(about: dict[str, Any], metrics: dict[str, Any], model: SignClassifierM
         f"the network '{about['settings']['network']['name']}' ({about['parameters']:,} parameters, "
         f"{about['framework']})"
         if about["kind"] == "network"
-        else f"MLlib's {baseline['name']}"
+        else f"MLlib's {baseline['name']}, which reads {_READ[tuple(baseline['inputs'])]}"
     )
     lines = []
     if about["drawn"]:
@@ -56,6 +58,9 @@ def _card(about: dict[str, Any], metrics: dict[str, Any], model: SignClassifierM
         lines += [
             f"| {source} | {part['rows']:,} | {part['accuracy']:.2%} |" for source, part in metrics["by_source"].items()
         ]
+    if hands := metrics["groups"].get("hand"):
+        lines += ["", _of_hands(hands)]
+    lines += ["", *_of_certainty(metrics["certainty"], metrics["judged_on"][0])]
     weakest = sorted(metrics["per_class"].items(), key=lambda item: item[1]["f1"])[:5]
     lines += [
         "",
@@ -74,6 +79,9 @@ def _card(about: dict[str, Any], metrics: dict[str, Any], model: SignClassifierM
         "",
         "![pictures read wrongly](mistakes.png)",
     ]
+    if "confusable.png" in files:
+        lines += ["", "![letters that look alike, with what was answered](confusable.png)"]
+    lines += _of_groups(metrics["groups"])
     if "curves.png" in files:
         lines += ["", "![loss and accuracy by epoch](curves.png)"]
     if "augmented.png" in files:
@@ -109,7 +117,8 @@ def _card(about: dict[str, Any], metrics: dict[str, Any], model: SignClassifierM
         }
         lines += [
             f"Elsewhere: `network.onnx` takes {', and '.join(takes[name] for name in about['inputs'])}, "
-            "and gives `probability`, float32 (n, classes), in the order of `labels` in `bundle.json`.",
+            "and gives `probability`, float32 (n, classes), in the order of `labels` in `bundle.json`, before "
+            "the temperature.",
             "",
         ]
     seconds = _seconds(about["seconds"])
@@ -126,6 +135,67 @@ def _card(about: dict[str, Any], metrics: dict[str, Any], model: SignClassifierM
     if "profile" in files:
         lines += ["A trace of some steps of the training is in `profile/`.", ""]
     return "\n".join(lines)
+
+
+_READ = {
+    ("picture",): "the picture",
+    ("landmarks",): "the landmarks of the hand",
+    ("picture", "landmarks"): "the picture and the landmarks of the hand",
+}
+
+
+def _of_hands(found: list[dict[str, Any]]) -> str:
+    rows = {figures["group"]: figures["rows"] for figures in found}
+    without = rows.get("no", 0)
+    parts = [
+        f"{'with' if figures['group'] == 'yes' else 'without'} one {figures['accuracy']:.2%} are right"
+        for figures in found
+    ]
+    return f"In {without:,} of {sum(rows.values()):,} test pictures no hand was found: {', '.join(parts)}."
+
+
+def _of_certainty(certainty: dict[str, Any], split: str) -> list[str]:
+    part = certainty["splits"][split]
+    before, after = part["calibration_error_before"], part["calibration_error"]
+    lines = [
+        f"Temperature {certainty['temperature']:.2f}, set on the validation split: over the {split} split, "
+        f"probabilities are off by {after:.1%} on average, and by {before:.1%} without it (expected calibration error, "
+        f"{BINS} bins)."
+        if after is not None
+        else "None of the pictures could be scored."
+    ]
+    threshold = certainty["threshold"]
+    if threshold:
+        lines[0] += f" It answers where its probability is {threshold:g} or more, and is not sure elsewhere."
+    lines += ["", f"| threshold ({split}) | answered | right, of those |", "|---|---|---|"]
+    lines += [
+        f"| {mark['threshold']:g}{' (as set)' if mark['threshold'] == threshold else ''} | {mark['coverage']:.1%} | "
+        f"{'-' if mark['accuracy'] is None else format(mark['accuracy'], '.2%')} |"
+        for mark in part["coverage"]
+    ]
+    return [
+        *lines,
+        "",
+        "![whether the probabilities hold](calibration.png)",
+        "",
+        "![accuracy against coverage](coverage.png)",
+    ]
+
+
+def _of_groups(groups: dict[str, list[dict[str, Any]]]) -> list[str]:
+    if not groups:
+        return []
+    lines = ["", "## Who is read how well", "", "| test pictures | | right | 95 % range |", "|---|---|---|---|"]
+    for kind, found in groups.items():
+        lines += [
+            f"| {NAMES[kind]}: {figures['group']} | {figures['rows']:,} | {figures['accuracy']:.2%} | "
+            f"{figures['low']:.1%} to {figures['high']:.1%} |"
+            for figures in found
+        ]
+    lines += ["", "The range is what the number of pictures leaves open, were each a draw of its own (Wilson)."]
+    if "skin" in groups:
+        lines[-1] += f" {SKIN_NOTE}"
+    return [*lines, "", "![accuracy by group](groups.png)"]
 
 
 def _seconds(spent: dict[str, float]) -> str:

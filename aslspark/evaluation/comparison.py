@@ -227,7 +227,7 @@ def _judge(
     try:
         for contender in contenders:
             samples, trained_on_it = samples_for(spark, contender, labelled, scratch)
-            scored = contender.model.transform(samples).select("id", "label", "source", "split", "letter", "top")
+            scored = contender.model.best_guesses(samples).select("id", "label", "source", "split", "letter", "top")
             kept.append(scored.persist(StorageLevel.MEMORY_AND_DISK))
             judged = scored.where(F.col("split") == TEST) if trained_on_it else scored
             answers.append(judged.select("id", "label", F.coalesce("letter", F.lit(UNSCORED)).alias("letter")))

@@ -11,8 +11,10 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
 
+from aslspark.evaluation.metrics import wilson
+from aslspark.evaluation.plots import RIGHT, WRONG
+
 _COLOURS = ("#4C78A8", "#E45756", "#54A24B", "#F58518", "#72B7B2", "#B279A2", "#9D755D", "#777777")
-_RIGHT, _WRONG = "#2A7F3F", "#C0392B"
 
 
 def plot_scores(bundles: Sequence[Mapping[str, Any]], sets: Sequence[str], path: Path) -> None:
@@ -36,14 +38,6 @@ def plot_scores(bundles: Sequence[Mapping[str, Any]], sets: Sequence[str], path:
     axes.set_xticks(np.linspace(0, 1, 6), [f"{share:.0%}" for share in np.linspace(0, 1, 6)])
     axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=120)
-
-
-def wilson(share: float, rows: int) -> tuple[float, float]:
-    """Return the 95 % interval of a share of so many rows (Wilson 1927); rows that are near-twins make it wider."""
-    z = 1.96
-    middle = (share + z * z / (2 * rows)) / (1 + z * z / rows)
-    half = z / (1 + z * z / rows) * np.sqrt(share * (1 - share) / rows + z * z / (4 * rows * rows))
-    return float(middle - half), float(middle + half)
 
 
 def plot_cost(bundles: Sequence[Mapping[str, Any]], sets: Sequence[str], path: Path) -> None:
@@ -118,6 +112,6 @@ def plot_disagreements(
                 ha="center",
                 va="top",
                 fontsize=7,
-                color=_RIGHT if answer == label else _WRONG,
+                color=RIGHT if answer == label else WRONG,
             )
     figure.savefig(path, dpi=120)

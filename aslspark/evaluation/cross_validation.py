@@ -23,7 +23,7 @@ from aslspark.bundle import require_new
 from aslspark.config import Config
 from aslspark.errors import AslsparkError
 from aslspark.evaluation.cross_validation_page import write_page
-from aslspark.evaluation.folds import Fold, FoldOptions, divided, plan_folds
+from aslspark.evaluation.folds import SIGNER, Fold, FoldOptions, divided, plan_folds
 from aslspark.evaluation.metrics import UNSCORED
 from aslspark.paths import local_path
 from aslspark.samples import REPORT_FILE, SAMPLES_FOLDER, SPLITS, TEST, TRAIN, VALIDATION
@@ -208,6 +208,7 @@ def _run_fold(
         "rows": rows,
         **{name: tested[name] for name in ("accuracy", "top3_accuracy", "unscored")},
         "macro_f1": tested["macro"]["f1"],
+        "held_out": _held_out(fold, metrics),
         "accuracy_of": {split: part["accuracy"] for split, part in metrics["splits"].items()},
         "never_trained": [label for label in tested["per_class"] if label not in manifest["labels"]],
         "epochs": _epochs(bundle),
@@ -241,6 +242,15 @@ def _write_fold(
     }
     (Path(local_path(folder)) / REPORT_FILE).write_text(json.dumps(about))
     return rows
+
+
+def _held_out(fold: Fold, metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Say how well each signer was read that a fold was tested on, or each source where it is not about signers."""
+    if SIGNER in fold.columns:
+        found = {figures["group"]: figures for figures in metrics["groups"]["signer"]}
+    else:
+        found = metrics["splits"][TEST]["by_source"]
+    return [{"group": name, "rows": part["rows"], "accuracy": part["accuracy"]} for name, part in found.items()]
 
 
 def _epochs(bundle: Path) -> int | None:

@@ -10,20 +10,21 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from aslspark.evaluation import html
-from aslspark.evaluation.folds import BLOCK, LEAKING, ONE_SIGNER, SIGNER
+from aslspark.evaluation.folds import BLOCK, LEAKING, LEAVE_ONE, SIGNER
+from aslspark.evaluation.metrics import wilson
 from aslspark.evaluation.plots import QUIET, TRAIN_COLOUR, VALIDATION_COLOUR, plot_confusion
 
 _HOW = {
     BLOCK: "by contiguous blocks of each source and label",
     SIGNER: "by signer",
-    ONE_SIGNER: "leaving one signer out",
+    **{kind: f"leaving one {column} out" for column, kind in LEAVE_ONE.items()},
     "stratified": "row by row within each label",
     "random": "row by row",
 }
 _LEAK = (
     "Rows were dealt to the folds one by one. Pictures taken one after another are near-twins, and here most test "
     "pictures have a near-twin among the training pictures: these scores come out too high and say nothing about new "
-    "people, cameras or sessions. --by block or --by signer avoids that."
+    "people, cameras or sessions. --by block or --leave-one signer avoids that."
 )
 _ENOUGH_FOR_A_BOX = 4
 _SHOWN = {"accuracy": "right", "macro_f1": "macro F1", "top3_accuracy": "best three"}
@@ -71,6 +72,7 @@ def write_page(result: Mapping[str, Any], folder: Path) -> None:
             "confidence interval. The best epoch of each fold was chosen by validation rows taken from its training "
             "rows, never by the fold that is tested."
         ),
+        *_held_out(folds),
         html.heading("All folds together"),
         html.picture(folder / "confusion.png", "which letter was read as which"),
         html.heading("How it was made"),
@@ -100,6 +102,17 @@ def _table(folds: Sequence[Mapping[str, Any]], scores: Mapping[str, Any]) -> str
         values = [_share(name, scores[name][figure]) for name in _SHOWN]
         lines.append([figure, "", "", "", "", *values, "", ""])
     return html.table(header, lines, sums=4)
+
+
+def _held_out(folds: Sequence[Mapping[str, Any]]) -> list[str]:
+    lines = []
+    for fold in folds:
+        for found in fold["held_out"]:
+            low, high = wilson(found["accuracy"], found["rows"])
+            figures = [f"{found['rows']:,}", f"{found['accuracy']:.2%}", f"{low:.1%} to {high:.1%}"]
+            lines.append([str(fold["fold"]), found["group"], *figures])
+    header = ["fold", "held out", "pictures", "right", "95 % range by their number"]
+    return [html.heading("What was held out"), html.table(header, lines)]
 
 
 def _share(name: str, value: float) -> str:

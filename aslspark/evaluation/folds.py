@@ -16,8 +16,10 @@ from aslspark.errors import AslsparkError
 from aslspark.samples import TEST, TRAIN, VALIDATION, sample_columns
 from aslspark.sources.sample_frames import join_splits
 
-BLOCK, SIGNER, ONE_SIGNER, STRATIFIED, RANDOM = "block", "signer", "leave-one-signer-out", "stratified", "random"
-KINDS = (BLOCK, SIGNER, ONE_SIGNER, STRATIFIED, RANDOM)
+BLOCK, SIGNER, STRATIFIED, RANDOM = "block", "signer", "stratified", "random"
+KINDS = (BLOCK, SIGNER, STRATIFIED, RANDOM)
+LEAVE_ONE = {"source": "leave one source out", "signer": "leave one signer out"}
+"""By the column whose every value is a fold: the kind."""
 LEAKING = (STRATIFIED, RANDOM)
 """Row by row: a picture's near-twins are trained on while it is tested on."""
 
@@ -33,14 +35,15 @@ class FoldOptions:
     ----------
     kind : str
         'block': contiguous runs of each source and label, each fold with its share of every label;
-        'signer': whole signers, folds of about the same number of rows; 'leave-one-signer-out': a fold a signer;
-        'stratified': row by row within each label; 'random': row by row. The last two leak.
+        'signer': whole signers, folds of about the same number of rows; 'stratified': row by row within each label;
+        'random': row by row. The last two leak. Or one of `LEAVE_ONE`: a fold a source, or a signer.
     folds : int
-        How many; 'leave-one-signer-out' has as many as there are signers.
+        How many; those of `LEAVE_ONE` have as many as there are sources or signers.
     validation : float
-        Share of the groups (or rows) left for training that chooses the best epoch; 0 for none.
+        Share of the groups (or rows) left for training that chooses the best epoch; 0 for none. Where whole signers
+        or sources are tested, it is taken of the signers that are left, if there are two or more, else of the blocks.
     blocks : int
-        Runs that the rows of a source and label are cut into, for 'block'.
+        Runs that the rows of a source and label are cut into.
     seed : int
         The same seed gives the same folds.
 
@@ -57,7 +60,7 @@ class FoldOptions:
     seed: int = 42
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS:
+        if self.kind not in (*KINDS, *LEAVE_ONE.values()):
             raise AslsparkError(f"--by {self.kind}: choose one of {', '.join(KINDS)}")
         if self.folds < 2:
             raise AslsparkError(f"--folds {self.folds}: give 2 or more")
@@ -83,12 +86,15 @@ class Fold:
         That name a group: `source` and `block`, or `signer`; none where rows are divided one by one.
     splits : mapping of tuple to str
         For each group 'train', 'validation' or 'test'.
+    validation_signers : tuple of str
+        Whose training rows are validation.
     """
 
     number: int
     tested_on: str
     columns: tuple[str, ...] = ()
     splits: Mapping[tuple, str] | None = None
+    validation_signers: tuple[str, ...] = ()
 
 
 def plan_folds(samples: DataFrame, options: FoldOptions) -> list[Fold]:
@@ -103,7 +109,7 @@ def plan_folds(samples: DataFrame, options: FoldOptions) -> list[Fold]:
     Raises
     ------
     AslsparkError
-        Where there are too few signers, or rows that name none.
+        Where there are too few signers or sources, or rows that name no signer.
     """
     if options.kind in LEAKING:
         share = f"one row in {options.folds}" + (" of each label" if options.kind == STRATIFIED else "")
@@ -111,8 +117,9 @@ def plan_folds(samples: DataFrame, options: FoldOptions) -> list[Fold]:
     if options.kind == BLOCK:
         sources = sorted(row["source"] for row in samples.select("source").distinct().collect())
         return [_block_fold(n, sources, options) for n in range(1, options.folds + 1)]
-    rows = {row["signer"]: row["count"] for row in samples.groupBy("signer").count().collect()}
-    return _signer_folds(rows, options)
+    counts = samples.groupBy("source", "signer").count().collect()
+    rows = {(row["source"], row["signer"]): row["count"] for row in counts}
+    return _signer_folds(rows, options) if options.kind == SIGNER else _leave_one_folds(rows, options)
 
 
 def divided(spark: SparkSession, samples: DataFrame, fold: Fold, options: FoldOptions) -> DataFrame:
@@ -122,7 +129,7 @@ def divided(spark: SparkSession, samples: DataFrame, fold: Fold, options: FoldOp
     ----------
     spark : SparkSession
     samples : DataFrame
-        With the columns of `SAMPLE_SCHEMA`; its own split is disregarded.
+        With the columns of `SAMPLE_SCHEMA`, and perhaps `hand`; its own split is disregarded.
     fold : Fold
         From `plan_folds`.
     options : FoldOptions
@@ -139,8 +146,11 @@ def divided(spark: SparkSession, samples: DataFrame, fold: Fold, options: FoldOp
         result = join_splits(spark, with_block(samples, options.blocks), fold.columns, fold.splits)
     else:
         result = join_splits(spark, samples, fold.columns, fold.splits)
-        if options.validation > 0 and VALIDATION not in fold.splits.values():
-            # One signer is left to train on: the best epoch is chosen by some blocks of that one's.
+        if fold.validation_signers:
+            is_validation = (F.col("split") == TRAIN) & F.col("signer").isin(list(fold.validation_signers))
+            result = result.withColumn("split", F.when(is_validation, VALIDATION).otherwise(F.col("split")))
+        elif options.validation > 0:
+            # One signer is left to train on, or nobody says whose hands they are: some blocks choose the best epoch.
             chosen = _some(range(options.blocks), options, f"{fold.number}")
             is_validation = (F.col("split") == TRAIN) & F.col("block").isin(chosen)
             result = with_block(result, options.blocks, "split").withColumn(
@@ -179,35 +189,57 @@ def _block_fold(number: int, sources: Sequence[str], options: FoldOptions) -> Fo
     return Fold(number, words, ("source", "block"), splits)
 
 
-def _signer_folds(rows: Mapping[str | None, int], options: FoldOptions) -> list[Fold]:
-    if None in rows:
+def _by_signer(rows: Mapping[tuple[str, str | None], int], asked: str) -> dict[str, int]:
+    """Add up the rows of each signer, who may be in several sources."""
+    found: dict[str, int] = {}
+    for (_, signer), count in rows.items():
+        if signer is not None:
+            found[signer] = found.get(signer, 0) + count
+    if unnamed := sum(rows.values()) - sum(found.values()):
         raise AslsparkError(
-            f"--by {options.kind}: {rows[None]:,} of {sum(rows.values()):,} samples name no signer; choose block"
+            f"{asked}: {unnamed:,} of {sum(rows.values()):,} samples name no signer; choose --by block or "
+            "--leave-one source"
         )
-    signers = sorted(name for name in rows if name is not None)
-    count = len(signers) if options.kind == ONE_SIGNER else options.folds
-    if len(signers) < max(count, 2):
-        raise AslsparkError(
-            f"--by {options.kind}: there are {len(signers)} signers for {max(count, 2)} folds; "
-            f"{f'set --folds {len(signers)} or less' if len(signers) > 1 else 'choose block'}"
-        )
-    test_of: list[list[str]] = [[] for _ in range(count)]
-    if options.kind == ONE_SIGNER:
-        test_of = [[signer] for signer in signers]
-    else:
-        shuffled = list(signers)
-        random.Random(f"{options.seed}").shuffle(shuffled)
-        # The largest first, each to the fold that has the fewest rows so far.
-        for signer in sorted(shuffled, key=lambda name: -rows[name]):
-            min(test_of, key=lambda names: (sum(rows[name] for name in names), len(names))).append(signer)
+    return dict(sorted(found.items()))
+
+
+def _signer_folds(rows: Mapping[tuple[str, str | None], int], options: FoldOptions) -> list[Fold]:
+    signers = _by_signer(rows, "--by signer")
+    if len(signers) < options.folds:
+        fewer = f"set --folds {len(signers)} or less" if len(signers) > 1 else "choose --by block"
+        raise AslsparkError(f"--by signer: there are {len(signers)} signers for {options.folds} folds; {fewer}")
+    test_of: list[list[str]] = [[] for _ in range(options.folds)]
+    shuffled = list(signers)
+    random.Random(f"{options.seed}").shuffle(shuffled)
+    # The largest first, each to the fold that has the fewest rows so far.
+    for signer in sorted(shuffled, key=lambda name: -signers[name]):
+        min(test_of, key=lambda names: (sum(signers[name] for name in names), len(names))).append(signer)
     folds = []
     for number, test in enumerate(test_of, start=1):
-        rest = [signer for signer in signers if signer not in test]
-        validation = _some(rest, options, f"{number}") if len(rest) > 1 else []
-        splits = dict.fromkeys(rest, TRAIN) | dict.fromkeys(validation, VALIDATION) | dict.fromkeys(test, TEST)
+        splits = {(signer,): TEST if signer in test else TRAIN for signer in signers}
         words = ("signer " if len(test) == 1 else "signers ") + ", ".join(sorted(test))
-        folds.append(Fold(number, words, ("signer",), {(name,): split for name, split in splits.items()}))
+        left = [signer for signer in signers if signer not in test]
+        folds.append(Fold(number, words, (SIGNER,), splits, _validation_signers(left, options, number)))
     return folds
+
+
+def _leave_one_folds(rows: Mapping[tuple[str, str | None], int], options: FoldOptions) -> list[Fold]:
+    column = next(column for column, kind in LEAVE_ONE.items() if kind == options.kind)
+    at = 0 if column == "source" else 1
+    groups = sorted({source for source, _ in rows}) if at == 0 else list(_by_signer(rows, "--leave-one signer"))
+    if len(groups) < 2:
+        raise AslsparkError(f"--leave-one {column}: there is one alone, {groups[0]}; choose --by block")
+    folds = []
+    for number, left_out in enumerate(groups, start=1):
+        splits = {(group,): TEST if group == left_out else TRAIN for group in groups}
+        left = sorted({group[1] for group in rows if group[1] is not None and group[at] != left_out})
+        signers = _validation_signers(left, options, number)
+        folds.append(Fold(number, f"{column} {left_out}", (column,), splits, signers))
+    return folds
+
+
+def _validation_signers(left: Sequence[str], options: FoldOptions, number: int) -> tuple[str, ...]:
+    return tuple(_some(left, options, f"{number}")) if len(left) > 1 else ()
 
 
 def _some(groups: Sequence, options: FoldOptions, salt: str) -> list:

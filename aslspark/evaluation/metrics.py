@@ -108,5 +108,13 @@ def figures(counts: pd.DataFrame, labels: Sequence[str]) -> dict[str, Any]:
     }
 
 
+def wilson(share: float, rows: int) -> tuple[float, float]:
+    """Return the 95 % interval of a share of so many rows (Wilson 1927); rows that are near-twins make it wider."""
+    z = 1.96
+    middle = (share + z * z / (2 * rows)) / (1 + z * z / rows)
+    half = z / (1 + z * z / rows) * np.sqrt(share * (1 - share) / rows + z * z / (4 * rows * rows))
+    return float(middle - half), float(middle + half)
+
+
 def _share(counts: pd.DataFrame, chosen: pd.Series) -> float:
     return float(counts.loc[chosen, "rows"].sum() / counts["rows"].sum())

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 TRAIN_COLOUR, VALIDATION_COLOUR, QUIET = "#4C78A8", "#E45756", "#777777"
+RIGHT, WRONG = "#2A7F3F", "#C0392B"
 
 
 def plot_curves(history: Sequence[Mapping[str, Any]], best_epoch: int, path: Path) -> None:
@@ -102,4 +103,32 @@ def plot_augmented(versions: npt.NDArray[np.float32], labels: Sequence[str], pat
             axes.imshow(picture.squeeze(), cmap="gray", vmin=0, vmax=1)
             axes.set_axis_off()
         grid[row][0].set_title(label, fontsize=9)
+    figure.savefig(path, dpi=120)
+
+
+def plot_confusable(
+    titles: Sequence[str], groups: Sequence[Sequence[tuple[npt.NDArray[np.uint8], str, str, float]]], path: Path
+) -> None:
+    """Draw pictures of letters that look alike, a block of rows a group.
+
+    Parameters
+    ----------
+    titles : sequence of str
+        Of the groups.
+    groups : sequence of sequence of (picture, label, answer, probability)
+    path : Path
+    """
+    columns = 8
+    lines = [max(1, -(-len(group) // columns)) for group in groups]
+    figure = Figure(figsize=(columns * 1.1, sum(1.35 * count + 0.35 for count in lines) + 0.2), layout="constrained")
+    blocks = figure.subfigures(len(groups), 1, height_ratios=[1.35 * count + 0.35 for count in lines], squeeze=False)
+    for block, title, group, count in zip(blocks.ravel(), titles, groups, lines, strict=True):
+        block.suptitle(title, fontsize=10, fontweight="bold")
+        grid = block.subplots(count, columns, squeeze=False).ravel()
+        for axes in grid:
+            axes.set_axis_off()
+        for axes, (picture, label, answer, probability) in zip(grid, group, strict=False):
+            axes.imshow(picture.squeeze(), cmap="gray", vmin=0, vmax=255)
+            colour = RIGHT if answer == label else WRONG
+            axes.set_title(f"{label} → {answer}  {probability:.2f}", fontsize=8, color=colour)
     figure.savefig(path, dpi=120)

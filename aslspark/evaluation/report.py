@@ -14,8 +14,13 @@ from pyspark.sql import functions as F
 
 from aslspark.decoding import pixels_of
 from aslspark.errors import AslsparkError
+from aslspark.evaluation.certainty import at_threshold, certainty_figures
+from aslspark.evaluation.certainty_plots import plot_calibration, plot_coverage, plot_groups
+from aslspark.evaluation.confusable import confusable_groups, draw_confusable
+from aslspark.evaluation.groups import group_figures, with_groups
 from aslspark.evaluation.metrics import UNSCORED, count_answers, figures
 from aslspark.evaluation.plots import plot_confusion, plot_mistakes
+from aslspark.evaluation.shown import pictures_of
 from aslspark.samples import SPLITS
 from aslspark.scoring import SignClassifierModel
 
@@ -27,26 +32,31 @@ def evaluate(
 ) -> dict[str, Any]:
     """Score labelled samples with the finished model, and write what came out.
 
+    Figures count the model's best guesses, whatever its threshold; `certainty` says what the threshold leaves of them.
+
     Parameters
     ----------
     model : SignClassifierModel
     samples : DataFrame
-        With the columns of `samples.SAMPLE_SCHEMA`.
+        With the columns of `samples.SAMPLE_SCHEMA`, and perhaps `hand`.
     folder : Path
-        Gets `metrics.json`, `confusion.png` and `mistakes.png`.
+        Gets `metrics.json` and `confusion.png`, `mistakes.png`, `confusable.png`, `calibration.png`, `coverage.png`,
+        and `groups.png` where a signer or a hand is known.
     judged_on : sequence of str
         The splits that the plots and the first figures are of; all others get figures of their own.
 
     Returns
     -------
     dict
-        What `metrics.json` holds: the figures of `metrics.figures`, `splits` with those of each split,
-        `scoring_seconds`, and of a model that was just trained `watch`, what `aslspark.training.watch` saw.
+        What `metrics.json` holds: the figures of `metrics.figures`, `splits` with those of each split, `certainty`
+        (see `certainty.certainty_figures`), `groups` (see `groups.group_figures`), `scoring_seconds`, and of a model
+        that was just trained `watch`, what `aslspark.training.watch` saw.
     """
     started = time.monotonic()
+    is_judged = F.col("split").isin(list(judged_on))
     scored = (
-        model.transform(samples)
-        .select("id", "label", "source", "split", "letter", "probability", "top")
+        model.best_guesses(with_groups(samples, is_judged))
+        .select("id", "label", "source", "split", "groups", "letter", "probability", "as_given", "top")
         .persist(StorageLevel.MEMORY_AND_DISK)
     )
     try:
@@ -59,19 +69,20 @@ def evaluate(
             "judged_on": list(judged_on),
             **figures(judged, model.labels),
             "splits": {split: figures(part, model.labels) for split, part in by_split.items() if not part.empty},
+            "certainty": certainty_figures(scored, model.temperature, model.getThreshold()),
+            "groups": group_figures(scored.where(is_judged)),
             "scoring_seconds": time.monotonic() - started,
         }
         if model.fitted is not None:
             metrics["watch"] = model.fitted.watch
-        wrong = scored.where(F.col("split").isin(list(judged_on)) & ~F.col("label").eqNullSafe(F.col("letter")))
+        wrong = scored.where(is_judged & ~F.col("label").eqNullSafe(F.col("letter")))
         surest = wrong.orderBy(F.desc("probability"), "id").limit(SHOWN_MISTAKES).toPandas()
-        pictures = {
-            row["id"]: row["picture"]
-            for row in samples.where(F.col("id").isin(list(surest["id"]))).select("id", "picture").collect()
-        }
+        pictures = pictures_of(samples, list(surest["id"]))
+        folder.mkdir(parents=True, exist_ok=True)
+        if confusable := confusable_groups(judged):
+            draw_confusable(confusable, scored.where(is_judged), samples, folder / "confusable.png")
     finally:
         scored.unpersist()
-    folder.mkdir(parents=True, exist_ok=True)
     (folder / "metrics.json").write_text(json.dumps(metrics, indent=1))
     title = f"{metrics['accuracy']:.1%} of {metrics['rows']:,} right ({', '.join(judged_on)})"
     plot_confusion(metrics["confusion"], title, folder / "confusion.png")
@@ -81,6 +92,10 @@ def evaluate(
         mistakes.append((pixels, row["label"], row["letter"] or UNSCORED, float(row["probability"] or 0)))
     total = int(judged.loc[judged["label"] != judged["letter"], "rows"].sum())
     plot_mistakes(mistakes, total, folder / "mistakes.png")
+    plot_calibration(metrics["certainty"], folder / "calibration.png")
+    plot_coverage(metrics["certainty"], folder / "coverage.png")
+    if metrics["groups"]:
+        plot_groups(metrics["groups"], metrics["accuracy"], folder / "groups.png")
     return metrics
 
 
@@ -97,4 +112,10 @@ def summary(metrics: dict[str, Any]) -> str:
             f"{'':>12}{source} ({where}): {part['accuracy']:.2%} right of {part['rows']:,}"
             for source, part in metrics["by_source"].items()
         ]
+    certainty = metrics["certainty"]
+    if threshold := certainty["threshold"]:
+        for split, part in certainty["splits"].items():
+            left = at_threshold(part, threshold)
+            right = f", {left['accuracy']:.2%} of that right" if left["accuracy"] is not None else ""
+            lines.append(f"{split:>10}: at {threshold:g} and more, {left['coverage']:.2%} is answered{right}")
     return "\n".join(lines)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import pyarrow as pa
 
 POINTS = 21
@@ -22,6 +23,14 @@ RIGHT = 126
 SEEN = 127
 """1 where a hand was found; otherwise the whole vector is 0."""
 HAND_NUMBERS = 128
+
+HAND_FIELDS = {
+    "found": pa.string(),
+    "landmarks": pa.list_(pa.float32()),
+    "world": pa.list_(pa.float32()),
+    "side": pa.string(),
+}
+"""Of `samples.HAND_TYPE`, what a hand's vector is made of."""
 
 FloatArray = npt.NDArray[np.float32]
 Array = npt.NDArray[np.floating]
@@ -72,6 +81,12 @@ def hand_vectors(hands: pa.Array | pa.ChunkedArray) -> FloatArray:
         vectors[at, RIGHT] = [side == "right" for side in columns["side"].take(pa.array(at)).to_pylist()]
         vectors[at, SEEN] = 1
     return vectors
+
+
+def frame_vectors(hands: pd.DataFrame) -> FloatArray:
+    """Do as `hand_vectors` with a column of structs as pandas_udf gives it, of which it takes HAND_FIELDS."""
+    columns = [pa.array(hands[name], kind) for name, kind in HAND_FIELDS.items()]
+    return hand_vectors(pa.StructArray.from_arrays(columns, list(HAND_FIELDS)))
 
 
 def landmark_features(vectors: FloatArray, upright: bool) -> FloatArray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,8 +18,10 @@ from pyspark.sql import functions as F
 
 from aslspark.decoding import RAW, stored
 from aslspark.errors import AslsparkError
+from aslspark.features.landmarks import HAND_FIELDS, frame_vectors, landmark_features
 from aslspark.features.scaling import scale
-from aslspark.samples import PICTURE_TYPE
+from aslspark.models.known import LANDMARKS, PICTURE
+from aslspark.samples import HAND_COLUMN, PICTURE_TYPE
 
 
 class PictureScaler(Transformer, HasInputCol, HasOutputCol, DefaultParamsReadable, DefaultParamsWritable):
@@ -66,7 +69,48 @@ class PictureScaler(Transformer, HasInputCol, HasOutputCol, DefaultParamsReadabl
         return dataset.withColumn(self.getOutputCol(), array_to_vector(scaled(picture)))
 
 
-def feature_pipeline(spark: SparkSession, labels: Sequence[str], stretch: bool) -> Pipeline:
+class LandmarkFeatures(Transformer, HasInputCol, HasOutputCol, DefaultParamsReadable, DefaultParamsWritable):
+    """Turns the landmarks of hands into vectors of their shape; all 0 where no hand was found.
+
+    Parameters
+    ----------
+    inputCol : str
+        A column of `samples.HAND_TYPE`.
+    outputCol : str
+        A Vector of `aslspark.features.landmarks.FEATURES` numbers; see `landmark_features` there.
+    upright : bool
+        Turn each hand upright in the picture's plane first.
+    """
+
+    upright = Param(
+        Params._dummy(), "upright", "turn each hand upright in the picture's plane first", TypeConverters.toBoolean
+    )
+
+    def __init__(self, *, inputCol: str = HAND_COLUMN, outputCol: str = LANDMARKS, upright: bool = False) -> None:
+        super().__init__()
+        self._setDefault(inputCol=HAND_COLUMN, outputCol=LANDMARKS, upright=False)
+        self._set(inputCol=inputCol, outputCol=outputCol, upright=upright)
+
+    def _transform(self, dataset: DataFrame) -> DataFrame:
+        upright = self.getOrDefault("upright")
+
+        @F.pandas_udf("array<double>")  # type: ignore[call-overload]
+        def shapes(batches: Iterator[pd.DataFrame]) -> Iterator[pd.Series]:
+            for batch in batches:
+                yield pd.Series(list(landmark_features(frame_vectors(batch), upright).astype(np.float64)))
+
+        hand = F.col(self.getInputCol())
+        taken = F.struct(*(hand[name].alias(name) for name in HAND_FIELDS))
+        return dataset.withColumn(self.getOutputCol(), array_to_vector(shapes(taken)))
+
+
+def feature_pipeline(
+    spark: SparkSession,
+    labels: Sequence[str],
+    stretch: bool,
+    inputs: Sequence[str] = (PICTURE,),
+    upright: bool = False,
+) -> Pipeline:
     """Build the features of MLlib models.
 
     Parameters
@@ -77,20 +121,29 @@ def feature_pipeline(spark: SparkSession, labels: Sequence[str], stretch: bool) 
         In alphabetical order, so that the same letters always get the same numbers.
     stretch : bool
         See `PictureScaler`.
+    inputs : sequence of {'picture', 'landmarks'}
+        What goes into `scaled_features`: the picture, the landmarks of the hand in it, or the one behind the other.
+    upright : bool
+        See `LandmarkFeatures`.
 
     Returns
     -------
     Pipeline
-        From `picture` and `label` to `pixels` (Vector), `scaled_features` (Vector of 0-1), `index_label` (double,
-        the label's place in `labels`) and `label_vec` (Vector, one-hot of all labels). Without a `label` column it
-        gives the vectors alone.
+        From `picture`, `hand` and `label` to `pixels` (Vector of 0-1), `landmarks` (Vector), `scaled_features` (Vector
+        of those that `inputs` names), `index_label` (double, the label's place in `labels`) and `label_vec` (Vector,
+        one-hot of all labels). Without a `label` column it gives the vectors alone.
     """
     if list(labels) != sorted(labels):
         raise AslsparkError(f"labels={','.join(labels)}: give them in alphabetical order")
+    read: dict[str, Any] = {
+        PICTURE: PictureScaler(inputCol="picture", outputCol="pixels", stretch=stretch),
+        LANDMARKS: LandmarkFeatures(inputCol=HAND_COLUMN, outputCol=LANDMARKS, upright=upright),
+    }
+    chosen = [stage for name, stage in read.items() if name in inputs]
     return Pipeline(
         stages=[
-            PictureScaler(inputCol="picture", outputCol="pixels", stretch=stretch),
-            VectorAssembler(inputCols=["pixels"], outputCol="scaled_features"),
+            *chosen,
+            VectorAssembler(inputCols=[stage.getOutputCol() for stage in chosen], outputCol="scaled_features"),
             StringIndexerModel.from_labels(
                 list(labels), inputCol="label", outputCol="index_label", handleInvalid="error"
             ),

@@ -14,7 +14,7 @@ BASELINES = ("forest", "mlp")
 def build_baseline(
     name: str,
     *,
-    inputs: int,
+    length: int,
     classes: int,
     trees: int,
     depth: int,
@@ -27,8 +27,8 @@ def build_baseline(
     Parameters
     ----------
     name : {'forest', 'mlp'}
-    inputs : int
-        Length of `scaled_features`.
+    length : int
+        Of `scaled_features`.
     classes : int
         Values of `index_label`.
     trees, depth : int
@@ -43,6 +43,6 @@ def build_baseline(
     if name == "forest":
         return RandomForestClassifier(numTrees=trees, maxDepth=depth, seed=seed, **columns)
     if name == "mlp":
-        layers = [inputs, *hidden, classes]
+        layers = [length, *hidden, classes]
         return MultilayerPerceptronClassifier(layers=layers, maxIter=iterations, seed=seed, **columns)
     raise AslsparkError(f"--model {name}: choose one of {', '.join(BASELINES)}")

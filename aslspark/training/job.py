@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import logging
+import math
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -18,15 +19,18 @@ from pyspark.sql import functions as F
 from aslspark.bundle import require_new, seal, whole_folder, write_model
 from aslspark.config import Config
 from aslspark.decoding import pixels_of
+from aslspark.errors import AslsparkError
 from aslspark.evaluation.card import write_card
+from aslspark.evaluation.certainty import set_temperature
 from aslspark.evaluation.plots import plot_augmented, plot_curves
 from aslspark.evaluation.report import evaluate, summary
 from aslspark.features.augment_sheet import augmented_versions
+from aslspark.features.landmarks import FEATURES
 from aslspark.features.pipeline import feature_pipeline
-from aslspark.models.known import PICTURE
+from aslspark.models.known import LANDMARKS, PICTURE
 from aslspark.models.mllib import build_baseline
-from aslspark.samples import TEST, TRAIN
-from aslspark.scoring import MllibClassifier, OnnxClassifier, SignClassifierModel
+from aslspark.samples import HAND_COLUMN, TEST, TRAIN, VALIDATION
+from aslspark.scoring import NOTHING, MllibClassifier, OnnxClassifier, SignClassifierModel
 from aslspark.session import require_slots
 from aslspark.training.data import DRAWN_WARNING, TrainingData, training_data
 from aslspark.training.gpus import gpu_tasks
@@ -86,28 +90,45 @@ def train_baseline(
     spark, data, out, config, test_data
         As for `train_cnn`.
     baseline : dict
-        `name`, `trees`, `depth`, `hidden`, `iterations`; see `aslspark.models.mllib.build_baseline`.
+        `name`, `trees`, `depth`, `hidden`, `iterations`; see `aslspark.models.mllib.build_baseline`. And perhaps
+        `inputs`, what it reads: 'picture' (as without), 'landmarks' or both.
 
     Returns
     -------
     dict
         The figures of `metrics.json`.
+
+    Raises
+    ------
+    AslsparkError
+        Where landmarks are to be read and the table has no column of hands.
     """
+    inputs = tuple(baseline.get("inputs", (PICTURE,)))
+    settings = {name: value for name, value in baseline.items() if name != "inputs"}
 
     def fit(table: TrainingData, features: Pipeline, scratch: Path) -> tuple[SignClassifierModel, PipelineModel]:
+        length = {PICTURE: math.prod(table.shape), LANDMARKS: FEATURES}
         classifier = build_baseline(
-            **baseline,
-            inputs=table.shape[0] * table.shape[1] * table.shape[2],
+            **settings,
+            length=sum(length[name] for name in inputs),
             classes=len(table.labels),
             seed=config.training.seed,
         )
         train = table.samples(spark).where(f"split = '{TRAIN}'")
+        if LANDMARKS in inputs and HAND_COLUMN not in train.columns:
+            raise AslsparkError(
+                f"--features: {' and '.join(inputs)} cannot be read: the samples have no column {HAND_COLUMN}; ingest "
+                "the pictures with hands.on=true, or choose picture"
+            )
+        if PICTURE not in inputs:
+            # What cannot be seen teaches nothing but which letter hides its hand most.
+            train = train.where(F.col(HAND_COLUMN)["found"].isNotNull() | (F.col("label") == NOTHING))
         log.info("training the %s", baseline["name"])
         pipeline = Pipeline(stages=[*features.getStages(), classifier]).fit(train)
-        return SignClassifierModel(MllibClassifier(pipeline, table.labels, table.shape)), pipeline
+        return SignClassifierModel(MllibClassifier(pipeline, table.labels, table.shape, inputs)), pipeline
 
-    about = {**config.as_dict(), "baseline": baseline}
-    return _run(spark, data, out, config, test_data, fit, about)
+    about = {**config.as_dict(), "baseline": {**baseline, "inputs": list(inputs)}}
+    return _run(spark, data, out, config, test_data, fit, about, inputs)
 
 
 def _run(
@@ -118,6 +139,7 @@ def _run(
     test_data: Sequence[str],
     fit: Fit,
     settings: dict[str, Any],
+    inputs: Sequence[str] = (PICTURE,),
 ) -> dict[str, Any]:
     started = time.monotonic()
     path = require_new(out)
@@ -126,10 +148,13 @@ def _run(
         scratch.mkdir()
         with training_data(spark, data, test_data, config, scratch) as table:
             ingested = time.monotonic()
-            features = feature_pipeline(spark, table.labels, config.features.stretch)
+            stretch, upright = config.features.stretch, config.features.upright
+            features = feature_pipeline(spark, table.labels, stretch, inputs, upright)
             model, pipeline = fit(table, features, scratch)
             model.form, model.hands = table.form, table.hands
+            model.setThreshold(config.answers.threshold)
             fitted = time.monotonic()
+            set_temperature(model, table.samples(spark).where(f"split = '{VALIDATION}'"))
             metrics = evaluate(model, table.samples(spark), folder, judged_on=[TEST])
             about = {
                 "settings": settings,

@@ -1,0 +1,106 @@
+"""Letters whose hands look alike, with what was answered: known groups, and the pairs that a model confuses most."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+from pyspark.sql import DataFrame, Row, Window
+from pyspark.sql import functions as F
+
+from aslspark.decoding import pixels_of
+from aslspark.evaluation.metrics import UNSCORED
+from aslspark.evaluation.plots import plot_confusable
+from aslspark.evaluation.shown import pictures_of
+
+KNOWN_GROUPS = (("M", "N", "S", "T"), ("U", "V", "R"), ("K", "P"))
+"""Fists that differ by where the thumb is; two fingers side by side, apart or crossed; one hand held up or down."""
+MOST_PAIRS, MOST_OF_EACH = 3, 8
+
+
+@dataclass(frozen=True)
+class Confusable:
+    """Letters that are taken for one another."""
+
+    letters: tuple[str, ...]
+    rows: int
+    """Pictures of them."""
+    mixed_up: int
+    """Those that were read as another of them."""
+
+    def __str__(self) -> str:
+        return f"{' '.join(self.letters)}: {self.mixed_up:,} of {self.rows:,} read as another of them"
+
+
+def confusable_groups(counts: pd.DataFrame) -> list[Confusable]:
+    """Choose the groups to show: the known ones that the data has, then the pairs that were confused most.
+
+    Parameters
+    ----------
+    counts : pandas.DataFrame
+        As `metrics.count_answers` gives it, of the rows that are meant.
+    """
+    there = set(counts["label"])
+    known = [tuple(letter for letter in group if letter in there) for group in KNOWN_GROUPS]
+    groups = [group for group in known if len(group) > 1]
+    wrong = counts[(counts["label"] != counts["letter"]) & (counts["letter"] != UNSCORED)]
+    pairs: dict[tuple[str, ...], int] = {}
+    for label, letter, rows in zip(wrong["label"], wrong["letter"], wrong["rows"], strict=True):
+        pair = tuple(sorted((label, letter)))
+        if not any(set(pair) <= set(group) for group in groups):
+            pairs[pair] = pairs.get(pair, 0) + int(rows)
+    groups += sorted(pairs, key=lambda pair: (-pairs[pair], pair))[:MOST_PAIRS]
+    found = []
+    for group in groups:
+        mine = counts[counts["label"].isin(group)]
+        others = mine["letter"].isin(group) & (mine["letter"] != mine["label"])
+        found.append(Confusable(group, int(mine["rows"].sum()), int(mine.loc[others, "rows"].sum())))
+    return found
+
+
+def choose_shown(groups: Sequence[Confusable], scored: DataFrame) -> list[list[Row]]:
+    """Choose rows of each group: some that were mixed up, the surest of each letter first, then some others.
+
+    Parameters
+    ----------
+    groups : sequence of Confusable
+    scored : DataFrame
+        With `id`, `label`, `letter` and `probability`, of the rows that are meant.
+
+    Returns
+    -------
+    list of list of Row
+        For each group `id`, `label`, `letter`, `probability`.
+    """
+    names = F.array(*(F.array(*(F.lit(letter) for letter in group.letters)) for group in groups))
+    one = scored.select("id", "label", "letter", "probability", F.posexplode(names).alias("group", "letters"))
+    wrong = F.coalesce(F.array_contains("letters", F.col("letter")) & (F.col("letter") != F.col("label")), F.lit(False))
+    surest = F.when(F.col("wrong"), -F.col("probability"))
+    of_letter = Window.partitionBy("group", "wrong", "label").orderBy(surest, F.xxhash64("id"), "id")
+    in_turn = Window.partitionBy("group", "wrong").orderBy("nth", "label")
+    chosen = (
+        one.where(F.array_contains("letters", F.col("label")))
+        .withColumn("wrong", wrong)
+        .withColumn("nth", F.row_number().over(of_letter))
+        .withColumn("place", F.row_number().over(in_turn))
+        .where(F.col("place") <= MOST_OF_EACH)
+        .orderBy("group", F.desc("wrong"), "place")
+        .collect()
+    )
+    return [[row for row in chosen if row["group"] == n] for n in range(len(groups))]
+
+
+def draw_confusable(groups: Sequence[Confusable], scored: DataFrame, samples: DataFrame, path: Path) -> None:
+    """Draw the rows that `choose_shown` chooses, with the pictures that `samples` has of them."""
+    shown = choose_shown(groups, scored)
+    pictures = pictures_of(samples, [row["id"] for rows in shown for row in rows])
+    sheet = [
+        [
+            (pixels_of(pictures[row["id"]]), row["label"], row["letter"] or UNSCORED, float(row["probability"] or 0))
+            for row in rows
+        ]
+        for rows in shown
+    ]
+    plot_confusable([str(group) for group in groups], sheet, path)

@@ -1,0 +1,200 @@
+"""Accuracy by who shows the hand and how: signer, side, how large it is in the picture, how light its skin looks.
+
+In: scored samples with `signer` and `hand`. Out: for each group its rows, its accuracy, and the range that chance
+leaves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from aslspark.decoding import pixels_of
+from aslspark.evaluation.metrics import wilson
+from aslspark.samples import HAND_COLUMN
+
+SIZE_BANDS = (0.2, 0.4, 0.6)
+"""Of a hand's longer side, as a share of the picture's longer side."""
+SKIN_BANDS = ((55.0, "very light"), (41.0, "light"), (28.0, "intermediate"), (10.0, "tan"), (-30.0, "brown"))
+"""Least typology angle in degrees of each band; below the last it is dark. Of Chardon, Cretois and Hourseau, Skin
+colour typology and suntanning pathways, International Journal of Cosmetic Science 13 (1991), with the bands of Del Bino
+and Bernerd, Variations in skin colour and the biological consequences of ultraviolet radiation exposure, British
+Journal of Dermatology 169 (2013)."""
+DARK = "dark"
+SKIN_NOTE = (
+    "Skin bands are a rough estimate from the light of one picture, with an unknown lamp and camera: they say how the "
+    "skin looks there, and are not a trait of a person."
+)
+
+_PALM = (0, 1, 5, 9, 13, 17)
+"""Landmarks around the palm: the wrist, the root of the thumb, the knuckles."""
+_KINDS = ("signer", "hand", "side", "size", "skin")
+NAMES = {
+    "signer": "signer",
+    "hand": "hand found",
+    "side": "side of the hand",
+    "size": "hand's share of the picture",
+    "skin": "skin, as it looks",
+}
+
+
+def with_groups(samples: DataFrame, wanted: Column) -> DataFrame:
+    """Add `groups`, a struct of strings: the groups of a sample; null where it is in none of a kind.
+
+    Parameters
+    ----------
+    samples : DataFrame
+        With `signer`, and perhaps `picture` and `hand`.
+    wanted : Column
+        Which rows need groups; the others' pictures are not looked at.
+    """
+    made = {"signer": F.col("signer")}
+    if HAND_COLUMN in samples.columns:
+        hand = F.col(HAND_COLUMN)
+        found = hand["found"].isNotNull()
+        made["hand"] = F.when(found, "yes").otherwise("no")
+        made["side"] = F.when(found, hand["side"])
+        made["size"] = F.when(found, _size_band(hand["landmarks"]))
+        made["skin"] = _skin_udf()(F.when(wanted & found, F.col("picture")))
+    return samples.withColumn("groups", F.struct(*(column.alias(name) for name, column in made.items())))
+
+
+def group_figures(scored: DataFrame) -> dict[str, list[dict[str, Any]]]:
+    """Count what is right in each group.
+
+    Parameters
+    ----------
+    scored : DataFrame
+        With `label`, `letter` and `groups`.
+
+    Returns
+    -------
+    dict of str to list of dict
+        For each kind of group that any row is in: `group`, `rows`, `accuracy`, and `low` and `high`, its 95 % interval
+        (Wilson). Rows in none of the kind are left out.
+    """
+    kinds = [name for name in _KINDS if name in scored.schema["groups"].dataType.names]  # type: ignore[attr-defined]
+    right = F.coalesce(F.col("letter") == F.col("label"), F.lit(False)).cast("int")
+    counts = (
+        scored.groupBy(*(F.col("groups")[kind].alias(kind) for kind in kinds))
+        .agg(F.count("*").alias("rows"), F.sum(right).alias("right"))
+        .toPandas()
+    )
+    result = {}
+    for kind in kinds:
+        sums = counts.dropna(subset=[kind]).groupby(kind)[["rows", "right"]].sum()
+        listed = [_figure(str(name), int(row["rows"]), int(row["right"])) for name, row in sums.iterrows()]
+        if listed:
+            result[kind] = sorted(listed, key=lambda figure: _place(kind, figure["group"]))
+    return result
+
+
+def _figure(group: str, rows: int, right: int) -> dict[str, Any]:
+    low, high = wilson(right / rows, rows)
+    return {"group": group, "rows": rows, "accuracy": right / rows, "low": low, "high": high}
+
+
+def _place(kind: str, group: str) -> tuple[int, str]:
+    orders: dict[str, Sequence[str]] = {"size": _SIZE_NAMES, "skin": SKIN_NAMES, "hand": ("yes", "no")}
+    order = orders.get(kind, ())
+    return (order.index(group) if group in order else len(order), group)
+
+
+SKIN_NAMES = (*(name for _, name in SKIN_BANDS), DARK)
+_SIZE_NAMES = (
+    f"below {SIZE_BANDS[0]:.0%}",
+    *(f"{low:.0%} to {high:.0%}" for low, high in pairwise(SIZE_BANDS)),
+    f"{SIZE_BANDS[-1]:.0%} and more",
+)
+
+
+def _size_band(landmarks: Column) -> Column:
+    def extent(axis: int) -> Column:
+        along = F.transform(F.sequence(F.lit(0), F.lit(20)), lambda n: F.get(landmarks, n * 3 + axis))
+        return F.array_max(along) - F.array_min(along)
+
+    size = F.greatest(extent(0), extent(1))
+    band = F.lit(_SIZE_NAMES[-1])
+    for most, name in reversed(list(zip(SIZE_BANDS, _SIZE_NAMES, strict=False))):
+        band = F.when(size < most, name).otherwise(band)
+    return band
+
+
+def _skin_udf() -> Any:
+    @F.pandas_udf("string")  # type: ignore[call-overload]
+    def band(batches: Iterator[pd.DataFrame]) -> Iterator[pd.Series]:
+        for batch in batches:
+            bands: list[Any] = [_band_of(row) for row in batch.to_dict("records")]
+            yield pd.Series(bands, dtype=object)
+
+    return band
+
+
+def _band_of(row: Mapping[Any, Any]) -> str | None:
+    if row["data"] is None or row["channels"] != 3:
+        return None  # grey pictures hold no colour of skin
+    whole = {name: int(row[name]) for name in ("height", "width", "channels")}  # pandas has made floats of them
+    return skin_band(typology_angle(_palm_pixels(pixels_of({**row, **whole}))))
+
+
+def _palm_pixels(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Take the middle of a crop on a hand, which is skin where the palm or its back is; shape (n, 3)."""
+    height, width = picture.shape[:2]
+    rows, columns = slice(3 * height // 8, -(3 * height // 8)), slice(3 * width // 8, -(3 * width // 8))
+    return picture[rows, columns].reshape(-1, 3)
+
+
+def skin_band(angle: float | None) -> str | None:
+    """Name the band of a typology angle in degrees."""
+    if angle is None:
+        return None
+    return next((name for least, name in SKIN_BANDS if angle > least), DARK)
+
+
+def typology_angle(pixels: npt.NDArray[np.uint8]) -> float | None:
+    """Work out the individual typology angle of the median colour: atan((L* - 50) / b*).
+
+    Parameters
+    ----------
+    pixels : ndarray of uint8, shape (n, 3)
+        RGB (sRGB).
+
+    Returns
+    -------
+    float or None
+        In degrees; None where the colour is no skin's in white light (b* is not above 0), or there are no pixels.
+    """
+    if not len(pixels):
+        return None
+    colours = lab(pixels)
+    lightness, yellow = np.median(colours[:, 0]), np.median(colours[:, 2])
+    return float(np.degrees(np.arctan((lightness - 50) / yellow))) if yellow > 0 else None
+
+
+def lab(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
+    """Convert sRGB (IEC 61966-2-1, white D65) to CIE L*a*b*.
+
+    Parameters
+    ----------
+    pixels : ndarray of uint8, shape (n, 3)
+
+    Returns
+    -------
+    ndarray of float64, shape (n, 3): L* 0-100, a*, b*
+    """
+    shares = pixels / 255
+    linear = np.where(shares <= 0.04045, shares / 12.92, ((shares + 0.055) / 1.055) ** 2.4)
+    xyz = linear @ _TO_XYZ.T / _TO_XYZ.sum(axis=1)
+    bent = np.where(xyz > (6 / 29) ** 3, np.cbrt(xyz), xyz / (3 * (6 / 29) ** 2) + 4 / 29)
+    x, y, z = bent.T
+    return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=1)
+
+
+_TO_XYZ = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])

@@ -1,0 +1,103 @@
+"""Who is read how well, and which letters are taken for one another."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from tables_with_hands import SCHEMA, SKIN, rows_with_hands
+
+from aslspark.evaluation.certainty_plots import plot_groups
+from aslspark.evaluation.confusable import choose_shown, confusable_groups, draw_confusable
+from aslspark.evaluation.groups import group_figures, lab, skin_band, typology_angle, with_groups
+from aslspark.evaluation.metrics import UNSCORED, wilson
+from aslspark.samples import read_samples
+
+
+def colour(*rgb):
+    return np.array([rgb], np.uint8)
+
+
+def test_colours_become_those_that_the_commission_defines():
+    # Bruce Lindbloom's calculator, sRGB at D65.
+    for rgb, expected in (
+        ((255, 255, 255), (100, 0, 0)),
+        ((255, 0, 0), (53.24, 80.09, 67.20)),
+        ((0, 0, 255), (32.30, 79.20, -107.86)),
+        ((10, 10, 10), (2.74, 0, 0)),
+    ):
+        assert lab(colour(*rgb))[0] == pytest.approx(expected, abs=0.06)
+
+
+def test_the_typology_angle_is_that_of_the_median_and_bands_are_told_by_it():
+    light, dark = SKIN["ann"], SKIN["cyd"]
+    lightness, _, yellow = lab(colour(*light))[0]
+    expected = np.degrees(np.arctan((lightness - 50) / yellow))
+    assert typology_angle(np.array([light] * 3 + [dark] * 2, np.uint8)) == pytest.approx(expected)
+    assert typology_angle(colour(0, 0, 255)) is None
+    assert typology_angle(np.empty((0, 3), np.uint8)) is None
+    angles = (55.1, 55.0, 41.0, 28.0, 10.0, -30.0, None)
+    names = ["very light", "light", "intermediate", "tan", "brown", "dark", None]
+    assert [skin_band(angle) for angle in angles] == names
+
+
+def test_a_group_has_its_share_and_the_range_that_chance_leaves(spark):
+    samples = spark.createDataFrame(rows_with_hands(120), SCHEMA)
+    answers = with_groups(samples, samples["split"] == "test").selectExpr(
+        "*", "if(signer = 'bob', 'Q', label) letter", "float(1) probability"
+    )
+    found = group_figures(answers)
+    by_signer = {figures["group"]: figures for figures in found["signer"]}
+    assert (by_signer["bob"]["accuracy"], by_signer["ann"]["accuracy"], by_signer["ann"]["rows"]) == (0, 1, 40)
+    assert (by_signer["ann"]["low"], by_signer["ann"]["high"]) == wilson(1, 40)
+    assert [figures["group"] for figures in found["skin"]] == ["very light", "brown", "dark"]
+    # Only those that are judged are looked at; the rest is in no band.
+    assert sum(figures["rows"] for figures in found["skin"]) < sum(figures["rows"] for figures in found["size"])
+
+
+def test_grey_pictures_say_nothing_of_skin_and_tables_without_hands_nothing_of_hands(spark, ingested):
+    rows = [(*row[:1], (16, 16, 1, bytearray(256), "raw"), *row[2:]) for row in rows_with_hands(24)]
+    samples = spark.createDataFrame(rows, SCHEMA)
+    grey = with_groups(samples, samples["split"].isNotNull()).selectExpr("*", "label letter")
+    assert set(group_figures(grey)) == {"signer", "hand", "side", "size"}
+    drawn = read_samples(spark, ingested)
+    assert set(group_figures(with_groups(drawn, drawn["split"] == "test").selectExpr("*", "label letter"))) == {
+        "signer"
+    }
+
+
+def test_many_signers_fit_on_the_page(tmp_path):
+    many = [{"group": f"s{n}", "rows": 9, "accuracy": n / 40, "low": 0, "high": 1} for n in range(40)]
+    plot_groups({"signer": many, "side": many[:2]}, 0.5, tmp_path / "groups.png")
+    assert (tmp_path / "groups.png").read_bytes().startswith(b"\x89PNG")
+
+
+def counts(*lines):
+    table = pd.DataFrame(lines, columns=["label", "letter", "rows"])
+    return table.assign(split="test", source="x", in_top=False)
+
+
+def test_look_alikes_are_the_known_groups_and_the_pairs_that_were_confused_most():
+    found = confusable_groups(
+        counts(
+            *(("M", "M", 50), ("M", "N", 3), ("N", "M", 2), ("N", "A", 9), ("N", UNSCORED, 30), ("U", "U", 5)),
+            *(("A", "N", 1), ("A", "A", 7), ("E", "A", 4), ("D", "F", 1), ("F", "Z", 2)),
+        )
+    )
+    assert [group.letters for group in found] == [("M", "N"), ("A", "N"), ("A", "E"), ("F", "Z")]
+    assert (found[0].rows, found[0].mixed_up) == (94, 5)
+    assert str(found[1]) == "A N: 10 of 49 read as another of them"
+    assert confusable_groups(counts(("A", "A", 3))) == []
+
+
+def test_the_sheet_shows_the_mixed_up_ones_first_and_some_of_every_letter(spark, tmp_path):
+    samples = spark.createDataFrame(rows_with_hands(120), SCHEMA)
+    scored = samples.selectExpr(
+        "id", "label", "if(label = 'M' and source = 'room', 'N', label) letter", "float(0.5) probability"
+    )
+    table = scored.groupBy("label", "letter").count().toPandas().set_axis(["label", "letter", "rows"], axis=1)
+    groups = confusable_groups(table)
+    assert [group.letters for group in groups] == [("M", "N"), ("K", "P")]
+    shown = [[(row["label"], row["letter"]) for row in rows] for rows in choose_shown(groups, scored)]
+    assert shown[0] == [("M", "N")] * 8 + [("M", "M"), ("N", "N")] * 4
+    assert shown[1] == [("K", "K"), ("P", "P")] * 4
+    draw_confusable(groups, scored, samples, tmp_path / "sheet.png")
+    assert (tmp_path / "sheet.png").read_bytes().startswith(b"\x89PNG")
