@@ -97,7 +97,7 @@ class SignClassifierModel(Model, HasInputCol, MLReadable, MLWritable):
     - ``array`` of numbers, or a Vector: height x width x channels values from 0 to 255, in the same order.
 
     A model that takes landmarks finds them in the column ``hand`` (`samples.HAND_TYPE`), and one that takes nothing
-    else needs no pictures; where no hand was found it gives a reason and no letter, unless it knows the label 'nothing'.
+    else needs no pictures; where no hand was found it gives a reason, unless it knows the label 'nothing'.
 
     Pixels of exactly the model's size are taken as they are. Files, and structs of another size or of other channels,
     are brought to the model's size and colours in the way that the training pictures were: see `form`. Of a model with
