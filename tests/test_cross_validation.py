@@ -142,13 +142,27 @@ def test_the_hands_of_a_table_travel_with_its_folds(spark, tmp_path):
         assert hands == {row["id"]: row["hand"] for row in table.collect()}
 
 
+def test_where_one_signer_is_left_out_rows_that_name_none_are_trained_on(spark, samples):
+    hidden = samples.select("signer").distinct().orderBy("signer").first()["signer"]
+    partly = samples.withColumn("signer", F.when(F.col("signer") != hidden, F.col("signer")))
+    options = FoldOptions(LEAVE_ONE["signer"], validation=0.0)
+    folds = plan_folds(partly, options)
+    assert len(folds) == 5
+    for fold in folds:
+        made = divided(spark, partly, fold, options).toPandas()
+        assert len(made) == samples.count()
+        assert set(made.loc[made["signer"].isna(), "split"]) == {"train"}
+        assert set(made.loc[made["split"] == "test", "signer"]) == {fold.tested_on.removeprefix("signer ")}
+
+
 def test_folds_that_cannot_be_made_are_refused_with_what_would_work(samples):
     with pytest.raises(AslsparkError, match=r"6 signers for 7 folds; set --folds 6 or less"):
         plan_folds(samples, FoldOptions("signer", folds=7))
     unnamed = samples.selectExpr("source", "cast(null as string) signer")
-    for kind, words in (("signer", "--by signer"), (LEAVE_ONE["signer"], "--leave-one signer")):
-        with pytest.raises(AslsparkError, match=f"{words}: 720 of 720 samples name no signer; choose --by block or"):
-            plan_folds(unnamed, FoldOptions(kind))
+    with pytest.raises(AslsparkError, match="--by signer: 720 of 720 samples name no signer; choose --by block, or"):
+        plan_folds(unnamed, FoldOptions("signer"))
+    with pytest.raises(AslsparkError, match="--leave-one signer: the samples name none; choose --by block"):
+        plan_folds(unnamed, FoldOptions(LEAVE_ONE["signer"]))
     with pytest.raises(AslsparkError, match="--leave-one source: there is one alone, drawn; choose --by block"):
         plan_folds(samples, FoldOptions(LEAVE_ONE["source"]))
     with pytest.raises(AslsparkError, match=r"split.blocks=4: too few for 5 folds.* set split.blocks=5 or more"):

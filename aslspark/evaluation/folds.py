@@ -109,7 +109,7 @@ def plan_folds(samples: DataFrame, options: FoldOptions) -> list[Fold]:
     Raises
     ------
     AslsparkError
-        Where there are too few signers or sources, or rows that name no signer.
+        Where there are too few signers or sources, or whole signers are asked for and rows name none.
     """
     if options.kind in LEAKING:
         share = f"one row in {options.folds}" + (" of each label" if options.kind == STRATIFIED else "")
@@ -137,7 +137,8 @@ def divided(spark: SparkSession, samples: DataFrame, fold: Fold, options: FoldOp
     Returns
     -------
     DataFrame
-        The same rows, with the columns that `samples.sample_columns` names.
+        The same rows, with the columns that `samples.sample_columns` names. Where one signer is left out, rows that
+        name none are trained on.
     """
     samples = samples.drop("split")
     if fold.splits is None:
@@ -145,7 +146,9 @@ def divided(spark: SparkSession, samples: DataFrame, fold: Fold, options: FoldOp
     elif "block" in fold.columns:
         result = join_splits(spark, with_block(samples, options.blocks), fold.columns, fold.splits)
     else:
-        result = join_splits(spark, samples, fold.columns, fold.splits)
+        named = samples.where(F.col(fold.columns[0]).isNotNull())
+        unnamed = samples.where(F.col(fold.columns[0]).isNull()).withColumn("split", F.lit(TRAIN))
+        result = join_splits(spark, named, fold.columns, fold.splits).unionByName(unnamed)
         if fold.validation_signers:
             is_validation = (F.col("split") == TRAIN) & F.col("signer").isin(list(fold.validation_signers))
             result = result.withColumn("split", F.when(is_validation, VALIDATION).otherwise(F.col("split")))
@@ -189,22 +192,22 @@ def _block_fold(number: int, sources: Sequence[str], options: FoldOptions) -> Fo
     return Fold(number, words, ("source", "block"), splits)
 
 
-def _by_signer(rows: Mapping[tuple[str, str | None], int], asked: str) -> dict[str, int]:
+def _by_signer(rows: Mapping[tuple[str, str | None], int]) -> dict[str, int]:
     """Add up the rows of each signer, who may be in several sources."""
     found: dict[str, int] = {}
     for (_, signer), count in rows.items():
         if signer is not None:
             found[signer] = found.get(signer, 0) + count
-    if unnamed := sum(rows.values()) - sum(found.values()):
-        raise AslsparkError(
-            f"{asked}: {unnamed:,} of {sum(rows.values()):,} samples name no signer; choose --by block or "
-            "--leave-one source"
-        )
     return dict(sorted(found.items()))
 
 
 def _signer_folds(rows: Mapping[tuple[str, str | None], int], options: FoldOptions) -> list[Fold]:
-    signers = _by_signer(rows, "--by signer")
+    signers = _by_signer(rows)
+    if unnamed := sum(rows.values()) - sum(signers.values()):
+        raise AslsparkError(
+            f"--by signer: {unnamed:,} of {sum(rows.values()):,} samples name no signer; choose --by block, or "
+            "--leave-one signer, which trains on those in every fold"
+        )
     if len(signers) < options.folds:
         fewer = f"set --folds {len(signers)} or less" if len(signers) > 1 else "choose --by block"
         raise AslsparkError(f"--by signer: there are {len(signers)} signers for {options.folds} folds; {fewer}")
@@ -226,9 +229,10 @@ def _signer_folds(rows: Mapping[tuple[str, str | None], int], options: FoldOptio
 def _leave_one_folds(rows: Mapping[tuple[str, str | None], int], options: FoldOptions) -> list[Fold]:
     column = next(column for column, kind in LEAVE_ONE.items() if kind == options.kind)
     at = 0 if column == "source" else 1
-    groups = sorted({source for source, _ in rows}) if at == 0 else list(_by_signer(rows, "--leave-one signer"))
+    groups = sorted({source for source, _ in rows}) if at == 0 else list(_by_signer(rows))
     if len(groups) < 2:
-        raise AslsparkError(f"--leave-one {column}: there is one alone, {groups[0]}; choose --by block")
+        there = f"there is one alone, {groups[0]}" if groups else "the samples name none"
+        raise AslsparkError(f"--leave-one {column}: {there}; choose --by block")
     folds = []
     for number, left_out in enumerate(groups, start=1):
         splits = {(group,): TEST if group == left_out else TRAIN for group in groups}
