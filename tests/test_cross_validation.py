@@ -6,6 +6,7 @@ import re
 
 import pandas as pd
 import pytest
+from pyspark.sql import functions as F
 from tables_with_hands import rows_with_hands, write_ingested
 
 from aslspark.config import load_config
