@@ -74,6 +74,9 @@ class HandConfig:
     background: str = _setting("keep", "what lies outside of the hand: keep it, or blur it", choices=("keep", "blur"))
     seconds: float = _setting(10.0, "for a picture; a detector that takes longer is ended", least=0.1, most=600.0)
     confidence: float = _setting(0.3, "of the detector's first look; lower finds more hands", least=0.01, most=1.0)
+    looks: int = _setting(
+        4, "at a hand that was found, turned and mirrored; landmarks are what they agree on", least=1, most=4
+    )
 
 
 @dataclass
@@ -224,11 +227,11 @@ class AugmentConfig:
         0.02, "share of the palm's length by which each is moved: standard deviation", least=0.0, most=0.5
     )
     landmark_turn_degrees: float = _setting(
-        15.0, "turn in the picture's plane: standard deviation", least=0.0, most=180.0
+        12.0, "turn in the picture's plane: standard deviation", least=0.0, most=180.0
     )
-    landmark_tilt_degrees: float = _setting(10.0, "turn out of it: standard deviation", least=0.0, most=90.0)
+    landmark_tilt_degrees: float = _setting(18.0, "turn out of it: standard deviation", least=0.0, most=90.0)
     landmark_bone: float = _setting(
-        0.1, "share of its length by which each bone and each finger grows: standard deviation", least=0.0, most=0.5
+        0.15, "share of its length by which each bone and each finger grows: standard deviation", least=0.0, most=0.5
     )
 
 

@@ -63,12 +63,14 @@ HAND_TYPE = StructType(
         StructField("side", StringType(), True),
         StructField("score", FloatType(), True),
         StructField("trouble", StringType(), True),
+        StructField("looks", ArrayType(FloatType(), False), True),
     ]
 )
 """A hand: `found` names the try that found it ('plain', 'padded', ...), null where none did, and then all else but
 `trouble` is null; `landmarks` holds x, y, z of 21 points one after another, from the top left of the picture as it was
 decoded, before any crop, as shares of its longer side; `world` the same points in metres around the hand's middle;
-`side` is 'left' or 'right'; `score` the detector's certainty of the side; `trouble` says what befell the detector."""
+`side` is 'left' or 'right'; `score` the detector's certainty of the side; `trouble` says what befell the detector;
+`looks` holds the 126 numbers of landmarks and world, as each look at the hand saw them, look after look."""
 
 
 def with_hand(schema: StructType) -> StructType:

@@ -25,7 +25,9 @@ def made_up_hand(label, number):
         shape[:, 0] *= -1
     picture = shape * random.uniform(3, 5) + [*random.uniform(0.4, 0.6, 2), 0]
     numbers = [points.astype(np.float32).ravel().tolist() for points in (picture, shape)]
-    return ("plain", *numbers, "right" if right else "left", 0.9, None)
+    again = [(points * 1.01).astype(np.float32).ravel().tolist() for points in (picture, shape)]
+    looks = [*numbers[0], *numbers[1], *again[0], *again[1]]
+    return ("plain", *numbers, "right" if right else "left", 0.9, None, looks)
 
 
 def with_hands(spark, ingested, folder):

@@ -6,7 +6,9 @@ import pytest
 
 from aslspark.features.landmarks import (
     FEATURES,
+    HAND_FIELDS,
     HAND_NUMBERS,
+    LOOKED_NUMBERS,
     PICTURE,
     RIGHT,
     SEEN,
@@ -14,6 +16,8 @@ from aslspark.features.landmarks import (
     augmented_hands,
     hand_vectors,
     landmark_features,
+    looked_vectors,
+    one_look,
 )
 
 CHANGES = {"noise": 0.02, "turn_degrees": 15.0, "tilt_degrees": 10.0, "bone": 0.1, "probability": 1.0}
@@ -99,6 +103,24 @@ def test_turns_alone_keep_every_bones_length(hands):
 
     np.testing.assert_allclose(lengths(changed), lengths(hands), rtol=1e-4)
     assert np.abs(changed[:, WORLD] - hands[:, WORLD]).max() > 0.05
+
+
+def test_each_look_at_a_hand_can_be_learned_from_and_missing_ones_are_what_all_agreed_on():
+    agreed, looks = np.arange(126.0), [np.arange(126.0) + n for n in (1, 2)]
+    hand = {"found": "plain", "landmarks": agreed[:63], "world": agreed[63:], "side": "right", "score": 1.0}
+    kind = pa.struct([*HAND_FIELDS.items(), ("score", pa.float32()), ("looks", pa.list_(pa.float32()))])
+    rows = [{**hand, "looks": np.concatenate(looks)}, None, {**hand, "looks": None}]
+    looked = looked_vectors(pa.array(rows, kind))
+    assert looked.shape == (3, LOOKED_NUMBERS)
+    np.testing.assert_array_equal(looked[:, :HAND_NUMBERS], hand_vectors(pa.array(rows, kind)))
+    random = np.random.default_rng(0)
+    taken = np.stack([one_look(looked, random) for _ in range(60)])
+    assert set(taken[:, 0, 5]) == {5.0, 6.0, 7.0}
+    assert set(taken[:, 2, 5]) == {5.0}
+    assert not taken[:, 1].any()
+    for one in taken[:, 0]:
+        np.testing.assert_array_equal(one[:126], agreed + one[0])
+        np.testing.assert_array_equal(one[[RIGHT, SEEN]], [1, 1])
 
 
 def test_the_column_of_a_table_becomes_vectors_with_zeros_where_no_hand_was_found():

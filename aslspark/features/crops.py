@@ -19,7 +19,7 @@ from aslspark.samples import HAND_COLUMN, HAND_TYPE
 ROW = "_row"
 _SEEN = (
     "data binary, unusable string, looked boolean, found string, landmarks array<float>, world array<float>, "
-    "side string, score float, trouble string"
+    "side string, score float, trouble string, looks array<float>"
 )
 
 
@@ -63,7 +63,7 @@ def crop_to_hands(dataset: DataFrame, column: str, pictures: Column, normaliser:
                 "looked": [hand is not None for hand in hands],
             }
             rows = [hand or NO_HAND for hand in hands]
-            for name in ("found", "landmarks", "world", "side", "score", "trouble"):
+            for name in ("found", "landmarks", "world", "side", "score", "trouble", "looks"):
                 values = [getattr(row, name) for row in rows]
                 columns[name] = [None if value is None else _flat(value) for value in values]
             yield pd.DataFrame(columns, dtype=object)

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 POINTS = 21
 """MediaPipe's: the wrist, then four of each finger from thumb to little finger, from its root to its tip."""
@@ -23,6 +24,10 @@ RIGHT = 126
 SEEN = 127
 """1 where a hand was found; otherwise the whole vector is 0."""
 HAND_NUMBERS = 128
+
+LOOKS = 4
+"""The most looks at a hand that are kept."""
+LOOKED_NUMBERS = HAND_NUMBERS + LOOKS * 126
 
 HAND_FIELDS = {
     "found": pa.string(),
@@ -81,6 +86,57 @@ def hand_vectors(hands: pa.Array | pa.ChunkedArray) -> FloatArray:
         vectors[at, RIGHT] = [side == "right" for side in columns["side"].take(pa.array(at)).to_pylist()]
         vectors[at, SEEN] = 1
     return vectors
+
+
+def looked_vectors(hands: pa.Array | pa.ChunkedArray) -> FloatArray:
+    """Lay a column of `samples.HAND_TYPE` out as an array, with what each look at the hand saw.
+
+    Parameters
+    ----------
+    hands : pyarrow array of struct
+        As for `hand_vectors`; `looks` may be null, or missing.
+
+    Returns
+    -------
+    ndarray of float32, shape (n, LOOKED_NUMBERS)
+        A hand's vector, and behind it the LOOKS sets of points that it is agreed from; those points again in place of
+        looks that there were not.
+    """
+    if isinstance(hands, pa.ChunkedArray):
+        parts = [looked_vectors(chunk) for chunk in hands.chunks]
+        return np.concatenate(parts) if parts else np.zeros((0, LOOKED_NUMBERS), np.float32)
+    agreed = hand_vectors(hands)
+    points = agreed[:, : WORLD.stop]
+    looked = np.concatenate([agreed, np.tile(points, (1, LOOKS))], axis=1)
+    if (place := hands.type.get_field_index("looks")) >= 0:
+        looks = hands.flatten()[place]
+        lengths = np.asarray(pc.fill_null(pc.list_value_length(looks), 0))
+        numbers = looks.flatten().to_numpy()
+        ends = np.cumsum(lengths)
+        for row in np.flatnonzero((lengths > 0) & (agreed[:, SEEN] > 0)):
+            seen = numbers[ends[row] - lengths[row] : ends[row]][: LOOKS * WORLD.stop]
+            looked[row, HAND_NUMBERS : HAND_NUMBERS + len(seen)] = seen
+    return looked
+
+
+def one_look(looked: FloatArray, random: np.random.Generator) -> FloatArray:
+    """Take of each hand, by lot, one look or what all agreed on.
+
+    Parameters
+    ----------
+    looked : ndarray of float32, shape (n, LOOKED_NUMBERS)
+    random : Generator
+
+    Returns
+    -------
+    ndarray of float32, shape (n, HAND_NUMBERS)
+    """
+    hands = looked[:, :HAND_NUMBERS].copy()
+    chosen = random.integers(0, LOOKS + 1, len(looked))
+    looks = looked[:, HAND_NUMBERS:].reshape(-1, LOOKS, WORLD.stop)
+    some = chosen > 0
+    hands[some, : WORLD.stop] = looks[some, chosen[some] - 1]
+    return hands
 
 
 def frame_vectors(hands: pd.DataFrame) -> FloatArray:

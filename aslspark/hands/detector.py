@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from aslspark.hands.hand import LEFT, NO_HAND, RIGHT, Hand
+from aslspark.hands.looks import agreed, looks_at, same_hand
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -50,62 +51,97 @@ class HandDetector:
     ----------
     confidence : float
         What the palm detector must be sure of.
+    looks : int
+        How often a hand that was found is looked at, 1 or more; see `aslspark.hands.looks`.
     """
 
-    def __init__(self, confidence: float) -> None:
+    def __init__(self, confidence: float, looks: int) -> None:
         # MediaPipe imports TensorFlow where it is there, for its documentation alone: 500 MB and four seconds.
         sys.modules.setdefault("tensorflow", None)  # type: ignore[arg-type]
         from mediapipe.python.solutions.hands import Hands
 
+        self._looks = looks
         self._hands = Hands(
             static_image_mode=True, max_num_hands=2, model_complexity=1, min_detection_confidence=confidence
         )
 
     def __call__(self, picture: Pixels) -> Hand:
-        """Look for the hand, in the order of TRIES, until one finds it."""
+        """Look for the hand, in the order of TRIES, until one finds it; then look at it again."""
         for name in TRIES:
-            found = [hand for view in _views(name, picture) for hand in self._look(name, view, picture.shape)]
+            found = [seen for view in _views(name, picture) for seen in self._in_view(view)]
             if found:
-                return max(found, key=_weight)
+                return self._looked_at_again(name, picture, max(found, key=_weight))
         return NO_HAND
 
-    def _look(self, name: str, view: View, shape: tuple[int, ...]) -> list[Hand]:
-        result: Any = self._hands.process(view.pixels)
+    def _in_view(self, view: View) -> list[_Seen]:
+        corner = np.array([view.left, view.top, 0])
+        return [replace(seen, points=seen.points * view.scale + corner) for seen in self._shown(view.pixels)]
+
+    def _shown(self, pixels: Pixels) -> list[_Seen]:
+        """Return the hands in what is shown, in its pixels."""
+        result: Any = self._hands.process(pixels)
         if not result.multi_hand_landmarks:
             return []
-        height, width = view.pixels.shape[:2]
+        height, width = pixels.shape[:2]
         triples = zip(
             result.multi_hand_landmarks, result.multi_hand_world_landmarks, result.multi_handedness, strict=True
         )
-        hands = []
-        for points, world, handedness in triples:
-            # z is in units of the width, as x is.
-            places = _array(points.landmark) * np.array([width, height, width], np.float32) * view.scale
-            places += np.array([view.left, view.top, 0], np.float32)
-            said = handedness.classification[0]
-            hands.append(
-                Hand(
-                    found=name,
-                    landmarks=(places / max(shape[:2])).astype(np.float32),
-                    world=_array(world.landmark),
-                    # MediaPipe takes every picture for a mirrored one, as of a selfie camera; ours are not.
-                    side=LEFT if said.label == "Right" else RIGHT,
-                    score=float(said.score),
-                )
+        return [
+            _Seen(
+                _array(points.landmark) * (width, height, width),  # z is in units of the width, as x is
+                _array(world.landmark),
+                # MediaPipe takes every picture for a mirrored one, as of a selfie camera; ours are not.
+                1.0 if handedness.classification[0].label == "Left" else -1.0,
+                float(handedness.classification[0].score),
             )
-        return hands
+            for points, world, handedness in triples
+        ]
+
+    def _looked_at_again(self, name: str, picture: Pixels, first: _Seen) -> Hand:
+        seen = [first]
+        for look in looks_at(picture, first.points, self._looks - 1):
+            again = [
+                _Seen(
+                    look.in_picture(one.points),
+                    look.in_space(one.world),
+                    -one.side if look.mirrored else one.side,
+                    one.score,
+                )
+                for one in self._shown(look.pixels)
+            ]
+            seen += sorted((one for one in again if same_hand(one.points, first.points)), key=_weight)[-1:]
+        longer = max(picture.shape[:2])
+        side = sum(one.side * one.score for one in seen)
+        return Hand(
+            found=name,
+            landmarks=(agreed([one.points for one in seen]) / longer).astype(np.float32),
+            world=agreed([one.world for one in seen]).astype(np.float32),
+            side=RIGHT if side > 0 else LEFT,
+            score=abs(side) / len(seen),
+            looks=np.stack([np.concatenate([one.points.ravel() / longer, one.world.ravel()]) for one in seen]).astype(
+                np.float32
+            ),
+        )
 
 
-def _array(points: Any) -> npt.NDArray[np.float32]:
-    return np.array([(point.x, point.y, point.z) for point in points], np.float32)
+@dataclass(frozen=True)
+class _Seen:
+    """A hand as it was seen once: points in pixels, points in metres, side (1: right, -1: left) and its certainty."""
+
+    points: npt.NDArray[np.float64]
+    world: npt.NDArray[np.float64]
+    side: float
+    score: float
 
 
-def _weight(hand: Hand) -> float:
+def _array(points: Any) -> npt.NDArray[np.float64]:
+    return np.array([(point.x, point.y, point.z) for point in points])
+
+
+def _weight(seen: _Seen) -> float:
     """Size times certainty: who signs into a camera holds that hand nearest to it; the certainty alone is often 1."""
-    assert hand.landmarks is not None
-    assert hand.score is not None
-    width, height = np.ptp(hand.landmarks[:, :2], axis=0)
-    return float(width * height) * hand.score
+    width, height = np.ptp(seen.points[:, :2], axis=0)
+    return float(width * height) * seen.score
 
 
 def _views(name: str, picture: Pixels) -> Iterator[View]:

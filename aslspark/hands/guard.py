@@ -113,16 +113,16 @@ class Guard:
         return ours
 
 
-_guards: dict[tuple[int, float, float], Guard] = {}
+_guards: dict[tuple[int, float, float, int], Guard] = {}
 
 
 def guard_of(options: HandOptions) -> Guard:
     """Return this process's guard; Spark keeps its Python processes, and hands them task after task."""
-    key = (os.getpid(), options.seconds, options.confidence)
+    key = (os.getpid(), options.seconds, options.confidence, options.looks)
     if key not in _guards:
         for (process, *_), guard in _guards.items():
             if process == os.getpid():  # a fork must leave its parent's alone
                 guard.close()
         _guards.clear()
-        _guards[key] = Guard(options.seconds, arguments=(options.confidence,))
+        _guards[key] = Guard(options.seconds, arguments=(options.confidence, options.looks))
     return _guards[key]

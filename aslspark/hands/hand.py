@@ -26,6 +26,7 @@ _TYPE = pa.struct(
         ("side", pa.string()),
         ("score", pa.float32()),
         ("trouble", pa.string()),
+        ("looks", pa.list_(pa.field("element", pa.float32(), nullable=False))),
     ]
 )
 
@@ -48,6 +49,8 @@ class Hand:
         The detector's certainty of the side, 0-1.
     trouble : {'time limit', 'crashed'}, optional
         What befell the detector at this picture, twice.
+    looks : ndarray of float32, shape (looks, 126), optional
+        Landmarks and world of each look at the hand, of which those above are the median.
     """
 
     found: str | None = None
@@ -56,6 +59,7 @@ class Hand:
     side: str | None = None
     score: float | None = None
     trouble: str | None = None
+    looks: npt.NDArray[np.float32] | None = None
 
 
 NO_HAND = Hand()
@@ -71,6 +75,7 @@ def hand_column(hands: Sequence[Hand]) -> pa.StructArray:
             "side": hand.side,
             "score": hand.score,
             "trouble": hand.trouble,
+            "looks": None if hand.looks is None else hand.looks.ravel(),
         }
         for hand in hands
     ]

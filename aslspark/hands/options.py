@@ -27,6 +27,8 @@ class HandOptions:
         A detector that takes longer for one picture is ended.
     confidence : float
         What the detector's first look must be sure of, 0-1; lower finds more hands.
+    looks : int
+        How often a hand that was found is looked at.
     """
 
     margin: float = 0.25
@@ -34,6 +36,7 @@ class HandOptions:
     background: str = "keep"
     seconds: float = 10.0
     confidence: float = 0.3
+    looks: int = 4
 
     def preprocessing(self) -> dict[str, Any]:
         """Return what `ingest.json` and a bundle keep of it."""
@@ -51,7 +54,9 @@ def hand_options(config: HandConfig) -> HandOptions | None:
     if not config.on:
         return None
     require_detector("hands.on=true")
-    return HandOptions(config.margin, config.upright, config.background, config.seconds, config.confidence)
+    return HandOptions(
+        config.margin, config.upright, config.background, config.seconds, config.confidence, config.looks
+    )
 
 
 def hands_of(kept: Mapping[str, Any] | None) -> HandOptions | None:

@@ -19,7 +19,6 @@ import pyarrow.parquet as pq
 
 from aslspark.decoding import raw_bytes
 from aslspark.errors import AslsparkError
-from aslspark.features.landmarks import HAND_NUMBERS, hand_vectors
 from aslspark.paths import local_path
 from aslspark.training.batches import Batch, Rows, Steps, share_sizes
 from aslspark.training.hands import HandInput
@@ -144,7 +143,7 @@ class SampleFeed:
             self._row_bytes += int(np.prod(shape))
         if hands is not None:
             self._columns["hand"] = hands.column
-            self._row_bytes += HAND_NUMBERS * np.dtype(np.float32).itemsize
+            self._row_bytes += hands.numbers * np.dtype(np.float32).itemsize
         if weight_of:
             self._columns["source"] = source_col
         self._pieces = share_of(groups, rank, size, seed)
@@ -198,7 +197,7 @@ class SampleFeed:
             names, codes = np.unique(table.column("source").to_numpy(), return_inverse=True)
             weights = np.array([self._weight_of.get(name, 1.0) for name in names], np.float32)[codes]
         pictures = _picture_bytes(table.column("picture"), self._shape) if self._shape is not None else None
-        hands = hand_vectors(table.column("hand")) if self._hands is not None else None
+        hands = self._hands.rows(table.column("hand")) if self._hands is not None else None
         return Rows(pictures, labels, weights, hands)
 
 

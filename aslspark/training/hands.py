@@ -9,11 +9,22 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from aslspark.config import AugmentConfig
 from aslspark.errors import AslsparkError
-from aslspark.features.landmarks import SEEN, augmented_hands, landmark_features
+from aslspark.features.landmarks import (
+    HAND_NUMBERS,
+    LOOKED_NUMBERS,
+    SEEN,
+    augmented_hands,
+    hand_vectors,
+    landmark_features,
+    looked_vectors,
+    one_look,
+)
 from aslspark.models.known import LANDMARKS
 from aslspark.samples import no_hands
 from aslspark.training.batches import Batch
@@ -30,7 +41,7 @@ class HandInput:
     upright : bool
         See `aslspark.features.landmarks.landmark_features`.
     augment : AugmentConfig, optional
-        How they are changed at random; None: as they are.
+        How they are changed at random, each time from one of the looks at them; None: as they are.
     branch_dropout : float
         Share of the rows of which the picture or the hand is left out, each half as often; see `ready`.
     """
@@ -39,6 +50,15 @@ class HandInput:
     upright: bool
     augment: AugmentConfig | None = None
     branch_dropout: float = 0.0
+
+    @property
+    def numbers(self) -> int:
+        """Of each hand, in the rows of a feed: for learning, each look at it is kept apart."""
+        return HAND_NUMBERS if self.augment is None else LOOKED_NUMBERS
+
+    def rows(self, column: pa.ChunkedArray) -> npt.NDArray[np.float32]:
+        """Lay the column out: shape (n, numbers)."""
+        return hand_vectors(column) if self.augment is None else looked_vectors(column)
 
     def ready(self, batch: Batch, random: np.random.Generator) -> Batch:
         """Give a batch its landmarks.
@@ -56,7 +76,7 @@ class HandInput:
         assert hands is not None
         if self.augment is not None:
             hands = augmented_hands(
-                hands,
+                one_look(hands, random),
                 random,
                 noise=self.augment.landmark_noise,
                 turn_degrees=self.augment.landmark_turn_degrees,
