@@ -122,6 +122,6 @@ def read_samples(spark: SparkSession, ingested: str, splits: Sequence[str] = SPL
 def no_hands(table: str, column: str = HAND_COLUMN) -> AslsparkError:
     """Return the error for a table without the hands that a network takes."""
     return AslsparkError(
-        f"{table}: there is no column {column}, and the network takes landmarks; ingest with hands.on=true, or choose "
-        "a network.name that takes pictures alone"
+        f"{table}: there is no column {column}, and the network takes landmarks; ingest pictures in files with "
+        "hands.on=true, or choose a network.name that takes pictures alone"
     )

@@ -32,7 +32,7 @@ from aslspark.models.mllib import build_baseline
 from aslspark.samples import HAND_COLUMN, TEST, TRAIN, VALIDATION
 from aslspark.scoring import NOTHING, MllibClassifier, OnnxClassifier, SignClassifierModel
 from aslspark.session import require_slots
-from aslspark.training.data import DRAWN_WARNING, TrainingData, training_data
+from aslspark.training.data import DRAWN_WARNING, TrainingData, is_ingested, training_data
 from aslspark.training.gpus import gpu_tasks
 from aslspark.training.network import fit_network
 from aslspark.training.start import check_network
@@ -65,7 +65,7 @@ def train_cnn(
     dict
         The figures of `metrics.json`.
     """
-    check_network(config)
+    check_network(config, raw=not (len(data) == 1 and is_ingested(data[0])))
     require_slots(spark, config.training.num_proc, gpu_tasks(spark) if config.training.use_gpu else None)
 
     def fit(table: TrainingData, features: Pipeline, scratch: Path) -> tuple[SignClassifierModel, PipelineModel]:

@@ -10,7 +10,7 @@ from typing import Any
 from aslspark.bundle import read_manifest
 from aslspark.config import Config
 from aslspark.errors import AslsparkError
-from aslspark.models.known import NETWORKS, fitting_failed, require_network
+from aslspark.models.known import LANDMARKS, NETWORKS, fitting_failed, require_network
 from aslspark.paths import local_path
 from aslspark.training.hands import require_feed
 
@@ -30,8 +30,14 @@ class WeightsFile:
     """What the head stands for; None where the file does not say."""
 
 
-def check_network(config: Config) -> None:
+def check_network(config: Config, raw: bool = False) -> None:
     """See that the settings of network and optimizer go together and the weights are there, before any data is read.
+
+    Parameters
+    ----------
+    config : Config
+    raw : bool
+        Whether the data are still to be ingested.
 
     Raises
     ------
@@ -45,6 +51,10 @@ def check_network(config: Config) -> None:
             "one picture leaves nothing to average; give 3 or more"
         )
     require_feed(training.feed, known.inputs)
+    if raw and LANDMARKS in known.inputs and not config.hands.on:
+        raise AslsparkError(
+            f"network.name={network.name}: it takes landmarks, which pictures in files get with hands.on=true"
+        )
     if training.optimizer == "adam" and training.weight_decay:
         raise AslsparkError(
             f"training.weight_decay={training.weight_decay}: training.optimizer=adam has none; set "
