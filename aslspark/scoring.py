@@ -6,11 +6,10 @@ In: a column of pictures (see `SignClassifierModel`). Out: the same rows with `l
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +25,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, BinaryType, NumericType, StructType
 
-from aslspark.certainty import with_temperature
+from aslspark.answers import BEST, SHARES, Finish, output_columns, ranking
 from aslspark.decoding import RAW, Form
 from aslspark.errors import AslsparkError
 from aslspark.features.crops import ROW, brings_hands, crop_to_hands
@@ -41,24 +40,12 @@ if TYPE_CHECKING:
     from aslspark.training.fitted import FittedNetwork
 
 OUTPUT_COLUMNS = ("letter", "probability", "top", "reason")
-BEST = 3
 NOTHING = "nothing"
 """The label of pictures without a hand; a network that knows it may answer it where none was found."""
-NO_HAND, NOT_SURE = "no hand found", "not sure"
-"""Why a model of landmarks alone does not answer; why one with a threshold does not."""
+NO_HAND = "no hand found"
+"""Why a model of landmarks alone does not answer."""
 ROWS_A_RUN = 256
 """Pictures that go through the network at once: the notebook's CNN needs 75 kB for each while it runs."""
-
-_RANKED = "place1 int, place2 int, place3 int, share1 float, share2 float, share3 float, as_given float, reason string"
-
-
-class _Finish(NamedTuple):
-    """What leaves Python of a batch."""
-
-    columns: str
-    """Names and types."""
-    make: Callable[[npt.NDArray[np.float32], npt.NDArray[Any]], pd.DataFrame]
-    """Makes them of the probabilities, and of the reasons why a row has none."""
 
 
 @dataclass(frozen=True)
@@ -206,15 +193,15 @@ class SignClassifierModel(Model, HasInputCol, MLReadable, MLWritable):
 
         It adds `probabilities` (array<float>, in the order of `labels`), null where a picture could not be scored.
         """
-        scored = self._scored(dataset, _Finish("shares array<float>, reason string", _all_shares))
+        scored = self._scored(dataset, SHARES)
         shares = F.when(F.col("_ranked.reason").isNull(), F.col("_ranked.shares"))
         return scored.select(*_quoted(dataset.columns), shares.alias("probabilities"))
 
     def _answered(self, dataset: DataFrame, threshold: float, *more: Column) -> DataFrame:
-        ranked = self._scored(dataset, _Finish(_RANKED, partial(_ranked, temperature=self.temperature)))
-        return ranked.select(*_quoted(dataset.columns), *_output_columns(self.labels, threshold), *more)
+        ranked = self._scored(dataset, ranking(self.temperature))
+        return ranked.select(*_quoted(dataset.columns), *output_columns(self.labels, threshold), *more)
 
-    def _scored(self, dataset: DataFrame, finish: _Finish) -> DataFrame:
+    def _scored(self, dataset: DataFrame, finish: Finish) -> DataFrame:
         """Add `_ranked`, a struct of what `finish` makes of the probabilities."""
         taken = [name for name in OUTPUT_COLUMNS if name in dataset.columns]
         if taken:
@@ -227,7 +214,7 @@ class SignClassifierModel(Model, HasInputCol, MLReadable, MLWritable):
                 return self._with_ranks(cropped, finish, PICTURE).select(f"{ROW}.*", "_ranked")
         return self._with_ranks(dataset, finish)
 
-    def _with_ranks(self, dataset: DataFrame, finish: _Finish, *read: str) -> DataFrame:
+    def _with_ranks(self, dataset: DataFrame, finish: Finish, *read: str) -> DataFrame:
         """Score each row; what is in `read` is looked at even by a model that does not take it."""
         classifier = self.classifier
         columns: dict[str, Column] = {}
@@ -323,7 +310,7 @@ def _onnx_udf(
     classifier: OnnxClassifier,
     read: tuple[str, ...],
     normaliser: Normaliser | None,
-    finish: _Finish,
+    finish: Finish,
 ) -> Any:
     """Make the function from columns of structs, what is `read` in its order, to what `finish` makes."""
     inputs, upright, needs_hand = classifier.inputs, classifier.upright, _needs_hand(classifier)
@@ -377,7 +364,7 @@ def _with_mllib(
     classifier: MllibClassifier,
     read: dict[str, Column],
     normaliser: Normaliser | None,
-    finish: _Finish,
+    finish: Finish,
 ) -> DataFrame:
     height, width, channels = classifier.shape
     make = finish.make
@@ -418,52 +405,6 @@ def _with_mllib(
     return scored.select(
         "_row.*", rank(vector_to_array(F.col("probability"), "float32"), F.col("_reason")).alias("_ranked")
     )
-
-
-def _all_shares(probabilities: npt.NDArray[np.float32], reasons: npt.NDArray[Any]) -> pd.DataFrame:
-    return pd.DataFrame({"shares": list(probabilities), "reason": pd.Series(reasons, dtype=object)})
-
-
-def _ranked(
-    probabilities: npt.NDArray[np.float32], reasons: npt.NDArray[Any], temperature: float = 1.0
-) -> pd.DataFrame:
-    """Find the best places of each row; rows with a reason get none."""
-    classes = probabilities.shape[1]
-    # By the model's own numbers: a temperature may make equal what was not.
-    best = np.argsort(-probabilities, axis=1, kind="stable")[:, :BEST]
-    shares = np.take_along_axis(with_temperature(probabilities, temperature), best, axis=1)
-    given = np.take_along_axis(probabilities, best[:, :1], axis=1)[:, 0]
-    unscored = np.array([reason is not None for reason in reasons], bool)
-    columns: dict[str, Any] = {}
-    for n in range(BEST):
-        missing = unscored if n < classes else np.ones(len(unscored), bool)
-        place = best[:, n] if n < classes else np.zeros(len(unscored), np.int64)
-        share = shares[:, n] if n < classes else np.zeros(len(unscored), np.float32)
-        columns[f"place{n + 1}"] = pd.Series(place).astype("Int32").mask(missing)
-        columns[f"share{n + 1}"] = pd.Series(share, dtype="Float32").mask(missing)
-    columns["as_given"] = pd.Series(given, dtype="Float32").mask(unscored)
-    columns["reason"] = pd.Series(reasons, dtype=object)
-    return pd.DataFrame(columns)[[word.split()[0] for word in _RANKED.split(", ")]]
-
-
-def _output_columns(labels: tuple[str, ...], threshold: float) -> list[Column]:
-    names = F.array(*(F.lit(label) for label in labels))
-
-    def letter(n: int) -> Column:
-        return F.get(names, F.col(f"_ranked.place{n}"))
-
-    pairs = [
-        F.struct(letter(n).alias("letter"), F.col(f"_ranked.share{n}").alias("probability"))
-        for n in range(1, min(BEST, len(labels)) + 1)
-    ]
-    reason = F.col("_ranked.reason")
-    sure = F.col("_ranked.share1") >= F.lit(threshold).cast("float")
-    return [
-        F.when(sure, letter(1)).alias("letter"),
-        F.col("_ranked.share1").alias("probability"),
-        F.when(reason.isNull(), F.array(*pairs)).alias("top"),
-        F.when(reason.isNull() & ~sure, NOT_SURE).otherwise(reason).alias("reason"),
-    ]
 
 
 class _Writer(MLWriter):

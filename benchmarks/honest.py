@@ -26,7 +26,7 @@ from pyspark.sql import SparkSession
 
 from aslspark.config import load_config
 from aslspark.evaluation.cross_validation import cross_validate
-from aslspark.evaluation.folds import FoldOptions
+from aslspark.evaluation.folds import LEAVE_ONE, FoldOptions
 from aslspark.samples import TEST
 from aslspark.session import spark_session
 from aslspark.training.job import train_baseline, train_cnn
@@ -111,7 +111,7 @@ def run(spark: SparkSession, trial: Trial, folders: dict[str, str], size: int, s
     config = load_config(None, words)
     data, out = [folders[trial.trained_on]], str(scratch / "out")
     if trial.judged == "signer":
-        found = cross_validate(spark, data, out, config, FoldOptions("leave-one-signer-out"), baseline)
+        found = cross_validate(spark, data, out, config, FoldOptions(LEAVE_ONE["signer"]), baseline)
         folds = {fold["tested_on"]: fold["accuracy"] for fold in found["folds"]}
         return {"accuracy": found["scores"]["accuracy"]["mean"], "folds": folds}
     test = [folders[trial.judged]] if trial.judged in folders else []

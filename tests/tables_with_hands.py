@@ -4,15 +4,15 @@ import json
 from pathlib import Path
 
 import numpy as np
-from pyspark.sql.types import StructField, StructType
 
-from aslspark.samples import HAND_COLUMN, HAND_TYPE, SAMPLE_SCHEMA
+from aslspark.hands.options import HandOptions
+from aslspark.samples import SAMPLE_SCHEMA, with_hand
 
 LETTERS = ("K", "M", "N", "P")
 SKIN = {"ann": (241, 200, 170), "bob": (141, 85, 36), "cyd": (60, 46, 40)}
 """Their typology angles are 59, -13 and -78 degrees: very light, brown, dark."""
 SIDE = 16
-SCHEMA = StructType([*SAMPLE_SCHEMA.fields, StructField(HAND_COLUMN, HAND_TYPE, True)])
+SCHEMA = with_hand(SAMPLE_SCHEMA)
 
 
 def hand(letter, random, *, size=0.3, side="right"):
@@ -32,7 +32,7 @@ def rows_with_hands(count=240, seed=1):
     for n in range(count):
         letter, signer = LETTERS[n % 4], tuple(SKIN)[n // 4 % 3]
         picture = np.zeros((SIDE, SIDE, 3), np.uint8)
-        picture[3:13, 3:13] = SKIN[signer]
+        picture[1:-1, 1:-1] = SKIN[signer]
         found = hand(letter, random, size=0.1 if signer == "bob" else 0.5, side="left" if signer == "cyd" else "right")
         if n % 12 == 5:
             found = nothing if n % 24 == 5 else None
@@ -49,5 +49,6 @@ def write_ingested(spark, rows, folder):
     table.repartition(2).write.partitionBy("split").parquet(f"{folder}/samples")
     splits = {split: sum(row[5] == split for row in rows) for split in ("train", "validation", "test")}
     about = {"sources": {"desk": {}, "room": {}}, "split": "by hand", "splits": splits, "warnings": [], "pictures": {}}
+    about["hands"] = HandOptions().preprocessing()
     (Path(folder) / "ingest.json").write_text(json.dumps(about))
     return str(folder)

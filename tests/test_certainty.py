@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from pyspark.ml import Pipeline, PipelineModel
 
+from aslspark.answers import NOT_SURE
 from aslspark.bundle import read_model, seal, whole_folder, write_model
 from aslspark.certainty import COLDEST, HOTTEST, fit_temperature, with_temperature
 from aslspark.errors import AslsparkError
@@ -12,7 +13,7 @@ from aslspark.evaluation.certainty import at_threshold, certainty_figures, set_t
 from aslspark.evaluation.certainty_plots import plot_calibration, plot_coverage
 from aslspark.models import torch_network
 from aslspark.samples import TRAIN, VALIDATION, read_samples
-from aslspark.scoring import NOT_SURE, OnnxClassifier, SignClassifierModel
+from aslspark.scoring import OnnxClassifier, SignClassifierModel
 
 LABELS = tuple("ABCDEFGHIKLMNOPQRSTUVWXY")
 SHAPE = (28, 28, 1)

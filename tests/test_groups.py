@@ -3,12 +3,16 @@
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image, ImageDraw
+from pyspark.sql import functions as F
 from tables_with_hands import SCHEMA, SKIN, rows_with_hands
 
 from aslspark.evaluation.certainty_plots import plot_groups
 from aslspark.evaluation.confusable import choose_shown, confusable_groups, draw_confusable
-from aslspark.evaluation.groups import group_figures, lab, skin_band, typology_angle, with_groups
+from aslspark.evaluation.groups import group_figures, lab, palm_pixels, skin_band, typology_angle, with_groups
 from aslspark.evaluation.metrics import UNSCORED, wilson
+from aslspark.hands.crop import hand_crop
+from aslspark.hands.options import HandOptions
 from aslspark.samples import read_samples
 
 
@@ -41,7 +45,7 @@ def test_the_typology_angle_is_that_of_the_median_and_bands_are_told_by_it():
 
 def test_a_group_has_its_share_and_the_range_that_chance_leaves(spark):
     samples = spark.createDataFrame(rows_with_hands(120), SCHEMA)
-    answers = with_groups(samples, samples["split"] == "test").selectExpr(
+    answers = with_groups(samples, samples["split"] == "test", HandOptions()).selectExpr(
         "*", "if(signer = 'bob', 'Q', label) letter", "float(1) probability"
     )
     found = group_figures(answers)
@@ -56,12 +60,25 @@ def test_a_group_has_its_share_and_the_range_that_chance_leaves(spark):
 def test_grey_pictures_say_nothing_of_skin_and_tables_without_hands_nothing_of_hands(spark, ingested):
     rows = [(*row[:1], (16, 16, 1, bytearray(256), "raw"), *row[2:]) for row in rows_with_hands(24)]
     samples = spark.createDataFrame(rows, SCHEMA)
-    grey = with_groups(samples, samples["split"].isNotNull()).selectExpr("*", "label letter")
+    grey = with_groups(samples, samples["split"].isNotNull(), HandOptions()).selectExpr("*", "label letter")
     assert set(group_figures(grey)) == {"signer", "hand", "side", "size"}
-    drawn = read_samples(spark, ingested)
-    assert set(group_figures(with_groups(drawn, drawn["split"] == "test").selectExpr("*", "label letter"))) == {
-        "signer"
-    }
+    drawn = with_groups(read_samples(spark, ingested), F.lit(True), None).selectExpr("*", "label letter")
+    assert set(group_figures(drawn)) == {"signer"}
+
+
+@pytest.mark.parametrize("upright", [False, True])
+def test_the_palm_of_a_crop_is_where_the_hand_was_in_the_picture(upright):
+    # A palm of one colour, drawn where landmarks say, is found again in the crop.
+    landmarks = np.random.default_rng(1).uniform(0.35, 0.7, (21, 3)).astype(np.float32)
+    landmarks[[0, 1, 5, 9, 13, 17], :2] = [(0.5, 0.7), (0.4, 0.65), (0.38, 0.5), (0.45, 0.45), (0.55, 0.45), (0.6, 0.5)]
+    picture = Image.new("RGB", (300, 200), (0, 0, 255))
+    palm = [(float(x) * 300, float(y) * 300) for x, y in landmarks[[0, 1, 5, 9, 13, 17], :2]]
+    ImageDraw.Draw(picture).polygon(palm, fill=SKIN["bob"])
+    options = HandOptions(upright=upright)
+    crop = np.asarray(hand_crop(picture, landmarks, options, 64).resize((64, 64)))
+    found = palm_pixels(crop, landmarks, options)
+    assert len(found) > 100
+    assert (found == SKIN["bob"]).all(axis=1).mean() > 0.97
 
 
 def test_many_signers_fit_on_the_page(tmp_path):

@@ -18,6 +18,8 @@ from pyspark.sql import functions as F
 
 from aslspark.decoding import pixels_of
 from aslspark.evaluation.metrics import wilson
+from aslspark.hands.crop import points_in_crop
+from aslspark.hands.options import HandOptions
 from aslspark.samples import HAND_COLUMN
 
 SIZE_BANDS = (0.2, 0.4, 0.6)
@@ -33,8 +35,12 @@ SKIN_NOTE = (
     "skin looks there, and are not a trait of a person."
 )
 
-_PALM = (0, 1, 5, 9, 13, 17)
+_PALM = [0, 1, 5, 9, 13, 17]
 """Landmarks around the palm: the wrist, the root of the thumb, the knuckles."""
+_INNER = 0.8
+"""Share of the palm, about its middle, that is looked at: landmarks may lie a little beside the hand."""
+_FINE = 10_000
+"""Pixels of a picture in which landmarks are placed: their shares of it do not depend on the number."""
 _KINDS = ("signer", "hand", "side", "size", "skin")
 NAMES = {
     "signer": "signer",
@@ -45,7 +51,7 @@ NAMES = {
 }
 
 
-def with_groups(samples: DataFrame, wanted: Column) -> DataFrame:
+def with_groups(samples: DataFrame, wanted: Column, crops: HandOptions | None) -> DataFrame:
     """Add `groups`, a struct of strings: the groups of a sample; null where it is in none of a kind.
 
     Parameters
@@ -54,6 +60,8 @@ def with_groups(samples: DataFrame, wanted: Column) -> DataFrame:
         With `signer`, and perhaps `picture` and `hand`.
     wanted : Column
         Which rows need groups; the others' pictures are not looked at.
+    crops : HandOptions, optional
+        How the pictures were cropped to the hand; without, nothing is said of skin.
     """
     made = {"signer": F.col("signer")}
     if HAND_COLUMN in samples.columns:
@@ -62,7 +70,9 @@ def with_groups(samples: DataFrame, wanted: Column) -> DataFrame:
         made["hand"] = F.when(found, "yes").otherwise("no")
         made["side"] = F.when(found, hand["side"])
         made["size"] = F.when(found, _size_band(hand["landmarks"]))
-        made["skin"] = _skin_udf()(F.when(wanted & found, F.col("picture")))
+        if crops is not None:
+            chosen = F.struct("picture.*", hand["landmarks"].alias("landmarks"))
+            made["skin"] = _skin_udf(crops)(F.when(wanted & found, chosen))
     return samples.withColumn("groups", F.struct(*(column.alias(name) for name, column in made.items())))
 
 
@@ -127,28 +137,49 @@ def _size_band(landmarks: Column) -> Column:
     return band
 
 
-def _skin_udf() -> Any:
+def _skin_udf(crops: HandOptions) -> Any:
     @F.pandas_udf("string")  # type: ignore[call-overload]
     def band(batches: Iterator[pd.DataFrame]) -> Iterator[pd.Series]:
         for batch in batches:
-            bands: list[Any] = [_band_of(row) for row in batch.to_dict("records")]
+            bands: list[Any] = [_band_of(row, crops) for row in batch.to_dict("records")]
             yield pd.Series(bands, dtype=object)
 
     return band
 
 
-def _band_of(row: Mapping[Any, Any]) -> str | None:
+def _band_of(row: Mapping[Any, Any], crops: HandOptions) -> str | None:
     if row["data"] is None or row["channels"] != 3:
         return None  # grey pictures hold no colour of skin
-    whole = {name: int(row[name]) for name in ("height", "width", "channels")}  # pandas has made floats of them
-    return skin_band(typology_angle(_palm_pixels(pixels_of({**row, **whole}))))
+    sizes = {name: int(row[name]) for name in ("height", "width", "channels")}  # pandas made floats of them
+    return skin_band(typology_angle(palm_pixels(pixels_of({**row, **sizes}), row["landmarks"].reshape(-1, 3), crops)))
 
 
-def _palm_pixels(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """Take the middle of a crop on a hand, which is skin where the palm or its back is; shape (n, 3)."""
-    height, width = picture.shape[:2]
-    rows, columns = slice(3 * height // 8, -(3 * height // 8)), slice(3 * width // 8, -(3 * width // 8))
-    return picture[rows, columns].reshape(-1, 3)
+def palm_pixels(
+    crop: npt.NDArray[np.uint8], landmarks: npt.NDArray[np.float32], crops: HandOptions
+) -> npt.NDArray[np.uint8]:
+    """Take the pixels of the palm, or of the back of the hand, out of a crop.
+
+    Parameters
+    ----------
+    crop : ndarray of uint8, shape (height, width, 3)
+    landmarks : ndarray of float32, shape (21, 3)
+        Of the picture before it was cropped; see `samples.HAND_TYPE`.
+    crops : HandOptions
+        How it was cropped.
+
+    Returns
+    -------
+    ndarray of uint8, shape (n, 3)
+    """
+    from PIL import Image, ImageDraw
+
+    height, width = crop.shape[:2]
+    corners = points_in_crop(landmarks, (_FINE, _FINE), crops)[_PALM]
+    middle = corners.mean(axis=0)
+    inner = (middle + _INNER * (corners - middle)) * (width, height)
+    mask = Image.new("1", (width, height))
+    ImageDraw.Draw(mask).polygon([tuple(corner) for corner in inner], fill=1)
+    return crop[np.asarray(mask)]
 
 
 def skin_band(angle: float | None) -> str | None:

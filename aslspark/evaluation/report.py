@@ -55,7 +55,7 @@ def evaluate(
     started = time.monotonic()
     is_judged = F.col("split").isin(list(judged_on))
     scored = (
-        model.best_guesses(with_groups(samples, is_judged))
+        model.best_guesses(with_groups(samples, is_judged, model.hands))
         .select("id", "label", "source", "split", "groups", "letter", "probability", "as_given", "top")
         .persist(StorageLevel.MEMORY_AND_DISK)
     )

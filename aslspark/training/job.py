@@ -27,7 +27,7 @@ from aslspark.evaluation.report import evaluate, summary
 from aslspark.features.augment_sheet import augmented_versions
 from aslspark.features.landmarks import FEATURES
 from aslspark.features.pipeline import feature_pipeline
-from aslspark.models.known import LANDMARKS, PICTURE
+from aslspark.models.known import LANDMARKS, NETWORKS, PICTURE
 from aslspark.models.mllib import build_baseline
 from aslspark.samples import HAND_COLUMN, TEST, TRAIN, VALIDATION
 from aslspark.scoring import NOTHING, MllibClassifier, OnnxClassifier, SignClassifierModel
@@ -72,7 +72,8 @@ def train_cnn(
         model = fit_network(table, config, scratch)
         return model, features.fit(table.samples(spark).limit(1))  # nothing in it learns from the data
 
-    return _run(spark, data, out, config, test_data, fit, config.as_dict())
+    inputs = NETWORKS[config.network.name].inputs
+    return _run(spark, data, out, config, test_data, fit, config.as_dict(), inputs)
 
 
 def train_baseline(
@@ -139,7 +140,7 @@ def _run(
     test_data: Sequence[str],
     fit: Fit,
     settings: dict[str, Any],
-    inputs: Sequence[str] = (PICTURE,),
+    inputs: Sequence[str],
 ) -> dict[str, Any]:
     started = time.monotonic()
     path = require_new(out)
