@@ -207,9 +207,7 @@ def test_data_without_hands_is_refused_before_anything_is_launched(framework, na
     words = [f"network.name={name}", f"training.framework={framework}"]
     with pytest.raises(AslsparkError, match=r"no column hand, and the network takes landmarks; .*hands\.on=true"):
         train_cnn(spark, [ingested], str(tmp_path / "bundle"), load_config(None, words))
-    with pytest.raises(
-        AslsparkError, match=f"network.name={name}: .* get with hands.on=true"
-    ):
+    with pytest.raises(AslsparkError, match=f"network.name={name}: .* get with hands.on=true"):
         train_cnn(spark, ["letters.csv"], str(tmp_path / "bundle"), load_config(None, words))
     assert list(tmp_path.iterdir()) == []
 
