@@ -1,0 +1,89 @@
+"""Probabilities of a batch -> the columns of an answer: the letter, its probability, the best three, a reason.
+
+In Python each row is ranked; names of letters are put in by the JVM.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from pyspark.sql import Column
+from pyspark.sql import functions as F
+
+from aslspark.certainty import with_temperature
+
+BEST = 3
+NOT_SURE = "not sure"
+"""Why a model with a threshold does not answer."""
+
+_RANKED = "place1 int, place2 int, place3 int, share1 float, share2 float, share3 float, as_given float, reason string"
+
+
+class Finish(NamedTuple):
+    """What leaves Python of a batch."""
+
+    columns: str
+    """Names and types."""
+    make: Callable[[npt.NDArray[np.float32], npt.NDArray[Any]], pd.DataFrame]
+    """Makes them of the probabilities, and of the reasons why a row has none."""
+
+
+def _all_shares(probabilities: npt.NDArray[np.float32], reasons: npt.NDArray[Any]) -> pd.DataFrame:
+    return pd.DataFrame({"shares": list(probabilities), "reason": pd.Series(reasons, dtype=object)})
+
+
+SHARES = Finish("shares array<float>, reason string", _all_shares)
+"""All the probabilities, in the order of the labels."""
+
+
+def ranking(temperature: float) -> Finish:
+    """Keep the best places of each row and their probabilities, and the best as the model gave it."""
+    return Finish(_RANKED, partial(_ranked, temperature=temperature))
+
+
+def _ranked(
+    probabilities: npt.NDArray[np.float32], reasons: npt.NDArray[Any], temperature: float = 1.0
+) -> pd.DataFrame:
+    """Find the best places of each row; rows with a reason get none."""
+    classes = probabilities.shape[1]
+    # By the model's own numbers: a temperature may make equal what was not.
+    best = np.argsort(-probabilities, axis=1, kind="stable")[:, :BEST]
+    shares = np.take_along_axis(with_temperature(probabilities, temperature), best, axis=1)
+    given = np.take_along_axis(probabilities, best[:, :1], axis=1)[:, 0]
+    unscored = np.array([reason is not None for reason in reasons], bool)
+    columns: dict[str, Any] = {}
+    for n in range(BEST):
+        missing = unscored if n < classes else np.ones(len(unscored), bool)
+        place = best[:, n] if n < classes else np.zeros(len(unscored), np.int64)
+        share = shares[:, n] if n < classes else np.zeros(len(unscored), np.float32)
+        columns[f"place{n + 1}"] = pd.Series(place).astype("Int32").mask(missing)
+        columns[f"share{n + 1}"] = pd.Series(share, dtype="Float32").mask(missing)
+    columns["as_given"] = pd.Series(given, dtype="Float32").mask(unscored)
+    columns["reason"] = pd.Series(reasons, dtype=object)
+    return pd.DataFrame(columns)[[word.split()[0] for word in _RANKED.split(", ")]]
+
+
+def output_columns(labels: tuple[str, ...], threshold: float) -> list[Column]:
+    """Make `letter`, `probability`, `top` and `reason` of the struct `_ranked`, as `ranking` fills it."""
+    names = F.array(*(F.lit(label) for label in labels))
+
+    def letter(n: int) -> Column:
+        return F.get(names, F.col(f"_ranked.place{n}"))
+
+    pairs = [
+        F.struct(letter(n).alias("letter"), F.col(f"_ranked.share{n}").alias("probability"))
+        for n in range(1, min(BEST, len(labels)) + 1)
+    ]
+    reason = F.col("_ranked.reason")
+    sure = F.col("_ranked.share1") >= F.lit(threshold).cast("float")
+    return [
+        F.when(sure, letter(1)).alias("letter"),
+        F.col("_ranked.share1").alias("probability"),
+        F.when(reason.isNull(), F.array(*pairs)).alias("top"),
+        F.when(reason.isNull() & ~sure, NOT_SURE).otherwise(reason).alias("reason"),
+    ]
