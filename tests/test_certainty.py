@@ -3,9 +3,9 @@
 import numpy as np
 import pandas as pd
 import pytest
-from aslspark.answers import NOT_SURE
 from pyspark.ml import Pipeline, PipelineModel
 
+from aslspark.answers import NOT_SURE
 from aslspark.bundle import read_model, seal, whole_folder, write_model
 from aslspark.certainty import COLDEST, HOTTEST, fit_temperature, with_temperature
 from aslspark.errors import AslsparkError

@@ -18,8 +18,8 @@ from aslspark.hands.looks import agreed, looks_at, same_hand
 
 Pixels = npt.NDArray[np.uint8]
 
-PLAIN, PADDED, ENLARGED = "plain", "padded", "enlarged"
-TRIES = (PLAIN, PADDED, ENLARGED)
+PLAIN, PADDED, FRAMED, ENLARGED = "plain", "padded", "framed", "enlarged"
+TRIES = (PLAIN, PADDED, FRAMED, ENLARGED)
 
 PADDED_SIDE = 320
 """Longer side, in pixels, that a picture is shrunk to before it is padded: the landmark model looks at 224."""
@@ -148,20 +148,22 @@ def _views(name: str, picture: Pixels) -> Iterator[View]:
     if name == PLAIN:
         yield View(np.ascontiguousarray(picture))
     elif name == PADDED:
-        yield _padded(picture)
+        yield _padded(picture, 1.0)
+    elif name == FRAMED:
+        yield _padded(picture, 0.35)
     elif name == ENLARGED:
         yield from _squares(picture)
 
 
-def _padded(picture: Pixels) -> View:
-    """Put the picture in the middle of a black one of three times its side: a hand that fills it is too near else."""
+def _padded(picture: Pixels, share: float) -> View:
+    """Put the picture in the middle of a black one, with a border of so many of its sides: a near hand is too large."""
     from PIL import Image
 
     height, width = picture.shape[:2]
     scale = max(1.0, max(height, width) / PADDED_SIDE)
     size = (max(1, round(width / scale)), max(1, round(height / scale)))
     small = np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0))
-    border = max(size)
+    border = max(1, round(max(size) * share))
     canvas = np.zeros((size[1] + 2 * border, size[0] + 2 * border, 3), np.uint8)
     canvas[border : border + size[1], border : border + size[0]] = small
     return View(canvas, -border * scale, -border * scale, scale)
