@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from aslspark.evaluation.groups import NAMES
+from aslspark.evaluation.metrics import wilson
 from aslspark.evaluation.plots import QUIET, TRAIN_COLOUR, VALIDATION_COLOUR
 
 _COLOURS = {"validation": VALIDATION_COLOUR, "test": TRAIN_COLOUR}
@@ -18,11 +19,16 @@ _SHOWN_GROUPS = 20
 
 
 def plot_calibration(certainty: Mapping[str, Any], path: Path) -> None:
-    """Draw accuracy against the model's own probability, before and after the temperature, for each held-out split."""
+    """Draw accuracy against the model's own probability, before and after the temperature, for each held-out split.
+
+    A dot a bin, as large as the bin has pictures, with the range that chance leaves.
+    """
     splits = {name: part for name, part in certainty["splits"].items() if name in _COLOURS and part["bins"]}
     splits = splits or dict(certainty["splits"])
     figure = Figure(figsize=(4.6 * len(splits), 4.6), layout="constrained")
-    figure.suptitle(f"do the probabilities hold? (temperature {certainty['temperature']:.2f})")
+    figure.suptitle(
+        f"do the probabilities hold? (temperature {certainty['temperature']:.2f}; a dot a bin, lines: 95 %)"
+    )
     for axes, (name, part) in zip(figure.subplots(1, len(splits), squeeze=False)[0], splits.items(), strict=True):
         axes.plot([0, 1], [0, 1], color=QUIET, linestyle=":", label="as it should be")
         for bins, when, colour, error in (
@@ -33,12 +39,16 @@ def plot_calibration(certainty: Mapping[str, Any], path: Path) -> None:
             rows = np.array([line["rows"] for line in found])
             label = f"{when}: off by {error:.1%}" if error is not None else when
             x, y = [line["certainty"] for line in found], [line["accuracy"] for line in found]
-            axes.plot(x, y, color=colour, linewidth=1, label=label)
-            axes.scatter(x, y, s=8 + 220 * rows / max(rows.sum(), 1), color=colour, alpha=0.7)
+            for line in found:
+                ends = wilson(line["accuracy"], line["rows"])
+                axes.plot([line["certainty"]] * 2, ends, color=colour, linewidth=1, alpha=0.4)
+            axes.scatter(x, y, s=12 + 240 * rows / max(rows.sum(), 1), color=colour, alpha=0.7, label=label)
         axes.set(xlabel="probability", ylabel="right", title=f"{name}, {part['rows']:,} pictures", aspect="equal")
         axes.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03))
         axes.grid(alpha=0.25)
-        axes.legend(loc="upper left", fontsize=8)
+        legend = axes.legend(loc="upper left", fontsize=8)
+        for handle in legend.legend_handles[1:]:
+            handle.set_sizes([30])
     figure.savefig(path, dpi=120)
 
 
@@ -51,18 +61,20 @@ def plot_coverage(certainty: Mapping[str, Any], path: Path) -> None:
         colour = _COLOURS.get(name, QUIET)
         axes.plot(part["curve"]["coverage"], part["curve"]["accuracy"], color=colour, label=name)
     name, part = list(splits.items())[-1]
+    places: dict[tuple[float, float], list[float]] = {}
     for mark in part["coverage"]:
-        if mark["accuracy"] is None:
-            continue
-        chosen = mark["threshold"] == certainty["threshold"]
-        at = (mark["coverage"], mark["accuracy"])
+        if mark["accuracy"] is not None:
+            places.setdefault((mark["coverage"], mark["accuracy"]), []).append(mark["threshold"])
+    for at, thresholds in places.items():
+        chosen = certainty["threshold"] in thresholds
         axes.plot(*at, marker="D" if chosen else "o", markersize=8 if chosen else 4, color=_COLOURS.get(name, QUIET))
-        words = f"{mark['threshold']:g}" + (" (the bundle's)" if chosen else "")
-        axes.annotate(words, at, xytext=(4, 5), textcoords="offset points", fontsize=8)
-    axes.set(xlabel="answered, share of all pictures", ylabel="right, of those answered", xlim=(0, 1.1))
+        words = ", ".join(f"{threshold:g}" for threshold in thresholds) + (" (the bundle's)" if chosen else "")
+        axes.annotate(words, at, xytext=(7, 0), textcoords="offset points", fontsize=8, va="center")
+    axes.set(xlabel="answered, share of all pictures", ylabel="right, of those answered")
+    axes.margins(x=0.25)
     axes.set_title(f"what a threshold buys (marked on {name})")
     for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_formatter(PercentFormatter(1, decimals=0))
+        axis.set_major_formatter(PercentFormatter(1))
     axes.grid(alpha=0.25)
     axes.legend(loc="lower left", fontsize=8)
     figure.savefig(path, dpi=120)

@@ -17,7 +17,7 @@ from aslspark.evaluation.shown import pictures_of
 
 KNOWN_GROUPS = (("M", "N", "S", "T"), ("U", "V", "R"), ("K", "P"))
 """Fists that differ by where the thumb is; two fingers side by side, apart or crossed; one hand held up or down."""
-MOST_PAIRS, MOST_OF_EACH = 3, 8
+MOST_PAIRS, IN_A_LINE = 3, 8
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,9 @@ def confusable_groups(counts: pd.DataFrame) -> list[Confusable]:
 
 
 def choose_shown(groups: Sequence[Confusable], scored: DataFrame) -> list[list[Row]]:
-    """Choose rows of each group: some that were mixed up, the surest of each letter first, then some others.
+    """Choose rows of each group: some that were mixed up, the surest of each letter first, and some others.
+
+    They fill one line, or two where there are many to show that were mixed up.
 
     Parameters
     ----------
@@ -85,11 +87,17 @@ def choose_shown(groups: Sequence[Confusable], scored: DataFrame) -> list[list[R
         .withColumn("wrong", wrong)
         .withColumn("nth", F.row_number().over(of_letter))
         .withColumn("place", F.row_number().over(in_turn))
-        .where(F.col("place") <= MOST_OF_EACH)
+        .where(F.col("place") <= IN_A_LINE)
         .orderBy("group", F.desc("wrong"), "place")
         .collect()
     )
-    return [[row for row in chosen if row["group"] == n] for n in range(len(groups))]
+    shown = []
+    for n in range(len(groups)):
+        mixed_up = [row for row in chosen if row["group"] == n and row["wrong"]]
+        others = [row for row in chosen if row["group"] == n and not row["wrong"]]
+        room = IN_A_LINE * (1 if len(mixed_up) <= IN_A_LINE // 2 else 2) - len(mixed_up)
+        shown.append([*mixed_up, *others[:room]])
+    return shown
 
 
 def draw_confusable(groups: Sequence[Confusable], scored: DataFrame, samples: DataFrame, path: Path) -> None:

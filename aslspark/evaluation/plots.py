@@ -120,8 +120,9 @@ def plot_confusable(
     """
     columns = 8
     lines = [max(1, -(-len(group) // columns)) for group in groups]
-    figure = Figure(figsize=(columns * 1.1, sum(1.35 * count + 0.35 for count in lines) + 0.2), layout="constrained")
-    blocks = figure.subfigures(len(groups), 1, height_ratios=[1.35 * count + 0.35 for count in lines], squeeze=False)
+    heights = [1.35 * count + 0.4 for count in lines]
+    figure = Figure(figsize=(columns * 1.1, sum(heights) + 0.2), layout="constrained")
+    blocks = figure.subfigures(len(groups), 1, height_ratios=heights, squeeze=False)
     for block, title, group, count in zip(blocks.ravel(), titles, groups, lines, strict=True):
         block.suptitle(title, fontsize=10, fontweight="bold")
         grid = block.subplots(count, columns, squeeze=False).ravel()
