@@ -11,6 +11,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
 from aslspark.decoding import RAW
+from aslspark.features.landmarks import HAND_FIELDS
 from aslspark.features.pictures import UNUSABLE, Normaliser
 from aslspark.hands.hand import NO_HAND
 from aslspark.hands.options import require_detector
@@ -28,7 +29,7 @@ def brings_hands(dataset: DataFrame) -> bool:
     if HAND_COLUMN not in dataset.columns:
         return False
     kind = dataset.schema[HAND_COLUMN].dataType
-    return isinstance(kind, StructType) and set(HAND_TYPE.names) <= set(kind.names)
+    return isinstance(kind, StructType) and set(HAND_FIELDS) <= set(kind.names)
 
 
 def crop_to_hands(dataset: DataFrame, column: str, pictures: Column, normaliser: Normaliser) -> DataFrame:
