@@ -16,7 +16,7 @@ from multiprocessing.connection import Connection
 import numpy as np
 
 READY = "ready"
-GRACE_SECONDS = 5
+GRACE_SECONDS = 2
 """That a child outlives its time limit, where nobody is left to end it."""
 
 

@@ -41,7 +41,7 @@ class Guard:
         That it is made with; JSON.
     """
 
-    def __init__(self, seconds: float, factory: str = DETECTOR, arguments: tuple = ()) -> None:
+    def __init__(self, seconds: float, factory: str, arguments: tuple = ()) -> None:
         self._seconds, self._factory, self._arguments = seconds, factory, arguments
         self._child: subprocess.Popen[bytes] | None = None
         self._connection: Connection | None = None
@@ -124,5 +124,5 @@ def guard_of(options: HandOptions) -> Guard:
             if process == os.getpid():  # a fork must leave its parent's alone
                 guard.close()
         _guards.clear()
-        _guards[key] = Guard(options.seconds, arguments=(options.confidence, options.looks))
+        _guards[key] = Guard(options.seconds, DETECTOR, (options.confidence, options.looks))
     return _guards[key]

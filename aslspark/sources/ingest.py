@@ -32,7 +32,7 @@ from aslspark.sources.dividing import FirstPass, all_samples, count_sources
 from aslspark.sources.hadoop_files import HadoopFiles
 from aslspark.sources.opening import OpenedSources, open_sources
 from aslspark.sources.pictures.finishing import finish_pictures
-from aslspark.sources.pictures.hand_counts import count_hands
+from aslspark.sources.pictures.finishing_hands import finish_hands
 from aslspark.sources.pictures.near import NearDuplicates
 from aslspark.sources.pictures.options import PictureOptions
 from aslspark.sources.pictures.reading import packing
@@ -138,8 +138,8 @@ def ingest(
                 report, pictures=picture_options.form.preprocessing(), pictures_per_second=len(lengths) / written
             )
         if picture_options.hands:
-            found = count_hands(read_samples(spark, folder), list(opened.pictures)) if opened.pictures else None
-            report = replace(report, hands=picture_options.hands.preprocessing(), hands_found=found)
+            hands = finish_hands(spark, hadoop, folder, opened, picture_options, f"{folder}/{UNPACKED_FOLDER}")
+            report = replace(report, hands=picture_options.hands.preprocessing(), hands_found=hands)
         hadoop.write(f"{folder}/{REPORT_FILE}", report.to_json().encode())
         hadoop.delete(f"{folder}/{LINES_FOLDER}")
         hadoop.delete(f"{folder}/{UNPACKED_FOLDER}")

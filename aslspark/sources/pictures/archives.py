@@ -153,7 +153,15 @@ def _labelled_by_manifest(
 
 
 def _unpacker(spark: SparkSession, hadoop: HadoopFiles, path: str, wanted: set[str]) -> Callable[[str], DataFrame]:
+    unpacked: set[str] = set()
+
     def contents(scratch: str) -> DataFrame:
+        if scratch not in unpacked:
+            unpack(scratch)
+            unpacked.add(scratch)
+        return spark.read.schema("path string, content binary").parquet(scratch)
+
+    def unpack(scratch: str) -> None:
         schema = pa.schema([("path", pa.string()), ("content", pa.binary())])
         with hadoop.opened(path) as file:
             for number, groups in enumerate(_parts(_unpacked(zipfile.ZipFile(file), wanted))):
@@ -163,7 +171,6 @@ def _unpacker(spark: SparkSession, hadoop: HadoopFiles, path: str, wanted: set[s
                         columns = [pa.array(column) for column in zip(*group, strict=True)]
                         writer.write_table(pa.table(columns, schema=schema))
                 hadoop.write(f"{scratch}/part-{number:05d}.parquet", part.getvalue())
-        return spark.read.schema("path string, content binary").parquet(scratch)
 
     return contents
 

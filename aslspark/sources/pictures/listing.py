@@ -59,7 +59,8 @@ class PictureSource:
         What the samples carry in `source`.
     pictures : list of Picture
     contents : function of a scratch folder
-        Gives the table with their bytes: path (string) and content (binary) or image (Spark's image struct).
+        Gives the table with their bytes: path (string) and content (binary) or image (Spark's image struct); from the
+        same folder a second time.
     lost : pair of str, optional
         Reason and detail of those that do not come out of `contents`; none where all do.
     passed_over : list of str

@@ -98,7 +98,7 @@ def picture_samples(
     joined = source.contents(scratch).join(F.broadcast(plan), "path")
     picture = joined.columns[1]  # content or image
     samples = joined.select(picture, *PLAN_COLUMNS[1:]).mapInArrow(
-        _decoder(source.name, options, picture == "image"), with_hand(HASHED_SCHEMA) if options.hands else HASHED_SCHEMA
+        decoder(source.name, options, picture == "image"), with_hand(HASHED_SCHEMA) if options.hands else HASHED_SCHEMA
     )
     unusable = [picture for picture in source.pictures if picture.reason is not None]
     if not unusable:
@@ -150,7 +150,16 @@ def packed_for_quarantine(spark: SparkSession, source: str, pictures: Sequence[P
 Decoder = Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]
 
 
-def _decoder(source: str, options: PictureOptions, are_images: bool) -> Decoder:
+def decoder(source: str, options: PictureOptions, are_images: bool) -> Decoder:
+    """Make the function, for mapInArrow, from bytes and plan to rows.
+
+    Parameters
+    ----------
+    source : str
+    options : PictureOptions
+    are_images : bool
+        The first column holds Spark's image struct, not files. The others are those of PLAN_COLUMNS after `path`.
+    """
     at_once = max(1, BYTES_AT_ONCE // int(np.prod(options.form.shape)))
 
     def read(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -173,9 +182,9 @@ def _samples(batch: pa.RecordBatch, source: str, options: PictureOptions, are_im
         content = contents[row].as_py()
         try:
             if options.hands is None:
-                pixels[len(good)] = bring(_image_of(content), form) if are_images else decode(content, form)
+                pixels[len(good)] = bring(image_of(content), form) if are_images else decode(content, form)
             else:
-                image = _image_of(content) if are_images else whole_picture(content, form)
+                image = image_of(content) if are_images else whole_picture(content, form)
                 pixels[len(good)], hand = hand_in(image, form, options.hands)
                 hands.append(hand)
             good.append(row)
@@ -238,7 +247,7 @@ def _batch(
     return pa.RecordBatch.from_arrays(columns, names=names)
 
 
-def _image_of(image: dict[str, Any] | None) -> Image.Image:
+def image_of(image: dict[str, Any] | None) -> Image.Image:
     """Turn Spark's image struct, in BGR or BGRA, to grey or RGB."""
     from PIL import Image
 

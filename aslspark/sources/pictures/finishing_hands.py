@@ -1,15 +1,49 @@
-"""How many hands were found in each source, by which try."""
+"""What is left to do for the hands when the pictures are written: count them by source and try, and draw some."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from aslspark.hands.detector import TRIES
-from aslspark.samples import HAND_COLUMN
+from aslspark.samples import HAND_COLUMN, read_samples
+from aslspark.sources.hadoop_files import HadoopFiles
+from aslspark.sources.opening import OpenedSources
+from aslspark.sources.pictures.hand_sheet import SHEET, draw_hands
+from aslspark.sources.pictures.options import PictureOptions
 from aslspark.sources.report import HandsFound
+
+
+def finish_hands(
+    spark: SparkSession,
+    hadoop: HadoopFiles,
+    folder: str,
+    opened: OpenedSources,
+    options: PictureOptions,
+    unpacked: str,
+) -> dict[str, HandsFound]:
+    """Count the hands of the sources of picture files, and draw the sheet.
+
+    Parameters
+    ----------
+    spark : SparkSession
+    hadoop : HadoopFiles
+    folder : str
+        With the samples written.
+    opened : OpenedSources
+    options : PictureOptions
+    unpacked : str
+        The folder that `dividing.all_samples` was given.
+    """
+    if not opened.pictures or options.hands is None:
+        return {}
+    samples = read_samples(spark, folder)
+    scratch = {name: f"{unpacked}/{number}" for number, name in enumerate(opened.pictures)}
+    if sheet := draw_hands(samples, opened.pictures, scratch, options.form, options.hands):
+        hadoop.write(f"{folder}/{SHEET}", sheet)
+    return count_hands(samples, list(opened.pictures))
 
 
 def count_hands(samples: DataFrame, sources: Sequence[str]) -> dict[str, HandsFound]:

@@ -1,0 +1,129 @@
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from aslspark.decoding import Form
+from aslspark.hands.crop import points_in_crop
+from aslspark.hands.guard import guard_of
+from aslspark.hands.options import HandOptions
+from aslspark.hands.stage import hand_in, whole_picture
+
+pytest.importorskip("mediapipe")
+
+OPTIONS = HandOptions()
+FORM = Form(64, 64, 3)
+KNUCKLES, TIPS = [5, 9, 13, 17], [8, 12, 16, 20]
+
+
+@pytest.fixture(scope="module")
+def images(real_data):
+    def read(name):
+        return Image.open(real_data / "images" / name).convert("RGB")
+
+    return read
+
+
+@pytest.fixture(scope="module")
+def look():
+    def find(image):
+        return guard_of(OPTIONS)(np.asarray(image))
+
+    yield find
+    guard_of(OPTIONS).close()
+
+
+def far(image, side, size=(1280, 720), place=(900, 250)):
+    """Cut a hand out of its black background and put it, small, into a dull room."""
+    room = np.linspace(90, 160, size[0], dtype=np.uint8)
+    whole = Image.fromarray(np.repeat(np.tile(room, (size[1], 1))[:, :, None], 3, axis=2))
+    small = image.resize((side, side), Image.Resampling.LANCZOS)
+    mask = small.convert("L").point(lambda value: 255 if value > 25 else 0)
+    whole.paste(small, place, mask)
+    return whole
+
+
+def test_each_try_finds_its_kind_of_picture(images, look):
+    plain = look(images(PLAIN))
+    padded = look(images(TIGHT))
+    small = look(far(images(TIGHT), 90))
+    assert (plain.found, padded.found, small.found) == ("plain", "padded", "enlarged")
+    for hand in (plain, padded, small):
+        assert hand.landmarks.shape == hand.world.shape == (21, 3)
+        assert hand.landmarks.dtype == hand.world.dtype == np.float32
+        assert 0 <= hand.score <= 1
+
+
+def test_a_wall_has_no_hand(images, look):
+    hand = look(images("alphabet_frames/Nothing/N0.jpg"))
+    assert (hand.found, hand.landmarks, hand.world, hand.side, hand.score, hand.trouble) == (None,) * 6
+
+
+def test_every_try_gives_places_in_the_picture_itself(images, look):
+    tight = images(TIGHT)
+    alone = look(tight)
+    assert alone.found == "padded"
+    points = alone.landmarks[:, :2] * 400
+    bright = np.asarray(tight.convert("L"))
+    inside = ((points >= 0) & (points < 400)).all(axis=1)
+    on_hand = [bright[int(y), int(x)] > 25 for x, y in points[inside]]
+    assert np.mean(on_hand) > 0.9
+    small = look(far(tight, 90))
+    assert small.found == "enlarged"
+    expected = points * 90 / 400 + (900, 250)
+    assert np.abs(small.landmarks[:, :2] * 1280 - expected).max() < 12
+
+
+def test_the_turn_that_a_camera_noted_is_made_first(images):
+    upright = images(PLAIN)
+    turned = io.BytesIO()
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be shown turned to the right
+    upright.transpose(Image.Transpose.ROTATE_90).save(turned, "JPEG", quality=98, exif=exif)
+    pixels, hand = hand_in(whole_picture(turned.getvalue(), FORM), FORM, OPTIONS)
+    as_it_is, other = hand_in(upright, FORM, OPTIONS)
+    assert np.abs(hand.landmarks - other.landmarks)[:, :2].max() < 0.02
+    assert np.abs(pixels.astype(int) - as_it_is).mean() < 8
+
+
+def test_the_crop_shows_the_hand(images):
+    image = images(PLAIN)
+    pixels, hand = hand_in(image, FORM, OPTIONS)
+    assert pixels.shape == FORM.shape
+    inside = points_in_crop(hand.landmarks, image.size, OPTIONS)
+    assert inside.min() > 0.1
+    assert inside.max() < 0.9
+
+
+@pytest.mark.parametrize("name", ["PLAIN", "FIST", "TIGHT"])
+def test_the_mirror_shows_the_other_hand(images, look, name):
+    image = images(globals()[name])
+    hand, mirrored = look(image), look(image.transpose(Image.Transpose.FLIP_LEFT_RIGHT))
+    assert {hand.side, mirrored.side} == {"left", "right"}
+
+
+def curls_like_a_right_hand(world):
+    """Tell the side by the shape alone.
+
+    From the wrist to the first and to the last knuckle: on a right hand the cross product points out of the palm, to
+    where the fingers curl, with x to the right, y down and z away.
+    """
+    palm = np.cross(world[5] - world[0], world[17] - world[0])
+    return (world[TIPS] - world[KNUCKLES]).mean(axis=0) @ palm > 0
+
+
+def test_the_side_is_that_of_a_picture_which_is_not_mirrored(images, look):
+    for image in (images(FIST), images(FIST).transpose(Image.Transpose.FLIP_LEFT_RIGHT)):
+        hand = look(image)
+        assert hand.side == ("right" if curls_like_a_right_hand(hand.world) else "left")
+
+
+def test_what_mediapipe_writes_to_standard_error_is_not_seen(images, look, capfd):
+    look(images(PLAIN))
+    assert capfd.readouterr() == ("", "")
+
+
+PLAIN = "alphabet_frames/B/B0.jpg"
+FIST = "alphabet_frames/A/A0.jpg"
+TIGHT = "studio_hands/b/hand1_b_bot_seg_1_cropped.jpeg"
