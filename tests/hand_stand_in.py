@@ -12,7 +12,7 @@ KILL, HANG, KILL_ONCE, RAISE = 1, 2, 3, 4
 
 
 class StandIn:
-    def __init__(self, folder):
+    def __init__(self, folder, *settings):
         self.folder = Path(str(folder))
 
     def __call__(self, picture):

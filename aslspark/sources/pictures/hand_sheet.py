@@ -106,7 +106,9 @@ def _wholes(
             continue
         contents = source.contents(scratch[name])
         for path, content in contents.where(F.col("path").isin(*wanted)).collect():
-            wholes[id_of[path]] = image_of(content) if isinstance(content, Row) else whole_picture(bytes(content), form)
+            wholes[id_of[path]] = (
+                image_of(content.asDict()) if isinstance(content, Row) else whole_picture(bytes(content), form)
+            )
     return wholes
 
 
