@@ -359,7 +359,7 @@ def augment_settings(given: bool | AugmentConfig | Mapping[str, Any]) -> Augment
 
 def _leaves(tree: dict[Any, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
     for key, value in tree.items():
-        name = f"{prefix}{key}"
+        name = f"{prefix}{'on' if key is True else key}"  # YAML takes a bare `on` for true
         if isinstance(value, dict):
             yield from _leaves(value, f"{name}.")
         else:

@@ -71,6 +71,13 @@ def test_the_features_in_spark_are_those_of_numpy_and_0_where_no_hand_was_found(
         assert np.any(expected[row[0]]) == (row[6] is not None and row[6][0] is not None)
 
 
+def test_without_validation_rows_a_forest_keeps_its_own_probabilities(spark, rows, tmp_path):
+    write_ingested(spark, [row for row in rows if row[5] != "validation"], tmp_path / "ingested")
+    settings = {**FOREST, "inputs": ["landmarks"]}
+    train_baseline(spark, [str(tmp_path / "ingested")], str(tmp_path / "bundle"), load_config(), settings)
+    assert SignClassifierModel.load(str(tmp_path / "bundle")).temperature == 1
+
+
 def test_it_is_the_same_stage_after_saving(spark, with_hands, tmp_path):
     LandmarkFeatures(upright=True, outputCol="shape").save(str(tmp_path / "stage"))
     again = LandmarkFeatures.load(str(tmp_path / "stage"))

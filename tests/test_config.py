@@ -21,6 +21,14 @@ def test_words_are_stronger_than_the_file_and_the_file_than_the_defaults(tmp_pat
     assert config.training.learning_rate == Config().training.learning_rate
 
 
+def test_on_can_be_written_in_a_file_as_it_is_called(tmp_path):
+    path = tmp_path / "hands.yaml"
+    path.write_text("hands:\n  on: true\naugment:\n  on: false\n")
+    config = load_config(str(path))
+    assert config.hands.on
+    assert not config.augment.on
+
+
 @pytest.mark.parametrize("written", ["0.01", "1e-2", "1"])
 def test_numbers_are_read_as_people_write_them(written):
     assert load_config(None, [f"training.learning_rate={written}"]).training.learning_rate == float(written)

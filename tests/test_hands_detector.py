@@ -46,13 +46,25 @@ def far(image, side, size=(1280, 720), place=(900, 250)):
 
 def test_each_try_finds_its_kind_of_picture(images, look):
     plain = look(images(PLAIN))
-    padded = look(images(TIGHT))
+    padded = look(images(CLOSE))
+    framed = look(images(CLOSER))
     small = look(far(images(TIGHT), 90))
-    assert (plain.found, padded.found, small.found) == ("plain", "padded", "enlarged")
-    for hand in (plain, padded, small):
+    hands = (plain, padded, framed, small)
+    assert [hand.found for hand in hands] == ["plain", "padded", "framed", "enlarged"]
+    for hand in hands:
         assert hand.landmarks.shape == hand.world.shape == (21, 3)
         assert hand.landmarks.dtype == hand.world.dtype == np.float32
         assert 0 <= hand.score <= 1
+
+
+def test_the_landmarks_are_the_median_of_four_looks_that_agree(images, look):
+    hand = look(images(TIGHT))
+    looks = hand.looks.reshape(4, 2, 21, 3)
+    np.testing.assert_allclose(np.median(looks[:, 0], axis=0), hand.landmarks, atol=1e-6)
+    np.testing.assert_allclose(np.median(looks[:, 1], axis=0), hand.world, atol=1e-6)
+    size = np.ptp(hand.landmarks[:, :2], axis=0).max()
+    for again in looks[1:, 0]:
+        assert 0 < np.linalg.norm(again[:, :2] - looks[0, 0, :, :2], axis=1).mean() < 0.1 * size
 
 
 def test_a_wall_has_no_hand(images, look):
@@ -61,7 +73,7 @@ def test_a_wall_has_no_hand(images, look):
 
 
 def test_every_try_gives_places_in_the_picture_itself(images, look):
-    tight = images(TIGHT)
+    tight = images("studio_hands/a/hand1_a_bot_seg_2_cropped.jpeg")
     alone = look(tight)
     assert alone.found == "padded"
     points = alone.landmarks[:, :2] * 400
@@ -126,4 +138,6 @@ def test_what_mediapipe_writes_to_standard_error_is_not_seen(images, look, capfd
 
 PLAIN = "alphabet_frames/B/B0.jpg"
 FIST = "alphabet_frames/A/A0.jpg"
+CLOSE = "alphabet_frames/A/A35.jpg"
+CLOSER = "studio_hands/c/hand5_c_dif_seg_2_cropped.jpeg"
 TIGHT = "studio_hands/b/hand1_b_bot_seg_1_cropped.jpeg"

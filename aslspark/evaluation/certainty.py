@@ -38,7 +38,10 @@ def set_temperature(model: SignClassifierModel, samples: DataFrame) -> None:
         With `id`, `label` and what the model reads; of validation, on which it was not fitted. Of more than
         `MOST_ROWS`, as many are taken by a hash of the id.
     """
-    known = model.probabilities(samples.where(F.col("label").isin(list(model.labels))))
+    labelled = samples.where(F.col("label").isin(list(model.labels)))
+    if labelled.isEmpty():
+        return
+    known = model.probabilities(labelled)
     usable = known.where("probabilities is not null").select("id", "label", "probabilities")
     scored = usable.orderBy(F.xxhash64("id"), "id").limit(MOST_ROWS).toPandas()
     if len(scored):
