@@ -82,7 +82,7 @@ def bundles(spark, ingested, table, tmp_path_factory):
     """A Keras network, as if trained on the ingested folder; one of torch; a forest trained on the table."""
     folder = tmp_path_factory.mktemp("bundles")
     known = {"fingerprint": fingerprint(spark, ingested), "sources": ["drawn"]}
-    forest = {"name": "forest", "trees": 3, "depth": 4, "hidden": [8], "iterations": 5}
+    forest = {"name": "forest", "trees": 2, "depth": 2, "hidden": [8], "iterations": 5}
     train_baseline(spark, [str(table)], str(folder / "forest"), load_config(), forest)
     return {
         "keras": untrained("keras", folder / "keras", data=known, seconds={"fit": 12.3}),

@@ -11,6 +11,7 @@ from aslspark.evaluation.certainty_plots import plot_groups
 from aslspark.evaluation.confusable import choose_shown, confusable_groups, draw_confusable
 from aslspark.evaluation.groups import group_figures, lab, palm_pixels, skin_band, typology_angle, with_groups
 from aslspark.evaluation.metrics import UNSCORED, wilson
+from aslspark.evaluation.shown import pictures_of
 from aslspark.hands.crop import hand_crop
 from aslspark.hands.options import HandOptions
 from aslspark.samples import read_samples
@@ -113,8 +114,10 @@ def test_the_sheet_shows_the_mixed_up_ones_first_and_some_of_every_letter(spark,
     table = scored.groupBy("label", "letter").count().toPandas().set_axis(["label", "letter", "rows"], axis=1)
     groups = confusable_groups(table)
     assert [group.letters for group in groups] == [("M", "N"), ("K", "P")]
-    shown = [[(row["label"], row["letter"]) for row in rows] for rows in choose_shown(groups, scored)]
-    assert shown[0] == [("M", "N")] * 8 + [("M", "M"), ("N", "N")] * 4
-    assert shown[1] == [("K", "K"), ("P", "P")] * 4
-    draw_confusable(groups, scored, samples, tmp_path / "sheet.png")
+    shown = choose_shown(groups, scored)
+    answers = [[(row["label"], row["letter"]) for row in rows] for rows in shown]
+    assert answers[0] == [("M", "N")] * 8 + [("M", "M"), ("N", "N")] * 4
+    assert answers[1] == [("K", "K"), ("P", "P")] * 4
+    pictures = pictures_of(samples, [row["id"] for rows in shown for row in rows])
+    draw_confusable(groups, shown, pictures, tmp_path / "sheet.png")
     assert (tmp_path / "sheet.png").read_bytes().startswith(b"\x89PNG")

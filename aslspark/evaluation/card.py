@@ -160,7 +160,7 @@ def _of_certainty(certainty: dict[str, Any], split: str) -> list[str]:
     lines = [
         f"Temperature {certainty['temperature']:.2f}, set on the validation split: over the {split} split, "
         f"probabilities are off by {after:.1%} on average, and by {before:.1%} without it (expected calibration error, "
-        f"{BINS} bins)."
+        f"{BINS} bins). Of people and cameras that are in neither split it is surer than it should be."
         if after is not None
         else "None of the pictures could be scored."
     ]

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
 
 from aslspark.evaluation.metrics import wilson
-from aslspark.evaluation.plots import RIGHT, WRONG
+from aslspark.evaluation.sheets import PLAIN, Tile, colour_of, draw_sheet
 
 _COLOURS = ("#4C78A8", "#E45756", "#54A24B", "#F58518", "#72B7B2", "#B279A2", "#9D755D", "#777777")
 
@@ -89,29 +89,17 @@ def plot_disagreements(
         On how many pictures they differ, of how many.
     path : Path
     """
-    columns = 8
-    lines = -(-len(drawn) // columns)
-    width = max(1.3, 0.075 * (max(map(len, names)) + 10))
-    height = 1.45 + 0.15 * len(names)
-    figure = Figure(figsize=(columns * width, lines * height + 0.6), layout="constrained")
     shown = "all of them" if len(drawn) == differing else f"{len(drawn)} of them"
-    figure.suptitle(f"{differing:,} of {rows:,} pictures are read differently; {shown}")
-    grid = figure.subplots(lines, columns, squeeze=False).ravel()
-    for axes in grid:
-        axes.set_axis_off()
-    step = 0.15 / 1.05
-    for axes, (picture, label, answers) in zip(grid, drawn, strict=False):
-        axes.imshow(picture.squeeze(), cmap="gray", vmin=0, vmax=255)
-        axes.set_title(label, fontsize=10, fontweight="bold", pad=2)
-        for n, (name, answer) in enumerate(zip(names, answers, strict=True)):
-            axes.text(
-                0.5,
-                -0.03 - n * step,
-                f"{name}: {answer}",
-                transform=axes.transAxes,
-                ha="center",
-                va="top",
-                fontsize=7,
-                color=RIGHT if answer == label else WRONG,
-            )
-    figure.savefig(path, dpi=120)
+    title = f"{differing:,} of {rows:,} pictures are read differently; {shown}"
+    tiles = [
+        Tile(
+            picture,
+            [
+                (label, PLAIN),
+                *((f"{name}: {said}", colour_of(said, label)) for name, said in zip(names, answers, strict=True)),
+            ],
+        )
+        for picture, label, answers in drawn
+    ]
+    width = max(1.3, 0.075 * (max(map(len, names)) + 10))
+    draw_sheet([(title, tiles)], path, columns=8, width=width, size=7)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,6 @@ from pyspark.sql import functions as F
 from aslspark.decoding import pixels_of
 from aslspark.evaluation.metrics import UNSCORED
 from aslspark.evaluation.plots import plot_confusable
-from aslspark.evaluation.shown import pictures_of
 
 KNOWN_GROUPS = (("M", "N", "S", "T"), ("U", "V", "R"), ("K", "P"))
 """Fists that differ by where the thumb is; two fingers side by side, apart or crossed; one hand held up or down."""
@@ -100,10 +99,10 @@ def choose_shown(groups: Sequence[Confusable], scored: DataFrame) -> list[list[R
     return shown
 
 
-def draw_confusable(groups: Sequence[Confusable], scored: DataFrame, samples: DataFrame, path: Path) -> None:
-    """Draw the rows that `choose_shown` chooses, with the pictures that `samples` has of them."""
-    shown = choose_shown(groups, scored)
-    pictures = pictures_of(samples, [row["id"] for rows in shown for row in rows])
+def draw_confusable(
+    groups: Sequence[Confusable], shown: Sequence[Sequence[Row]], pictures: Mapping[str, Row], path: Path
+) -> None:
+    """Draw the rows that `choose_shown` chose; `pictures` by id."""
     sheet = [
         [
             (pixels_of(pictures[row["id"]]), row["label"], row["letter"] or UNSCORED, float(row["probability"] or 0))

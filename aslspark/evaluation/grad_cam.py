@@ -13,11 +13,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 from matplotlib import colormaps
-from matplotlib.figure import Figure
 from pyspark.sql import Row
 
 from aslspark.bundle import read_manifest
 from aslspark.errors import AslsparkError
+from aslspark.evaluation.sheets import Tile, colour_of, draw_sheet
 from aslspark.evaluation.shown import as_read, hands_of
 from aslspark.features.landmarks import landmark_features
 from aslspark.features.scaling import scale
@@ -29,7 +29,6 @@ SMALLEST_MAP = 4
 """A map of fewer rows or columns hardly says where: small pictures end in 2x2, and then an earlier one is taken."""
 
 _HEAT_SHARE = 0.45
-_RIGHT, _WRONG = "#2A7F3F", "#C0392B"
 
 
 class Explained(NamedTuple):
@@ -173,19 +172,16 @@ def write_sheet(path: str, model: SignClassifierModel, rows: Sequence[Row], shee
     if LANDMARKS in _inputs(manifest):
         hands = hands_of(rows)
     letters, heat = explain_bundle(path, manifest, pictures, hands)
-    columns = 6
-    lines = -(-len(rows) // columns)
-    height, width = pictures.shape[1:3]
-    figure = Figure(figsize=(columns * 2.2, lines * (2.2 * height / (2 * width) + 0.3) + 0.5), layout="constrained")
     name = manifest["settings"]["network"]["name"]
-    figure.suptitle(f"where '{name}' ({manifest['framework']}) looks: true letter → read letter (Grad-CAM)")
-    grid = figure.subplots(lines, columns, squeeze=False).ravel()
-    for axes in grid:
-        axes.set_axis_off()
-    for axes, row, picture, letter, where in zip(grid, rows, pictures, letters, heat, strict=False):
-        axes.imshow(np.hstack([_in_colours(picture), _under_heat(picture, where)]))
-        axes.set_title(f"{row['label']} → {letter}", fontsize=9, color=_RIGHT if letter == row["label"] else _WRONG)
-    figure.savefig(sheet, dpi=120)
+    title = f"where '{name}' ({manifest['framework']}) looks: true letter → read letter (Grad-CAM)"
+    tiles = [
+        Tile(
+            np.hstack([_in_colours(picture), _under_heat(picture, where)]),
+            [(f"{row['label']} → {letter}", colour_of(letter, row["label"]))],
+        )
+        for row, picture, letter, where in zip(rows, pictures, letters, heat, strict=True)
+    ]
+    draw_sheet([(title, tiles)], sheet, columns=6, width=2.2, size=9)
 
 
 def _in_colours(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:

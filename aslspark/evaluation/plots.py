@@ -11,8 +11,9 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from aslspark.evaluation.sheets import PLAIN, Tile, colour_of, draw_sheet
+
 TRAIN_COLOUR, VALIDATION_COLOUR, QUIET = "#4C78A8", "#E45756", "#777777"
-RIGHT, WRONG = "#2A7F3F", "#C0392B"
 
 
 def plot_curves(history: Sequence[Mapping[str, Any]], best_epoch: int, path: Path) -> None:
@@ -69,18 +70,39 @@ def plot_mistakes(mistakes: Sequence[tuple[npt.NDArray[np.uint8], str, str, floa
         How many there were in all.
     path : Path
     """
-    columns = 10
-    rows = max(1, -(-len(mistakes) // columns))
-    figure = Figure(figsize=(columns * 1.1, rows * 1.35 + 0.5), layout="constrained")
     shown = f"the {len(mistakes)} surest of them" if len(mistakes) < total else "all of them"
-    figure.suptitle(f"{total} read wrongly, {shown}: label → answer" if total else "nothing was read wrongly")
-    grid = figure.subplots(rows, columns, squeeze=False).ravel()
-    for axes in grid:
-        axes.set_axis_off()
-    for axes, (picture, label, answer, probability) in zip(grid, mistakes, strict=False):
-        axes.imshow(picture.squeeze(), cmap="gray", vmin=0, vmax=255)
-        axes.set_title(f"{label} → {answer}  {probability:.2f}", fontsize=8)
-    figure.savefig(path, dpi=120)
+    title = f"{total} read wrongly, {shown}: label → answer" if total else "nothing was read wrongly"
+    tiles = [Tile(picture, [(_answered(label, said, sure), PLAIN)]) for picture, label, said, sure in mistakes]
+    draw_sheet([(title, tiles)], path, columns=10)
+
+
+def plot_confusable(
+    titles: Sequence[str], groups: Sequence[Sequence[tuple[npt.NDArray[np.uint8], str, str, float]]], path: Path
+) -> None:
+    """Draw pictures of letters that look alike, a block a group: green where the answer is right.
+
+    Parameters
+    ----------
+    titles : sequence of str
+        Of the groups.
+    groups : sequence of sequence of (picture, label, answer, probability)
+    path : Path
+    """
+    blocks = [
+        (
+            title,
+            [
+                Tile(picture, [(_answered(label, said, sure), colour_of(said, label))])
+                for picture, label, said, sure in group
+            ],
+        )
+        for title, group in zip(titles, groups, strict=True)
+    ]
+    draw_sheet(blocks, path, columns=8)
+
+
+def _answered(label: str, answer: str, probability: float) -> str:
+    return f"{label} → {answer}  {probability:.2f}"
 
 
 def plot_augmented(versions: npt.NDArray[np.float32], labels: Sequence[str], path: Path) -> None:
@@ -94,42 +116,10 @@ def plot_augmented(versions: npt.NDArray[np.float32], labels: Sequence[str], pat
         Of the n pictures.
     path : Path
     """
-    rows, columns, height, width, _ = versions.shape
-    figure = Figure(figsize=(columns * 1.1, rows * 1.1 * height / width + 0.6), layout="constrained")
-    figure.suptitle("training pictures: as they are, and as they are changed")
-    grid = figure.subplots(rows, columns, squeeze=False)
-    for row, label in enumerate(labels):
-        for axes, picture in zip(grid[row], versions[row].clip(0, 1), strict=True):
-            axes.imshow(picture.squeeze(), cmap="gray", vmin=0, vmax=1)
-            axes.set_axis_off()
-        grid[row][0].set_title(label, fontsize=9)
-    figure.savefig(path, dpi=120)
-
-
-def plot_confusable(
-    titles: Sequence[str], groups: Sequence[Sequence[tuple[npt.NDArray[np.uint8], str, str, float]]], path: Path
-) -> None:
-    """Draw pictures of letters that look alike, a block of rows a group.
-
-    Parameters
-    ----------
-    titles : sequence of str
-        Of the groups.
-    groups : sequence of sequence of (picture, label, answer, probability)
-    path : Path
-    """
-    columns = 8
-    lines = [max(1, -(-len(group) // columns)) for group in groups]
-    heights = [1.35 * count + 0.4 for count in lines]
-    figure = Figure(figsize=(columns * 1.1, sum(heights) + 0.2), layout="constrained")
-    blocks = figure.subfigures(len(groups), 1, height_ratios=heights, squeeze=False)
-    for block, title, group, count in zip(blocks.ravel(), titles, groups, lines, strict=True):
-        block.suptitle(title, fontsize=10, fontweight="bold")
-        grid = block.subplots(count, columns, squeeze=False).ravel()
-        for axes in grid:
-            axes.set_axis_off()
-        for axes, (picture, label, answer, probability) in zip(grid, group, strict=False):
-            axes.imshow(picture.squeeze(), cmap="gray", vmin=0, vmax=255)
-            colour = RIGHT if answer == label else WRONG
-            axes.set_title(f"{label} → {answer}  {probability:.2f}", fontsize=8, color=colour)
-    figure.savefig(path, dpi=120)
+    tiles = [
+        Tile(picture, [(label if n == 0 else "", PLAIN)])
+        for label, row in zip(labels, versions.clip(0, 1), strict=True)
+        for n, picture in enumerate(row)
+    ]
+    title = "training pictures: as they are, and as they are changed"
+    draw_sheet([(title, tiles)], path, columns=versions.shape[1])

@@ -16,7 +16,7 @@ from aslspark.decoding import pixels_of
 from aslspark.errors import AslsparkError
 from aslspark.evaluation.certainty import at_threshold, certainty_figures
 from aslspark.evaluation.certainty_plots import plot_calibration, plot_coverage, plot_groups
-from aslspark.evaluation.confusable import confusable_groups, draw_confusable
+from aslspark.evaluation.confusable import choose_shown, confusable_groups, draw_confusable
 from aslspark.evaluation.groups import group_figures, with_groups
 from aslspark.evaluation.metrics import UNSCORED, count_answers, figures
 from aslspark.evaluation.plots import plot_confusion, plot_mistakes
@@ -77,12 +77,12 @@ def evaluate(
             metrics["watch"] = model.fitted.watch
         wrong = scored.where(is_judged & ~F.col("label").eqNullSafe(F.col("letter")))
         surest = wrong.orderBy(F.desc("probability"), "id").limit(SHOWN_MISTAKES).toPandas()
-        pictures = pictures_of(samples, list(surest["id"]))
-        folder.mkdir(parents=True, exist_ok=True)
-        if confusable := confusable_groups(judged):
-            draw_confusable(confusable, scored.where(is_judged), samples, folder / "confusable.png")
+        confusable = confusable_groups(judged)
+        alike = choose_shown(confusable, scored.where(is_judged)) if confusable else []
+        pictures = pictures_of(samples, [*surest["id"], *(row["id"] for rows in alike for row in rows)])
     finally:
         scored.unpersist()
+    folder.mkdir(parents=True, exist_ok=True)
     (folder / "metrics.json").write_text(json.dumps(metrics, indent=1))
     title = f"{metrics['accuracy']:.1%} of {metrics['rows']:,} right ({', '.join(judged_on)})"
     plot_confusion(metrics["confusion"], title, folder / "confusion.png")
@@ -92,6 +92,8 @@ def evaluate(
         mistakes.append((pixels, row["label"], row["letter"] or UNSCORED, float(row["probability"] or 0)))
     total = int(judged.loc[judged["label"] != judged["letter"], "rows"].sum())
     plot_mistakes(mistakes, total, folder / "mistakes.png")
+    if alike:
+        draw_confusable(confusable, alike, pictures, folder / "confusable.png")
     plot_calibration(metrics["certainty"], folder / "calibration.png")
     plot_coverage(metrics["certainty"], folder / "coverage.png")
     if metrics["groups"]:
