@@ -10,6 +10,7 @@ from pyspark.ml.functions import vector_to_array
 from pyspark.sql.pandas.types import to_arrow_schema
 from tables_with_hands import LETTERS, SIDE, rows_with_hands, write_ingested
 
+from aslspark.answers import NOT_SURE
 from aslspark.config import load_config
 from aslspark.errors import AslsparkError
 from aslspark.evaluation.job import evaluate_bundle
@@ -18,6 +19,7 @@ from aslspark.features.pipeline import LandmarkFeatures, feature_pipeline
 from aslspark.samples import HAND_TYPE, TEST, read_samples
 from aslspark.scoring import NO_HAND, SignClassifierModel
 from aslspark.training.job import train_baseline
+from jobs import score
 from jobs import train_baseline as job
 
 FOREST = {"name": "forest", "trees": 10, "depth": 5, "hidden": [8], "iterations": 20}
@@ -121,6 +123,18 @@ def test_without_a_hand_a_model_of_landmarks_says_so_and_one_of_both_reads_the_p
             blind = name == "landmarks" and (row["hand"] is None or row["hand"]["found"] is None)
             assert row["reason"] == (NO_HAND if blind else None)
             assert (row["letter"] is None) == (row["top"] is None) == (row["probability"] is None) == blind
+
+
+def test_the_scoring_job_leaves_out_what_it_is_not_sure_of(spark, bundles, with_hands, tmp_path):
+    out, _ = bundles
+    for name, words, least in (("as the bundle says", [], 0.4), ("as asked", ["--threshold", "0.9"], 0.9)):
+        score.main(["--model", str(out / "landmarks"), "--data", with_hands, "--out", str(tmp_path / name), *words])
+        rows = spark.read.parquet(str(tmp_path / name)).collect()
+        assert {row["reason"] for row in rows} == {None, NO_HAND, *([NOT_SURE] if least == 0.9 else [])}
+        for row in rows:
+            if row["reason"] != NO_HAND:
+                assert (row["letter"] is None) == (row["reason"] == NOT_SURE) == (row["probability"] < least)
+                assert row["letter"] in (None, row["top"][0]["letter"])
 
 
 def test_a_table_without_hands_is_refused_by_name(spark, ingested, bundles, tmp_path):
