@@ -20,7 +20,7 @@ QUESTIONS = {
     (ALPHABET, STUDIO): "studio after\nframes alone",
 }
 """What was trained on and how it was judged, in the words of the page; the first and the third leak."""
-COLOURS = ("#c44e52", "#dd8452", "#c44e52", "#dd8452", "#4c72b0", "#55a868")
+COLOURS = ("#c44e52", "#c44e52", "#dd8452", "#dd8452", "#4c72b0", "#55a868")
 
 
 def write_page(folder: Path, found: Sequence[Found], machine: dict[str, Any]) -> None:
