@@ -10,7 +10,12 @@ from aslspark.evaluation.plots import plot_augmented
 from aslspark.features.augment_sheet import augmented_versions
 from aslspark.features.scaling import scale
 
-CHANGES = [name.name for name in dataclasses.fields(AugmentConfig) if name.name.endswith("_probability")]
+CHANGES = [
+    setting.name
+    for setting in dataclasses.fields(AugmentConfig)
+    if setting.name.endswith("_probability") and not setting.name.startswith("landmark")
+]
+"""Of pictures; those of landmarks are tested with the feed."""
 OF_COLOUR = ["hue_probability", "saturation_probability", "channel_shuffle_probability"]
 NOTHING = dict.fromkeys(CHANGES, 0.0)
 
