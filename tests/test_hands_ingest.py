@@ -11,6 +11,7 @@ from aslspark.errors import AslsparkError
 from aslspark.evaluation.folds import FoldOptions, divided, plan_folds
 from aslspark.features.landmarks import HAND_NUMBERS, RIGHT, SEEN, hand_vectors
 from aslspark.hands.hand import Hand, hand_column
+from aslspark.hands.options import HandOptions
 from aslspark.samples import HAND_COLUMN, HAND_TYPE, SAMPLE_SCHEMA, SPLITS, TEST, read_samples
 from aslspark.sources.drawn import drawn_samples
 from aslspark.sources.ingest import ingest
@@ -21,7 +22,6 @@ from aslspark.training.data import look_at
 pytest.importorskip("mediapipe")
 
 SIZE = 64
-SETTINGS = {"margin": 0.25, "upright": False, "background": "keep", "seconds": 10.0, "confidence": 0.5}
 
 
 def options(spark, hands=None, **pictures):
@@ -157,7 +157,7 @@ def test_the_report_counts_hands_by_source_and_try(table):
     assert found.found["padded"] >= 1
     assert (found.not_found, found.trouble) == (1, {})
     kept = json.loads((out / "ingest.json").read_text())
-    assert kept["hands"] == SETTINGS
+    assert kept["hands"] == HandOptions().preprocessing()
     assert kept["hands_found"]["hands"]["found"] == found.found
     assert kept["pictures_per_second"] > 0
     said = str(report)
