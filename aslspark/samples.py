@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import (
     ArrayType,
@@ -113,8 +114,11 @@ def read_samples(spark: SparkSession, ingested: str, splits: Sequence[str] = SPL
         With the columns of `SAMPLE_SCHEMA`, and with HAND_COLUMN where the table was ingested with it.
     """
     folder = f"{ingested}/{SAMPLES_FOLDER}"
-    there = spark.read.parquet(folder).columns
-    schema = with_hand(SAMPLE_SCHEMA) if HAND_COLUMN in there else SAMPLE_SCHEMA
+    try:
+        hands = HAND_COLUMN in spark.read.parquet(folder).columns
+    except AnalysisException:  # no row was kept, so there is no file to ask
+        hands = False
+    schema = with_hand(SAMPLE_SCHEMA) if hands else SAMPLE_SCHEMA
     samples = spark.read.schema(schema).parquet(folder)
     return samples.where(samples["split"].isin(list(splits)))
 

@@ -16,6 +16,7 @@ import safetensors.numpy
 
 from aslspark.config import load_config
 from aslspark.errors import AslsparkError
+from aslspark.training import in_place
 from aslspark.training.data import look_at
 from aslspark.training.feed import Batch
 from aslspark.training.gpus import BY_LOCAL_RANK, FROM_SPARK, claim_gpu, gpu_source, gpu_tasks
@@ -192,17 +193,17 @@ def mixed(request, spark, ingested, tmp_path_factory):
     from aslspark.training.torch_estimator import SignTorchEstimator
 
     estimator = {"keras": SignKerasEstimator, "torch": SignTorchEstimator}[request.param]
-    usual, said = estimator._fitted, []
+    usual, said = in_place.fitted_model, []
 
-    def fitted(self, results):
+    def fitted_model(network, classifier, results):
         said.extend(results)
-        return usual(self, results)
+        return usual(network, classifier, results)
 
     words = [*QUICK, "training.epochs=2", "training.precision=mixed", f"training.framework={request.param}"]
     with pytest.MonkeyPatch.context() as patch:
         cloudpickle.register_pickle_by_value(sys.modules[__name__])  # Horovod's processes cannot import the tests
         patch.setattr(estimator, "_worker", lambda self: observed)
-        patch.setattr(estimator, "_fitted", fitted)
+        patch.setattr(in_place, "fitted_model", fitted_model)
         model = fit_network(look_at(spark, ingested), load_config(None, words), tmp_path_factory.mktemp("mixed"))
     cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
     return request.param, model, said
