@@ -77,9 +77,9 @@ def test_a_loaded_bundle_scores_as_its_network_on_pictures_and_features(spark, b
     pictures = np.stack([as_read(row["picture"], model) for row in rows])
     given = {"picture": pictures, "landmarks": landmark_features(hands, True)}
     expected = session.run(["probability"], given)[0]
-    scored = {row["id"]: row for row in model.transform(samples).collect()}
+    scored = {row["id"]: row for row in model.best_guesses(samples).collect()}
     for row, probabilities in zip(rows, expected, strict=True):
-        assert scored[row["id"]]["probability"] == pytest.approx(probabilities.max(), abs=1e-5)
+        assert scored[row["id"]]["as_given"] == pytest.approx(probabilities.max(), abs=1e-5)
         assert scored[row["id"]]["letter"] == model.labels[probabilities.argmax()]
 
 
