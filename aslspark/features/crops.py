@@ -64,7 +64,7 @@ def crop_to_hands(dataset: DataFrame, column: str, pictures: Column, normaliser:
                 "looked": [hand is not None for hand in hands],
             }
             rows = [hand or NO_HAND for hand in hands]
-            for name in ("found", "landmarks", "world", "side", "score", "trouble", "looks"):
+            for name in HAND_TYPE.names:
                 values = [getattr(row, name) for row in rows]
                 columns[name] = [None if value is None else _flat(value) for value in values]
             yield pd.DataFrame(columns, dtype=object)
