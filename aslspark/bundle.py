@@ -65,14 +65,23 @@ def require_new(path: str) -> Path:
 
 
 @contextmanager
-def whole_folder(path: Path) -> Iterator[Path]:
-    """Give a temporary sibling to write into, which takes the name `path` when all went well.
+def whole_folder(path: Path, scratch: Path | None = None) -> Iterator[Path]:
+    """Give a temporary folder to write into, which takes the name `path` when all went well.
 
     Whatever ends the work early, nothing is left behind.
+
+    Parameters
+    ----------
+    path : Path
+    scratch : Path, optional
+        The temporary folder, on the same file system; without it, a sibling.
     """
     path = path.absolute()
     path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f".{path.name}.tmp-{uuid.uuid4().hex[:8]}")
+    if scratch is None:
+        scratch = path.with_name(f".{path.name}.tmp-{uuid.uuid4().hex[:8]}")
+    else:
+        shutil.rmtree(scratch, ignore_errors=True)  # of a job that was killed
     scratch.mkdir()
     try:
         yield scratch

@@ -167,6 +167,12 @@ class TrainingConfig:
         "what the network computes in; mixed: 16 bits, bfloat16 where the device has it, with float32 weights and loss",
         choices=("float32", "mixed"),
     )
+    tries: int = _setting(
+        3,
+        "to come to the end: when a worker is lost, training goes on from the last epoch with those that are left",
+        least=1,
+        most=100,
+    )
     profile_steps: int = _setting(
         0, "steps whose trace the first process leaves in the bundle; 0: none", least=0, most=100
     )

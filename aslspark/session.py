@@ -17,6 +17,12 @@ EXECUTOR_WAIT_SECONDS = 30
 """As long as Spark itself waits for executors (spark.scheduler.maxRegisteredResourcesWaitingTime)."""
 
 
+def running_session() -> SparkSession | None:
+    """Return the session that runs in this process, if any, whatever thread of the JVM serves this call."""
+    session = SparkSession.getActiveSession() or SparkSession._instantiatedSession
+    return session if session is not None and session._sc._jsc is not None else None
+
+
 @contextmanager
 def spark_session(name: str) -> Iterator[SparkSession]:
     """Give the running session, or start one and stop it at the end.
@@ -29,7 +35,7 @@ def spark_session(name: str) -> Iterator[SparkSession]:
     name : str
         The application's name in Spark's own pages.
     """
-    existing = SparkSession.getActiveSession()
+    existing = running_session()
     if existing is not None:
         yield existing
         return
@@ -58,6 +64,12 @@ def settings(spark: SparkSession, values: Mapping[str, str]) -> Iterator[None]:
                 spark.conf.unset(name)
             else:
                 spark.conf.set(name, was)
+
+
+def seconds_setting(spark: SparkSession, name: str, usual: float) -> float:
+    """Read one of Spark's settings that is a time, such as ``120s``, in seconds."""
+    conf = spark.sparkContext._jsc.sc().conf()
+    return float(conf.getTimeAsSeconds(name, f"{usual:g}s"))
 
 
 def task_slots(spark: SparkSession, profile: ResourceProfile | None = None) -> int:

@@ -20,6 +20,7 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("--framework", metavar="NAME", help="keras or torch")
     parser.add_argument("--num-proc", metavar="N", help="Horovod processes")
     parser.add_argument("--epochs", metavar="N")
+    parser.add_argument("--resume", action="store_true", help="go on with a run that did not come to its end")
     add_config_options(parser)
     options = parser.parse_args(argv)
     config = config_from(
@@ -31,7 +32,7 @@ def main(argv: Sequence[str]) -> None:
         },
     )
     with spark_session("aslspark train_cnn") as spark:
-        train_cnn(spark, options.data, options.out, config, options.test_data)
+        train_cnn(spark, options.data, options.out, config, options.test_data, options.resume)
 
 
 if __name__ == "__main__":

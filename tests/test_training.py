@@ -14,8 +14,9 @@ from aslspark.errors import AslsparkError
 from aslspark.evaluation.metrics import count_answers, figures
 from aslspark.samples import TEST, TRAIN, VALIDATION, read_samples
 from aslspark.scoring import SignClassifierModel
+from aslspark.training.horovod_run import SECONDS_AFTER_THE_END, horovods_tasks
 from aslspark.training.job import train_baseline, train_cnn
-from aslspark.training.launch import SECONDS_AFTER_THE_END, _horovods_tasks, report, run_workers
+from aslspark.training.launch import report, run_workers
 
 FRAMEWORKS = ("keras", "torch")
 QUICK = ["training.epochs=2", "training.batch_size=32", "augment.flip_probability=0.25", "training.profile_steps=2"]
@@ -87,6 +88,7 @@ def test_the_bundle_says_where_the_time_went_and_holds_the_trace(bundle):
         "training",
         "waiting_for_gradients",
         "validation",
+        "keeping",
         "export",
     ]
     assert all(phases[name] > 0 for name in ("start", "imports", "training", "waiting_for_gradients", "export"))
@@ -319,7 +321,7 @@ def test_a_task_gives_its_slot_back_when_its_process_has_ended(spark):
         return [horovod.spark.runner.MINIMUM_COMMAND_LIFETIME_S]
 
     tasks = spark.sparkContext
-    with _horovods_tasks(None):
+    with horovods_tasks(None):
         assert (
             tasks.range(0, numSlices=2).mapPartitionsWithIndex(lifetime_after_the_end).collect()
             == [SECONDS_AFTER_THE_END] * 2

@@ -81,7 +81,7 @@ def training_data(
         Raw sources that are only tested on.
     config : Config
     scratch : Path
-        A folder for what is ingested here; the caller removes it.
+        A folder for what is ingested here; the caller removes it. What it holds already is taken as it is.
     """
     if len(data) == 1 and is_ingested(data[0]):
         if test_data:
@@ -91,6 +91,10 @@ def training_data(
         yield look_at(spark, data[0])
         return
     folder = f"file://{(scratch / 'ingested').absolute()}"
+    if is_ingested(folder):
+        log.info("%s was ingested before", folder)
+        yield look_at(spark, folder)
+        return
     split = SplitOptions(**vars(config.split))
     if data:
         pictures = picture_options(spark, config.pictures, config.hands)

@@ -10,12 +10,12 @@ import os
 import shutil
 import time
 import uuid
-from contextlib import nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 from pyspark.ml.param import Param, Params, TypeConverters
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import BinaryType, StructType
 
@@ -26,13 +26,13 @@ from aslspark.models.known import LANDMARKS, PICTURE
 from aslspark.paths import local_path
 from aslspark.samples import HAND_COLUMN, PICTURE_TYPE, TRAIN, VALIDATION, no_hands
 from aslspark.scoring import OnnxClassifier, SignClassifierModel
-from aslspark.session import require_slots
+from aslspark.session import require_slots, running_session
+from aslspark.training.attempts import Attempts
+from aslspark.training.checkpoint import fit_name
 from aslspark.training.feed import list_row_groups
 from aslspark.training.fitted import FittedNetwork, fitted_model
-from aslspark.training.flat_copy import flat_copies
 from aslspark.training.gpus import gpu_source, gpu_tasks, task_cores
 from aslspark.training.hands import require_feed, require_hands
-from aslspark.training.launch import run_workers
 from aslspark.training.loop import Plan
 from aslspark.training.progress import ConsoleProgress
 from aslspark.training.watch import in_words
@@ -50,7 +50,7 @@ NOT_SUPPORTED = {
     "loss_weights": "there is one output",
     "metrics": "loss and accuracy are always computed",
     "partitions_per_process": "row groups are dealt to processes as they are",
-    "run_id": "every fit is a run of its own",
+    "run_id": "every fit is a run of its own; set checkpoints to go on with one",
     "sample_weight_col": "set source_weights",
     "train_minibatch_fn": "set loss and optimizer",
     "train_steps_per_epoch": "every epoch sees every row once",
@@ -63,6 +63,9 @@ NOT_SUPPORTED = {
 KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(1 << 30)}
 """For glibc, of the workers: what a step has freed is kept for the next. Given back to the system and asked for again,
 the pages of a batch of 256 are a sixth of torch's time here."""
+
+STALL_SECONDS = 600
+"""That some processes may wait in an operation which another has not come to; then Horovod ends them."""
 
 NO_PICTURES = (0, 0, 0)
 """The shape of pictures for a network that takes none."""
@@ -83,6 +86,8 @@ OWN_DEFAULTS: dict[str, Any] = {
     "label_smoothing": 0.0,
     "clip_norm": 0.0,
     "profile_steps": 0,
+    "tries": 3,
+    "checkpoints": "",
     "hand_col": HAND_COLUMN,
     "upright": False,
     "branch_dropout": 0.2,
@@ -185,6 +190,19 @@ class InPlaceTraining(Params):
     profile_steps = Param(
         Params._dummy(), "profile_steps", "steps that the first process traces; 0: none", TypeConverters.toInt
     )
+    tries = Param(
+        Params._dummy(),
+        "tries",
+        "to come to the end: when a worker is lost, the fit goes on from its last epoch with those that are left",
+        TypeConverters.toInt,
+    )
+    checkpoints = Param(
+        Params._dummy(),
+        "checkpoints",
+        "folder, shared by all workers, that keeps this fit's epochs and from which it goes on; empty: one in the "
+        "store, for as long as it lasts",
+        TypeConverters.toString,
+    )
     hand_col = Param(
         Params._dummy(), "hand_col", "the column of hands, for networks that take landmarks", TypeConverters.toString
     )
@@ -206,7 +224,7 @@ class InPlaceTraining(Params):
         precision = self.getOrDefault("precision")
         if precision not in ("float32", "mixed"):
             raise AslsparkError(f"{type(self).__name__}: precision={precision}; choose float32 or mixed")
-        for name in ("schedule", "label_smoothing", "clip_norm", "profile_steps"):
+        for name in ("schedule", "label_smoothing", "clip_norm", "profile_steps", "tries"):
             check_setting(f"training.{name}", self.getOrDefault(name))
         check_setting("network.branch_dropout", self.getOrDefault("branch_dropout"))
         if self.getOrDefault("feed") not in ("in_place", "petastorm"):
@@ -266,7 +284,7 @@ class InPlaceTraining(Params):
         return features[0], labels[0]
 
     def _fit_on_folders(self, train_folder: str, validation_folder: str) -> SignClassifierModel:
-        spark = SparkSession.getActiveSession()
+        spark = running_session()
         if spark is None:
             raise AslsparkError("there is no running SparkSession; start one before fitting")
         num_proc = self.getOrDefault("num_proc")
@@ -290,8 +308,9 @@ class InPlaceTraining(Params):
         batch_size = self.getOrDefault("batch_size")
         # Looking often costs CPU, looking seldom makes small steps wait: measured in docs/results.md.
         cycle_ms = self.getOrDefault("cycle_ms") or (5.0 if batch_size >= 128 else 1.0)
+        spec = self._network_spec()
         job = WorkerJob(
-            network=self._network_spec(),
+            network=spec,
             train_folder=train_folder,
             validation_folder=validation_folder if validation_rows else None,
             labels=self.getOrDefault("labels"),
@@ -323,22 +342,25 @@ class InPlaceTraining(Params):
             upright=self.getOrDefault("upright"),
             branch_dropout=self.getOrDefault("branch_dropout"),
         )
-        scratch = local_path(self.getOrDefault("store").prefix_path)
-        with flat_copies(job, num_proc, scratch) if job.feed == "petastorm" else nullcontext(job) as job:
-            launched = time.time()
-            results = run_workers(
-                num_proc,
-                self._worker(),
-                job,
-                env={
-                    "OMP_NUM_THREADS": str(threads),
-                    "HOROVOD_CYCLE_TIME": str(cycle_ms),
-                    "TF_CPP_MIN_LOG_LEVEL": "2",
-                    **KEEP_MEMORY,
-                },
-                on_event=ConsoleProgress(train_rows, num_proc, batch_size, threads, cycle_ms),
-                profile=profile,
-            )
+        scratch = Path(local_path(self.getOrDefault("store").prefix_path))
+        kept = self.getOrDefault("checkpoints")
+        checkpoints = Path(local_path(kept)) if kept else scratch / f"checkpoints-{uuid.uuid4().hex}"
+        job = replace(job, fit=_name_of(job, train_rows, validation_rows), checkpoints=str(checkpoints.absolute()))
+        attempts = Attempts(spark, self._worker(), self.getOrDefault("tries"), profile, scratch)
+        env = {
+            "OMP_NUM_THREADS": str(threads),
+            "HOROVOD_CYCLE_TIME": str(cycle_ms),
+            "HOROVOD_STALL_SHUTDOWN_TIME_SECONDS": str(STALL_SECONDS),
+            "TF_CPP_MIN_LOG_LEVEL": "2",
+            **KEEP_MEMORY,
+        }
+        checkpoints.mkdir(parents=True, exist_ok=True)
+        try:
+            progress = ConsoleProgress(train_rows, num_proc, batch_size, threads, cycle_ms)
+            results = attempts.run(job, num_proc, env, progress)
+        finally:
+            if not kept:
+                shutil.rmtree(checkpoints, ignore_errors=True)
         first = results[0]
         if not first["best_epoch"]:
             stop = next(note for note in first["watch"] if note["stopped"])
@@ -350,7 +372,7 @@ class InPlaceTraining(Params):
                 + ", ".join(f"rank {result['rank']} {result['digest'][:12]}" for result in results)
             )
         # By the clocks of two machines, where the workers are on others: off by as much as those are.
-        first["phases"] = {"start": first["began"] - launched, **first["phases"]}
+        first["phases"] = {"start": first["began"] - attempts.launched, **first["phases"]}
         exporting = time.monotonic()
         network, onnx = self._fitted(first["weights"])
         classifier = OnnxClassifier(
@@ -378,3 +400,10 @@ class InPlaceTraining(Params):
     def _fitted(self, weights: bytes) -> tuple[FittedNetwork, bytes]:
         """Build the finished network, and export it as ONNX."""
         raise NotImplementedError
+
+
+def _name_of(job: WorkerJob, *rows: int) -> str:
+    """Name the fit by what must stay as it is for a checkpoint to go on."""
+    kept = ("labels", "shape", "batch_size", "plan", "seed", "stretch", "augment", "weight_of", "inputs", "upright")
+    more = ("unfreeze_rate", "label_smoothing", "clip_norm", "branch_dropout")
+    return fit_name(rows, job.network["shapes"], *(getattr(job, name) for name in (*kept, *more)))

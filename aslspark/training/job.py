@@ -5,10 +5,10 @@ from __future__ import annotations
 import csv
 import logging
 import math
-import shutil
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -36,6 +36,7 @@ from aslspark.training.data import DRAWN_WARNING, TrainingData, is_ingested, tra
 from aslspark.training.gpus import gpu_tasks
 from aslspark.training.network import fit_network
 from aslspark.training.start import check_network
+from aslspark.training.unfinished import unfinished_run
 
 log = logging.getLogger("aslspark")
 
@@ -45,7 +46,12 @@ Fit = Callable[[TrainingData, Pipeline, Path], tuple[SignClassifierModel, Pipeli
 
 
 def train_cnn(
-    spark: SparkSession, data: Sequence[str], out: str, config: Config, test_data: Sequence[str] = ()
+    spark: SparkSession,
+    data: Sequence[str],
+    out: str,
+    config: Config,
+    test_data: Sequence[str] = (),
+    resume: bool = False,
 ) -> dict[str, Any]:
     """Train a network across Horovod processes and leave a bundle.
 
@@ -59,6 +65,8 @@ def train_cnn(
     config : Config
     test_data : sequence of str
         Raw sources that are only tested on.
+    resume : bool
+        Go on with a run for the same `out` that did not come to its end, from its last epoch.
 
     Returns
     -------
@@ -73,7 +81,10 @@ def train_cnn(
         return model, features.fit(table.samples(spark).limit(1))  # nothing in it learns from the data
 
     inputs = NETWORKS[config.network.name].inputs
-    return _run(spark, data, out, config, test_data, fit, config.as_dict(), inputs)
+    path = require_new(out)
+    given = {"data": list(data), "test_data": list(test_data), "settings": config.as_dict()}
+    with unfinished_run(path, given, resume) as run:
+        return _run(spark, data, path, run, config, test_data, fit, config.as_dict(), inputs)
 
 
 def train_baseline(
@@ -129,29 +140,30 @@ def train_baseline(
         return SignClassifierModel(MllibClassifier(pipeline, table.labels, table.shape, inputs)), pipeline
 
     about = {**config.as_dict(), "baseline": {**baseline, "inputs": list(inputs)}}
-    return _run(spark, data, out, config, test_data, fit, about, inputs)
+    path = require_new(out)
+    with TemporaryDirectory(prefix=f".{path.name}.tmp-", dir=_parent(path)) as run:
+        return _run(spark, data, path, Path(run), config, test_data, fit, about, inputs)
 
 
 def _run(
     spark: SparkSession,
     data: Sequence[str],
-    out: str,
+    path: Path,
+    run: Path,
     config: Config,
     test_data: Sequence[str],
     fit: Fit,
     settings: dict[str, Any],
     inputs: Sequence[str],
 ) -> dict[str, Any]:
+    """Ingest, fit and judge; `run` is a folder beside `path` for what does not stay."""
     started = time.monotonic()
-    path = require_new(out)
-    with whole_folder(path) as folder:
-        scratch = folder / ".scratch"
-        scratch.mkdir()
-        with training_data(spark, data, test_data, config, scratch) as table:
+    with whole_folder(path, run / "bundle") as folder:
+        with training_data(spark, data, test_data, config, run) as table:
             ingested = time.monotonic()
             stretch, upright = config.features.stretch, config.features.upright
             features = feature_pipeline(spark, table.labels, stretch, inputs, upright)
-            model, pipeline = fit(table, features, scratch)
+            model, pipeline = fit(table, features, run)
             model.form, model.hands = table.form, table.hands
             model.setThreshold(config.answers.threshold)
             fitted = time.monotonic()
@@ -179,7 +191,6 @@ def _run(
             takes_pictures = isinstance(classifier, OnnxClassifier) and PICTURE in classifier.inputs
             if takes_pictures and config.augment.on:
                 _draw_augmented(table, spark, config, folder / "augmented.png")
-        shutil.rmtree(scratch)
         if model.fitted is not None:
             _write_history(model.fitted.history, folder / "history.csv")
             plot_curves(model.fitted.history, model.fitted.best_epoch, folder / "curves.png")
@@ -190,6 +201,11 @@ def _run(
         log.info("(%s)", DRAWN_WARNING)
     log.info("%s written in %.0f s", path, time.monotonic() - started)
     return metrics
+
+
+def _parent(path: Path) -> Path:
+    path.absolute().parent.mkdir(parents=True, exist_ok=True)
+    return path.absolute().parent
 
 
 def _draw_augmented(table: TrainingData, spark: SparkSession, config: Config, path: Path) -> None:

@@ -41,7 +41,7 @@ class SignKerasEstimator(InPlaceTraining, KerasEstimator):
         Whether training pictures are changed at random; or how, by the names of `aslspark.config.AugmentConfig`, such
         as ``{"flip_probability": 0.5}``, the others as they are by default.
     patience, stretch, schedule, feed, cache_mb, threads, cycle_ms, precision, source_weights, unfreeze_after,
-    unfreeze_rate, label_smoothing, clip_norm, profile_steps, hand_col, upright, branch_dropout
+    unfreeze_rate, label_smoothing, clip_norm, profile_steps, tries, checkpoints, hand_col, upright, branch_dropout
         See `InPlaceTraining`.
     """
 
@@ -58,6 +58,7 @@ class SignKerasEstimator(InPlaceTraining, KerasEstimator):
             "weights": model.get_weights(),
             "optimizer": tf.keras.optimizers.serialize(self.getOptimizer()),
             "loss": self.getLoss(),
+            "shapes": [list(weight.shape) for weight in model.get_weights()],
         }
 
     def _input_shapes(self) -> dict[str, tuple[int, ...]]:

@@ -16,9 +16,10 @@ from aslspark.features.augment_keras import augment
 from aslspark.models.keras_network import input_shapes, moving_statistics, scale
 from aslspark.models.known import LANDMARKS, PICTURE
 from aslspark.training.batches import Batch
+from aslspark.training.checkpoint import State
 from aslspark.training.gpus import claim_gpu, no_gpu
 from aslspark.training.loop import SUMS
-from aslspark.training.worker import WorkerJob, run_epochs
+from aslspark.training.worker import WorkerJob, mixed_seed, run_epochs
 
 
 class KerasTrainable:
@@ -63,6 +64,7 @@ class KerasTrainable:
         self._train_step = tf.function(self._train, input_signature=self._train_signature)
         self._evaluate_step = tf.function(self._evaluate, input_signature=signature)
         self._stretch, self._augment = job.stretch, job.augment
+        self._seed, self._seeded = job.seed, False
 
     def set_learning_rate(self, value: float) -> None:
         for optimizer, _, share in self._optimizers:
@@ -105,6 +107,24 @@ class KerasTrainable:
 
     def load_weights(self, weights: bytes) -> None:
         self._model.set_weights(weights_from_bytes(weights))
+
+    def state(self) -> State:
+        """Return the arrays of the optimizers' variables, by optimizer and place; and of float16's loss scale."""
+        found: dict[str, npt.NDArray[Any]] = {}
+        for number, (optimizer, _, _) in enumerate(self._optimizers):
+            found |= {f"{number}/{place}": each.numpy() for place, each in enumerate(_variables(optimizer))}
+        return found
+
+    def load_state(self, state: State) -> None:
+        for number, (optimizer, _, _) in enumerate(self._optimizers):
+            for place, variable in enumerate(_variables(optimizer)):
+                variable.assign(state[f"{number}/{place}"])
+
+    def seed(self, epoch: int) -> None:
+        """Begin anew where the process does: the graph's own random numbers go on from epoch to epoch."""
+        if not self._seeded:
+            tf.random.set_seed(mixed_seed(self._seed, self._hvd.rank(), epoch))
+            self._seeded = True
 
     def start_trace(self) -> None:
         self._trace = tempfile.TemporaryDirectory(prefix="aslspark-")
@@ -201,6 +221,12 @@ class KerasTrainable:
         rows = tf.cast(tf.size(right), tf.float32)
         judged = tf.stack([loss, tf.reduce_sum(weights), tf.reduce_sum(tf.cast(right, tf.float32)), rows])
         self._sums.assign_add(tf.concat([judged, norms, counts], axis=0))
+
+
+def _variables(optimizer: Any) -> list[tf.Variable]:
+    found = list(optimizer.variables)
+    scale = getattr(optimizer, "_loss_scale", None)  # of a LossScaleOptimizer, which does not count it in
+    return found if scale is None else [*found, scale._current_loss_scale, scale.counter]
 
 
 def _rebuilt(architecture: str, policy: str, outputs: set[str]) -> tf.keras.Model:

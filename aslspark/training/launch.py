@@ -1,6 +1,6 @@
 """Starts one function in every Horovod process, and hears from them.
 
-In: a worker's function and its job. Out: each rank's result; or the failing worker's own traceback.
+In: a worker's function and its job. Out: each rank's result; or which worker failed, and why, within seconds.
 """
 
 from __future__ import annotations
@@ -10,20 +10,20 @@ import json
 import re
 import sys
 import threading
+import time
 import traceback
 import zipfile
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import cloudpickle
-from pyspark import RDD, SparkContext
 from pyspark.resource import ResourceProfile
 
 import aslspark
 from aslspark.errors import AslsparkError
+from aslspark.training.horovod_run import HorovodRun, SilentWorkerError
 
 _MARK = "@aslspark "
 _PREFIX = re.compile(r"^\[(\d+)\]<std(?:out|err)>:")
@@ -31,13 +31,37 @@ KEPT_LINES = 200
 BEGAN = "ASLSPARK_BEGAN"
 """Environment variable of a worker: its wall clock when it took its job, before the framework was imported."""
 
-SECONDS_AFTER_THE_END = 0.2
-"""That a Spark task waits when its process has ended: the driver has asked for the exit code long before."""
+SIGN_OF_LIFE_SECONDS = 2.0
+"""Between two of a worker's signs of life, from a thread of its own."""
+SILENCE_SECONDS = 20.0
+"""After which a worker that gave one is taken for lost: its host is cut off, or the process is stopped."""
+GOODBYE_SECONDS = 60.0
+"""That a worker's silence may last when its work is done, until its process has ended."""
+START_SECONDS = 120
+"""Until all processes must have started."""
+
+
+class WorkerError(AslsparkError):
+    """A worker did not come to its end.
+
+    Parameters
+    ----------
+    message : str
+    lost : bool
+        It was killed or cut off, so that another try may well succeed; otherwise it raised an error.
+    silent : bool
+        Nothing more was heard of it: Spark may not yet know that its host is gone.
+    """
+
+    def __init__(self, message: str, lost: bool = False, silent: bool = False) -> None:
+        super().__init__(message)
+        self.lost, self.silent = lost, silent
 
 
 def report(event: dict[str, Any]) -> None:
     """Tell the driver something, from a worker."""
-    print(_MARK + json.dumps(event), flush=True)
+    sys.stdout.write(_MARK + json.dumps(event) + "\n")  # at once: other threads write too
+    sys.stdout.flush()
 
 
 def run_workers(
@@ -47,12 +71,13 @@ def run_workers(
     *,
     env: Mapping[str, str],
     on_event: Callable[[dict[str, Any]], None],
-    start_timeout: int = 120,
+    start_timeout: int = START_SECONDS,
     profile: ResourceProfile | None = None,
 ) -> list[Any]:
     """Run `function(job)` in `num_proc` Horovod processes, each in a Spark task.
 
     The package travels with the function: Horovod's processes do not see what `--py-files` brought to Spark's.
+    However it ends, by Ctrl-C too, no process is left.
 
     Parameters
     ----------
@@ -77,20 +102,22 @@ def run_workers(
 
     Raises
     ------
+    WorkerError
+        With the worker's rank, its host and its traceback, or its last words where it left none.
     AslsparkError
-        Where a worker fails: with its rank and its traceback, or its last words where it left none.
+        Where a worker raised one: its message.
     """
     from horovod.spark.common.backend import SparkBackend
 
     out, err = _Ear(on_event), _Ear(on_event)
     backend = SparkBackend(num_proc, env=dict(env), stdout=out, stderr=err, verbose=0, start_timeout=start_timeout)
+    run = HorovodRun(profile)
     try:
-        with _quiet_cancellation(), _horovods_tasks(profile):
-            results: list[Any] = backend.run(_carried(function, job))
+        results: list[Any] = run.watched(lambda: backend.run(_carried(function, job)), out.silent)
     except Exception as error:
         out.close()
         err.close()
-        raise AslsparkError(_what_went_wrong(error, out, err)) from error
+        raise _what_went_wrong(error, run.exits, out, err) from error
     return results
 
 
@@ -98,7 +125,7 @@ def _carried(function: Callable[[Any], Any], job: Any) -> Callable[[], Any]:
     """Wrap a function so that a process without this package on its path can run it."""
     archive = _package_archive()
     pickled = cloudpickle.dumps((function, job))
-    mark, began = _MARK, BEGAN
+    mark, began, seconds = _MARK, BEGAN, SIGN_OF_LIFE_SECONDS
 
     def run() -> Any:
         # Pickled by value, since it is nested: nothing in here may need the package before it is on the path.
@@ -108,11 +135,26 @@ def _carried(function: Callable[[Any], Any], job: Any) -> Callable[[], Any]:
         import pickle
         import sys
         import tempfile
+        import threading
         import time
         import traceback
 
         os.environ[began] = repr(time.time())
         scratch = tempfile.TemporaryDirectory(prefix="aslspark-")
+        who = {"rank": int(os.environ.get("HOROVOD_RANK", -1)), "host": os.uname().nodename}
+
+        def tell(event: str, **more: Any) -> None:
+            sys.stdout.write(mark + json.dumps({"event": event, **who, **more}) + "\n")
+            sys.stdout.flush()
+
+        ended = threading.Event()
+
+        def live() -> None:
+            while not ended.wait(seconds):
+                tell("alive")
+
+        tell("alive")
+        threading.Thread(target=live, daemon=True).start()
         try:
             if importlib.util.find_spec("aslspark") is None:
                 path = os.path.join(scratch.name, "aslspark.zip")
@@ -121,84 +163,16 @@ def _carried(function: Callable[[Any], Any], job: Any) -> Callable[[], Any]:
                 sys.path.insert(0, path)
             function, job = pickle.loads(pickled)
             return function(job)
-        except BaseException:
-            event = {
-                "event": "failed",
-                "rank": int(os.environ.get("HOROVOD_RANK", -1)),
-                "host": os.uname().nodename,
-                "traceback": traceback.format_exc(),
-            }
-            print(mark + json.dumps(event), flush=True)
+        except BaseException as error:
+            ours = str(error) if type(error).__name__ == "AslsparkError" else None
+            tell("failed", traceback=traceback.format_exc(), ours=ours)
             raise
         finally:
+            ended.set()
+            tell("ended")
             scratch.cleanup()
 
     return run
-
-
-@contextmanager
-def _horovods_tasks(profile: ResourceProfile | None) -> Iterator[None]:
-    """Give Horovod's Spark tasks a resource profile, and no other stage's; and let them end when their work has.
-
-    `horovod.spark.run` offers neither. It makes its tasks by one call of `SparkContext.range`, and for as long as it
-    runs that call is answered here.
-    """
-    context = SparkContext._active_spark_context
-    if context is None:
-        yield
-        return
-    usual = context.range
-
-    def range_for_horovod(*args: Any, **words: Any) -> RDD[int]:
-        tasks = usual(*args, **words)
-        if profile is not None:
-            tasks = tasks.withResources(profile)
-        with_index = tasks.mapPartitionsWithIndex
-
-        def with_index_ended_in_time(mapper: Callable[[int, Any], Any], *more: Any) -> RDD[Any]:
-            return with_index(_ended_in_time(mapper), *more)
-
-        tasks.mapPartitionsWithIndex = with_index_ended_in_time  # type: ignore[assignment,method-assign]
-        return tasks
-
-    context.range = range_for_horovod  # type: ignore[method-assign]
-    try:
-        yield
-    finally:
-        del context.range
-
-
-def _ended_in_time(mapper: Callable[[int, Any], Any]) -> Callable[[int, Any], Any]:
-    """Wrap what a Spark task does for its Horovod process.
-
-    The task is meant to live 3 s at least, for the driver to hear how the process ended. Horovod counts them from the
-    end of the process instead of from its start, so that every task holds its slot 3 s longer than it works.
-    """
-    seconds = SECONDS_AFTER_THE_END
-
-    def mapped(index: int, rows: Any) -> Any:
-        import horovod.spark.runner
-
-        horovod.spark.runner.MINIMUM_COMMAND_LIFETIME_S = seconds
-        return mapper(index, rows)
-
-    return mapped
-
-
-@contextmanager
-def _quiet_cancellation() -> Iterator[None]:
-    """Keep a Java stack trace off the console: Horovod cancels its own Spark job when a worker has failed."""
-    usual = threading.excepthook
-
-    def hook(unhandled: threading.ExceptHookArgs) -> None:
-        if "cancelled job group horovod.spark.run" not in str(unhandled.exc_value):
-            usual(unhandled)
-
-    threading.excepthook = hook
-    try:
-        yield
-    finally:
-        threading.excepthook = usual
 
 
 def _package_archive() -> bytes:
@@ -221,6 +195,8 @@ class _Ear(io.TextIOBase):
         self._on_event = on_event
         self._pieces: dict[int, str] = {}
         self._lock = threading.Lock()
+        self._heard: dict[int, tuple[float, str]] = {}
+        """When the next sign of life of a rank is awaited at the latest, and its host."""
         self.failures: list[dict[str, Any]] = []
         self.last_lines: deque[str] = deque(maxlen=KEPT_LINES)
 
@@ -241,6 +217,18 @@ class _Ear(io.TextIOBase):
                 self._hear(rest)
             self._pieces.clear()
 
+    def host_of(self, rank: int) -> str:
+        """Return ' on ' and the host of a rank; empty where it was never heard."""
+        return f" on {self._heard[rank][1]}" if rank in self._heard else ""
+
+    def silent(self) -> str | None:
+        """Say which worker has been silent for too long; None: none has."""
+        with self._lock:
+            for rank, (until, host) in sorted(self._heard.items()):
+                if time.monotonic() > until:
+                    return f"worker {rank} on {host} was not heard from for {SILENCE_SECONDS:g} s"
+        return None
+
     def _hear(self, line: str) -> None:
         words = _PREFIX.sub("", line)
         if not words.startswith(_MARK):
@@ -248,6 +236,10 @@ class _Ear(io.TextIOBase):
                 self.last_lines.append(line)
             return
         event = json.loads(words[len(_MARK) :])
+        if event["event"] in ("alive", "ended"):
+            seconds = SILENCE_SECONDS if event["event"] == "alive" else GOODBYE_SECONDS
+            self._heard[event["rank"]] = (time.monotonic() + seconds, event["host"])
+            return
         if event["event"] == "failed":
             self.failures.append(event)
             return
@@ -257,18 +249,32 @@ class _Ear(io.TextIOBase):
             traceback.print_exc(file=sys.stderr)
 
 
-def _what_went_wrong(error: Exception, out: _Ear, err: _Ear) -> str:
+def _what_went_wrong(error: Exception, exits: Mapping[int, int], out: _Ear, err: _Ear) -> AslsparkError:
+    if isinstance(error, SilentWorkerError):
+        return WorkerError(f"{error}: its host is cut off, or the process hangs", lost=True, silent=True)
     # When one worker fails the others fail after it, in the operation they shared with it.
-    first_hand = [f for f in out.failures if "HorovodInternalError" not in f["traceback"]]
-    for failure in first_hand or out.failures:
-        words = failure["traceback"].strip()
-        return f"worker {failure['rank']} on {failure['host']} failed: {words.splitlines()[-1]}\n{words}"
-    if "Timed out waiting" in str(error):
-        return f"the workers did not start in time: {str(error).splitlines()[0]}"
-    code = re.search(r"Process name: (\d+)\s*\n?Exit code: (-?\d+)", str(error))
+    second_hand = {f["rank"]: f for f in out.failures if "HorovodInternalError" in f["traceback"]}
+    for failure in out.failures:
+        if failure["rank"] not in second_hand:
+            if failure["ours"]:
+                return AslsparkError(failure["ours"])
+            return WorkerError(
+                f"worker {failure['rank']} on {failure['host']} failed: {_with_last_line_first(failure)}"
+            )
     tail = "\n".join([*out.last_lines, *err.last_lines][-20:])
-    if code:
-        rank, exit_code = code.groups()
-        killed = " (killed: out of memory, or by hand)" if exit_code in ("137", "-9") else ""
-        return f"worker {rank} ended with exit code {exit_code}{killed}; its last words:\n{tail}"
-    return f"the training failed: {error}\n{tail}"
+    for rank, code in exits.items():
+        if code != 0 and rank not in second_hand:
+            why = ": killed, out of memory or by hand" if code in (137, -9) else ""
+            ended = f"ended with exit code {code}{why}" if code != -1 else "was lost with the executor that held it"
+            return WorkerError(f"worker {rank}{out.host_of(rank)} {ended}; its last words:\n{tail}", lost=True)
+    for rank, failure in second_hand.items():
+        words = _with_last_line_first(failure)
+        return WorkerError(f"worker {rank} on {failure['host']} lost its connection to another: {words}", lost=True)
+    if "Timed out waiting" in str(error):
+        return WorkerError(f"the workers did not start in time: {str(error).splitlines()[0]}", lost=True)
+    return WorkerError(f"the training failed: {error}\n{tail}", lost=True)
+
+
+def _with_last_line_first(failure: Mapping[str, Any]) -> str:
+    words = failure["traceback"].strip()
+    return f"{words.splitlines()[-1]}\n{words}"

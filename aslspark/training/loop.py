@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aslspark.training.batches import Batch, Feed
+from aslspark.training.checkpoint import Checkpoint, Progress, State
 from aslspark.training.recording import Recording
 from aslspark.training.watch import new_notes
 
@@ -23,6 +24,9 @@ STEP_REPORT_SECONDS = 5.0
 SUMS = ("loss", "weight", "right", "rows", "norm", "norms", "waited")
 """What `Trainable.take_sums` holds before the answers: weighted loss, weight, right answers, rows; the norms of the
 averaged gradients and of how many steps; each rank's share in the seconds that gradients were waited for."""
+PHASES = ("reading", "training", "waiting_for_gradients", "validation", "keeping")
+"""What seconds are counted for: reading (waiting for batches), training (without that), of it waiting_for_gradients
+(mean over the ranks; on a GPU with what is left of the backward pass), validation, keeping (writing checkpoints)."""
 CYCLE_RISE, CYCLE_FALL = 0.45, 0.9
 """Shares of a run's steps: where 'one_cycle' is at its highest, and where it is down again."""
 CYCLE_LOW, CYCLE_LAST = 0.1, 0.001
@@ -62,6 +66,15 @@ class Trainable(Protocol):
     def load_weights(self, weights: bytes) -> None:
         """Take learned weights back."""
 
+    def state(self) -> State:
+        """Return what the optimizers remember, beside the weights, as arrays."""
+
+    def load_state(self, state: State) -> None:
+        """Take that back; what was unfrozen when it was given must be so again."""
+
+    def seed(self, epoch: int) -> None:
+        """Begin the random numbers of an epoch, counted from 0: they depend on nothing that came before."""
+
     def start_trace(self) -> None:
         """Begin to record what this process does."""
 
@@ -97,8 +110,7 @@ class Outcome:
     watch: list[dict[str, Any]]
     """What went wrong or looked as if; see `aslspark.training.watch.new_notes`."""
     phases: dict[str, float]
-    """Seconds of this rank, by what it did: reading (waiting for batches), training (without that), of it
-    waiting_for_gradients (mean over the ranks; on a GPU with what is left of the backward pass), validation."""
+    """Seconds of this rank, by what it did; see `PHASES`."""
     trace: dict[str, bytes]
     """Files by their paths, where steps were traced."""
 
@@ -110,6 +122,8 @@ def fit_epochs(
     plan: Plan,
     report: Callable[[dict[str, Any]], None],
     traced_steps: int = 0,
+    start: Checkpoint | None = None,
+    keep: Callable[[Progress, bytes, State], None] | None = None,
 ) -> Outcome:
     """Train until the epochs are over, or the validation loss has not fallen for `plan.patience` of them.
 
@@ -126,14 +140,23 @@ def fit_epochs(
         Told of every epoch, of the steps of long ones, and of what the rules saw.
     traced_steps : int
         How many to record; see `aslspark.training.recording.Recording`.
+    start : Checkpoint, optional
+        Of the same fit, to go on from. The steps are then those of this run's number of ranks.
+    keep : callable
+        Gets what a checkpoint holds, after every epoch that no rule has stopped; see `write_checkpoint`.
     """
-    history: list[dict[str, Any]] = []
-    watch: list[dict[str, Any]] = []
-    spent = dict.fromkeys(("reading", "training", "waiting_for_gradients", "validation"), 0.0)
+    done = start.progress if start else Progress()
+    spent = done.spent = {name: done.spent.get(name, 0.0) for name in PHASES}
     recording = Recording(network, traced_steps, plan.epochs * train.steps)
-    best_loss, best_epoch, best_weights = math.inf, 0, b""
-    for number in range(plan.epochs):
+    best_weights = start.weights if start else b""
+    if start:
+        if 0 < plan.unfreeze_after < done.epochs:
+            network.unfreeze()
+        network.load_weights(start.current)
+        network.load_state(start.state)
+    for number in range(done.epochs, 0 if done.over else plan.epochs):
         started = reported = time.monotonic()
+        network.seed(number)
         if 0 < plan.unfreeze_after == number:
             network.unfreeze()
             report({"event": "unfrozen", "epoch": number + 1})
@@ -172,24 +195,32 @@ def fit_epochs(
             "seconds": time.monotonic() - started,
         }
         spent["validation"] += row["seconds"] - train_seconds
-        history.append(row)
+        done.history.append(row)
         report({"event": "epoch", "epochs": plan.epochs, **row})
-        notes = new_notes(history, len(sums) - len(SUMS))
-        watch += notes
+        notes = new_notes(done.history, len(sums) - len(SUMS))
+        done.watch += notes
         for note in notes:
             report({"event": "watch", **note})
         if any(note["stopped"] for note in notes):
             break
+        done.epochs = number + 1
         loss = row.get("val_loss", -number)  # without validation the latest epoch counts as the best
-        if loss < best_loss:
-            best_loss, best_epoch, best_weights = loss, number + 1, network.weights()
-        elif number + 1 - max(best_epoch, plan.unfreeze_after) >= plan.patience:
+        if loss < done.best_loss:
+            done.best_loss, done.best_epoch, best_weights = loss, done.epochs, network.weights()
+        else:
+            done.over = done.epochs - max(done.best_epoch, plan.unfreeze_after) >= plan.patience
+        if keep:
+            began = time.monotonic()
+            keep(done, network.weights(), network.state())
+            spent["keeping"] += time.monotonic() - began
+        if done.over:
             break
     recording.end()
     last_weights = network.weights()
     network.load_weights(best_weights or last_weights)
     digest = hashlib.sha256(last_weights).hexdigest()
-    return Outcome(history, best_epoch, best_weights or last_weights, digest, watch, spent, recording.files)
+    weights = best_weights or last_weights
+    return Outcome(done.history, done.best_epoch, weights, digest, done.watch, spent, recording.files)
 
 
 def learning_rate_factor(plan: Plan, step: int, steps_an_epoch: int) -> float:

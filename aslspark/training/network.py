@@ -14,6 +14,7 @@ from aslspark.samples import HAND_COLUMN, SAMPLES_FOLDER, TRAIN, VALIDATION
 from aslspark.scoring import SignClassifierModel
 from aslspark.training.data import TrainingData
 from aslspark.training.start import started_network
+from aslspark.training.unfinished import CHECKPOINTS
 
 
 def fit_network(data: TrainingData, config: Config, scratch: Path) -> SignClassifierModel:
@@ -24,7 +25,7 @@ def fit_network(data: TrainingData, config: Config, scratch: Path) -> SignClassi
     data : TrainingData
     config : Config
     scratch : Path
-        A folder for the estimator's store.
+        A folder for the estimator's store and the checkpoints: where it holds some of the same fit, that goes on.
 
     Returns
     -------
@@ -68,6 +69,8 @@ def fit_network(data: TrainingData, config: Config, scratch: Path) -> SignClassi
         "label_smoothing": settings.label_smoothing,
         "clip_norm": settings.clip_norm,
         "profile_steps": settings.profile_steps,
+        "tries": settings.tries,
+        "checkpoints": str((scratch / CHECKPOINTS).absolute()),
         "hand_col": HAND_COLUMN,
         "upright": config.features.upright,
         "branch_dropout": config.network.branch_dropout,

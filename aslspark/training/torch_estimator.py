@@ -49,7 +49,7 @@ class SignTorchEstimator(InPlaceTraining, TorchEstimator):
         Whether training pictures are changed at random; or how, by the names of `aslspark.config.AugmentConfig`, such
         as ``{"flip_probability": 0.5}``, the others as they are by default.
     patience, stretch, schedule, feed, cache_mb, threads, cycle_ms, precision, source_weights, unfreeze_after,
-    unfreeze_rate, label_smoothing, clip_norm, profile_steps, hand_col, upright, branch_dropout
+    unfreeze_rate, label_smoothing, clip_norm, profile_steps, tries, checkpoints, hand_col, upright, branch_dropout
         See `InPlaceTraining`.
     """
 
@@ -75,6 +75,7 @@ class SignTorchEstimator(InPlaceTraining, TorchEstimator):
             "model": cloudpickle.dumps(self.getModel()),
             "optimizer": (type(optimizer), settings),
             "loss": cloudpickle.dumps(loss),
+            "shapes": [list(weight.shape) for weight in self.getModel().state_dict().values()],
         }
 
     def _input_shapes(self) -> dict[str, tuple[int, ...]]:

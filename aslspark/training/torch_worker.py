@@ -18,9 +18,10 @@ from aslspark.features.augment_torch import augment
 from aslspark.models.known import LANDMARKS, PICTURE
 from aslspark.models.torch_network import moving_statistics, scale, set_training
 from aslspark.training.batches import Batch
+from aslspark.training.checkpoint import State
 from aslspark.training.gpus import claim_gpu, no_gpu
 from aslspark.training.loop import SUMS
-from aslspark.training.worker import WorkerJob, run_epochs
+from aslspark.training.worker import WorkerJob, mixed_seed, run_epochs
 
 
 class TorchTrainable:
@@ -55,7 +56,7 @@ class TorchTrainable:
         if job.label_smoothing:
             self._loss.label_smoothing = job.label_smoothing
         self._clip_norm = job.clip_norm
-        self._classes = len(job.labels)
+        self._classes, self._seed = len(job.labels), job.seed
         self._sums = torch.zeros(len(SUMS) + self._classes, dtype=torch.float64, device=device)
         self._waited = 0.0
         self._stretch, self._augment, self._names = job.stretch, job.augment, job.inputs
@@ -121,6 +122,33 @@ class TorchTrainable:
 
     def load_weights(self, weights: bytes) -> None:
         self._model.load_state_dict(safetensors.torch.load(weights))
+
+    def state(self) -> State:
+        """Return the arrays of the optimizers' states, by optimizer, weight and name; and of float16's loss scale."""
+        found: dict[str, npt.NDArray[Any]] = {}
+        for place, (optimizer, _) in enumerate(self._optimizers):
+            for weight, values in optimizer.state_dict()["state"].items():
+                for name, value in values.items():
+                    if value is not None:
+                        found[f"{place}/{weight}/{name}"] = torch.as_tensor(value).detach().cpu().numpy()
+        if self._scaler is not None:
+            found |= {f"scaler/{name}": np.asarray(value) for name, value in self._scaler.state_dict().items()}
+        return found
+
+    def load_state(self, state: State) -> None:
+        for place, (optimizer, _) in enumerate(self._optimizers):
+            values: dict[int, dict[str, torch.Tensor]] = {}
+            for key, value in state.items():
+                owner, _, rest = key.partition("/")
+                if owner == str(place):
+                    weight, _, name = rest.partition("/")
+                    values.setdefault(int(weight), {})[name] = torch.from_numpy(value.copy())
+            optimizer.load_state_dict({**optimizer.state_dict(), "state": values})
+        if self._scaler is not None:
+            self._scaler.load_state_dict({name: state[f"scaler/{name}"].item() for name in self._scaler.state_dict()})
+
+    def seed(self, epoch: int) -> None:
+        torch.manual_seed(mixed_seed(self._seed, self._hvd.rank(), epoch))  # dropout and augmentation
 
     def start_trace(self) -> None:
         self._trace = torch.profiler.profile()  # of the CPU, and of a GPU where there is one
@@ -209,7 +237,6 @@ def train(job: WorkerJob) -> dict[str, Any]:
 
     torch.set_num_threads(job.threads)
     hvd.init()
-    torch.manual_seed(job.seed + hvd.rank())  # dropout and augmentation differ by rank
     half = half_type(device) if job.precision == "mixed" else None
     return run_epochs(job, hvd, lambda: TorchTrainable(job, hvd, device, half))
 

@@ -9,11 +9,16 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from aslspark.config import AugmentConfig
+from aslspark.errors import AslsparkError
 from aslspark.models.known import LANDMARKS, PICTURE
 from aslspark.training.batches import Feed
+from aslspark.training.checkpoint import Checkpoint, Progress, State, read_checkpoint, write_checkpoint
 from aslspark.training.feed import SampleFeed
 from aslspark.training.hands import HandInput
 from aslspark.training.launch import BEGAN, report
@@ -65,6 +70,12 @@ class WorkerJob:
     """See `aslspark.features.landmarks.landmark_features`."""
     branch_dropout: float = 0.0
     """Share of the training samples of which the picture or the hand is left out."""
+    checkpoints: str = ""
+    """The folder of this fit's checkpoints, which the driver has made and all processes see; empty: none are kept."""
+    fit: str = ""
+    """What tells this fit from others, so that it goes on from no other's checkpoint."""
+    start_epoch: int = 0
+    """Epochs that the checkpoint to go on from has behind it; 0: none."""
 
 
 def run_epochs(job: WorkerJob, hvd: Any, make_network: Callable[[], Trainable]) -> dict[str, Any]:
@@ -95,12 +106,17 @@ def run_epochs(job: WorkerJob, hvd: Any, make_network: Callable[[], Trainable]) 
             return PetastormFeed(folder, shape=job.shape, batch_size=batch_size, rank=rank, size=size, seed=job.seed)
         return in_place_feed(job, folder, batch_size, rank, size, job.budget, learning)
 
+    def keep(progress: Progress, weights: bytes, state: State) -> None:
+        write_checkpoint(Path(job.checkpoints), job.fit, progress, weights, state)
+        report({"event": "kept", "epoch": progress.epochs})
+
     train = feed(job.train_folder, job.batch_size, True)
     validation = feed(job.validation_folder, job.val_batch_size, False) if job.validation_folder else None
     opened = time.time()
     network = make_network()
     phases = {"imports": entered - began, "building": time.time() - opened}
     first = rank == 0
+    start = _start(job)
     outcome = fit_epochs(
         network,
         train,
@@ -108,6 +124,8 @@ def run_epochs(job: WorkerJob, hvd: Any, make_network: Callable[[], Trainable]) 
         job.plan,
         report if first else lambda event: None,
         job.profile_steps if first else 0,
+        start,
+        keep if first and job.checkpoints else None,
     )
     result = {"rank": rank, "size": size, "digest": outcome.digest, "included": True}
     if first:
@@ -123,6 +141,24 @@ def run_epochs(job: WorkerJob, hvd: Any, make_network: Callable[[], Trainable]) 
             "trace": outcome.trace,
         }
     return result
+
+
+def mixed_seed(seed: int, rank: int, epoch: int) -> int:
+    """Make one seed of 32 bits that differs by run, rank and epoch."""
+    return int(np.random.SeedSequence((seed, rank, epoch)).generate_state(1)[0])
+
+
+def _start(job: WorkerJob) -> Checkpoint | None:
+    """Read the checkpoint that the driver has chosen: every rank the same one, or none goes on."""
+    if not job.start_epoch:
+        return None
+    found = read_checkpoint(Path(job.checkpoints), job.fit, job.start_epoch)
+    if found is None:
+        raise AslsparkError(
+            f"{job.checkpoints}: epoch {job.start_epoch} cannot be read on {os.uname().nodename}; checkpoints must lie "
+            "on a file system that the driver and all workers share"
+        )
+    return found
 
 
 def in_place_feed(

@@ -1,0 +1,139 @@
+"""A fit that goes on: when workers are lost it is taken up again from its last epoch, with those that are left.
+
+In: a worker's function and its job. Out: each rank's result, from the try that came to the end.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pyspark.resource import ResourceProfile
+from pyspark.sql import SparkSession
+
+from aslspark.errors import AslsparkError
+from aslspark.session import seconds_setting, task_slots
+from aslspark.training.checkpoint import read_checkpoint
+from aslspark.training.flat_copy import flat_copies
+from aslspark.training.launch import WorkerError, run_workers
+from aslspark.training.worker import WorkerJob
+
+log = logging.getLogger("aslspark")
+
+REPLACED_SECONDS = 30.0
+"""That a cluster has to put another executor in a lost one's place, before it goes on with fewer."""
+LOOK_SECONDS = 0.5
+
+
+class Attempts:
+    """Tries to bring a fit to its end.
+
+    Parameters
+    ----------
+    spark : SparkSession
+    function : callable
+        What each process does with the job; see `aslspark.training.worker.run_epochs`.
+    tries : int
+        At most.
+    profile : ResourceProfile, optional
+        What the processes' tasks hold.
+    scratch : Path
+        For the flat copies of `feed=petastorm`.
+    """
+
+    def __init__(
+        self,
+        spark: SparkSession,
+        function: Callable[[Any], Any],
+        tries: int,
+        profile: ResourceProfile | None,
+        scratch: Path,
+    ) -> None:
+        self._spark, self._function, self._tries = spark, function, tries
+        self._profile, self._scratch = profile, scratch
+        self.launched = 0.0
+        """Wall clock when the last try began."""
+
+    def run(
+        self, job: WorkerJob, num_proc: int, env: Mapping[str, str], on_event: Callable[[dict[str, Any]], None]
+    ) -> list[Any]:
+        """Run the job in `num_proc` processes, and again, with as many as there is room for, where some are lost.
+
+        A worker's own error is tried again only where an epoch was finished before it: otherwise it would come again.
+
+        Parameters
+        ----------
+        job : WorkerJob
+            With `checkpoints` and `fit`.
+        num_proc : int
+        env, on_event
+            See `aslspark.training.launch.run_workers`.
+
+        Raises
+        ------
+        AslsparkError
+            The last try's, with how many there were.
+        """
+        for attempt in range(1, self._tries + 1):
+            epoch = self._epochs_kept(job)
+            if epoch:
+                log.info("going on after epoch %d of %d, with %d processes", epoch, job.plan.epochs, num_proc)
+            executors = self._executors()
+            try:
+                return self._once(replace(job, start_epoch=epoch), num_proc, env, on_event)
+            except WorkerError as error:
+                kept = self._epochs_kept(job)
+                if not error.lost and kept == epoch:
+                    raise  # it would come again
+                if attempt == self._tries:
+                    raise AslsparkError(
+                        f"{error}\ngiven up after {attempt} tries (training.tries), {kept} of {job.plan.epochs} "
+                        "epochs done"
+                    ) from error
+                log.warning("%s", str(error).splitlines()[0])
+                if error.silent:
+                    self._wait_until_spark_knows(executors)
+                num_proc = self._slots_left(num_proc)
+        raise AssertionError("unreachable")
+
+    def _once(
+        self, job: WorkerJob, num_proc: int, env: Mapping[str, str], on_event: Callable[[dict[str, Any]], None]
+    ) -> list[Any]:
+        copies = flat_copies(job, num_proc, str(self._scratch)) if job.feed == "petastorm" else nullcontext(job)
+        with copies as ready:
+            self.launched = time.time()
+            return run_workers(num_proc, self._function, ready, env=env, on_event=on_event, profile=self._profile)
+
+    def _epochs_kept(self, job: WorkerJob) -> int:
+        found = read_checkpoint(Path(job.checkpoints), job.fit)
+        return found.progress.epochs if found else 0
+
+    def _slots_left(self, wanted: int) -> int:
+        """Wait for a replacement, and return how many processes there is room for."""
+        local = str(self._spark.sparkContext.master).startswith("local[")
+        deadline = time.monotonic() + (0 if local else REPLACED_SECONDS)
+        while (slots := task_slots(self._spark, self._profile)) < wanted and time.monotonic() < deadline:
+            time.sleep(LOOK_SECONDS)
+        if slots == 0:
+            raise AslsparkError(
+                f"{self._spark.sparkContext.master} has no task slot left; when it has some again, go on with --resume"
+            )
+        return min(slots, wanted)
+
+    def _executors(self) -> set[str]:
+        infos = self._spark.sparkContext._jsc.sc().statusTracker().getExecutorInfos()
+        return {f"{info.host()}:{info.port()}" for info in infos}
+
+    def _wait_until_spark_knows(self, before: set[str]) -> None:
+        """Wait until Spark has given an executor up: until then its slots are counted, and tasks sent there hang."""
+        context = self._spark.sparkContext
+        if str(context.master).startswith("local["):
+            return
+        deadline = time.monotonic() + seconds_setting(self._spark, "spark.network.timeout", 120.0) * 1.5
+        while before <= self._executors() and time.monotonic() < deadline:
+            time.sleep(LOOK_SECONDS)

@@ -1,0 +1,229 @@
+"""One call of `horovod.spark.run` that can be ended, and that ends when a worker has.
+
+Horovod waits for every process, however long one that is cut off stays silent; it takes Ctrl-C for itself and keeps
+it; and it offers no way to stop. What it calls to start a process, to hear of signals and to make Spark tasks is
+answered here for as long as it runs.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import Any
+
+from pyspark import RDD, SparkContext
+from pyspark.resource import ResourceProfile
+
+SECONDS_AFTER_THE_END = 0.2
+"""That a Spark task waits when its process has ended: the driver has asked for the exit code long before."""
+OTHERS_SECONDS = 3.0
+"""That the other workers have, when one has failed, to say so themselves."""
+ABORT_SECONDS = 8.0
+"""That a worker's host has to end it: Horovod gives a process five seconds between SIGTERM and SIGKILL."""
+LOOK_SECONDS = 0.25
+
+
+class SilentWorkerError(Exception):
+    """A worker is silent, so the run was ended without it."""
+
+
+class HorovodRun:
+    """Runs Horovod in a thread, and watches over it.
+
+    Parameters
+    ----------
+    profile : ResourceProfile, optional
+        What its tasks hold; see `aslspark.training.gpus.gpu_tasks`.
+    """
+
+    def __init__(self, profile: ResourceProfile | None) -> None:
+        self._profile = profile
+        self._abort, self._over = threading.Event(), threading.Event()
+        self._group: str | None = None
+        self._first_failure: float | None = None
+        self.exits: dict[int, int] = {}
+        """Exit codes by rank, in the order in which they came; -1: the connection to its task broke."""
+
+    def watched(self, call: Callable[[], Any], silent: Callable[[], str | None]) -> Any:
+        """Make the call; return what it returns.
+
+        Parameters
+        ----------
+        call : callable
+            Runs Horovod.
+        silent : callable
+            Says who is silent for too long, if anybody.
+
+        Raises
+        ------
+        SilentWorkerError
+        """
+        found: list[Any] = []
+        errors: list[BaseException] = []
+
+        def run() -> None:
+            try:
+                found.append(call())
+            except BaseException as error:
+                errors.append(error)
+            finally:
+                self._over.set()
+
+        with self._horovods_ways():
+            threading.Thread(target=run, name="horovod", daemon=True).start()
+            try:
+                why = self._wait(silent)
+            except BaseException:  # Ctrl-C
+                self._end()
+                raise
+        if why is not None:
+            raise SilentWorkerError(why)
+        if errors:
+            raise errors[0]
+        return found[0]
+
+    def _wait(self, silent: Callable[[], str | None]) -> str | None:
+        while not self._over.wait(LOOK_SECONDS):
+            why = silent()
+            if why is not None:
+                self._end()
+                return why
+            if self._first_failure is not None and time.monotonic() - self._first_failure > OTHERS_SECONDS:
+                self._abort.set()  # those that are left wait for one that is gone
+        return None
+
+    def _end(self) -> None:
+        """End all processes, and the Spark job."""
+        self._abort.set()
+        context = SparkContext._active_spark_context
+        if not self._over.wait(OTHERS_SECONDS) and self._group is not None and context is not None:
+            context.cancelJobGroup(self._group)
+        self._over.wait(ABORT_SECONDS + OTHERS_SECONDS)
+
+    @contextmanager
+    def _horovods_ways(self) -> Iterator[None]:
+        import horovod.runner.gloo_run
+        import horovod.spark.driver.rsh
+        import horovod.spark.gloo_run
+
+        usual_rsh = horovod.spark.gloo_run.rsh
+
+        def rsh(driver: Any, key: Any, host: Any, command: str, *rest: Any, **words: Any) -> int:
+            match = re.search(r"HOROVOD_RANK=(\d+)", command)
+            code = self._run_process(lambda: usual_rsh(driver, key, host, command, *rest, **words))
+            self.exits[int(match[1]) if match else -1] = code
+            if code != 0 and self._first_failure is None:
+                self._first_failure = time.monotonic()
+            return code
+
+        stand_ins = (
+            (horovod.spark.gloo_run, "rsh", rsh),
+            # It would take SIGINT and SIGTERM for itself, for good, and from the main thread alone.
+            (horovod.runner.gloo_run, "register_shutdown_event", lambda: self._abort),
+            # A broken connection is told as what it means.
+            (horovod.spark.driver.rsh, "traceback", SimpleNamespace(print_exc=lambda: None)),
+        )
+        usual = [getattr(module, name) for module, name, _ in stand_ins]
+        for module, name, stand_in in stand_ins:
+            setattr(module, name, stand_in)
+        try:
+            with quiet_cancellation(), horovods_tasks(self._profile, self._learn_group):
+                yield
+        finally:
+            for (module, name, _), was in zip(stand_ins, usual, strict=True):
+                setattr(module, name, was)
+
+    def _learn_group(self, group: str | None) -> None:
+        self._group = group
+
+    def _run_process(self, call: Callable[[], int]) -> int:
+        """Wait for a process on its host, but not for a host that does not answer when all are to end."""
+        codes: list[int] = []
+        thread = threading.Thread(target=lambda: codes.append(call()), daemon=True)
+        thread.start()
+        while thread.is_alive():
+            thread.join(LOOK_SECONDS)
+            if self._abort.is_set():
+                thread.join(ABORT_SECONDS)
+                break
+        return codes[0] if codes else -1
+
+
+@contextmanager
+def horovods_tasks(
+    profile: ResourceProfile | None, tell_group: Callable[[str | None], None] = lambda group: None
+) -> Iterator[None]:
+    """Give Horovod's Spark tasks a resource profile, and no other stage's; and let them end when their work has.
+
+    `horovod.spark.run` offers neither. It makes its tasks by one call of `SparkContext.range`, and for as long as it
+    runs that call is answered here.
+
+    Parameters
+    ----------
+    profile : ResourceProfile, optional
+    tell_group : callable
+        Gets the name of the job group that the tasks belong to.
+    """
+    context = SparkContext._active_spark_context
+    if context is None:
+        yield
+        return
+    usual = context.range
+
+    def range_for_horovod(*args: Any, **words: Any) -> RDD[int]:
+        tell_group(context.getLocalProperty("spark.jobGroup.id"))
+        tasks = usual(*args, **words)
+        if profile is not None:
+            tasks = tasks.withResources(profile)
+        with_index = tasks.mapPartitionsWithIndex
+
+        def with_index_ended_in_time(mapper: Callable[[int, Any], Any], *more: Any) -> RDD[Any]:
+            return with_index(_ended_in_time(mapper), *more)
+
+        tasks.mapPartitionsWithIndex = with_index_ended_in_time  # type: ignore[assignment,method-assign]
+        return tasks
+
+    context.range = range_for_horovod  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        del context.range
+
+
+def _ended_in_time(mapper: Callable[[int, Any], Any]) -> Callable[[int, Any], Any]:
+    """Wrap what a Spark task does for its Horovod process.
+
+    The task is meant to live 3 s at least, for the driver to hear how the process ended. Horovod counts them from the
+    end of the process instead of from its start, so that every task holds its slot 3 s longer than it works.
+    """
+    seconds = SECONDS_AFTER_THE_END
+
+    def mapped(index: int, rows: Any) -> Any:
+        import horovod.spark.runner
+
+        horovod.spark.runner.MINIMUM_COMMAND_LIFETIME_S = seconds
+        return mapper(index, rows)
+
+    return mapped
+
+
+@contextmanager
+def quiet_cancellation() -> Iterator[None]:
+    """Keep a Java stack trace off the console: Horovod's Spark job is cancelled when a worker has failed."""
+    usual = threading.excepthook
+
+    def hook(unhandled: threading.ExceptHookArgs) -> None:
+        words = str(unhandled.exc_value)
+        # Spark itself cancels all jobs at Ctrl-C.
+        if "cancelled job group horovod.spark.run" not in words and "cancellation of all jobs" not in words:
+            usual(unhandled)
+
+    threading.excepthook = hook
+    try:
+        yield
+    finally:
+        threading.excepthook = usual

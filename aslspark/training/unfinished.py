@@ -1,0 +1,122 @@
+"""The folder of a training run that has not come to its end: what was ingested, the checkpoints, the bundle so far.
+
+It lies beside the bundle that is to be, as `OUT.unfinished`, becomes the bundle when all went well, and is kept when
+there is a checkpoint to go on from.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import logging
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from aslspark.errors import AslsparkError
+from aslspark.training.checkpoint import has_checkpoint
+
+log = logging.getLogger("aslspark")
+
+RUN_FILE, CHECKPOINTS, _LOCK = "run.json", "checkpoints", ".lock"
+MAY_DIFFER = (
+    "training.num_proc",
+    "training.threads",
+    "training.cycle_ms",
+    "training.cache_mb",
+    "training.feed",
+    "training.use_gpu",
+    "training.profile_steps",
+    "training.tries",
+    "answers.threshold",
+)
+"""Settings that a run may go on with, though it began with others."""
+
+
+@contextmanager
+def unfinished_run(out: Path, about: Mapping[str, Any], resume: bool) -> Iterator[Path]:
+    """Give the folder of a run while it lasts.
+
+    Parameters
+    ----------
+    out : Path
+        The bundle's folder.
+    about : mapping
+        What the run is given: `data`, `test_data` (lists of paths) and `settings` (by section).
+    resume : bool
+        Go on with the one that is there.
+
+    Raises
+    ------
+    AslsparkError
+        Where there is one and `resume` is not asked for, or the other way round; where it was given something else;
+        where another job is at work on it.
+    """
+    folder = out.absolute().with_name(f"{out.name}.unfinished")
+    there = has_checkpoint(folder / CHECKPOINTS)
+    if resume and not there:
+        raise AslsparkError(f"--resume: {folder} holds no run to go on with; leave --resume out to begin")
+    folder.mkdir(parents=True, exist_ok=True)
+    with _alone(folder):
+        if there and not resume:
+            raise AslsparkError(
+                f"--out {out}: {folder} holds a run that did not come to its end; "
+                "go on with it by --resume, or remove that folder"
+            )
+        if resume:
+            _require_same(json.loads((folder / RUN_FILE).read_text()), about)
+        else:
+            _empty(folder)
+            (folder / RUN_FILE).write_text(json.dumps(about, indent=1))
+        try:
+            yield folder
+        except BaseException:
+            if has_checkpoint(folder / CHECKPOINTS):
+                log.info("what was trained so far is kept in %s; the same command with --resume goes on", folder)
+            else:
+                shutil.rmtree(folder, ignore_errors=True)
+            raise
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _require_same(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    for name, option in (("data", "--data"), ("test_data", "--test-data")):
+        if before[name] != now[name]:
+            raise AslsparkError(
+                f"--resume: the run was begun with {option} {' '.join(before[name]) or '(none)'}, not "
+                f"{' '.join(now[name]) or '(none)'}; give the same"
+            )
+    was, given = _flat(before["settings"]), _flat(now["settings"])
+    for name in sorted(was.keys() | given.keys()):
+        if name not in MAY_DIFFER and was.get(name) != given.get(name):
+            raise AslsparkError(
+                f"--resume: the run was begun with {name}={was.get(name)}, not {given.get(name)}; give the same, or "
+                "begin a new one"
+            )
+
+
+def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {f"{section}.{name}": value for section, values in settings.items() for name, value in values.items()}
+
+
+def _empty(folder: Path) -> None:
+    """Remove what a run left that was killed before its first checkpoint."""
+    for path in folder.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.name != _LOCK:
+            path.unlink()
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    with (folder / _LOCK).open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise AslsparkError(f"{folder}: another job is at work on it; choose another --out") from error
+        except OSError:  # mounted stores without locks
+            pass
+        yield
