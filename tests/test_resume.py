@@ -64,17 +64,15 @@ def test_a_run_goes_on_with_another_number_of_workers(spark, ingested, unbroken,
     train_cnn(spark, [ingested], str(out), load_config(None, [*WORDS, "training.num_proc=1"]), resume=True)
     rows, was = history(out), history(unbroken)
     assert [row["epoch"] for row in rows] == [1, 2, 3, 4, 5]
-    assert rows[:3] == pytest.approx(was[:3], abs=1e9)  # the same columns; what was measured is the first run's
-    assert rows[4]["learning_rate"] == pytest.approx(was[4]["learning_rate"] / 2, rel=0.2)  # one process, not two
+    # Of one process, not two; the last step of an epoch of twice as many is a little further down the cosine.
+    assert rows[3]["learning_rate"] == pytest.approx(was[3]["learning_rate"] / 2, rel=0.2)
     assert rows[4]["loss"] < rows[2]["loss"] * 1.1
 
 
 def test_what_a_run_was_begun_with_is_asked_for_again(spark, ingested, stopped, tmp_path):
     out = again(stopped, tmp_path)
     with pytest.raises(AslsparkError, match=r"begun with training\.learning_rate=0\.001, not 0\.01"):
-        train_cnn(
-            spark, [ingested], str(out), load_config(None, [*WORDS, "training.learning_rate=0.01"]), resume=True
-        )
+        train_cnn(spark, [ingested], str(out), load_config(None, [*WORDS, "training.learning_rate=0.01"]), resume=True)
     with pytest.raises(AslsparkError, match="holds a run that did not come to its end; go on with it by --resume"):
         train_cnn(spark, [ingested], str(out), load_config(None, WORDS))
     with pytest.raises(AslsparkError, match="holds no run to go on with; leave --resume out"):
@@ -83,7 +81,7 @@ def test_what_a_run_was_begun_with_is_asked_for_again(spark, ingested, stopped, 
 
 
 def test_a_run_that_fails_before_its_first_epoch_leaves_nothing(spark, tmp_path):
-    with pytest.raises(AslsparkError, match="there is no such"):
+    with pytest.raises(AslsparkError, match="does not exist"):
         train_cnn(spark, [str(tmp_path / "nowhere.csv")], str(tmp_path / "bundle"), load_config(None, WORDS))
     assert list(tmp_path.iterdir()) == []
 

@@ -314,6 +314,21 @@ def test_what_workers_report_arrives_whole_and_in_order(spark):
     assert sorted(event["n"] for event in heard) == sorted([*range(300), *range(300)])
 
 
+def test_what_a_worker_says_is_heard_while_it_works(spark, tmp_path):
+    answer = tmp_path / "answer"
+
+    def asking_worker(job):
+        import time
+
+        report({"event": "asked"})
+        until = time.monotonic() + 60
+        while not answer.exists():
+            assert time.monotonic() < until, "nobody has heard it"
+            time.sleep(0.1)
+
+    run_workers(2, asking_worker, None, env={}, on_event=lambda event: answer.touch())
+
+
 def test_a_task_gives_its_slot_back_when_its_process_has_ended(spark):
     def lifetime_after_the_end(index, rows):
         import horovod.spark.runner

@@ -151,7 +151,7 @@ def read_checkpoint(folder: Path, fit: str, epoch: int | None = None) -> Checkpo
             best = weights
             if progress.best_epoch not in (0, number):
                 best = _read(_path(folder, progress.best_epoch))[1]
-        except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+        except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
             log.warning("%s cannot be read (%s), and is left out", _path(folder, number), error)
             continue
         return Checkpoint(progress, best, weights, state)

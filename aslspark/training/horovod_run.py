@@ -1,13 +1,15 @@
 """One call of `horovod.spark.run` that can be ended, and that ends when a worker has.
 
 Horovod waits for every process, however long one that is cut off stays silent; it takes Ctrl-C for itself and keeps
-it; and it offers no way to stop. What it calls to start a process, to hear of signals and to make Spark tasks is
-answered here for as long as it runs.
+it; it hands on what workers say when 64 KiB of it have come; and it offers no way to stop. What it calls to start a
+process, to read its output, to hear of signals and to make Spark tasks is answered here for as long as it runs.
 """
 
 from __future__ import annotations
 
+import codecs
 import re
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -106,6 +108,7 @@ class HorovodRun:
 
     @contextmanager
     def _horovods_ways(self) -> Iterator[None]:
+        import horovod.runner.common.util.network
         import horovod.runner.gloo_run
         import horovod.spark.driver.rsh
         import horovod.spark.gloo_run
@@ -124,6 +127,8 @@ class HorovodRun:
             (horovod.spark.gloo_run, "rsh", rsh),
             # It would take SIGINT and SIGTERM for itself, for good, and from the main thread alone.
             (horovod.runner.gloo_run, "register_shutdown_event", lambda: self._abort),
+            # It would wait for 64 KiB of a worker's output before it handed the first line on.
+            (horovod.runner.common.util.network, "shutil", SimpleNamespace(copyfileobj=copy_lines)),
             # A broken connection is told as what it means.
             (horovod.spark.driver.rsh, "traceback", SimpleNamespace(print_exc=lambda: None)),
         )
@@ -151,6 +156,15 @@ class HorovodRun:
                 thread.join(ABORT_SECONDS)
                 break
         return codes[0] if codes else -1
+
+
+def copy_lines(source: Any, target: Any) -> None:
+    """Copy UTF-8 text as it comes, line by line; stands in for `shutil.copyfileobj` where Horovod's driver reads."""
+    if not isinstance(source, codecs.StreamReader):
+        shutil.copyfileobj(source, target)
+        return
+    for line in iter(source.stream.readline, b""):
+        target.write(line.decode("utf-8", errors="replace"))
 
 
 @contextmanager
