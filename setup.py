@@ -23,6 +23,7 @@ setup(
         "onnxruntime>=1.15",
         "pandas>=1.5,<3",
         "pillow>=9.4",
+        "psutil>=5",
         "pyarrow>=8",
         "pyarrow-hotfix",
         "PyYAML>=6",

@@ -14,9 +14,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import SimpleNamespace
+from traceback import extract_tb
+from types import SimpleNamespace, TracebackType
 from typing import Any
 
+import psutil
 from pyspark import RDD, SparkContext
 from pyspark.resource import ResourceProfile
 
@@ -110,14 +112,18 @@ class HorovodRun:
     def _horovods_ways(self) -> Iterator[None]:
         import horovod.runner.common.util.network
         import horovod.runner.gloo_run
+        import horovod.spark.driver.driver_service
         import horovod.spark.driver.rsh
         import horovod.spark.gloo_run
 
         usual_rsh = horovod.spark.gloo_run.rsh
+        service = horovod.spark.driver.driver_service.SparkDriverService
+        usual_interfaces = service.get_common_interfaces
 
         def rsh(driver: Any, key: Any, host: Any, command: str, *rest: Any, **words: Any) -> int:
             match = re.search(r"HOROVOD_RANK=(\d+)", command)
             code = self._run_process(lambda: usual_rsh(driver, key, host, command, *rest, **words))
+            code = -1 if code is None else code  # which is what a task answers that ends before its process
             self.exits[int(match[1]) if match else -1] = code
             if code != 0 and self._first_failure is None:
                 self._first_failure = time.monotonic()
@@ -127,6 +133,8 @@ class HorovodRun:
             (horovod.spark.gloo_run, "rsh", rsh),
             # It would take SIGINT and SIGTERM for itself, for good, and from the main thread alone.
             (horovod.runner.gloo_run, "register_shutdown_event", lambda: self._abort),
+            # It would let a lone worker on another host look for the driver at its own loopback.
+            (service, "get_common_interfaces", lambda driver: reachable_interfaces(driver, usual_interfaces(driver))),
             # It would wait for 64 KiB of a worker's output before it handed the first line on.
             (horovod.runner.common.util.network, "shutil", SimpleNamespace(copyfileobj=copy_lines)),
             # A broken connection is told as what it means.
@@ -145,9 +153,9 @@ class HorovodRun:
     def _learn_group(self, group: str | None) -> None:
         self._group = group
 
-    def _run_process(self, call: Callable[[], int]) -> int:
+    def _run_process(self, call: Callable[[], int | None]) -> int | None:
         """Wait for a process on its host, but not for a host that does not answer when all are to end."""
-        codes: list[int] = []
+        codes: list[int | None] = []
         thread = threading.Thread(target=lambda: codes.append(call()), daemon=True)
         thread.start()
         while thread.is_alive():
@@ -158,12 +166,23 @@ class HorovodRun:
         return codes[0] if codes else -1
 
 
+def reachable_interfaces(driver: Any, names: set[str]) -> set[str]:
+    """Leave out loopback, where a worker is on another host than the driver and there is another way."""
+    from horovod.spark.common.util import host_hash
+
+    if set(driver.task_host_hash_indices()) <= {host_hash()}:
+        return names
+    loopback = {name for name, all_of in psutil.net_if_addrs().items() if any(a.address == "127.0.0.1" for a in all_of)}
+    return names - loopback or names
+
+
 def copy_lines(source: Any, target: Any) -> None:
     """Copy UTF-8 text as it comes, line by line; stands in for `shutil.copyfileobj` where Horovod's driver reads."""
     if not isinstance(source, codecs.StreamReader):
         shutil.copyfileobj(source, target)
         return
-    for line in iter(source.stream.readline, b""):
+    read: Callable[[], bytes] = source.stream.readline  # type: ignore[attr-defined]  # of a buffered socket
+    for line in iter(read, b""):
         target.write(line.decode("utf-8", errors="replace"))
 
 
@@ -227,13 +246,14 @@ def _ended_in_time(mapper: Callable[[int, Any], Any]) -> Callable[[int, Any], An
 
 @contextmanager
 def quiet_cancellation() -> Iterator[None]:
-    """Keep a Java stack trace off the console: Horovod's Spark job is cancelled when a worker has failed."""
+    """Keep stack traces off the console that say no more than that a worker has failed."""
     usual = threading.excepthook
 
     def hook(unhandled: threading.ExceptHookArgs) -> None:
         words = str(unhandled.exc_value)
-        # Spark itself cancels all jobs at Ctrl-C.
-        if "cancelled job group horovod.spark.run" not in words and "cancellation of all jobs" not in words:
+        # Spark itself cancels all jobs at Ctrl-C; and threads that read from a lost host end in an OSError.
+        expected = "cancelled job group horovod.spark.run" in words or "cancellation of all jobs" in words
+        if not expected and not (isinstance(unhandled.exc_value, OSError) and _of_horovod(unhandled.exc_traceback)):
             usual(unhandled)
 
     threading.excepthook = hook
@@ -241,3 +261,7 @@ def quiet_cancellation() -> Iterator[None]:
         yield
     finally:
         threading.excepthook = usual
+
+
+def _of_horovod(trace: TracebackType | None) -> bool:
+    return trace is not None and any("/horovod/" in frame.filename for frame in extract_tb(trace))

@@ -140,7 +140,6 @@ def _carried(function: Callable[[Any], Any], job: Any) -> Callable[[], Any]:
         import traceback
 
         os.environ[began] = repr(time.time())
-        scratch = tempfile.TemporaryDirectory(prefix="aslspark-")
         who = {"rank": int(os.environ.get("HOROVOD_RANK", -1)), "host": os.uname().nodename}
 
         def tell(event: str, **more: Any) -> None:
@@ -157,10 +156,11 @@ def _carried(function: Callable[[Any], Any], job: Any) -> Callable[[], Any]:
         threading.Thread(target=live, daemon=True).start()
         try:
             if importlib.util.find_spec("aslspark") is None:
-                path = os.path.join(scratch.name, "aslspark.zip")
-                with open(path, "wb") as file:
-                    file.write(archive)
-                sys.path.insert(0, path)
+                # Without a name: a process that is killed leaves none.
+                package = tempfile.TemporaryFile()  # noqa: SIM115  (open for as long as the process lives)
+                package.write(archive)
+                package.flush()
+                sys.path.insert(0, f"/proc/self/fd/{package.fileno()}")
             function, job = pickle.loads(pickled)
             return function(job)
         except BaseException as error:
@@ -170,7 +170,6 @@ def _carried(function: Callable[[Any], Any], job: Any) -> Callable[[], Any]:
         finally:
             ended.set()
             tell("ended")
-            scratch.cleanup()
 
     return run
 
