@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 import sys
 import threading
@@ -38,7 +39,7 @@ SILENCE_SECONDS = 20.0
 GOODBYE_SECONDS = 60.0
 """That a worker's silence may last when its work is done, until its process has ended."""
 START_SECONDS = 120
-"""Until all processes must have started."""
+"""Until all processes must have started, unless Horovod's own `HOROVOD_SPARK_START_TIMEOUT` is set."""
 
 
 class WorkerError(AslsparkError):
@@ -71,7 +72,7 @@ def run_workers(
     *,
     env: Mapping[str, str],
     on_event: Callable[[dict[str, Any]], None],
-    start_timeout: int = START_SECONDS,
+    start_timeout: int | None = None,
     profile: ResourceProfile | None = None,
 ) -> list[Any]:
     """Run `function(job)` in `num_proc` Horovod processes, each in a Spark task.
@@ -90,7 +91,7 @@ def run_workers(
         Environment variables of the workers.
     on_event : callable
         Gets what the workers `report`.
-    start_timeout : int
+    start_timeout : int, optional
         Seconds until all processes must have started.
     profile : ResourceProfile, optional
         What the processes' tasks hold; see `aslspark.training.gpus.gpu_tasks`.
@@ -110,6 +111,7 @@ def run_workers(
     from horovod.spark.common.backend import SparkBackend
 
     out, err = _Ear(on_event), _Ear(on_event)
+    start_timeout = start_timeout or int(os.environ.get("HOROVOD_SPARK_START_TIMEOUT", START_SECONDS))
     backend = SparkBackend(num_proc, env=dict(env), stdout=out, stderr=err, verbose=0, start_timeout=start_timeout)
     run = HorovodRun(profile)
     try:
