@@ -1,0 +1,36 @@
+"""A cluster of several hosts: network namespaces of their own, Gloo across a virtual wire, one of them cut off."""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import REPOSITORY
+
+sys.path.insert(0, str(REPOSITORY / "benchmarks"))
+
+from faults import EPOCHS, Job, cut_off_a_host
+from hosts import cluster_of_hosts
+
+pytestmark = pytest.mark.long
+
+
+def test_a_host_that_is_cut_off_in_mid_epoch_does_not_end_the_training(ingested, tmp_path):
+    import random
+
+    package = shutil.make_archive(str(tmp_path / "aslspark"), "zip", REPOSITORY, "aslspark")
+    words = ["--data", ingested, "--out", str(tmp_path / "bundle"), "--framework", "torch", "--epochs", str(EPOCHS)]
+    try:
+        with cluster_of_hosts(tmp_path / "cluster") as (hosts, master):
+            job = Job([*words, "--set", "training.batch_size=4"], hosts, master, package)
+            assert job.wait_for_epochs(1), job.text[-3000:]
+            cut_off_a_host(job, random.Random(0), hosts, tmp_path)
+            assert job.wait() == 0, job.text[-3000:]
+    except PermissionError as error:
+        pytest.skip(f"no hosts of our own here: {error}")
+    assert "was not heard from" in job.text
+    assert "with 1 processes" in job.text
+    about = json.loads((Path(tmp_path) / "bundle" / "bundle.json").read_text())
+    assert about["framework"] == "torch"
+    assert [number for _, number in job.epochs()][-1] == EPOCHS
