@@ -272,8 +272,10 @@ class Config:
         return asdict(self)
 
 
-def load_config(path: str | None = None, overrides: Sequence[str] = ()) -> Config:
-    """Read the settings: the defaults, then a YAML file, then overrides.
+def load_config(
+    path: str | None = None, overrides: Sequence[str] = (), of_bundle: Mapping[str, Any] | None = None
+) -> Config:
+    """Read the settings: the defaults, then those of a bundle, then a YAML file, then overrides.
 
     Parameters
     ----------
@@ -281,6 +283,8 @@ def load_config(path: str | None = None, overrides: Sequence[str] = ()) -> Confi
         A YAML file with some of the settings.
     overrides : sequence of str
         Words such as ``training.epochs=15``, strongest last.
+    of_bundle : mapping, optional
+        `settings` of a bundle's manifest; what this version does not know of them is passed over.
 
     Returns
     -------
@@ -294,6 +298,10 @@ def load_config(path: str | None = None, overrides: Sequence[str] = ()) -> Confi
     import yaml
 
     config = Config()
+    known = set(_keys(config))
+    for key, value in _leaves(dict(of_bundle or {})):
+        if key in known:
+            _set(config, key, value, "settings of the bundle: ")
     if path is not None:
         if not Path(path).is_file():
             raise AslsparkError(f"--config {path}: no such file")
