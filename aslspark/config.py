@@ -245,6 +245,18 @@ class AnswerConfig:
 
 
 @dataclass
+class TrackingConfig:
+    """Whether jobs leave a run in MLflow, and where."""
+
+    mlflow: bool = _setting(False, "log settings, figures, plots and bundles; needs mlflow-skinny")
+    uri: str = _setting("mlruns", "a folder, or a tracking server such as http://host:5000 or databricks")
+    experiment: str = _setting("aslspark", "by which runs are found")
+    registered_model: str = _setting(
+        "", "name in MLflow's registry, where retraining registers what it promotes; none: nothing is registered"
+    )
+
+
+@dataclass
 class DrawnConfig:
     """The drawn hands that stand in where no data is given."""
 
@@ -266,6 +278,7 @@ class Config:
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     answers: AnswerConfig = field(default_factory=AnswerConfig)
     drawn: DrawnConfig = field(default_factory=DrawnConfig)
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
 
     def as_dict(self) -> dict[str, dict[str, Any]]:
         """Return the settings as plain nested dictionaries."""

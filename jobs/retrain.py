@@ -17,6 +17,7 @@ from aslspark.jobs_support import add_config_options, config_from, run_job
 from aslspark.registry import PROMOTED, Registry
 from aslspark.retraining import ALPHA, MOST_FALL, begin, retrain
 from aslspark.session import spark_session
+from aslspark.tracking import log_champion, restore_champion, tracked
 
 REFUSED_CODE = 3
 
@@ -53,15 +54,19 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("--reason", default="", metavar="WORDS", help="with --rollback: why, for the record")
     add_config_options(parser)
     options = parser.parse_args(argv)
-    registry = Registry(options.registry)
+    registry, config = Registry(options.registry), config_from(options, {})
     if options.rollback:
-        print(f"{options.registry}: the champion is {registry.roll_back(options.reason)} again")
+        version = registry.roll_back(options.reason)
+        restore_champion(config, version)
+        print(f"{options.registry}: the champion is {version} again")
         return
     if (options.begin is None) != (options.test is None):
         parser.error("--begin and --test belong together")
-    with spark_session("aslspark retrain") as spark:
+    about = {"registry": options.registry, "data": options.data, "begin": options.begin, "anew": options.anew}
+    with tracked(config, "retrain", **about), spark_session("aslspark retrain") as spark:
         if options.begin is not None:
-            begin(spark, registry, options.begin, options.test, config_from(options, {}))
+            version = begin(spark, registry, options.begin, options.test, config)
+            log_champion(config, version, registry.path(version), registry.decisions()[-1])
             return
         decision = retrain(
             spark,
@@ -73,6 +78,7 @@ def main(argv: Sequence[str]) -> None:
             alpha=options.alpha,
             most_fall=options.class_fall,
         )
+        log_champion(config, decision["challenger"], registry.path(decision["challenger"]), decision)
     if decision["action"] != PROMOTED:
         sys.exit(REFUSED_CODE)
 

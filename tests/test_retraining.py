@@ -17,7 +17,6 @@ from aslspark.scoring import SignClassifierModel
 from aslspark.training.job import train_baseline
 from jobs import evaluate, retrain
 
-
 LETTERS = tuple("ABCLOVWY")
 """A few, which do not look alike: small forests tell them apart."""
 
@@ -57,7 +56,7 @@ def wrong(spark, true, tmp_path_factory):
 def registry(spark, wrong, frozen, tmp_path_factory):
     """The registry after: begun with a poor champion, a good challenger, a poor one."""
     folder = tmp_path_factory.mktemp("registries")
-    about = {"name": "forest", "trees": 10, "depth": 5, "hidden": [8], "iterations": 5}
+    about = {"name": "forest", "trees": 30, "depth": 6, "hidden": [8], "iterations": 5}
     train_baseline(spark, [wrong], str(folder / "poor"), Config(), about)
     retrain.main(["--registry", str(folder / "registry"), "--begin", str(folder / "poor"), "--test", frozen])
     return Registry(str(folder / "registry"))

@@ -2,12 +2,12 @@
 
 In: how many rows of a batch lie in each bin. Out: statistics, each with its limit.
 
-The limits come from the profile itself. Batches of the same size are drawn, with replacement, from one held-out part of
-the reference at a time and compared with all other parts: so they hold both chance and how much one part of the same
-world differs from another (frames of a video, signers). All statistics are calibrated together, by the largest of them
-in each drawn batch, in the manner of Westfall and Young, Resampling-Based Multiple Testing, Wiley 1993: of clean
-batches, the stated share raises an alarm, not of statistics. Of batches about as large as a part of the reference,
-fewer do: what chance alone did to that part counts as a difference between parts, too.
+The limits come from the profile itself. Batches of the same size are drawn with replacement, from one part of the
+reference at a time and compared with all other parts: so they hold both chance and how much one part of the same world
+differs from another (a run of a film's frames, a signer). All statistics are calibrated together, by the largest of
+them in each drawn batch, in the manner of Westfall and Young, Resampling-Based Multiple Testing, Wiley 1993: of clean
+batches, the stated share raises an alarm, not of statistics. Of large batches fewer do: what chance alone did to a
+part counts as a difference between parts, too.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from aslspark.monitoring.measures import ANSWER, FLAGS
+from aslspark.monitoring.measures import ANSWER, CONFIDENCE, FLAGS
 from aslspark.monitoring.profile import NONE, Ints, Profile
 
 RESAMPLES = 4000
@@ -172,28 +172,41 @@ class Comparison:
         return self._limits[key]
 
     def _calibrated(self, rows: int, names: tuple[str, ...]) -> dict[str, float]:
-        profile, random = self.profile, np.random.default_rng(0)
-        drawn: dict[str, list[Floats]] = {}
-        for part in profile.held_out:
-            inside = np.flatnonzero(profile.part_of == profile.parts.index(part))
-            outside = np.flatnonzero(profile.part_of != profile.parts.index(part))
-            chosen = random.multinomial(
-                rows, np.full(len(inside), 1 / len(inside)), size=-(-RESAMPLES // len(profile.held_out))
-            ).astype(np.float32)
+        drawn: dict[str, Floats] = {}
+        random = np.random.default_rng(0)
+        answers = tuple(name for name in names if name in (CONFIDENCE, ANSWER, *FLAGS))
+        pictures = tuple(name for name in names if name not in answers)
+        # Parts that were learned say what pictures are like, but not how the model answers new ones.
+        for parts, measures in ((self.profile.parts, pictures), (self.profile.held_out, answers)):
+            drawn |= self._drawn(rows, parts, measures, random)
+        middle = {name: float(np.median(values)) for name, values in drawn.items()}
+        width = {
+            name: max(float(np.quantile(values, _WIDE)) - middle[name], _LEAST_WIDTH[name.split()[-1]])
+            for name, values in drawn.items()
+        }
+        largest = np.max([(values - middle[name]) / width[name] for name, values in drawn.items()], axis=0)
+        beyond = float(np.quantile(largest, 1 - self.alarm_rate))
+        return {name: middle[name] + beyond * width[name] for name in drawn}
+
+    def _drawn(
+        self, rows: int, parts: tuple[str, ...], names: tuple[str, ...], random: np.random.Generator
+    ) -> dict[str, Floats]:
+        """Draw RESAMPLES batches, and compare each with the parts that it is not drawn from."""
+        profile = self.profile
+        found: dict[str, list[Floats]] = {}
+        for number, part in enumerate(parts):
+            is_part = profile.part_of == profile.parts.index(part)
+            inside, outside = np.flatnonzero(is_part), np.flatnonzero(~is_part)
+            times = (RESAMPLES * (number + 1)) // len(parts) - (RESAMPLES * number) // len(parts)
+            # With replacement: without it, letters would be as evenly shared as the part's were when it was cut.
+            chosen = random.multinomial(rows, np.full(len(inside), 1 / len(inside)), size=times).astype(np.float32)
             for name in names:
                 bins, size = profile.bins[name], self._sizes[name]
                 of_rows = (bins[inside][:, None] == np.arange(size)).astype(np.float32)
                 rest = histogram(bins[outside], size)
-                if not rest.sum():  # no other part is held out: chance alone
+                if not rest.sum():  # no other part knows of it: chance alone
                     rest = histogram(bins[inside], size)
                 for statistic, values in statistics(name, (chosen @ of_rows).astype(np.float64), rest + 0.0).items():
-                    drawn.setdefault(statistic, []).append(values)
-        by_chance = {name: np.concatenate(values) for name, values in drawn.items()}
-        middle = {name: float(np.median(values)) for name, values in by_chance.items()}
-        width = {
-            name: max(float(np.quantile(values, _WIDE)) - middle[name], _LEAST_WIDTH[name.split()[-1]])
-            for name, values in by_chance.items()
-        }
-        largest = np.max([(values - middle[name]) / width[name] for name, values in by_chance.items()], axis=0)
-        beyond = float(np.quantile(largest, 1 - self.alarm_rate))
-        return {name: middle[name] + beyond * width[name] for name in by_chance}
+                    found.setdefault(statistic, []).append(values)
+        order = random.permutation(RESAMPLES)  # draws of pictures and of answers do not come of the same part
+        return {statistic: np.concatenate(values)[order] for statistic, values in found.items()}

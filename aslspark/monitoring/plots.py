@@ -53,7 +53,7 @@ def plot_drift(batches: Sequence[Mapping[str, Any]], alarm_rate: float, path: Pa
             if value > 2 * _MOST:
                 axes.text(2 * _MOST, place, f"{value:.0f} times ", ha="right", va="center", color="white", fontsize=8)
         axes.axvline(1, color="black", linewidth=1)
-        axes.set(xlabel="times its limit", ylim=(len(names) - 0.5, -0.5))
+        axes.set(xlabel="times its limit", ylim=(max(len(names), 1) - 0.5, -0.5))
         title = f"{batches[0]['batch']}, {batches[0]['rows']:,} rows"
     else:
         image = axes.imshow(shares, cmap="RdYlBu_r", vmin=0, vmax=_MOST, aspect="auto")
@@ -110,7 +110,7 @@ def plot_shares(profile: Profile, counts: Mapping[str, Any], batch: Mapping[str,
             axes.legend(fontsize=7)
     axes = figure.add_subplot(grid[lines, :])
     bars = [(answer, ANSWER, n) for n, answer in enumerate(profile.answers)] if ANSWER in counts else []
-    bars += [(name.replace("_", " "), name, 1) for name in FLAGS if name in counts]
+    bars += [(name.replace("_", "\n"), name, 1) for name in FLAGS if name in counts]
     for x, (_, name, place) in enumerate(bars):
         reference = histogram(profile.bins[name], sizes[name])
         for shift, found, shade in ((-0.2, reference, QUIET), (0.2, counts[name], colour(name))):

@@ -22,7 +22,7 @@ from aslspark.bundle import read_manifest
 from aslspark.errors import AslsparkError
 from aslspark.monitoring.measures import ANSWER, CONFIDENCE, FLAGS, MEASURES, measured
 from aslspark.paths import local_path
-from aslspark.samples import TRAIN
+from aslspark.samples import TEST, TRAIN, VALIDATION
 from aslspark.scoring import SignClassifierModel
 
 REFERENCE = "reference.json"
@@ -31,8 +31,12 @@ MOST_ROWS = 1500
 """That are kept of each split, chosen by a hash of their id."""
 BINS = 32
 """Of each measure; their edges are quantiles of the reference."""
+PIECES = {TRAIN: 6, VALIDATION: 3, TEST: 3}
+"""Runs of neighbours into which the rows of each source and label of a split are cut; see `Profile.parts`."""
 NONE = -1
 """Stands for the bin of a row that has no such measure."""
+
+_KEPT = ("id", "split", "source", "label", "signer")
 
 Ints = npt.NDArray[np.integer]
 
@@ -48,7 +52,8 @@ class Profile:
     answers : tuple of str
         The model's labels, and what else was answered.
     parts : tuple of str
-        What rows belong to: the signer, where the model learned from none of theirs, else the split.
+        What rows belong to: their signer, where whole signers were held out; else a piece of their split, in which
+        those of each source and label are neighbours. How parts differ says how the same world differs from itself.
     held_out : tuple of str
         Those of which nothing was learned.
     part_of : ndarray of int, shape (rows,)
@@ -102,9 +107,8 @@ def write_reference(model: SignClassifierModel, samples: DataFrame, folder: Path
     wanted = F.lit(False)
     for split, count in rows.items():
         wanted = wanted | ((F.col("split") == split) & (share < min(1.0, MOST_ROWS / max(count, 1))))
-    kept = (F.col("split"), F.col("signer"), F.xxhash64("id").alias("order"))
     # The samples bring their hands: what stands in `picture` is a crop already.
-    found = measured(model, samples.where(wanted), *kept).toPandas().sort_values("order", ignore_index=True)
+    found = measured(model, samples.where(wanted), *(F.col(name) for name in _KEPT)).toPandas()
     profile = make_profile(found, model.labels)
     (folder / REFERENCE).write_text(json.dumps(_as_json(profile)), encoding="utf-8")
 
@@ -115,13 +119,16 @@ def make_profile(rows: pd.DataFrame, labels: tuple[str, ...]) -> Profile:
     Parameters
     ----------
     rows : DataFrame
-        As from `measured`, with `split` and `signer`.
+        As from `measured`, with `id`, `split`, `source`, `label` and `signer`.
     labels : tuple of str
 
     Returns
     -------
     Profile
     """
+    # Frames of a film have their numbers in their ids: in the order of those, neighbours look alike.
+    in_order = rows["id"].str.replace(r"\d+", lambda number: number[0].zfill(12), regex=True)
+    rows = rows.iloc[np.argsort(in_order.to_numpy(str), kind="stable")].reset_index(drop=True)
     learned = (rows["split"] == TRAIN).to_numpy()
     answered = [CONFIDENCE, ANSWER, *FLAGS]
     edges = {}
@@ -134,11 +141,20 @@ def make_profile(rows: pd.DataFrame, labels: tuple[str, ...]) -> Profile:
     for name in answered:
         if name in bins:
             bins[name] = np.where(learned, NONE, bins[name])
-    of_signer = rows["signer"].notna() & ~rows["signer"].isin(set(rows.loc[learned, "signer"]))
-    names = np.where(of_signer, rows["signer"], rows["split"]).astype(str)
+    names = _parts(rows, learned)
     parts, part_of = np.unique(names, return_inverse=True)
     held_out = np.unique(names[~learned])
     return Profile(edges, labels, tuple(parts.tolist()), tuple(held_out.tolist()), part_of, bins, _summary(rows))
+
+
+def _parts(rows: pd.DataFrame, learned: npt.NDArray[np.bool_]) -> npt.NDArray[np.str_]:
+    signers = rows["signer"]
+    if signers.notna().all() and not set(signers[learned]) & set(signers[~learned]):
+        return signers.to_numpy(str)
+    together = rows.groupby(["split", "source", "label"])
+    place = together.cumcount() / together["id"].transform("size")
+    piece = np.floor(place * rows["split"].map(PIECES)).astype(int) + 1
+    return (rows["split"] + " " + piece.astype(str)).to_numpy(str)
 
 
 def read_reference(path: str) -> Profile:
