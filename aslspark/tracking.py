@@ -134,14 +134,15 @@ def log_bundle(folder: Path) -> None:
         mlflow.log_artifacts(str(folder), MODEL)
         return
     versions = manifest["versions"]
-    answer = [ColSpec("string", "letter"), ColSpec("double", "probability"), ColSpec("string", "reason")]
+    answer = {"letter": "string", "probability": "double", "reason": "string"}
+    outputs = Schema([ColSpec(kind, name) for name, kind in answer.items()])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # it asks for an example, to make the signature that is given
         mlflow.pyfunc.log_model(
             artifact_path=MODEL,
             loader_module="aslspark.tracking_model",
             data_path=str(folder),
-            signature=ModelSignature(inputs=Schema([ColSpec("binary", "picture")]), outputs=Schema(answer)),
+            signature=ModelSignature(inputs=Schema([ColSpec("binary", "picture")]), outputs=outputs),
             # Given, MLflow does not start the model to find out what it imports.
             pip_requirements=[f"{name}=={versions[name]}" for name in _NEEDED if name in versions],
             metadata={"labels": " ".join(manifest["labels"]), "data": manifest.get("data", {}).get("fingerprint", "")},
