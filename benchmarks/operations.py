@@ -131,7 +131,7 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("--table", required=True, metavar="CSV")
     parser.add_argument("--other", required=True, metavar="CSV")
     parser.add_argument("--out", required=True, metavar="DIR")
-    parser.add_argument("--epochs", type=int, default=6, metavar="N")
+    parser.add_argument("--epochs", type=int, default=8, metavar="N", help="default %(default)s")
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="of the cut (default %(default)s)")
     options = parser.parse_args(argv)
     out = Path(options.out).absolute()
