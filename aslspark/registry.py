@@ -86,7 +86,7 @@ class Registry:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
                 raise AslsparkError(f"--registry {self.given}: another job is changing it; wait for its end") from error
-            for pattern in ("aslspark-*", ".*.tmp-*", f"{VERSIONS}/.*.tmp-*"):
+            for pattern in ("aslspark-*", ".*.tmp-*", f"{VERSIONS}/.*.tmp-*", f"{VERSIONS}/*.unfinished"):
                 for left in self.folder.glob(pattern):
                     shutil.rmtree(left)
             yield

@@ -134,8 +134,9 @@ def test_hands_are_measured_where_the_samples_have_them(spark):
     model = SignClassifierModel(OnnxClassifier(onnx, ("K", "M", "N", "P"), (SIDE, SIDE, 3)))
     model.hands = HandOptions()
     samples = spark.createDataFrame(rows_with_hands(), SCHEMA)
-    rows = measured(model, samples, F.col("split"), F.col("signer")).toPandas()
-    assert set(rows.columns) == {"split", "signer", *MEASURES, *FLAGS, "answer"}
+    kept = ("id", "split", "source", "label", "signer")
+    rows = measured(model, samples, *(F.col(name) for name in kept)).toPandas()
+    assert set(rows.columns) == {*kept, *MEASURES, *FLAGS, "answer"}
     assert rows["no_hand"].sum() == 20
     assert rows.loc[~rows["no_hand"], list(HAND_MEASURES)].notna().all(axis=None)
     assert rows.loc[rows["no_hand"], list(HAND_MEASURES)].isna().all(axis=None)

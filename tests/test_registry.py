@@ -91,7 +91,7 @@ def test_two_jobs_do_not_change_a_registry_at_once(registry):
 
 def test_what_a_killed_job_left_is_removed_by_the_next(registry, bundle):
     reign(registry, bundle, BEGUN)
-    for left in ("aslspark-work", "versions/.0002.tmp-1", ".frozen-test.tmp-1"):
+    for left in ("aslspark-work", "versions/.0002.tmp-1", "versions/0002.unfinished", ".frozen-test.tmp-1"):
         (registry.folder / left).mkdir()
     with registry.locked():
         pass

@@ -15,7 +15,7 @@ from pyspark.sql.types import TimestampNTZType, TimestampType
 
 from aslspark.bundle import behind_alias, require_new, whole_folder
 from aslspark.errors import AslsparkError
-from aslspark.monitoring.drift import LEAST_ROWS, Comparison
+from aslspark.monitoring.drift import LEAST_ROWS, RESAMPLES, Comparison
 from aslspark.monitoring.measures import ANSWER, FLAGS, MEASURES, measured, of_scored
 from aslspark.monitoring.plots import plot_drift, plot_shares
 from aslspark.monitoring.profile import NONE, Profile, read_reference
@@ -26,6 +26,8 @@ from aslspark.sources.to_score import PICTURE_COLUMNS, rows_to_score
 log = logging.getLogger("aslspark")
 
 ALARM_RATE = 0.01
+LEAST_RATE = 4 / RESAMPLES
+"""Of what is rarer, too few drawn batches are an example."""
 WHOLE = "all rows"
 _BATCH, _OTHER = "batch", -2
 
@@ -47,7 +49,7 @@ def monitor(
     by : str, optional
         A column of the data that says which batch a row belongs to; of times, the day does.
     alarm_rate : float
-        The share of clean batches that may raise an alarm.
+        The share of clean batches that may raise an alarm, LEAST_RATE or more.
 
     Returns
     -------
@@ -62,8 +64,8 @@ def monitor(
     AslsparkError
         Where the bundle carries no reference, or the data cannot be read.
     """
-    if not 0 < alarm_rate < 1:
-        raise AslsparkError(f"--alarm-rate {alarm_rate}: give a number above 0 and below 1, such as 0.01")
+    if not LEAST_RATE <= alarm_rate <= 0.5:
+        raise AslsparkError(f"--alarm-rate {alarm_rate}: out of range; it may be from {LEAST_RATE:g} to 0.5")
     path = require_new(out)
     bundle = behind_alias(model)
     profile = read_reference(bundle)

@@ -110,7 +110,7 @@ def write_reference(model: SignClassifierModel, samples: DataFrame, folder: Path
     # The samples bring their hands: what stands in `picture` is a crop already.
     found = measured(model, samples.where(wanted), *(F.col(name) for name in _KEPT)).toPandas()
     profile = make_profile(found, model.labels)
-    (folder / REFERENCE).write_text(json.dumps(_as_json(profile)), encoding="utf-8")
+    (folder / REFERENCE).write_text(json.dumps(_as_json(profile), separators=(",", ":")), encoding="utf-8")
 
 
 def make_profile(rows: pd.DataFrame, labels: tuple[str, ...]) -> Profile:
