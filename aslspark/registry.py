@@ -185,6 +185,7 @@ class Registry:
         str
             Its version.
         """
+        self.champion()  # where there is none, no folder is made either
         with self.locked():
             before, version = self.champion(), self.earlier_champion()
             read_manifest(str(self.path(version)), "--registry ")

@@ -105,8 +105,10 @@ def test_a_challenger_may_not_learn_the_frozen_test(spark, registry, frozen, tmp
 
 
 def test_a_registry_without_a_champion_says_how_to_begin(tmp_path):
-    with pytest.raises(AslsparkError, match="--begin BUNDLE --test PATH"):
-        retrain.main(["--registry", str(tmp_path / "none"), "--data", "more.csv"])
+    for words in (["--data", "more.csv"], ["--rollback"]):
+        with pytest.raises(AslsparkError, match="--begin BUNDLE --test PATH"):
+            retrain.main(["--registry", str(tmp_path / "none"), *words])
+    assert not (tmp_path / "none").exists()
 
 
 def pairs(*rows):
