@@ -34,6 +34,7 @@ setup(
         "spark": ["pyspark>=3.5,<4.1"],
         "tensorflow": ["tensorflow>=2.13,<2.16", "tf2onnx>=1.16", "onnx>=1.14,<1.18"],
         "hands": ["mediapipe>=0.10.14"],
+        "mlflow": ["mlflow-skinny>=2.14,<3"],
         "torch": ["torch>=2.0", "torchvision>=0.15", "safetensors>=0.4", "onnx>=1.14"],
     },
 )

@@ -148,6 +148,12 @@ def seal(folder: Path) -> None:
     (folder / SUMS).write_text("".join(lines))
 
 
+def behind_alias(path: str) -> str:
+    """Return what an alias of a registry stands for now: it may be moved while its files are read."""
+    link = Path(local_path(path))
+    return str(link.resolve()) if link.is_symlink() else path
+
+
 def read_manifest(path: str, setting: str = "--model ") -> dict[str, Any]:
     """Check a bundle and return its manifest.
 
@@ -198,6 +204,7 @@ def read_manifest(path: str, setting: str = "--model ") -> dict[str, Any]:
 
 def read_model(path: str) -> SignClassifierModel:
     """Load the model of a bundle or of a saved Pipeline stage; see `SignClassifierModel.load`."""
+    path = behind_alias(path)
     nested = Path(local_path(path)) / STAGE_FOLDER
     if (nested / MANIFEST).is_file():
         return read_model(str(nested))

@@ -251,6 +251,18 @@ class AnswerConfig:
 
 
 @dataclass
+class TrackingConfig:
+    """Whether jobs leave a run in MLflow, and where."""
+
+    mlflow: bool = _setting(False, "log settings, figures, plots and bundles; needs mlflow-skinny")
+    uri: str = _setting("mlruns", "a folder, or a tracking server such as http://host:5000 or databricks")
+    experiment: str = _setting("aslspark", "by which runs are found")
+    registered_model: str = _setting(
+        "", "name in MLflow's registry, where retraining registers what it promotes; none: nothing is registered"
+    )
+
+
+@dataclass
 class DrawnConfig:
     """The drawn hands that stand in where no data is given."""
 
@@ -272,14 +284,17 @@ class Config:
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     answers: AnswerConfig = field(default_factory=AnswerConfig)
     drawn: DrawnConfig = field(default_factory=DrawnConfig)
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
 
     def as_dict(self) -> dict[str, dict[str, Any]]:
         """Return the settings as plain nested dictionaries."""
         return asdict(self)
 
 
-def load_config(path: str | None = None, overrides: Sequence[str] = ()) -> Config:
-    """Read the settings: the defaults, then a YAML file, then overrides.
+def load_config(
+    path: str | None = None, overrides: Sequence[str] = (), of_bundle: Mapping[str, Any] | None = None
+) -> Config:
+    """Read the settings: the defaults, then those of a bundle, then a YAML file, then overrides.
 
     Parameters
     ----------
@@ -287,6 +302,8 @@ def load_config(path: str | None = None, overrides: Sequence[str] = ()) -> Confi
         A YAML file with some of the settings.
     overrides : sequence of str
         Words such as ``training.epochs=15``, strongest last.
+    of_bundle : mapping, optional
+        `settings` of a bundle's manifest; what this version does not know of them is passed over.
 
     Returns
     -------
@@ -300,6 +317,10 @@ def load_config(path: str | None = None, overrides: Sequence[str] = ()) -> Confi
     import yaml
 
     config = Config()
+    known = set(_keys(config))
+    for key, value in _leaves(dict(of_bundle or {})):
+        if key in known:
+            _set(config, key, value, "settings of the bundle: ")
     if path is not None:
         if not Path(path).is_file():
             raise AslsparkError(f"--config {path}: no such file")

@@ -208,7 +208,7 @@ class SignClassifierModel(Model, HasInputCol, MLReadable, MLWritable):
             raise AslsparkError(f"the DataFrame already has {', '.join(taken)}; drop or rename before scoring")
         if self.hands is not None and not brings_hands(dataset):
             column = self.getInputCol()
-            kind, pictures = _kind_of(dataset, column)
+            kind, pictures = picture_column(dataset, column)
             if kind != "numbers":
                 cropped = crop_to_hands(dataset, column, pictures, Normaliser(kind, self.form, self.hands))
                 return self._with_ranks(cropped, finish, PICTURE).select(f"{ROW}.*", "_ranked")
@@ -223,7 +223,7 @@ class SignClassifierModel(Model, HasInputCol, MLReadable, MLWritable):
             if name == LANDMARKS:
                 columns[name] = _hands(dataset)
             else:
-                kind, columns[name] = _kind_of(dataset, self.getInputCol())
+                kind, columns[name] = picture_column(dataset, self.getInputCol())
                 normaliser = Normaliser(kind, self.form)
         if isinstance(classifier, OnnxClassifier):
             ranking = _onnx_udf(dataset, classifier, tuple(columns), normaliser, finish)
@@ -236,7 +236,7 @@ def _quoted(names: list[str]) -> list[str]:
     return ["`" + name.replace("`", "``") + "`" for name in names]
 
 
-def _kind_of(dataset: DataFrame, column: str) -> tuple[str, Column]:
+def picture_column(dataset: DataFrame, column: str) -> tuple[str, Column]:
     """Tell what a column holds, and bring it to what the normaliser takes."""
     if column not in dataset.columns:
         raise AslsparkError(f"inputCol={column}: there is no such column; there are {', '.join(dataset.columns)}")

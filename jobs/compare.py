@@ -10,8 +10,9 @@ from collections.abc import Sequence
 
 from aslspark.errors import AslsparkError
 from aslspark.evaluation.comparison import compare_bundles
-from aslspark.jobs_support import run_job
+from aslspark.jobs_support import add_config_options, config_from, run_job
 from aslspark.session import spark_session
+from aslspark.tracking import tracked
 
 
 def main(argv: Sequence[str]) -> None:
@@ -29,7 +30,9 @@ def main(argv: Sequence[str]) -> None:
     )
     parser.add_argument("--out", required=True, metavar="DIR", help="folder to make; must not exist")
     parser.add_argument("--threads", type=int, default=1, metavar="N", help="of onnxruntime while timed (default 1)")
+    add_config_options(parser)
     options = parser.parse_args(argv)
+    config = config_from(options, {})
     models: dict[str, str] = {}
     for name, path in map(_named, options.model):
         if name in models:
@@ -38,7 +41,8 @@ def main(argv: Sequence[str]) -> None:
     sets: dict[str, list[str]] = {}
     for name, path in map(_named, options.data):
         sets.setdefault(name, []).append(path)
-    with spark_session("aslspark compare") as spark:
+    about = {"models": models, "sets": sets}
+    with tracked(config, "compare", options.out, **about), spark_session("aslspark compare") as spark:
         compare_bundles(spark, models, sets, options.out, options.threads)
 
 

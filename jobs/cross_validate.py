@@ -15,6 +15,7 @@ from aslspark.evaluation.folds import KINDS, LEAVE_ONE, FoldOptions
 from aslspark.jobs_support import add_baseline_options, add_config_options, baseline_from, config_from, run_job
 from aslspark.models.mllib import BASELINES
 from aslspark.session import spark_session
+from aslspark.tracking import tracked
 
 NETWORK = "network"
 
@@ -63,7 +64,8 @@ def main(argv: Sequence[str]) -> None:
         LEAVE_ONE.get(options.leave_one, options.by), options.folds, split.validation, split.blocks, split.seed
     )
     baseline = None if options.model == NETWORK else baseline_from(options)
-    with spark_session("aslspark cross_validate") as spark:
+    about = {"data": options.data, "folds": vars(folds), "baseline": baseline}
+    with tracked(config, "cross_validate", options.out, **about), spark_session("aslspark cross_validate") as spark:
         cross_validate(spark, options.data, options.out, config, folds, baseline)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from aslspark.evaluation.job import evaluate_bundle
 from aslspark.jobs_support import add_config_options, config_from, run_job
 from aslspark.session import spark_session
+from aslspark.tracking import tracked
 
 
 def main(argv: Sequence[str]) -> None:
@@ -30,8 +31,9 @@ def main(argv: Sequence[str]) -> None:
     )
     add_config_options(parser)
     options = parser.parse_args(argv)
-    with spark_session("aslspark evaluate") as spark:
-        config = config_from(options, {})
+    config = config_from(options, {})
+    about = {"model": options.model, "data": options.data}
+    with tracked(config, "evaluate", options.out, **about), spark_session("aslspark evaluate") as spark:
         evaluate_bundle(spark, options.model, options.data, options.out, config, options.grad_cam)
 
 

@@ -13,6 +13,7 @@ from aslspark.session import spark_session
 from aslspark.sources.ingest import ingest
 from aslspark.sources.pictures.options import picture_options
 from aslspark.sources.splits import KINDS, SplitOptions
+from aslspark.tracking import tracked
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -51,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     named = {"kind": chosen.split, **{name: getattr(chosen, name) for name in ("validation", "test", "blocks", "seed")}}
     settings = vars(config.split) | {name: value for name, value in named.items() if value is not None}
     split = SplitOptions(**settings)
-    with spark_session("aslspark ingest") as spark:
+    with tracked(config, "ingest", chosen.out, data=chosen.source), spark_session("aslspark ingest") as spark:
         pictures = picture_options(spark, config.pictures, config.hands)
         report = ingest(
             spark, chosen.source, chosen.out, test_sources=chosen.test_source, split=split, pictures=pictures

@@ -13,6 +13,7 @@ from aslspark.jobs_support import add_config_options, config_from, run_job
 from aslspark.scoring import SignClassifierModel, write_scores
 from aslspark.session import spark_session
 from aslspark.sources.to_score import rows_to_score
+from aslspark.tracking import tracked
 
 
 def main(argv: Sequence[str]) -> None:
@@ -36,7 +37,8 @@ def main(argv: Sequence[str]) -> None:
     add_config_options(parser)
     options = parser.parse_args(argv)
     config = config_from(options, {})
-    with spark_session("aslspark score") as spark:
+    about = {"model": options.model, "data": options.data, "threshold": options.threshold}
+    with tracked(config, "score", **about), spark_session("aslspark score") as spark:
         model = SignClassifierModel.load(options.model)
         model.form = replace(model.form, max_pixels=config.pictures.max_pixels)
         if options.threshold is not None:

@@ -19,6 +19,7 @@ from aslspark.jobs_support import (
 )
 from aslspark.models.mllib import BASELINES
 from aslspark.session import spark_session
+from aslspark.tracking import tracked
 from aslspark.training.job import train_baseline
 
 
@@ -31,8 +32,10 @@ def main(argv: Sequence[str]) -> None:
     add_config_options(parser)
     options = parser.parse_args(argv)
     baseline = baseline_from(options)
-    with spark_session("aslspark train_baseline") as spark:
-        train_baseline(spark, options.data, options.out, config_from(options, {}), baseline, options.test_data)
+    config = config_from(options, {})
+    about = {"data": options.data, "baseline": baseline}
+    with tracked(config, "train_baseline", options.out, **about), spark_session("aslspark train_baseline") as spark:
+        train_baseline(spark, options.data, options.out, config, baseline, options.test_data)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from aslspark.jobs_support import add_config_options, add_data_options, config_from, run_job
 from aslspark.session import spark_session
+from aslspark.tracking import tracked
 from aslspark.training.job import train_cnn
 
 
@@ -31,7 +32,7 @@ def main(argv: Sequence[str]) -> None:
             "training.epochs": options.epochs,
         },
     )
-    with spark_session("aslspark train_cnn") as spark:
+    with tracked(config, "train_cnn", options.out, data=options.data), spark_session("aslspark train_cnn") as spark:
         train_cnn(spark, options.data, options.out, config, options.test_data, options.resume)
 
 

@@ -60,6 +60,7 @@ def test_a_bundle_holds_all_that_people_look_for(bundle):
         "mistakes.png",
         "network.onnx",
         "pipeline",
+        "reference.json",
     } < files
     assert not [name for name in files if name.startswith(".")]
     manifest = json.loads((out / "bundle.json").read_text())

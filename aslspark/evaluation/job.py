@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from aslspark.bundle import require_new, whole_folder
@@ -62,16 +63,38 @@ def evaluate_bundle(
         if len(data) == 1 and is_ingested(data[0]):
             samples = read_samples(spark, data[0], [TEST])
         else:
-            ingested = f"file://{folder / 'ingested'}"
-            pictures = picture_options(spark, (config or Config()).pictures)
-            form = replace(loaded.form, max_pixels=pictures.form.max_pixels)
-            pictures = replace(pictures, form=form, hands=loaded.hands)
-            split = SplitOptions(validation=0.0, test=0.0)
-            print(ingest(spark, data, ingested, split=split, pictures=pictures))
-            samples = read_samples(spark, ingested).withColumn("split", F.lit(TEST))
+            samples = labelled_samples(spark, loaded, data, folder / "ingested", config)
         metrics = evaluate(loaded, samples, folder, judged_on=[TEST])
         if grad_cam:
             write_sheet(model, loaded, one_of_each_label(samples), folder / "grad_cam.png")
     log.info("%s", summary(metrics))
     log.info("%s written", path)
     return metrics
+
+
+def labelled_samples(
+    spark: SparkSession, model: SignClassifierModel, data: Sequence[str], folder: Path, config: Config | None = None
+) -> DataFrame:
+    """Ingest raw labelled sources as a model's own training pictures were; all of it is test.
+
+    Parameters
+    ----------
+    spark : SparkSession
+    model : SignClassifierModel
+    data : sequence of str
+    folder : Path
+        To be made for what is ingested.
+    config : Config, optional
+        Of its section `pictures`, what labels and signers are; size, colours, fit and crop are the model's.
+
+    Returns
+    -------
+    DataFrame
+        With the columns of `samples.SAMPLE_SCHEMA`, and perhaps `hand`.
+    """
+    pictures = picture_options(spark, (config or Config()).pictures)
+    form = replace(model.form, max_pixels=pictures.form.max_pixels)
+    pictures = replace(pictures, form=form, hands=model.hands)
+    split = SplitOptions(validation=0.0, test=0.0)
+    print(ingest(spark, data, f"file://{folder}", split=split, pictures=pictures))
+    return read_samples(spark, f"file://{folder}").withColumn("split", F.lit(TEST))

@@ -29,6 +29,7 @@ from aslspark.features.landmarks import FEATURES
 from aslspark.features.pipeline import feature_pipeline
 from aslspark.models.known import LANDMARKS, NETWORKS, PICTURE
 from aslspark.models.mllib import build_baseline
+from aslspark.monitoring.profile import write_reference
 from aslspark.samples import HAND_COLUMN, TEST, TRAIN, VALIDATION
 from aslspark.scoring import NOTHING, MllibClassifier, OnnxClassifier, SignClassifierModel
 from aslspark.session import require_slots
@@ -187,6 +188,7 @@ def _run(
                 },
             }
             write_model(model, pipeline, folder, **about)
+            write_reference(model, table.samples(spark), folder)
             classifier = model.classifier
             takes_pictures = isinstance(classifier, OnnxClassifier) and PICTURE in classifier.inputs
             if takes_pictures and config.augment.on:

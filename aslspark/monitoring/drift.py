@@ -1,0 +1,212 @@
+"""Counts of a batch against a reference profile -> which statistics are beyond what chance explains.
+
+In: how many rows of a batch lie in each bin. Out: statistics, each with its limit.
+
+The limits come from the profile itself. Batches of the same size are drawn with replacement, from one part of the
+reference at a time and compared with all other parts: so they hold both chance and how much one part of the same world
+differs from another (a run of a film's frames, a signer). All statistics are calibrated together, by the largest of
+them in each drawn batch, in the manner of Westfall and Young, Resampling-Based Multiple Testing, Wiley 1993: of clean
+batches, the stated share raises an alarm, not of statistics. Of large batches fewer do: what chance alone did to a
+part counts as a difference between parts, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from aslspark.monitoring.measures import ANSWER, CONFIDENCE, FLAGS
+from aslspark.monitoring.profile import NONE, Ints, Profile
+
+RESAMPLES = 4000
+LEAST_ROWS = 50
+"""Smaller batches are not judged."""
+PSI_BINS = 8
+"""Into which a measure's bins are joined for the stability index, which few rows a bin make large."""
+
+Floats = npt.NDArray[np.float64]
+
+_WIDE = 0.99
+"""The quantile that, with the median, says how far a statistic scatters by chance."""
+_LEAST_WIDTH = {"psi": 0.01, "ks": 0.01, "gap": 2.58}
+"""Of a statistic that never moves in the reference: one odd row is no drift. A gap scatters like a normal deviate."""
+
+
+@dataclass(frozen=True)
+class Statistic:
+    """One comparison of a batch with the reference."""
+
+    value: float
+    limit: float
+
+    @property
+    def alarm(self) -> bool:
+        """Whether chance does not explain it, at the alarm rate that the limit was made for."""
+        return self.value > self.limit
+
+
+def histogram(bins: Ints, size: int) -> Ints:
+    """Count rows by bin, leaving out those that have none."""
+    return np.bincount(bins[bins != NONE], minlength=size)
+
+
+def psi(batch: Floats, reference: Floats) -> Floats:
+    """Return the population stability index, sum (p - q) ln(p / q) over the bins.
+
+    Siddiqi, Credit Risk Scorecards, Wiley 2006. Half a row is added to each bin, so that an empty one counts.
+
+    Parameters
+    ----------
+    batch, reference : ndarray, shape (..., bins)
+        Counts.
+
+    Returns
+    -------
+    ndarray, shape (...)
+    """
+    p, q = batch + 0.5, reference + 0.5
+    p, q = p / p.sum(axis=-1, keepdims=True), q / q.sum(axis=-1, keepdims=True)
+    return ((p - q) * np.log(p / q)).sum(axis=-1)
+
+
+def kolmogorov_smirnov(batch: Floats, reference: Floats) -> Floats:
+    """Return the largest difference of the two cumulative shares, looked at between bins; 0 where either is empty.
+
+    Parameters and result as of `psi`.
+    """
+    rows, others = batch.sum(axis=-1, keepdims=True), reference.sum(axis=-1, keepdims=True)
+    apart = np.abs(batch.cumsum(axis=-1) / np.maximum(rows, 1) - reference.cumsum(axis=-1) / np.maximum(others, 1))
+    return np.where((rows > 0) & (others > 0), apart, 0.0).max(axis=-1)
+
+
+def gap(batch: Floats, reference: Floats) -> Floats:
+    """Return the largest deviation of a single bin's share: of bin against the rest, the root of the G statistic.
+
+    Wilks 1938: where nothing changed, it scatters like the absolute value of a normal deviate, the largest of all bins
+    here. Unlike a difference of shares, it sees that a small class is missing altogether.
+
+    Parameters and result as of `psi`.
+    """
+    n, m = batch.sum(axis=-1, keepdims=True), reference.sum(axis=-1, keepdims=True)
+    share = (batch + reference) / np.maximum(n + m, 1)
+
+    def part(count: Floats, expected: Floats) -> Floats:
+        return np.where(count > 0, count * np.log(np.maximum(count, 1e-12) / np.maximum(expected, 1e-12)), 0.0)
+
+    g = part(batch, n * share) + part(n - batch, n * (1 - share))
+    g += part(reference, m * share) + part(m - reference, m * (1 - share))
+    return np.sqrt(np.maximum(2 * g, 0)).max(axis=-1)
+
+
+def statistics(name: str, batch: Floats, reference: Floats) -> dict[str, Floats]:
+    """Compare the counts of one measure, of ANSWER or of a flag.
+
+    Parameters
+    ----------
+    name : str
+    batch, reference : ndarray, shape (..., bins)
+
+    Returns
+    -------
+    dict of str to ndarray, shape (...)
+        By the name of the measure and of the statistic.
+    """
+    if name in FLAGS:
+        return {f"{name} gap": gap(batch, reference)}
+    if name == ANSWER:
+        return {f"{name} psi": psi(batch, reference), f"{name} gap": gap(batch, reference)}
+    starts = np.unique(np.arange(PSI_BINS) * batch.shape[-1] // PSI_BINS)
+    joined = [np.add.reduceat(counts, starts, axis=-1) for counts in (batch, reference)]
+    return {f"{name} psi": psi(*joined), f"{name} ks": kolmogorov_smirnov(batch, reference)}
+
+
+class Comparison:
+    """Compares batches with a profile, at one alarm rate.
+
+    Parameters
+    ----------
+    profile : Profile
+    alarm_rate : float
+        The share of clean batches that may raise an alarm, above 0 and below 1.
+    """
+
+    def __init__(self, profile: Profile, alarm_rate: float) -> None:
+        self.profile, self.alarm_rate = profile, alarm_rate
+        self._sizes = profile.sizes()
+        self._limits: dict[tuple[int, tuple[str, ...]], dict[str, float]] = {}
+
+    def statistics(self, counts: Mapping[str, Ints], rows: int) -> dict[str, Statistic]:
+        """Compare a batch.
+
+        Parameters
+        ----------
+        counts : mapping of str to ndarray
+            For what is known of the batch: rows in each bin; see `Profile.sizes`.
+        rows : int
+            At least LEAST_ROWS.
+
+        Returns
+        -------
+        dict of str to Statistic
+        """
+        names = tuple(name for name in self._sizes if name in counts)
+        limits = self.limits(rows, names)
+        values: dict[str, Floats] = {}
+        for name in names:
+            reference = histogram(self.profile.bins[name], self._sizes[name]).astype(np.float64)
+            values |= statistics(name, counts[name].astype(np.float64), reference)
+        return {name: Statistic(float(value), limits[name]) for name, value in values.items()}
+
+    def limits(self, rows: int, names: tuple[str, ...]) -> dict[str, float]:
+        """Return the limit of each statistic for batches of so many rows.
+
+        Limits of two leading digits of the rows are made once: those of the smaller batch, which are wider.
+        """
+        step = 10 ** max(len(str(rows)) - 2, 0)
+        key = (rows // step * step, names)
+        if key not in self._limits:
+            self._limits[key] = self._calibrated(*key)
+        return self._limits[key]
+
+    def _calibrated(self, rows: int, names: tuple[str, ...]) -> dict[str, float]:
+        drawn: dict[str, Floats] = {}
+        random = np.random.default_rng(0)
+        answers = tuple(name for name in names if name in (CONFIDENCE, ANSWER, *FLAGS))
+        pictures = tuple(name for name in names if name not in answers)
+        # Parts that were learned say what pictures are like, but not how the model answers new ones.
+        for parts, measures in ((self.profile.parts, pictures), (self.profile.held_out, answers)):
+            drawn |= self._drawn(rows, parts, measures, random)
+        middle = {name: float(np.median(values)) for name, values in drawn.items()}
+        width = {
+            name: max(float(np.quantile(values, _WIDE)) - middle[name], _LEAST_WIDTH[name.split()[-1]])
+            for name, values in drawn.items()
+        }
+        largest = np.max([(values - middle[name]) / width[name] for name, values in drawn.items()], axis=0)
+        beyond = float(np.quantile(largest, 1 - self.alarm_rate))
+        return {name: middle[name] + beyond * width[name] for name in drawn}
+
+    def _drawn(
+        self, rows: int, parts: tuple[str, ...], names: tuple[str, ...], random: np.random.Generator
+    ) -> dict[str, Floats]:
+        """Draw RESAMPLES batches, and compare each with the parts that it is not drawn from."""
+        profile = self.profile
+        found: dict[str, list[Floats]] = {}
+        for number, part in enumerate(parts):
+            is_part = profile.part_of == profile.parts.index(part)
+            inside, outside = np.flatnonzero(is_part), np.flatnonzero(~is_part)
+            times = (RESAMPLES * (number + 1)) // len(parts) - (RESAMPLES * number) // len(parts)
+            # With replacement: without it, letters would be as evenly shared as the part's were when it was cut.
+            chosen = random.multinomial(rows, np.full(len(inside), 1 / len(inside)), size=times).astype(np.float32)
+            for name in names:
+                bins, size = profile.bins[name], self._sizes[name]
+                of_rows = (bins[inside][:, None] == np.arange(size)).astype(np.float32)
+                rest = histogram(bins[outside], size)
+                if not rest.sum():  # no other part knows of it: chance alone
+                    rest = histogram(bins[inside], size)
+                for statistic, values in statistics(name, (chosen @ of_rows).astype(np.float64), rest + 0.0).items():
+                    found.setdefault(statistic, []).append(values)
+        order = random.permutation(RESAMPLES)  # draws of pictures and of answers do not come of the same part
+        return {statistic: np.concatenate(values)[order] for statistic, values in found.items()}

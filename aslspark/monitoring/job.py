@@ -1,0 +1,211 @@
+"""A bundle and new pictures, or a scored table -> whether they have drifted, batch by batch; with plots."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.types import TimestampNTZType, TimestampType
+
+from aslspark.bundle import behind_alias, require_new, whole_folder
+from aslspark.errors import AslsparkError
+from aslspark.monitoring.drift import LEAST_ROWS, RESAMPLES, Comparison
+from aslspark.monitoring.measures import ANSWER, FLAGS, MEASURES, measured, of_scored
+from aslspark.monitoring.plots import plot_drift, plot_shares
+from aslspark.monitoring.profile import NONE, Profile, read_reference
+from aslspark.scoring import OUTPUT_COLUMNS, SignClassifierModel
+from aslspark.sources.hadoop_files import HadoopFiles
+from aslspark.sources.to_score import PICTURE_COLUMNS, rows_to_score
+
+log = logging.getLogger("aslspark")
+
+ALARM_RATE = 0.01
+LEAST_RATE = 4 / RESAMPLES
+"""Of what is rarer, too few drawn batches are an example."""
+WHOLE = "all rows"
+_BATCH, _OTHER = "batch", -2
+
+
+def monitor(
+    spark: SparkSession, model: str, data: str, out: str, by: str | None = None, alarm_rate: float = ALARM_RATE
+) -> dict[str, Any]:
+    """Compare new pictures with those that a bundle was made with.
+
+    Parameters
+    ----------
+    spark : SparkSession
+    model : str
+        The bundle, or an alias of a registry.
+    data : str
+        A path as `jobs/score.py` takes it, or what that wrote, or the name of a table that Spark knows.
+    out : str
+        The folder to make: `drift.json`, `drift.png`, `shares.png`.
+    by : str, optional
+        A column of the data that says which batch a row belongs to; of times, the day does.
+    alarm_rate : float
+        The share of clean batches that may raise an alarm, LEAST_RATE or more.
+
+    Returns
+    -------
+    dict
+        What `drift.json` holds: `model`, `data`, `alarm_rate`, `drift` (bool: any batch), `worst` (the statistic
+        that is most times its limit), and `batches`, of each
+        `batch`, `rows`, `judged` (bool: it is large enough), `drift`, `alarms` (names, the strongest first), and
+        `statistics` with `value` and `limit`.
+
+    Raises
+    ------
+    AslsparkError
+        Where the bundle carries no reference, or the data cannot be read.
+    """
+    if not LEAST_RATE <= alarm_rate <= 0.5:
+        raise AslsparkError(f"--alarm-rate {alarm_rate}: out of range; it may be from {LEAST_RATE:g} to 0.5")
+    path = require_new(out)
+    bundle = behind_alias(model)
+    profile = read_reference(bundle)
+    table, column = _table(spark, data)
+    batch = _batch_column(table, by)
+    if column is None:
+        rows = of_scored(table, batch)
+    else:
+        rows = measured(SignClassifierModel.load(bundle).setInputCol(column), table, batch)
+    counts = count_bins(rows, profile)
+    if not counts:
+        raise AslsparkError(f"--data {data}: it holds no rows")
+    comparison = Comparison(profile, alarm_rate)
+    batches = [_judged(name, found, comparison) for name, found in sorted(counts.items())]
+    report = {
+        "model": model,
+        "data": data,
+        "alarm_rate": alarm_rate,
+        "reference_rows": len(profile.part_of),
+        "drift": any(row["drift"] for row in batches),
+        "worst": max(_excess(row["statistics"]) for row in batches),
+        "batches": batches,
+    }
+    with whole_folder(path) as folder:
+        (folder / "drift.json").write_text(json.dumps(report, indent=1))
+        plot_drift(batches, alarm_rate, folder / "drift.png")
+        worst = max(batches, key=lambda row: _excess(row["statistics"]))
+        plot_shares(profile, counts[worst["batch"]], worst, folder / "shares.png")
+    _say(report)
+    log.info("%s written", path)
+    return report
+
+
+def count_bins(rows: DataFrame, profile: Profile) -> dict[str, dict[str, Any]]:
+    """Count, in Spark, how many rows of each batch lie in each bin.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        As from `measured`, with `batch` (string).
+    profile : Profile
+
+    Returns
+    -------
+    dict of str to dict
+        For each batch `rows` (int), and for each measure, ANSWER and flag that rows have, an array of counts. What is
+        answered and is no label of the profile is counted nowhere.
+    """
+    sizes = profile.sizes()
+    names = [name for name in sizes if name in rows.columns]
+    starts = dict(zip(names, np.cumsum([0, *(sizes[name] for name in names)]).tolist(), strict=False))
+
+    @F.pandas_udf("array<int>")  # type: ignore[call-overload]
+    def cells(parts: Iterator[pd.DataFrame]) -> Iterator[pd.Series]:
+        for part in parts:
+            bins = profile.bins_of(part)
+            found = np.column_stack([np.where(bins[name] == NONE, _OTHER, bins[name] + starts[name]) for name in names])
+            yield pd.Series([row[row != _OTHER].tolist() for row in found], dtype=object)
+
+    given = F.struct(*(F.col(name) for name in (*MEASURES, ANSWER, *FLAGS) if name in rows.columns))
+    # A cell of its own counts the rows themselves.
+    of_row = F.explode(F.concat(cells(given), F.array(F.lit(_OTHER)))).alias("cell")
+    counted = rows.select(_BATCH, of_row).groupBy(_BATCH, "cell").count().collect()
+    found: dict[str, dict[str, Any]] = {}
+    for row in counted:
+        counts = found.setdefault(row[_BATCH], {"rows": 0, **{name: np.zeros(sizes[name], np.int64) for name in names}})
+        if row["cell"] == _OTHER:
+            counts["rows"] = row["count"]
+        else:
+            name = next(name for name in reversed(names) if starts[name] <= row["cell"])
+            counts[name][row["cell"] - starts[name]] = row["count"]
+    return found
+
+
+def _table(spark: SparkSession, data: str) -> tuple[DataFrame, str | None]:
+    """Read what is to be looked at, and name its column of pictures: None of a table that is scored already."""
+    if HadoopFiles(spark).exists(data):
+        scored = _if_scored(spark, data)
+        return (scored, None) if scored is not None else rows_to_score(spark, [data])
+    if not spark.catalog.tableExists(data):
+        raise AslsparkError(
+            f"--data {data}: there is no such path or table; name pictures, a pixel table, a scored table"
+        )
+    table = spark.table(data)
+    if set(OUTPUT_COLUMNS) <= set(table.columns):
+        return table, None
+    column = next((name for name in PICTURE_COLUMNS if name in table.columns), None)
+    if column is None:
+        raise AslsparkError(f"--data {data}: no column of pictures; name it one of {', '.join(PICTURE_COLUMNS)}")
+    return table, column
+
+
+def _if_scored(spark: SparkSession, path: str) -> DataFrame | None:
+    if not HadoopFiles(spark).is_folder(path):
+        return None
+    try:
+        table = spark.read.parquet(path)
+    except Exception:  # Spark's own words for "this is no Parquet" differ by version
+        return None
+    return table if set(OUTPUT_COLUMNS) <= set(table.columns) else None
+
+
+def _batch_column(table: DataFrame, by: str | None) -> Column:
+    if by is None:
+        return F.lit(WHOLE).alias(_BATCH)
+    if by not in table.columns:
+        raise AslsparkError(f"--by {by}: there is no such column; there are {', '.join(table.columns)}")
+    quoted = F.col("`" + by.replace("`", "``") + "`")
+    time = isinstance(table.schema[by].dataType, TimestampType | TimestampNTZType)
+    named = (F.to_date(quoted) if time else quoted).cast("string")
+    return F.coalesce(named, F.lit("(none)")).alias(_BATCH)
+
+
+def _judged(name: str, counts: dict[str, Any], comparison: Comparison) -> dict[str, Any]:
+    rows = counts["rows"]
+    row: dict[str, Any] = {"batch": name, "rows": rows, "judged": rows >= LEAST_ROWS}
+    found = comparison.statistics(counts, rows) if row["judged"] else {}
+    alarms = sorted((key for key in found if found[key].alarm), key=lambda key: -found[key].value / found[key].limit)
+    row |= {"drift": bool(alarms), "alarms": alarms}
+    row["statistics"] = {key: {"value": one.value, "limit": one.limit} for key, one in found.items()}
+    return row
+
+
+def _excess(statistics: dict[str, dict[str, float]]) -> float:
+    return max((one["value"] / one["limit"] for one in statistics.values()), default=0.0)
+
+
+def _say(report: dict[str, Any]) -> None:
+    for row in report["batches"]:
+        if not row["judged"]:
+            said = f"not judged: {LEAST_ROWS} rows or more are needed"
+        elif not row["drift"]:
+            said = "no drift"
+        else:
+            first = ", ".join(
+                f"{name} {row['statistics'][name]['value']:.3g} (limit {row['statistics'][name]['limit']:.3g})"
+                for name in row["alarms"][:4]
+            )
+            more = f" and {len(row['alarms']) - 4} more" if len(row["alarms"]) > 4 else ""
+            said = f"drift: {first}{more}"
+        log.info("%s, %s rows: %s", row["batch"], f"{row['rows']:,}", said)
+    judged = sum(row["judged"] for row in report["batches"])
+    log.info("of %d clean batches, %.2g would raise an alarm by chance", judged, judged * report["alarm_rate"])

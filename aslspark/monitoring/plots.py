@@ -1,0 +1,122 @@
+"""The pictures of a monitor: every statistic against its limit, and the batch farthest off beside the reference."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from aslspark.evaluation.plots import QUIET, TRAIN_COLOUR, VALIDATION_COLOUR
+from aslspark.monitoring.drift import histogram
+from aslspark.monitoring.measures import ANSWER, FLAGS
+from aslspark.monitoring.profile import Profile
+
+_MOST = 2.0
+"""Times its limit: what is farther off is drawn alike."""
+
+
+def plot_drift(batches: Sequence[Mapping[str, Any]], alarm_rate: float, path: Path) -> None:
+    """Draw each statistic of each batch as a share of its limit: bars of one batch, a map of several.
+
+    Parameters
+    ----------
+    batches : sequence of dict
+        As in `drift.json`.
+    alarm_rate : float
+    path : Path
+    """
+    names = sorted({name for row in batches for name in row["statistics"]})
+    shares = np.array(
+        [
+            [
+                row["statistics"][name]["value"] / row["statistics"][name]["limit"]
+                if name in row["statistics"]
+                else np.nan
+                for row in batches
+            ]
+            for name in names
+        ]
+    ).reshape(len(names), len(batches))
+    width = 7.0 if len(batches) == 1 else 3.6 + min(0.34 * len(batches), 16)
+    figure = Figure(figsize=(width, 1.4 + 0.26 * max(len(names), 4)), layout="constrained")
+    axes = figure.subplots()
+    axes.set_yticks(range(len(names)), names)
+    if len(batches) == 1:
+        values = shares[:, 0]
+        colours = [VALIDATION_COLOUR if value > 1 else TRAIN_COLOUR for value in values]
+        axes.barh(range(len(names)), np.minimum(values, 2 * _MOST), color=colours)
+        for place, value in enumerate(values):
+            if value > 2 * _MOST:
+                axes.text(2 * _MOST, place, f"{value:.0f} times ", ha="right", va="center", color="white", fontsize=8)
+        axes.axvline(1, color="black", linewidth=1)
+        axes.set(xlabel="times its limit", ylim=(max(len(names), 1) - 0.5, -0.5))
+        title = f"{batches[0]['batch']}, {batches[0]['rows']:,} rows"
+    else:
+        image = axes.imshow(shares, cmap="RdYlBu_r", vmin=0, vmax=_MOST, aspect="auto")
+        for row, column in zip(*np.nonzero(shares > 1), strict=True):
+            axes.plot(column, row, marker="x", color="black", markersize=5)
+        step = math.ceil(len(batches) / 40)
+        shown = range(0, len(batches), step)
+        axes.set_xticks(shown, [batches[n]["batch"] for n in shown], rotation=90)
+        figure.colorbar(image, ax=axes, label="times its limit (x: above)", extend="max")
+        title = f"{len(batches)} batches, {sum(bool(row['drift']) for row in batches)} with drift"
+    axes.set_title(f"{title} (alarm rate {alarm_rate:g} a batch)", fontsize=10)
+    figure.savefig(path, dpi=110)
+
+
+def plot_shares(profile: Profile, counts: Mapping[str, Any], batch: Mapping[str, Any], path: Path) -> None:
+    """Draw a batch beside the reference: how measures are distributed, and which letters were answered how often.
+
+    Parameters
+    ----------
+    profile : Profile
+    counts : mapping
+        Of the batch, by bin.
+    batch : mapping
+        Its row of `drift.json`.
+    path : Path
+    """
+    measures = [name for name in profile.edges if name in counts]
+    columns = max(min(4, len(measures)), 2)
+    lines = math.ceil(len(measures) / columns)
+    figure = Figure(figsize=(3.3 * columns, 2.7 * lines + 2.9), layout="constrained")
+    grid = figure.add_gridspec(lines + 1, columns)
+    sizes = profile.sizes()
+    alarms = {name.split()[0] for name in batch["alarms"]}
+
+    def colour(name: str) -> str:
+        return VALIDATION_COLOUR if name in alarms else TRAIN_COLOUR
+
+    label = f"{batch['batch']} ({batch['rows']:,} rows)"
+    for place, name in enumerate(measures):
+        axes = figure.add_subplot(grid[place // columns, place % columns])
+        edges = profile.edges[name]
+        for found, shade, who in (
+            (histogram(profile.bins[name], sizes[name]), QUIET, "reference"),
+            (counts[name], colour(name), label),
+        ):
+            if found.sum():
+                axes.plot(edges, found.cumsum()[:-1] / found.sum(), color=shade, label=who, marker=".", markersize=3)
+        axes.set(title=f"{name}{' — drift' if name in alarms else ''}", ylim=(-0.03, 1.03))
+        axes.title.set_fontsize(10)
+        axes.grid(alpha=0.25)
+        if place % columns == 0:
+            axes.set_ylabel("share of the rows below")
+        if place == 0:
+            axes.legend(fontsize=7)
+    axes = figure.add_subplot(grid[lines, :])
+    bars = [(answer, ANSWER, n) for n, answer in enumerate(profile.answers)] if ANSWER in counts else []
+    bars += [(name.replace("_", "\n"), name, 1) for name in FLAGS if name in counts]
+    for x, (_, name, place) in enumerate(bars):
+        reference = histogram(profile.bins[name], sizes[name])
+        for shift, found, shade in ((-0.2, reference, QUIET), (0.2, counts[name], colour(name))):
+            axes.bar(x + shift, found[place] / max(found.sum(), 1), width=0.4, color=shade)
+    axes.set_xticks(range(len(bars)), [word for word, _, _ in bars])
+    axes.tick_params(axis="x", labelrotation=0 if len(bars) < 30 else 90)
+    axes.set(ylabel="share of the rows", title="answers: the reference (grey), the batch (coloured)")
+    axes.title.set_fontsize(10)
+    figure.savefig(path, dpi=110)

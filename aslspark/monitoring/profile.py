@@ -1,0 +1,234 @@
+"""The reference profile of a bundle: what a model's pictures were like, and how it answered those it had not learned.
+
+In: a model and its samples. Out: `reference.json`, with a summary for people and, of some thousand rows, in which bin
+of each measure they lie, so that a monitor can draw batches from them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from aslspark.bundle import read_manifest
+from aslspark.errors import AslsparkError
+from aslspark.monitoring.measures import ANSWER, CONFIDENCE, FLAGS, MEASURES, measured
+from aslspark.paths import local_path
+from aslspark.samples import TEST, TRAIN, VALIDATION
+from aslspark.scoring import SignClassifierModel
+
+REFERENCE = "reference.json"
+FORMAT = 1
+MOST_ROWS = 1500
+"""That are kept of each split, chosen by a hash of their id."""
+BINS = 32
+"""Of each measure; their edges are quantiles of the reference."""
+PIECES = {TRAIN: 6, VALIDATION: 3, TEST: 3}
+"""Runs of neighbours into which the rows of each source and label of a split are cut; see `Profile.parts`."""
+NONE = -1
+"""Stands for the bin of a row that has no such measure."""
+
+_KEPT = ("id", "split", "source", "label", "signer")
+
+Ints = npt.NDArray[np.integer]
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What `reference.json` holds.
+
+    Parameters
+    ----------
+    edges : mapping of str to ndarray
+        Inner edges of the bins of each measure; a value on an edge is above it.
+    answers : tuple of str
+        The model's labels, and what else was answered.
+    parts : tuple of str
+        What rows belong to: their signer, where whole signers were held out; else a piece of their split, in which
+        those of each source and label are neighbours. How parts differ says how the same world differs from itself.
+    held_out : tuple of str
+        Those of which nothing was learned.
+    part_of : ndarray of int, shape (rows,)
+    bins : mapping of str to ndarray of int, shape (rows,)
+        For each measure, ANSWER and the flags: the bin of every row, or NONE. Rows that were learned have no answers.
+    summary : dict
+        By split, for people: `rows`, quantiles of the measures, shares of the answers and flags.
+    """
+
+    edges: Mapping[str, npt.NDArray[np.float64]]
+    answers: tuple[str, ...]
+    parts: tuple[str, ...]
+    held_out: tuple[str, ...]
+    part_of: Ints
+    bins: Mapping[str, Ints]
+    summary: dict[str, Any]
+
+    def sizes(self) -> dict[str, int]:
+        """Return how many bins each measure, ANSWER and each flag has."""
+        found = {name: len(edges) + 1 for name, edges in self.edges.items()}
+        return {**found, **({ANSWER: len(self.answers)} if self.answers else {}), **dict.fromkeys(FLAGS, 2)}
+
+    def bins_of(self, rows: pd.DataFrame) -> dict[str, Ints]:
+        """Find the bins of measured rows.
+
+        Parameters
+        ----------
+        rows : DataFrame
+            With some of the columns that `measured` gives.
+
+        Returns
+        -------
+        dict of str to ndarray of int, shape (rows,)
+        """
+        return _bins_of(rows, self.edges, self.answers)
+
+
+def write_reference(model: SignClassifierModel, samples: DataFrame, folder: Path) -> None:
+    """Measure a model's samples and write `reference.json`.
+
+    Parameters
+    ----------
+    model : SignClassifierModel
+    samples : DataFrame
+        With the columns of `samples.SAMPLE_SCHEMA`, and perhaps `hand`. Spark goes through the chosen ones once.
+    folder : Path
+        The bundle, before it is sealed.
+    """
+    rows = {row["split"]: row["count"] for row in samples.groupBy("split").count().collect()}
+    share = F.pmod(F.xxhash64("id", F.lit("reference")), F.lit(1_000_000)) / 1_000_000
+    wanted = F.lit(False)
+    for split, count in rows.items():
+        wanted = wanted | ((F.col("split") == split) & (share < min(1.0, MOST_ROWS / max(count, 1))))
+    # The samples bring their hands: what stands in `picture` is a crop already.
+    found = measured(model, samples.where(wanted), *(F.col(name) for name in _KEPT)).toPandas()
+    profile = make_profile(found, model.labels)
+    (folder / REFERENCE).write_text(json.dumps(_as_json(profile), separators=(",", ":")), encoding="utf-8")
+
+
+def make_profile(rows: pd.DataFrame, labels: tuple[str, ...]) -> Profile:
+    """Make a profile of measured rows.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        As from `measured`, with `id`, `split`, `source`, `label` and `signer`.
+    labels : tuple of str
+
+    Returns
+    -------
+    Profile
+    """
+    # Frames of a film have their numbers in their ids: in the order of those, neighbours look alike.
+    in_order = rows["id"].str.replace(r"\d+", lambda number: number[0].zfill(12), regex=True)
+    rows = rows.iloc[np.argsort(in_order.to_numpy(str), kind="stable")].reset_index(drop=True)
+    learned = (rows["split"] == TRAIN).to_numpy()
+    answered = [CONFIDENCE, ANSWER, *FLAGS]
+    edges = {}
+    for name in (name for name in MEASURES if name in rows):
+        values = rows[name].to_numpy(np.float64, na_value=np.nan)
+        values = values[~np.isnan(values) & ~(learned & (name in answered))]
+        if len(values):
+            edges[name] = np.unique(np.quantile(values, np.arange(1, BINS) / BINS).round(7))
+    bins = _bins_of(rows, edges, labels)
+    for name in answered:
+        if name in bins:
+            bins[name] = np.where(learned, NONE, bins[name])
+    names = _parts(rows, learned)
+    parts, part_of = np.unique(names, return_inverse=True)
+    held_out = np.unique(names[~learned])
+    return Profile(edges, labels, tuple(parts.tolist()), tuple(held_out.tolist()), part_of, bins, _summary(rows))
+
+
+def _parts(rows: pd.DataFrame, learned: npt.NDArray[np.bool_]) -> npt.NDArray[np.str_]:
+    signers = rows["signer"]
+    if signers.notna().all() and not set(signers[learned]) & set(signers[~learned]):
+        return signers.to_numpy(str)
+    together = rows.groupby(["split", "source", "label"])
+    place = together.cumcount() / together["id"].transform("size")
+    piece = np.floor(place * rows["split"].map(PIECES)).astype(int) + 1
+    return (rows["split"] + " " + piece.astype(str)).to_numpy(str)
+
+
+def read_reference(path: str) -> Profile:
+    """Read the profile of a bundle, and check the bundle.
+
+    Raises
+    ------
+    AslsparkError
+        Where it has none: it was made by an earlier version.
+    """
+    version = read_manifest(path)["versions"]["aslspark"]
+    file = Path(local_path(path)) / REFERENCE
+    if not file.is_file():
+        raise AslsparkError(
+            f"--model {path}: it carries no {REFERENCE} to compare with (made by aslspark {version}); "
+            "train it again to watch it"
+        )
+    found = json.loads(file.read_text(encoding="utf-8"))
+    if found["format"] != FORMAT:
+        raise AslsparkError(f"--model {path}: {REFERENCE} is of format {found['format']}; this aslspark reads {FORMAT}")
+    return Profile(
+        {name: np.array(edges) for name, edges in found["edges"].items()},
+        tuple(found["answers"]),
+        tuple(found["parts"]),
+        tuple(found["held_out"]),
+        np.array(found["part_of"], np.int64),
+        {name: np.array(bins, np.int64) for name, bins in found["bins"].items()},
+        found["summary"],
+    )
+
+
+def _as_json(profile: Profile) -> dict[str, Any]:
+    return {
+        "format": FORMAT,
+        "summary": profile.summary,
+        "answers": list(profile.answers),
+        "edges": {name: edges.tolist() for name, edges in profile.edges.items()},
+        "parts": list(profile.parts),
+        "held_out": list(profile.held_out),
+        "part_of": profile.part_of.tolist(),
+        "bins": {name: bins.tolist() for name, bins in profile.bins.items()},
+    }
+
+
+def _bins_of(
+    rows: pd.DataFrame, edges: Mapping[str, npt.NDArray[np.float64]], answers: tuple[str, ...]
+) -> dict[str, Ints]:
+    bins: dict[str, Ints] = {}
+    for name in (name for name in edges if name in rows):
+        values = rows[name].to_numpy(np.float64, na_value=np.nan)
+        bins[name] = np.where(np.isnan(values), NONE, np.searchsorted(edges[name], values, side="right"))
+    if ANSWER in rows:
+        places = rows[ANSWER].map({answer: n for n, answer in enumerate(answers)})
+        bins[ANSWER] = places.fillna(NONE).to_numpy(np.int64)
+    for name in (name for name in FLAGS if name in rows):
+        bins[name] = rows[name].fillna(False).to_numpy(bool).astype(np.int64)
+    return bins
+
+
+def _summary(rows: pd.DataFrame) -> dict[str, Any]:
+    def of(part: pd.DataFrame) -> dict[str, Any]:
+        quantiles = {}
+        for name in (name for name in MEASURES if name in part):
+            values = part[name].to_numpy(np.float64, na_value=np.nan)
+            values = values[~np.isnan(values)]
+            if len(values):
+                marks = np.quantile(values, [0.05, 0.25, 0.5, 0.75, 0.95])
+                quantiles[name] = [round(float(mark), 4) for mark in marks]
+        shares = part[ANSWER].value_counts(normalize=True).sort_index()
+        return {
+            "rows": len(part),
+            "quantiles_5_25_50_75_95": quantiles,
+            "answers": {str(name): round(float(share), 4) for name, share in shares.items()},
+            "flags": {name: round(float(part[name].fillna(False).astype(bool).mean()), 4) for name in FLAGS},
+        }
+
+    return {str(split): of(part) for split, part in rows.groupby("split")}

@@ -1,0 +1,192 @@
+"""New labelled data -> a challenger, judged against the champion of a registry, and promoted where it is better.
+
+In: a `registry.Registry` and sources. Out: a bundle in it, perhaps another champion, and a line in its record.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from aslspark.bundle import read_manifest, whole_folder
+from aslspark.config import Config, load_config
+from aslspark.errors import AslsparkError
+from aslspark.evaluation.job import labelled_samples
+from aslspark.evaluation.pairs import count_pairs, judge
+from aslspark.registry import BEGUN, CHALLENGER, CHAMPION, FROZEN_TEST, PROMOTED, REFUSED, Registry
+from aslspark.samples import SAMPLES_FOLDER, TEST, read_samples
+from aslspark.scoring import SignClassifierModel
+from aslspark.sources.ingest import ingest
+from aslspark.sources.pictures.options import picture_options
+from aslspark.sources.splits import SplitOptions
+from aslspark.training.data import fingerprint, is_ingested
+from aslspark.training.job import train_baseline, train_cnn
+from aslspark.training.start import IMAGENET, NONE
+
+log = logging.getLogger("aslspark")
+
+ALPHA, MOST_FALL = 0.05, 0.1
+HELD_OUT, FROZEN = "held-out samples", "the frozen test"
+
+
+def begin(
+    spark: SparkSession, registry: Registry, bundle: str, test: Sequence[str], config: Config | None = None
+) -> str:
+    """Begin a registry with a first champion, and keep the samples on which every challenger will be judged.
+
+    Parameters
+    ----------
+    spark : SparkSession
+    registry : Registry
+        Without a champion.
+    bundle : str
+        It is copied.
+    test : sequence of str
+        Raw labelled sources, or one ingested folder, of which the test split is taken. They are copied.
+    config : Config, optional
+        Of its section `pictures`, what labels and signers of `test` are.
+
+    Returns
+    -------
+    str
+        The champion's version.
+    """
+    if (there := registry.alias(CHAMPION)) is not None:
+        raise AslsparkError(f"--begin {bundle}: {registry.given} has a champion already, {there}; give it new --data")
+    read_manifest(bundle, "--begin ")
+    with registry.locked():
+        if registry.frozen_test.exists():  # a beginning that did not come to its end
+            shutil.rmtree(registry.frozen_test)
+        with whole_folder(registry.frozen_test) as folder:
+            if len(test) == 1 and is_ingested(test[0]):
+                samples = read_samples(spark, test[0], [TEST])
+            else:
+                samples = labelled_samples(spark, SignClassifierModel.load(bundle), test, folder / "ingested", config)
+            samples.write.partitionBy("split").parquet(f"file://{folder / SAMPLES_FOLDER}")
+            shutil.rmtree(folder / "ingested", ignore_errors=True)
+            rows = read_samples(spark, f"file://{folder}").count()
+            if not rows:
+                raise AslsparkError(f"--test {' '.join(test)}: it holds no test samples; give labelled data")
+        version = registry.add(bundle)
+        about = {"champion": version, "bundle": bundle, "test": list(test), "test_rows": rows}
+        registry.record(BEGUN, **about, test_fingerprint=fingerprint(spark, f"file://{registry.frozen_test}"))
+        registry.point(CHAMPION, version)
+    log.info("%s: champion %s, judged on %s frozen rows from now on", registry.given, version, f"{rows:,}")
+    return version
+
+
+def retrain(
+    spark: SparkSession,
+    registry: Registry,
+    data: Sequence[str],
+    *,
+    anew: bool = False,
+    config_file: str | None = None,
+    overrides: Sequence[str] = (),
+    alpha: float = ALPHA,
+    most_fall: float = MOST_FALL,
+) -> dict[str, Any]:
+    """Train a challenger with the champion's settings, and promote it where it is better.
+
+    Both are judged on what the challenger's split holds out of `data` and on the registry's frozen test; see
+    `aslspark.evaluation.pairs.judge`. What the champion learned from is not known here: where `data` repeats it under
+    other names, held-out rows may favour the champion.
+
+    Parameters
+    ----------
+    spark : SparkSession
+    registry : Registry
+    data : sequence of str
+        Raw labelled sources, or one ingested folder: all that the challenger is to learn from, old and new.
+    anew : bool
+        Start a network's challenger from nothing (or from ImageNet, as the champion did), not from the champion.
+    config_file, overrides
+        Settings that differ from the champion's; as for `load_config`.
+    alpha, most_fall : float
+        As for `judge`.
+
+    Returns
+    -------
+    dict
+        The line of the record.
+    """
+    for name, value in (("alpha", alpha), ("class-fall", most_fall)):
+        if not 0 <= value <= 1:
+            raise AslsparkError(f"--{name} {value}: give a number from 0 to 1")
+    champion = registry.champion()
+    settings = dict(read_manifest(str(registry.path(champion)), "--registry ")["settings"])
+    baseline = settings.pop("baseline", None)
+    words = [*([] if baseline else _starting_weights(registry.path(champion), settings, anew)), *overrides]
+    config = load_config(config_file, words, settings)
+    with registry.locked():
+        champion = registry.champion()
+        work = Path(tempfile.mkdtemp(prefix="aslspark-", dir=registry.folder))
+        try:
+            ingested = data[0] if len(data) == 1 and is_ingested(data[0]) else _ingested(spark, data, work, config)
+            frozen = read_samples(spark, f"file://{registry.frozen_test}")
+            _see_that_test_is_not_learned(frozen, read_samples(spark, ingested).where(F.col("split") != TEST))
+            version = registry.new_version()
+            out = str(registry.path(version))
+            if baseline:
+                train_baseline(spark, [ingested], out, config, baseline)
+            else:
+                train_cnn(spark, [ingested], out, config)
+            registry.point(CHALLENGER, version)
+            models = [SignClassifierModel.load(str(registry.path(name))) for name in (champion, version)]
+            sets = {HELD_OUT: read_samples(spark, ingested, [TEST]), FROZEN: frozen}
+            verdict = judge(count_pairs(models[0], models[1], sets), alpha, most_fall)
+            row = registry.record(
+                PROMOTED if verdict.better else REFUSED,
+                champion=version if verdict.better else champion,
+                before=champion,
+                challenger=version,
+                reasons=verdict.reasons,
+                data=list(data),
+                fingerprint=fingerprint(spark, ingested),
+                started_from="nothing" if baseline else config.network.weights,
+                figures=verdict.figures,
+            )
+            if verdict.better:
+                registry.point(CHAMPION, version)
+                registry.point(CHALLENGER, None)
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+    log.info("%s: %s %s; the champion is %s", registry.given, version, row["action"], row["champion"])
+    for reason in verdict.reasons:
+        log.info("  %s", reason)
+    return row
+
+
+def _starting_weights(champion: Path, settings: dict[str, Any], anew: bool) -> list[str]:
+    if not anew:
+        return [f"network.weights={champion}"]
+    if settings["network"]["weights"] in (NONE, IMAGENET):
+        return []
+    return ["network.weights=none", "network.freeze=false", "network.unfreeze_after=0"]
+
+
+def _ingested(spark: SparkSession, data: Sequence[str], work: Path, config: Config) -> str:
+    folder = f"file://{work / 'ingested'}"
+    pictures = picture_options(spark, config.pictures, config.hands)
+    print(ingest(spark, data, folder, split=SplitOptions(**vars(config.split)), pictures=pictures))
+    return folder
+
+
+def _see_that_test_is_not_learned(frozen: DataFrame, learned: DataFrame) -> None:
+    """Refuse data that holds pictures of the frozen test, byte by byte the same."""
+
+    def pictures(samples: DataFrame) -> DataFrame:
+        return samples.select(F.xxhash64("picture.data").alias("pixels"))
+
+    rows = pictures(frozen).join(pictures(learned).distinct(), "pixels", "left_semi").count()
+    if rows:
+        raise AslsparkError(
+            f"--data: {rows:,} pictures of the registry's {FROZEN_TEST} are among those to learn from; leave them out"
+        )

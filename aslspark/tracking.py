@@ -1,0 +1,209 @@
+"""Runs of jobs in MLflow, where `tracking.mlflow` is true: settings, figures, epochs, plots, the bundle as a model.
+
+In: the folder that a job made. Out: a run. MLflow is imported when it is asked for, and not before.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import logging
+import re
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from aslspark.bundle import MANIFEST
+from aslspark.config import Config
+from aslspark.errors import AslsparkError
+from aslspark.paths import local_path
+
+log = logging.getLogger("aslspark")
+
+MODEL = "bundle"
+"""The bundle's name among a run's artifacts."""
+CHAMPION = "champion"
+_VERSION_TAG = "aslspark.registry_version"
+_NEEDED = ("numpy", "onnxruntime", "pyspark")
+_SHOWN = (".png", ".html", ".md")
+_REPORTS = ("metrics.json", "drift.json", "ingest.json", "cross_validation.json", "comparison.json")
+_LONGEST = 500
+"""Characters of a parameter."""
+
+
+@contextmanager
+def tracked(config: Config, job: str, out: str | None = None, **about: Any) -> Iterator[None]:
+    """Leave a run of what happens in the block, and of the folder that it made; without `tracking.mlflow`, nothing.
+
+    A block that ends in an error leaves a run that failed.
+
+    Parameters
+    ----------
+    config : Config
+    job : str
+        Its name.
+    out : str, optional
+        The folder: `bundle.json` makes it a bundle, which is logged as a model if it holds a network, else as files;
+        numbers of `metrics.json` and `drift.json`, rows of `history.csv` and plots are logged.
+    **about
+        More parameters, such as the job's data.
+
+    Raises
+    ------
+    AslsparkError
+        Where MLflow is not installed, or cannot be reached.
+    """
+    if not config.tracking.mlflow:
+        yield
+        return
+    mlflow = _mlflow(config)
+    with mlflow.start_run(run_name=job):
+        mlflow.set_tag("aslspark.job", job)
+        mlflow.log_params(_words({**config.as_dict(), **about}))
+        yield
+        if out is not None:
+            log_folder(Path(local_path(out)))
+        run = mlflow.active_run()
+        log.info("MLflow: run %s in %s", run.info.run_id, mlflow.get_tracking_uri())
+
+
+def log_folder(folder: Path) -> None:
+    """Log what a job left in a folder to the active run."""
+    import mlflow
+
+    for name in _REPORTS:
+        if (folder / name).is_file():
+            mlflow.log_metrics(_numbers(json.loads((folder / name).read_text(encoding="utf-8"))))
+            mlflow.log_artifact(str(folder / name))
+    if (folder / "history.csv").is_file():
+        with (folder / "history.csv").open(newline="") as file:
+            for row in csv.DictReader(file):
+                numbers = {f"epoch.{name}": _number(text) for name, text in row.items() if name != "epoch"}
+                known = {name: number for name, number in numbers.items() if number is not None}
+                mlflow.log_metrics(known, step=int(float(row["epoch"])))
+    for path in sorted(folder.iterdir()):
+        if path.suffix in _SHOWN:
+            mlflow.log_artifact(str(path))
+    if (folder / MANIFEST).is_file():
+        log_bundle(folder)
+
+
+def log_champion(config: Config, version: str, bundle: Path, decision: Mapping[str, Any]) -> None:
+    """Log a decision of a `registry.Registry` and its bundle, and register that where it became the champion.
+
+    Without `tracking.mlflow` nothing happens, and without `tracking.registered_model` nothing is registered.
+
+    Parameters
+    ----------
+    config : Config
+    version : str
+        Of the bundle in the registry.
+    bundle : Path
+    decision : mapping
+        The line of the record.
+    """
+    if not config.tracking.mlflow:
+        return
+    mlflow = _mlflow(config)
+    log_folder(bundle)
+    mlflow.set_tags({"aslspark.decision": decision["action"], "aslspark.version": version})
+    mlflow.log_metrics(_numbers(decision.get("figures", {}), "decision."))
+    mlflow.log_dict(dict(decision), "decision.json")
+    name = config.tracking.registered_model
+    if name and decision["champion"] == version:
+        registered = mlflow.register_model(f"runs:/{mlflow.active_run().info.run_id}/{MODEL}", name)
+        client = mlflow.MlflowClient()
+        client.set_model_version_tag(name, registered.version, _VERSION_TAG, version)
+        client.set_registered_model_alias(name, CHAMPION, registered.version)
+
+
+def log_bundle(folder: Path) -> None:
+    """Log a bundle to the active run: a network as a pyfunc with a signature, other models as files.
+
+    Nothing is pickled: MLflow keeps the bundle's files and the name of `aslspark.tracking_model`, which reads them and
+    has to be importable where the model is loaded.
+    """
+    import mlflow
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, Schema
+
+    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    if manifest["kind"] != "network":
+        mlflow.log_artifacts(str(folder), MODEL)
+        return
+    versions = manifest["versions"]
+    answer = {"letter": "string", "probability": "double", "reason": "string"}
+    outputs = Schema([ColSpec(kind, name) for name, kind in answer.items()])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # it asks for an example, to make the signature that is given
+        mlflow.pyfunc.log_model(
+            artifact_path=MODEL,
+            loader_module="aslspark.tracking_model",
+            data_path=str(folder),
+            signature=ModelSignature(inputs=Schema([ColSpec("binary", "picture")]), outputs=outputs),
+            # Given, MLflow does not start the model to find out what it imports.
+            pip_requirements=[f"{name}=={versions[name]}" for name in _NEEDED if name in versions],
+            metadata={"labels": " ".join(manifest["labels"]), "data": manifest.get("data", {}).get("fingerprint", "")},
+        )
+
+
+def restore_champion(config: Config, version: str) -> None:
+    """Let the alias in MLflow's registry stand for an earlier version again, where it was registered."""
+    name = config.tracking.registered_model
+    if not (config.tracking.mlflow and name):
+        return
+    client = _mlflow(config).MlflowClient()
+    for registered in client.search_model_versions(f"name='{name}'"):
+        if registered.tags.get(_VERSION_TAG) == version:
+            client.set_registered_model_alias(name, CHAMPION, registered.version)
+            return
+    client.delete_registered_model_alias(name, CHAMPION)
+    log.warning("MLflow: %s holds no version %s; its alias %s was taken away", name, version, CHAMPION)
+
+
+def _mlflow(config: Config) -> Any:
+    try:
+        import mlflow
+        import mlflow.pyfunc
+    except ImportError as error:
+        raise AslsparkError(f"tracking.mlflow=true: {error}; install aslspark[mlflow], or set it to false") from error
+    uri = config.tracking.uri
+    try:
+        mlflow.set_tracking_uri(uri if re.match(r"^([a-z+]+:|databricks)", uri) else Path(uri).absolute().as_uri())
+        mlflow.set_experiment(config.tracking.experiment)
+    except Exception as error:  # each store has errors of its own
+        said = " ".join(str(error).split())[:200]
+        raise AslsparkError(f"tracking.uri={uri}: MLflow cannot use it ({said}); give a folder or a server") from error
+    return mlflow
+
+
+def _words(tree: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            found |= _words(value, f"{prefix}{name}.")
+        elif value is not None:
+            said = " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+            found[prefix + name] = said[:_LONGEST]
+    return found
+
+
+def _numbers(tree: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
+    """Take the numbers of nested dictionaries; lists, such as curves and confusions, stay in their files."""
+    found: dict[str, float] = {}
+    for name, value in tree.items():
+        key = prefix + re.sub(r"[^\w.\- /]", "_", str(name))
+        if isinstance(value, Mapping):
+            found |= _numbers(value, f"{key}.")
+        elif isinstance(value, int | float):
+            found[key] = float(value)
+    return found
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None

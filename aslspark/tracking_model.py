@@ -1,0 +1,97 @@
+"""What MLflow calls to use a bundle with a network: the bytes of pictures -> letter, probability, reason.
+
+In: a pandas DataFrame with the column `picture`: JPEG or PNG files, or exactly the pixels that the model takes. It runs
+where no Spark session is, such as in a worker of `mlflow.pyfunc.spark_udf`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from aslspark.answers import NOT_SURE
+from aslspark.bundle import read_model
+from aslspark.certainty import with_temperature
+from aslspark.errors import AslsparkError
+from aslspark.features.landmarks import HAND_NUMBERS, PICTURE, RIGHT, SEEN, WORLD, landmark_features
+from aslspark.features.pictures import Normaliser
+from aslspark.models.known import LANDMARKS
+from aslspark.models.known import PICTURE as PICTURES
+from aslspark.scoring import NO_HAND, NOTHING, ROWS_A_RUN, OnnxClassifier
+
+COLUMN = "picture"
+
+
+class BundleModel:
+    """A bundle as MLflow uses it.
+
+    Parameters
+    ----------
+    path : str
+        The bundle.
+    """
+
+    def __init__(self, path: str) -> None:
+        import onnxruntime
+
+        self.model = read_model(path)
+        classifier = self.model.classifier
+        if not isinstance(classifier, OnnxClassifier):
+            raise AslsparkError(f"--model {path}: it holds no network; score it with jobs/score.py")
+        self.classifier = classifier
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1  # a Spark worker has a core
+        options.log_severity_level = 3
+        self.session = onnxruntime.InferenceSession(classifier.onnx, options, providers=["CPUExecutionProvider"])
+        self.normaliser = Normaliser("bytes", self.model.form, self.model.hands)
+
+    def predict(self, model_input: pd.DataFrame, params: Any = None) -> pd.DataFrame:
+        """Read pictures.
+
+        Parameters
+        ----------
+        model_input : DataFrame
+            With `picture` (bytes).
+        params : ignored
+
+        Returns
+        -------
+        DataFrame
+            `letter` (None where the probability is below the bundle's threshold, or the picture cannot be used),
+            `probability` (float, NaN where it cannot), `reason` (None, or why there is no letter).
+        """
+        parts = [
+            self._read(model_input[COLUMN].iloc[start : start + ROWS_A_RUN])
+            for start in range(0, len(model_input), ROWS_A_RUN)
+        ]
+        found = pd.concat(parts) if parts else pd.DataFrame(columns=["letter", "probability", "reason"])
+        return found.set_index(model_input.index)
+
+    def _read(self, pictures: pd.Series) -> pd.DataFrame:
+        pixels, reasons, hands = self.normaliser.look(pd.DataFrame({"data": pictures}))
+        given: dict[str, Any] = {PICTURES: pixels}
+        if LANDMARKS in self.classifier.inputs:
+            vectors = np.zeros((len(pictures), HAND_NUMBERS), np.float32)
+            for row, hand in enumerate(hands):
+                if hand is not None and hand.landmarks is not None and hand.world is not None:
+                    vectors[row, PICTURE], vectors[row, WORLD] = hand.landmarks.ravel(), hand.world.ravel()
+                    vectors[row, RIGHT], vectors[row, SEEN] = hand.side == "right", 1
+                elif self.classifier.inputs == (LANDMARKS,) and NOTHING not in self.classifier.labels:
+                    reasons[row] = reasons[row] or NO_HAND
+            given[LANDMARKS] = landmark_features(vectors, self.classifier.upright)
+        shares = self.session.run(["probability"], {name: given[name] for name in self.classifier.inputs})[0]
+        best = shares.argmax(axis=1)
+        sure = with_temperature(shares, self.model.temperature)[np.arange(len(best)), best].astype(np.float64)
+        usable = np.array([reason is None for reason in reasons], bool)
+        answered = usable & (sure >= np.float32(self.model.getThreshold()))
+        letters = np.array(self.classifier.labels, object)[best]
+        letters[~answered] = None
+        reasons[usable & ~answered] = NOT_SURE
+        return pd.DataFrame({"letter": letters, "probability": np.where(usable, sure, np.nan), "reason": reasons})
+
+
+def _load_pyfunc(path: str) -> BundleModel:
+    """Load a bundle; the name is MLflow's."""
+    return BundleModel(path)

@@ -1,0 +1,54 @@
+"""Compare new pictures with those that a model was made with, and say whether they have drifted.
+
+spark-submit jobs/monitor.py --model BUNDLE --data PATH|TABLE --out DIR [--by COLUMN] [--alarm-rate 0.01]
+
+Exit code 0: no drift; 3: drift; 2: it could not be told.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from aslspark.jobs_support import add_config_options, config_from, run_job
+from aslspark.monitoring.job import ALARM_RATE, monitor
+from aslspark.session import spark_session
+from aslspark.tracking import tracked
+
+DRIFT_CODE = 3
+
+
+def main(argv: Sequence[str]) -> None:
+    """Run the job on the command line's words."""
+    parser = argparse.ArgumentParser(
+        prog="monitor.py", description="Compare new pictures with those that a model was made with."
+    )
+    parser.add_argument("--model", required=True, metavar="BUNDLE", help="a bundle, or a registry's champion")
+    parser.add_argument(
+        "--data",
+        required=True,
+        metavar="PATH|TABLE",
+        help="pictures or pixel tables as for score.py, what score.py wrote, or the name of a table",
+    )
+    parser.add_argument("--out", required=True, metavar="DIR", help="folder to make; must not exist")
+    parser.add_argument("--by", metavar="COLUMN", help="which batch a row belongs to; of times, the day does")
+    parser.add_argument(
+        "--alarm-rate",
+        type=float,
+        default=ALARM_RATE,
+        metavar="P",
+        help="share of clean batches that may raise an alarm (default %(default)s)",
+    )
+    add_config_options(parser)
+    options = parser.parse_args(argv)
+    config = config_from(options, {})
+    about = {"model": options.model, "data": options.data, "by": options.by, "alarm_rate": options.alarm_rate}
+    with tracked(config, "monitor", options.out, **about), spark_session("aslspark monitor") as spark:
+        report = monitor(spark, options.model, options.data, options.out, options.by, options.alarm_rate)
+    if report["drift"]:
+        sys.exit(DRIFT_CODE)
+
+
+if __name__ == "__main__":
+    run_job(main)

@@ -1,0 +1,87 @@
+"""Train a challenger on new labelled data, and promote it where it is better than the champion.
+
+spark-submit jobs/retrain.py --registry DIR --begin BUNDLE --test PATH...
+spark-submit jobs/retrain.py --registry DIR --data PATH...
+spark-submit jobs/retrain.py --registry DIR --rollback
+
+Exit code 0: done, or promoted; 3: the challenger was refused; 2: it could not be done.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from aslspark.jobs_support import add_config_options, config_from, run_job
+from aslspark.registry import PROMOTED, Registry
+from aslspark.retraining import ALPHA, MOST_FALL, begin, retrain
+from aslspark.session import spark_session
+from aslspark.tracking import log_champion, restore_champion, tracked
+
+REFUSED_CODE = 3
+
+
+def main(argv: Sequence[str]) -> None:
+    """Run the job on the command line's words."""
+    parser = argparse.ArgumentParser(
+        prog="retrain.py", description="Train a challenger, and promote it where it is better than the champion."
+    )
+    parser.add_argument("--registry", required=True, metavar="DIR", help="folder of bundles, aliases and decisions")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--begin", metavar="BUNDLE", help="make this the first champion; needs --test")
+    what.add_argument(
+        "--data",
+        nargs="+",
+        metavar="PATH",
+        help="labelled data to learn from, old and new: sources or one ingested folder",
+    )
+    what.add_argument("--rollback", action="store_true", help="make the earlier champion the champion again")
+    parser.add_argument(
+        "--test", nargs="+", metavar="PATH", help="with --begin: labelled data that every challenger is judged on"
+    )
+    parser.add_argument("--anew", action="store_true", help="do not start from the champion's weights")
+    parser.add_argument(
+        "--alpha", type=float, default=ALPHA, metavar="P", help="of McNemar's exact test (default %(default)s)"
+    )
+    parser.add_argument(
+        "--class-fall",
+        type=float,
+        default=MOST_FALL,
+        metavar="SHARE",
+        help="by which the accuracy of a letter may fall (default %(default)s)",
+    )
+    parser.add_argument("--reason", default="", metavar="WORDS", help="with --rollback: why, for the record")
+    add_config_options(parser)
+    options = parser.parse_args(argv)
+    registry, config = Registry(options.registry), config_from(options, {})
+    if options.rollback:
+        version = registry.roll_back(options.reason)
+        restore_champion(config, version)
+        print(f"{options.registry}: the champion is {version} again")
+        return
+    if (options.begin is None) != (options.test is None):
+        parser.error("--begin and --test belong together")
+    about = {"registry": options.registry, "data": options.data, "begin": options.begin, "anew": options.anew}
+    with tracked(config, "retrain", **about), spark_session("aslspark retrain") as spark:
+        if options.begin is not None:
+            version = begin(spark, registry, options.begin, options.test, config)
+            log_champion(config, version, registry.path(version), registry.decisions()[-1])
+            return
+        decision = retrain(
+            spark,
+            registry,
+            options.data,
+            anew=options.anew,
+            config_file=options.config,
+            overrides=options.set,
+            alpha=options.alpha,
+            most_fall=options.class_fall,
+        )
+        log_champion(config, decision["challenger"], registry.path(decision["challenger"]), decision)
+    if decision["action"] != PROMOTED:
+        sys.exit(REFUSED_CODE)
+
+
+if __name__ == "__main__":
+    run_job(main)

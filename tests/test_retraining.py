@@ -1,0 +1,148 @@
+"""A champion that learned from shuffled labels, and challengers of true and of shuffled ones: forests, drawn hands."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from pyspark.sql import functions as F
+
+from aslspark.config import Config, load_config
+from aslspark.errors import AslsparkError
+from aslspark.evaluation.pairs import judge, mcnemar
+from aslspark.registry import Registry
+from aslspark.samples import REPORT_FILE, read_samples
+from aslspark.scoring import SignClassifierModel
+from aslspark.training.job import train_baseline
+from jobs import evaluate, retrain
+
+LETTERS = tuple("ABCLOVWY")
+"""A few, which do not look alike: small forests tell them apart."""
+
+
+def write(samples, like, folder):
+    samples = samples.where(F.col("label").isin(*LETTERS))
+    samples.write.partitionBy("split").parquet(f"{folder}/samples")
+    shutil.copy(Path(like) / REPORT_FILE, folder)
+    return str(folder)
+
+
+@pytest.fixture(scope="module")
+def frozen(spark, ingested, tmp_path_factory):
+    """The hands of the signer of validation, all of them test."""
+    samples = read_samples(spark, ingested, ["validation"]).withColumn("split", F.lit("test"))
+    return write(samples, ingested, tmp_path_factory.mktemp("frozen"))
+
+
+@pytest.fixture(scope="module")
+def true(spark, ingested, tmp_path_factory):
+    """What is left."""
+    return write(read_samples(spark, ingested, ["train", "test"]), ingested, tmp_path_factory.mktemp("true"))
+
+
+@pytest.fixture(scope="module")
+def wrong(spark, true, tmp_path_factory):
+    """The same, but what is learned from has the label of another row."""
+    samples = read_samples(spark, true)
+    learned = samples.where("split = 'train'").orderBy("id").select("id", "label").toPandas()
+    learned["label"] = learned["label"].sample(frac=1, random_state=1).to_numpy()
+    changed = samples.withColumnRenamed("label", "true").join(spark.createDataFrame(learned), "id", "left")
+    changed = changed.withColumn("label", F.coalesce("label", "true")).select(*samples.columns)
+    return write(changed, true, tmp_path_factory.mktemp("wrong"))
+
+
+@pytest.fixture(scope="module")
+def registry(spark, wrong, frozen, tmp_path_factory):
+    """The registry after: begun with a poor champion, a good challenger, a poor one."""
+    folder = tmp_path_factory.mktemp("registries")
+    about = {"name": "forest", "trees": 30, "depth": 6, "hidden": [8], "iterations": 5}
+    train_baseline(spark, [wrong], str(folder / "poor"), Config(), about)
+    retrain.main(["--registry", str(folder / "registry"), "--begin", str(folder / "poor"), "--test", frozen])
+    return Registry(str(folder / "registry"))
+
+
+def test_better_labels_are_promoted_shuffled_ones_refused_and_a_rollback_undoes_it(
+    spark, registry, true, wrong, frozen, tmp_path
+):
+    words = ["--registry", registry.given]
+    retrain.main([*words, "--data", true, "--class-fall", "0.4"])
+    assert (registry.alias("champion"), registry.alias("challenger")) == ("0002", None)
+    with pytest.raises(SystemExit) as left:
+        retrain.main([*words, "--data", wrong, "--class-fall", "0.4"])
+    assert left.value.code == retrain.REFUSED_CODE
+    assert (registry.alias("champion"), registry.alias("challenger")) == ("0002", "0003")
+    # The alias is a bundle like any other.
+    champion = str(registry.folder / "champion")
+    evaluate.main(["--model", champion, "--data", frozen, "--out", str(tmp_path / "judged")])
+    judged = json.loads((tmp_path / "judged" / "metrics.json").read_text())
+    begun, promoted, refused = registry.decisions()
+    assert [row["action"] for row in (begun, promoted, refused)] == ["begun", "promoted", "refused"]
+    figures = promoted["figures"]["sets"]
+    assert figures["the frozen test"]["rows"] == begun["test_rows"] == judged["rows"]
+    assert figures["the frozen test"]["second"] == pytest.approx(judged["accuracy"])
+    assert figures["held-out samples"]["rows"] == read_samples(spark, true, ["test"]).count()
+    assert figures["together"]["p"] < 0.05
+    assert refused["champion"] == refused["before"] == "0002"
+    assert refused["reasons"][0].startswith("not better beyond noise")
+    assert any(reason.startswith("worse on ") for reason in refused["reasons"])
+    assert not list(registry.folder.glob("aslspark-*"))
+    retrain.main([*words, "--rollback", "--reason", "as a test"])
+    assert SignClassifierModel.load(champion).labels
+    assert registry.champion() == "0001"
+    assert registry.decisions()[:3] == [begun, promoted, refused]
+
+
+def test_a_challenger_may_not_learn_the_frozen_test(spark, registry, frozen, tmp_path):
+    learned = read_samples(spark, frozen).withColumn("split", F.expr("if(split = 'test', 'train', 'test')"))
+    learned.write.partitionBy("split").parquet(str(tmp_path / "samples"))
+    shutil.copy(Path(frozen) / REPORT_FILE, tmp_path)
+    before = sorted(path.name for path in (registry.folder / "versions").iterdir())
+    with pytest.raises(AslsparkError, match=r"--data: \d+ pictures of the registry's frozen-test"):
+        retrain.main(["--registry", registry.given, "--data", str(tmp_path)])
+    assert sorted(path.name for path in (registry.folder / "versions").iterdir()) == before
+    assert not list(registry.folder.glob("aslspark-*"))
+
+
+def test_a_registry_without_a_champion_says_how_to_begin(tmp_path):
+    for words in (["--data", "more.csv"], ["--rollback"]):
+        with pytest.raises(AslsparkError, match="--begin BUNDLE --test PATH"):
+            retrain.main(["--registry", str(tmp_path / "none"), *words])
+    assert not (tmp_path / "none").exists()
+
+
+def pairs(*rows):
+    return pd.DataFrame(rows, columns=["set", "label", "first", "second", "rows"])
+
+
+EVEN = [("new", letter, True, True, 100) for letter in "AB"] + [("frozen", letter, True, True, 100) for letter in "AB"]
+
+
+def test_mcnemar_is_the_exact_binomial():
+    assert mcnemar(0, 0) == 1
+    assert mcnemar(1, 5) == pytest.approx(2 * (1 + 6) / 2**6)
+    assert mcnemar(0, 6) == pytest.approx(2 / 2**6)
+
+
+def test_a_gain_within_noise_is_refused_and_one_beyond_it_accepted():
+    assert not judge(pairs(*EVEN, ("new", "A", False, True, 5)), 0.05, 0.1).better  # p = 0.0625
+    assert judge(pairs(*EVEN, ("new", "A", False, True, 6)), 0.05, 0.1).better
+    assert not judge(pairs(*EVEN, ("new", "A", True, False, 6)), 0.05, 0.1).better
+
+
+def test_a_better_model_that_is_worse_on_one_set_or_one_letter_is_refused_with_the_reason():
+    gained = ("new", "A", False, True, 60)
+    verdict = judge(pairs(*EVEN, gained, ("frozen", "A", True, False, 8)), 0.05, 0.1)
+    assert not verdict.better
+    assert verdict.reasons[1].startswith("worse on frozen")
+    fallen = pairs(*EVEN, gained, ("new", "B", True, False, 30))
+    verdict = judge(fallen, 0.05, 0.1)
+    assert not verdict.better
+    assert verdict.reasons[1] == "B falls from 100.0% to 87.0% of 230 rows (10% is allowed)"
+    assert judge(fallen, 0.05, 0.14).better
+
+
+def test_a_challenger_takes_the_champions_settings_and_those_given_win():
+    settings = {**load_config(None, ["training.epochs=7", "features.stretch=false"]).as_dict(), "later": {"x": 1}}
+    config = load_config(None, ["training.epochs=3"], settings)
+    assert (config.training.epochs, config.features.stretch) == (3, False)
