@@ -93,3 +93,43 @@ def service(bundle, *words, log=None):
 
 
 SERVE = "from aslspark.jobs_support import run_job; from aslspark.serving.server import main; run_job(main)"
+
+
+def spelling_bundle(folder, real_data, letters="ABCLY", left_out="hand3"):
+    """A bundle of landmarks that reads a few letters: learned from real pictures, without those of one signer."""
+    import io
+    from concurrent.futures import ThreadPoolExecutor
+
+    import torch
+    from PIL import Image
+
+    from aslspark.features.landmarks import FEATURES, augmented_hands, landmark_features
+    from aslspark.models import torch_network
+    from aslspark.reading import hand_vector
+    from aslspark.serving.detectors import Detectors
+
+    labels = tuple(letters)
+    paths = [
+        (place, path)
+        for place, letter in enumerate(labels)
+        for path in sorted((real_data / "images" / "studio_hands" / letter.lower()).glob("*.jpeg"))[::5]
+        if left_out not in path.name
+    ]
+    detectors = Detectors(HandOptions(looks=1), 2)
+    with ThreadPoolExecutor(2) as threads:
+        pixels = [np.asarray(Image.open(io.BytesIO(path.read_bytes())).convert("RGB")) for _, path in paths]
+        hands = np.stack([hand_vector(hand) for hand in threads.map(detectors, pixels)])
+    detectors.close()
+    random, answers = np.random.default_rng(1), torch.tensor([place for place, _ in paths])
+    torch.manual_seed(1)
+    model = torch_network.build("landmark_net", SHAPE, len(labels), 0.1).train()
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.003)
+    change = {"noise": 0.02, "turn_degrees": 8, "tilt_degrees": 8, "bone": 0.06, "probability": 0.9}
+    for _ in range(60):
+        features = landmark_features(augmented_hands(hands, random, **change), False)
+        optimizer.zero_grad()
+        torch.nn.functional.cross_entropy(model(torch.from_numpy(features)), answers).backward()
+        optimizer.step()
+    assert features.shape[1] == FEATURES
+    onnx = torch_network.to_onnx(model.eval(), SHAPE, True, ("landmarks",))
+    return write_bundle(folder, OnnxClassifier(onnx, labels, SHAPE, inputs=("landmarks",)), hands=True)

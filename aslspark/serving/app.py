@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request, WebSocket
-from fastapi.responses import JSONResponse, Response
-from fastapi.staticfiles import StaticFiles
+from fastapi.responses import FileResponse, JSONResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.routing import Route
 
 import aslspark
 from aslspark.labels import STATIC_LETTERS
@@ -121,7 +122,6 @@ def create_app(champion: Champion, limits: Limits, workers: int, *, record: str 
             raise Refused(422, "; ".join(said))
         return readings_of(served, answers, [picture.name for picture in pictures])
 
-    app.mount("/", StaticFiles(directory=PAGE, html=True))
     return app
 
 
@@ -195,7 +195,11 @@ def _add_facts(app: FastAPI, champion: Champion, pool: Pool, metrics: Metrics) -
 
 
 def _add_page(app: FastAPI, champion: Champion, pool: Pool, metrics: Metrics, recorder: Recorder | None) -> None:
-    """Add what the live page asks for beside its files."""
+    """Add the live page's files, and what it asks for."""
+    for file in PAGE.iterdir():
+        # Each a route of its own: a mount would answer to every path's wrong methods.
+        path = "/" if file.name == "index.html" else f"/{file.name}"
+        app.router.routes.append(Route(path, partial(_file, file)))
 
     @app.get("/page.json", include_in_schema=False)
     async def facts(request: Request) -> dict[str, Any]:
@@ -240,6 +244,10 @@ def _add_page(app: FastAPI, champion: Champion, pool: Pool, metrics: Metrics, re
             await converse(socket, pool, metrics)
         finally:
             app.state.cameras -= 1
+
+
+async def _file(path: Path, request: Request) -> Response:
+    return FileResponse(path)
 
 
 class _Headers:

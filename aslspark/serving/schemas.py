@@ -103,6 +103,7 @@ def readings_of(served: Served, answers: Sequence[Answer], names: Sequence[str |
 # A grey PNG of 2x2 pixels, so that the example can be sent as it is.
 _EXAMPLE = "iVBORw0KGgoAAAANSUhEUgAAAAIAAAACCAAAAABX3VL4AAAADklEQVR4nGNgqGdgqAcAAwQBAFiUNm8AAAAASUVORK5CYII="
 
+_PART = {"type": "string", "format": "binary"}
 _FILE = {"type": "string", "format": "binary", "minLength": 1}
 PREDICT_BODY: dict[str, Any] = {
     "required": True,
@@ -112,7 +113,7 @@ PREDICT_BODY: dict[str, Any] = {
                 "type": "object",
                 "required": ["pictures"],
                 "additionalProperties": False,
-                "properties": {"pictures": {"type": "array", "items": _FILE, "minItems": 1}},
+                "properties": {"pictures": {"type": "array", "items": _PART, "minItems": 1}},
             },
             "encoding": {"pictures": {"contentType": "image/jpeg, image/png"}},
         },

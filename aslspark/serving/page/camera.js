@@ -36,7 +36,7 @@ export function outline(canvas, video, hand) {
   const longer = Math.max(width, height);
   const points = hand.points.map(([x, y]) => [x * longer, y * longer]);
   pen.lineJoin = pen.lineCap = "round";
-  const reach = 0.16 * Math.max(...points.map(([x, y]) => Math.hypot(x - points[0][0], y - points[0][1])));
+  const reach = 0.09 * Math.max(...points.map(([x, y]) => Math.hypot(x - points[0][0], y - points[0][1])));
   trace(pen, hull(points), true);
   pen.strokeStyle = pen.fillStyle = "rgba(255, 205, 40, 0.28)";
   pen.lineWidth = 2 * reach;

@@ -5,8 +5,8 @@
 export const SETTINGS = {
   sure: 0.6, // the least probability at which a letter counts as seen
   hold: 700, // a letter that is held so long is added
-  flicker: 250, // what is seen for less than this changes nothing
-  release: 400, // a letter comes twice when the hand was away, or another shape, for so long
+  window: 400, // what most frames of so long a time show is what the hand shows
+  release: 500, // a letter comes twice when the hand was away, or another shape, for so long
   pause: 1800, // no letter for so long ends a word
 };
 
@@ -23,11 +23,12 @@ export class Speller {
 
   /** Forget what is held; the text stays. */
   restart() {
+    this.frames = []; // of the last while: { shape, time }
     this.shape = null; // what is held now; null: no letter
     this.since = null; // when it was first seen
     this.last = null; // when it was last seen
     this.added = false;
-    this.before = null; // the letter that was held before, and whether it was added
+    this.before = null; // the letter that was held before, whether it was added, and until when it was seen
   }
 
   /**
@@ -36,16 +37,22 @@ export class Speller {
    */
   see(letter, probability, now) {
     const known = letter !== null && letter !== NOTHING && probability >= this.settings.sure;
-    const shape = known ? letter : null;
-    if (this.last === null) {
-      this.since = this.last = now;
-      this.shape = shape;
-    } else if (shape === this.shape) {
-      this.last = now;
-    } else if (now - this.last > this.settings.flicker) {
-      this.change(shape, now);
-    }
-    return this.shape === null ? this.pause(now) : this.hold(now);
+    this.frames = this.frames.filter((frame) => now - frame.time < this.settings.window);
+    this.frames.push({ shape: known ? letter : null, time: now });
+    const shape = this.most();
+    const seen = this.frames.filter((frame) => frame.shape === shape);
+    if (this.since === null || shape !== this.shape) this.change(shape, seen[0].time);
+    this.last = seen.at(-1).time;
+    return shape === null ? this.pause(now) : this.hold(now);
+  }
+
+  /** What most frames show; of two that are as many, what is held already, else the newer. */
+  most() {
+    const counts = new Map();
+    for (const { shape } of this.frames) counts.set(shape, (counts.get(shape) ?? 0) + 1);
+    const highest = Math.max(...counts.values());
+    if (counts.get(this.shape) === highest) return this.shape;
+    return this.frames.findLast((frame) => counts.get(frame.shape) === highest).shape;
   }
 
   /** How much of the time that a letter must be held has passed: 0 to 1. */
@@ -54,12 +61,12 @@ export class Speller {
     return this.added ? 1 : Math.min(1, (now - this.since) / this.settings.hold);
   }
 
-  change(shape, now) {
+  change(shape, since) {
     if (this.shape !== null) this.before = { letter: this.shape, added: this.added, until: this.last };
     const same = this.before !== null && this.before.letter === shape;
-    this.added = same && this.before.added && now - this.before.until < this.settings.release;
+    this.added = same && this.before.added && since - this.before.until < this.settings.release;
     this.shape = shape;
-    this.since = this.last = now;
+    this.since = since;
   }
 
   hold(now) {
