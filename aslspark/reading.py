@@ -176,6 +176,21 @@ class Answer:
         """Whether the picture could be looked at; without a hand in it, or without being sure, it still could."""
         return bool(self.top) or self.reason == NO_HAND
 
+    def as_dict(self) -> dict[str, Any]:
+        """Return what is written of it as JSON; of the hand: its side, and x and y of its points."""
+        hand = None
+        if self.hand is not None and self.hand.landmarks is not None:
+            points = [[round(float(x), 4), round(float(y), 4)] for x, y, _ in self.hand.landmarks]
+            hand = {"side": self.hand.side, "points": points}
+        top = [{"letter": letter, "probability": share} for letter, share in self.top]
+        return {
+            "letter": self.letter,
+            "probability": self.probability,
+            "top": top,
+            "reason": self.reason,
+            "hand": hand,
+        }
+
 
 class Reader:
     """A network that reads pictures one by one; several threads may use it at once.

@@ -72,7 +72,10 @@ def _java() -> list[Finding]:
     number = int(match[1]) if match else 0
     return [
         Finding(
-            OK if number in (8, 11, 17) else MISSING, "Java", f"{number} ({java})", f"Spark 3.5 runs on it not; {do}"
+            OK if number in (8, 11, 17) else MISSING,
+            "Java",
+            f"{number} ({java})",
+            f"Spark 3.5 does not run on it; {do}",
         )
     ]
 

@@ -70,19 +70,29 @@ async def pictures_of(content_type: str, body: bytes, limits: Limits) -> list[Pi
     Refused
         400, 413, 415 or 422, with what is wrong.
     """
-    kind = content_type.split(";")[0].strip().lower()
-    if kind == FORM:
-        pictures = await _of_form(content_type, body, limits)
-    elif kind == JSON:
-        pictures = _of_json(body)
-    elif kind == CSV:
-        pictures = _of_csv(body)
-    elif kind == RAW or kind.startswith("image/"):
-        pictures = [Picture(None, body, BYTES)]
-    else:
-        raise Refused(
-            415, f"content type {kind or 'missing'}: send {FORM}, image/jpeg, image/png, {RAW}, {JSON} or {CSV}"
-        )
+    if _kind_of(content_type) == FORM:
+        return _within(await _of_form(content_type, body, limits), limits)
+    return plain_pictures(content_type, body, limits)
+
+
+def plain_pictures(content_type: str, body: bytes, limits: Limits) -> list[Picture]:
+    """Do as `pictures_of` with every form of a body but multipart."""
+    kind = _kind_of(content_type)
+    if kind == JSON:
+        return _within(_of_json(body), limits)
+    if kind == CSV:
+        return _within(_of_csv(body), limits)
+    if kind == RAW or kind.startswith("image/"):
+        return _within([Picture(None, body, BYTES)], limits)
+    there = f"image/jpeg, image/png, {RAW}, {JSON} or {CSV}"
+    raise Refused(415, f"content type {kind or 'missing'}: send {FORM}, {there}")
+
+
+def _kind_of(content_type: str) -> str:
+    return content_type.split(";")[0].strip().lower()
+
+
+def _within(pictures: list[Picture], limits: Limits) -> list[Picture]:
     if not pictures:
         raise Refused(422, "no picture in the request")
     if len(pictures) > limits.pictures:

@@ -83,15 +83,7 @@ class Switched(BaseModel):
 
 def reading_of(answer: Answer, name: str | None = None) -> Reading:
     """Turn an answer into what is sent."""
-    hand = answer.hand
-    seen = None
-    if hand is not None and hand.landmarks is not None:
-        points = [[round(float(x), 4), round(float(y), 4)] for x, y, _ in hand.landmarks]
-        seen = SeenHand(side=str(hand.side), points=points)
-    top = [Guess(letter=letter, probability=share) for letter, share in answer.top]
-    return Reading(
-        name=name, letter=answer.letter, probability=answer.probability, top=top, reason=answer.reason, hand=seen
-    )
+    return Reading(name=name, **answer.as_dict())
 
 
 def readings_of(served: Served, answers: Sequence[Answer], names: Sequence[str | None]) -> Readings:
