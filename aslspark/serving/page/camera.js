@@ -38,10 +38,14 @@ export function outline(canvas, video, hand) {
   pen.lineJoin = pen.lineCap = "round";
   const reach = 0.09 * Math.max(...points.map(([x, y]) => Math.hypot(x - points[0][0], y - points[0][1])));
   trace(pen, hull(points), true);
-  pen.strokeStyle = pen.fillStyle = "rgba(255, 205, 40, 0.28)";
+  pen.strokeStyle = pen.fillStyle = "#ffcd28";
   pen.lineWidth = 2 * reach;
   pen.stroke();
   pen.fill();
+  pen.globalCompositeOperation = "destination-in"; // all of it equally thin, where edge and inside meet too
+  pen.fillStyle = "rgba(0, 0, 0, 0.28)";
+  pen.fillRect(0, 0, width, height);
+  pen.globalCompositeOperation = "source-over";
   for (const [colour, thick] of [["#101418", 7], ["#ffcd28", 3.5]]) {
     pen.strokeStyle = colour;
     pen.lineWidth = (thick * longer) / 640;
