@@ -81,7 +81,7 @@ def test_reading_and_serving_import_neither_spark_nor_a_framework():
         [
             sys.executable,
             "-c",
-            "import sys, aslspark.serving.app, aslspark.serving.server, aslspark.serving.chart as c; c.drawn('A');"
+            "import sys, aslspark.cli.command, aslspark.serving.app, aslspark.serving.chart as c; c.drawn('A');"
             "print([m for m in ('pyspark', 'tensorflow', 'torch', 'pandas', 'horovod') if m in sys.modules])",
         ],
         capture_output=True,

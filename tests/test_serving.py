@@ -2,6 +2,7 @@ import base64
 import io
 import json
 import os
+import socket
 import threading
 import time
 import urllib.request
@@ -13,7 +14,10 @@ import pytest
 from PIL import Image
 from serving_bundles import LABELS, SHAPE, network, picture_file, service, write_bundle
 
+from aslspark.hands.hand import NO_HAND
+from aslspark.hands.options import HandOptions
 from aslspark.reading import Reader
+from aslspark.serving.detectors import Detectors
 from aslspark.serving.limits import Limits, Refused
 from aslspark.serving.recording import Recorder
 
@@ -216,10 +220,30 @@ def test_what_waits_too_long_or_is_too_much_is_refused_and_the_next_is_served(bu
         status, said = started.ask("/predict", *many)
         assert (status, "at most 4 may" in said["reason"]) == (429, True)
         assert started.ask("/predict", picture_file(), "image/jpeg")[0] == 200
-    with service(bundles[0], "--max-seconds", "0.000001", "--workers", "1") as started:
-        status, said = started.ask("/predict", *many)
+    flat = io.BytesIO()
+    Image.new("L", (5000, 5000)).save(flat, "PNG")
+    with service(bundles[0], "--max-seconds", "0.5", "--workers", "1") as started:
+        status, said = started.ask("/predict", *form([(str(n), flat.getvalue()) for n in range(32)]))
         assert (status, "not read within" in said["reason"]) == (503, True)
         assert started.ask("/health")[0] == 200
+
+
+def test_a_body_that_does_not_come_is_not_waited_for(bundles):
+    with service(bundles[0], "--max-seconds", "0.3") as started:
+        host, port = started.address.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port)), timeout=20) as connection:
+            head = "POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nContent-Length: 100\r\n\r\n"
+            connection.sendall(head.encode() + b"half of it")
+            assert connection.recv(1000).startswith(b"HTTP/1.1 408 ")
+
+
+def test_pictures_that_began_with_a_model_that_is_replaced_still_have_its_detector():
+    pytest.importorskip("mediapipe")
+    detectors = Detectors(HandOptions(looks=1), 1)
+    black = np.zeros((40, 40, 3), np.uint8)
+    assert detectors(black) == NO_HAND
+    detectors.close()
+    assert detectors(black) == NO_HAND
 
 
 def test_live_frames_that_are_overtaken_are_skipped_and_the_newest_is_answered(running):

@@ -100,6 +100,7 @@ def create_app(champion: Champion, limits: Limits, workers: int, *, record: str 
         response_model=Readings,
         responses={
             400: {"model": Refusal, "description": "the body cannot be read"},
+            408: {"model": Refusal, "description": "the body did not come in time"},
             413: {"model": Refusal, "description": "too many bytes or pictures"},
             415: {"model": Refusal, "description": "a content type that is not known"},
             422: {"model": Refusal, "description": "nothing in it is a picture that can be used"},
@@ -112,7 +113,7 @@ def create_app(champion: Champion, limits: Limits, workers: int, *, record: str 
         """Read pictures. One that cannot be used has a reason in its place; where none can, the status is 422."""
         if request.headers.get("content-encoding", "identity") != "identity":
             raise Refused(415, "send the body without a content-encoding")
-        body = await body_of(request.stream(), request.headers.get("content-length"), limits.body)
+        body = await _sent(request, limits.body, limits.seconds)
         pictures = await pictures_of(request.headers.get("content-type", ""), body, limits)
         served, answers = await pool.read([(picture.value, picture.kind) for picture in pictures])
         for answer in answers:
@@ -227,7 +228,7 @@ def _add_page(app: FastAPI, champion: Champion, pool: Pool, metrics: Metrics, re
         client = request.client.host if request.client else None
         if recorder is None or not local_page(client, request.headers):
             raise Refused(403, "pictures are kept on this machine alone, and where the service runs with --record DIR")
-        body = await body_of(request.stream(), request.headers.get("content-length"), pool.limits.bytes)
+        body = await _sent(request, pool.limits.bytes, pool.limits.seconds)
         return {"path": await asyncio.to_thread(recorder.keep, body, label, signer)}
 
     @app.websocket("/live")
@@ -244,6 +245,14 @@ def _add_page(app: FastAPI, champion: Champion, pool: Pool, metrics: Metrics, re
             await converse(socket, pool, metrics)
         finally:
             app.state.cameras -= 1
+
+
+async def _sent(request: Request, most: int, seconds: float) -> bytes:
+    """Wait for a request's body, but not for ever."""
+    try:
+        return await asyncio.wait_for(body_of(request.stream(), request.headers.get("content-length"), most), seconds)
+    except asyncio.TimeoutError:
+        raise Refused(408, f"the body was not sent within {seconds:g} s") from None
 
 
 async def _file(path: Path, request: Request) -> Response:

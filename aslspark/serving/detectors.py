@@ -28,10 +28,9 @@ class Detectors:
         self.settings = (options.seconds, options.confidence, options.looks)
         arguments = (options.confidence, options.looks)
         self._closed = False
-        self._guards = [Guard(options.seconds, DETECTOR, arguments) for _ in range(count)]
         self._free: queue.LifoQueue[Guard] = queue.LifoQueue()
-        for guard in self._guards:
-            self._free.put(guard)
+        for _ in range(count):
+            self._free.put(Guard(options.seconds, DETECTOR, arguments))
 
     def __call__(self, picture: npt.NDArray[np.uint8]) -> Hand:
         """Find the hand in a picture: uint8 (height, width, 3)."""
@@ -43,11 +42,15 @@ class Detectors:
         self(np.zeros((8, 8, 3), np.uint8))
 
     def close(self) -> None:
-        """End those that are free now, and the others when they are done."""
+        """End those that are free now, and the others when they are done; a late picture starts one for itself."""
         self._closed = True
+        free = []
         with contextlib.suppress(queue.Empty):
             while True:
-                self._free.get_nowait().close()
+                free.append(self._free.get_nowait())
+        for guard in free:
+            guard.close()
+            self._free.put(guard)
 
     @contextlib.contextmanager
     def _one(self) -> Iterator[Guard]:
@@ -57,5 +60,4 @@ class Detectors:
         finally:
             if self._closed:
                 guard.close()
-            else:
-                self._free.put(guard)
+            self._free.put(guard)

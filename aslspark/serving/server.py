@@ -10,8 +10,14 @@ import os
 import signal
 import socket
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from aslspark.errors import AslsparkError
+
+if TYPE_CHECKING:
+    import uvicorn
+
+    from aslspark.serving.champion import Champion
 
 SHUTDOWN_SECONDS = 10
 """That requests have to end in, when the service is asked to."""
@@ -76,17 +82,18 @@ def main(argv: Sequence[str]) -> None:
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
         server_header=False,
     )
-    address = f"http://{'localhost' if options.host == '127.0.0.1' else options.host}:{listening.getsockname()[1]}"
+    name = f"[{options.host}]" if ":" in options.host else options.host
+    address = f"http://{'localhost' if name == '127.0.0.1' else name}:{listening.getsockname()[1]}"
     logging.getLogger("aslspark").info("%s reads at %s", champion.now.name, address)
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(_serve(uvicorn.Server(settings), listening, champion))
 
 
-async def _serve(server: object, listening: socket.socket, champion: object) -> None:
+async def _serve(server: uvicorn.Server, listening: socket.socket, champion: Champion) -> None:
     loop = asyncio.get_running_loop()
     if hasattr(signal, "SIGHUP"):
-        loop.add_signal_handler(signal.SIGHUP, lambda: loop.run_in_executor(None, champion.check))  # type: ignore[attr-defined]
-    await server.serve(sockets=[listening])  # type: ignore[attr-defined]
+        loop.add_signal_handler(signal.SIGHUP, lambda: loop.run_in_executor(None, champion.check))
+    await server.serve(sockets=[listening])
 
 
 def _listen(host: str, port: int) -> socket.socket:
