@@ -18,6 +18,7 @@ def aslspark(*words, **more):
 
 
 def test_help_fits_a_screen_and_names_every_job():
+    assert len(aslspark("serve", "--help").stdout.splitlines()) <= 24
     found = aslspark("--help")
     lines = found.stdout.splitlines()
     assert found.returncode == 0

@@ -23,18 +23,29 @@ SHUTDOWN_SECONDS = 10
 """That requests have to end in, when the service is asked to."""
 
 
+MOST_WORKERS = 4
+"""Unless more are asked for: each keeps a hand detector in memory."""
+
+
+def _workers() -> int:
+    return min(MOST_WORKERS, os.cpu_count() or 1)
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     made = argparse.ArgumentParser(
         prog="aslspark serve",
-        description="Read letters over HTTP, and in the browser: open http://localhost:8000 for the page.",
+        usage="aslspark serve --model BUNDLE [options]",
+        description="Read letters over HTTP, and live at http://localhost:8000.",
     )
     made.add_argument("--model", required=True, metavar="BUNDLE", help="folder, or a link that may be moved to another")
     made.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help="0.0.0.0: all (default %(default)s)")
     made.add_argument("--port", type=int, default=8000, metavar="N", help="0: any that is free (default %(default)s)")
-    made.add_argument("--workers", type=int, default=os.cpu_count() or 1, metavar="N", help="pictures read at once")
+    made.add_argument(
+        "--workers", type=int, default=_workers(), metavar="N", help="pictures read at once (default %(default)s)"
+    )
     made.add_argument("--looks", type=int, metavar="N", help="at each hand, 1-4; 1 is fastest (default: the bundle's)")
-    made.add_argument("--record", metavar="DIR", help="let the page, on this machine, keep labelled pictures there")
+    made.add_argument("--record", metavar="DIR", help="let the page, on this machine, keep pictures there")
     made.add_argument("--every", type=float, default=2.0, metavar="S", help="seconds between looks for another bundle")
     made.add_argument("--max-bytes", type=int, metavar="N", help="of a picture's file (default 12,000,000)")
     made.add_argument("--max-pixels", type=int, metavar="N", help="of a picture (default 50,000,000)")
