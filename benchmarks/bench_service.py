@@ -1,6 +1,6 @@
 """How long the service takes to answer: 25 requests a second from 8 clients, a picture each.
 
-python benchmarks/bench_service.py --data FOLDER_OF_PICTURES [--runs 3]
+spark-submit benchmarks/bench_service.py [--data FOLDER_OF_PICTURES ...] [--runs 3]
 
 Clients ask by the clock, and time counts from when a request was due. The network is a `two_branch` of random weights:
 it takes as long as a trained one.
@@ -9,6 +9,7 @@ it takes as long as a trained one.
 from __future__ import annotations
 
 import http.client
+import io
 import json
 import re
 import statistics
@@ -21,6 +22,7 @@ from pathlib import Path
 
 import base
 import torch
+from PIL import Image
 
 from aslspark.bundle import seal, whole_folder, write_model
 from aslspark.hands.options import HandOptions
@@ -28,6 +30,7 @@ from aslspark.labels import STATIC_LETTERS
 from aslspark.models import torch_network
 from aslspark.models.known import LANDMARKS, PICTURE
 from aslspark.scoring import OnnxClassifier, SignClassifierModel
+from aslspark.sources.drawn import draw_hand
 
 CLIENTS, RATE, SECONDS = 8, 25.0, 20.0
 SHAPE = (64, 64, 3)
@@ -75,14 +78,28 @@ def measure(host: str, bodies: list[bytes], kind: str) -> tuple[list[float], dic
     return times, statuses
 
 
+def photographs(folders: list[str], count: int) -> list[bytes]:
+    """Read files from the folders, evenly spread."""
+    files = sorted(path for folder in folders for path in Path(folder).rglob("*.jp*g"))
+    return [path.read_bytes() for path in files[:: max(1, len(files) // count)][:count]]
+
+
+def drawn_pictures() -> list[bytes]:
+    """Draw a hand for each letter."""
+    files = []
+    for number, letter in enumerate(STATIC_LETTERS):
+        file = io.BytesIO()
+        Image.fromarray(draw_hand(letter, seed=1, index=number, signer=number % 6, size=256, channels=3)).save(
+            file, "JPEG"
+        )
+        files.append(file.getvalue())
+    return files
+
+
 def main() -> None:
     """Measure, and write the results."""
     chosen = base.options("Time the service.", rows=64, of="folders")
-    if not chosen.data:
-        raise SystemExit("--data: name folders of pictures of hands; the detector's time depends on what it finds")
-    files = sorted(path for folder in chosen.data for path in Path(folder).rglob("*.jp*g"))
-    step = max(1, len(files) // chosen.rows)
-    pictures = [path.read_bytes() for path in files[::step][: chosen.rows]]
+    pictures = photographs(chosen.data, chosen.rows) if chosen.data else drawn_pictures()
     torch.manual_seed(1)
     crops = [torch.randint(0, 256, SHAPE, dtype=torch.uint8).numpy().tobytes() for _ in range(16)]
     lines, notes = (

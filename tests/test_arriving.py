@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -191,3 +193,10 @@ def test_the_four_steps_of_an_endpoint(bundle, tmp_path):
         endpoint.output_fn(answers, "image/png")
     with pytest.raises(AslsparkError, match="0 bundles lie in it"):
         endpoint.model_fn(str(tmp_path))
+
+
+def test_a_folder_is_read_by_one_command(bundle, arrived):
+    words = ["watch-folder", "--model", bundle, "--folder", str(arrived), "--once"]
+    done = subprocess.run([sys.executable, "-m", "aslspark", *words], capture_output=True, text=True, check=True)
+    assert done.stdout == "3 pictures read\n"
+    assert laid_beside(arrived / "cut.jpg")["reason"].startswith("cut short")
