@@ -11,6 +11,7 @@ from __future__ import annotations
 import http.client
 import io
 import json
+import os
 import re
 import statistics
 import subprocess
@@ -126,7 +127,7 @@ def main() -> None:
                 runs = [measure(found[1], bodies, kind) for _ in range(chosen.runs)]
             finally:
                 process.terminate()
-                process.wait()
+                _, _, used = os.wait4(process.pid, 0)
             medians = [statistics.median(times) for times, _ in runs]
             slow = statistics.median(statistics.quantiles(times, n=20)[-1] for times, _ in runs)
             median = statistics.median(medians)
@@ -134,8 +135,12 @@ def main() -> None:
                 {status: sum(seen.get(status, 0) for _, seen in runs) for _, seen in runs for status in seen}
             )
             lines.append(base.Comparison(what, "the aim", "ms", median, AIM, chosen.runs, median / AIM, "1 or less"))
-            notes.append(f"{what}: 95 % within {slow:.0f} ms; answers by status {statuses}")
+            cpu = 1000 * (used.ru_utime + used.ru_stime) / sum(len(times) for times, _ in runs)
+            notes.append(
+                f"{what}: 95 % within {slow:.0f} ms; {cpu:.0f} ms of CPU a picture; answers by status {statuses}"
+            )
             print(notes[-1], flush=True)
+    notes.append(f"load average at the end: {os.getloadavg()[0]:.1f}")
     base.write("service", lines, notes)
 
 

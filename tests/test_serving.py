@@ -2,6 +2,7 @@ import base64
 import io
 import json
 import os
+import signal
 import socket
 import threading
 import time
@@ -155,27 +156,35 @@ def test_the_model_is_exchanged_under_load_and_no_request_is_lost(bundles, tmp_p
     file, done, seen = picture_file(), threading.Event(), []
 
     def keep_asking():
-        mine = []
         while not done.is_set():
             status, said = started.ask("/predict", file, "image/jpeg")
             assert status == 200
             [one] = said["answers"]
-            mine.append((said["model"], one["letter"], round(one["probability"], 5)))
-        return mine
+            seen.append((said["model"], one["letter"], round(one["probability"], 5)))
 
-    def switch(to, how):
+    def until_answered_by(name):
+        before = len(seen)
+        while not any(model == name for model, *_ in seen[before:]):
+            assert not any(client.done() for client in clients)
+
+    def lead(to):
         (tmp_path / "next").symlink_to(to)
         os.replace(tmp_path / "next", link)
-        how()
-        while started.ask("/model")[1]["model"] != names[bundles.index(to)]:
-            pass
 
     with service(link, "--every", "3600", "--workers", "2") as started, ThreadPoolExecutor(4) as threads:
         clients = [threads.submit(keep_asking) for _ in range(4)]
-        switch(bundles[1], lambda: started.ask("/model/reload", b""))
-        switch(bundles[0], lambda: started.process.send_signal(1))
-        done.set()
-        seen = [one for client in clients for one in client.result()]
+        try:
+            until_answered_by(names[0])
+            lead(bundles[1])
+            assert started.ask("/model/reload", b"")[1]["switched"]
+            until_answered_by(names[1])
+            lead(bundles[0])
+            started.process.send_signal(signal.SIGHUP)
+            until_answered_by(names[0])
+        finally:
+            done.set()
+        for client in clients:
+            client.result()
         assert started.ask("/model")[1]["switches"] == 2
     expected = {
         (name, answer.letter, round(answer.probability, 5))
