@@ -79,6 +79,7 @@ def test_zsh_takes_the_script(capsys, monkeypatch):
         subprocess.run(["zsh", "-f", "-c", f"autoload -U compinit; compinit -D -u; {script}"], check=True)
 
 
+@pytest.mark.long
 def test_the_doctor_looks_at_all_that_the_jobs_need():
     found = aslspark("doctor")
     assert found.returncode == 0, found.stdout
@@ -162,6 +163,7 @@ def test_without_kaggles_client_one_line_says_what_to_do(tmp_path):
     assert "kaggle.com/datasets/datamunge/sign-language-mnist" in found.stderr
 
 
+@pytest.mark.long
 def test_installed_the_command_finds_its_jobs_and_its_page(tmp_path):
     tree = tmp_path / "tree"
     shutil.copytree(REPOSITORY, tree, ignore=shutil.ignore_patterns(".git", "runs", "build", "*.egg-info", ".*_cache"))

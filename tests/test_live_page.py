@@ -19,8 +19,8 @@ def camera(real_data, tmp_path_factory):
     """A film of someone who spells BALL."""
     scenes = []
     for letter in "BALL":
-        scenes += [(Image.open(hand(real_data, letter)), 3), (None, 0.9 if len(scenes) == 4 else 0.1)]
-    return film(tmp_path_factory.mktemp("film") / "ball.mjpeg", [*scenes, (None, 4)])
+        scenes += [(Image.open(hand(real_data, letter)), 2), (None, 0.9 if len(scenes) == 4 else 0.1)]
+    return film(tmp_path_factory.mktemp("film") / "ball.mjpeg", [*scenes, (None, 3)])
 
 
 @pytest.fixture(scope="module")
