@@ -20,6 +20,7 @@ import aslspark
 from aslspark.labels import STATIC_LETTERS
 from aslspark.serving.champion import Champion
 from aslspark.serving.chart import MOVED, WORDS, drawn
+from aslspark.serving.headers import SafeHeaders
 from aslspark.serving.limits import Limits, Refused
 from aslspark.serving.live import converse
 from aslspark.serving.metrics import Counting, Metrics
@@ -41,12 +42,6 @@ PAGE = Path(__file__).parent / "page"
 MOST_CAMERAS = 8
 """Live conversations at once."""
 _AGAIN = {429, 503}
-_SAFE = {
-    "content-security-policy": "default-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:; "
-    "frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
-    "x-content-type-options": "nosniff",
-    "referrer-policy": "no-referrer",
-}
 
 
 def create_app(champion: Champion, limits: Limits, workers: int, *, record: str | None, every: float) -> FastAPI:
@@ -88,7 +83,7 @@ def create_app(champion: Champion, limits: Limits, workers: int, *, record: str 
         redoc_url=None,
     )
     app.state.champion, app.state.cameras = champion, 0
-    app.add_middleware(_Headers)
+    app.add_middleware(SafeHeaders)
     app.add_middleware(Counting, metrics=metrics)
     _add_refusals(app)
     _add_facts(app, champion, pool, metrics)
@@ -257,23 +252,3 @@ async def _sent(request: Request, most: int, seconds: float) -> bytes:
 
 async def _file(path: Path, request: Request) -> Response:
     return FileResponse(path)
-
-
-class _Headers:
-    """ASGI middleware that tells browsers to load nothing from elsewhere."""
-
-    def __init__(self, app: Any) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-
-        async def with_headers(message: Any) -> None:
-            if message["type"] == "http.response.start":
-                added = [(name.encode(), value.encode()) for name, value in _SAFE.items()]
-                message = {**message, "headers": [*message.get("headers", []), *added]}
-            await send(message)
-
-        await self._app(scope, receive, with_headers)
