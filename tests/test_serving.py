@@ -383,6 +383,14 @@ def test_ten_thousand_good_and_bad_requests_end_without_a_fault_and_without_grow
     assert resident(running.process) - before < 20
 
 
+def test_the_example_of_the_openapi_page_can_be_sent(running):
+    page = running.ask("/openapi.json")[1]
+    forms = page["paths"]["/predict"]["post"]["requestBody"]["content"]
+    assert {"multipart/form-data", "image/jpeg", "application/json", "text/csv"} <= set(forms)
+    example = forms["application/json"]["examples"]["base64"]["value"]
+    assert running.ask("/predict", json.dumps(example).encode(), "application/json")[0] == 200
+
+
 def test_whatever_the_openapi_page_allows_is_answered_as_it_says(running, tmp_path):
     pytest.importorskip("schemathesis")
     import subprocess

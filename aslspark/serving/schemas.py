@@ -93,7 +93,7 @@ def readings_of(served: Served, answers: Sequence[Answer], names: Sequence[str |
 
 
 # A grey PNG of 2x2 pixels, so that the example can be sent as it is.
-_EXAMPLE = "iVBORw0KGgoAAAANSUhEUgAAAAIAAAACCAAAAABX3VL4AAAADklEQVR4nGNgqGdgqAcAAwQBAFiUNm8AAAAASUVORK5CYII="
+_EXAMPLE = "iVBORw0KGgoAAAANSUhEUgAAAAIAAAACCAAAAABX3VL4AAAADklEQVR4nGNgSGBY8B8AA8UCAKEFgZcAAAAASUVORK5CYII="
 
 _PART = {"type": "string", "format": "binary"}
 _FILE = {"type": "string", "format": "binary", "minLength": 1}
