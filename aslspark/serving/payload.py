@@ -18,6 +18,9 @@ from aslspark.serving.limits import Limits, Refused
 
 JSON, CSV, FORM, RAW = "application/json", "text/csv", "multipart/form-data", "application/octet-stream"
 
+PASSED_OVER = 8
+"""How often the allowed bytes are taken from a request that has too many, before it is cut off."""
+
 
 class Picture(NamedTuple):
     """One picture of a request."""
@@ -42,14 +45,19 @@ async def body_of(stream: AsyncIterator[bytes], length: str | None, most: int) -
     Refused
         413
     """
-    if length is not None and length.isdigit() and int(length) > most:
-        raise Refused(413, f"{int(length):,} bytes; a request may have {most:,}")
-    parts, size = [], 0
+    declared = int(length) if length is not None and length.isdigit() else 0
+    parts: list[bytes] = []
+    size = 0
     async for part in stream:
         size += len(part)
-        if size > most:
-            raise Refused(413, f"more than {most:,} bytes; a request may not have more")
-        parts.append(part)
+        if max(size, declared) <= most:
+            parts.append(part)
+        elif size > PASSED_OVER * most:
+            break
+        else:  # a client that is still sending would not read the answer
+            parts.clear()
+    if max(size, declared) > most:
+        raise Refused(413, f"{max(size, declared):,} bytes or more; a request may have {most:,}")
     return b"".join(parts)
 
 
