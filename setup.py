@@ -15,7 +15,10 @@ setup(
     long_description=(here / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     python_requires=">=3.10",
-    packages=find_packages(include=["aslspark", "aslspark.*"]),
+    packages=[*find_packages(include=["aslspark", "aslspark.*"]), "aslspark.jobs"],
+    package_dir={"aslspark.jobs": "jobs"},  # where the command `aslspark` finds them
+    package_data={"aslspark.serving": ["page/*"]},
+    entry_points={"console_scripts": ["aslspark = aslspark.cli.command:entry"]},
     install_requires=[
         "cloudpickle>=2",
         "matplotlib>=3.7",
@@ -35,6 +38,13 @@ setup(
         "tensorflow": ["tensorflow>=2.13,<2.16", "tf2onnx>=1.16", "onnx>=1.14,<1.18"],
         "hands": ["mediapipe>=0.10.14"],
         "mlflow": ["mlflow-skinny>=2.14,<3"],
+        "serve": [
+            "fastapi>=0.110",
+            "uvicorn>=0.27",
+            "websockets>=12",
+            "python-multipart>=0.0.9",
+            "prometheus-client>=0.19",
+        ],
         "torch": ["torch>=2.0", "torchvision>=0.15", "safetensors>=0.4", "onnx>=1.14"],
     },
 )

@@ -15,11 +15,7 @@ import pandas as pd
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
-from aslspark.certainty import with_temperature
-
-BEST = 3
-NOT_SURE = "not sure"
-"""Why a model with a threshold does not answer."""
+from aslspark.certainty import BEST, NOT_SURE, best_places
 
 _RANKED = "place1 int, place2 int, place3 int, share1 float, share2 float, share3 float, as_given float, reason string"
 
@@ -51,10 +47,7 @@ def _ranked(
 ) -> pd.DataFrame:
     """Find the best places of each row; rows with a reason get none."""
     classes = probabilities.shape[1]
-    # By the model's own numbers: a temperature may make equal what was not.
-    best = np.argsort(-probabilities, axis=1, kind="stable")[:, :BEST]
-    shares = np.take_along_axis(with_temperature(probabilities, temperature), best, axis=1)
-    given = np.take_along_axis(probabilities, best[:, :1], axis=1)[:, 0]
+    best, shares, given = best_places(probabilities, temperature)
     unscored = np.array([reason is not None for reason in reasons], bool)
     columns: dict[str, Any] = {}
     for n in range(BEST):

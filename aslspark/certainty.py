@@ -13,6 +13,10 @@ LEAST_PROBABILITY = 1e-7
 """Stands for smaller ones, whose logarithm would outweigh everything: trees give 0."""
 COLDEST, HOTTEST = 0.05, 20.0
 
+BEST = 3
+NOT_SURE = "not sure"
+"""Why a model with a threshold does not answer."""
+
 FloatArray = npt.NDArray[np.float32]
 
 
@@ -32,6 +36,30 @@ def with_temperature(probabilities: FloatArray, temperature: float) -> FloatArra
     if temperature == 1 or not len(probabilities):
         return probabilities
     return np.exp(_log_shares(probabilities, temperature)).astype(np.float32)
+
+
+def best_places(probabilities: FloatArray, temperature: float) -> tuple[npt.NDArray[np.intp], FloatArray, FloatArray]:
+    """Find the best labels of each row.
+
+    Parameters
+    ----------
+    probabilities : ndarray of float32, shape (n, classes)
+        As the model gives them.
+    temperature : float
+
+    Returns
+    -------
+    ndarray of int, shape (n, BEST or fewer)
+        Places of the labels, best first.
+    ndarray of float32, shape (n, BEST or fewer)
+        Their probabilities, with the temperature.
+    ndarray of float32, shape (n,)
+        That of the best, without.
+    """
+    # By the model's own numbers: a temperature may make equal what was not.
+    best = np.argsort(-probabilities, axis=1, kind="stable")[:, :BEST]
+    shares = np.take_along_axis(with_temperature(probabilities, temperature), best, axis=1)
+    return best, shares, np.take_along_axis(probabilities, best[:, :1], axis=1)[:, 0]
 
 
 def fit_temperature(probabilities: FloatArray, places: npt.NDArray[np.integer]) -> float:

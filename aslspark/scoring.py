@@ -5,14 +5,12 @@ In: a column of pictures (see `SignClassifierModel`). Out: the same rows with `l
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from pyspark.ml import Model, PipelineModel
 from pyspark.ml.feature import OneHotEncoderModel, StringIndexerModel
@@ -25,41 +23,22 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, BinaryType, NumericType, StructType
 
-from aslspark.answers import BEST, SHARES, Finish, output_columns, ranking
+from aslspark.answers import SHARES, Finish, output_columns, ranking
 from aslspark.decoding import RAW, Form
 from aslspark.errors import AslsparkError
 from aslspark.features.crops import ROW, brings_hands, crop_to_hands
-from aslspark.features.landmarks import HAND_FIELDS, SEEN, frame_vectors, landmark_features
+from aslspark.features.landmarks import HAND_FIELDS, frame_vectors
 from aslspark.features.pictures import UNUSABLE, Normaliser
 from aslspark.hands.options import HandOptions
 from aslspark.models.known import LANDMARKS, PICTURE
 from aslspark.paths import local_path
+from aslspark.reading import NO_HAND, OnnxClassifier, kept_session, needs_hand
 from aslspark.samples import HAND_COLUMN, PICTURE_TYPE, no_hands
 
 if TYPE_CHECKING:
     from aslspark.training.fitted import FittedNetwork
 
 OUTPUT_COLUMNS = ("letter", "probability", "top", "reason")
-NOTHING = "nothing"
-"""The label of pictures without a hand; a network that knows it may answer it where none was found."""
-NO_HAND = "no hand found"
-"""Why a model of landmarks alone does not answer."""
-ROWS_A_RUN = 256
-"""Pictures that go through the network at once: the notebook's CNN needs 75 kB for each while it runs."""
-
-
-@dataclass(frozen=True)
-class OnnxClassifier:
-    """A network as ONNX: its inputs -> ``probability`` float32 (n, classes)."""
-
-    onnx: bytes
-    labels: tuple[str, ...]
-    shape: tuple[int, int, int]
-    """Of pictures; of a network that takes none, of those that lay beside the landmarks."""
-    inputs: tuple[str, ...] = (PICTURE,)
-    """``picture`` uint8 (n, height, width, channels), ``landmarks`` float32 (n, FEATURES), or both."""
-    upright: bool = False
-    """How landmarks become features; see `aslspark.features.landmarks.landmark_features`."""
 
 
 @dataclass(frozen=True)
@@ -275,36 +254,6 @@ def _hands(dataset: DataFrame) -> Column:
     return F.struct(*(F.col(HAND_COLUMN)[name].alias(name) for name in HAND_FIELDS))
 
 
-def _needs_hand(classifier: OnnxClassifier | MllibClassifier) -> bool:
-    return classifier.inputs == (LANDMARKS,) and NOTHING not in classifier.labels
-
-
-def _session_inputs(
-    inputs: tuple[str, ...],
-    upright: bool,
-    pictures: npt.NDArray[np.uint8] | None,
-    hands: npt.NDArray[np.float32] | None,
-) -> dict[str, npt.NDArray[Any]]:
-    """Turn a batch into what the network's session takes, by name.
-
-    Parameters
-    ----------
-    inputs, upright
-        Of the `OnnxClassifier`.
-    pictures : ndarray of uint8, shape (n, height, width, channels), optional
-    hands : ndarray of float32, shape (n, HAND_NUMBERS), optional
-        Only what the network does not take may be missing.
-    """
-    given: dict[str, npt.NDArray[Any]] = {}
-    if PICTURE in inputs:
-        assert pictures is not None
-        given[PICTURE] = pictures
-    if LANDMARKS in inputs:
-        assert hands is not None
-        given[LANDMARKS] = landmark_features(hands, upright)
-    return given
-
-
 def _onnx_udf(
     dataset: DataFrame,
     classifier: OnnxClassifier,
@@ -313,15 +262,14 @@ def _onnx_udf(
     finish: Finish,
 ) -> Any:
     """Make the function from columns of structs, what is `read` in its order, to what `finish` makes."""
-    inputs, upright, needs_hand = classifier.inputs, classifier.upright, _needs_hand(classifier)
-    make = finish.make
+    how, make = replace(classifier, onnx=b""), finish.make  # the network travels once, as a broadcast
     context = dataset.sparkSession.sparkContext
     sent = context.broadcast(classifier.onnx)
     threads = int(context.getConf().get("spark.task.cpus", "1"))
 
     @F.pandas_udf(finish.columns)  # type: ignore[call-overload]
     def rank(batches: Iterator[tuple[pd.DataFrame, ...]]) -> Iterator[pd.DataFrame]:
-        session = _onnx_session(sent.value, threads)
+        session = kept_session(sent.value, threads)
         for batch in batches:
             columns = batch if isinstance(batch, tuple) else (batch,)  # Spark gives a lone column as it is
             found = dict(zip(read, columns, strict=True))
@@ -329,34 +277,9 @@ def _onnx_udf(
             if normaliser is not None:
                 pictures, reasons = normaliser(found[PICTURE])
             hands = frame_vectors(found[LANDMARKS]) if LANDMARKS in found else None
-            if needs_hand and hands is not None:
-                reasons[(hands[:, SEEN] == 0) & (reasons == None)] = NO_HAND  # noqa: E711  (element by element)
-            given = _session_inputs(inputs, upright, pictures, hands)
-            runs = []
-            for start in range(0, len(reasons), ROWS_A_RUN):
-                some = {name: rows[start : start + ROWS_A_RUN] for name, rows in given.items()}
-                runs.append(session.run(["probability"], some)[0])
-            yield make(np.concatenate(runs) if runs else np.empty((0, BEST), np.float32), reasons)
+            yield make(how.probabilities(session, pictures, hands, reasons), reasons)
 
     return rank
-
-
-_sessions: dict[tuple[str, int], Any] = {}
-
-
-def _onnx_session(onnx: bytes, threads: int) -> Any:
-    """Open the network once a worker process; Spark keeps those and hands them task after task."""
-    import onnxruntime
-
-    key = (hashlib.sha256(onnx).hexdigest(), threads)
-    if key not in _sessions:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        _sessions.clear()
-        _sessions[key] = onnxruntime.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
-    return _sessions[key]
 
 
 def _with_mllib(
@@ -387,7 +310,7 @@ def _with_mllib(
     columns = {**read, **({PICTURE: normalise(read[PICTURE])} if PICTURE in read else {})}
     carried = dataset.select(row, *(column.alias(taken[name]) for name, column in columns.items()))
     reason = F.col("_normal.reason") if PICTURE in read else F.lit(None).cast("string")
-    if _needs_hand(classifier):
+    if needs_hand(classifier.inputs, classifier.labels):
         reason = F.when(reason.isNull() & F.col(HAND_COLUMN)["found"].isNull(), NO_HAND).otherwise(reason)
     picture = F.struct(
         F.lit(height).alias("height"),

@@ -19,7 +19,7 @@ from aslspark.features.landmarks import HAND_NUMBERS, PICTURE, RIGHT, SEEN, WORL
 from aslspark.features.pictures import Normaliser
 from aslspark.models.known import LANDMARKS
 from aslspark.models.known import PICTURE as PICTURES
-from aslspark.scoring import NO_HAND, NOTHING, ROWS_A_RUN, OnnxClassifier
+from aslspark.reading import NO_HAND, NOTHING, ROWS_A_RUN, OnnxClassifier
 
 COLUMN = "picture"
 

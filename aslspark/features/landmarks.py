@@ -6,11 +6,15 @@ numbers in training, in Spark and in a service.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 POINTS = 21
 """MediaPipe's: the wrist, then four of each finger from thumb to little finger, from its root to its tip."""

@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from aslspark.decoding import EMPTY, RAW, Form, Unusable, bring, decode, is_encoded, stored
 from aslspark.hands.hand import Hand
 from aslspark.hands.options import HandOptions
 from aslspark.hands.stage import hand_in, whole_picture
-from aslspark.samples import PICTURE_TYPE
 
 if TYPE_CHECKING:
+    import pandas as pd
     from PIL import Image
 
 WRONG_SIZE = "wrong size"
 UNUSABLE = "unusable"
 """Field of a picture's struct: why it cannot be used, as an earlier stage found."""
 
-_STRUCT_FIELDS = ("height", "width", "channels", "data")
+_STRUCT_FIELDS = ("height", "width", "channels", "data", "encoding")
+"""Of `samples.PICTURE_TYPE`, which this module does not import: a service without Spark uses it."""
 
 
 @dataclass(frozen=True)
@@ -37,11 +38,14 @@ class Normaliser:
         What the model takes.
     hands : HandOptions, optional
         With it, files and pictures of another size are cropped to their hand; see `look`.
+    find : callable, optional
+        From a picture to its `Hand`; without it, this process's guarded detector.
     """
 
     kind: str
     form: Form
     hands: HandOptions | None = None
+    find: Callable[[npt.NDArray[np.uint8]], Hand] | None = None
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -88,7 +92,7 @@ class Normaliser:
         hands: list[Hand | None] = [None] * len(values)
         for n, value in enumerate(values):
             try:
-                pictures[n], hands[n] = self._picture(value)
+                pictures[n], hands[n] = self.one(value)
             except Unusable as found:
                 reasons[n] = str(found)
         return pictures, reasons, hands
@@ -118,11 +122,23 @@ class Normaliser:
 
     def _values(self, batch: pd.DataFrame) -> list[Any]:
         if "height" in batch:
-            names = [name for name in PICTURE_TYPE.names if name in batch]
+            names = [name for name in _STRUCT_FIELDS if name in batch]
             return list(zip(*(batch[name] for name in names), strict=True))
         return list(batch["data"])
 
-    def _picture(self, value: Any) -> tuple[npt.NDArray[np.uint8], Hand | None]:
+    def one(self, value: Any) -> tuple[npt.NDArray[np.uint8], Hand | None]:
+        """Normalise one value of the column, and find its hand.
+
+        Returns
+        -------
+        ndarray of uint8, shape (height, width, channels)
+        Hand or None
+            None of a picture that was taken as it is.
+
+        Raises
+        ------
+        Unusable
+        """
         height, width, channels = self.shape
         if self.kind in ("bytes", "numbers"):
             if value is None:
@@ -138,7 +154,7 @@ class Normaliser:
     def _from_file(self, value: bytes) -> tuple[npt.NDArray[np.uint8], Hand | None]:
         try:
             if self.hands is not None:
-                return hand_in(whole_picture(value, self.form), self.form, self.hands)
+                return hand_in(whole_picture(value, self.form), self.form, self.hands, self.find)
             return decode(value, self.form), None
         except Unusable:
             if len(value) == int(np.prod(self.shape)):
@@ -159,7 +175,7 @@ class Normaliser:
     def _from_struct(
         self, height: Any, width: Any, channels: Any, data: Any, encoding: str | None = None
     ) -> tuple[npt.NDArray[np.uint8], Hand | None]:
-        if pd.isna([height, width, channels]).any() or data is None or len(data) == 0:
+        if any(size is None or size != size for size in (height, width, channels)) or data is None or len(data) == 0:
             raise Unusable(EMPTY, "")
         size = (int(height), int(width), int(channels))
         if encoding not in (None, RAW):
@@ -175,7 +191,7 @@ class Normaliser:
         if picture.shape == self.shape:
             return picture, None
         if self.hands is not None:
-            return hand_in(_image(picture), self.form, self.hands)
+            return hand_in(_image(picture), self.form, self.hands, self.find)
         return fit_picture(picture, self.form), None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,7 +34,12 @@ def whole_picture(data: bytes | None, form: Form) -> Image.Image:
     return decode_whole(data, form.max_pixels, LEAST_SIDE)
 
 
-def hand_in(image: Image.Image, form: Form, options: HandOptions) -> tuple[npt.NDArray[np.uint8], Hand]:
+def hand_in(
+    image: Image.Image,
+    form: Form,
+    options: HandOptions,
+    find: Callable[[npt.NDArray[np.uint8]], Hand] | None = None,
+) -> tuple[npt.NDArray[np.uint8], Hand]:
     """Find the hand in a picture and crop it.
 
     Parameters
@@ -43,6 +49,8 @@ def hand_in(image: Image.Image, form: Form, options: HandOptions) -> tuple[npt.N
     form : Form
         Size and colours to bring the crop to; where there is no hand, the whole picture is, as the form fits.
     options : HandOptions
+    find : callable, optional
+        What finds hands; without it, this process's guarded detector.
 
     Returns
     -------
@@ -54,7 +62,7 @@ def hand_in(image: Image.Image, form: Form, options: HandOptions) -> tuple[npt.N
     Unusable
         Where the picture cannot be brought to the form, such as one that is a thousand times as long as high.
     """
-    hand = guard_of(options)(_shown(image))
+    hand = (find or guard_of(options))(_shown(image))
     with told():
         if hand.landmarks is not None:
             image = hand_crop(image, hand.landmarks, options, max(form.height, form.width))

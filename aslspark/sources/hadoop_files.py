@@ -174,6 +174,20 @@ class HadoopFiles:
         finally:
             stream.close()
 
+    def write_new(self, path: str, data: bytes) -> bool:
+        """Write a small file whole, unless it is there already; tells whether it was written."""
+        if self.exists(path):
+            return False
+        system = self._system(path)
+        folder, _, name = path.rpartition("/")
+        scratch = f"{folder}/.{name}.tmp-{uuid.uuid4().hex[:8]}"
+        system.setWriteChecksum(False)  # on a local disk Hadoop would lay a .crc beside it
+        try:
+            self.write(scratch, data)
+            return bool(system.rename(self._path(scratch), self._path(path)))
+        finally:
+            system.setWriteChecksum(True)
+
     def move(self, path: str, to: str) -> None:
         """Give a folder another name, which nothing has."""
         if not self._system(path).rename(self._path(path), self._path(to)):

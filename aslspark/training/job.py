@@ -30,8 +30,9 @@ from aslspark.features.pipeline import feature_pipeline
 from aslspark.models.known import LANDMARKS, NETWORKS, PICTURE
 from aslspark.models.mllib import build_baseline
 from aslspark.monitoring.profile import write_reference
+from aslspark.reading import NOTHING, OnnxClassifier
 from aslspark.samples import HAND_COLUMN, TEST, TRAIN, VALIDATION
-from aslspark.scoring import NOTHING, MllibClassifier, OnnxClassifier, SignClassifierModel
+from aslspark.scoring import MllibClassifier, SignClassifierModel
 from aslspark.session import require_slots
 from aslspark.training.data import DRAWN_WARNING, TrainingData, is_ingested, training_data
 from aslspark.training.gpus import gpu_tasks

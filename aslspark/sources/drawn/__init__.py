@@ -1,7 +1,19 @@
 """Drawn hands: pictures of the 24 static letters from a jointed model, where there are no photographs."""
 
+from __future__ import annotations
+
+from typing import Any
+
 from aslspark.sources.drawn.picture import draw_hand, draw_landmarks
 from aslspark.sources.drawn.sheet import contact_sheet
-from aslspark.sources.drawn.table import drawn_samples
 
 __all__ = ["contact_sheet", "draw_hand", "draw_landmarks", "drawn_samples"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the Spark table when it is asked for: the service draws its chart without Spark."""
+    if name == "drawn_samples":
+        from aslspark.sources.drawn.table import drawn_samples
+
+        return drawn_samples
+    raise AttributeError(name)

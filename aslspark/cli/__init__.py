@@ -1,0 +1,1 @@
+"""The command `aslspark`: the jobs, the service, and what is asked of a machine before them."""

@@ -1,0 +1,116 @@
+"""`aslspark COMMAND ...`: finds the command, and runs its `main` on the rest of the line.
+
+Every job in `jobs/` is a command of its file's name; it runs in this process, on a Spark of this machine unless Spark's
+own settings say otherwise. spark-submit runs the same files on a cluster.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import importlib.util
+import sys
+import textwrap
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import aslspark
+from aslspark.errors import AslsparkError
+from aslspark.jobs_support import run_job
+
+Main = Callable[[Sequence[str]], None]
+
+OWN = {
+    "serve": ("aslspark.serving.server", "Read letters over HTTP, and live in the browser."),
+    "watch-folder": ("aslspark.serving.folder_watch", "Read each picture that comes into a folder, once."),
+    "doctor": ("aslspark.cli.doctor", "Look whether this machine has what the jobs need."),
+    "fetch": ("aslspark.cli.fetch", "Fetch the public data sets, and check them."),
+    "completion": ("aslspark.cli.completion", "Print what makes a shell complete commands and options."),
+}
+"""Commands that are no jobs: module and what they do."""
+
+
+def jobs_folder() -> Path | None:
+    """Find the jobs: beside the package in a checkout, in it where it is installed."""
+    package = Path(aslspark.__file__).resolve().parent
+    return next((folder for folder in (package / "jobs", package.parent / "jobs") if folder.is_dir()), None)
+
+
+def commands() -> dict[str, str]:
+    """Return every command and what it does, jobs first."""
+    folder = jobs_folder()
+    found = {}
+    for path in sorted(folder.glob("*.py")) if folder else []:
+        if not path.stem.startswith("_"):
+            found[path.stem.replace("_", "-")] = _about(path)
+    return {**found, **{name: about for name, (_, about) in OWN.items()}}
+
+
+def main_of(name: str) -> Main:
+    """Import a command's `main`.
+
+    Raises
+    ------
+    AslsparkError
+        Where there is no such command.
+    """
+    if name in OWN:
+        made: Main = importlib.import_module(OWN[name][0]).main
+        return made
+    if name not in commands():
+        raise AslsparkError(f"{name}: there is no such command; choose {', '.join(commands())}")
+    folder = jobs_folder()
+    assert folder is not None
+    path = folder / f"{name.replace('-', '_')}.py"
+    spec = importlib.util.spec_from_file_location(f"aslspark_job_{path.stem}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    job: Main = module.main
+    return job
+
+
+def main(argv: Sequence[str]) -> None:
+    """Run a command.
+
+    Raises
+    ------
+    AslsparkError
+        Where there is no such command, or as it does.
+    """
+    if not argv or argv[0] in ("-h", "--help"):
+        print(_help())
+    elif argv[0] in ("-V", "--version"):
+        print(f"aslspark {aslspark.__version__}")
+    else:
+        name, *rest = argv
+        command = main_of(name)
+        sys.argv = [f"aslspark {name}", *rest]
+        command(rest)
+
+
+def entry() -> None:
+    """Run the command line of this process; errors are one line."""
+    run_job(main)
+
+
+def _help() -> str:
+    lines = [f"  {name:<16}{about}" for name, about in commands().items()]
+    return "\n".join(
+        [
+            "usage: aslspark COMMAND [options]        aslspark COMMAND --help",
+            "",
+            "Reads the letters of the American manual alphabet from pictures of hands.",
+            "",
+            *lines,
+        ]
+    )
+
+
+def _about(path: Path) -> str:
+    """Read what a job does: the first sentence of its docstring that is no command line."""
+    words = (ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").split("\n\n")
+    said = next((part for part in words if not part.startswith("spark-submit")), "")
+    short = " ".join(said.split()).partition(":")[0].partition(". ")[0].rstrip(".")
+    return textwrap.shorten(f"{short}." if short else "", 62, placeholder=" ...")

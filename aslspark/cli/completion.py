@@ -1,0 +1,62 @@
+"""`aslspark completion bash|zsh`: a script for the shell, with the commands and their options as they are now."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import re
+import sys
+from collections.abc import Sequence
+
+SHELLS = ("bash", "zsh")
+_SCRIPT = """# aslspark {shell} completion
+{begin}_aslspark() {{
+  local word="${{COMP_WORDS[COMP_CWORD]}}" options=""
+  if [ "$COMP_CWORD" -eq 1 ]; then
+    COMPREPLY=($(compgen -W "{commands}" -- "$word"))
+    return
+  fi
+  case "${{COMP_WORDS[1]}}" in
+{cases}
+  esac
+  case "$word" in
+    -*) COMPREPLY=($(compgen -W "$options" -- "$word")) ;;
+    *) COMPREPLY=($(compgen -f -- "$word")) ;;
+  esac
+}}
+complete -o filenames -F _aslspark aslspark
+"""
+_ZSH = "autoload -U +X bashcompinit && bashcompinit\n"
+
+
+def main(argv: Sequence[str]) -> None:
+    """Print the script."""
+    from aslspark.cli.command import commands
+
+    parser = argparse.ArgumentParser(
+        prog="aslspark completion",
+        description="Print a completion script. bash: aslspark completion bash > "
+        "~/.local/share/bash-completion/completions/aslspark; zsh: source it in ~/.zshrc.",
+    )
+    parser.add_argument("shell", choices=SHELLS)
+    shell = parser.parse_args(argv).shell
+    cases = "\n".join(f'    {name}) options="{" ".join(options_of(name))}" ;;' for name in commands())
+    begin = _ZSH if shell == "zsh" else ""
+    print(_SCRIPT.format(shell=shell, begin=begin, commands=" ".join(commands()), cases=cases), end="")
+
+
+def options_of(name: str) -> list[str]:
+    """Return the options of a command, as its own help names them."""
+    from aslspark.cli.command import main_of
+
+    if name == "completion":
+        return ["--help"]
+    said, before = io.StringIO(), sys.argv
+    try:
+        sys.argv = [f"aslspark {name}"]
+        with contextlib.redirect_stdout(said), contextlib.suppress(SystemExit):
+            main_of(name)(["--help"])
+    finally:
+        sys.argv = before
+    return list(dict.fromkeys(re.findall(r"(?<![\w-])--[a-z][a-z-]*", said.getvalue())))

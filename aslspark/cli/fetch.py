@@ -1,0 +1,130 @@
+"""`aslspark fetch sign-mnist --out DIR`: a public data set, by Kaggle's own client, checked byte for byte."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from aslspark.errors import AslsparkError
+
+
+@dataclass(frozen=True)
+class Known:
+    """A file as it must be."""
+
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """A data set at Kaggle."""
+
+    name: str
+    """OWNER/NAME."""
+    files: dict[str, Known]
+    """By name, wherever in the archive they lie."""
+
+
+SETS = {
+    "sign-mnist": DataSet(
+        "datamunge/sign-language-mnist",
+        {
+            "sign_mnist_train.csv": Known(
+                83_253_609, "b7ff39ad5f1210fa765ce11aa5f20c2e97fe467ffc22231aac923c863eef75c4"
+            ),
+            "sign_mnist_test.csv": Known(
+                21_770_312, "178c0dd21c4b0e86d58df12f14ea1e9efa795ad19d146802b3b28094a16d56ae"
+            ),
+        },
+    )
+}
+
+
+def main(argv: Sequence[str]) -> None:
+    """Fetch a set into a folder; files that are there already and right are left alone.
+
+    Raises
+    ------
+    AslsparkError
+        Without Kaggle's client, credentials or network, or where a file is not as it must be.
+    """
+    parser = argparse.ArgumentParser(
+        prog="aslspark fetch",
+        description="Fetch a public data set with Kaggle's own client (pip install kaggle) and your credentials, and "
+        "check the size and SHA-256 of its files. Files that are there already are checked alone.",
+    )
+    parser.add_argument("set", choices=tuple(SETS))
+    parser.add_argument("--out", required=True, metavar="DIR", help="folder to put the files into")
+    options = parser.parse_args(argv)
+    fetch(SETS[options.set], Path(options.out))
+
+
+def fetch(wanted: DataSet, out: Path) -> None:
+    """Bring the files of a set into a folder, all of them or none; see `main`."""
+    missing = []
+    for name, known in wanted.files.items():
+        path = out / name
+        if path.exists():
+            check(path, known, "remove it, and it is fetched anew")
+            print(f"{path}: as it must be")
+        else:
+            missing.append(name)
+    if not missing:
+        return
+    client = shutil.which("kaggle")
+    if client is None:
+        raise AslsparkError(
+            f"fetch: Kaggle's client is not installed; pip install kaggle, or put {' and '.join(missing)} of "
+            f"kaggle.com/datasets/{wanted.name} into {out} yourself"
+        )
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        scratch = tempfile.TemporaryDirectory(prefix=".aslspark-", dir=out)
+    except OSError as error:
+        raise AslsparkError(f"--out {out}: {error.strerror}; choose a folder that can be written") from error
+    with scratch as folder:
+        words = ["datasets", "download", "-d", wanted.name, "-p", folder, "--unzip", "--quiet"]
+        done = subprocess.run([client, *words], capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            said = [line for line in (done.stderr + done.stdout).splitlines() if line.strip()]
+            raise AslsparkError(
+                f"fetch {wanted.name}: Kaggle's client says: {said[-1].strip() if said else done.returncode}; "
+                "check the network and the credentials in ~/.kaggle/kaggle.json"
+            )
+        fetched = {}
+        for name in missing:
+            found = next(iter(sorted(Path(folder).rglob(name))), None)
+            if found is None or not found.is_file():
+                raise AslsparkError(f"fetch {wanted.name}: {name} is not in what Kaggle sent; the set has changed")
+            check(found, wanted.files[name], "fetch it again")
+            fetched[name] = found
+        for name, found in fetched.items():
+            os.replace(found, out / name)
+            print(f"{out / name}: fetched, as it must be")
+
+
+def check(path: Path, known: Known, otherwise: str) -> None:
+    """See that a file is as it must be.
+
+    Raises
+    ------
+    AslsparkError
+        Naming what differs.
+    """
+    size = path.stat().st_size
+    if size != known.size:
+        raise AslsparkError(f"{path}: {size:,} bytes in place of {known.size:,}; {otherwise}")
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    if digest.hexdigest() != known.sha256:
+        raise AslsparkError(f"{path}: its SHA-256 is {digest.hexdigest()} in place of {known.sha256}; {otherwise}")

@@ -1,0 +1,306 @@
+"""Pictures -> letters with a network in a bundle, in this process: the half of scoring that needs no Spark.
+
+In: the bytes of picture files, or pixels. Out: an `Answer` each. `aslspark.scoring` runs the same network over
+DataFrames, with inputs made in the same way.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+import aslspark
+from aslspark.bundle_files import ONNX, SUMS, read_manifest
+from aslspark.certainty import BEST, NOT_SURE, best_places
+from aslspark.decoding import NO_PICTURE, Form, Unusable, form_of, is_encoded
+from aslspark.errors import AslsparkError
+from aslspark.features.landmarks import FEATURES, HAND_NUMBERS, RIGHT, SEEN, WORLD, landmark_features
+from aslspark.features.landmarks import PICTURE as POINTS
+from aslspark.features.pictures import Normaliser
+from aslspark.hands.hand import RIGHT as RIGHT_SIDE
+from aslspark.hands.hand import Hand
+from aslspark.hands.options import HandOptions, hands_of, require_detector
+from aslspark.models.known import LANDMARKS, PICTURE
+from aslspark.paths import local_path
+
+NOTHING = "nothing"
+"""The label of pictures without a hand; a network that knows it may answer it where none was found."""
+NO_HAND = "no hand found"
+"""Why a model of landmarks alone does not answer."""
+NO_PIXELS = "bare pixels"
+"""Why a model of landmarks alone does not answer to pixels of its pictures' size: hands are looked for in files."""
+ROWS_A_RUN = 256
+"""Pictures that go through the network at once: the notebook's CNN needs 75 kB for each while it runs."""
+
+BYTES, NUMBERS = "bytes", "numbers"
+
+
+def needs_hand(inputs: Sequence[str], labels: Sequence[str]) -> bool:
+    """Tell whether a model cannot answer where no hand was found."""
+    return tuple(inputs) == (LANDMARKS,) and NOTHING not in labels
+
+
+@dataclass(frozen=True)
+class OnnxClassifier:
+    """A network as ONNX: its inputs -> ``probability`` float32 (n, classes)."""
+
+    onnx: bytes
+    labels: tuple[str, ...]
+    shape: tuple[int, int, int]
+    """Of pictures; of a network that takes none, of those that lay beside the landmarks."""
+    inputs: tuple[str, ...] = (PICTURE,)
+    """``picture`` uint8 (n, height, width, channels), ``landmarks`` float32 (n, FEATURES), or both."""
+    upright: bool = False
+    """How landmarks become features; see `aslspark.features.landmarks.landmark_features`."""
+
+    def probabilities(
+        self,
+        session: Any,
+        pictures: npt.NDArray[np.uint8] | None,
+        hands: npt.NDArray[np.float32] | None,
+        reasons: npt.NDArray[Any],
+    ) -> npt.NDArray[np.float32]:
+        """Run the network over a batch.
+
+        Parameters
+        ----------
+        session : onnxruntime.InferenceSession
+            As `open_session` gives it.
+        pictures : ndarray of uint8, shape (n, height, width, channels), optional
+        hands : ndarray of float32, shape (n, HAND_NUMBERS), optional
+            Only what the network does not take may be missing.
+        reasons : ndarray of object, shape (n,)
+            None, or why a row cannot be used; NO_HAND is put in where the network cannot do without one.
+
+        Returns
+        -------
+        ndarray of float32, shape (n, classes)
+        """
+        if hands is not None and needs_hand(self.inputs, self.labels):
+            reasons[(hands[:, SEEN] == 0) & (reasons == None)] = NO_HAND  # noqa: E711  (element by element)
+        given: dict[str, npt.NDArray[Any]] = {}
+        if PICTURE in self.inputs:
+            assert pictures is not None
+            given[PICTURE] = pictures
+        if LANDMARKS in self.inputs:
+            assert hands is not None
+            given[LANDMARKS] = landmark_features(hands, self.upright)
+        runs = []
+        for start in range(0, len(reasons), ROWS_A_RUN):
+            some = {name: rows[start : start + ROWS_A_RUN] for name, rows in given.items()}
+            runs.append(session.run(["probability"], some)[0])
+        return np.concatenate(runs) if runs else np.empty((0, BEST), np.float32)
+
+
+def network_of(manifest: Mapping[str, Any], folder: Path, named: str) -> OnnxClassifier:
+    """Read the network of a bundle.
+
+    Parameters
+    ----------
+    manifest : mapping
+        As `bundle_files.read_manifest` gives it, of kind 'network'.
+    folder : Path
+    named : str
+        What the user called the bundle.
+
+    Raises
+    ------
+    AslsparkError
+        Where the network takes landmarks that another version made.
+    """
+    preprocessing = manifest.get("preprocessing", {})
+    inputs = tuple(manifest.get("inputs", [PICTURE]))
+    given = preprocessing.get("landmark_features", FEATURES)
+    if LANDMARKS in inputs and given != FEATURES:
+        raise AslsparkError(
+            f"--model {named}: its network takes {given} features of a hand's landmarks, and this aslspark "
+            f"{aslspark.__version__} makes {FEATURES}: use the version that wrote it"
+        )
+    height, width, channels = manifest["shape"]
+    return OnnxClassifier(
+        (folder / ONNX).read_bytes(),
+        tuple(manifest["labels"]),
+        (height, width, channels),
+        inputs=inputs,
+        upright=preprocessing.get("upright", False),
+    )
+
+
+def open_session(onnx: bytes, threads: int) -> Any:
+    """Open a network for `threads` threads of the CPU: an onnxruntime.InferenceSession."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
+
+
+_sessions: dict[tuple[str, int], Any] = {}
+
+
+def kept_session(onnx: bytes, threads: int) -> Any:
+    """Open the network once a worker process; Spark keeps those and hands them task after task."""
+    key = (hashlib.sha256(onnx).hexdigest(), threads)
+    if key not in _sessions:
+        _sessions.clear()
+        _sessions[key] = open_session(onnx, threads)
+    return _sessions[key]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What is read in a picture, as the columns that scoring adds."""
+
+    letter: str | None
+    """None where the picture could not be read, or the best is less probable than the threshold."""
+    probability: float | None
+    """Of the best, 0-1."""
+    top: tuple[tuple[str, float], ...]
+    """The best three, best first."""
+    reason: str | None
+    """Why there is no letter."""
+    hand: Hand | None = None
+    """Where the hand was found, of pictures in which it was looked for."""
+
+    @property
+    def usable(self) -> bool:
+        """Whether the picture could be looked at; without a hand in it, or without being sure, it still could."""
+        return bool(self.top) or self.reason == NO_HAND
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what is written of it as JSON; of the hand: its side, and x and y of its points."""
+        hand = None
+        if self.hand is not None and self.hand.landmarks is not None:
+            points = [[round(float(x), 4), round(float(y), 4)] for x, y, _ in self.hand.landmarks]
+            hand = {"side": self.hand.side, "points": points}
+        top = [{"letter": letter, "probability": share} for letter, share in self.top]
+        return {
+            "letter": self.letter,
+            "probability": self.probability,
+            "top": top,
+            "reason": self.reason,
+            "hand": hand,
+        }
+
+
+class Reader:
+    """A network that reads pictures one by one; several threads may use it at once.
+
+    Parameters
+    ----------
+    network : OnnxClassifier
+    form : Form
+        What pictures are brought to.
+    hands : HandOptions, optional
+        How pictures are cropped to the hand; None: they stay whole.
+    temperature, threshold : float
+        As the bundle keeps them.
+    digest : str
+        By which two bundles are told apart.
+    """
+
+    def __init__(
+        self,
+        network: OnnxClassifier,
+        form: Form,
+        hands: HandOptions | None = None,
+        *,
+        temperature: float = 1.0,
+        threshold: float = 0.0,
+        digest: str = "",
+    ) -> None:
+        self.network, self.form, self.hands = network, form, hands
+        self.temperature, self.threshold, self.digest = temperature, threshold, digest
+        self._session = open_session(network.onnx, 1)
+        self.network = replace(network, onnx=b"")
+
+    @classmethod
+    def load(cls, path: str) -> Reader:
+        """Load a bundle; a link that is moved meanwhile does no harm.
+
+        Raises
+        ------
+        AslsparkError
+            Where the folder is no bundle, not as it was written, or holds a model of Spark MLlib.
+        """
+        real = os.path.realpath(local_path(path))
+        manifest = read_manifest(real)
+        if manifest["kind"] != "network":
+            raise AslsparkError(
+                f"--model {path}: a model of Spark MLlib, which needs Spark; give a bundle with a network, or use "
+                "jobs/score.py"
+            )
+        preprocessing = manifest.get("preprocessing", {})
+        hands = hands_of(preprocessing.get("hands"))
+        if hands is not None:
+            require_detector("the model's hands.on=true")
+        network = network_of(manifest, Path(real), path)
+        return cls(
+            network,
+            form_of(network.shape, preprocessing),
+            hands,
+            temperature=manifest.get("temperature", 1.0),
+            threshold=manifest.get("threshold", 0.0),
+            digest=bundle_digest(real),
+        )
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The label list, in the order of the network's outputs."""
+        return self.network.labels
+
+    def read(
+        self, value: Any, kind: str = BYTES, find: Callable[[npt.NDArray[np.uint8]], Hand] | None = None
+    ) -> Answer:
+        """Read one picture.
+
+        Parameters
+        ----------
+        value : bytes or sequence of numbers
+        kind : {'bytes', 'numbers'}
+            Bytes of a file, or of exactly the pixels that the model takes; or those pixels as numbers of 0-255.
+        find : callable, optional
+            What finds hands (see `hands.guard.Guard`); without it this process's own, for one picture at a time.
+        """
+        if kind == BYTES and not is_encoded(value) and len(value) != int(np.prod(self.form.shape)):
+            return Answer(None, None, (), f"{NO_PICTURE}: {len(value):,} bytes that are neither JPEG nor PNG")
+        try:
+            picture, hand = Normaliser(kind, self.form, self.hands, find).one(value)
+        except Unusable as found:
+            return Answer(None, None, (), str(found))
+        reasons = np.array([None], object)
+        if hand is None and needs_hand(self.network.inputs, self.labels):
+            return Answer(None, None, (), f"{NO_PIXELS}: the model looks for a hand, in the bytes of a picture file")
+        vectors = hand_vector(hand)[None] if LANDMARKS in self.network.inputs else None
+        probabilities = self.network.probabilities(self._session, picture[None], vectors, reasons)
+        if reasons[0] is not None:
+            return Answer(None, None, (), str(reasons[0]), hand)
+        places, shares, _ = best_places(probabilities, self.temperature)
+        top = tuple((self.labels[place], float(share)) for place, share in zip(places[0], shares[0], strict=True))
+        letter, probability = top[0]
+        # As float32, as Spark compares it.
+        sure = np.float32(probability) >= np.float32(self.threshold)
+        return Answer(letter if sure else None, probability, top, None if sure else NOT_SURE, hand)
+
+
+def bundle_digest(path: str) -> str:
+    """Return what tells a bundle from any other: the SHA-256 of its SHA256SUMS, which name every file's."""
+    return hashlib.sha256(Path(os.path.realpath(local_path(path)), SUMS).read_bytes()).hexdigest()
+
+
+def hand_vector(hand: Hand | None) -> npt.NDArray[np.float32]:
+    """Lay a hand out as `features.landmarks.hand_vectors` does: shape (HAND_NUMBERS,), all 0 without one."""
+    vector = np.zeros(HAND_NUMBERS, np.float32)
+    if hand is not None and hand.landmarks is not None and hand.world is not None:
+        vector[POINTS], vector[WORLD] = hand.landmarks.ravel(), hand.world.ravel()
+        vector[RIGHT], vector[SEEN] = hand.side == RIGHT_SIDE, 1
+    return vector

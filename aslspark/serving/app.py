@@ -1,0 +1,254 @@
+"""The service: its routes, put together from what reads, limits, counts and shows."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI, Request, WebSocket
+from fastapi.responses import FileResponse, JSONResponse, Response
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.routing import Route
+
+import aslspark
+from aslspark.labels import STATIC_LETTERS
+from aslspark.serving.champion import Champion
+from aslspark.serving.chart import MOVED, WORDS, drawn
+from aslspark.serving.headers import SafeHeaders
+from aslspark.serving.limits import Limits, Refused
+from aslspark.serving.live import converse
+from aslspark.serving.metrics import Counting, Metrics
+from aslspark.serving.origins import from_this_machine, local_page, of_another_site
+from aslspark.serving.payload import body_of, pictures_of
+from aslspark.serving.pool import Pool
+from aslspark.serving.recording import Recorder
+from aslspark.serving.schemas import (
+    PREDICT_BODY,
+    Health,
+    ModelFacts,
+    Readings,
+    Refusal,
+    Switched,
+    readings_of,
+)
+
+PAGE = Path(__file__).parent / "page"
+MOST_CAMERAS = 8
+"""Live conversations at once."""
+_AGAIN = {429, 503}
+
+
+def create_app(champion: Champion, limits: Limits, workers: int, *, record: str | None, every: float) -> FastAPI:
+    """Put the service together.
+
+    Parameters
+    ----------
+    champion : Champion
+    limits : Limits
+    workers : int
+        Threads that read.
+    record : str, optional
+        Folder in which the page's recording mode keeps pictures; without it there is none.
+    every : float
+        Seconds between looks for another bundle.
+    """
+    pool = Pool(champion, limits, workers)
+    metrics = Metrics(champion, pool)
+    recorder = Recorder(record, limits) if record is not None else None
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        pool.start_detectors()
+        watching = asyncio.create_task(_watch(champion, every))
+        try:
+            yield
+        finally:
+            watching.cancel()
+            await asyncio.to_thread(pool.close)
+            champion.close()
+
+    app = FastAPI(
+        title="aslspark",
+        version=aslspark.__version__,
+        description="Reads letters of the American manual alphabet from pictures of hands. It reads fingerspelled "
+        "letters, not sign language. Pictures are not stored.",
+        lifespan=lifespan,
+        docs_url=None,  # their pages load scripts from other hosts
+        redoc_url=None,
+    )
+    app.state.champion, app.state.cameras = champion, 0
+    app.add_middleware(SafeHeaders)
+    app.add_middleware(Counting, metrics=metrics)
+    _add_refusals(app)
+    _add_facts(app, champion, pool, metrics)
+    _add_page(app, champion, pool, metrics, recorder)
+
+    @app.post(
+        "/predict",
+        summary="Read the letters of pictures",
+        response_model=Readings,
+        responses={
+            400: {"model": Refusal, "description": "the body cannot be read"},
+            408: {"model": Refusal, "description": "the body did not come in time"},
+            413: {"model": Refusal, "description": "too many bytes or pictures"},
+            415: {"model": Refusal, "description": "a content type that is not known"},
+            422: {"model": Refusal, "description": "nothing in it is a picture that can be used"},
+            429: {"model": Refusal, "description": "too many pictures wait"},
+            503: {"model": Refusal, "description": "not read in time"},
+        },
+        openapi_extra={"requestBody": PREDICT_BODY},
+    )
+    async def predict(request: Request) -> Readings:
+        """Read pictures. One that cannot be used has a reason in its place; where none can, the status is 422."""
+        if request.headers.get("content-encoding", "identity") != "identity":
+            raise Refused(415, "send the body without a content-encoding")
+        body = await _sent(request, limits.body, limits.seconds)
+        pictures = await pictures_of(request.headers.get("content-type", ""), body, limits)
+        served, answers = await pool.read([(picture.value, picture.kind) for picture in pictures])
+        for answer in answers:
+            metrics.count(answer)
+        if not any(answer.usable for answer in answers):
+            said = [f"picture {place}: {answer.reason}" for place, answer in enumerate(answers[:3])]
+            raise Refused(422, "; ".join(said))
+        return readings_of(served, answers, [picture.name for picture in pictures])
+
+    return app
+
+
+async def _watch(champion: Champion, every: float) -> None:
+    while True:
+        await asyncio.sleep(every)
+        await asyncio.to_thread(champion.check)
+
+
+def _add_refusals(app: FastAPI) -> None:
+    """Say every refusal in the same form."""
+
+    @app.exception_handler(Refused)
+    async def refused(request: Request, error: Refused) -> Response:
+        again = {"retry-after": "1"} if error.status in _AGAIN else None
+        return JSONResponse({"reason": error.reason}, error.status, again)
+
+    @app.exception_handler(HTTPException)
+    async def no_such_thing(request: Request, error: HTTPException) -> Response:
+        return JSONResponse({"reason": error.detail}, error.status_code, error.headers)
+
+    @app.exception_handler(ClientDisconnect)
+    async def left(request: Request, error: ClientDisconnect) -> Response:
+        return JSONResponse({"reason": "the client left"}, 400)
+
+
+def _add_facts(app: FastAPI, champion: Champion, pool: Pool, metrics: Metrics) -> None:
+    """Add what is asked about the service."""
+
+    @app.get("/health", summary="Whether the service is there", response_model=Health)
+    async def health() -> Health:
+        return Health(status="ok", model=champion.now.name, waiting=pool.inside)
+
+    @app.get("/model", summary="What is served", response_model=ModelFacts)
+    async def model() -> ModelFacts:
+        served = champion.now
+        reader = served.reader
+        return ModelFacts(
+            model=served.name,
+            digest=reader.digest,
+            labels=list(reader.labels),
+            shape=list(reader.form.shape),
+            inputs=list(reader.network.inputs),
+            finds_hands=reader.hands is not None,
+            threshold=reader.threshold,
+            temperature=reader.temperature,
+            switches=champion.switches,
+        )
+
+    @app.post(
+        "/model/reload",
+        summary="Look now whether the bundle's path leads to another one",
+        response_model=Switched,
+        responses={403: {"model": Refusal, "description": "asked from another machine or site"}},
+    )
+    async def reload(request: Request) -> Switched:
+        """Exchange the model where its path leads to another bundle. This machine alone may ask."""
+        if not from_this_machine(request.client.host if request.client else None) or of_another_site(request.headers):
+            raise Refused(403, "only this machine may ask for another model")
+        switched = await asyncio.to_thread(champion.check)
+        return Switched(switched=switched, model=champion.now.name)
+
+    @app.get(
+        "/metrics",
+        summary="Counters for Prometheus",
+        response_class=Response,
+        responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+    )
+    async def numbers() -> Response:
+        return Response(metrics.text(), media_type=CONTENT_TYPE_LATEST)
+
+
+def _add_page(app: FastAPI, champion: Champion, pool: Pool, metrics: Metrics, recorder: Recorder | None) -> None:
+    """Add the live page's files, and what it asks for."""
+    for file in PAGE.iterdir():
+        # Each a route of its own: a mount would answer to every path's wrong methods.
+        path = "/" if file.name == "index.html" else f"/{file.name}"
+        app.router.routes.append(Route(path, partial(_file, file)))
+
+    @app.get("/page.json", include_in_schema=False)
+    async def facts(request: Request) -> dict[str, Any]:
+        client = request.client.host if request.client else None
+        known = set(champion.now.reader.labels)
+        return {
+            "labels": list(champion.now.reader.labels),
+            "model": champion.now.name,
+            "chart": [
+                {"letter": letter, "words": words, "drawn": letter in STATIC_LETTERS, "known": letter in known}
+                for letter, words in sorted({**WORDS, **MOVED}.items())
+            ],
+            "record": recorder is not None and local_page(client, request.headers),
+        }
+
+    @app.get("/chart/{letter}.png", include_in_schema=False)
+    async def chart(letter: str) -> Response:
+        if letter not in STATIC_LETTERS:
+            raise Refused(404, f"{letter!r} is not drawn")
+        picture = await asyncio.to_thread(drawn, letter)
+        return Response(picture, media_type="image/png", headers={"cache-control": "max-age=86400"})
+
+    @app.post("/recordings/{signer}/{label}", include_in_schema=False, status_code=201)
+    async def keep(request: Request, signer: str, label: str) -> dict[str, str]:
+        client = request.client.host if request.client else None
+        if recorder is None or not local_page(client, request.headers):
+            raise Refused(403, "pictures are kept on this machine alone, and where the service runs with --record DIR")
+        body = await _sent(request, pool.limits.bytes, pool.limits.seconds)
+        return {"path": await asyncio.to_thread(recorder.keep, body, label, signer)}
+
+    @app.websocket("/live")
+    async def live(socket: WebSocket) -> None:
+        if of_another_site(socket.headers):
+            await socket.close(1008, "another site's page")
+            return
+        if app.state.cameras >= MOST_CAMERAS:
+            await socket.close(1013, "too many cameras")
+            return
+        await socket.accept()
+        app.state.cameras += 1
+        try:
+            await converse(socket, pool, metrics)
+        finally:
+            app.state.cameras -= 1
+
+
+async def _sent(request: Request, most: int, seconds: float) -> bytes:
+    """Wait for a request's body, but not for ever."""
+    try:
+        return await asyncio.wait_for(body_of(request.stream(), request.headers.get("content-length"), most), seconds)
+    except asyncio.TimeoutError:
+        raise Refused(408, f"the body was not sent within {seconds:g} s") from None
+
+
+async def _file(path: Path, request: Request) -> Response:
+    return FileResponse(path)

@@ -1,0 +1,52 @@
+"""The letter chart of the page: a drawn hand for each letter, and how the letter is formed, in words."""
+
+from __future__ import annotations
+
+import io
+from functools import lru_cache
+
+from PIL import Image
+
+from aslspark.labels import STATIC_LETTERS
+
+SIDE = 160
+_SEED, _INDEX, _SIGNER = 11, 0, 3
+
+WORDS = {
+    "A": "fist, thumb upright beside the forefinger",
+    "B": "four fingers up and together, thumb across the palm",
+    "C": "fingers and thumb curved like a C",
+    "D": "forefinger up, the others meet the thumb",
+    "E": "fingers bent down to the thumb, which lies below their tips",
+    "F": "forefinger and thumb meet, three fingers up",
+    "G": "forefinger and thumb point sideways, side by side",
+    "H": "forefinger and middle finger point sideways, together",
+    "I": "fist, little finger up",
+    "K": "forefinger and middle finger up in a V, thumb between them",
+    "L": "forefinger up, thumb out: an L",
+    "M": "fist, thumb under three fingers",
+    "N": "fist, thumb under two fingers",
+    "O": "all fingertips meet the thumb: an O",
+    "P": "as K, pointing down",
+    "Q": "as G, pointing down",
+    "R": "forefinger and middle finger crossed",
+    "S": "fist, thumb across the fingers",
+    "T": "fist, thumb between forefinger and middle finger",
+    "U": "forefinger and middle finger up, together",
+    "V": "forefinger and middle finger up, apart",
+    "W": "three fingers up, apart",
+    "X": "forefinger up and hooked",
+    "Y": "thumb and little finger out",
+}
+MOVED = {"J": "as I, while the little finger draws a J", "Z": "the forefinger draws a Z"}
+
+
+@lru_cache(maxsize=len(STATIC_LETTERS))
+def drawn(letter: str) -> bytes:
+    """Draw a letter: the bytes of a PNG, the same for every call."""
+    from aslspark.sources.drawn.picture import draw_hand
+
+    picture = draw_hand(letter, seed=_SEED, index=_INDEX, signer=_SIGNER, size=SIDE, channels=3)
+    file = io.BytesIO()
+    Image.fromarray(picture).save(file, "PNG")
+    return file.getvalue()

@@ -1,0 +1,134 @@
+/**
+ * Letters as frames show them -> words. Knows no page and no clock: whoever calls gives the time, in milliseconds.
+ */
+
+export const SETTINGS = {
+  sure: 0.6, // the least probability at which a letter counts as seen
+  hold: 700, // a letter that is held so long is added
+  window: 400, // what most frames of so long a time show is what the hand shows
+  release: 500, // a letter comes twice when the hand was away, or another shape, for so long
+  pause: 1800, // no letter for so long ends a word
+};
+
+const NOTHING = "nothing";
+const SPACE = "space";
+const DELETE = "del";
+
+export class Speller {
+  constructor(settings = {}) {
+    this.settings = { ...SETTINGS, ...settings };
+    this.text = "";
+    this.restart();
+  }
+
+  /** Forget what is held; the text stays. */
+  restart() {
+    this.frames = []; // of the last while: { shape, time }
+    this.shape = null; // what is held now; null: no letter
+    this.since = null; // when it was first seen
+    this.last = null; // when it was last seen
+    this.added = false;
+    this.before = null; // the letter that was held before, whether it was added, and until when it was seen
+  }
+
+  /**
+   * Take in a frame.
+   * Returns null, or what it led to: { kind: "letter" | "space" | "delete", letter } or { kind: "word", word }.
+   */
+  see(letter, probability, now) {
+    const known = letter !== null && letter !== NOTHING && probability >= this.settings.sure;
+    this.frames = this.frames.filter((frame) => now - frame.time < this.settings.window);
+    this.frames.push({ shape: known ? letter : null, time: now });
+    const shape = this.most();
+    const seen = this.frames.filter((frame) => frame.shape === shape);
+    if (this.since === null || shape !== this.shape) this.change(shape, seen[0].time);
+    this.last = seen.at(-1).time;
+    return shape === null ? this.pause(now) : this.hold(now);
+  }
+
+  /** What most frames show; of two that are as many, what is held already, else the newer. */
+  most() {
+    const counts = new Map();
+    for (const { shape } of this.frames) counts.set(shape, (counts.get(shape) ?? 0) + 1);
+    const highest = Math.max(...counts.values());
+    if (counts.get(this.shape) === highest) return this.shape;
+    return this.frames.findLast((frame) => counts.get(frame.shape) === highest).shape;
+  }
+
+  /** How much of the time that a letter must be held has passed: 0 to 1. */
+  progress(now) {
+    if (this.shape === null || this.since === null) return 0;
+    return this.added ? 1 : Math.min(1, (now - this.since) / this.settings.hold);
+  }
+
+  change(shape, since) {
+    if (this.shape !== null) this.before = { letter: this.shape, added: this.added, until: this.last };
+    const same = this.before !== null && this.before.letter === shape;
+    this.added = same && this.before.added && since - this.before.until < this.settings.release;
+    this.shape = shape;
+    this.since = since;
+  }
+
+  hold(now) {
+    if (this.added || now - this.since < this.settings.hold) return null;
+    this.added = true;
+    if (this.shape === SPACE) return this.space();
+    if (this.shape === DELETE) return this.erase();
+    this.text += this.shape;
+    return { kind: "letter", letter: this.shape };
+  }
+
+  pause(now) {
+    if (this.text === "" || this.text.endsWith(" ") || now - this.since < this.settings.pause) return null;
+    const word = this.text.split(" ").at(-1);
+    this.text += " ";
+    return { kind: "word", word };
+  }
+
+  space() {
+    if (this.text !== "" && !this.text.endsWith(" ")) this.text += " ";
+    return { kind: "space", letter: " " };
+  }
+
+  erase() {
+    const letters = Array.from(this.text);
+    const letter = letters.pop() ?? "";
+    this.text = letters.join("");
+    return { kind: "delete", letter };
+  }
+
+  clear() {
+    this.text = "";
+    this.restart();
+  }
+}
+
+/** Asks for letters one after another, never the same twice in a row. `random` gives numbers from 0 to 1. */
+export class Practice {
+  constructor(letters, random = Math.random) {
+    this.letters = letters;
+    this.random = random;
+    this.right = 0;
+    this.wrong = 0;
+    this.wanted = null;
+    this.next();
+  }
+
+  next() {
+    const others = this.letters.filter((letter) => letter !== this.wanted);
+    const from = others.length ? others : this.letters;
+    this.wanted = from[Math.min(from.length - 1, Math.floor(this.random() * from.length))];
+    return this.wanted;
+  }
+
+  /** Take in a letter that was held; tells whether it was the one. */
+  see(letter) {
+    if (letter !== this.wanted) {
+      this.wrong += 1;
+      return false;
+    }
+    this.right += 1;
+    this.next();
+    return true;
+  }
+}

@@ -1,0 +1,185 @@
+"""The body of a request -> pictures to read, in any of the forms that `/predict` takes; or why not.
+
+In: a content type and bytes. Out: (name, value, kind) of each picture, value and kind as `Reader.read` takes them.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from aslspark.reading import BYTES, NUMBERS
+from aslspark.serving.limits import Limits, Refused
+
+JSON, CSV, FORM, RAW = "application/json", "text/csv", "multipart/form-data", "application/octet-stream"
+
+PASSED_OVER = 8
+"""How often the allowed bytes are taken from a request that has too many, before it is cut off."""
+
+
+class Picture(NamedTuple):
+    """One picture of a request."""
+
+    name: str | None
+    value: Any
+    kind: str
+
+
+async def body_of(stream: AsyncIterator[bytes], length: str | None, most: int) -> bytes:
+    """Read a request's body, and no more than is allowed.
+
+    Parameters
+    ----------
+    stream : async iterator of bytes
+    length : str, optional
+        The request's Content-Length.
+    most : int
+
+    Raises
+    ------
+    Refused
+        413
+    """
+    declared = int(length) if length is not None and length.isdigit() else 0
+    parts: list[bytes] = []
+    size = 0
+    async for part in stream:
+        size += len(part)
+        if max(size, declared) <= most:
+            parts.append(part)
+        elif size > PASSED_OVER * most:
+            break
+        else:  # a client that is still sending would not read the answer
+            parts.clear()
+    if max(size, declared) > most:
+        raise Refused(413, f"{max(size, declared):,} bytes or more; a request may have {most:,}")
+    return b"".join(parts)
+
+
+async def pictures_of(content_type: str, body: bytes, limits: Limits) -> list[Picture]:
+    """Take the pictures out of a body.
+
+    Parameters
+    ----------
+    content_type : str
+        ``multipart/form-data`` with files; ``image/*`` or ``application/octet-stream``, one file or one picture's
+        pixels; ``application/json``, ``{"pictures": [...]}`` of base64 strings and lists of 0-255;
+        ``text/csv``, a picture's pixels a line.
+    body : bytes
+    limits : Limits
+
+    Raises
+    ------
+    Refused
+        400, 413, 415 or 422, with what is wrong.
+    """
+    if _kind_of(content_type) == FORM:
+        return _within(await _of_form(content_type, body, limits), limits)
+    return plain_pictures(content_type, body, limits)
+
+
+def plain_pictures(content_type: str, body: bytes, limits: Limits) -> list[Picture]:
+    """Do as `pictures_of` with every form of a body but multipart."""
+    kind = _kind_of(content_type)
+    if kind == JSON:
+        return _within(_of_json(body), limits)
+    if kind == CSV:
+        return _within(_of_csv(body), limits)
+    if kind == RAW or kind.startswith("image/"):
+        return _within([Picture(None, body, BYTES)], limits)
+    there = f"image/jpeg, image/png, {RAW}, {JSON} or {CSV}"
+    raise Refused(415, f"content type {kind or 'missing'}: send {FORM}, {there}")
+
+
+def _kind_of(content_type: str) -> str:
+    return content_type.split(";")[0].strip().lower()
+
+
+def _within(pictures: list[Picture], limits: Limits) -> list[Picture]:
+    if not pictures:
+        raise Refused(422, "no picture in the request")
+    if len(pictures) > limits.pictures:
+        raise Refused(413, f"{len(pictures)} pictures; a request may have {limits.pictures}")
+    for place, picture in enumerate(pictures):
+        if picture.kind == BYTES and len(picture.value) > limits.bytes:
+            size = f"{len(picture.value):,} bytes; a picture may have {limits.bytes:,}"
+            raise Refused(413, f"picture {picture.name or place}: {size}")
+    return pictures
+
+
+async def _of_form(content_type: str, body: bytes, limits: Limits) -> list[Picture]:
+    from starlette.datastructures import Headers, UploadFile
+    from starlette.formparsers import MultiPartException, MultiPartParser
+
+    async def stream() -> AsyncGenerator[bytes, None]:
+        yield body
+
+    parser = MultiPartParser(
+        Headers({"content-type": content_type}), stream(), max_files=limits.pictures, max_fields=limits.pictures
+    )
+    try:
+        form = await parser.parse()
+    except (MultiPartException, KeyError, ValueError, LookupError, TypeError) as error:
+        said = getattr(error, "message", None) or "the form cannot be read"
+        raise Refused(413 if "Too many" in said else 400, f"multipart form: {said}") from error
+    pictures = []
+    try:
+        for field, part in form.multi_items():
+            if not isinstance(part, UploadFile):
+                raise Refused(422, f"field {field!r} is no file; send pictures as files, in fields named 'pictures'")
+            if field != "pictures":
+                raise Refused(422, f"field {field!r}: send pictures as files, in fields named 'pictures'")
+            pictures.append(Picture(part.filename, await part.read(), BYTES))
+    finally:
+        await form.close()
+    return pictures
+
+
+def _of_json(body: bytes) -> list[Picture]:
+    try:
+        given = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise Refused(400, f"no JSON: {type(error).__name__}") from error
+    if not isinstance(given, dict) or not isinstance(given.get("pictures"), list) or len(given) != 1:
+        raise Refused(422, 'send {"pictures": [...]}, with base64 strings or lists of 0-255, and nothing else')
+    return [_of_item(place, item) for place, item in enumerate(given["pictures"])]
+
+
+def _of_item(place: int, item: Any) -> Picture:
+    if isinstance(item, str):
+        text = item.partition(",")[2] if item.startswith("data:") else item
+        try:
+            return Picture(None, base64.b64decode(text, validate=True), BYTES)
+        except (binascii.Error, ValueError) as error:
+            raise Refused(422, f"picture {place}: no base64") from error
+    if isinstance(item, list):
+        if not all(type(number) in (int, float) for number in item):
+            raise Refused(422, f"picture {place}: a list of pixels holds numbers alone")
+        try:
+            return Picture(None, np.asarray(item, np.float64), NUMBERS)
+        except (OverflowError, ValueError) as error:
+            raise Refused(422, f"picture {place}: a number is far outside of 0-255") from error
+    raise Refused(422, f"picture {place}: send a base64 string or a list of 0-255")
+
+
+def _of_csv(body: bytes) -> list[Picture]:
+    pictures = []
+    try:
+        lines = body.decode("utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise Refused(400, "text/csv: no UTF-8") from error
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            pictures.append(Picture(f"line {number}", np.array([float(word) for word in line.split(",")]), NUMBERS))
+        except ValueError as error:
+            if number == 1 and "pixel1" in line:  # a header
+                continue
+            raise Refused(422, f"text/csv: line {number} holds what is no number") from error
+    return pictures

@@ -1,0 +1,145 @@
+"""What the service answers with, and what its OpenAPI page says of requests."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+from aslspark.reading import Answer
+from aslspark.serving.champion import Served
+from aslspark.serving.payload import CSV, FORM, JSON, RAW
+
+
+class Guess(BaseModel):
+    """A letter and how probable it is."""
+
+    letter: str
+    probability: float = Field(ge=0, le=1)
+
+
+class SeenHand(BaseModel):
+    """The hand that was found in a picture."""
+
+    side: str = Field(description="'left' or 'right': whose hand it is if the picture is not mirrored")
+    points: list[list[float]] = Field(
+        description="x and y of 21 points (wrist, then four of each finger) as shares of the picture's longer side"
+    )
+
+
+class Reading(BaseModel):
+    """What is read in one picture."""
+
+    name: str | None = Field(description="the file's, where the request named it")
+    letter: str | None = Field(description="null where there is a reason")
+    probability: float | None = Field(description="of the best guess")
+    top: list[Guess] = Field(description="the best three, best first")
+    reason: str | None = Field(description="why there is no letter: 'not sure', 'no hand found', or what is wrong")
+    hand: SeenHand | None
+
+
+class Readings(BaseModel):
+    """The answers to a request, in the order of its pictures."""
+
+    model: str
+    answers: list[Reading]
+
+
+class Refusal(BaseModel):
+    """Why a request was not served."""
+
+    reason: str
+
+
+class Health(BaseModel):
+    """That the service is there."""
+
+    status: str
+    model: str
+    waiting: int
+
+
+class ModelFacts(BaseModel):
+    """What is served."""
+
+    model: str
+    digest: str
+    labels: list[str]
+    shape: list[int] = Field(description="height, width and channels of the pictures that the network takes")
+    inputs: list[str]
+    finds_hands: bool
+    threshold: float
+    temperature: float
+    switches: int
+
+
+class Switched(BaseModel):
+    """What came of looking for another bundle."""
+
+    switched: bool
+    model: str
+
+
+def reading_of(answer: Answer, name: str | None = None) -> Reading:
+    """Turn an answer into what is sent."""
+    return Reading(name=name, **answer.as_dict())
+
+
+def readings_of(served: Served, answers: Sequence[Answer], names: Sequence[str | None]) -> Readings:
+    """Turn the answers to a request into what is sent."""
+    pairs = zip(answers, names, strict=True)
+    return Readings(model=served.name, answers=[reading_of(answer, name) for answer, name in pairs])
+
+
+# A grey PNG of 2x2 pixels, so that the example can be sent as it is.
+_EXAMPLE = "iVBORw0KGgoAAAANSUhEUgAAAAIAAAACCAAAAABX3VL4AAAADklEQVR4nGNgSGBY8B8AA8UCAKEFgZcAAAAASUVORK5CYII="
+
+_PART = {"type": "string", "format": "binary"}
+_FILE = {"type": "string", "format": "binary", "minLength": 1}
+PREDICT_BODY: dict[str, Any] = {
+    "required": True,
+    "content": {
+        FORM: {
+            "schema": {
+                "type": "object",
+                "required": ["pictures"],
+                "additionalProperties": False,
+                "properties": {"pictures": {"type": "array", "items": _PART, "minItems": 1}},
+            },
+            "encoding": {"pictures": {"contentType": "image/jpeg, image/png"}},
+        },
+        "image/jpeg": {"schema": _FILE},
+        "image/png": {"schema": _FILE},
+        RAW: {"schema": _FILE},
+        JSON: {
+            "schema": {
+                "type": "object",
+                "required": ["pictures"],
+                "additionalProperties": False,
+                "properties": {
+                    "pictures": {
+                        "type": "array",
+                        "minItems": 1,
+                        "items": {
+                            "anyOf": [
+                                {"type": "string", "contentEncoding": "base64", "minLength": 4},
+                                {
+                                    "type": "array",
+                                    "minItems": 1,
+                                    "items": {"type": "number", "minimum": 0, "maximum": 255},
+                                },
+                            ]
+                        },
+                    }
+                },
+            },
+            "examples": {"base64": {"summary": "a picture file, in base64", "value": {"pictures": [_EXAMPLE]}}},
+        },
+        CSV: {
+            "schema": {"type": "string", "minLength": 1},
+            "examples": {"rows": {"summary": "a picture's pixels a line, row by row", "value": "0,17,255,96\n"}},
+        },
+    },
+}
+"""Of the OpenAPI page: requests are read by `payload`, which says what is wrong in words of its own."""

@@ -1,0 +1,37 @@
+"""Read each picture that comes into a folder, once.
+
+spark-submit jobs/score_stream.py --model BUNDLE --folder DIR --checkpoint DIR
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from aslspark.jobs_support import run_job
+from aslspark.reading import bundle_digest
+from aslspark.scoring import SignClassifierModel
+from aslspark.serving.streaming import letters_beside
+from aslspark.session import spark_session
+
+
+def main(argv: Sequence[str]) -> None:
+    """Run the job on the command line's words."""
+    parser = argparse.ArgumentParser(
+        prog="score_stream.py", description="Write NAME.json beside each picture that comes into a folder, once."
+    )
+    parser.add_argument("--model", required=True, metavar="BUNDLE")
+    parser.add_argument("--folder", required=True, metavar="DIR", help="with pictures anywhere below it")
+    parser.add_argument("--checkpoint", required=True, metavar="DIR", help="the stream's own, kept from run to run")
+    parser.add_argument("--files", type=int, default=256, metavar="N", help="pictures a batch (default %(default)s)")
+    parser.add_argument("--once", action="store_true", help="read what is there, and end")
+    options = parser.parse_args(argv)
+    with spark_session("aslspark score_stream") as spark:
+        model = SignClassifierModel.load(options.model)
+        digest = bundle_digest(options.model)
+        where = (options.folder, options.checkpoint)
+        letters_beside(spark, model, *where, digest=digest, files=options.files, once=options.once).awaitTermination()
+
+
+if __name__ == "__main__":
+    run_job(main)

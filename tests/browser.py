@@ -1,0 +1,77 @@
+"""A real browser, and a camera that plays a file."""
+
+import io
+import os
+import shutil
+import time
+from contextlib import contextmanager
+
+import pytest
+from PIL import Image
+
+CHROMIUM = os.environ.get("ASLSPARK_TEST_CHROMIUM", "/usr/bin/chromium")
+FRAMES_A_SECOND = 30
+"""With which Chromium plays a file of JPEGs."""
+ARGUMENTS = [
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--use-fake-ui-for-media-stream",
+    "--use-fake-device-for-media-stream",
+]
+
+
+def require_browser():
+    pytest.importorskip("playwright", reason="playwright is not installed")
+    if not shutil.which(CHROMIUM):
+        pytest.skip(f"no Chromium at {CHROMIUM}; apt-get install chromium, or set ASLSPARK_TEST_CHROMIUM")
+
+
+def film(path, scenes, size=(640, 480)):
+    """Write a film of still pictures: (picture or None for a black one, seconds) each."""
+    with open(path, "wb") as file:
+        for picture, seconds in scenes:
+            frame = Image.new("RGB", size)
+            if picture is not None:
+                share = min(size[0] / picture.width, size[1] / picture.height) * 0.8
+                small = picture.convert("RGB").resize((round(picture.width * share), round(picture.height * share)))
+                frame.paste(small, ((size[0] - small.width) // 2, (size[1] - small.height) // 2))
+            data = io.BytesIO()
+            frame.save(data, "JPEG", quality=90)
+            file.write(data.getvalue() * round(seconds * FRAMES_A_SECOND))
+    return str(path)
+
+
+def until(page, script, seconds=30):
+    """Wait for an expression of the page to be true; Playwright's own wait would need a page that allows eval."""
+    end = time.monotonic() + seconds
+    while not page.evaluate(script):
+        assert time.monotonic() < end, f"not within {seconds} s: {script}; text: {page.inner_text('#status')!r}"
+        page.wait_for_timeout(50)
+
+
+@contextmanager
+def browser(folder, camera=None, **context):
+    """A browser with a profile of its own; gives its context."""
+    from playwright.sync_api import sync_playwright
+
+    arguments = [*ARGUMENTS, *([f"--use-file-for-fake-video-capture={camera}"] if camera else [])]
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch_persistent_context(
+            str(folder),
+            executable_path=CHROMIUM,
+            args=arguments,
+            ignore_default_args=["--headless"],
+            headless=True,
+            permissions=["camera", "clipboard-read", "clipboard-write"],
+            **context,
+        )
+        try:
+            yield opened
+        finally:
+            opened.close()

@@ -1,0 +1,135 @@
+"""Small bundles, and the service as a process of its own."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from aslspark.bundle import seal, whole_folder, write_model
+from aslspark.hands.options import HandOptions
+from aslspark.scoring import OnnxClassifier, SignClassifierModel
+
+SHAPE = (28, 28, 1)
+LABELS = ("A", "B", "C", "L")
+
+
+def network(name="small_cnn", shape=SHAPE, labels=LABELS, inputs=("picture",), seed=5):
+    """A network of random weights."""
+    import torch
+
+    from aslspark.models import torch_network
+
+    torch.manual_seed(seed)
+    built = torch_network.build(name, shape, len(labels), 0.0).eval()
+    onnx = torch_network.to_onnx(built, shape, True, inputs)
+    return OnnxClassifier(onnx, labels, shape, inputs=inputs)
+
+
+def write_bundle(folder, classifier, hands=None, temperature=1.0, threshold=0.0):
+    model = SignClassifierModel(classifier)
+    model.hands, model.temperature = HandOptions() if hands else None, temperature
+    model.setThreshold(threshold)
+    with whole_folder(Path(folder)) as scratch:
+        write_model(model, None, scratch)
+        seal(scratch)
+    return str(folder)
+
+
+def picture_file(seed=0, size=(60, 40), kind="JPEG"):
+    import io
+
+    from PIL import Image
+
+    pixels = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, kind)
+    return file.getvalue()
+
+
+class Service:
+    def __init__(self, process, address):
+        self.process, self.address = process, address
+
+    def ask(self, path, body=None, content_type=None, method=None, headers=None):
+        """Status and answer, as JSON where it is some."""
+        request = urllib.request.Request(self.address + path, data=body, method=method, headers=headers or {})
+        if content_type:
+            request.add_header("Content-Type", content_type)
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                return answer.status, _parsed(answer.read())
+        except urllib.error.HTTPError as error:
+            return error.code, _parsed(error.read())
+
+
+def _parsed(body):
+    try:
+        return json.loads(body)
+    except ValueError:
+        return body
+
+
+@contextmanager
+def service(bundle, *words, log=None):
+    """Run `aslspark serve` on a free port until the block ends."""
+    command = [sys.executable, "-c", SERVE, "--model", str(bundle), "--port", "0", *words]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, env=os.environ)
+    try:
+        line = process.stdout.readline()
+        found = re.search(r"http://\S+", line)
+        assert found, f"the service did not start: {line}"
+        yield Service(process, found[0])
+    finally:
+        process.terminate()
+        process.wait(30)
+        process.stdout.close()
+
+
+SERVE = "from aslspark.jobs_support import run_job; from aslspark.serving.server import main; run_job(main)"
+
+
+def spelling_bundle(folder, real_data, letters="ABCLY", left_out="hand3"):
+    """A bundle of landmarks that reads a few letters: learned from real pictures, without those of one signer."""
+    import io
+    from concurrent.futures import ThreadPoolExecutor
+
+    import torch
+    from PIL import Image
+
+    from aslspark.features.landmarks import FEATURES, augmented_hands, landmark_features
+    from aslspark.models import torch_network
+    from aslspark.reading import hand_vector
+    from aslspark.serving.detectors import Detectors
+
+    labels = tuple(letters)
+    paths = [
+        (place, path)
+        for place, letter in enumerate(labels)
+        for path in sorted((real_data / "images" / "studio_hands" / letter.lower()).glob("*.jpeg"))[::5]
+        if left_out not in path.name
+    ]
+    detectors = Detectors(HandOptions(looks=1), 2)
+    with ThreadPoolExecutor(2) as threads:
+        pixels = [np.asarray(Image.open(io.BytesIO(path.read_bytes())).convert("RGB")) for _, path in paths]
+        hands = np.stack([hand_vector(hand) for hand in threads.map(detectors, pixels)])
+    detectors.close()
+    random, answers = np.random.default_rng(1), torch.tensor([place for place, _ in paths])
+    torch.manual_seed(1)
+    model = torch_network.build("landmark_net", SHAPE, len(labels), 0.1).train()
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.003)
+    change = {"noise": 0.02, "turn_degrees": 8, "tilt_degrees": 8, "bone": 0.06, "probability": 0.9}
+    for _ in range(60):
+        features = landmark_features(augmented_hands(hands, random, **change), False)
+        optimizer.zero_grad()
+        torch.nn.functional.cross_entropy(model(torch.from_numpy(features)), answers).backward()
+        optimizer.step()
+    assert features.shape[1] == FEATURES
+    onnx = torch_network.to_onnx(model.eval(), SHAPE, True, ("landmarks",))
+    return write_bundle(folder, OnnxClassifier(onnx, labels, SHAPE, inputs=("landmarks",)), hands=True)

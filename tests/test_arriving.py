@@ -1,0 +1,202 @@
+import json
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from serving_bundles import LABELS, network, picture_file, write_bundle
+
+from aslspark.errors import AslsparkError
+from aslspark.reading import Reader
+from aslspark.scoring import SignClassifierModel
+from aslspark.serving import endpoint
+from aslspark.serving.events import FolderStore, S3Store, handle
+from aslspark.serving.folder_watch import Watch
+from aslspark.serving.limits import Refused
+from aslspark.serving.streaming import letters_beside
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory):
+    return write_bundle(tmp_path_factory.mktemp("bundle") / "b", network(), threshold=0.1)
+
+
+@pytest.fixture(scope="module")
+def reader(bundle):
+    return Reader.load(bundle)
+
+
+def event(*keys, bucket="pictures", name="ObjectCreated:Put"):
+    """As S3 sends it, its keys quoted."""
+    return {
+        "Records": [
+            {"eventName": name, "s3": {"bucket": {"name": bucket}, "object": {"key": key, "size": 3}}} for key in keys
+        ]
+    }
+
+
+def laid_beside(path):
+    return json.loads((path.parent / f"{path.name}.json").read_text())
+
+
+@pytest.fixture
+def arrived(tmp_path):
+    """A bucket with three pictures, one of them cut short."""
+    folder = tmp_path / "pictures"
+    (folder / "my hands").mkdir(parents=True)
+    (folder / "my hands" / "a+b (1).jpg").write_bytes(picture_file(1))
+    (folder / "ü.PNG").write_bytes(picture_file(2, kind="PNG"))
+    (folder / "cut.jpg").write_bytes(picture_file(3)[:-300])
+    return folder
+
+
+def test_an_event_of_many_records_leaves_prediction_and_category_beside_each_picture(arrived, reader, tmp_path):
+    keys = ("my+hands/a%2Bb+%281%29.jpg", "%C3%BC.PNG", "cut.jpg", "notes.txt", "my+hands/")
+    assert handle(event(*keys), FolderStore(tmp_path), reader) == {"read": 3, "before": 0}
+    expected = reader.read(picture_file(1))
+    found = laid_beside(arrived / "my hands" / "a+b (1).jpg")
+    assert found["category"] == expected.letter
+    assert found["prediction"] == LABELS.index(expected.letter)
+    assert found["probability"] == pytest.approx(expected.probability)
+    assert laid_beside(arrived / "ü.PNG")["category"] is not None
+    cut = laid_beside(arrived / "cut.jpg")
+    assert (cut["prediction"], cut["category"]) == (None, None)
+    assert cut["reason"].startswith("cut short")
+    assert len(list(arrived.rglob("*"))) == 7
+
+
+def test_a_picture_is_read_once_however_often_its_event_comes(arrived, reader, tmp_path):
+    store, together = FolderStore(tmp_path), threading.Barrier(4)
+
+    def one():
+        together.wait()
+        return handle(event("cut.jpg", "cut.jpg", "%C3%BC.PNG"), store, reader)
+
+    with ThreadPoolExecutor(4) as threads:
+        found = [part.result() for part in [threads.submit(one) for _ in range(4)]]
+    assert sum(counts["read"] for counts in found) == 2
+    assert sum(counts["before"] for counts in found) == 6
+    before = (arrived / "cut.jpg.json").stat().st_mtime_ns
+    assert handle(event("cut.jpg"), store, reader) == {"read": 0, "before": 1}
+    assert (arrived / "cut.jpg.json").stat().st_mtime_ns == before
+    assert not list(arrived.rglob(".aslspark-*"))
+
+
+def test_what_is_no_new_picture_is_passed_over_and_what_is_gone_is_named_after_the_rest(arrived, reader, tmp_path):
+    store = FolderStore(tmp_path)
+    assert handle({"Event": "s3:TestEvent"}, store, reader) == {"read": 0, "before": 0}
+    assert handle(event("cut.jpg", name="ObjectRemoved:Delete"), store, reader)["read"] == 0
+    with pytest.raises(AslsparkError, match=r"1 pictures are not there, first pictures/gone.jpg"):
+        handle(event("gone.jpg", "cut.jpg"), store, reader)
+    assert (arrived / "cut.jpg.json").exists()
+    with pytest.raises(AslsparkError, match=r"without s3\.bucket\.name"):
+        handle({"Records": [{"s3": {}}]}, store, reader)
+    with pytest.raises(AslsparkError, match="leads out of"):
+        handle(event("../../up.jpg"), store, reader)
+
+
+class Client:
+    """What S3 answers, as boto3 gives it on; the calls are those of its documentation."""
+
+    def __init__(self, objects):
+        self.objects = objects
+
+    def _refuse(self, code):
+        error = RuntimeError(code)
+        error.response = {"Error": {"Code": code}}
+        raise error
+
+    def head_object(self, *, Bucket, Key):
+        if (Bucket, Key) not in self.objects:
+            self._refuse("404")
+
+    def get_object(self, *, Bucket, Key):
+        import io
+
+        if (Bucket, Key) not in self.objects:
+            self._refuse("NoSuchKey")
+        return {"Body": io.BytesIO(self.objects[Bucket, Key])}
+
+    def put_object(self, *, Bucket, Key, Body, ContentType, IfNoneMatch):
+        assert IfNoneMatch == "*"
+        if (Bucket, Key) in self.objects:
+            self._refuse("PreconditionFailed")
+        self.objects[Bucket, Key] = Body
+
+
+def test_s3_is_asked_to_refuse_a_second_answer(reader):
+    client = Client({("b", "a.jpg"): picture_file(1)})
+    store = S3Store(client)
+    assert handle(event("a.jpg", bucket="b"), store, reader) == {"read": 1, "before": 0}
+    assert json.loads(client.objects["b", "a.jpg.json"])["category"] == reader.read(picture_file(1)).letter
+    assert store.put_new("b", "a.jpg.json", b"another") is False
+    assert handle(event("a.jpg", bucket="b"), store, reader) == {"read": 0, "before": 1}
+    with pytest.raises(AslsparkError, match="gone"):
+        handle(event("gone.jpg", bucket="b"), store, reader)
+
+
+def test_a_folder_is_watched_and_what_is_still_written_waits(arrived, reader):
+    watch = Watch(str(arrived), reader)
+    assert watch.look(settled=True) == 0
+    (arrived / "ü.PNG").write_bytes(picture_file(4, kind="PNG"))
+    assert watch.look(settled=True) == 2
+    assert watch.look(settled=True) == 1
+    assert watch.look(settled=False) == 0
+    (arrived / "new.jpeg").write_bytes(picture_file(5))
+    assert watch.look(settled=False) == 1
+    assert laid_beside(arrived / "new.jpeg")["category"] == reader.read(picture_file(5)).letter
+
+
+def test_a_stream_reads_what_comes_once(spark, bundle, reader, arrived, tmp_path):
+    model = SignClassifierModel.load(bundle)
+
+    def run(checkpoint):
+        where = (str(arrived), str(tmp_path / checkpoint))
+        letters_beside(spark, model, *where, digest=reader.digest, files=2, once=True).awaitTermination()
+
+    run("first")
+    picture = arrived / "my hands" / "a+b (1).jpg"
+    answer = reader.read(picture.read_bytes())
+    found = laid_beside(picture)
+    assert (found["category"], found["model"]) == (answer.letter, reader.digest[:12])
+    assert found["probability"] == pytest.approx(answer.probability)
+    assert laid_beside(arrived / "cut.jpg")["reason"].startswith("cut short")
+    written = {path: path.stat().st_mtime_ns for path in arrived.rglob("*.json")}
+    assert len(written) == 3
+    (arrived / "new.jpg").write_bytes(picture_file(6))
+    run("first")
+    run("second")  # as after a checkpoint that was lost
+    assert {path: path.stat().st_mtime_ns for path in written} == written
+    assert sorted(path.name for path in arrived.rglob("*.json")) == sorted(
+        ["a+b (1).jpg.json", "cut.jpg.json", "new.jpg.json", "ü.PNG.json"]
+    )
+    assert not [path for path in arrived.rglob(".*") if "json" in path.name]
+
+
+def test_the_four_steps_of_an_endpoint(bundle, tmp_path):
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "champion").symlink_to(bundle)
+    reader = endpoint.model_fn(str(tmp_path / "model"))
+    expected = reader.read(picture_file(1))
+    for body, kind in ((picture_file(1), "image/jpeg"), (json.dumps({"pictures": [[0] * 784]}), "application/json")):
+        answers = endpoint.predict_fn(endpoint.input_fn(body, kind), reader)
+        text, accepted = endpoint.output_fn(answers, "application/json")
+        assert accepted == "application/json"
+        assert json.loads(text)["answers"][0]["letter"] in LABELS
+    answers = endpoint.predict_fn(endpoint.input_fn(picture_file(1), "image/jpeg"), reader)
+    text, accepted = endpoint.output_fn(answers, "text/csv")
+    assert text.splitlines() == ["letter,probability,reason", f"{expected.letter},{expected.probability},"]
+    with pytest.raises(Refused, match="send multipart"):
+        endpoint.input_fn(b"x", "text/html")
+    with pytest.raises(Refused, match="accept image/png"):
+        endpoint.output_fn(answers, "image/png")
+    with pytest.raises(AslsparkError, match="0 bundles lie in it"):
+        endpoint.model_fn(str(tmp_path))
+
+
+def test_a_folder_is_read_by_one_command(bundle, arrived):
+    words = ["watch-folder", "--model", bundle, "--folder", str(arrived), "--once"]
+    done = subprocess.run([sys.executable, "-m", "aslspark", *words], capture_output=True, text=True, check=True)
+    assert done.stdout == "3 pictures read\n"
+    assert laid_beside(arrived / "cut.jpg")["reason"].startswith("cut short")

@@ -1,0 +1,182 @@
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+from conftest import REPOSITORY
+
+from aslspark.cli import command, completion, doctor, fetch
+from aslspark.errors import AslsparkError
+
+
+def aslspark(*words, **more):
+    return subprocess.run(
+        [sys.executable, "-m", "aslspark", *words], capture_output=True, text=True, check=False, **more
+    )
+
+
+def test_help_fits_a_screen_and_names_every_job():
+    assert len(aslspark("serve", "--help").stdout.splitlines()) <= 24
+    found = aslspark("--help")
+    lines = found.stdout.splitlines()
+    assert found.returncode == 0
+    assert len(lines) <= 24
+    assert all(len(line) <= 80 for line in lines)
+    jobs = [path.stem.replace("_", "-") for path in (REPOSITORY / "jobs").glob("*.py")]
+    assert all(any(line.startswith(f"  {name} ") for line in lines) for name in [*jobs, "serve", "doctor", "fetch"])
+    assert aslspark().stdout == found.stdout
+
+
+def test_a_job_is_run_by_its_name_and_its_errors_are_one_line(tmp_path):
+    found = aslspark("score", "--model", str(tmp_path / "none"), "--data", "x.csv", "--out", "y")
+    assert found.returncode == 2
+    said = [line for line in found.stderr.splitlines() if line.startswith("error: ")]
+    assert said == [f"error: --model {tmp_path / 'none'}: there is no such folder; give the --out of a training job"]
+    assert "Traceback" not in found.stderr
+
+
+def test_an_unknown_command_is_refused_with_those_that_there_are():
+    found = aslspark("traim")
+    assert found.returncode == 2
+    assert found.stderr.startswith("error: traim: there is no such command; choose ")
+    assert "serve" in found.stderr
+
+
+def test_the_service_says_what_is_wrong_with_its_settings(tmp_path):
+    found = aslspark("serve", "--model", str(tmp_path))
+    assert (found.returncode, found.stderr.startswith(f"error: --model {tmp_path}: no bundle")) == (2, True)
+    assert aslspark("serve", "--model", "x", "--looks", "5").stderr == "error: --looks 5: give 1 to 4\n"
+
+
+def test_bash_completes_commands_and_their_options(monkeypatch, capsys):
+    monkeypatch.setattr(command, "jobs_folder", lambda: None)  # importing every job takes long
+    completion.main(["bash"])
+    script = capsys.readouterr().out
+
+    def completed(*words):
+        typed = " ".join(f"'{word}'" for word in words)
+        ask = f'COMP_WORDS=({typed}); COMP_CWORD={len(words) - 1}; _aslspark; echo "${{COMPREPLY[@]}}"'
+        done = subprocess.run(["bash", "-c", f"{script}\n{ask}"], capture_output=True, text=True, check=True)
+        return done.stdout.split()
+
+    assert completed("aslspark", "s") == ["serve"]
+    assert completed("aslspark", "serve", "--max-p") == ["--max-pixels", "--max-pictures"]
+    assert completed("aslspark", "fetch", "--o") == ["--out"]
+
+
+def test_a_jobs_options_are_those_of_its_help():
+    assert {"--model", "--data", "--out", "--threshold", "--set"} <= set(completion.options_of("score"))
+
+
+def test_zsh_takes_the_script(capsys, monkeypatch):
+    monkeypatch.setattr(command, "jobs_folder", lambda: None)
+    completion.main(["zsh"])
+    script = capsys.readouterr().out
+    assert "bashcompinit" in script
+    if shutil.which("zsh"):
+        subprocess.run(["zsh", "-f", "-c", f"autoload -U compinit; compinit -D -u; {script}"], check=True)
+
+
+@pytest.mark.long
+def test_the_doctor_looks_at_all_that_the_jobs_need():
+    found = aslspark("doctor")
+    assert found.returncode == 0, found.stdout
+    for words in ("Java", "Python", "memory", "GPUs", "Horovod", "slots"):
+        assert words in found.stdout
+
+
+def test_the_doctor_names_what_is_missing_with_what_to_do(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path))
+    monkeypatch.setattr(doctor, "CHECKS", (doctor._java, doctor._memory, doctor._gpus))
+    with pytest.raises(SystemExit) as ended:
+        doctor.main([])
+    assert ended.value.code == 1
+    first, second, *_ = capsys.readouterr().out.splitlines()
+    assert first.startswith("missing Java")
+    assert "JAVA_HOME" in first
+    assert "apt-get install openjdk-17-jre-headless" in second
+
+
+def test_the_doctor_knows_javas_that_spark_does_not_run_on(tmp_path, monkeypatch):
+    java = tmp_path / "bin" / "java"
+    java.parent.mkdir()
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path))
+    for version, state in (("21.0.2", doctor.MISSING), ("17.0.9", doctor.OK), ("1.8.0_392", doctor.OK)):
+        java.write_text(f"#!/bin/sh\necho 'openjdk version \"{version}\"' >&2\n")
+        java.chmod(0o755)
+        [found] = doctor._java()
+        assert found.state == state
+
+
+@pytest.fixture
+def small_set(tmp_path, monkeypatch):
+    """A set of one small file, and a client that brings what it is told to."""
+    good = b"label,pixel1\n0,7\n"
+    wanted = fetch.DataSet("them/letters", {"letters.csv": fetch.Known(len(good), hashlib.sha256(good).hexdigest())})
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    monkeypatch.setenv("PATH", f"{tools}:{os.environ['PATH']}")
+
+    def client(script):
+        (tools / "kaggle").write_text(f"#!/bin/sh\n{script}\n")
+        (tools / "kaggle").chmod(0o755)
+
+    return wanted, client
+
+
+def test_a_set_is_fetched_checked_and_not_fetched_again(small_set, tmp_path, capsys):
+    wanted, client = small_set
+    client('[ "$4" = them/letters ] && mkdir "$6/deep" && printf "label,pixel1\\n0,7\\n" > "$6/deep/letters.csv"')
+    fetch.fetch(wanted, tmp_path / "out")
+    assert (tmp_path / "out" / "letters.csv").read_text() == "label,pixel1\n0,7\n"
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["letters.csv"]
+    client("exit 1")
+    fetch.fetch(wanted, tmp_path / "out")
+    assert "as it must be" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        ('printf "label,pixel1\\n0,8\\n" > "$6/letters.csv"', "its SHA-256 is"),
+        ('printf "label" > "$6/letters.csv"', "5 bytes in place of 17"),
+        ("true", "letters.csv is not in what Kaggle sent"),
+        ("echo 403 - Forbidden >&2; exit 1", "Kaggle's client says: 403 - Forbidden; check the network"),
+    ],
+)
+def test_what_is_not_as_it_must_be_is_named_and_nothing_is_left(small_set, tmp_path, script, words):
+    wanted, client = small_set
+    client(script)
+    with pytest.raises(AslsparkError, match=words):
+        fetch.fetch(wanted, tmp_path / "out")
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_without_kaggles_client_one_line_says_what_to_do(tmp_path):
+    found = aslspark("fetch", "sign-mnist", "--out", str(tmp_path / "out"), env={**os.environ, "PATH": str(tmp_path)})
+    assert found.returncode == 2
+    assert found.stderr.count("\n") == 1
+    assert "pip install kaggle" in found.stderr
+    assert "kaggle.com/datasets/datamunge/sign-language-mnist" in found.stderr
+
+
+@pytest.mark.long
+def test_installed_the_command_finds_its_jobs_and_its_page(tmp_path):
+    tree = tmp_path / "tree"
+    shutil.copytree(REPOSITORY, tree, ignore=shutil.ignore_patterns(".git", "runs", "build", "*.egg-info", ".*_cache"))
+    words = ["-m", "pip", "install", "--no-deps", "--no-build-isolation", "--quiet", "--target", str(tmp_path / "site")]
+    subprocess.run([sys.executable, *words, str(tree)], check=True, capture_output=True, text=True)
+    alone = {**os.environ, "PYTHONPATH": str(tmp_path / "site")}
+    found = subprocess.run(
+        [str(tmp_path / "site" / "bin" / "aslspark"), "evaluate", "--help"],
+        env=alone,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (found.returncode, "--grad-cam" in found.stdout) == (0, True), found.stderr
+    assert (tmp_path / "site" / "aslspark" / "serving" / "page" / "index.html").is_file()

@@ -1,0 +1,91 @@
+import io
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+from serving_bundles import LABELS, SHAPE, network, picture_file, write_bundle
+
+from aslspark.errors import AslsparkError
+from aslspark.models import known
+from aslspark.reading import NO_PIXELS, NUMBERS, Reader
+from aslspark.scoring import SignClassifierModel
+
+NETWORKS = {
+    "plain": ("small_cnn", SHAPE, (known.PICTURE,)),
+    "landmarks": ("landmark_net", SHAPE, (known.LANDMARKS,)),
+    "both": ("two_branch", (32, 32, 3), (known.PICTURE, known.LANDMARKS)),
+}
+
+
+@pytest.fixture(scope="module", params=NETWORKS)
+def bundle(request, tmp_path_factory):
+    name, shape, inputs = NETWORKS[request.param]
+    if request.param != "plain":
+        pytest.importorskip("mediapipe")
+    folder = tmp_path_factory.mktemp("bundles") / request.param
+    classifier = network(name, shape, LABELS, inputs)
+    return write_bundle(folder, classifier, hands=request.param != "plain", temperature=1.7, threshold=0.26)
+
+
+@pytest.fixture(scope="module")
+def files(real_data):
+    paths = sorted((real_data / "images" / "studio_hands").glob("[al]/hand1*_1_*.jpeg"))[:4]
+    grey = io.BytesIO()
+    Image.new("L", (50, 50), 128).save(grey, "PNG")
+    return [*(path.read_bytes() for path in paths), grey.getvalue(), b"\xff\xd8\xff no picture", picture_file()[:300]]
+
+
+def test_a_picture_is_read_as_spark_scores_it(spark, bundle, files):
+    model = SignClassifierModel.load(bundle).setInputCol("content")
+    rows = model.transform(spark.createDataFrame([(bytearray(file),) for file in files], "content binary")).collect()
+    reader = Reader.load(bundle)
+    answers = [reader.read(file) for file in files]
+    assert any(answer.top for answer in answers)
+    for row, answer in zip(rows, answers, strict=True):
+        assert (answer.letter, answer.reason) == (row["letter"], row["reason"])
+        assert [letter for letter, _ in answer.top] == [guess["letter"] for guess in row["top"] or []]
+        assert [share for _, share in answer.top] == pytest.approx([guess["probability"] for guess in row["top"] or []])
+
+
+def test_pixels_as_numbers_are_read_as_their_bytes_are(bundle):
+    reader = Reader.load(bundle)
+    pixels = np.random.default_rng(1).integers(0, 256, reader.form.shape, np.uint8)
+    assert reader.read(pixels.ravel().tolist(), NUMBERS) == reader.read(pixels.tobytes())
+    assert reader.read([0.0, 256.0], NUMBERS).reason.startswith("wrong size")
+
+
+def test_a_model_of_landmarks_says_that_it_needs_a_file(tmp_path):
+    pytest.importorskip("mediapipe")
+    path = write_bundle(tmp_path / "b", network("landmark_net", inputs=(known.LANDMARKS,)), hands=True)
+    answer = Reader.load(path).read(bytes(28 * 28))
+    assert answer.reason.startswith(NO_PIXELS)
+    assert not answer.usable
+
+
+def test_a_bundle_of_mllib_is_refused_with_what_would_work(tmp_path):
+    path = write_bundle(tmp_path / "b", network())
+    manifest = json.loads((tmp_path / "b" / "bundle.json").read_text())
+    (tmp_path / "b" / "bundle.json").write_text(json.dumps({**manifest, "kind": "mllib"}))
+    from aslspark.bundle_files import seal
+
+    seal(tmp_path / "b")
+    with pytest.raises(AslsparkError, match="MLlib, which needs Spark"):
+        Reader.load(path)
+
+
+def test_reading_and_serving_import_neither_spark_nor_a_framework():
+    found = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import sys, aslspark.cli.command, aslspark.serving.app, aslspark.serving.chart as c; c.drawn('A');"
+            "print([m for m in ('pyspark', 'tensorflow', 'torch', 'pandas', 'horovod') if m in sys.modules])",
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert found.stdout.strip() == "[]"
