@@ -21,6 +21,7 @@ from typing import Any
 from pyspark.ml import PipelineModel
 
 import aslspark
+from aslspark.bundle_checks import Refused, check_links, check_manifest, check_network, check_pipeline
 from aslspark.decoding import form_of
 from aslspark.errors import AslsparkError
 from aslspark.features.landmarks import FEATURES
@@ -151,7 +152,8 @@ def read_manifest(path: str, setting: str = "--model ") -> dict[str, Any]:
     Raises
     ------
     AslsparkError
-        Where the folder is no bundle, a newer one, or not as it was written; it names the file.
+        Where the folder is no bundle, a newer one, not as it was written, or names what is not its own; it says which
+        file.
     """
     folder = Path(local_path(path))
     if not folder.is_dir():
@@ -178,13 +180,33 @@ def read_manifest(path: str, setting: str = "--model ") -> dict[str, Any]:
             )
         if _digest(there[name]) != sums[name]:
             raise AslsparkError(f"{setting}{path}: {name} was changed (its SHA-256 differs); copy the bundle again")
-    manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    if manifest["format"] != FORMAT:
+    try:
+        manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        written = manifest["format"]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise AslsparkError(
-            f"{setting}{path}: bundle format {manifest['format']}; this aslspark {aslspark.__version__} reads "
+            f"{setting}{path}: {MANIFEST} is not what aslspark writes; copy the bundle again"
+        ) from error
+    if written != FORMAT:
+        raise AslsparkError(
+            f"{setting}{path}: bundle format {written}; this aslspark {aslspark.__version__} reads "
             f"{FORMAT}: use the version that wrote it"
         )
+    with _refusal_named(setting, path):
+        check_links(folder)
+        check_manifest(manifest, sums)
     return manifest
+
+
+@contextmanager
+def _refusal_named(setting: str, path: str) -> Iterator[None]:
+    try:
+        yield
+    except Refused as refused:
+        raise AslsparkError(
+            f"{setting}{path}: it was not made by this package ({refused}), and nothing of it was loaded; "
+            "take a bundle of a training job"
+        ) from refused
 
 
 def read_model(path: str) -> SignClassifierModel:
@@ -205,14 +227,22 @@ def read_model(path: str) -> SignClassifierModel:
                 f"{aslspark.__version__} makes {FEATURES}: use the version that wrote it"
             )
         upright = preprocessing.get("upright", False)
-        model = SignClassifierModel(
-            OnnxClassifier((folder / ONNX).read_bytes(), labels, shape, inputs=inputs, upright=upright)
-        )
+        onnx = (folder / ONNX).read_bytes()
+        with _refusal_named("--model ", path):
+            check_network(onnx, inputs, shape, len(labels))
+        model = SignClassifierModel(OnnxClassifier(onnx, labels, shape, inputs=inputs, upright=upright))
     else:
+        with _refusal_named("--model ", path):
+            check_pipeline(folder / PIPELINE)
         pipeline = PipelineModel.load(f"file://{folder / PIPELINE}")
         inputs = tuple(manifest.get("inputs", [PICTURE]))
         model = SignClassifierModel(MllibClassifier(pipeline, labels, shape, inputs))
-    model.form, model.hands = form_of(shape, preprocessing), hands_of(preprocessing.get("hands"))
+    try:
+        model.form, model.hands = form_of(shape, preprocessing), hands_of(preprocessing.get("hands"))
+    except (KeyError, TypeError, ValueError) as error:
+        raise AslsparkError(
+            f"--model {path}: its preprocessing is not known here ({error}): use the version that wrote it"
+        ) from error
     model.temperature = manifest.get("temperature", 1.0)
     return model.setThreshold(manifest.get("threshold", 0.0))
 

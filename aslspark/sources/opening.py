@@ -10,6 +10,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from aslspark.errors import AslsparkError
 from aslspark.sources.hadoop_files import TABLE_ENDINGS, HadoopFiles
+from aslspark.sources.local_folders import is_special
 from aslspark.sources.pictures.archives import open_zip
 from aslspark.sources.pictures.files import is_manifest_header, open_folder, open_manifest
 from aslspark.sources.pictures.listing import PictureSource
@@ -153,8 +154,8 @@ def _pictures_at(spark: SparkSession, hadoop: HadoopFiles, path: str, options: P
         if any("pixel1" in header for header in headers.values()):
             return None
         return open_folder(spark, hadoop, hadoop.qualified(path), options)
-    if not hadoop.exists(path):
-        return None  # a pattern, or nothing
+    if not hadoop.exists(path) or is_special(hadoop.qualified(path)):
+        return None  # a pattern, or nothing that can be read
     if path.lower().endswith(".zip"):
         return open_zip(spark, hadoop, hadoop.qualified(path), options)
     if path.lower().endswith(TABLE_ENDINGS) and is_manifest_header(_header(hadoop, path)):

@@ -161,7 +161,7 @@ def once_each(pictures: Sequence[Picture], what: str) -> None:
     """
     times = Counter(picture.path for picture in pictures)
     if twice := next((path for path, count in times.items() if count > 1), None):
-        raise AslsparkError(f"{what}: {twice} is there {times[twice]} times: every picture needs a path of its own")
+        raise AslsparkError(f"{what}: {twice!r} is there {times[twice]} times: every picture needs a path of its own")
 
 
 def picture_splits(
