@@ -26,6 +26,7 @@ from aslspark.decoding import form_of
 from aslspark.errors import AslsparkError
 from aslspark.features.landmarks import FEATURES
 from aslspark.hands.options import hands_of
+from aslspark.masking import shown_all
 from aslspark.models.known import LANDMARKS, PICTURE
 from aslspark.paths import local_path
 from aslspark.scoring import MllibClassifier, OnnxClassifier, SignClassifierModel
@@ -131,7 +132,7 @@ def write_model(model: SignClassifierModel, pipeline: PipelineModel | None, fold
                 f"{folder.parent}: Spark's workers wrote the pipeline elsewhere; "
                 "give --out a folder that the driver and all workers share"
             )
-    (folder / MANIFEST).write_text(json.dumps(manifest, indent=1))
+    (folder / MANIFEST).write_text(json.dumps(shown_all(manifest), indent=1))
 
 
 def seal(folder: Path) -> None:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow_hotfix  # noqa: F401  (see aslspark.decoding)
 
 POINTS = 21
 """MediaPipe's: the wrist, then four of each finger from thumb to little finger, from its root to its tip."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pyspark.sql import DataFrame, SparkSession
 
 from aslspark.errors import AslsparkError
+from aslspark.masking import shown
 from aslspark.sources.hadoop_files import TABLE_ENDINGS, HadoopFiles
 from aslspark.sources.local_folders import is_special
 from aslspark.sources.pictures.archives import open_zip
@@ -131,7 +132,7 @@ def open_sources(
     for path in paths:
         if path not in of_pictures:
             check_header(hadoop, path)
-    names = dict(zip(paths, short_names(paths), strict=True))
+    names = dict(zip(paths, short_names([shown(path) for path in paths]), strict=True))
     for path, name in names.items():
         if path in of_pictures:
             opened.pictures[name] = of_pictures[path]
@@ -173,7 +174,7 @@ def short_names(paths: Sequence[str]) -> list[str]:
     Parameters
     ----------
     paths : sequence of str
-        All different.
+        Masked: two that differ in their keys alone are told apart by a number.
 
     Returns
     -------
@@ -187,4 +188,7 @@ def short_names(paths: Sequence[str]) -> list[str]:
         times = Counter(names)
         if len(times) == len(names):
             return names
+        if all(n >= len(part) for n, part, name in zip(depth, parts, names, strict=True) if times[name] > 1):
+            numbered = ((name, names[: place + 1].count(name)) for place, name in enumerate(names))
+            return [f"{name} ({number})" if times[name] > 1 else name for name, number in numbered]
         depth = [n + (times[name] > 1) for n, name in zip(depth, names, strict=True)]

@@ -14,7 +14,8 @@ from pyspark.sql import functions as F
 
 from aslspark.errors import AslsparkError
 from aslspark.labels import LABELS
-from aslspark.samples import REPORT_FILE, read_samples
+from aslspark.masking import shown
+from aslspark.samples import REPORT_FILE, read_parquet, read_samples
 from aslspark.sources.hadoop_files import TABLE_ENDINGS, HadoopFiles
 from aslspark.sources.opening import short_names
 from aslspark.sources.pictures.files import binary_files, list_files
@@ -74,7 +75,7 @@ def _tables(hadoop: HadoopFiles, path: str) -> list[str]:
 
 def _pixel_rows(spark: SparkSession, hadoop: HadoopFiles, paths: list[str]) -> DataFrame:
     parts = []
-    for path, name in zip(paths, short_names(paths), strict=True):
+    for path, name in zip(paths, short_names([shown(path) for path in paths]), strict=True):
         header = hadoop.first_line(path)
         if header is None:
             raise AslsparkError(f"--data {path}: it is empty; a pixel table has a header and rows")
@@ -136,7 +137,9 @@ def _picture_files(spark: SparkSession, folders: Sequence[str]) -> DataFrame | N
 
 def _parquet(spark: SparkSession, path: str) -> tuple[DataFrame, str]:
     try:
-        table = spark.read.parquet(path)
+        table = read_parquet(spark, path)
+    except AslsparkError:
+        raise
     except Exception as error:
         raise AslsparkError(
             f"--data {path}: neither a pixel table nor pictures nor Parquet: {str(error).splitlines()[0]}"

@@ -12,6 +12,8 @@ import subprocess
 import sys
 import tempfile
 import warnings
+from contextlib import redirect_stderr
+from io import StringIO
 from itertools import islice
 from pathlib import Path
 
@@ -21,9 +23,10 @@ TESTS = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(TESTS.parent), str(TESTS)]
 OPTIONS = ("-timeout=20", "-rss_limit_mb=3000", "-max_len=65536", "-print_final_stats=1")
 
-with atheris.instrument_imports(include=["aslspark", "PIL", "zipfile", "csv"]):
+with redirect_stderr(StringIO()), atheris.instrument_imports(include=["aslspark", "PIL", "zipfile", "csv"]):
     import bad_input
     import contracts
+    from PIL import BmpImagePlugin, GifImagePlugin, JpegImagePlugin, PngImagePlugin, WebPImagePlugin  # noqa: F401
 
 
 def lines(data: bytes) -> None:
@@ -79,7 +82,8 @@ def main() -> None:
         said = ended.stderr.splitlines()
         ran = next((line.split(":")[-1].strip() for line in said if "number_of_executed_units" in line), "?")
         seen = next((line.split("cov: ")[1].split()[0] for line in reversed(said) if "cov: " in line), "?")
-        print(f"{name}: {ran} inputs, {seen} places in the code seen, {'broken' if ended.returncode else 'all held'}")
+        held = "broken" if ended.returncode else "all held"
+        print(f"{name}: {ran} inputs, {seen} places in the code seen, {held}", flush=True)
         if ended.returncode:
             broken.append(name)
             print("\n".join((ended.stdout + ended.stderr).splitlines()[-40:]))

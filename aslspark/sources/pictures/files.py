@@ -13,6 +13,7 @@ from urllib.parse import unquote
 from pyspark.sql import DataFrame, SparkSession
 
 from aslspark.errors import AslsparkError
+from aslspark.masking import shown
 from aslspark.session import settings
 from aslspark.sources.hadoop_files import HadoopFiles, no_pattern, plain_path
 from aslspark.sources.local_folders import refuse_loops
@@ -211,7 +212,7 @@ def open_manifest(spark: SparkSession, hadoop: HadoopFiles, path: str, options: 
     pictures = []
     for row, file in zip(rows, paths, strict=True):
         spelled, length = lengths.get(file, (file, -1))
-        picture = Picture(spelled, row.path, length, signer=row.signer or None, row=row.number)
+        picture = Picture(spelled, shown(row.path), length, signer=row.signer or None, row=row.number)
         picture = labelled_by_word(picture, row.label, row.split, options)
         if picture.reason is None and length < 0:
             picture = picture._replace(reason=MISSING, detail=f"there is no file {file}")
