@@ -121,7 +121,8 @@ class HadoopFiles:
 
     def underscored_in(self, path: str) -> list[tuple[str, bool]]:
         """List what Spark passes over in a folder: names that begin with _, and whether each is a folder."""
-        found = self._system(path).globStatus(self._path(f"{no_pattern(path)}/_*")) or []
+        # Not globStatus: it fails at any name in the folder that holds a colon.
+        found = self._system(path).listStatus(self._path(path), self._hadoop.fs.GlobFilter("_*"))
         return sorted((str(status.getPath().getName()), bool(status.isDirectory())) for status in found)
 
     @contextmanager

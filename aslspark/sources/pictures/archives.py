@@ -97,7 +97,8 @@ def open_zip(spark: SparkSession, hadoop: HadoopFiles, path: str, options: Pictu
 
 def _is_hidden(name: str) -> bool:
     """Tell what the Mac's Finder and others put beside the files."""
-    return any(part.startswith(".") and part.strip(".") for part in name.split("/")) or name.startswith("__MACOSX/")
+    parts = name.replace("\\", "/").split("/")
+    return any(part.startswith(".") and part.strip(".") for part in parts) or parts[0] == "__MACOSX"
 
 
 def _is_safe(name: str) -> bool:
