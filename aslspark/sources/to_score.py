@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 
 from aslspark.errors import AslsparkError
 from aslspark.labels import LABELS
-from aslspark.masking import shown
+from aslspark.masking import MASK, shown
 from aslspark.samples import REPORT_FILE, read_parquet, read_samples
 from aslspark.sources.hadoop_files import TABLE_ENDINGS, HadoopFiles
 from aslspark.sources.opening import short_names
@@ -124,15 +124,15 @@ def _picture_files(spark: SparkSession, folders: Sequence[str]) -> DataFrame | N
     above = F.expr("reverse(slice(split(lower(path), '/'), 1, size(split(path, '/')) - 1))")
     label = F.get(F.filter(F.transform(above, lambda folder: of_name[folder]), lambda found: found.isNotNull()), 0)
     wanted = files.where(F.lower("path").rlike(r"\.(jpe?g|png)$") & (F.col("length") <= MAX_FILE_BYTES))
-    rows = wanted.select("path", label.alias("label"), "content")
+    # What is scored keeps its path, without the key that may stand in it; see `aslspark.masking`.
+    path = F.regexp_replace("path", "://[^/@:]*:[^@]*@", f"://{MASK}@").alias("path")
+    rows = wanted.select(path, label.alias("label"), "content")
     # Those that Spark would leave out, or that are too large to hold: their rows say that they are empty.
     left_out = [(path,) for path, length in listed if not 0 < length <= MAX_FILE_BYTES]
     if not left_out:
         return rows
     nothing = F.lit(None).cast("binary").alias("content")
-    return rows.unionByName(
-        spark.createDataFrame(left_out, "path string").select("path", label.alias("label"), nothing)
-    )
+    return rows.unionByName(spark.createDataFrame(left_out, "path string").select(path, label.alias("label"), nothing))
 
 
 def _parquet(spark: SparkSession, path: str) -> tuple[DataFrame, str]:
