@@ -25,6 +25,7 @@ from aslspark.sources.parse_pixels import COLUMNS
 from aslspark.sources.pictures import archives
 from aslspark.sources.pictures.files import read_manifest
 from aslspark.sources.pictures.options import PictureOptions, picture_options
+from aslspark.sources.to_score import rows_to_score
 
 GOOD = b",".join([b"3"] + [b"7"] * 784)
 PIECES = {"pictures": 6000, "stored": 1000, "rows": 3000, "manifests": 1500, "zips": 500}
@@ -211,6 +212,8 @@ def test_a_pipe_is_not_waited_for(spark, tmp_path):
     os.mkfifo(tmp_path / "letters.csv")
     with pytest.raises(AslsparkError, match="is a pipe or a device"):
         ingest(spark, [str(tmp_path / "letters.csv")], str(tmp_path / "out"))
+    with pytest.raises(AslsparkError, match="is a pipe or a device"):
+        rows_to_score(spark, [str(tmp_path / "letters.csv")])
 
 
 @pytest.mark.parametrize("target", ["..", ".", "../B"])

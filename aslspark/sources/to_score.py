@@ -17,6 +17,7 @@ from aslspark.labels import LABELS
 from aslspark.masking import MASK, shown
 from aslspark.samples import REPORT_FILE, read_parquet, read_samples
 from aslspark.sources.hadoop_files import TABLE_ENDINGS, HadoopFiles
+from aslspark.sources.local_folders import is_special
 from aslspark.sources.opening import short_names
 from aslspark.sources.pictures.files import binary_files, list_files
 from aslspark.sources.pictures.listing import MAX_FILE_BYTES, is_picture_name
@@ -54,6 +55,8 @@ def rows_to_score(spark: SparkSession, paths: Sequence[str]) -> tuple[DataFrame,
         raise AslsparkError(
             f"--data {missing[0]}: it does not exist; name a pixel table, pictures, Parquet or an ingested folder"
         )
+    if special := [path for path in paths if is_special(hadoop.qualified(path))]:
+        raise AslsparkError(f"--data {special[0]}: it is a pipe or a device; name a file or a folder")
     if len(paths) == 1 and hadoop.exists(f"{paths[0]}/{REPORT_FILE}"):
         return read_samples(spark, paths[0]), "picture"
     tables = [table for path in paths for table in _tables(hadoop, path)]
