@@ -48,10 +48,13 @@ def shown(text: str) -> str:
     text : str
         A path, a message, or anything that may hold some.
     """
-    if "@" in text:
-        text = _IN_ADDRESS.sub(_masked_address, text)
-    if "=" not in text and ":" not in text:
-        return text
+    if "=" in text or ":" in text:
+        text = _without_values(text)
+    # After the values: an @ in one of them ends no address.
+    return _IN_ADDRESS.sub(_masked_address, text) if "@" in text else text
+
+
+def _without_values(text: str) -> str:
     parts, done = [], 0
     for sign in _IS.finditer(text):
         name = _NAME.search(text, max(0, sign.start() - _LONGEST_NAME), sign.start())

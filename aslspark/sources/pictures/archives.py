@@ -63,7 +63,7 @@ def open_zip(spark: SparkSession, hadoop: HadoopFiles, path: str, options: Pictu
             archive = zipfile.ZipFile(file)
         except (zipfile.BadZipFile, OSError, ValueError) as error:
             raise AslsparkError(f"source {path} is no zip, or cut short ({error}): copy it again") from error
-        entries = [entry for entry in archive.infolist() if not entry.is_dir() and not _is_hidden(entry.filename)]
+        entries = [entry for entry in archive.infolist() if not _is_passed_over(entry.filename)]
         _check_sizes(path, entries)
         manifest = _manifest(archive, entries, path)
     if manifest is None:
@@ -95,8 +95,10 @@ def open_zip(spark: SparkSession, hadoop: HadoopFiles, path: str, options: Pictu
     return PictureSource("", pictures, _unpacker(spark, hadoop, path, usable), lost, passed)
 
 
-def _is_hidden(name: str) -> bool:
-    """Tell what the Mac's Finder and others put beside the files."""
+def _is_passed_over(name: str) -> bool:
+    """Tell folders, names that are none, and what the Mac's Finder and others put beside the files."""
+    if not name or name.endswith("/"):
+        return True
     parts = name.replace("\\", "/").split("/")
     return any(part.startswith(".") and part.strip(".") for part in parts) or parts[0] == "__MACOSX"
 
