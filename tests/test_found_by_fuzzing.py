@@ -22,6 +22,17 @@ def test_a_zip_with_an_entry_without_a_name():
     assert contracts.archive(data) == (1, 1)
 
 
+def test_a_zip_that_asks_for_a_version_that_is_none():
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("A/1.jpg", b"x")
+    data = bytearray(file.getvalue())
+    data[data.rindex(b"PK\x01\x02") + 6] = 210
+    with pytest.raises(NotImplementedError, match="zip file version"):
+        zipfile.ZipFile(io.BytesIO(data))
+    assert contracts.archive(bytes(data)) == (0, 0)
+
+
 @pytest.mark.parametrize("text", ["x://meek@\ufffdpsecret=\0@K;secret=\ufffd", "a://b@c?token=d@e"])
 def test_an_address_before_a_secret_with_an_at_sign(text):
     contracts.masking(text)

@@ -61,7 +61,7 @@ def open_zip(spark: SparkSession, hadoop: HadoopFiles, path: str, options: Pictu
     with hadoop.opened(path) as file:
         try:
             archive = zipfile.ZipFile(file)
-        except (zipfile.BadZipFile, OSError, ValueError) as error:
+        except Exception as error:  # a damaged directory raises this and that
             raise AslsparkError(f"source {path} is no zip, or cut short ({error}): copy it again") from error
         entries = [entry for entry in archive.infolist() if not _is_passed_over(entry.filename)]
         _check_sizes(path, entries)
