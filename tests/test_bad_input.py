@@ -5,6 +5,7 @@ import os
 import struct
 import subprocess
 import sys
+import tempfile
 import tracemalloc
 import warnings
 import zipfile
@@ -21,6 +22,7 @@ from aslspark.errors import AslsparkError
 from aslspark.samples import read_samples
 from aslspark.sources.hadoop_files import HadoopFiles
 from aslspark.sources.ingest import ingest
+from aslspark.sources.local_folders import refuse_loops
 from aslspark.sources.parse_pixels import COLUMNS
 from aslspark.sources.pictures import archives
 from aslspark.sources.pictures.files import read_manifest
@@ -239,12 +241,18 @@ def test_links_that_multiply_are_refused(spark, tmp_path):
         ingest(spark, [str(tmp_path / "hands")], str(tmp_path / "out"), pictures=small(spark))
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read every folder; run the tests as another user")
-def test_a_folder_that_may_not_be_read_is_named(spark, tmp_path):
-    (tmp_path / "hands" / "A").mkdir(parents=True)
-    (tmp_path / "hands" / "A").chmod(0)
-    with pytest.raises(AslsparkError, match="hands"):
-        ingest(spark, [str(tmp_path / "hands")], str(tmp_path / "out"), pictures=small(spark))
+def test_a_folder_that_may_not_be_read_is_named():
+    # Not below tmp_path, which another user may not enter; root may read everything, so it becomes nobody meanwhile.
+    with tempfile.TemporaryDirectory(prefix="aslspark-") as folder:
+        Path(folder).chmod(0o755)
+        (Path(folder) / "A").mkdir(mode=0)
+        user = os.geteuid()
+        try:
+            os.seteuid(65534 if user == 0 else user)
+            with pytest.raises(AslsparkError, match="A may not be read: look at its permissions"):
+                refuse_loops(folder)
+        finally:
+            os.seteuid(user)
 
 
 def test_a_zip_packed_with_other_than_deflate_is_quarantined_by_its_reason():

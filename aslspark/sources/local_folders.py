@@ -34,7 +34,7 @@ def refuse_loops(path: str) -> None:
     Raises
     ------
     AslsparkError
-        Naming the link; or where there are more linked folders than anyone makes by hand.
+        Naming the link, or the folder that may not be read; or where there are more linked folders than anyone makes.
     """
     local = local_of(path)
     if local is None or not local.is_dir():
@@ -46,7 +46,11 @@ def refuse_loops(path: str) -> None:
         try:
             with os.scandir(folder) as entries:
                 inside = [entry for entry in entries if entry.is_dir()]
-        except OSError:  # it may not be read, or is gone: Spark says so
+        except PermissionError as error:
+            raise AslsparkError(
+                f"source {path}: the folder {folder} may not be read: look at its permissions"
+            ) from error
+        except OSError:  # it is gone
             continue
         for entry in inside:
             link = entry.is_symlink()
