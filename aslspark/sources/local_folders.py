@@ -40,12 +40,14 @@ def refuse_loops(path: str) -> None:
     if local is None or not local.is_dir():
         return
     linked = 0
-    left = [(str(local), frozenset({os.path.realpath(local)}), False)]
+    top = os.path.realpath(local)
+    left = [(top, frozenset({top}), False)]
     while left:
         folder, above, is_linked = left.pop()
         try:
             with os.scandir(folder) as entries:
-                inside = [entry for entry in entries if entry.is_dir()]
+                # Spark passes over the others.
+                inside = [entry for entry in entries if entry.is_dir() and not entry.name.startswith((".", "_"))]
         except PermissionError as error:
             raise AslsparkError(
                 f"source {path}: the folder {folder} may not be read: look at its permissions"
@@ -54,12 +56,12 @@ def refuse_loops(path: str) -> None:
             continue
         for entry in inside:
             link = entry.is_symlink()
-            real = os.path.realpath(entry.path) if link or is_linked else entry.path
-            if link and real in above:
+            real = os.path.realpath(entry.path) if link else entry.path
+            if real in above:
                 raise AslsparkError(f"source {path}: the link {entry.path} leads back to {real}: remove it")
             linked += link or is_linked
             if linked > MOST_LINKED_FOLDERS:
                 raise AslsparkError(
                     f"source {path}: links lead to more than {MOST_LINKED_FOLDERS:,} folders: copy them"
                 )
-            left.append((entry.path, above | {os.path.realpath(entry.path)}, link or is_linked))
+            left.append((real, above | {real}, link or is_linked))
