@@ -12,10 +12,12 @@ from pyspark.ml import Pipeline, PipelineModel
 from pyspark.ml.feature import SQLTransformer
 
 from aslspark.bundle import MANIFEST, ONNX, PIPELINE, STAGE_FOLDER, read_manifest, read_model, seal
+from aslspark.config import load_config
 from aslspark.errors import AslsparkError
 from aslspark.models import keras_network, keras_weights, torch_network, torch_weights
 from aslspark.samples import read_samples
 from aslspark.scoring import MllibClassifier, OnnxClassifier, SignClassifierModel
+from aslspark.training.start import started_network
 
 SHAPE = (28, 28, 1)
 
@@ -128,6 +130,20 @@ def test_a_pickle_is_not_unpickled(torch_model, tmp_path, mark, name):
     assert not mark.exists()
     torch.load((tmp_path / name).rename(tmp_path / "careless.pt"), weights_only=False)["weights"].close()
     assert mark.exists()  # so the file is one that would have
+
+
+@pytest.mark.parametrize(
+    ("framework", "name"), [("keras", "given.h5"), ("keras", "given.keras"), ("torch", "given.pt")]
+)
+def test_a_training_job_that_is_to_start_from_one_does_not(tmp_path, mark, framework, name):
+    if framework == "keras":
+        hostile.lambda_model(tmp_path / name, mark)
+    else:
+        (tmp_path / name).write_bytes(hostile.pickled(mark))
+    words = [f"training.framework={framework}", "network.name=cnn", f"network.weights={tmp_path / name}"]
+    said = refused(started_network, load_config(None, words), SHAPE, ("A", "B", "C"))
+    assert f"{name}: these are no weights for network.name=cnn" in said
+    assert not mark.exists()
 
 
 def test_a_scripted_module_is_not_run(torch_model, tmp_path):
