@@ -7,6 +7,7 @@ too. So no class, module or path that a bundle names is taken unless it is one o
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -36,9 +37,10 @@ class Refused(Exception):  # noqa: N818  (the caller says which bundle, and what
 
 def check_links(folder: Path) -> None:
     """See that nothing in the folder lies elsewhere."""
-    home = folder.resolve()
+    home = os.path.realpath(folder)
     for path in folder.rglob("*"):
-        if path.is_symlink() and not path.resolve().is_relative_to(home):
+        # Not Path.resolve, which raises at a link that leads to itself.
+        if path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(home):
             raise Refused(f"{path.relative_to(folder)} is a link to a place outside of the bundle")
 
 

@@ -151,12 +151,17 @@ def test_a_scripted_module_is_not_run(torch_model, tmp_path):
     assert "it cannot be read" in refused(torch_weights.load_weights, torch_model, "cnn", tmp_path / "module.pt", True)
 
 
-@pytest.fixture
-def network_bundle(torch_model, tmp_path):
-    """A stage as `save` writes it: the bundle of a network, and what lies beside it."""
+@pytest.fixture(scope="module")
+def network_made(spark, torch_model, tmp_path_factory):
+    path = tmp_path_factory.mktemp("network") / "stage"
     onnx = torch_network.to_onnx(torch_model.eval(), SHAPE, True)
-    SignClassifierModel(OnnxClassifier(onnx, ("A", "B", "C"), SHAPE)).save(str(tmp_path / "stage"))
-    return tmp_path / "stage" / STAGE_FOLDER
+    SignClassifierModel(OnnxClassifier(onnx, ("A", "B", "C"), SHAPE)).save(str(path))
+    return path / STAGE_FOLDER
+
+
+@pytest.fixture
+def network_bundle(network_made, tmp_path):
+    return shutil.copytree(network_made, tmp_path / "network")
 
 
 @pytest.fixture(scope="module")
@@ -229,6 +234,11 @@ def test_a_file_that_is_a_link_to_elsewhere_is_refused(spark, network_bundle):
     (network_bundle / ONNX).symlink_to(elsewhere)
     seal(network_bundle)
     assert "network.onnx is a link" in refused(read_model, str(network_bundle))
+
+
+def test_a_link_to_itself_does_no_harm(spark, network_bundle):
+    (network_bundle / "again").symlink_to("again")
+    read_model(str(network_bundle))
 
 
 def test_a_pipe_in_place_of_the_network_is_not_waited_for(spark, network_bundle):
