@@ -1,5 +1,6 @@
 # make train [DATA="PATH ..."] [OUT=DIR] [FRAMEWORK=keras|torch] [GPU=1] [ARGS="--epochs 15 ..."]
-# make shell | test | test-long | bench | bench-gpu | lint | env | lock
+# make shell | test | test-long | bench | bench-gpu | lint | env | lock | audit
+# make fuzz [SECONDS=60]
 # GPU=1 builds, and uses, an environment for CUDA, and trains with one process a GPU of this machine.
 
 SHELL := /bin/bash
@@ -8,13 +9,14 @@ FRAMEWORK ?= keras
 DATA ?=
 ARGS ?=
 GPU ?= 0
+SECONDS ?= 60
 export GPU
 CONFIG = $(if $(filter 1,$(GPU)),conf/gpu.yaml --num-proc $$(nvidia-smi --list-gpus | wc -l),conf/local.yaml)
 export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
 export SPARK_CONF_DIR := $(CURDIR)/conf
 IN_ENV = ENV=$$(environment/build.sh) && export PATH="$$ENV/bin:$$PATH" PYSPARK_PYTHON="$$ENV/bin/python" PYSPARK_DRIVER_PYTHON="$$ENV/bin/python" &&
 
-.PHONY: train shell test test-long bench bench-gpu lint env lock
+.PHONY: train shell test test-long bench bench-gpu lint env lock audit fuzz
 train:
 	@$(IN_ENV) spark-submit jobs/train_cnn.py \
 	  $(if $(DATA),--data $(DATA)) --out $(OUT) --framework $(FRAMEWORK) --config $(CONFIG) $(ARGS)
@@ -43,3 +45,9 @@ env:
 
 lock:
 	@environment/lock.sh
+
+audit:
+	@$(IN_ENV) python environment/audit.py $(ARGS)
+
+fuzz:
+	@$(IN_ENV) nice python tests/fuzz/fuzz.py --seconds $(SECONDS) $(ARGS)

@@ -1,3 +1,7 @@
 """Reads the letters of the American manual alphabet from pictures of hands, on Spark."""
 
+from aslspark.masking import mask_logs
+
 __version__ = "0.1.0"
+
+mask_logs()

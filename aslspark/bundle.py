@@ -14,6 +14,7 @@ from typing import Any
 from pyspark.ml import PipelineModel
 
 import aslspark
+from aslspark.bundle_checks import check_pipeline
 from aslspark.bundle_files import (
     FORMAT,
     MANIFEST,
@@ -21,6 +22,7 @@ from aslspark.bundle_files import (
     SUMS,
     behind_alias,
     read_manifest,
+    refusal_named,
     require_new,
     seal,
     whole_folder,
@@ -29,6 +31,7 @@ from aslspark.decoding import form_of
 from aslspark.errors import AslsparkError
 from aslspark.features.landmarks import FEATURES
 from aslspark.hands.options import hands_of
+from aslspark.masking import shown_all
 from aslspark.models.known import LANDMARKS, PICTURE
 from aslspark.paths import local_path
 from aslspark.reading import OnnxClassifier, network_of
@@ -115,7 +118,7 @@ def write_model(model: SignClassifierModel, pipeline: PipelineModel | None, fold
                 f"{folder.parent}: Spark's workers wrote the pipeline elsewhere; "
                 "give --out a folder that the driver and all workers share"
             )
-    (folder / MANIFEST).write_text(json.dumps(manifest, indent=1))
+    (folder / MANIFEST).write_text(json.dumps(shown_all(manifest), indent=1))
 
 
 def read_model(path: str) -> SignClassifierModel:
@@ -131,10 +134,17 @@ def read_model(path: str) -> SignClassifierModel:
     if manifest["kind"] == "network":
         model = SignClassifierModel(network_of(manifest, folder, path))
     else:
+        with refusal_named("--model ", path):
+            check_pipeline(folder / PIPELINE)
         pipeline = PipelineModel.load(f"file://{folder / PIPELINE}")
         inputs = tuple(manifest.get("inputs", [PICTURE]))
         model = SignClassifierModel(MllibClassifier(pipeline, labels, shape, inputs))
-    model.form, model.hands = form_of(shape, preprocessing), hands_of(preprocessing.get("hands"))
+    try:
+        model.form, model.hands = form_of(shape, preprocessing), hands_of(preprocessing.get("hands"))
+    except (KeyError, TypeError, ValueError) as error:
+        raise AslsparkError(
+            f"--model {path}: its preprocessing is not known here ({error}): use the version that wrote it"
+        ) from error
     model.temperature = manifest.get("temperature", 1.0)
     return model.setThreshold(manifest.get("threshold", 0.0))
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import aslspark
+from aslspark.bundle_checks import Refused, check_links, check_manifest
 from aslspark.errors import AslsparkError
 from aslspark.paths import local_path
 
@@ -93,7 +94,8 @@ def read_manifest(path: str, setting: str = "--model ") -> dict[str, Any]:
     Raises
     ------
     AslsparkError
-        Where the folder is no bundle, a newer one, or not as it was written; it names the file.
+        Where the folder is no bundle, a newer one, not as it was written, or names what is not its own; it says which
+        file.
     """
     folder = Path(local_path(path))
     if not folder.is_dir():
@@ -120,13 +122,34 @@ def read_manifest(path: str, setting: str = "--model ") -> dict[str, Any]:
             )
         if _digest(there[name]) != sums[name]:
             raise AslsparkError(f"{setting}{path}: {name} was changed (its SHA-256 differs); copy the bundle again")
-    manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    if manifest["format"] != FORMAT:
+    try:
+        manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        written = manifest["format"]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise AslsparkError(
-            f"{setting}{path}: bundle format {manifest['format']}; this aslspark {aslspark.__version__} reads "
+            f"{setting}{path}: {MANIFEST} is not what aslspark writes; copy the bundle again"
+        ) from error
+    if written != FORMAT:
+        raise AslsparkError(
+            f"{setting}{path}: bundle format {written}; this aslspark {aslspark.__version__} reads "
             f"{FORMAT}: use the version that wrote it"
         )
+    with refusal_named(setting, path):
+        check_links(folder)
+        check_manifest(manifest, sums)
     return manifest
+
+
+@contextmanager
+def refusal_named(setting: str, path: str) -> Iterator[None]:
+    """Turn what `aslspark.bundle_checks` refuses into an error that names the bundle."""
+    try:
+        yield
+    except Refused as refused:
+        raise AslsparkError(
+            f"{setting}{path}: it was not made by this package ({refused}), and nothing of it was loaded; "
+            "take a bundle of a training job"
+        ) from refused
 
 
 def _files(folder: Path) -> list[Path]:

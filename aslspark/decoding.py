@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow_hotfix  # noqa: F401  (CVE-2023-47248: whoever reads Parquet imports this module first)
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -43,6 +44,7 @@ _FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP")
 _MAGIC = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")
 _ORIENTATION = 0x0112
 _QUALITY = 95
+_ROWS_AT_ONCE = 128
 
 
 class Unusable(Exception):  # noqa: N818  (it ends in the quarantine, not in a traceback)
@@ -314,13 +316,25 @@ def _plain(image: Any) -> Any:
         return image
     if image.mode.startswith("I"):
         # convert() would clip sixteen bits at 255.
-        numbers = np.asarray(image).astype(np.int64)
-        return Image.fromarray(np.clip(numbers >> 8, 0, 255).astype(np.uint8))
+        numbers = np.asarray(image) >> 8
+        np.clip(numbers, 0, 255, out=numbers)
+        return Image.fromarray(numbers.astype(np.uint8))
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
-        with_alpha = image.convert("RGBA")
-        ground = Image.new("RGBA", with_alpha.size, (0, 0, 0, 255))
-        return Image.alpha_composite(ground, with_alpha).convert("RGB")
+        return _on_black(image)
     return image.convert("L" if image.mode == "1" else "RGB")
+
+
+def _on_black(image: Any) -> Any:
+    """Make transparent parts black, some rows at a time: whole copies with alpha would take 16 bytes a pixel more."""
+    from PIL import Image
+
+    width, height = image.size
+    plain = Image.new("RGB", image.size)
+    for top in range(0, height, _ROWS_AT_ONCE):
+        part = image.crop((0, top, width, min(top + _ROWS_AT_ONCE, height))).convert("RGBA")
+        ground = Image.new("RGBA", part.size, (0, 0, 0, 255))
+        plain.paste(Image.alpha_composite(ground, part).convert("RGB"), (0, top))
+    return plain
 
 
 def _masked(image: Any, mask: tuple[tuple[int, ...], tuple[int, ...]]) -> Any:

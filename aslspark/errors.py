@@ -1,5 +1,13 @@
 """The one error that a user is meant to read."""
 
+from aslspark.masking import shown
+
 
 class AslsparkError(Exception):
-    """Something the user can put right: the message names the setting or file, its value and what would work."""
+    """Something the user can put right: the message names the setting or file, its value and what would work.
+
+    Keys and passwords in it are masked; see `aslspark.masking`.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(shown(message))

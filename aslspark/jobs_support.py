@@ -6,11 +6,13 @@ import argparse
 import logging
 import os
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from aslspark.config import Config, load_config
 from aslspark.errors import AslsparkError
+from aslspark.masking import shown
 
 FEATURES = {"picture": ("picture",), "landmarks": ("landmarks",), "both": ("picture", "landmarks")}
 
@@ -18,7 +20,8 @@ FEATURES = {"picture": ("picture",), "landmarks": ("landmarks",), "both": ("pict
 def run_job(main: Callable[[Sequence[str]], None]) -> None:
     """Run a job's `main` on the command line's words and leave with a fitting exit code.
 
-    An `AslsparkError` becomes one line on standard error and exit code 2; Ctrl-C is exit code 130.
+    An `AslsparkError` becomes one line on standard error and exit code 2; Ctrl-C is exit code 130. Keys and passwords
+    in a traceback are masked.
     """
     logging.basicConfig(level=logging.ERROR, format="%(message)s", stream=sys.stdout)
     logging.getLogger("aslspark").setLevel(logging.INFO)
@@ -32,6 +35,9 @@ def run_job(main: Callable[[Sequence[str]], None]) -> None:
     except KeyboardInterrupt:
         print("error: interrupted", file=sys.stderr)
         sys.exit(130)
+    except Exception:  # not foreseen: the traceback helps, the keys in its paths would not
+        print(shown(traceback.format_exc()), file=sys.stderr)
+        sys.exit(1)
 
 
 def add_data_options(parser: argparse.ArgumentParser) -> None:

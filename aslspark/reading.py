@@ -17,7 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 import aslspark
-from aslspark.bundle_files import ONNX, SUMS, read_manifest
+from aslspark.bundle_checks import check_network
+from aslspark.bundle_files import ONNX, SUMS, read_manifest, refusal_named
 from aslspark.certainty import BEST, NOT_SURE, best_places
 from aslspark.decoding import NO_PICTURE, Form, Unusable, form_of, is_encoded
 from aslspark.errors import AslsparkError
@@ -113,7 +114,7 @@ def network_of(manifest: Mapping[str, Any], folder: Path, named: str) -> OnnxCla
     Raises
     ------
     AslsparkError
-        Where the network takes landmarks that another version made.
+        Where the network takes landmarks that another version made, or is none of ours.
     """
     preprocessing = manifest.get("preprocessing", {})
     inputs = tuple(manifest.get("inputs", [PICTURE]))
@@ -124,9 +125,12 @@ def network_of(manifest: Mapping[str, Any], folder: Path, named: str) -> OnnxCla
             f"{aslspark.__version__} makes {FEATURES}: use the version that wrote it"
         )
     height, width, channels = manifest["shape"]
+    onnx, labels = (folder / ONNX).read_bytes(), tuple(manifest["labels"])
+    with refusal_named("--model ", named):
+        check_network(onnx, inputs, (height, width, channels), len(labels))
     return OnnxClassifier(
-        (folder / ONNX).read_bytes(),
-        tuple(manifest["labels"]),
+        onnx,
+        labels,
         (height, width, channels),
         inputs=inputs,
         upright=preprocessing.get("upright", False),

@@ -5,7 +5,9 @@ In: rows made by `aslspark.sources`. Out: the same rows, from Parquet, partition
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
@@ -97,6 +99,41 @@ def sample_columns(samples: DataFrame) -> list[str]:
     return [*SAMPLE_SCHEMA.names, *([HAND_COLUMN] if HAND_COLUMN in samples.columns else [])]
 
 
+def read_parquet(spark: SparkSession, path: str) -> DataFrame:
+    """Read Parquet from anywhere, and refuse types that bring a class of their own.
+
+    Spark keeps its schema in the file, and in it the name of the Python class of a user-defined type, perhaps with
+    its pickled code: asked for the columns, PySpark imports the one, and before 3.5.9 runs the other.
+
+    Raises
+    ------
+    AslsparkError
+        Naming the class.
+    """
+    table = spark.read.parquet(path)
+    for pickled in _classes_in(json.loads(table._jdf.schema().json())):
+        if pickled not in _KNOWN_CLASSES:
+            raise AslsparkError(
+                f"{path}: a column is of the type {pickled[:100]}, whose code is not run; write it as a Vector, an "
+                "array or bytes"
+            )
+    return table
+
+
+_KNOWN_CLASSES = ("pyspark.ml.linalg.VectorUDT", "pyspark.ml.linalg.MatrixUDT")
+
+
+def _classes_in(schema: Any) -> Iterator[str]:
+    if isinstance(schema, dict):
+        if schema.get("type") == "udt":
+            yield str(schema.get("pyClass") or schema.get("class"))
+        for part in schema.values():
+            yield from _classes_in(part)
+    elif isinstance(schema, list):
+        for part in schema:
+            yield from _classes_in(part)
+
+
 def read_samples(spark: SparkSession, ingested: str, splits: Sequence[str] = SPLITS) -> DataFrame:
     """Read the sample table of an ingested folder.
 
@@ -115,7 +152,7 @@ def read_samples(spark: SparkSession, ingested: str, splits: Sequence[str] = SPL
     """
     folder = f"{ingested}/{SAMPLES_FOLDER}"
     try:
-        hands = HAND_COLUMN in spark.read.parquet(folder).columns
+        hands = HAND_COLUMN in read_parquet(spark, folder).columns
     except AnalysisException:  # no row was kept, so there is no file to ask
         hands = False
     schema = with_hand(SAMPLE_SCHEMA) if hands else SAMPLE_SCHEMA

@@ -30,6 +30,7 @@ from aslspark.features.crops import ROW, brings_hands, crop_to_hands
 from aslspark.features.landmarks import HAND_FIELDS, frame_vectors
 from aslspark.features.pictures import UNUSABLE, Normaliser
 from aslspark.hands.options import HandOptions
+from aslspark.masking import shown
 from aslspark.models.known import LANDMARKS, PICTURE
 from aslspark.paths import local_path
 from aslspark.reading import NO_HAND, OnnxClassifier, kept_session, needs_hand
@@ -381,4 +382,4 @@ def write_scores(scored: DataFrame, out: str) -> None:
     print("  ".join(f"{letter} {rows:,}" for letter, rows in read.items()))
     for row in reasons[:10]:
         print(f"  not read, {row['count']:,}: {row['reason']}")
-    print(f"written to {out}")
+    print(f"written to {shown(out)}")

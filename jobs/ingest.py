@@ -9,6 +9,7 @@ import argparse
 from collections.abc import Sequence
 
 from aslspark.jobs_support import add_config_options, config_from, run_job
+from aslspark.masking import shown
 from aslspark.session import spark_session
 from aslspark.sources.ingest import ingest
 from aslspark.sources.pictures.options import picture_options
@@ -58,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             spark, chosen.source, chosen.out, test_sources=chosen.test_source, split=split, pictures=pictures
         )
         print(report)
-        print(f"written to {chosen.out}")
+        print(f"written to {shown(chosen.out)}")
 
 
 if __name__ == "__main__":

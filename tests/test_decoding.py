@@ -84,6 +84,17 @@ def test_transparent_parts_become_black():
     assert close(picture[16, 29], BLUE)
 
 
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+def test_tall_pictures_are_made_black_below_as_above(mode):
+    random = np.random.default_rng(9)
+    image = Image.fromarray(random.integers(0, 256, (300, 20, 4), dtype=np.uint8))
+    how = {"transparency": bytes(range(256))} if mode == "P" else {}
+    file = as_file(image.convert("RGB").convert("P") if mode == "P" else image.convert(mode), "PNG", **how)
+    whole = Image.open(io.BytesIO(file)).convert("RGBA")
+    wanted = Image.alpha_composite(Image.new("RGBA", whole.size, (0, 0, 0, 255)), whole).convert("RGB")
+    assert (decode(file, Form(300, 20, 3)) == np.asarray(wanted)).all()
+
+
 def test_sixteen_bits_keep_their_upper_eight():
     image = Image.fromarray(np.linspace(0, 65535, 10_000).reshape(100, 100).astype(np.uint16))
     assert decode(as_file(image), Form(100, 100, 1)).ravel()[[0, 5000, -1]].tolist() == [0, 128, 255]

@@ -27,6 +27,7 @@ from aslspark.evaluation.metrics import UNSCORED, count_answers, figures
 from aslspark.evaluation.multiply_adds import multiply_adds
 from aslspark.evaluation.shown import one_of_each_label, pictures_of
 from aslspark.evaluation.speed import measure_speed, this_machine
+from aslspark.masking import shown_all
 from aslspark.paths import local_path
 from aslspark.samples import SPLITS, TEST, read_samples
 from aslspark.scoring import MllibClassifier, OnnxClassifier, SignClassifierModel
@@ -115,11 +116,13 @@ def compare_bundles(
             about_sets.append(_judge(spark, contenders, labelled, folder, scratch / str(number), number))
         log.info("timing the networks, %d thread%s", threads, "" if threads == 1 else "s")
         _time(contenders, threads)
-        result = {
-            "machine": this_machine(threads),
-            "bundles": [contender.row for contender in contenders],
-            "sets": about_sets,
-        }
+        result = shown_all(
+            {
+                "machine": this_machine(threads),
+                "bundles": [contender.row for contender in contenders],
+                "sets": about_sets,
+            }
+        )
         (folder / RESULT_FILE).write_text(json.dumps(result, indent=1))
         write_page(result, folder, folder / PAGE_FILE)
         shutil.rmtree(scratch, ignore_errors=True)

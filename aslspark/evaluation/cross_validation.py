@@ -25,6 +25,7 @@ from aslspark.errors import AslsparkError
 from aslspark.evaluation.cross_validation_page import write_page
 from aslspark.evaluation.folds import SIGNER, Fold, FoldOptions, divided, plan_folds
 from aslspark.evaluation.metrics import UNSCORED
+from aslspark.masking import shown_all
 from aslspark.paths import local_path
 from aslspark.samples import REPORT_FILE, SAMPLES_FOLDER, SPLITS, TEST, TRAIN, VALIDATION
 from aslspark.session import require_slots
@@ -118,7 +119,7 @@ def _open(out: str) -> Path:
 
 def _same_settings(folder: Path, settings: dict[str, Any]) -> None:
     """Write the settings of a new run; compare those of one that goes on."""
-    path = folder / SETTINGS_FILE
+    path, settings = folder / SETTINGS_FILE, shown_all(settings)
     if not path.exists():
         (folder / FOLDS_FOLDER).mkdir(exist_ok=True)
         _write(path, settings)

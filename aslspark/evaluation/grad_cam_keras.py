@@ -13,13 +13,18 @@ import tensorflow as tf
 
 from aslspark.errors import AslsparkError
 from aslspark.evaluation.grad_cam import Explained, chosen_map
+from aslspark.models.keras_files import Refused, load_model
 
 Seen = list[tuple[bool, tf.Tensor]]
 
 
 def load(folder: Path, manifest: dict[str, Any]) -> tf.keras.Model:
     """Load the network of a bundle; a file with code in it is refused."""
-    return tf.keras.models.load_model(str(folder / manifest["network_file"]), compile=False, safe_mode=True)
+    path = folder / manifest["network_file"]
+    try:
+        return load_model(path)
+    except Refused as refused:
+        raise AslsparkError(f"{path}: {refused}; copy the bundle again from where it was trained") from refused
 
 
 def explain(

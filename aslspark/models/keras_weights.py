@@ -7,6 +7,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from aslspark.errors import AslsparkError
+from aslspark.models.keras_files import Refused, check_h5, load_model
 from aslspark.models.keras_network import backbone_of
 from aslspark.models.known import fitting_failed
 
@@ -36,17 +37,16 @@ def load_weights(model: tf.keras.Model, name: str, path: Path, keep_head: bool) 
     AslsparkError
         Where the file cannot be read, or its backbone is not that of the network; it names the first difference.
     """
-    if path.suffix == ".keras":
-        return _from_model(model, name, path, keep_head)
+    try:
+        if path.suffix == ".keras":
+            return _from_model(model, name, load_model(path), path, keep_head)
+        check_h5(path)
+    except Refused as refused:
+        raise fitting_failed(path, name, str(refused)) from refused
     return _from_h5(model, name, path)
 
 
-def _from_model(model: tf.keras.Model, name: str, path: Path, keep_head: bool) -> bool:
-    try:
-        # Safe mode: a file with code in it is refused.
-        given = tf.keras.models.load_model(str(path), compile=False, safe_mode=True)
-    except Exception as error:  # a damaged file raises nearly anything
-        raise fitting_failed(path, name, f"it cannot be read ({_first_line(error)})") from error
+def _from_model(model: tf.keras.Model, name: str, given: tf.keras.Model, path: Path, keep_head: bool) -> bool:
     try:
         given_backbone = backbone_of(given)
     except AslsparkError:
@@ -70,6 +70,7 @@ def _from_model(model: tf.keras.Model, name: str, path: Path, keep_head: bool) -
 
 
 def _from_h5(model: tf.keras.Model, name: str, path: Path) -> bool:
+    # The weights alone: the model that an .h5 may describe, Lambda layers and all, is never built.
     before = model.get_weights()
     reasons = []
     for part in (model, backbone_of(model)):

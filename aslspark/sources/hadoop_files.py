@@ -13,6 +13,7 @@ from py4j.protocol import Py4JJavaError
 from pyspark.sql import SparkSession
 
 from aslspark.errors import AslsparkError
+from aslspark.sources.local_folders import is_special
 
 TABLE_ENDINGS = (".csv", ".csv.gz", ".csv.bz2")
 # A header is 7 kB; a file without line ends must not be read into the driver's memory whole.
@@ -86,15 +87,18 @@ class HadoopFiles:
         tables: list[str] = []
         others: list[str] = []
         for status in found:
+            if is_special(at := str(status.getPath().toString())):
+                raise AslsparkError(f"source {path} is a pipe or a device: name a pixel table, or a folder of them")
             if status.isFile():
-                tables.append(str(status.getPath().toString()))
+                tables.append(at)
                 continue
             for inside in system.listStatus(status.getPath()):
                 name = str(inside.getPath().getName())
                 if name.startswith((".", "_")):
                     continue
-                is_table = inside.isFile() and name.endswith(TABLE_ENDINGS)
-                (tables if is_table else others).append(str(inside.getPath().toString()))
+                at = str(inside.getPath().toString())
+                is_table = inside.isFile() and name.endswith(TABLE_ENDINGS) and not is_special(at)
+                (tables if is_table else others).append(at)
         if not tables:
             held = ", ".join(sorted(other.rsplit("/", 1)[-1] for other in others)[:3]) or "nothing"
             raise AslsparkError(
@@ -112,11 +116,13 @@ class HadoopFiles:
         """List the files of a folder that are tables by their endings, sorted."""
         found = [status.getPath() for status in self._system(path).listStatus(self._path(path)) if status.isFile()]
         names = [(str(name.getName()), str(name.toString())) for name in found]
-        return sorted(path for name, path in names if name.endswith(TABLE_ENDINGS) and name[0] not in "._")
+        tables = [path for name, path in names if name.endswith(TABLE_ENDINGS) and name[0] not in "._"]
+        return sorted(path for path in tables if not is_special(path))
 
     def underscored_in(self, path: str) -> list[tuple[str, bool]]:
         """List what Spark passes over in a folder: names that begin with _, and whether each is a folder."""
-        found = self._system(path).globStatus(self._path(f"{no_pattern(path)}/_*")) or []
+        # Not globStatus: it fails at any name in the folder that holds a colon.
+        found = self._system(path).listStatus(self._path(path), self._hadoop.fs.GlobFilter("_*"))
         return sorted((str(status.getPath().getName()), bool(status.isDirectory())) for status in found)
 
     @contextmanager

@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from pyspark.sql import DataFrame, SparkSession
 
 from aslspark.errors import AslsparkError
+from aslspark.masking import shown
 from aslspark.sources.hadoop_files import TABLE_ENDINGS, HadoopFiles
+from aslspark.sources.local_folders import is_special
 from aslspark.sources.pictures.archives import open_zip
 from aslspark.sources.pictures.files import is_manifest_header, open_folder, open_manifest
 from aslspark.sources.pictures.listing import PictureSource
@@ -130,7 +132,7 @@ def open_sources(
     for path in paths:
         if path not in of_pictures:
             check_header(hadoop, path)
-    names = dict(zip(paths, short_names(paths), strict=True))
+    names = dict(zip(paths, short_names([shown(path) for path in paths]), strict=True))
     for path, name in names.items():
         if path in of_pictures:
             opened.pictures[name] = of_pictures[path]
@@ -153,8 +155,8 @@ def _pictures_at(spark: SparkSession, hadoop: HadoopFiles, path: str, options: P
         if any("pixel1" in header for header in headers.values()):
             return None
         return open_folder(spark, hadoop, hadoop.qualified(path), options)
-    if not hadoop.exists(path):
-        return None  # a pattern, or nothing
+    if not hadoop.exists(path) or is_special(hadoop.qualified(path)):
+        return None  # a pattern, or nothing that can be read
     if path.lower().endswith(".zip"):
         return open_zip(spark, hadoop, hadoop.qualified(path), options)
     if path.lower().endswith(TABLE_ENDINGS) and is_manifest_header(_header(hadoop, path)):
@@ -172,7 +174,7 @@ def short_names(paths: Sequence[str]) -> list[str]:
     Parameters
     ----------
     paths : sequence of str
-        All different.
+        Masked: two that differ in their keys alone are told apart by a number.
 
     Returns
     -------
@@ -186,4 +188,7 @@ def short_names(paths: Sequence[str]) -> list[str]:
         times = Counter(names)
         if len(times) == len(names):
             return names
+        if all(n >= len(part) for n, part, name in zip(depth, parts, names, strict=True) if times[name] > 1):
+            numbered = ((name, names[: place + 1].count(name)) for place, name in enumerate(names))
+            return [f"{name} ({number})" if times[name] > 1 else name for name, number in numbered]
         depth = [n + (times[name] > 1) for n, name in zip(depth, names, strict=True)]

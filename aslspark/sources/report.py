@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from aslspark.masking import shown, shown_all
 from aslspark.samples import SPLITS, TRAIN
 
 
@@ -112,7 +113,8 @@ class IngestReport:
 
     def to_json(self) -> str:
         """Return the report as JSON text."""
-        return json.dumps(asdict(self) | {"rows_per_second": round(self.rows_per_second, 1)}, indent=2) + "\n"
+        report = asdict(self) | {"rows_per_second": round(self.rows_per_second, 1)}
+        return json.dumps(shown_all(report), indent=2) + "\n"
 
     def __str__(self) -> str:
         lines = [
@@ -130,7 +132,7 @@ class IngestReport:
         lines += [f"quarantined, {found.reason}: {found.rows}, first {found.first}" for found in self.reasons]
         lines += [f"passed over: {path}" for path in self.passed_over]
         lines += [f"warning: {warning}" for warning in self.warnings]
-        return "\n".join(lines)
+        return shown("\n".join(lines))
 
 
 def missing_labels(labels: Mapping[str, Mapping[str, int]], splits: Mapping[str, int]) -> list[str]:

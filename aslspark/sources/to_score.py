@@ -14,8 +14,10 @@ from pyspark.sql import functions as F
 
 from aslspark.errors import AslsparkError
 from aslspark.labels import LABELS
-from aslspark.samples import REPORT_FILE, read_samples
+from aslspark.masking import MASK, shown
+from aslspark.samples import REPORT_FILE, read_parquet, read_samples
 from aslspark.sources.hadoop_files import TABLE_ENDINGS, HadoopFiles
+from aslspark.sources.local_folders import is_special
 from aslspark.sources.opening import short_names
 from aslspark.sources.pictures.files import binary_files, list_files
 from aslspark.sources.pictures.listing import MAX_FILE_BYTES, is_picture_name
@@ -53,6 +55,8 @@ def rows_to_score(spark: SparkSession, paths: Sequence[str]) -> tuple[DataFrame,
         raise AslsparkError(
             f"--data {missing[0]}: it does not exist; name a pixel table, pictures, Parquet or an ingested folder"
         )
+    if special := [path for path in paths if is_special(hadoop.qualified(path))]:
+        raise AslsparkError(f"--data {special[0]}: it is a pipe or a device; name a file or a folder")
     if len(paths) == 1 and hadoop.exists(f"{paths[0]}/{REPORT_FILE}"):
         return read_samples(spark, paths[0]), "picture"
     tables = [table for path in paths for table in _tables(hadoop, path)]
@@ -74,7 +78,7 @@ def _tables(hadoop: HadoopFiles, path: str) -> list[str]:
 
 def _pixel_rows(spark: SparkSession, hadoop: HadoopFiles, paths: list[str]) -> DataFrame:
     parts = []
-    for path, name in zip(paths, short_names(paths), strict=True):
+    for path, name in zip(paths, short_names([shown(path) for path in paths]), strict=True):
         header = hadoop.first_line(path)
         if header is None:
             raise AslsparkError(f"--data {path}: it is empty; a pixel table has a header and rows")
@@ -123,20 +127,22 @@ def _picture_files(spark: SparkSession, folders: Sequence[str]) -> DataFrame | N
     above = F.expr("reverse(slice(split(lower(path), '/'), 1, size(split(path, '/')) - 1))")
     label = F.get(F.filter(F.transform(above, lambda folder: of_name[folder]), lambda found: found.isNotNull()), 0)
     wanted = files.where(F.lower("path").rlike(r"\.(jpe?g|png)$") & (F.col("length") <= MAX_FILE_BYTES))
-    rows = wanted.select("path", label.alias("label"), "content")
+    # What is scored keeps its path, without the key that may stand in it; see `aslspark.masking`.
+    path = F.regexp_replace("path", "://[^/@:]*:[^@]*@", f"://{MASK}@").alias("path")
+    rows = wanted.select(path, label.alias("label"), "content")
     # Those that Spark would leave out, or that are too large to hold: their rows say that they are empty.
     left_out = [(path,) for path, length in listed if not 0 < length <= MAX_FILE_BYTES]
     if not left_out:
         return rows
     nothing = F.lit(None).cast("binary").alias("content")
-    return rows.unionByName(
-        spark.createDataFrame(left_out, "path string").select("path", label.alias("label"), nothing)
-    )
+    return rows.unionByName(spark.createDataFrame(left_out, "path string").select(path, label.alias("label"), nothing))
 
 
 def _parquet(spark: SparkSession, path: str) -> tuple[DataFrame, str]:
     try:
-        table = spark.read.parquet(path)
+        table = read_parquet(spark, path)
+    except AslsparkError:
+        raise
     except Exception as error:
         raise AslsparkError(
             f"--data {path}: neither a pixel table nor pictures nor Parquet: {str(error).splitlines()[0]}"

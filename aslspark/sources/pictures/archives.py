@@ -8,7 +8,6 @@ from __future__ import annotations
 import io
 import posixpath
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 
 import pyarrow as pa
@@ -33,10 +32,13 @@ MAX_RATIO = 100
 """JPEG and PNG hardly shrink; what unpacks to more than this times its size was made to fill a disk."""
 
 MAX_MANIFEST_BYTES = 256 << 20
-PART_BYTES, ROW_GROUP_BYTES = 64 << 20, 4 << 20
+PART_BYTES, ROW_GROUP_BYTES, PIECE_BYTES = 64 << 20, 4 << 20, 4 << 10
 
 UNSAFE_NAME = "unsafe name"
 ENCRYPTED = "encrypted"
+NOT_DEFLATED = "packed in another way"
+DEFLATED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+"""Of the others, Python's `zipfile` unpacks as much at once as there is: 150 bytes of bzip2 to 200 MB."""
 DAMAGED = "damaged in the zip"
 
 
@@ -59,9 +61,9 @@ def open_zip(spark: SparkSession, hadoop: HadoopFiles, path: str, options: Pictu
     with hadoop.opened(path) as file:
         try:
             archive = zipfile.ZipFile(file)
-        except (zipfile.BadZipFile, OSError, ValueError) as error:
+        except Exception as error:  # a damaged directory raises this and that
             raise AslsparkError(f"source {path} is no zip, or cut short ({error}): copy it again") from error
-        entries = [entry for entry in archive.infolist() if not entry.is_dir() and not _is_hidden(entry.filename)]
+        entries = [entry for entry in archive.infolist() if not _is_passed_over(entry.filename)]
         _check_sizes(path, entries)
         manifest = _manifest(archive, entries, path)
     if manifest is None:
@@ -74,6 +76,7 @@ def open_zip(spark: SparkSession, hadoop: HadoopFiles, path: str, options: Pictu
     else:
         listed, passed = _labelled_by_manifest(entries, *manifest, options), []
     encrypted = {entry.filename for entry in entries if entry.flag_bits & 1}
+    others = {entry.filename for entry in entries if entry.compress_type not in DEFLATED}
     seen: set[str] = set()
     pictures = []
     for picture in listed:
@@ -81,6 +84,8 @@ def open_zip(spark: SparkSession, hadoop: HadoopFiles, path: str, options: Pictu
             picture = picture._replace(reason=UNSAFE_NAME, detail="it points outside of the zip")
         elif picture.reason is None and picture.path in encrypted:
             picture = picture._replace(reason=ENCRYPTED, detail="pack it again without a password")
+        elif picture.reason is None and picture.path in others:
+            picture = picture._replace(reason=NOT_DEFLATED, detail="pack it again with deflate, as zips mostly are")
         elif picture.reason is None and picture.path in seen:
             picture = picture._replace(reason=DAMAGED, detail="a second entry of this name")
         seen.add(picture.path)
@@ -90,9 +95,12 @@ def open_zip(spark: SparkSession, hadoop: HadoopFiles, path: str, options: Pictu
     return PictureSource("", pictures, _unpacker(spark, hadoop, path, usable), lost, passed)
 
 
-def _is_hidden(name: str) -> bool:
-    """Tell what the Mac's Finder and others put beside the files."""
-    return any(part.startswith(".") and part.strip(".") for part in name.split("/")) or name.startswith("__MACOSX/")
+def _is_passed_over(name: str) -> bool:
+    """Tell folders, names that are none, and what the Mac's Finder and others put beside the files."""
+    if not name or name.endswith("/"):
+        return True
+    parts = name.replace("\\", "/").split("/")
+    return any(part.startswith(".") and part.strip(".") for part in parts) or parts[0] == "__MACOSX"
 
 
 def _is_safe(name: str) -> bool:
@@ -126,10 +134,10 @@ def _manifest(
             and not entry.flag_bits & 1
         ):
             try:
-                text = archive.read(entry).decode("utf-8", errors="replace")
-            except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError, OSError) as error:
-                raise AslsparkError(f"source {path}: {entry.filename} cannot be unpacked: {error}") from error
-            if rows := read_manifest(text, f"source {path}: {entry.filename}"):
+                text = _read(archive, entry).decode("utf-8", errors="replace")
+            except Exception as error:  # each way of packing has errors of its own
+                raise AslsparkError(f"source {path}: {entry.filename!r} cannot be unpacked: {error}") from error
+            if rows := read_manifest(text, f"source {path}: {entry.filename!r}"):
                 return entry.filename.rpartition("/")[0], rows
     return None
 
@@ -182,10 +190,18 @@ def _unpacked(archive: zipfile.ZipFile, wanted: set[str]) -> Iterator[tuple[str,
         if entry.filename in wanted and entry.filename not in done:
             done.add(entry.filename)
             try:
-                data = archive.read(entry)
-            except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError, OSError, RuntimeError):
+                data = _read(archive, entry)
+            except Exception:  # each way of packing has errors of its own
                 continue
             yield entry.filename, data
+
+
+def _read(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
+    """Unpack an entry in small pieces: asked for all of it, `zipfile` unpacks more than the directory says."""
+    if entry.compress_type not in DEFLATED:
+        raise NotImplementedError(f"{NOT_DEFLATED} than deflate")
+    with archive.open(entry) as file:
+        return b"".join(iter(lambda: file.read(PIECE_BYTES), b""))
 
 
 def _parts(entries: Iterator[tuple[str, bytes]]) -> Iterator[Iterator[list[tuple[str, bytes]]]]:

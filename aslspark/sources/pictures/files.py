@@ -13,8 +13,10 @@ from urllib.parse import unquote
 from pyspark.sql import DataFrame, SparkSession
 
 from aslspark.errors import AslsparkError
+from aslspark.masking import shown
 from aslspark.session import settings
 from aslspark.sources.hadoop_files import HadoopFiles, no_pattern, plain_path
+from aslspark.sources.local_folders import refuse_loops
 from aslspark.sources.pictures.listing import (
     Picture,
     PictureSource,
@@ -54,6 +56,8 @@ def binary_files(spark: SparkSession, folders: Sequence[str]) -> DataFrame:
     DataFrame
         path (string), length (long), content (binary), modificationTime. Bytes are only read where content is used.
     """
+    for folder in folders:
+        refuse_loops(folder)
     reader = spark.read.format("binaryFile").option("recursiveFileLookup", "true")
     # One that cannot be opened must not end the job; ingest misses it afterwards, and says so.
     reader = reader.option("ignoreMissingFiles", "true").option("ignoreCorruptFiles", "true")
@@ -160,10 +164,14 @@ def read_manifest(text: str, where: str) -> list[ManifestRow] | None:
     AslsparkError
         Where it has no rows.
     """
-    rows = csv.reader(io.StringIO(text.removeprefix("\ufeff"), newline=""))
-    header = next(rows, [])
-    if not is_manifest_header(header):
-        return None
+    lines = csv.reader(io.StringIO(text.removeprefix("\ufeff"), newline=""))
+    try:
+        header = next(lines, [])
+        if not is_manifest_header(header):
+            return None
+        rows = list(lines)
+    except csv.Error as error:
+        raise AslsparkError(f"{where}: line {lines.line_num} cannot be read ({error}): close its quotes") from error
     columns = [name.strip().lower() for name in header]
     places = [columns.index(name) if name in columns else None for name in ("path", "label", "signer", "split")]
     found = [
@@ -204,7 +212,7 @@ def open_manifest(spark: SparkSession, hadoop: HadoopFiles, path: str, options: 
     pictures = []
     for row, file in zip(rows, paths, strict=True):
         spelled, length = lengths.get(file, (file, -1))
-        picture = Picture(spelled, row.path, length, signer=row.signer or None, row=row.number)
+        picture = Picture(spelled, shown(row.path), length, signer=row.signer or None, row=row.number)
         picture = labelled_by_word(picture, row.label, row.split, options)
         if picture.reason is None and length < 0:
             picture = picture._replace(reason=MISSING, detail=f"there is no file {file}")

@@ -159,9 +159,10 @@ def once_each(pictures: Sequence[Picture], what: str) -> None:
     AslsparkError
         Naming the first of them.
     """
-    times = Counter(picture.path for picture in pictures)
-    if twice := next((path for path, count in times.items() if count > 1), None):
-        raise AslsparkError(f"{what}: {twice} is there {times[twice]} times: every picture needs a path of its own")
+    # By name too: what is masked in names is no part of what tells pictures apart.
+    for times in (Counter(picture.path for picture in pictures), Counter(picture.name for picture in pictures)):
+        if twice := next((path for path, count in times.items() if count > 1), None):
+            raise AslsparkError(f"{what}: {twice!r} is there {times[twice]} times; each needs its own path")
 
 
 def picture_splits(

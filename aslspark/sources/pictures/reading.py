@@ -20,6 +20,7 @@ from pyspark.sql.types import LongType, StringType, StructField, StructType
 from aslspark.decoding import EMPTY, UNDECODABLE, Unusable, bring, decode, encode
 from aslspark.hands.hand import Hand, hand_column, no_hands
 from aslspark.hands.stage import hand_in, whole_picture
+from aslspark.masking import shown
 from aslspark.samples import HAND_COLUMN, HASH_COLUMN, SAMPLE_SCHEMA, with_hand
 from aslspark.sources.pictures.files import OPEN_COST_BYTES
 from aslspark.sources.pictures.listing import Picture, PictureSource
@@ -138,7 +139,7 @@ def packed_for_quarantine(spark: SparkSession, source: str, pictures: Sequence[P
             (0, 0, 0, b"", None),
             picture.reason,
             source,
-            f"{picture.name}: {picture.detail}",
+            shown(f"{picture.name}: {picture.detail}"),
             QUARANTINE,
             None,
         )

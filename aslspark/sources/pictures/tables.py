@@ -7,6 +7,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import BinaryType, StringType, StructType
 
 from aslspark.errors import AslsparkError
+from aslspark.masking import shown
 from aslspark.sources.parse_pixels import UNKNOWN_LABEL
 from aslspark.sources.pictures.listing import Picture, PictureSource, labelled_by_word, once_each
 from aslspark.sources.pictures.options import PictureOptions
@@ -48,7 +49,7 @@ def open_picture_table(frame: DataFrame, name: str, options: PictureOptions) -> 
         if not row["path"]:
             raise AslsparkError(f"{name}: a row has no path: every picture needs one of its own")
         said = {word: row[word] for word in words}
-        picture = Picture(row["path"], row["path"], row["length"] or 0, signer=said.get("signer"))
+        picture = Picture(row["path"], shown(row["path"]), row["length"] or 0, signer=said.get("signer"))
         label = said["label"] if "label" in said else _label_above(row["path"], options)
         if "label" not in said and label is None:
             picture = picture._replace(reason=UNKNOWN_LABEL, detail="no folder above it is called like a label")

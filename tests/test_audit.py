@@ -1,0 +1,105 @@
+"""The audit: what is known of the locked packages, with a database of weaknesses and without one."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+import yaml
+
+ENVIRONMENT = Path(__file__).resolve().parent.parent / "environment"
+
+
+def advisories():
+    return yaml.safe_load((ENVIRONMENT / "advisories.yaml").read_text())
+
+
+def weakness(name, package):
+    affected = {"package": {"name": package, "ecosystem": "PyPI"}, "versions": []}
+    ranges = [{"type": "ECOSYSTEM", "events": [{"introduced": "0"}, {"fixed": "99.0"}]}]
+    return {"id": name, "aliases": [f"{name}-too"], "summary": "bad", "affected": [{**affected, "ranges": ranges}]}
+
+
+@pytest.fixture
+def database():
+    """A database in OSV's words, which knows what a test puts into it."""
+    known = {}
+
+    class Answers(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"  # one connection for all packages
+
+        def do_POST(self):
+            asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            name = asked["package"]["name"]
+            answer = json.dumps(
+                {"vulns": [weakness(one, name) for one in known[name]]} if name in known else {}
+            ).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, *words):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield known, f"http://127.0.0.1:{server.server_port}/"
+    server.shutdown()
+    server.server_close()
+
+
+def audit(url, folder):
+    """Run the audit over a lock of three of the packages: each is one question."""
+    folder.mkdir(exist_ok=True)
+    for name in ("audit.py", "advisories.yaml"):
+        shutil.copy(ENVIRONMENT / name, folder)
+    lock = (ENVIRONMENT / "requirements.lock").read_text().splitlines()
+    kept = [line for line in lock if line.startswith(("numpy==", "pyarrow==", "keras=="))]
+    (folder / "requirements.lock").write_text("\n".join(kept) + "\n")
+    command = [sys.executable, str(folder / "audit.py"), "--osv-url", url, "--cache-dir", str(folder / "cache")]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_every_advisory_names_a_package_and_its_version_as_they_are_locked():
+    lock = (ENVIRONMENT / "requirements.lock").read_text().splitlines()
+    locked = {line for line in lock if line and not line.startswith("#")}
+    built = re.search(r"^horovod=(.+)$", (ENVIRONMENT / "build.sh").read_text(), re.M)[1]
+    assert advisories()
+    for one in advisories():
+        assert set(one) == {"package", "version", "id", "what", "why"}
+        assert f"{one['package']}=={one['version']}" in {*locked, f"horovod=={built}"}
+        assert re.fullmatch(r"(CVE-\d{4}-\d+|GHSA(-\w{4}){3}|PYSEC-\d{4}-\d+)", one["id"])
+    assert "CVE-2023-47248" in {one["id"] for one in advisories() if one["package"] == "pyarrow"}
+
+
+def test_without_a_database_the_audit_says_so_and_lists_what_is_known(tmp_path):
+    ran = audit("http://127.0.0.1:9/", tmp_path)
+    assert ran.returncode == 0
+    first, *listed = ran.stdout.splitlines()
+    assert re.match(r"audit: no database of weaknesses can be reached from here \(\w*ConnectionError\)", first)
+    assert len(listed) == len(advisories())
+    assert "pyarrow 10.0.1 CVE-2023-47248" in listed[0]
+
+
+def test_a_database_that_knows_nothing_is_not_believed(database, tmp_path):
+    ran = audit(database[1], tmp_path)
+    assert ran.returncode == 0
+    assert "does not know even CVE-2023-47248 of pyarrow" in ran.stdout.splitlines()[0]
+
+
+def test_a_new_weakness_fails_the_audit_and_a_known_one_does_not(database, tmp_path):
+    known, url = database
+    known["pyarrow"] = ["CVE-2023-47248"]
+    ran = audit(url, tmp_path / "first")
+    assert (ran.returncode, ran.stdout.count("\n")) == (0, 1), ran.stdout
+    assert "1 weaknesses, 0 of them not in" in ran.stdout
+    known["numpy"] = ["GHSA-aaaa-bbbb-cccc"]
+    ran = audit(url, tmp_path / "second")
+    assert ran.returncode == 1
+    assert re.search(r"numpy 1\.26\.4 GHSA-aaaa-bbbb-cccc GHSA-aaaa-bbbb-cccc-too, mended in 99\.0", ran.stdout)

@@ -1,0 +1,294 @@
+"""Model files from others: whatever they hold, none of it runs, and the reason is one line."""
+
+import json
+import os
+import shutil
+import zipfile
+
+import hostile_models as hostile
+import pytest
+import torch
+from pyspark.ml import Pipeline, PipelineModel
+from pyspark.ml.feature import SQLTransformer
+
+from aslspark.bundle import MANIFEST, ONNX, PIPELINE, STAGE_FOLDER, read_manifest, read_model, seal
+from aslspark.config import load_config
+from aslspark.errors import AslsparkError
+from aslspark.models import keras_network, keras_weights, torch_network, torch_weights
+from aslspark.samples import read_samples
+from aslspark.scoring import MllibClassifier, OnnxClassifier, SignClassifierModel
+from aslspark.training.start import started_network
+
+SHAPE = (28, 28, 1)
+
+
+@pytest.fixture
+def mark(tmp_path):
+    return tmp_path / "it-ran"
+
+
+@pytest.fixture(scope="module")
+def keras_model():
+    return keras_network.build("cnn", SHAPE, 3, 0.0)
+
+
+@pytest.fixture(scope="module")
+def torch_model():
+    return torch_network.build("cnn", SHAPE, 3, 0.0)
+
+
+def refused(load, *given):
+    """The one line with which something is refused."""
+    with pytest.raises(AslsparkError) as caught:
+        load(*given)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def refused_by_keras(model, path):
+    return refused(keras_weights.load_weights, model, "cnn", path, True)
+
+
+@pytest.mark.parametrize("name", ["lambda.keras", "lambda.h5"])
+def test_a_lambda_layer_is_refused_and_does_nothing(keras_model, tmp_path, mark, name):
+    path = hostile.lambda_model(tmp_path / name, mark)
+    assert "network.weights=" in refused_by_keras(keras_model, path)
+    assert not mark.exists()
+
+
+def test_an_old_file_with_a_lambda_layer_does_nothing_under_a_new_name(keras_model, tmp_path, mark):
+    path = hostile.lambda_model(tmp_path / "lambda.h5", mark).rename(tmp_path / "lambda.keras")
+    assert "it cannot be read (File is not a zip file)" in refused_by_keras(keras_model, path)
+    assert not mark.exists()
+
+
+def test_a_module_that_a_keras_file_names_is_not_imported(keras_model, tmp_path, mark, monkeypatch):
+    path = hostile.importing_archive(tmp_path / "import.keras", mark, monkeypatch)
+    assert "named_by_a_file.Layer, which is no layer" in refused_by_keras(keras_model, path)
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize(
+    ("module", "function"), [("os", "system"), ("builtins", "eval"), ("keras.src.utils.data_utils", "get_file")]
+)
+def test_a_function_that_a_keras_file_names_is_not_called(keras_model, tmp_path, module, function):
+    path = hostile.calling_archive(tmp_path / "call.keras", module, function)
+    assert f"{module}.function, which is no layer" in refused_by_keras(keras_model, path)
+
+
+def test_an_operation_of_tensorflow_that_writes_files_is_not_called(keras_model, tmp_path):
+    layer = {"module": "keras.src.layers.core.tf_op_layer", "class_name": "TFOpLambda", "registered_name": None}
+    model = {"module": "keras", "class_name": "Sequential", "registered_name": None}
+    config = model | {"config": {"layers": [layer | {"config": {"name": "w", "function": "io.write_file"}}]}}
+    path = hostile.keras_archive(tmp_path / "write.keras", json.dumps(config))
+    assert "it calls TensorFlow's io.write_file" in refused_by_keras(keras_model, path)
+
+
+@pytest.mark.parametrize(
+    ("config", "reason"),
+    [
+        ("[]", "no model"),
+        ("{", "it cannot be read"),
+        ("[" * 100_000, "it cannot be read"),
+        (json.dumps({"class_name": "Sequential", "config": {}}), "Sequential, which is no layer"),
+        (json.dumps({"class_name": ["Sequential"], "module": "keras"}), "which is no layer"),
+    ],
+    ids=["a list", "cut short", "nested without end", "the old format", "a class that is a list"],
+)
+def test_a_keras_file_with_another_configuration_is_refused(keras_model, tmp_path, config, reason):
+    assert reason in refused_by_keras(keras_model, hostile.keras_archive(tmp_path / "odd.keras", config))
+
+
+def test_a_keras_file_with_more_in_it_is_refused(keras_model, tmp_path):
+    path = tmp_path / keras_network.save(keras_model, tmp_path)
+    assert keras_weights.load_weights(keras_model, "cnn", path, True)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("assets/../../more.py", "print('hello')")
+    assert "it holds assets/../../more.py" in refused_by_keras(keras_model, path)
+
+
+@pytest.mark.parametrize("how", ["link", "storage", "virtual"])
+def test_weights_are_not_taken_from_a_file_that_the_file_names(keras_model, tmp_path, how):
+    path = hostile.h5_from_elsewhere(tmp_path / "weights.h5", tmp_path / "other.h5", how)
+    assert "from another file" in refused_by_keras(keras_model, path)
+
+
+def test_networks_of_this_package_are_read_back(tmp_path):
+    # The largest set of Keras' layers: what is allowed must hold for each network, also for a grey one.
+    for name in ("small_cnn", "two_branch", "mobilenet_v2"):
+        model = keras_network.build(name, (64, 64, 1), 3, 0.1, 8)
+        path = tmp_path / keras_network.save(model, tmp_path)
+        assert keras_weights.load_weights(model, name, path, True)
+
+
+@pytest.mark.parametrize("name", ["payload.pth", "payload.pt", "payload.safetensors"])
+def test_a_pickle_is_not_unpickled(torch_model, tmp_path, mark, name):
+    (tmp_path / name).write_bytes(hostile.pickled(mark))
+    assert "it cannot be read" in refused(torch_weights.load_weights, torch_model, "cnn", tmp_path / name, True)
+    torch.save({"weights": hostile.Touch(mark)}, tmp_path / name)
+    assert "it cannot be read" in refused(torch_weights.load_weights, torch_model, "cnn", tmp_path / name, True)
+    assert not mark.exists()
+    torch.load((tmp_path / name).rename(tmp_path / "careless.pt"), weights_only=False)["weights"].close()
+    assert mark.exists()  # so the file is one that would have
+
+
+@pytest.mark.parametrize(
+    ("framework", "name"), [("keras", "given.h5"), ("keras", "given.keras"), ("torch", "given.pt")]
+)
+def test_a_training_job_that_is_to_start_from_one_does_not(tmp_path, mark, framework, name):
+    if framework == "keras":
+        hostile.lambda_model(tmp_path / name, mark)
+    else:
+        (tmp_path / name).write_bytes(hostile.pickled(mark))
+    words = [f"training.framework={framework}", "network.name=cnn", f"network.weights={tmp_path / name}"]
+    said = refused(started_network, load_config(None, words), SHAPE, ("A", "B", "C"))
+    assert f"{name}: these are no weights for network.name=cnn" in said
+    assert not mark.exists()
+
+
+def test_a_scripted_module_is_not_run(torch_model, tmp_path):
+    torch.jit.script(torch.nn.Linear(2, 2)).save(str(tmp_path / "module.pt"))
+    assert "it cannot be read" in refused(torch_weights.load_weights, torch_model, "cnn", tmp_path / "module.pt", True)
+
+
+@pytest.fixture(scope="module")
+def network_made(spark, torch_model, tmp_path_factory):
+    path = tmp_path_factory.mktemp("network") / "stage"
+    onnx = torch_network.to_onnx(torch_model.eval(), SHAPE, True)
+    SignClassifierModel(OnnxClassifier(onnx, ("A", "B", "C"), SHAPE)).save(str(path))
+    return path / STAGE_FOLDER
+
+
+@pytest.fixture
+def network_bundle(network_made, tmp_path):
+    return shutil.copytree(network_made, tmp_path / "network")
+
+
+@pytest.fixture(scope="module")
+def forest_made(spark, ingested, tmp_path_factory):
+    from aslspark.features.pipeline import feature_pipeline
+    from aslspark.models.mllib import build_baseline
+
+    path = tmp_path_factory.mktemp("forest") / "stage"
+    samples = read_samples(spark, ingested, ["train"])
+    labels = tuple(sorted(row["label"] for row in samples.select("label").distinct().collect()))
+    how = {"length": 784, "classes": len(labels), "trees": 2, "depth": 3, "hidden": [], "iterations": 1, "seed": 1}
+    stages = [*feature_pipeline(spark, labels, True).getStages(), build_baseline("forest", **how)]
+    SignClassifierModel(MllibClassifier(Pipeline(stages=stages).fit(samples), labels, SHAPE)).save(str(path))
+    return path / STAGE_FOLDER
+
+
+@pytest.fixture
+def forest_bundle(forest_made, tmp_path):
+    return shutil.copytree(forest_made, tmp_path / "forest")
+
+
+@pytest.mark.parametrize("where", ["inside.bin", "../outside.bin", "/etc/hostname"])
+def test_a_network_with_weights_in_another_file_is_refused(spark, network_bundle, where):
+    (network_bundle.parent / "outside.bin").write_bytes(bytes(16))
+    (network_bundle / "inside.bin").write_bytes(bytes(16))
+    (network_bundle / ONNX).write_bytes(hostile.onnx_with_data_at(where))
+    hostile.change_json(network_bundle / MANIFEST, shape=[2, 2, 1], labels=["A", "B", "C", "D"])
+    seal(network_bundle)
+    assert "network.onnx cannot be opened" in refused(read_model, str(network_bundle))
+
+
+@pytest.mark.parametrize(
+    ("onnx", "change", "reason"),
+    [
+        (b"no network", {}, "network.onnx cannot be opened"),
+        (None, {"labels": ["A", "B"]}, "the probabilities of 2 labels"),
+        (None, {"shape": [32, 32, 1]}, r"takes pictures of \[28, 28, 1\]"),
+        (None, {"inputs": ["landmarks"]}, "takes picture, and landmarks is said"),
+        (None, {"inputs": ["voice"]}, "its inputs are not"),
+        (None, {"kind": "pickle"}, "its kind is 'pickle'"),
+        (None, {"kind": "mllib"}, "part-00000 is missing"),
+        (None, {"labels": "ABC"}, "no list of names"),
+        (None, {"shape": [28, 28]}, "not height, width and channels"),
+        (None, {"temperature": "hot"}, "its temperature is 'hot'"),
+        (None, {"threshold": 7}, "its threshold is 7"),
+        (None, {"preprocessing": {"hands": {"glove": 1}}}, "its preprocessing is not known here"),
+        (None, {"network_file": "../../other/network.keras"}, "its network_file is '../../other/network.keras'"),
+        (None, {"network_file": "network.keras"}, "network.keras is missing"),
+    ],
+)
+def test_a_bundle_that_does_not_go_together_is_refused(spark, network_bundle, onnx, change, reason):
+    if onnx is not None:
+        (network_bundle / ONNX).write_bytes(onnx)
+    hostile.change_json(network_bundle / MANIFEST, **change)
+    seal(network_bundle)
+    with pytest.raises(AslsparkError, match=reason):
+        read_model(str(network_bundle))
+
+
+@pytest.mark.parametrize("manifest", ["", "[]", "{}", '{"format": 1', "[" * 100_000])
+def test_a_manifest_that_is_half_written_is_refused(spark, network_bundle, manifest):
+    (network_bundle / MANIFEST).write_text(manifest)
+    seal(network_bundle)
+    assert "is not what aslspark writes" in refused(read_manifest, str(network_bundle))
+
+
+def test_a_file_that_is_a_link_to_elsewhere_is_refused(spark, network_bundle):
+    elsewhere = network_bundle.parent / "elsewhere.onnx"
+    (network_bundle / ONNX).rename(elsewhere)
+    (network_bundle / ONNX).symlink_to(elsewhere)
+    seal(network_bundle)
+    assert "network.onnx is a link" in refused(read_model, str(network_bundle))
+
+
+def test_a_link_to_itself_does_no_harm(spark, network_bundle):
+    (network_bundle / "again").symlink_to("again")
+    read_model(str(network_bundle))
+
+
+def test_a_pipe_in_place_of_the_network_is_not_waited_for(spark, network_bundle):
+    (network_bundle / ONNX).unlink()
+    os.mkfifo(network_bundle / ONNX)
+    seal(network_bundle)
+    assert "network.onnx is missing" in refused(read_model, str(network_bundle))
+
+
+def test_a_class_that_a_pipeline_names_is_not_imported(spark, forest_bundle, tmp_path, mark, monkeypatch):
+    (tmp_path / "named_by_a_stage.py").write_text(f"open({str(mark)!r}, 'w').close()\nclass Stage: pass\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    read_model(str(forest_bundle))
+    stage = sorted((forest_bundle / PIPELINE / "stages").iterdir())[0]
+    hostile.change_json(hostile.metadata_of(stage), **{"class": "named_by_a_stage.Stage"})
+    seal(forest_bundle)
+    assert "names the class named_by_a_stage.Stage" in refused(read_model, str(forest_bundle))
+    assert not mark.exists()
+
+
+def test_a_stage_of_spark_that_runs_any_sql_is_refused(spark, forest_bundle):
+    calls_java = "SELECT *, reflect('java.lang.System', 'setProperty', 'it.ran', 'yes') AS y FROM __THIS__"
+    shutil.rmtree(forest_bundle / PIPELINE)
+    PipelineModel([SQLTransformer(statement=calls_java)]).save(f"file://{forest_bundle / PIPELINE}")
+    seal(forest_bundle)
+    assert "names the class org.apache.spark.ml.feature.SQLTransformer" in refused(read_model, str(forest_bundle))
+    assert spark._jvm.java.lang.System.getProperty("it.ran") is None
+
+
+def test_a_stage_that_lies_elsewhere_is_refused(spark, forest_bundle):
+    metadata = hostile.metadata_of(forest_bundle / PIPELINE)
+    ids = json.loads(metadata.read_text())["paramMap"]["stageUids"]
+    hostile.change_json(metadata, paramMap={"language": "Python", "stageUids": ["x/../../../../stage", *ids]})
+    seal(forest_bundle)
+    assert "a stage that is no name" in refused(read_model, str(forest_bundle))
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "reason"),
+    [
+        ("part-00000", '{"class": "os.x", "class": "pyspark.ml.pipeline.PipelineModel", "paramMap": {}}', "not what"),
+        ("part-00000", "hello", "not what Spark writes"),
+        ("a.bz2", "BZh", "none of Spark's files"),
+        ("part-00000.gz", "", "none of Spark's files"),
+    ],
+    ids=["a key twice", "no JSON", "another first file", "a packed first file"],
+)
+def test_a_pipeline_that_spark_would_read_otherwise_is_refused(spark, forest_bundle, name, text, reason):
+    path = forest_bundle / PIPELINE / "metadata" / name
+    path.write_text(text)
+    path.with_name(f".{name}.crc").unlink(missing_ok=True)
+    seal(forest_bundle)
+    assert reason in refused(read_model, str(forest_bundle))

@@ -1,0 +1,164 @@
+"""Keys and passwords: wherever a path or a setting is printed, logged or written, they are not in it."""
+
+import json
+import logging
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from bad_input import bad_manifests, good_pictures
+
+from aslspark.bundle import write_model
+from aslspark.config import PictureConfig
+from aslspark.errors import AslsparkError
+from aslspark.masking import shown, shown_all
+from aslspark.scoring import OnnxClassifier, SignClassifierModel
+from aslspark.sources.ingest import ingest
+from aslspark.sources.opening import short_names
+from aslspark.sources.parse_pixels import COLUMNS
+from aslspark.sources.pictures.options import picture_options
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+SECRET = "S3CR3T"
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("s3a://AKIAKEY:S3CR3T@bucket/a.csv", "s3a://***@bucket/a.csv"),
+        ("s3a://AKIAKEY:S3/CR3T@bucket/a.csv", "s3a://***@bucket/a.csv"),
+        ("https://user:S3CR3T@host:8443/a.zip", "https://***@host:8443/a.zip"),
+        ("https://user:S3@CR3T@host/a.zip", "https://***@host/a.zip"),
+        ("https://S3CR3T@host/a.git", "https://***@host/a.git"),
+        ("https://host/a.csv?sig=S3CR3T%3D&se=2030", "https://host/a.csv?sig=***&se=2030"),
+        ("https://host/a?x=1&access_token=S3CR3T", "https://host/a?x=1&access_token=***"),
+        (
+            "https://b.s3.host/a?X-Amz-Credential=S3CR3T&X-Amz-Date=1",
+            "https://b.s3.host/a?X-Amz-Credential=***&X-Amz-Date=1",
+        ),
+        ("https://a.blob.host/c/x?sv=2024&sp=r&sig=S3CR3T", "https://a.blob.host/c/x?sv=2024&sp=r&sig=***"),
+        ("jdbc:postgresql://host/db?user=me&password=S3CR3T", "jdbc:postgresql://host/db?user=me&password=***"),
+        ("jdbc:sqlserver://host;user=me;password=S3CR3T;x=1", "jdbc:sqlserver://host;user=me;password=***;x=1"),
+        ("AccountName=me;AccountKey=S3CR3T==;Suffix=x", "AccountName=me;AccountKey=***;Suffix=x"),
+        ("fs.s3a.secret.key=S3CR3T", "fs.s3a.secret.key=***"),
+        ("fs.azure.account.key.me.blob.host=S3CR3T", "fs.azure.account.key.me.blob.host=***"),
+        ("Authorization: Bearer S3CR3T", "Authorization: ***"),
+        ('{"client_secret": "S3CR3T"}', '{"client_secret": "***"}'),
+        ("network.weights=https://host/w.pth?token=S3CR3T: no", "network.weights=https://host/w.pth?token=*** no"),
+    ],
+)
+def test_a_secret_is_masked_and_the_rest_stays(text, masked):
+    assert shown(text) == masked
+    assert shown(masked) == masked
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "/data/hands/A/1.jpg",
+        "file:/data/a@b.csv",
+        "abfss://container@account.dfs.host/a.csv",
+        "http://host:8080/a@b",
+        "label is 'A'",
+        r"pictures.signer_pattern=hand(\d)_",
+        "augment.design=2: tokens=7",
+        "me@host.org: 12 pictures",
+    ],
+)
+def test_what_is_no_secret_stays_as_it_is(text):
+    assert shown(text) == text
+
+
+def test_texts_of_any_kind_are_masked_once_and_in_one_go():
+    for _, data in bad_manifests(300, 9):
+        text = data.decode("utf-8", "replace")
+        assert shown(shown(text)) == shown(text)
+    # Where a part is read again for each letter before it, this takes hours.
+    for part in ("a", "://", "://a:", "password", "token-", "a=", "x_", ": ", "@"):
+        shown(part * 100_000)
+        shown("s3a://" + part * 100_000)
+
+
+def test_settings_are_masked_by_their_names_and_by_what_they_hold():
+    settings = {"tracking": {"token": SECRET, "uri": f"https://me:{SECRET}@host"}, "paths": [f"s3a://k:{SECRET}@b/"]}
+    assert shown_all({**settings, "seed": 3, "password": ""}) == {
+        "tracking": {"token": "***", "uri": "https://***@host"},
+        "paths": ["s3a://***@b/"],
+        "seed": 3,
+        "password": "",
+    }
+
+
+def test_errors_and_logs_show_no_secret(caplog):
+    path = f"s3a://KEY:{SECRET}@bucket/a.csv"
+    with pytest.raises(AslsparkError, match=r"s3a://\*\*\*@bucket/a\.csv does not exist"):
+        raise AslsparkError(f"{path} does not exist")
+    with caplog.at_level(logging.INFO, "aslspark"):
+        try:
+            raise ValueError(path)
+        except ValueError:
+            logging.getLogger("aslspark").exception("%s: cannot be read", path)
+    assert "s3a://***@bucket/a.csv: cannot be read" in caplog.text
+    assert "ValueError: s3a://***@bucket" in caplog.text
+    assert SECRET not in caplog.text
+
+
+def test_a_job_that_fails_in_a_way_nobody_foresaw_shows_no_secret():
+    program = f"""
+import sys
+from aslspark.jobs_support import run_job
+def main(words):
+    raise OSError("https://me:{SECRET}@host/a.zip?sig={SECRET}")
+run_job(main)
+"""
+    ran = subprocess.run([sys.executable, "-c", program], cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    assert ran.returncode == 1
+    assert "OSError: https://***@host/a.zip?sig=***" in ran.stderr
+    # The traceback quotes no line of a program given as words.
+    assert SECRET not in ran.stdout + ran.stderr
+
+
+def test_sources_are_named_without_their_keys_and_told_apart():
+    paths = [shown(f"s3a://{key}:{SECRET}@bucket/a.csv") for key in ("ONE", "TWO")]
+    assert short_names([*paths, "file:/a.csv"]) == [
+        "s3a://***@bucket/a.csv (1)",
+        "s3a://***@bucket/a.csv (2)",
+        "file:/a.csv",
+    ]
+
+
+def test_an_ingest_leaves_no_secret_in_what_it_writes_and_prints(spark, tmp_path):
+    pictures = list(good_pictures().values())
+    rows = [(f"https://me:{SECRET}@host/A/{n}.jpg?sig={SECRET}", bytearray(d)) for n, d in enumerate(pictures)]
+    rows += [
+        (f"s3a://KEY:{SECRET}@bucket/A/bad.jpg", bytearray(b"no picture")),
+        (f"s3a://K:{SECRET}@b/x.jpg", bytearray()),
+    ]
+    table = spark.createDataFrame(rows, "path string, content binary")
+    folder = tmp_path / f"password={SECRET}"  # a path that is really there
+    folder.mkdir()
+    (folder / "letters.csv").write_text(",".join(COLUMNS) + "\n" + ",".join(["3"] + ["7"] * 784) + "\n1,2\n")
+    (folder / "notes.txt").write_text("")
+    small = picture_options(spark, PictureConfig(size=16))
+    report = ingest(spark, [table, str(folder)], str(tmp_path / "out"), pictures=small)
+    assert report.read == report.kept + report.quarantined == len(rows) + 2
+    written = [spark.read.parquet(f"{tmp_path}/out/{part}").drop("picture") for part in ("samples", "quarantine")]
+    said = [str(row) for part in written for row in part.collect()] + [str(report)]
+    said += [path.read_text() for path in (tmp_path / "out").glob("*.json")]
+    assert [line for line in said if SECRET in line] == []
+    assert any("https://***@host/A/0.jpg?sig=***" in line for line in said)
+    assert any("s3a://***@bucket/A/bad.jpg" in line for line in said)
+    assert "/password=***" in str(report)
+
+
+def test_a_bundle_keeps_no_secret_of_its_settings(spark, tmp_path):
+    model = SignClassifierModel(OnnxClassifier(b"", ("A",), (28, 28, 1)))
+    weights = f"https://me:{SECRET}@host/w.pth"
+    write_model(model, None, tmp_path, settings={"network": {"weights": weights}, "tracking": {"token": SECRET}})
+    text = (tmp_path / "bundle.json").read_text()
+    assert SECRET not in text
+    assert json.loads(text)["settings"] == {
+        "network": {"weights": "https://***@host/w.pth"},
+        "tracking": {"token": "***"},
+    }
