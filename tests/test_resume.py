@@ -8,7 +8,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from faults import after_epoch, held_after, interrupt, kill_one, on_events, training_processes
+from saboteur import after_epoch, held_after, interrupt, kill_one, on_events, training_processes
 
 from aslspark.config import load_config
 from aslspark.errors import AslsparkError
