@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from base import machine
-from honest_page import write_page
+from honest_page import ALPHABET, STUDIO, write_page
 from pyspark.sql import SparkSession
 
 from aslspark.config import load_config
@@ -31,7 +31,6 @@ from aslspark.samples import TEST
 from aslspark.session import spark_session
 from aslspark.training.job import train_baseline, train_cnn
 
-ALPHABET, STUDIO = "alphabet_frames", "studio_hands"
 NETWORKS = ("small_cnn", "squeezenet", "mobilenet_v2", "resnet18")
 BASELINES: dict[str, dict[str, Any]] = {
     "forest": {"name": "forest", "trees": 20, "depth": 8, "hidden": [], "iterations": 0},
@@ -39,6 +38,8 @@ BASELINES: dict[str, dict[str, Any]] = {
 }
 EPOCHS = {ALPHABET: 5, STUDIO: 8}
 """Passes over each set: the smaller one is seen more often."""
+LONGER = {"squeezenet": 6, "mobilenet_v2": 6, "resnet18": 3}
+"""How many times as many for networks that, begun from nothing, have not started to learn in so few."""
 SETTINGS = [
     "training.framework=torch",
     "training.optimizer=adamw",
@@ -107,7 +108,7 @@ def run(spark: SparkSession, trial: Trial, folders: dict[str, str], size: int, s
         *SETTINGS,
         *(CHANGES if trial.augmented else ["augment.on=false"]),
         f"pictures.size={size}",
-        f"training.epochs={EPOCHS[trial.trained_on]}",
+        f"training.epochs={EPOCHS[trial.trained_on] * LONGER.get(trial.model, 1)}",
         f"split.kind={kind}",
         "split.test=0.2",
     ]

@@ -25,61 +25,73 @@ COLOURS = ("#c44e52", "#c44e52", "#dd8452", "#dd8452", "#4c72b0", "#55a868")
 
 def write_page(folder: Path, found: Sequence[Found], machine: dict[str, Any]) -> None:
     """Write README.md, `honest.png` and `augmentation.png` into a folder."""
-    models = list(dict.fromkeys(one["model"] for one in sorted(found, key=lambda one: one["accuracy"])))
     at = {(one["model"], one["augmented"], one["trained_on"], one["judged"]): one for one in found}
-    best = {
-        (model, question): max(
-            (at[key] for changed in (True, False) if (key := (model, changed, *question)) in at),
-            key=lambda one: one["augmented"],
-            default=None,
-        )
+    best: dict[Any, Found] = {}
+    for (model, augmented, *question), one in at.items():
+        if augmented or (model, True, *question) not in at:
+            best[(model, *question)] = one
+    honest = [(STUDIO, "signer"), (ALPHABET, "block")]
+    models = sorted(
+        {one["model"] for one in found},
+        key=lambda model: sum(
+            best[(model, *question)]["accuracy"] for question in honest if (model, *question) in best
+        ),
+        reverse=True,
+    )
+    scores = {key: 100 * one["accuracy"] for key, one in best.items()}
+    gains = {
+        (model, *question): 100 * (at[(model, True, *question)]["accuracy"] - at[(model, False, *question)]["accuracy"])
         for model in models
         for question in QUESTIONS
+        if {(model, True, *question), (model, False, *question)} <= at.keys()
     }
-    _plot_questions(folder / "honest.png", models, best)
-    _plot_augmentation(folder / "augmentation.png", models, at)
-    (folder / "README.md").write_text("\n".join(_lines(models, best, at, found, machine)) + "\n")
-
-
-def _lines(
-    models: Sequence[str],
-    best: dict[Any, Any],
-    at: dict[Any, Any],
-    found: Sequence[Found],
-    machine: dict[str, Any],
-) -> list[str]:
+    networks = [model for model in models if any(key[0] == model for key in gains)]
+    _plot(
+        folder / "honest.png",
+        "What a random split promises, and what an unseen hand gets",
+        "right, %",
+        models,
+        scores,
+        "%.0f",
+    )
+    _plot(
+        folder / "augmentation.png",
+        "What changing the training pictures adds",
+        "points of accuracy",
+        networks,
+        gains,
+        "%+.0f",
+    )
     heads = [words.replace("\n", " ") for words in QUESTIONS.values()]
-    size = found[0]["size"]
+    folds = {model: best[model, STUDIO, "signer"]["folds"] for model in models if (model, STUDIO, "signer") in best}
+    spent = sum(one["seconds"] for one in found)
     lines = [
         "# Pictures: random splits, and hands that were not seen",
         "",
-        f"24 letters, pictures of {size}x{size} pixels, two Horovod processes on {machine['cores']} cores "
-        f"({machine['cpu']}), made by `spark-submit benchmarks/honest.py` (its settings stand there). Frames: "
-        "`alphabet_frames`, every seventh frame of short videos; studio: `studio_hands`, five signers. Split at random "
-        "a picture's near-twins are trained on while it is judged: those columns are what is usually published, and "
-        "say nothing of another person. Networks learn from changed pictures; none starts from other pictures.",
+        f"24 letters, pictures of {found[0]['size']}x{found[0]['size']} pixels, two Horovod processes on "
+        f"{machine['cores']} cores ({machine['cpu']}), made by `spark-submit benchmarks/honest.py` (its settings stand "
+        "there). Frames: `alphabet_frames`, every seventh frame of short videos; studio: `studio_hands`, five signers. "
+        "Split at random a picture's near-twins are trained on while it is judged: those columns are what is usually "
+        "published, and say nothing of another person. Networks learn from changed pictures; none starts from weights "
+        "of other pictures, which is what those made for larger ones need most.",
         "",
         "![accuracy by question](honest.png)",
         "",
-        "| model | " + " | ".join(heads) + " |",
-        "|---" * (len(heads) + 1) + "|",
-    ]
-    for model in models:
-        cells = [_percent(best[model, question]) for question in QUESTIONS]
-        lines.append(f"| {model} | " + " | ".join(cells) + " |")
-    lines += [
+        *_table("model", heads, {model: _cells(scores, model, "{:.1f} %") for model in models}),
         "",
         "## Each signer left out",
         "",
-        "| model | " + " | ".join(f"hand{n}" for n in range(1, 6)) + " | mean |",
-        "|---" * 7 + "|",
-    ]
-    for model in models:
-        one = best[model, (STUDIO, "signer")]
-        if one:
-            cells = [f"{100 * accuracy:.1f}" for _, accuracy in sorted(one["folds"].items())]
-            lines.append(f"| {model} | " + " | ".join(cells) + f" | {100 * one['accuracy']:.1f} |")
-    lines += [
+        *_table(
+            "model",
+            [*(f"hand{n}" for n in range(1, 6)), "mean"],
+            {
+                model: [
+                    *(f"{100 * share:.1f}" for _, share in sorted(of.items())),
+                    f"{scores[model, STUDIO, 'signer']:.1f}",
+                ]
+                for model, of in folds.items()
+            },
+        ),
         "",
         "## What changing the training pictures adds",
         "",
@@ -87,75 +99,47 @@ def _lines(
         "",
         "![what augmentation adds](augmentation.png)",
         "",
-        "| network | " + " | ".join(heads) + " |",
-        "|---" * (len(heads) + 1) + "|",
+        *_table("network", heads, {model: _cells(gains, model, "{:+.1f}") for model in networks}),
+        "",
+        f"All {len(found)} trials took {spent / 60:.0f} minutes, beside other work on the machine.",
     ]
-    for model in models:
-        gains = [_gain(at, model, question) for question in QUESTIONS]
-        if any(gain is not None for gain in gains):
-            lines.append(f"| {model} | " + " | ".join("" if g is None else f"{g:+.1f}" for g in gains) + " |")
-    spent = sum(one["seconds"] for one in found)
-    lines += ["", f"All {len(found)} trials took {spent / 60:.0f} minutes, beside other work on the machine."]
-    return lines
+    (folder / "README.md").write_text("\n".join(lines) + "\n")
 
 
-def _percent(one: Found | None) -> str:
-    return "" if one is None else f"{100 * one['accuracy']:.1f} %"
+def _table(first: str, heads: Sequence[str], rows: dict[str, list[str]]) -> list[str]:
+    lines = [f"| {first} | " + " | ".join(heads) + " |", "|---" * (len(heads) + 1) + "|"]
+    return lines + [f"| {name} | " + " | ".join(cells) + " |" for name, cells in rows.items()]
 
 
-def _gain(at: dict[Any, Any], model: str, question: tuple[str, str]) -> float | None:
-    changed, plain = at.get((model, True, *question)), at.get((model, False, *question))
-    return None if changed is None or plain is None else 100 * (changed["accuracy"] - plain["accuracy"])
+def _cells(values: dict[Any, float], model: str, form: str) -> list[str]:
+    return [form.format(values[(model, *question)]) if (model, *question) in values else "" for question in QUESTIONS]
 
 
-def _plot_questions(path: Path, models: Sequence[str], best: dict[Any, Any]) -> None:
-    figure, axes = _axes(len(models))
-    width = 0.8 / len(QUESTIONS)
-    for place, ((question, words), colour) in enumerate(zip(QUESTIONS.items(), COLOURS, strict=True)):
-        values = [100 * one["accuracy"] if (one := best[model, question]) else np.nan for model in models]
-        leaks = question[1] == "random"
-        at = np.arange(len(models)) + (place - (len(QUESTIONS) - 1) / 2) * width
-        bars = axes.bar(
-            at,
-            values,
-            width * 0.92,
-            color=colour if not leaks else "none",
-            edgecolor=colour,
-            hatch="////" if leaks else None,
-            label=words.replace("\n", " ") + (" (leaks)" if leaks else ""),
-        )
-        axes.bar_label(bars, fmt="%.0f", fontsize=7, padding=1)
-    axes.set_ylim(0, 108)
-    axes.set_ylabel("right, %")
-    axes.set_title("What a random split promises, and what an unseen hand gets")
-    _finish(figure, axes, models, path)
-
-
-def _plot_augmentation(path: Path, models: Sequence[str], at: dict[Any, Any]) -> None:
-    networks = [model for model in models if any(_gain(at, model, question) is not None for question in QUESTIONS)]
-    if not networks:
+def _plot(path: Path, title: str, unit: str, models: Sequence[str], values: dict[Any, float], form: str) -> None:
+    """Draw a group of bars for each model, one for each question that somebody was asked."""
+    asked = [question for question in QUESTIONS if any((model, *question) in values for model in models)]
+    if not asked:
         return
-    figure, axes = _axes(len(networks))
-    width = 0.8 / len(QUESTIONS)
-    for place, ((question, words), colour) in enumerate(zip(QUESTIONS.items(), COLOURS, strict=True)):
-        gains = [_gain(at, model, question) for model in networks]
-        where = np.arange(len(networks)) + (place - (len(QUESTIONS) - 1) / 2) * width
+    figure, axes = _axes(len(models))
+    width = 0.8 / len(asked)
+    colours = dict(zip(QUESTIONS, COLOURS, strict=True))
+    for place, question in enumerate(asked):
         leaks = question[1] == "random"
         bars = axes.bar(
-            where,
-            [np.nan if gain is None else gain for gain in gains],
+            np.arange(len(models)) + (place - (len(asked) - 1) / 2) * width,
+            [values.get((model, *question), np.nan) for model in models],
             width * 0.92,
-            color=colour if not leaks else "none",
-            edgecolor=colour,
+            color="none" if leaks else colours[question],
+            edgecolor=colours[question],
             hatch="////" if leaks else None,
-            label=words.replace("\n", " "),
+            label=QUESTIONS[question].replace("\n", " ") + (" (leaks)" if leaks else ""),
         )
-        axes.bar_label(bars, fmt="%+.0f", fontsize=7, padding=1)
+        axes.bar_label(bars, fmt=form, fontsize=7, padding=1)
     axes.axhline(0, color="0.3", linewidth=0.8)
-    axes.set_ylabel("points of accuracy")
-    axes.set_title("What changing the training pictures adds")
+    axes.set_ylabel(unit)
+    axes.set_title(title)
     axes.margins(y=0.12)
-    _finish(figure, axes, networks, path)
+    _finish(figure, axes, models, path)
 
 
 def _axes(groups: int) -> tuple[Any, Any]:
