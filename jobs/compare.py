@@ -17,7 +17,7 @@ from aslspark.tracking import tracked
 
 def main(argv: Sequence[str]) -> None:
     """Run the job on the command line's words."""
-    parser = argparse.ArgumentParser(prog="compare.py", description="Put bundles side by side on the same data.")
+    parser = argparse.ArgumentParser(description="Put bundles side by side on the same data.")
     parser.add_argument(
         "--model", required=True, nargs="+", metavar="[NAME=]BUNDLE", help="without a name: that of the folder"
     )

@@ -23,7 +23,7 @@ NETWORK = "network"
 def main(argv: Sequence[str]) -> None:
     """Run the job on the command line's words."""
     usual = FoldOptions()
-    parser = argparse.ArgumentParser(prog="cross_validate.py", description="Train and judge a model on each fold.")
+    parser = argparse.ArgumentParser(description="Train and judge a model on each fold.")
     parser.add_argument(
         "--data", nargs="+", default=[], metavar="PATH", help="raw sources or one ingested folder; none: drawn hands"
     )

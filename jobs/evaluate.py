@@ -16,7 +16,7 @@ from aslspark.tracking import tracked
 
 def main(argv: Sequence[str]) -> None:
     """Run the job on the command line's words."""
-    parser = argparse.ArgumentParser(prog="evaluate.py", description="Judge a bundle on labelled data.")
+    parser = argparse.ArgumentParser(description="Judge a bundle on labelled data.")
     parser.add_argument("--model", required=True, metavar="BUNDLE")
     parser.add_argument(
         "--data",

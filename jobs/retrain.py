@@ -25,7 +25,7 @@ REFUSED_CODE = 3
 def main(argv: Sequence[str]) -> None:
     """Run the job on the command line's words."""
     parser = argparse.ArgumentParser(
-        prog="retrain.py", description="Train a challenger, and promote it where it is better than the champion."
+        description="Train a challenger, and promote it where it is better than the champion."
     )
     parser.add_argument("--registry", required=True, metavar="DIR", help="folder of bundles, aliases and decisions")
     what = parser.add_mutually_exclusive_group(required=True)

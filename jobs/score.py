@@ -18,7 +18,7 @@ from aslspark.tracking import tracked
 
 def main(argv: Sequence[str]) -> None:
     """Run the job on the command line's words."""
-    parser = argparse.ArgumentParser(prog="score.py", description="Read the letters of pictures with a bundle.")
+    parser = argparse.ArgumentParser(description="Read the letters of pictures with a bundle.")
     parser.add_argument("--model", required=True, metavar="BUNDLE")
     parser.add_argument(
         "--data",

@@ -17,9 +17,7 @@ from aslspark.session import spark_session
 
 def main(argv: Sequence[str]) -> None:
     """Run the job on the command line's words."""
-    parser = argparse.ArgumentParser(
-        prog="score_stream.py", description="Write NAME.json beside each picture that comes into a folder, once."
-    )
+    parser = argparse.ArgumentParser(description="Write NAME.json beside each picture that comes into a folder, once.")
     parser.add_argument("--model", required=True, metavar="BUNDLE")
     parser.add_argument("--folder", required=True, metavar="DIR", help="with pictures anywhere below it")
     parser.add_argument("--checkpoint", required=True, metavar="DIR", help="the stream's own, kept from run to run")

@@ -25,7 +25,7 @@ from aslspark.training.job import train_baseline
 
 def main(argv: Sequence[str]) -> None:
     """Run the job on the command line's words."""
-    parser = argparse.ArgumentParser(prog="train_baseline.py", description="Train a baseline and leave a bundle.")
+    parser = argparse.ArgumentParser(description="Train a baseline and leave a bundle.")
     parser.add_argument("--model", required=True, choices=BASELINES)
     add_data_options(parser)
     add_baseline_options(parser)

@@ -16,7 +16,7 @@ from aslspark.training.job import train_cnn
 
 def main(argv: Sequence[str]) -> None:
     """Run the job on the command line's words."""
-    parser = argparse.ArgumentParser(prog="train_cnn.py", description="Train the network and leave a bundle.")
+    parser = argparse.ArgumentParser(description="Train the network and leave a bundle.")
     add_data_options(parser)
     parser.add_argument("--framework", metavar="NAME", help="keras or torch")
     parser.add_argument("--num-proc", metavar="N", help="Horovod processes")

@@ -6,6 +6,7 @@ In: a worker's function and its job. Out: each rank's result, from the try that 
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
@@ -56,6 +57,8 @@ class Attempts:
     ) -> None:
         self._spark, self._function, self._tries = spark, function, tries
         self._profile, self._scratch = profile, scratch
+        self.stopped = threading.Event()
+        """To be set by who wants the run to end."""
         self.launched = 0.0
         """Wall clock when the last try began."""
 
@@ -107,7 +110,9 @@ class Attempts:
         copies = flat_copies(job, num_proc, str(self._scratch)) if job.feed == "petastorm" else nullcontext(job)
         with copies as ready:
             self.launched = time.time()
-            return run_workers(num_proc, self._function, ready, env=env, on_event=on_event, profile=self._profile)
+            return run_workers(
+                num_proc, self._function, ready, env=env, on_event=on_event, profile=self._profile, stopped=self.stopped
+            )
 
     def _epochs_kept(self, job: WorkerJob) -> int:
         found = read_checkpoint(Path(job.checkpoints), job.fit)

@@ -10,6 +10,7 @@ import os
 import shutil
 import time
 import uuid
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -102,6 +103,9 @@ def divided_params(params: dict[str, Any]) -> tuple[dict[str, Any], dict[str, An
 
 class InPlaceTraining(Params):
     """Fits on the bytes of pictures in Parquet; to be mixed in before one of Horovod's estimators."""
+
+    on_epoch: Callable[[dict[str, Any]], bool] | None = None
+    """Gets each epoch's row of the history; True ends the fit with `aslspark.training.launch.StoppedEarly`."""
 
     labels = Param(
         Params._dummy(),
@@ -357,7 +361,13 @@ class InPlaceTraining(Params):
         checkpoints.mkdir(parents=True, exist_ok=True)
         try:
             progress = ConsoleProgress(train_rows, num_proc, batch_size, threads, cycle_ms)
-            results = attempts.run(job, num_proc, env, progress)
+
+            def on_event(event: dict[str, Any]) -> None:
+                progress(event)
+                if event["event"] == "epoch" and self.on_epoch is not None and self.on_epoch(event):
+                    attempts.stopped.set()
+
+            results = attempts.run(job, num_proc, env, on_event)
         finally:
             if not kept:
                 shutil.rmtree(checkpoints, ignore_errors=True)

@@ -59,6 +59,10 @@ class WorkerError(AslsparkError):
         self.lost, self.silent = lost, silent
 
 
+class StoppedEarly(Exception):  # noqa: N818  (no error: somebody has seen enough)
+    """The run was ended on request."""
+
+
 def report(event: dict[str, Any]) -> None:
     """Tell the driver something, from a worker."""
     sys.stdout.write(_MARK + json.dumps(event) + "\n")  # at once: other threads write too
@@ -74,6 +78,7 @@ def run_workers(
     on_event: Callable[[dict[str, Any]], None],
     start_timeout: int | None = None,
     profile: ResourceProfile | None = None,
+    stopped: threading.Event | None = None,
 ) -> list[Any]:
     """Run `function(job)` in `num_proc` Horovod processes, each in a Spark task.
 
@@ -95,6 +100,8 @@ def run_workers(
         Seconds until all processes must have started.
     profile : ResourceProfile, optional
         What the processes' tasks hold; see `aslspark.training.gpus.gpu_tasks`.
+    stopped : threading.Event, optional
+        When it is set, the run ends.
 
     Returns
     -------
@@ -107,6 +114,7 @@ def run_workers(
         With the worker's rank, its host and its traceback, or its last words where it left none.
     AslsparkError
         Where a worker raised one: its message.
+    StoppedEarly
     """
     from horovod.spark.common.backend import SparkBackend
 
@@ -114,9 +122,17 @@ def run_workers(
     start_timeout = start_timeout or int(os.environ.get("HOROVOD_SPARK_START_TIMEOUT", START_SECONDS))
     backend = SparkBackend(num_proc, env=dict(env), stdout=out, stderr=err, verbose=0, start_timeout=start_timeout)
     run = HorovodRun(profile)
+
+    def silent() -> str | None:
+        if stopped is not None and stopped.is_set():
+            return "stopped on request"
+        return out.silent()
+
     try:
-        results: list[Any] = run.watched(lambda: backend.run(_carried(function, job)), out.silent)
+        results: list[Any] = run.watched(lambda: backend.run(_carried(function, job)), silent)
     except Exception as error:
+        if stopped is not None and stopped.is_set():
+            raise StoppedEarly from error
         out.close()
         err.close()
         raise _what_went_wrong(error, run.exits, out, err) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,12 @@ from aslspark.training.start import started_network
 from aslspark.training.unfinished import CHECKPOINTS
 
 
-def fit_network(data: TrainingData, config: Config, scratch: Path) -> SignClassifierModel:
+def fit_network(
+    data: TrainingData,
+    config: Config,
+    scratch: Path,
+    on_epoch: Callable[[dict[str, Any]], bool] | None = None,
+) -> SignClassifierModel:
     """Fit the network that the settings name with its framework's Horovod estimator.
 
     Parameters
@@ -26,6 +32,8 @@ def fit_network(data: TrainingData, config: Config, scratch: Path) -> SignClassi
     config : Config
     scratch : Path
         A folder for the estimator's store and the checkpoints: where it holds some of the same fit, that goes on.
+    on_epoch : callable, optional
+        Gets each epoch's row of the history; True ends the fit with `aslspark.training.launch.StoppedEarly`.
 
     Returns
     -------
@@ -76,6 +84,7 @@ def fit_network(data: TrainingData, config: Config, scratch: Path) -> SignClassi
         "branch_dropout": config.network.branch_dropout,
     }
     estimator = _keras(data, config, params) if settings.framework == "keras" else _torch(data, config, params)
+    estimator.on_epoch = on_epoch
     model: SignClassifierModel = estimator.fit_on_parquet()
     # A network that takes no pictures was trained beside some all the same.
     model.classifier = replace(model.classifier, shape=data.shape)

@@ -1,0 +1,104 @@
+"""A study -> the best settings as YAML, and a page with plots."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from pathlib import Path
+from typing import Any
+
+import optuna
+
+from aslspark.config import Config
+
+log = logging.getLogger("aslspark")
+
+PLOTS = {
+    "history.png": ("plot_optimization_history", "Validation accuracy of each trial, and the best so far"),
+    "importance.png": ("plot_param_importances", "Which settings mattered"),
+    "parallel.png": ("plot_parallel_coordinate", "Each trial as a line through its settings"),
+    "stopped.png": ("plot_intermediate_values", "Validation accuracy by epoch: lines that end were stopped"),
+}
+
+
+def write_report(study: optuna.Study, config: Config, folder: Path) -> None:
+    """Write `best.yaml`, `README.md` and the plots.
+
+    Parameters
+    ----------
+    study : optuna.Study
+        With a trial that came to its end.
+    config : Config
+        What the search began with.
+    folder : Path
+    """
+    import yaml
+
+    best = study.best_trial
+    settings = config.as_dict()
+    for name, value in best.params.items():
+        section, key = name.split(".")
+        settings[section][key] = value
+    (folder / "best.yaml").write_text(
+        f"# The best of {len(study.trials)} trials, {best.value:.4f} of the validation split right:\n"
+        "#   spark-submit jobs/train_cnn.py --data ... --out ... --config best.yaml\n"
+        + yaml.safe_dump(settings, sort_keys=False),
+        encoding="utf-8",
+    )
+    drawn = [name for name, (function, _) in PLOTS.items() if _draw(study, function, folder / name)]
+    (folder / "README.md").write_text("\n".join(_lines(study, drawn)) + "\n", encoding="utf-8")
+
+
+def _lines(study: optuna.Study, drawn: list[str]) -> list[str]:
+    states = [trial.state.name for trial in study.trials]
+    first, best = study.trials[0], study.best_trial
+    names = sorted({name for trial in study.trials for name in trial.params})
+    lines = [
+        "# Search",
+        "",
+        f"{len(states)} trials: {states.count('COMPLETE')} done, {states.count('PRUNED')} stopped early, "
+        f"{states.count('FAIL')} failed. The best, trial {best.number}, has {best.value:.2%} of the validation split "
+        "right" + (f"; the settings as they were have {first.value:.2%}." if first.value is not None else "."),
+        "The best of many trials on one split is a little better there than elsewhere: judge it on the test split.",
+        "",
+        "`best.yaml` is for `jobs/train_cnn.py --config`.",
+        "",
+        "| trial | state | right | epochs | " + " | ".join(names) + " |",
+        "|---" * (4 + len(names)) + "|",
+    ]
+    for trial in sorted(study.trials, key=lambda trial: -(trial.value if trial.value is not None else -1.0)):
+        right = f"{trial.value:.2%}" if trial.value is not None else ""
+        epochs = max(trial.intermediate_values, default=0)
+        cells = [_cell(trial.params.get(name, "")) for name in names]
+        lines.append(
+            f"| {trial.number} | {trial.state.name.lower()} | {right} | {epochs} | " + " | ".join(cells) + " |"
+        )
+    for name in drawn:
+        lines += ["", f"![{PLOTS[name][1]}]({name})", "", PLOTS[name][1] + "."]
+    return lines
+
+
+def _cell(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _draw(study: optuna.Study, function: str, path: Path) -> bool:
+    """Draw one of Optuna's plots; there are studies too small for some of them."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+    from optuna.visualization import matplotlib as plots
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            axes = getattr(plots, function)(study)
+    except (ValueError, RuntimeError) as error:
+        log.info("%s was not drawn: %s", path.name, error)
+        return False
+    figure = axes.figure if hasattr(axes, "figure") else axes[0].figure
+    figure.set_size_inches(9, 5)
+    figure.savefig(path, dpi=110, bbox_inches="tight")
+    pyplot.close(figure)
+    return True

@@ -1,0 +1,197 @@
+"""A search: trials of settings, one distributed fit after another, judged by the validation split.
+
+In: data, a space, how to search. Out: a folder with the study, the best settings as YAML, a report with plots. The
+study lies in a database, so that a search that was stopped goes on, and several may share it.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import optuna
+import psutil
+from pyspark.sql import SparkSession
+
+from aslspark.config import Config, load_config
+from aslspark.errors import AslsparkError
+from aslspark.samples import VALIDATION
+from aslspark.training.data import TrainingData, training_data
+from aslspark.training.launch import StoppedEarly
+from aslspark.training.network import fit_network
+from aslspark.training.start import check_network
+from aslspark.tuning.report import write_report
+from aslspark.tuning.space import Space
+
+log = logging.getLogger("aslspark")
+
+SAMPLERS = ("tpe", "random", "grid")
+PRUNERS = ("median", "hyperband", "none")
+TRIALS_BEFORE_STOPPING, EPOCHS_BEFORE_STOPPING = 4, 1
+"""That the median needs to be one, and that a trial has before it is held against it."""
+HEARTBEAT_SECONDS, LOST_AFTER_SECONDS = 10, 60
+"""Of a trial at work, in the database; one that is silent for longer was killed, and is tried again once."""
+
+
+@dataclass(frozen=True)
+class SearchOptions:
+    """How to search.
+
+    Parameters
+    ----------
+    trials : int
+        That are to be in the study at the end, those of earlier calls counted.
+    minutes : float
+        After which no trial is begun; 0: any.
+    failures : int
+        Failed trials of this call after which it ends.
+    sampler : {'tpe', 'random', 'grid'}
+    pruner : {'median', 'hyperband', 'none'}
+    storage : str
+        URL of a database; empty: SQLite in the search's folder.
+    study : str
+        Name within the database.
+    seed : int
+    """
+
+    trials: int = 20
+    minutes: float = 0.0
+    failures: int = 5
+    sampler: str = "tpe"
+    pruner: str = "median"
+    storage: str = ""
+    study: str = "aslspark"
+    seed: int = 0
+
+
+def search(
+    spark: SparkSession, data: Sequence[str], out: str, config: Config, space: Space, options: SearchOptions
+) -> optuna.Study:
+    """Search, and leave `best.yaml`, `README.md` and plots in `out`, a folder that may be there from an earlier call.
+
+    The first trial is the settings as they are, so that the best is never worse on the validation split. A trial that
+    fails is a failed trial. Later trials that lie below the median of the others after an epoch are stopped.
+
+    Returns
+    -------
+    optuna.Study
+
+    Raises
+    ------
+    AslsparkError
+        Where data or settings cannot be used, or no trial came to its end.
+    """
+    check_network(config)
+    folder = Path(out)
+    folder.mkdir(parents=True, exist_ok=True)
+    study = _study(folder, space, options)
+    _enqueue_defaults(study, config, space)
+    with training_data(spark, data, (), config, folder) as table:
+        if not table.report["splits"].get(VALIDATION):
+            raise AslsparkError("--data: there is no validation split to judge trials by; hold some out")
+        _run(study, table, config, space, options, folder)
+    if not any(trial.state == optuna.trial.TrialState.COMPLETE for trial in study.trials):
+        raise AslsparkError(f"--out {out}: no trial came to its end; the log says why each failed")
+    write_report(study, config, folder)
+    return study
+
+
+def _study(folder: Path, space: Space, options: SearchOptions) -> optuna.Study:
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    storage = optuna.storages.RDBStorage(
+        options.storage or f"sqlite:///{(folder / 'study.db').absolute()}",
+        heartbeat_interval=HEARTBEAT_SECONDS,
+        grace_period=LOST_AFTER_SECONDS,
+        failed_trial_callback=optuna.storages.RetryFailedTrialCallback(max_retry=1),
+    )
+    samplers: dict[str, Any] = {
+        "tpe": lambda: optuna.samplers.TPESampler(seed=options.seed, multivariate=True),
+        "random": lambda: optuna.samplers.RandomSampler(seed=options.seed),
+        "grid": lambda: optuna.samplers.GridSampler(space.grid(), seed=options.seed),
+    }
+    pruners: dict[str, Any] = {
+        "median": lambda: optuna.pruners.MedianPruner(TRIALS_BEFORE_STOPPING, EPOCHS_BEFORE_STOPPING),
+        "hyperband": lambda: optuna.pruners.HyperbandPruner(),
+        "none": lambda: optuna.pruners.NopPruner(),
+    }
+    return optuna.create_study(
+        storage=storage,
+        study_name=options.study,
+        direction="maximize",
+        sampler=samplers[options.sampler](),
+        pruner=pruners[options.pruner](),
+        load_if_exists=True,
+    )
+
+
+def _enqueue_defaults(study: optuna.Study, config: Config, space: Space) -> None:
+    settings = config.as_dict()
+    usual = {name: settings[name.split(".")[0]][name.split(".")[1]] for name in space.settings}
+    if not study.trials and all(space.holds(name, value) for name, value in usual.items()):
+        study.enqueue_trial(usual)
+
+
+def _run(
+    study: optuna.Study, table: TrainingData, config: Config, space: Space, options: SearchOptions, folder: Path
+) -> None:
+    def objective(trial: optuna.Trial) -> float:
+        chosen = space.draw(trial)
+        log.info("trial %d: %s", trial.number, "  ".join(f"{name}={value}" for name, value in chosen.items()))
+        words = [f"{name}={value}" for name, value in chosen.items()]
+        settings = load_config(None, words, of_bundle=config.as_dict())
+
+        def on_epoch(row: dict[str, Any]) -> bool:
+            """Tell the study, and say whether to stop here."""
+            trial.report(row["val_accuracy"], row["epoch"])
+            return trial.should_prune()
+
+        scratch = Path(tempfile.mkdtemp(prefix="aslspark-trial-", dir=folder))
+        try:
+            fitted = fit_network(table, settings, scratch, on_epoch).fitted
+        except StoppedEarly as stopped:
+            raise optuna.TrialPruned from stopped
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+            trial.set_user_attr("driver_mb", round(psutil.Process().memory_info().rss / 2**20))
+        assert fitted is not None
+        return float(fitted.history[fitted.best_epoch - 1]["val_accuracy"])
+
+    failed = 0
+
+    def after(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
+        nonlocal failed
+        states = optuna.trial.TrialState
+        ended = [each for each in study.trials if each.state in (states.COMPLETE, states.PRUNED)]
+        words = {states.COMPLETE: "done", states.PRUNED: "stopped early"}.get(trial.state, "failed")
+        done = [each.value for each in ended if each.state == states.COMPLETE and each.value is not None]
+        log.info(
+            "trial %d %s%s; best %s; %d of %d",
+            trial.number,
+            words,
+            f": {trial.value:.4f}" if trial.state == states.COMPLETE and trial.value is not None else "",
+            f"{max(done):.4f}" if done else "none",
+            len(ended),
+            options.trials,
+        )
+        failed += trial.state == states.FAIL
+        if failed >= options.failures or len(ended) >= options.trials:
+            study.stop()
+
+    ended = [each for each in study.trials if each.state.name in ("COMPLETE", "PRUNED")]
+    if len(ended) >= options.trials:
+        return
+    started = time.monotonic()
+    study.optimize(
+        objective,
+        timeout=options.minutes * 60 or None,
+        catch=(AslsparkError,),
+        callbacks=[after],
+        gc_after_trial=True,
+    )
+    log.info("searched for %.0f s", time.monotonic() - started)

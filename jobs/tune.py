@@ -1,0 +1,59 @@
+"""Search for settings with which the network reads better on the validation split.
+
+spark-submit jobs/tune.py --data PATH... --out DIR --space conf/space.yaml --framework torch --epochs 8 --trials 20
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from aslspark.jobs_support import add_config_options, config_from, run_job
+from aslspark.session import spark_session
+from aslspark.tracking import tracked
+
+
+def main(argv: Sequence[str]) -> None:
+    """Run the job on the command line's words."""
+    from aslspark.tuning.search import PRUNERS, SAMPLERS, SearchOptions, search
+    from aslspark.tuning.space import read_space
+
+    usual = SearchOptions()
+    parser = argparse.ArgumentParser(description="Search for better settings.")
+    parser.add_argument(
+        "--data", nargs="+", default=[], metavar="PATH", help="raw sources or one ingested folder; none: drawn hands"
+    )
+    parser.add_argument("--out", required=True, metavar="DIR", help="folder to make, or to go on with")
+    parser.add_argument("--space", required=True, metavar="YAML", help="what may change, such as conf/space.yaml")
+    parser.add_argument("--trials", type=int, default=usual.trials, metavar="N", help="in all (default %(default)s)")
+    parser.add_argument("--minutes", type=float, default=0.0, metavar="N", help="after which no trial is begun")
+    parser.add_argument(
+        "--failures", type=int, default=usual.failures, metavar="N", help="that end it (default %(default)s)"
+    )
+    parser.add_argument("--sampler", choices=SAMPLERS, default=usual.sampler, help="default %(default)s")
+    parser.add_argument("--pruner", choices=PRUNERS, default=usual.pruner, help="default %(default)s")
+    parser.add_argument("--storage", default="", metavar="URL", help="of a database; none: SQLite in DIR")
+    parser.add_argument("--study", default=usual.study, metavar="NAME", help="default %(default)s")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the sampler")
+    parser.add_argument("--framework", metavar="NAME", help="keras or torch")
+    parser.add_argument("--num-proc", metavar="N", help="Horovod processes")
+    parser.add_argument("--epochs", metavar="N")
+    add_config_options(parser)
+    options = parser.parse_args(argv)
+    config = config_from(
+        options,
+        {
+            "training.framework": options.framework,
+            "training.num_proc": options.num_proc,
+            "training.epochs": options.epochs,
+        },
+    )
+    space = read_space(options.space)
+    names = ("trials", "minutes", "failures", "sampler", "pruner", "storage", "study", "seed")
+    how = SearchOptions(**{name: getattr(options, name) for name in names})
+    with tracked(config, "tune", options.out, data=options.data), spark_session("aslspark tune") as spark:
+        search(spark, options.data, options.out, config, space, how)
+
+
+if __name__ == "__main__":
+    run_job(main)

@@ -1,0 +1,78 @@
+"""The search for settings: real trials, two processes each, on drawn hands."""
+
+import pytest
+
+from aslspark.config import load_config
+from aslspark.errors import AslsparkError
+
+pytest.importorskip("optuna")
+
+from aslspark.tuning import search as searching
+from aslspark.tuning.search import SearchOptions, search
+from aslspark.tuning.space import Range, read_space
+
+SPACE = "training.learning_rate: {low: 1.0e-6, high: 0.01, log: true}\nnetwork.dropout: [0.0, 0.15]\n"
+QUICK = ["training.framework=torch", "training.epochs=3", "training.batch_size=32", "training.learning_rate=0.005"]
+
+
+def space_of(tmp_path, text=SPACE):
+    path = tmp_path / "space.yaml"
+    path.write_text(text)
+    return read_space(str(path))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("training.lr: [1]\n", r"training\.lr=1: unknown setting; did you mean"),
+        ("training.learning_rate: {low: 0.1, high: 0.001}\n", "give low below high"),
+        ("training.learning_rate: {low: 0.0, high: 0.1, log: true}\n", "above 0 with log"),
+        ("training.learning_rate: {low: 0.1, high: 7.0}\n", r"training\.learning_rate=7\.0: out of range"),
+        ("training.optimizer: [sgd]\n", r"training\.optimizer=sgd"),
+        ("training.epochs: 5\n", "give a list of choices, or low and high"),
+        ("- a\n", "no settings: write"),
+        ("a: [", "not YAML"),
+    ],
+)
+def test_a_space_that_cannot_be_searched_is_said_before_any_trial(text, message, tmp_path):
+    with pytest.raises(AslsparkError, match=message):
+        space_of(tmp_path, text)
+
+
+def test_the_space_of_the_repository_can_be_read():
+    from conftest import REPOSITORY
+
+    space = read_space(str(REPOSITORY / "conf" / "space.yaml"))
+    assert space.settings["training.learning_rate"] == Range(0.00001, 0.1, log=True)
+
+
+def test_a_grid_goes_through_factors_of_a_logarithmic_range():
+    assert Range(0.001, 0.1, log=True, points=3).grid() == pytest.approx([0.001, 0.01, 0.1])
+    assert Range(1, 4, points=4).grid() == [1, 2, 3, 4]
+
+
+def test_a_search_stops_poor_trials_goes_on_later_and_leaves_the_best_settings(spark, ingested, tmp_path, monkeypatch):
+    monkeypatch.setattr(searching, "TRIALS_BEFORE_STOPPING", 1)
+    out, space, config = tmp_path / "search", space_of(tmp_path), load_config(None, QUICK)
+    study = search(spark, [ingested], str(out), config, space, SearchOptions(trials=1, seed=1))
+    first = study.trials[0]
+    assert first.params == {"training.learning_rate": 0.005, "network.dropout": 0.15}  # the settings as they are
+    assert list(first.intermediate_values) == [1, 2, 3]
+    # A rate that is far too low: after the second epoch, the first that is held against others, it is below the median.
+    study.enqueue_trial({"training.learning_rate": 1e-6, "network.dropout": 0.0})
+    study = search(spark, [ingested], str(out), config, space, SearchOptions(trials=2, seed=1))
+    assert [trial.state.name for trial in study.trials] == ["COMPLETE", "PRUNED"]
+    assert max(study.trials[1].intermediate_values) == 2
+    best = load_config(str(out / "best.yaml"))
+    assert best.training.learning_rate == 0.005
+    assert best.training.epochs == 3
+    page = (out / "README.md").read_text()
+    assert "1 done, 1 stopped early, 0 failed" in page
+    assert (out / "history.png").stat().st_size > 5000
+    assert sorted(path.name for path in out.iterdir() if path.is_dir()) == []
+
+
+def test_a_trial_that_fails_is_a_failed_trial(spark, ingested, tmp_path):
+    space = space_of(tmp_path, "training.num_proc: [64]\n")
+    with pytest.raises(AslsparkError, match="no trial came to its end"):
+        search(spark, [ingested], str(tmp_path / "search"), load_config(None, QUICK), space, SearchOptions(failures=2))
