@@ -9,7 +9,8 @@ from horovod.spark.keras import KerasEstimator
 
 from aslspark.models import keras_network
 from aslspark.training.fitted import FittedNetwork
-from aslspark.training.in_place import InPlaceTraining, divided_params
+from aslspark.training.in_place import InPlaceTraining
+from aslspark.training.params import divided_params
 
 
 class SignKerasEstimator(InPlaceTraining, KerasEstimator):
@@ -42,7 +43,7 @@ class SignKerasEstimator(InPlaceTraining, KerasEstimator):
         as ``{"flip_probability": 0.5}``, the others as they are by default.
     patience, stretch, schedule, feed, cache_mb, threads, cycle_ms, precision, source_weights, unfreeze_after,
     unfreeze_rate, label_smoothing, clip_norm, profile_steps, tries, checkpoints, hand_col, upright, branch_dropout
-        See `InPlaceTraining`.
+        See `aslspark.training.params.InPlaceParams`.
     """
 
     def __init__(self, *, labels: list[str], **params: Any) -> None:

@@ -14,7 +14,8 @@ from aslspark.features.landmarks import FEATURES
 from aslspark.models import torch_network
 from aslspark.models.known import PICTURE, inputs_of
 from aslspark.training.fitted import FittedNetwork
-from aslspark.training.in_place import InPlaceTraining, divided_params
+from aslspark.training.in_place import InPlaceTraining
+from aslspark.training.params import divided_params
 
 
 class SignTorchEstimator(InPlaceTraining, TorchEstimator):
@@ -50,7 +51,7 @@ class SignTorchEstimator(InPlaceTraining, TorchEstimator):
         as ``{"flip_probability": 0.5}``, the others as they are by default.
     patience, stretch, schedule, feed, cache_mb, threads, cycle_ms, precision, source_weights, unfreeze_after,
     unfreeze_rate, label_smoothing, clip_norm, profile_steps, tries, checkpoints, hand_col, upright, branch_dropout
-        See `InPlaceTraining`.
+        See `aslspark.training.params.InPlaceParams`.
     """
 
     def __init__(self, *, labels: list[str], **params: Any) -> None:
