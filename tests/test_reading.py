@@ -1,7 +1,7 @@
 import io
-import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -65,15 +65,10 @@ def test_a_model_of_landmarks_says_that_it_needs_a_file(tmp_path):
     assert not answer.usable
 
 
-def test_a_bundle_of_mllib_is_refused_with_what_would_work(tmp_path):
-    path = write_bundle(tmp_path / "b", network())
-    manifest = json.loads((tmp_path / "b" / "bundle.json").read_text())
-    (tmp_path / "b" / "bundle.json").write_text(json.dumps({**manifest, "kind": "mllib"}))
-    from aslspark.bundle_files import seal
-
-    seal(tmp_path / "b")
+def test_a_bundle_of_mllib_is_refused_with_what_would_work():
+    forest = Path(__file__).parent / "fixtures" / "bundles" / "format-1-forest"
     with pytest.raises(AslsparkError, match="MLlib, which needs Spark"):
-        Reader.load(path)
+        Reader.load(str(forest))
 
 
 def test_reading_and_serving_import_neither_spark_nor_a_framework():

@@ -198,6 +198,9 @@ class Recorded:
     def load_weights(self, weights):
         pass
 
+    def seed(self, epoch):
+        pass
+
 
 class OneBatch:
     rows = steps = 1
