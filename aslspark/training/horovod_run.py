@@ -10,6 +10,7 @@ from __future__ import annotations
 import codecs
 import re
 import shutil
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -77,7 +78,7 @@ class HorovodRun:
             finally:
                 self._over.set()
 
-        with self._horovods_ways():
+        with self._horovods_ways(), interruptible():
             threading.Thread(target=run, name="horovod", daemon=True).start()
             try:
                 why = self._wait(silent)
@@ -164,6 +165,19 @@ class HorovodRun:
                 thread.join(ABORT_SECONDS)
                 break
         return codes[0] if codes else -1
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Let Ctrl-C be a KeyboardInterrupt here, whoever has taken it: Horovod's own runs keep it when they are over."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    usual = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, usual)
 
 
 def reachable_interfaces(driver: Any, names: set[str]) -> set[str]:
