@@ -19,7 +19,7 @@ from aslspark.training.job import train_baseline, train_cnn
 from aslspark.training.launch import report, run_workers
 
 FRAMEWORKS = ("keras", "torch")
-QUICK = ["training.epochs=2", "training.batch_size=32", "augment.flip_probability=0.25", "training.profile_steps=2"]
+QUICK = ["training.epochs=2", "training.batch_size=8", "augment.flip_probability=0.25", "training.profile_steps=2"]
 
 
 @pytest.fixture(scope="module", params=FRAMEWORKS)

@@ -10,6 +10,7 @@ import logging
 import shutil
 import tempfile
 import time
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,8 +34,8 @@ log = logging.getLogger("aslspark")
 
 SAMPLERS = ("tpe", "random", "grid")
 PRUNERS = ("median", "hyperband", "none")
-TRIALS_BEFORE_STOPPING, EPOCHS_BEFORE_STOPPING = 4, 1
-"""That the median needs to be one, and that a trial has before it is held against it."""
+TRIALS_BEFORE_STOPPING, FIRST_EPOCH_JUDGED = 4, 2
+"""Trials that the median needs to be one, and the epoch from which on a trial is held against it."""
 HEARTBEAT_SECONDS, LOST_AFTER_SECONDS = 10, 60
 """Of a trial at work, in the database; one that is silent for longer was killed, and is tried again once."""
 
@@ -76,7 +77,7 @@ def search(
     """Search, and leave `best.yaml`, `README.md` and plots in `out`, a folder that may be there from an earlier call.
 
     The first trial is the settings as they are, so that the best is never worse on the validation split. A trial that
-    fails is a failed trial. Later trials that lie below the median of the others after an epoch are stopped.
+    fails is a failed trial. Later trials that lie below the median of the others after two epochs are stopped.
 
     Returns
     -------
@@ -104,6 +105,7 @@ def search(
 
 def _study(folder: Path, space: Space, options: SearchOptions) -> optuna.Study:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
+    warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)  # heartbeats
     storage = optuna.storages.RDBStorage(
         options.storage or f"sqlite:///{(folder / 'study.db').absolute()}",
         heartbeat_interval=HEARTBEAT_SECONDS,
@@ -116,7 +118,7 @@ def _study(folder: Path, space: Space, options: SearchOptions) -> optuna.Study:
         "grid": lambda: optuna.samplers.GridSampler(space.grid(), seed=options.seed),
     }
     pruners: dict[str, Any] = {
-        "median": lambda: optuna.pruners.MedianPruner(TRIALS_BEFORE_STOPPING, EPOCHS_BEFORE_STOPPING),
+        "median": lambda: optuna.pruners.MedianPruner(TRIALS_BEFORE_STOPPING, FIRST_EPOCH_JUDGED),
         "hyperband": lambda: optuna.pruners.HyperbandPruner(),
         "none": lambda: optuna.pruners.NopPruner(),
     }
