@@ -78,6 +78,8 @@ class Job:
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
+            # As a terminal starts it: a script in the background hands on that SIGINT is to be ignored.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # type: ignore[arg-type,return-value]
         )
         self.lines: list[tuple[float, str]] = []
         self._heard = threading.Condition()

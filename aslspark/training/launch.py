@@ -27,6 +27,8 @@ from aslspark.errors import AslsparkError
 from aslspark.training.horovod_run import HorovodRun, SilentWorkerError
 
 _MARK = "@aslspark "
+_AFTER_ANOTHER = re.compile(r"HorovodInternalError|node gradients\b|Op:Horovod")
+"""In a traceback: what failed was an operation of all workers, in torch, in the graph of a Keras step, outside of it."""
 _PREFIX = re.compile(r"^\[(\d+)\]<std(?:out|err)>:")
 KEPT_LINES = 200
 BEGAN = "ASLSPARK_BEGAN"
@@ -269,22 +271,22 @@ class _Ear(io.TextIOBase):
 def _what_went_wrong(error: Exception, exits: Mapping[int, int], out: _Ear, err: _Ear) -> AslsparkError:
     if isinstance(error, SilentWorkerError):
         return WorkerError(f"{error}: its host is cut off, or the process hangs", lost=True, silent=True)
-    # When one worker fails the others fail after it, in the operation they shared with it.
-    second_hand = {f["rank"]: f for f in out.failures if "HorovodInternalError" in f["traceback"]}
-    for failure in out.failures:
-        if failure["rank"] not in second_hand:
-            if failure["ours"]:
-                return AslsparkError(failure["ours"])
-            return WorkerError(
-                f"worker {failure['rank']} on {failure['host']} failed: {_with_last_line_first(failure)}"
-            )
+    failures = {failure["rank"]: failure for failure in out.failures}
     tail = "\n".join([*out.last_lines, *err.last_lines][-20:])
-    for rank, code in exits.items():
-        if code != 0 and rank not in second_hand:
+    # When one worker is gone the others fail after it, in the operation they shared with it.
+    for rank in [*(rank for rank, code in exits.items() if code != 0), *failures]:
+        failure = failures.get(rank)
+        if failure is None:
+            code = exits[rank]
             why = ": killed, out of memory or by hand" if code in (137, -9) else ""
             ended = f"ended with exit code {code}{why}" if code != -1 else "was lost with the executor that held it"
             return WorkerError(f"worker {rank}{out.host_of(rank)} {ended}; its last words:\n{tail}", lost=True)
-    for rank, failure in second_hand.items():
+        if not _AFTER_ANOTHER.search(failure["traceback"]):
+            if failure["ours"]:
+                return AslsparkError(failure["ours"])
+            words = _with_last_line_first(failure)
+            return WorkerError(f"worker {rank} on {failure['host']} failed: {words}")
+    for rank, failure in failures.items():
         words = _with_last_line_first(failure)
         return WorkerError(f"worker {rank} on {failure['host']} lost its connection to another: {words}", lost=True)
     if "Timed out waiting" in str(error):
@@ -294,4 +296,5 @@ def _what_went_wrong(error: Exception, exits: Mapping[int, int], out: _Ear, err:
 
 def _with_last_line_first(failure: Mapping[str, Any]) -> str:
     words = failure["traceback"].strip()
-    return f"{words.splitlines()[-1]}\n{words}"
+    last = next((line.strip() for line in reversed(words.splitlines()) if line.strip()), "")
+    return f"{last}\n{words}"
