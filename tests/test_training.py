@@ -16,7 +16,7 @@ from aslspark.samples import TEST, TRAIN, VALIDATION, read_samples
 from aslspark.scoring import SignClassifierModel
 from aslspark.training.horovod_run import SECONDS_AFTER_THE_END, horovods_tasks
 from aslspark.training.job import train_baseline, train_cnn
-from aslspark.training.launch import report, run_workers
+from aslspark.training.launch import WorkerError, report, run_workers
 
 FRAMEWORKS = ("keras", "torch")
 QUICK = ["training.epochs=2", "training.batch_size=8", "augment.flip_probability=0.25", "training.profile_steps=2"]
@@ -301,6 +301,24 @@ def test_a_worker_that_is_killed_is_reported_as_killed(spark):
 
     with pytest.raises(AslsparkError, match="killed"):
         run_workers(2, dying_worker, None, env={}, on_event=print)
+
+
+def test_a_killed_worker_is_named_and_not_the_one_that_fails_after_it(spark):
+    def half_of_them_die(job):
+        import os
+        import signal
+
+        import horovod.tensorflow as hvd
+        import tensorflow as tf
+
+        hvd.init()
+        if hvd.rank() == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        tf.function(lambda: hvd.allreduce(tf.ones(3), name="gradients"))()
+
+    with pytest.raises(WorkerError, match=r"^worker 1 on \S+ ended with exit code \S+: killed") as error:
+        run_workers(2, half_of_them_die, None, env={}, on_event=print)
+    assert error.value.lost
 
 
 def test_what_workers_report_arrives_whole_and_in_order(spark):

@@ -28,7 +28,7 @@ from aslspark.training.horovod_run import HorovodRun, SilentWorkerError
 
 _MARK = "@aslspark "
 _AFTER_ANOTHER = re.compile(r"HorovodInternalError|node gradients\b|Op:Horovod")
-"""In a traceback: what failed was an operation of all workers, in torch, in the graph of a Keras step, outside of it."""
+"""In a traceback: an operation of all workers failed; in torch, in the graph of a Keras step, outside of it."""
 _PREFIX = re.compile(r"^\[(\d+)\]<std(?:out|err)>:")
 KEPT_LINES = 200
 BEGAN = "ASLSPARK_BEGAN"
