@@ -114,7 +114,14 @@ def _horovod() -> list[Finding]:
     parts = re.findall(r"\[X\] (\S+)", said)
     do = "build it again beside the frameworks: remove its environment and run make env"
     fine = "Gloo" in parts and {"TensorFlow", "PyTorch"} & set(parts)
-    return [Finding(OK if fine else MISSING, "Horovod", f"{version}, built with {', '.join(parts) or 'nothing'}", do)]
+    return [
+        Finding(
+            OK if fine else MISSING,
+            "Horovod",
+            f"{version}, built with {', '.join(dict.fromkeys(parts)) or 'nothing'}",
+            do,
+        )
+    ]
 
 
 def _gpus() -> list[Finding]:
