@@ -64,6 +64,22 @@ def add_config_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_training_options(parser: argparse.ArgumentParser) -> None:
+    """Add what jobs that train a network take: three settings by names of their own, `--config` and `--set`."""
+    parser.add_argument("--framework", metavar="NAME", help="keras or torch")
+    parser.add_argument("--num-proc", metavar="N", help="Horovod processes")
+    parser.add_argument("--epochs", metavar="N")
+    add_config_options(parser)
+
+
+def training_config(options: argparse.Namespace) -> Config:
+    """Build the settings of a job with `add_training_options`."""
+    return config_from(
+        options,
+        {f"training.{name}": getattr(options, name) for name in ("framework", "num_proc", "epochs")},
+    )
+
+
 def add_baseline_options(parser: argparse.ArgumentParser) -> None:
     """Add the settings of MLlib's classifiers."""
     parser.add_argument("--trees", type=int, default=50, metavar="N", help="of the forest (default 50)")

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from aslspark.evaluation.cross_validation import cross_validate
 from aslspark.evaluation.folds import KINDS, LEAVE_ONE, FoldOptions
-from aslspark.jobs_support import add_baseline_options, add_config_options, baseline_from, config_from, run_job
+from aslspark.jobs_support import add_baseline_options, add_training_options, baseline_from, run_job, training_config
 from aslspark.models.mllib import BASELINES
 from aslspark.session import spark_session
 from aslspark.tracking import tracked
@@ -45,20 +45,10 @@ def main(argv: Sequence[str]) -> None:
         default=NETWORK,
         help="the network of the settings, or a baseline (default %(default)s)",
     )
-    parser.add_argument("--framework", metavar="NAME", help="keras or torch")
-    parser.add_argument("--num-proc", metavar="N", help="Horovod processes")
-    parser.add_argument("--epochs", metavar="N")
     add_baseline_options(parser)
-    add_config_options(parser)
+    add_training_options(parser)
     options = parser.parse_args(argv)
-    config = config_from(
-        options,
-        {
-            "training.framework": options.framework,
-            "training.num_proc": options.num_proc,
-            "training.epochs": options.epochs,
-        },
-    )
+    config = training_config(options)
     split = config.split
     folds = FoldOptions(
         LEAVE_ONE.get(options.leave_one, options.by), options.folds, split.validation, split.blocks, split.seed

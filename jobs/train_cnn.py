@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from aslspark.jobs_support import add_config_options, add_data_options, config_from, run_job
+from aslspark.jobs_support import add_data_options, add_training_options, run_job, training_config
 from aslspark.session import spark_session
 from aslspark.tracking import tracked
 from aslspark.training.job import train_cnn
@@ -18,20 +18,10 @@ def main(argv: Sequence[str]) -> None:
     """Run the job on the command line's words."""
     parser = argparse.ArgumentParser(description="Train the network and leave a bundle.")
     add_data_options(parser)
-    parser.add_argument("--framework", metavar="NAME", help="keras or torch")
-    parser.add_argument("--num-proc", metavar="N", help="Horovod processes")
-    parser.add_argument("--epochs", metavar="N")
     parser.add_argument("--resume", action="store_true", help="go on with a run that did not come to its end")
-    add_config_options(parser)
+    add_training_options(parser)
     options = parser.parse_args(argv)
-    config = config_from(
-        options,
-        {
-            "training.framework": options.framework,
-            "training.num_proc": options.num_proc,
-            "training.epochs": options.epochs,
-        },
-    )
+    config = training_config(options)
     with tracked(config, "train_cnn", options.out, data=options.data), spark_session("aslspark train_cnn") as spark:
         train_cnn(spark, options.data, options.out, config, options.test_data, options.resume)
 

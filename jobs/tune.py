@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from aslspark.jobs_support import add_config_options, config_from, run_job
+from aslspark.jobs_support import add_training_options, run_job, training_config
 from aslspark.session import spark_session
 from aslspark.tracking import tracked
 
@@ -35,19 +35,9 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("--storage", default="", metavar="URL", help="of a database; none: SQLite in DIR")
     parser.add_argument("--study", default=usual.study, metavar="NAME", help="default %(default)s")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the sampler")
-    parser.add_argument("--framework", metavar="NAME", help="keras or torch")
-    parser.add_argument("--num-proc", metavar="N", help="Horovod processes")
-    parser.add_argument("--epochs", metavar="N")
-    add_config_options(parser)
+    add_training_options(parser)
     options = parser.parse_args(argv)
-    config = config_from(
-        options,
-        {
-            "training.framework": options.framework,
-            "training.num_proc": options.num_proc,
-            "training.epochs": options.epochs,
-        },
-    )
+    config = training_config(options)
     space = read_space(options.space)
     names = ("trials", "minutes", "failures", "sampler", "pruner", "storage", "study", "seed")
     how = SearchOptions(**{name: getattr(options, name) for name in names})
