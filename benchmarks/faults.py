@@ -316,7 +316,8 @@ def page(found: Sequence[Found]) -> str:
         f"Each line: real runs of `spark-submit jobs/train_cnn.py`, Keras and torch by turns, {EPOCHS} epochs, two "
         f"Horovod processes, on {about['cores']} cores ({about['cpu']}); the moment is drawn from a seed. Made by "
         "`python benchmarks/faults.py`. A run survived if its bundle is whole, its history has every epoch once, and "
-        "no process and no temporary folder of it is left.",
+        "no process and no temporary folder of it is left. The epoch that is under way is trained again in any case; "
+        "those counted as lost were finished.",
         "",
         "| fault | injected | survived | epochs lost, at most | seconds to the next epoch, median | most |",
         "|---|---|---|---|---|---|",
