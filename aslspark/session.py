@@ -79,6 +79,15 @@ def task_slots(spark: SparkSession, profile: ResourceProfile | None = None) -> i
     return int(context.maxNumConcurrentTasks(usual if profile is None else profile._java_resource_profile))
 
 
+def wait_for_slots(spark: SparkSession, wanted: int, seconds: float, profile: ResourceProfile | None = None) -> int:
+    """Wait until so many tasks can run at once, or the time is up, and return how many can; see `task_slots`."""
+    local = str(spark.sparkContext.master).startswith("local[")
+    deadline = time.monotonic() + (0 if local else seconds)
+    while (slots := task_slots(spark, profile)) < wanted and time.monotonic() < deadline:
+        time.sleep(0.2)  # executors register one by one
+    return slots
+
+
 def require_slots(spark: SparkSession, num_proc: int, profile: ResourceProfile | None = None) -> None:
     """Check that `num_proc` workers can run side by side.
 
@@ -99,12 +108,7 @@ def require_slots(spark: SparkSession, num_proc: int, profile: ResourceProfile |
     conf = spark.sparkContext.getConf()
     if conf.get("spark.dynamicAllocation.enabled", "false") == "true":
         return  # the cluster grows when the tasks are asked for
-    slots = task_slots(spark, profile)
-    local = str(spark.sparkContext.master).startswith("local[")
-    deadline = time.monotonic() + (0 if local else EXECUTOR_WAIT_SECONDS)
-    while slots < num_proc and time.monotonic() < deadline:
-        time.sleep(0.2)  # executors register one by one after the application has started
-        slots = task_slots(spark, profile)
+    slots = wait_for_slots(spark, num_proc, EXECUTOR_WAIT_SECONDS, profile)
     if slots < num_proc:
         what, task = "cores", f"spark.task.cpus={conf.get('spark.task.cpus', '1')}"
         if profile is not None:

@@ -15,11 +15,9 @@ from aslspark.answers import NOT_SURE
 from aslspark.bundle import read_model
 from aslspark.certainty import with_temperature
 from aslspark.errors import AslsparkError
-from aslspark.features.landmarks import HAND_NUMBERS, PICTURE, RIGHT, SEEN, WORLD, landmark_features
 from aslspark.features.pictures import Normaliser
 from aslspark.models.known import LANDMARKS
-from aslspark.models.known import PICTURE as PICTURES
-from aslspark.reading import NO_HAND, NOTHING, ROWS_A_RUN, OnnxClassifier
+from aslspark.reading import ROWS_A_RUN, OnnxClassifier, hand_vector, open_session
 
 COLUMN = "picture"
 
@@ -34,17 +32,12 @@ class BundleModel:
     """
 
     def __init__(self, path: str) -> None:
-        import onnxruntime
-
         self.model = read_model(path)
         classifier = self.model.classifier
         if not isinstance(classifier, OnnxClassifier):
             raise AslsparkError(f"--model {path}: it holds no network; score it with jobs/score.py")
         self.classifier = classifier
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1  # a Spark worker has a core
-        options.log_severity_level = 3
-        self.session = onnxruntime.InferenceSession(classifier.onnx, options, providers=["CPUExecutionProvider"])
+        self.session = open_session(classifier.onnx, 1)  # a Spark worker has a core
         self.normaliser = Normaliser("bytes", self.model.form, self.model.hands)
 
     def predict(self, model_input: pd.DataFrame, params: Any = None) -> pd.DataFrame:
@@ -71,17 +64,8 @@ class BundleModel:
 
     def _read(self, pictures: pd.Series) -> pd.DataFrame:
         pixels, reasons, hands = self.normaliser.look(pd.DataFrame({"data": pictures}))
-        given: dict[str, Any] = {PICTURES: pixels}
-        if LANDMARKS in self.classifier.inputs:
-            vectors = np.zeros((len(pictures), HAND_NUMBERS), np.float32)
-            for row, hand in enumerate(hands):
-                if hand is not None and hand.landmarks is not None and hand.world is not None:
-                    vectors[row, PICTURE], vectors[row, WORLD] = hand.landmarks.ravel(), hand.world.ravel()
-                    vectors[row, RIGHT], vectors[row, SEEN] = hand.side == "right", 1
-                elif self.classifier.inputs == (LANDMARKS,) and NOTHING not in self.classifier.labels:
-                    reasons[row] = reasons[row] or NO_HAND
-            given[LANDMARKS] = landmark_features(vectors, self.classifier.upright)
-        shares = self.session.run(["probability"], {name: given[name] for name in self.classifier.inputs})[0]
+        vectors = np.stack([hand_vector(hand) for hand in hands]) if LANDMARKS in self.classifier.inputs else None
+        shares = self.classifier.probabilities(self.session, pixels, vectors, reasons)
         best = shares.argmax(axis=1)
         sure = with_temperature(shares, self.model.temperature)[np.arange(len(best)), best].astype(np.float64)
         usable = np.array([reason is None for reason in reasons], bool)

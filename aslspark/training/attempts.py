@@ -18,7 +18,7 @@ from pyspark.resource import ResourceProfile
 from pyspark.sql import SparkSession
 
 from aslspark.errors import AslsparkError
-from aslspark.session import seconds_setting, task_slots
+from aslspark.session import seconds_setting, wait_for_slots
 from aslspark.training.checkpoint import read_checkpoint
 from aslspark.training.flat_copy import flat_copies
 from aslspark.training.launch import WorkerError, run_workers
@@ -82,8 +82,8 @@ class Attempts:
         AslsparkError
             The last try's, with how many there were.
         """
+        epoch = self._epochs_kept(job)
         for attempt in range(1, self._tries + 1):
-            epoch = self._epochs_kept(job)
             if epoch:
                 log.info("going on after epoch %d of %d, with %d processes", epoch, job.plan.epochs, num_proc)
             executors = self._executors()
@@ -101,7 +101,7 @@ class Attempts:
                 log.warning("%s", str(error).splitlines()[0])
                 if error.silent:
                     self._wait_until_spark_knows(executors)
-                num_proc = self._slots_left(num_proc)
+                epoch, num_proc = kept, self._slots_left(num_proc)
         raise AssertionError("unreachable")
 
     def _once(
@@ -120,10 +120,7 @@ class Attempts:
 
     def _slots_left(self, wanted: int) -> int:
         """Wait for a replacement, and return how many processes there is room for."""
-        local = str(self._spark.sparkContext.master).startswith("local[")
-        deadline = time.monotonic() + (0 if local else REPLACED_SECONDS)
-        while (slots := task_slots(self._spark, self._profile)) < wanted and time.monotonic() < deadline:
-            time.sleep(LOOK_SECONDS)
+        slots = wait_for_slots(self._spark, wanted, REPLACED_SECONDS, self._profile)
         if slots == 0:
             raise AslsparkError(
                 f"{self._spark.sparkContext.master} has no task slot left; when it has some again, go on with --resume"

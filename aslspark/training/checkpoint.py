@@ -86,7 +86,7 @@ def write_checkpoint(folder: Path, fit: str, progress: Progress, weights: bytes,
         Where there is no room on the disk, or the folder cannot be written.
     """
     about = json.dumps({"format": FORMAT, "fit": fit, "progress": asdict(progress)})
-    path = folder / f"epoch-{progress.epochs:04}.npz"
+    path = _path(folder, progress.epochs)
     unfinished = path.with_name(f".{path.name}.tmp")
     content = io.BytesIO()
     arrays = {_STATE + name: array for name, array in state.items()}

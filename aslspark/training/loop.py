@@ -205,13 +205,15 @@ def fit_epochs(
             break
         done.epochs = number + 1
         loss = row.get("val_loss", -number)  # without validation the latest epoch counts as the best
-        if loss < done.best_loss:
-            done.best_loss, done.best_epoch, best_weights = loss, done.epochs, network.weights()
+        better = loss < done.best_loss
+        weights = network.weights() if better or keep else b""
+        if better:
+            done.best_loss, done.best_epoch, best_weights = loss, done.epochs, weights
         else:
             done.over = done.epochs - max(done.best_epoch, plan.unfreeze_after) >= plan.patience
         if keep:
             began = time.monotonic()
-            keep(done, network.weights(), network.state())
+            keep(done, weights, network.state())
             spent["keeping"] += time.monotonic() - began
         if done.over:
             break
@@ -219,8 +221,9 @@ def fit_epochs(
     last_weights = network.weights()
     network.load_weights(best_weights or last_weights)
     digest = hashlib.sha256(last_weights).hexdigest()
-    weights = best_weights or last_weights
-    return Outcome(done.history, done.best_epoch, weights, digest, done.watch, spent, recording.files)
+    return Outcome(
+        done.history, done.best_epoch, best_weights or last_weights, digest, done.watch, spent, recording.files
+    )
 
 
 def learning_rate_factor(plan: Plan, step: int, steps_an_epoch: int) -> float:
