@@ -14,6 +14,9 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 os.environ["PYTHONPATH"] = os.pathsep.join([str(REPOSITORY), *filter(None, [os.environ.get("PYTHONPATH")])])
 os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+# What the tests serve is on this machine, whatever proxy the environment names.
+for _name in ("no_proxy", "NO_PROXY"):
+    os.environ[_name] = ",".join([*filter(None, [os.environ.get(_name)]), "127.0.0.1", "localhost"])
 
 from pyspark.sql import SparkSession  # noqa: E402
 

@@ -216,7 +216,7 @@ from aslspark.training.torch_worker import TorchTrainable, torch
 from tiny_training import alone
 assert "torchvision" not in sys.modules
 job = types.SimpleNamespace(network=cloudpickle.load(open(sys.argv[1], "rb")), unfreeze_rate=1, stretch=1, augment=0,
-    labels=(), label_smoothing=0, clip_norm=0, inputs=("picture",))
+    labels=(), label_smoothing=0, clip_norm=0, seed=1, inputs=("picture",))
 print(len(TorchTrainable(job, alone(), torch.device("cpu")).weights()))
 """
     paths = [str(Path(__file__).parent), os.environ["PYTHONPATH"]]

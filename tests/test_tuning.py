@@ -42,7 +42,7 @@ def test_a_space_that_cannot_be_searched_is_said_before_any_trial(text, message,
 def test_the_space_of_the_repository_can_be_read():
     from conftest import REPOSITORY
 
-    space = read_space(str(REPOSITORY / "conf" / "space.yaml"))
+    space = read_space(str(REPOSITORY / "conf" / "spaces" / "network.yaml"))
     assert space.settings["training.learning_rate"] == Range(0.00001, 0.1, log=True)
 
 
