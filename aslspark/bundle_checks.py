@@ -27,6 +27,12 @@ STAGES = (
     "org.apache.spark.ml.feature.OneHotEncoderModel",
     "org.apache.spark.ml.classification.RandomForestClassificationModel",
     "org.apache.spark.ml.classification.MultilayerPerceptronClassificationModel",
+    "org.apache.spark.ml.classification.LogisticRegressionModel",
+    "org.apache.spark.ml.classification.OneVsRestModel",
+    "pyspark.ml.classification.OneVsRestModel",
+    "org.apache.spark.ml.classification.GBTClassifier",
+    "org.apache.spark.ml.classification.GBTClassificationModel",
+    "org.apache.spark.ml.regression.DecisionTreeRegressionModel",
 )
 """What a bundle's pipeline is made of. Not all of Spark's stages: SQLTransformer runs any SQL, and SQL calls Java."""
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from aslspark.errors import AslsparkError
-from aslspark.models.known import NETWORKS
+from aslspark.models.known import CLASSIFIERS, NETWORKS, NO_CLASSIFIER
 
 
 def _setting(default: Any, meaning: str, **checks: Any) -> Any:
@@ -110,6 +110,24 @@ class NetworkConfig:
     unfreeze_rate: float = _setting(
         0.1, "share of the learning rate that it learns with from then on", least=1e-6, most=1.0
     )
+
+
+@dataclass
+class MllibConfig:
+    """MLlib's classifiers, to compare with; each takes those of the settings that it has."""
+
+    classifier: str = _setting(
+        NO_CLASSIFIER, "which classifier, in place of the network", choices=(NO_CLASSIFIER, *CLASSIFIERS)
+    )
+    reads: str = _setting(
+        "picture", "landmarks need data that was ingested with hands.on=true", choices=("picture", "landmarks", "both")
+    )
+    trees: int = _setting(50, "of the forest", least=1)
+    depth: int = _setting(8, "of the trees of forest and boosted", least=1, most=30)
+    rounds: int = _setting(10, "of boosted: trees a letter, each mending what those before it got wrong", least=1)
+    hidden: str = _setting("256", "units of mlp's hidden layers: 256, or 256,128")
+    iterations: int = _setting(100, "of the solver of mlp and logistic, at most", least=1)
+    regularisation: float = _setting(0.001, "of logistic: weight of the squared weights in the loss", least=0.0)
 
 
 @dataclass
@@ -280,6 +298,7 @@ class Config:
     hands: HandConfig = field(default_factory=HandConfig)
     features: FeatureConfig = field(default_factory=FeatureConfig)
     network: NetworkConfig = field(default_factory=NetworkConfig)
+    mllib: MllibConfig = field(default_factory=MllibConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     answers: AnswerConfig = field(default_factory=AnswerConfig)
@@ -318,7 +337,7 @@ def load_config(
 
     config = Config()
     known = set(_keys(config))
-    for key, value in _leaves(dict(of_bundle or {})):
+    for key, value in _leaves(_as_named_now(of_bundle or {})):
         if key in known:
             _set(config, key, value, "settings of the bundle: ")
     if path is not None:
@@ -382,6 +401,18 @@ def augment_settings(given: bool | AugmentConfig | Mapping[str, Any]) -> Augment
         _set(config, f"augment.{name}", value, "")
     _check_ranges(config)
     return config.augment
+
+
+def _as_named_now(of_bundle: Mapping[str, Any]) -> dict[str, Any]:
+    """Bring a bundle's settings from before MLlib's classifiers had a section to today's names."""
+    settings = dict(of_bundle)
+    if before := dict(settings.pop("baseline", {})):
+        before["classifier"] = before.pop("name")
+        before["hidden"] = ",".join(map(str, before.pop("hidden"))) or MllibConfig.hidden
+        inputs = before.pop("inputs", ["picture"])
+        before["reads"] = inputs[0] if len(inputs) == 1 else "both"
+        settings["mllib"] = before
+    return settings
 
 
 def _leaves(tree: dict[Any, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:

@@ -7,14 +7,12 @@ import logging
 import os
 import sys
 import traceback
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
 
 from aslspark.config import Config, load_config
 from aslspark.errors import AslsparkError
 from aslspark.masking import shown
-
-FEATURES = {"picture": ("picture",), "landmarks": ("landmarks",), "both": ("picture", "landmarks")}
+from aslspark.models.known import READS
 
 
 def run_job(main: Callable[[Sequence[str]], None]) -> None:
@@ -72,44 +70,33 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
     add_config_options(parser)
 
 
-def training_config(options: argparse.Namespace) -> Config:
-    """Build the settings of a job with `add_training_options`."""
-    return config_from(
-        options,
-        {f"training.{name}": getattr(options, name) for name in ("framework", "num_proc", "epochs")},
-    )
+def training_config(options: argparse.Namespace, named: Mapping[str, object] | None = None) -> Config:
+    """Build the settings of a job with `add_training_options`; `named` are those of other options, by setting."""
+    names = ("framework", "num_proc", "epochs")
+    return config_from(options, {**(named or {}), **{f"training.{name}": getattr(options, name) for name in names}})
 
 
-def add_baseline_options(parser: argparse.ArgumentParser) -> None:
-    """Add the settings of MLlib's classifiers."""
-    parser.add_argument("--trees", type=int, default=50, metavar="N", help="of the forest (default 50)")
-    parser.add_argument("--depth", type=int, default=8, metavar="N", help="of its trees (default 8)")
+def add_classifier_options(parser: argparse.ArgumentParser) -> None:
+    """Add the settings of MLlib's classifiers that have names of their own; the others are `mllib.*`."""
     parser.add_argument(
-        "--hidden",
-        type=int,
-        nargs="+",
-        default=[256],
-        metavar="N",
-        help="units of mlp's hidden layers (default 256)",
+        "--features", choices=tuple(READS), help="what it reads; landmarks need hands.on (default picture)"
     )
-    parser.add_argument(
-        "--features",
-        choices=tuple(FEATURES),
-        default="picture",
-        help="what the baseline reads; landmarks need a table ingested with hands.on (default %(default)s)",
-    )
-    parser.add_argument("--iterations", type=int, default=100, metavar="N", help="of mlp's solver (default 100)")
+    parser.add_argument("--trees", metavar="N", help="of the forest (default 50)")
+    parser.add_argument("--depth", metavar="N", help="of the trees of forest and boosted (default 8)")
+    parser.add_argument("--hidden", nargs="+", metavar="N", help="units of mlp's hidden layers (default 256)")
+    parser.add_argument("--iterations", metavar="N", help="of the solver of mlp and logistic (default 100)")
 
 
-def baseline_from(options: argparse.Namespace) -> dict[str, Any]:
-    """Return what `aslspark.training.job.train_baseline` takes; `options.model` names the classifier."""
+def classifier_words(options: argparse.Namespace) -> dict[str, object]:
+    """Return the settings that the options of `add_classifier_options`, and `--model`, give."""
     return {
-        "name": options.model,
-        "inputs": list(FEATURES[options.features]),
-        "trees": options.trees,
-        "depth": options.depth,
-        "hidden": options.hidden,
-        "iterations": options.iterations,
+        "mllib.classifier": options.model,
+        "mllib.reads": options.features,
+        "mllib.trees": options.trees,
+        "mllib.depth": options.depth,
+        # Quoted: YAML would take one layer for a number.
+        "mllib.hidden": repr(",".join(options.hidden)) if options.hidden else None,
+        "mllib.iterations": options.iterations,
     }
 
 

@@ -20,6 +20,7 @@ from aslspark.config import Config, load_config
 from aslspark.errors import AslsparkError
 from aslspark.evaluation.job import labelled_samples
 from aslspark.evaluation.pairs import count_pairs, judge
+from aslspark.models.known import NO_CLASSIFIER
 from aslspark.registry import BEGUN, CHALLENGER, CHAMPION, FROZEN_TEST, PROMOTED, REFUSED, Registry
 from aslspark.samples import SAMPLES_FOLDER, TEST, read_samples
 from aslspark.scoring import SignClassifierModel
@@ -122,8 +123,8 @@ def retrain(
             raise AslsparkError(f"--{name} {value}: give a number from 0 to 1")
     champion = registry.champion()
     settings = dict(read_manifest(str(registry.path(champion)), "--registry ")["settings"])
-    baseline = settings.pop("baseline", None)
-    words = [*([] if baseline else _starting_weights(registry.path(champion), settings, anew)), *overrides]
+    mllib = load_config(of_bundle=settings).mllib.classifier != NO_CLASSIFIER
+    words = [*([] if mllib else _starting_weights(registry.path(champion), settings, anew)), *overrides]
     config = load_config(config_file, words, settings)
     with registry.locked():
         champion = registry.champion()
@@ -134,8 +135,8 @@ def retrain(
             _see_that_test_is_not_learned(frozen, read_samples(spark, ingested).where(F.col("split") != TEST))
             version = registry.new_version()
             out = str(registry.path(version))
-            if baseline:
-                train_baseline(spark, [ingested], out, config, baseline)
+            if mllib:
+                train_baseline(spark, [ingested], out, config)
             else:
                 train_cnn(spark, [ingested], out, config)
             registry.point(CHALLENGER, version)
@@ -150,7 +151,7 @@ def retrain(
                 reasons=verdict.reasons,
                 data=list(data),
                 fingerprint=fingerprint(spark, ingested),
-                started_from="nothing" if baseline else config.network.weights,
+                started_from="nothing" if mllib else config.network.weights,
                 figures=verdict.figures,
             )
             if verdict.better:

@@ -11,6 +11,7 @@ from typing import Any
 
 from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 from pyspark.sql.types import (
     ArrayType,
     BinaryType,
@@ -91,6 +92,9 @@ QUARANTINE_SCHEMA = StructType(
 )
 """What could not be used: `row` counts the data rows of its source from 1; `detail` quotes the trouble."""
 
+LARGEST_ROW_GROUP = 8 << 20
+"""Bytes of pictures in a row group: never more, so that readers need little memory."""
+
 SAMPLES_FOLDER, QUARANTINE_FOLDER, REPORT_FILE = "samples", "quarantine", "ingest.json"
 
 
@@ -158,6 +162,22 @@ def read_samples(spark: SparkSession, ingested: str, splits: Sequence[str] = SPL
     schema = with_hand(SAMPLE_SCHEMA) if hands else SAMPLE_SCHEMA
     samples = spark.read.schema(schema).parquet(folder)
     return samples.where(samples["split"].isin(list(splits)))
+
+
+def write_divided(spark: SparkSession, samples: DataFrame, folder: str) -> dict[str, int]:
+    """Write samples whose splits are not those of their ingested folder into a folder of their own.
+
+    Returns
+    -------
+    dict of str to int
+        The rows of each split.
+    """
+    # In an order of no meaning, the same each time: every row group holds all labels.
+    mixed = samples.repartition("id").sortWithinPartitions("split", F.xxhash64("id"), "id")
+    writer = mixed.write.partitionBy("split").option("parquet.block.size", str(LARGEST_ROW_GROUP))
+    writer.option("parquet.enable.dictionary#picture.data", "false").parquet(f"{folder}/{SAMPLES_FOLDER}")
+    written = spark.read.parquet(f"{folder}/{SAMPLES_FOLDER}").groupBy("split").count().collect()
+    return {split: 0 for split in SPLITS} | {row["split"]: row["count"] for row in written}
 
 
 def no_hands(table: str, column: str = HAND_COLUMN) -> AslsparkError:

@@ -32,9 +32,9 @@ from aslspark.session import spark_session
 from aslspark.training.job import train_baseline, train_cnn
 
 NETWORKS = ("small_cnn", "squeezenet", "mobilenet_v2", "resnet18")
-BASELINES: dict[str, dict[str, Any]] = {
-    "forest": {"name": "forest", "trees": 20, "depth": 8, "hidden": [], "iterations": 0},
-    "mlp": {"name": "mlp", "trees": 0, "depth": 0, "hidden": [128], "iterations": 60},
+BASELINES = {
+    "forest": ["mllib.classifier=forest", "mllib.trees=20", "mllib.depth=8"],
+    "mlp": ["mllib.classifier=mlp", "mllib.hidden='128'", "mllib.iterations=60"],
 }
 EPOCHS = {ALPHABET: 5, STUDIO: 8}
 """Passes over each set: the smaller one is seen more often."""
@@ -112,20 +112,16 @@ def run(spark: SparkSession, trial: Trial, folders: dict[str, str], size: int, s
         f"split.kind={kind}",
         "split.test=0.2",
     ]
-    baseline = BASELINES.get(trial.model)
-    if baseline is None:
-        words.append(f"network.name={trial.model}")
+    words += BASELINES.get(trial.model, [f"network.name={trial.model}"])
     config = load_config(None, words)
     data, out = [folders[trial.trained_on]], str(scratch / "out")
     if trial.judged == "signer":
-        found = cross_validate(spark, data, out, config, FoldOptions(LEAVE_ONE["signer"]), baseline)
+        found = cross_validate(spark, data, out, config, FoldOptions(LEAVE_ONE["signer"]))
         folds = {fold["tested_on"]: fold["accuracy"] for fold in found["folds"]}
         return {"accuracy": found["scores"]["accuracy"]["mean"], "folds": folds}
     test = [folders[trial.judged]] if trial.judged in folders else []
-    if baseline is None:
-        metrics = train_cnn(spark, data, out, config, test)
-    else:
-        metrics = train_baseline(spark, data, out, config, baseline, test)
+    train = train_baseline if trial.model in BASELINES else train_cnn
+    metrics = train(spark, data, out, config, test)
     manifest = json.loads((Path(out) / "bundle.json").read_text())
     part = metrics["splits"][TEST]
     return {

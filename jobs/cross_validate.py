@@ -12,8 +12,14 @@ from collections.abc import Sequence
 
 from aslspark.evaluation.cross_validation import cross_validate
 from aslspark.evaluation.folds import KINDS, LEAVE_ONE, FoldOptions
-from aslspark.jobs_support import add_baseline_options, add_training_options, baseline_from, run_job, training_config
-from aslspark.models.mllib import BASELINES
+from aslspark.jobs_support import (
+    add_classifier_options,
+    add_training_options,
+    classifier_words,
+    run_job,
+    training_config,
+)
+from aslspark.models.known import CLASSIFIERS, NO_CLASSIFIER
 from aslspark.session import spark_session
 from aslspark.tracking import tracked
 
@@ -41,22 +47,22 @@ def main(argv: Sequence[str]) -> None:
     )
     parser.add_argument(
         "--model",
-        choices=(NETWORK, *BASELINES),
+        choices=(NETWORK, *CLASSIFIERS),
         default=NETWORK,
-        help="the network of the settings, or a baseline (default %(default)s)",
+        help="the network of the settings, or one of MLlib's classifiers (default %(default)s)",
     )
-    add_baseline_options(parser)
+    add_classifier_options(parser)
     add_training_options(parser)
     options = parser.parse_args(argv)
-    config = training_config(options)
+    name = NO_CLASSIFIER if options.model == NETWORK else options.model
+    config = training_config(options, classifier_words(options) | {"mllib.classifier": name})
     split = config.split
     folds = FoldOptions(
         LEAVE_ONE.get(options.leave_one, options.by), options.folds, split.validation, split.blocks, split.seed
     )
-    baseline = None if options.model == NETWORK else baseline_from(options)
-    about = {"data": options.data, "folds": vars(folds), "baseline": baseline}
+    about = {"data": options.data, "folds": vars(folds)}
     with tracked(config, "cross_validate", options.out, **about), spark_session("aslspark cross_validate") as spark:
-        cross_validate(spark, options.data, options.out, config, folds, baseline)
+        cross_validate(spark, options.data, options.out, config, folds)
 
 
 if __name__ == "__main__":

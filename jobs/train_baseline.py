@@ -2,6 +2,7 @@
 
 spark-submit jobs/train_baseline.py --model forest --data PATH... --out BUNDLE --trees 50 --depth 8
 spark-submit jobs/train_baseline.py --model mlp --data PATH... --out BUNDLE --hidden 256
+spark-submit jobs/train_baseline.py --model boosted --data PATH... --out BUNDLE --features landmarks --depth 4
 """
 
 from __future__ import annotations
@@ -10,14 +11,14 @@ import argparse
 from collections.abc import Sequence
 
 from aslspark.jobs_support import (
-    add_baseline_options,
+    add_classifier_options,
     add_config_options,
     add_data_options,
-    baseline_from,
+    classifier_words,
     config_from,
     run_job,
 )
-from aslspark.models.mllib import BASELINES
+from aslspark.models.known import CLASSIFIERS
 from aslspark.session import spark_session
 from aslspark.tracking import tracked
 from aslspark.training.job import train_baseline
@@ -26,16 +27,15 @@ from aslspark.training.job import train_baseline
 def main(argv: Sequence[str]) -> None:
     """Run the job on the command line's words."""
     parser = argparse.ArgumentParser(description="Train a baseline and leave a bundle.")
-    parser.add_argument("--model", required=True, choices=BASELINES)
+    parser.add_argument("--model", required=True, choices=CLASSIFIERS)
     add_data_options(parser)
-    add_baseline_options(parser)
+    add_classifier_options(parser)
     add_config_options(parser)
     options = parser.parse_args(argv)
-    baseline = baseline_from(options)
-    config = config_from(options, {})
-    about = {"data": options.data, "baseline": baseline}
-    with tracked(config, "train_baseline", options.out, **about), spark_session("aslspark train_baseline") as spark:
-        train_baseline(spark, options.data, options.out, config, baseline, options.test_data)
+    config = config_from(options, classifier_words(options))
+    job = "train_baseline"
+    with tracked(config, job, options.out, data=options.data), spark_session(f"aslspark {job}") as spark:
+        train_baseline(spark, options.data, options.out, config, options.test_data)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Search for settings with which the network reads better on the validation split.
 
-spark-submit jobs/tune.py --data PATH... --out DIR --space conf/spaces/network.yaml --framework torch --epochs 8 --trials 20
+spark-submit jobs/tune.py --data PATH... --out DIR --space conf/spaces/network.yaml --epochs 8 --trials 20
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ def main(argv: Sequence[str]) -> None:
         "--data", nargs="+", default=[], metavar="PATH", help="raw sources or one ingested folder; none: drawn hands"
     )
     parser.add_argument("--out", required=True, metavar="DIR", help="folder to make, or to go on with")
-    parser.add_argument("--space", required=True, metavar="YAML", help="what may change, such as conf/spaces/network.yaml")
+    parser.add_argument(
+        "--space", required=True, metavar="YAML", help="what may change, such as conf/spaces/network.yaml"
+    )
     parser.add_argument("--trials", type=int, default=usual.trials, metavar="N", help="in all (default %(default)s)")
     parser.add_argument("--minutes", type=float, default=0.0, metavar="N", help="after which no trial is begun")
     parser.add_argument(

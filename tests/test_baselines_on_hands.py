@@ -22,7 +22,7 @@ from aslspark.training.job import train_baseline
 from jobs import score
 from jobs import train_baseline as job
 
-FOREST = {"name": "forest", "trees": 5, "depth": 4, "hidden": [8], "iterations": 5}
+FOREST = ["mllib.classifier=forest", "mllib.trees=5", "mllib.depth=4"]
 PIXELS = SIDE * SIDE * 3
 
 
@@ -53,13 +53,13 @@ def expected(rows):
 def bundles(spark, with_hands, tmp_path_factory):
     """A forest on landmarks and a perceptron on both, with what their training said."""
     out = tmp_path_factory.mktemp("baselines")
-    config = load_config(None, ["answers.threshold=0.4"])
     found = {}
-    for name, settings in (
-        ("landmarks", {**FOREST, "inputs": ["landmarks"]}),
-        ("both", {**FOREST, "name": "mlp", "inputs": ["picture", "landmarks"]}),
+    for name, words in (
+        ("landmarks", FOREST),
+        ("both", ["mllib.classifier=mlp", "mllib.hidden='8'", "mllib.iterations=5"]),
     ):
-        found[name] = train_baseline(spark, [with_hands], str(out / name), config, settings)
+        config = load_config(None, ["answers.threshold=0.4", *words, f"mllib.reads={name}"])
+        found[name] = train_baseline(spark, [with_hands], str(out / name), config)
     return out, found
 
 
@@ -75,8 +75,8 @@ def test_the_features_in_spark_are_those_of_numpy_and_0_where_no_hand_was_found(
 
 def test_without_validation_rows_a_forest_keeps_its_own_probabilities(spark, rows, tmp_path):
     write_ingested(spark, [row for row in rows if row[5] != "validation"], tmp_path / "ingested")
-    settings = {**FOREST, "inputs": ["landmarks"]}
-    train_baseline(spark, [str(tmp_path / "ingested")], str(tmp_path / "bundle"), load_config(), settings)
+    config = load_config(None, [*FOREST, "mllib.reads=landmarks"])
+    train_baseline(spark, [str(tmp_path / "ingested")], str(tmp_path / "bundle"), config)
     assert SignClassifierModel.load(str(tmp_path / "bundle")).temperature == 1
 
 

@@ -82,8 +82,8 @@ def bundles(spark, ingested, table, tmp_path_factory):
     """A Keras network, as if trained on the ingested folder; one of torch; a forest trained on the table."""
     folder = tmp_path_factory.mktemp("bundles")
     known = {"fingerprint": fingerprint(spark, ingested), "sources": ["drawn"]}
-    forest = {"name": "forest", "trees": 2, "depth": 2, "hidden": [8], "iterations": 5}
-    train_baseline(spark, [str(table)], str(folder / "forest"), load_config(), forest)
+    forest = ["mllib.classifier=forest", "mllib.trees=2", "mllib.depth=2"]
+    train_baseline(spark, [str(table)], str(folder / "forest"), load_config(None, forest))
     return {
         "keras": untrained("keras", folder / "keras", data=known, seconds={"fit": 12.3}),
         "torch": untrained("torch", folder / "torch", data={"fingerprint": "other", "sources": ["letters.csv"]}),

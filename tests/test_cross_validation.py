@@ -17,7 +17,7 @@ from aslspark.evaluation.folds import KINDS, LEAKING, LEAVE_ONE, FoldOptions, di
 from aslspark.samples import TEST, TRAIN, VALIDATION, read_samples
 from jobs import cross_validate as job
 
-FOREST = {"name": "forest", "trees": 3, "depth": 4, "hidden": [8], "iterations": 5}
+FOREST = ["mllib.classifier=forest", "mllib.trees=3", "mllib.depth=4"]
 BLOCKS = 10
 
 
@@ -191,7 +191,7 @@ def judged(spark, ingested, tmp_path_factory):
 
     def call(seed=42):
         options = FoldOptions("block", folds=2, validation=0.1, blocks=4, seed=seed)
-        return cross_validate(spark, [ingested], str(out), load_config(), options, FOREST)
+        return cross_validate(spark, [ingested], str(out), load_config(None, FOREST), options)
 
     log = logging.getLogger("aslspark")
     level = log.level
@@ -248,7 +248,7 @@ def test_a_run_that_was_stopped_goes_on_behind_its_last_finished_fold(judged):
     out, _, _, left, said = judged
     assert set(left) == {"settings.json", "folds/fold-001.json"}
     assert (out / "folds" / "fold-001.json").stat().st_mtime_ns == left["folds/fold-001.json"]
-    assert said.count("training the forest") == 1
+    assert said.count("training MLlib's forest") == 1
     assert any(line.startswith("fold 1 of 2: done before") for line in said)
     assert any(line.startswith("fold 2 of 2: tested on") for line in said)
 
@@ -265,7 +265,7 @@ def test_a_fold_that_fails_is_named_and_those_before_it_are_kept(spark, ingested
     out = tmp_path / "out"
     options = FoldOptions("random", folds=2)
     with pytest.raises(AslsparkError, match=r"fold 1 of 2 failed: .* 0 finished folds are kept in .*/out"):
-        cross_validate(spark, [ingested], str(out), load_config(), options, {**FOREST, "name": "wood"})
+        cross_validate(spark, [ingested], str(out), load_config(None, [*FOREST, "mllib.reads=landmarks"]), options)
     assert {path.name for path in out.iterdir()} == {"settings.json", "folds"}
 
 
@@ -274,7 +274,7 @@ def test_baselines_on_landmarks_are_judged_leaving_one_signer_out(spark, tmp_pat
     words = ["--model", "forest", "--features", "landmarks", "--trees", "4", "--depth", "5"]
     job.main(["--data", data, "--out", str(tmp_path / "out"), "--leave-one", "signer", *words])
     result = json.loads((tmp_path / "out" / RESULT_FILE).read_text())
-    assert result["settings"]["model"]["inputs"] == ["landmarks"]
+    assert result["settings"]["settings"]["mllib"]["reads"] == "landmarks"
     assert [fold["held_out"][0]["group"] for fold in result["folds"]] == ["ann", "cyd"]
     for fold in result["folds"]:
         assert fold["held_out"] == [{"group": fold["tested_on"][7:], "rows": 80, "accuracy": fold["accuracy"]}]

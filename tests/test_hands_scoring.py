@@ -8,7 +8,7 @@ from pyspark.ml import Pipeline, PipelineModel
 from pyspark.sql import functions as F
 from test_hands_ingest import hands, options  # noqa: F401  (a fixture)
 
-from aslspark.config import Config, HandConfig
+from aslspark.config import HandConfig, load_config
 from aslspark.decoding import decode
 from aslspark.evaluation.job import evaluate_bundle
 from aslspark.hands.options import HandOptions
@@ -23,7 +23,7 @@ pytest.importorskip("mediapipe")
 
 SHAPE = (64, 64, 3)
 LABELS = ("A", "B", "J", "nothing")
-FOREST = {"name": "forest", "trees": 3, "depth": 4, "hidden": [8], "iterations": 5}
+FOREST = ["mllib.classifier=forest", "mllib.trees=3", "mllib.depth=4"]
 TURNED = HandConfig(on=True, upright=True, margin=0.4)
 
 
@@ -38,7 +38,7 @@ def ingested(spark, hands, tmp_path_factory):  # noqa: F811
 @pytest.fixture(scope="module")
 def bundle(spark, ingested, tmp_path_factory):
     out = str(tmp_path_factory.mktemp("bundles") / "forest")
-    train_baseline(spark, [ingested], out, Config(), FOREST)
+    train_baseline(spark, [ingested], out, load_config(None, FOREST))
     return out
 
 

@@ -166,14 +166,18 @@ def network_bundle(network_made, tmp_path):
 
 @pytest.fixture(scope="module")
 def forest_made(spark, ingested, tmp_path_factory):
+    from aslspark.config import load_config
     from aslspark.features.pipeline import feature_pipeline
-    from aslspark.models.mllib import build_baseline
+    from aslspark.models.mllib import build_classifier
 
     path = tmp_path_factory.mktemp("forest") / "stage"
     samples = read_samples(spark, ingested, ["train"])
     labels = tuple(sorted(row["label"] for row in samples.select("label").distinct().collect()))
-    how = {"length": 784, "classes": len(labels), "trees": 2, "depth": 3, "hidden": [], "iterations": 1, "seed": 1}
-    stages = [*feature_pipeline(spark, labels, True).getStages(), build_baseline("forest", **how)]
+    forest = load_config(None, ["mllib.classifier=forest", "mllib.trees=2", "mllib.depth=3"]).mllib
+    stages = [
+        *feature_pipeline(spark, labels, True).getStages(),
+        build_classifier(forest, length=784, classes=len(labels), seed=1),
+    ]
     SignClassifierModel(MllibClassifier(Pipeline(stages=stages).fit(samples), labels, SHAPE)).save(str(path))
     return path / STAGE_FOLDER
 

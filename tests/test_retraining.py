@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from pyspark.sql import functions as F
 
-from aslspark.config import Config, load_config
+from aslspark.config import load_config
 from aslspark.errors import AslsparkError
 from aslspark.evaluation.pairs import judge, mcnemar
 from aslspark.registry import Registry
@@ -56,8 +56,8 @@ def wrong(spark, true, tmp_path_factory):
 def registry(spark, wrong, frozen, tmp_path_factory):
     """The registry after: begun with a poor champion, a good challenger, a poor one."""
     folder = tmp_path_factory.mktemp("registries")
-    about = {"name": "forest", "trees": 30, "depth": 6, "hidden": [8], "iterations": 5}
-    train_baseline(spark, [wrong], str(folder / "poor"), Config(), about)
+    about = ["mllib.classifier=forest", "mllib.trees=30", "mllib.depth=6"]
+    train_baseline(spark, [wrong], str(folder / "poor"), load_config(None, about))
     retrain.main(["--registry", str(folder / "registry"), "--begin", str(folder / "poor"), "--test", frozen])
     return Registry(str(folder / "registry"))
 

@@ -22,12 +22,11 @@ def write_card(folder: Path, metrics: dict[str, Any], model: SignClassifierModel
 
 def _card(about: dict[str, Any], metrics: dict[str, Any], model: SignClassifierModel, files: set[str]) -> str:
     height, width, channels = about["shape"]
-    baseline = about["settings"].get("baseline")
     what = (
         f"the network '{about['settings']['network']['name']}' ({about['parameters']:,} parameters, "
         f"{about['framework']})"
         if about["kind"] == "network"
-        else f"MLlib's {baseline['name']}, which reads {_READ[tuple(baseline['inputs'])]}"
+        else f"MLlib's {about['settings']['mllib']['classifier']}, which reads {_READ[tuple(about['inputs'])]}"
     )
     lines = []
     if about["drawn"]:

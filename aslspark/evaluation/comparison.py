@@ -12,12 +12,17 @@ from pathlib import Path
 from typing import Any
 
 from pyspark import StorageLevel
-from pyspark.ml.classification import MultilayerPerceptronClassificationModel, RandomForestClassificationModel
+from pyspark.ml.classification import (
+    LogisticRegressionModel,
+    MultilayerPerceptronClassificationModel,
+    OneVsRestModel,
+    RandomForestClassificationModel,
+)
 from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
 from aslspark.bundle import ONNX, PIPELINE, read_manifest, require_new, whole_folder
-from aslspark.config import PictureConfig
+from aslspark.config import PictureConfig, load_config
 from aslspark.decoding import pixels_of
 from aslspark.errors import AslsparkError
 from aslspark.evaluation.comparison_page import write_page
@@ -28,6 +33,7 @@ from aslspark.evaluation.multiply_adds import multiply_adds
 from aslspark.evaluation.shown import one_of_each_label, pictures_of
 from aslspark.evaluation.speed import measure_speed, this_machine
 from aslspark.masking import shown_all
+from aslspark.models.known import NO_CLASSIFIER
 from aslspark.paths import local_path
 from aslspark.samples import SPLITS, TEST, read_samples
 from aslspark.scoring import MllibClassifier, OnnxClassifier, SignClassifierModel
@@ -175,7 +181,7 @@ def _describe(contender: Contender) -> dict[str, Any]:
         return row
     files = [path for path in (folder / PIPELINE).rglob("*") if path.is_file()]
     row |= {
-        "model": settings.get("baseline", {}).get("name", "MLlib"),
+        "model": {NO_CLASSIFIER: "MLlib"}.get(name := load_config(of_bundle=settings).mllib.classifier, name),
         "file": f"{PIPELINE}/",
         "file_bytes": sum(path.stat().st_size for path in files),
         **_mllib_size(classifier, why_empty),
@@ -192,7 +198,16 @@ def _mllib_size(classifier: MllibClassifier, why_empty: dict[str, str]) -> dict[
             "parameters": len(last.weights.toArray()),
             "multiply_adds": sum(a * b for a, b in pairwise(layers)),
         }
-    if isinstance(last, RandomForestClassificationModel):
+    if isinstance(last, LogisticRegressionModel):
+        return {
+            "parameters": last.coefficientMatrix.numRows * (last.numFeatures + 1),
+            "multiply_adds": last.coefficientMatrix.numRows * last.numFeatures,
+        }
+    if isinstance(last, OneVsRestModel):
+        grown: list[Any] = last.models
+        why_empty["parameters"] = f"{sum(each.totalNumNodes for each in grown):,} nodes, trees for each of {len(grown)}"
+        why_empty["multiply_adds"] = "trees compare, they do not multiply"
+    elif isinstance(last, RandomForestClassificationModel):
         why_empty["parameters"] = f"{last.totalNumNodes:,} nodes in {last.getNumTrees} trees"
         why_empty["multiply_adds"] = "trees compare, they do not multiply"
     else:

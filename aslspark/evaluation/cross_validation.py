@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 from pyspark.sql import SparkSession
-from pyspark.sql import functions as F
 
 from aslspark.bundle import require_new
 from aslspark.config import Config
@@ -26,10 +25,10 @@ from aslspark.evaluation.cross_validation_page import write_page
 from aslspark.evaluation.folds import SIGNER, Fold, FoldOptions, divided, plan_folds
 from aslspark.evaluation.metrics import UNSCORED
 from aslspark.masking import shown_all
+from aslspark.models.known import NO_CLASSIFIER
 from aslspark.paths import local_path
-from aslspark.samples import REPORT_FILE, SAMPLES_FOLDER, SPLITS, TEST, TRAIN, VALIDATION
+from aslspark.samples import REPORT_FILE, SPLITS, TEST, TRAIN, VALIDATION, write_divided
 from aslspark.session import require_slots
-from aslspark.sources.ingest import LARGEST_ROW_GROUP
 from aslspark.training.data import DRAWN_WARNING, TrainingData, training_data
 from aslspark.training.job import train_baseline, train_cnn
 
@@ -46,7 +45,6 @@ def cross_validate(
     out: str,
     config: Config,
     options: FoldOptions,
-    baseline: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Train and judge a model on each fold of the data.
 
@@ -58,9 +56,8 @@ def cross_validate(
     out : str
         A folder that does not exist yet, or one that the same call began: its finished folds are not trained again.
     config : Config
+        Where `mllib` names a classifier, that one is trained in place of the network.
     options : FoldOptions
-    baseline : dict, optional
-        Train this baseline (see `train_baseline`) in place of the network.
 
     Returns
     -------
@@ -73,7 +70,7 @@ def cross_validate(
     AslsparkError
         Where the folder was begun with other settings, folds cannot be made, or one fails; finished ones are kept.
     """
-    if baseline is None:
+    if config.mllib.classifier == NO_CLASSIFIER:
         require_slots(spark, config.training.num_proc)
     folder = _open(out)
     scratch = folder / SCRATCH
@@ -82,7 +79,7 @@ def cross_validate(
     try:
         with training_data(spark, data, (), config, scratch) as table:
             settings = {
-                "model": baseline or "network",
+                "model": "network" if config.mllib.classifier == NO_CLASSIFIER else config.mllib.classifier,
                 "folds": asdict(options),
                 "settings": config.as_dict(),
                 "data": {"fingerprint": table.fingerprint, "sources": sorted(table.report["sources"])},
@@ -90,7 +87,7 @@ def cross_validate(
             }
             folds = plan_folds(table.samples(spark), options)
             _same_settings(folder, settings)
-            figures = _run(spark, table, folds, folder, config, options, baseline)
+            figures = _run(spark, table, folds, folder, config, options)
         result = {"settings": settings, **_together(figures)}
         _write(folder / RESULT_FILE, result)
         write_page(result, folder)
@@ -146,7 +143,6 @@ def _run(
     folder: Path,
     config: Config,
     options: FoldOptions,
-    baseline: dict[str, Any] | None,
 ) -> list[dict[str, Any]]:
     done: list[dict[str, Any]] = []
     spent: list[float] = []
@@ -161,7 +157,7 @@ def _run(
         started = time.monotonic()
         scratch = folder / SCRATCH / f"fold-{fold.number}"
         try:
-            found = _run_fold(spark, table, fold, scratch, config, options, baseline)
+            found = _run_fold(spark, table, fold, scratch, config, options)
         except AslsparkError as error:
             raise AslsparkError(
                 f"{where} failed: {error}; {len(done)} finished folds are kept in {folder}, and the same call goes "
@@ -192,15 +188,14 @@ def _run_fold(
     scratch: Path,
     config: Config,
     options: FoldOptions,
-    baseline: dict[str, Any] | None,
 ) -> dict[str, Any]:
     data, bundle = f"file://{scratch / 'ingested'}", scratch / "bundle"
     scratch.mkdir()
     rows = _write_fold(spark, table, fold, data, options)
-    if baseline is None:
+    if config.mllib.classifier == NO_CLASSIFIER:
         metrics = train_cnn(spark, [data], str(bundle), config)
     else:
-        metrics = train_baseline(spark, [data], str(bundle), config, baseline)
+        metrics = train_baseline(spark, [data], str(bundle), config)
     manifest = json.loads((bundle / "bundle.json").read_text())
     tested = metrics["splits"][TEST]
     return {
@@ -223,12 +218,7 @@ def _write_fold(
 ) -> dict[str, int]:
     """Write the samples with the fold's split as an ingested folder, and count them."""
     samples = divided(spark, table.samples(spark), fold, options)
-    # In an order of no meaning, the same each time: every row group holds all labels.
-    mixed = samples.repartition("id").sortWithinPartitions("split", F.xxhash64("id"), "id")
-    writer = mixed.write.partitionBy("split").option("parquet.block.size", str(LARGEST_ROW_GROUP))
-    writer.option("parquet.enable.dictionary#picture.data", "false").parquet(f"{folder}/{SAMPLES_FOLDER}")
-    written = spark.read.parquet(f"{folder}/{SAMPLES_FOLDER}").groupBy("split").count().collect()
-    rows = {split: 0 for split in SPLITS} | {row["split"]: row["count"] for row in written}
+    rows = write_divided(spark, samples, folder)
     wanted = SPLITS if options.validation > 0 else (TRAIN, TEST)
     if empty := [split for split in wanted if not rows[split]]:
         raise AslsparkError(

@@ -121,7 +121,7 @@ def _share(name: str, value: float) -> str:
 
 def _model(settings: Mapping[str, Any]) -> str:
     if settings["model"] != "network":
-        return f"MLlib's {settings['model']['name']}"
+        return f"MLlib's {settings['model']}"
     return f"the network '{settings['settings']['network']['name']}' ({settings['settings']['training']['framework']})"
 
 

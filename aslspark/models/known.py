@@ -10,6 +10,13 @@ from aslspark.errors import AslsparkError
 PICTURE, LANDMARKS = "picture", "landmarks"
 """What a network may take: pictures, and the features that `aslspark.features.landmarks` makes of a hand's points."""
 
+READS = {"picture": (PICTURE,), "landmarks": (LANDMARKS,), "both": (PICTURE, LANDMARKS)}
+"""What MLlib's classifiers may read, by the words of the settings."""
+
+NO_CLASSIFIER = "none"
+CLASSIFIERS = ("logistic", "forest", "boosted", "mlp")
+"""MLlib's, by the names that the settings know."""
+
 
 @dataclass(frozen=True)
 class KnownNetwork:

@@ -1,48 +1,83 @@
-"""Spark MLlib's baselines, built by name: Random Forest and multilayer perceptron."""
+"""Spark MLlib's classifiers, built from the settings: logistic regression, forest, boosted trees, perceptron."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from pyspark.ml.classification import MultilayerPerceptronClassifier, RandomForestClassifier
+from pyspark.ml import Estimator
+from pyspark.ml.classification import (
+    GBTClassifier,
+    LogisticRegression,
+    MultilayerPerceptronClassifier,
+    OneVsRest,
+    RandomForestClassifier,
+)
 
+from aslspark.config import MllibConfig
 from aslspark.errors import AslsparkError
+from aslspark.models.known import CLASSIFIERS
 
-BASELINES = ("forest", "mlp")
+AT_ONCE = 4
+"""Ensembles of boosted trees that are grown at once: each waits for many small jobs of Spark."""
 
 
-def build_baseline(
-    name: str,
-    *,
-    length: int,
-    classes: int,
-    trees: int,
-    depth: int,
-    hidden: list[int],
-    iterations: int,
-    seed: int,
-) -> RandomForestClassifier | MultilayerPerceptronClassifier:
-    """Build a baseline by its name.
+def hidden_layers(settings: MllibConfig) -> list[int]:
+    """Read `mllib.hidden`.
+
+    Raises
+    ------
+    AslsparkError
+        Where it is no list of numbers above 0.
+    """
+    words = settings.hidden.split(",")
+    if not all(word.strip().isdecimal() and int(word) > 0 for word in words):
+        raise AslsparkError(f"mllib.hidden={settings.hidden}: give the units of each layer, such as 256 or 256,128")
+    return [int(word) for word in words]
+
+
+def check_classifier(settings: MllibConfig) -> None:
+    """See that the settings name a classifier that can be built.
+
+    Raises
+    ------
+    AslsparkError
+    """
+    if settings.classifier not in CLASSIFIERS:
+        raise AslsparkError(f"mllib.classifier={settings.classifier}: choose one of {', '.join(CLASSIFIERS)}")
+    hidden_layers(settings)
+
+
+def build_classifier(settings: MllibConfig, *, length: int, classes: int, seed: int) -> Estimator:
+    """Build the classifier that the settings name.
+
+    MLlib's boosted trees tell two classes apart, so that there is one ensemble for each letter against all others.
 
     Parameters
     ----------
-    name : {'forest', 'mlp'}
+    settings : MllibConfig
     length : int
         Of `scaled_features`.
     classes : int
         Values of `index_label`.
-    trees, depth : int
-        Of the forest.
-    hidden : list of int
-        Units of the perceptron's hidden layers.
-    iterations : int
-        Of the perceptron's solver (L-BFGS), at most.
     seed : int
+
+    Returns
+    -------
+    Estimator
+        From `scaled_features` and `index_label`.
     """
     columns: dict[str, Any] = {"featuresCol": "scaled_features", "labelCol": "index_label"}
+    name = settings.classifier
+    if name == "logistic":
+        return LogisticRegression(
+            family="multinomial", maxIter=settings.iterations, regParam=settings.regularisation, **columns
+        )
     if name == "forest":
-        return RandomForestClassifier(numTrees=trees, maxDepth=depth, seed=seed, **columns)
-    if name == "mlp":
-        layers = [length, *hidden, classes]
-        return MultilayerPerceptronClassifier(layers=layers, maxIter=iterations, seed=seed, **columns)
-    raise AslsparkError(f"--model {name}: choose one of {', '.join(BASELINES)}")
+        return RandomForestClassifier(numTrees=settings.trees, maxDepth=settings.depth, seed=seed, **columns)
+    if name == "boosted":
+        one = GBTClassifier(
+            maxIter=settings.rounds, maxDepth=settings.depth, seed=seed, featureSubsetStrategy="sqrt", **columns
+        )
+        return OneVsRest(classifier=one, rawPredictionCol="rawPrediction", parallelism=AT_ONCE, **columns)
+    layers = [length, *hidden_layers(settings), classes]
+    return MultilayerPerceptronClassifier(layers=layers, maxIter=settings.iterations, seed=seed, **columns)

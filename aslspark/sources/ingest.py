@@ -16,6 +16,7 @@ from pyspark.sql.pandas.types import to_arrow_schema
 
 from aslspark.errors import AslsparkError
 from aslspark.samples import (
+    LARGEST_ROW_GROUP,
     QUARANTINE_FOLDER,
     QUARANTINE_SCHEMA,
     REPORT_FILE,
@@ -40,9 +41,9 @@ from aslspark.sources.pixel_tables import CHANGED, QUARANTINE
 from aslspark.sources.report import IngestReport, Reason, missing_labels
 from aslspark.sources.splits import LEAK_WARNING, SplitOptions, describe
 
-# Bytes of pictures in a row group: never more than the first, so that readers need little memory; smaller for
-# small tables, so that several readers have something each, but not below the second.
-LARGEST_ROW_GROUP, SMALLEST_ROW_GROUP, ROW_GROUPS_WANTED = 8 << 20, 256 << 10, 8
+# Row groups of small tables are smaller than `LARGEST_ROW_GROUP`, so that several readers have something each, but not
+# below these bytes of pictures.
+SMALLEST_ROW_GROUP, ROW_GROUPS_WANTED = 256 << 10, 8
 
 LINES_FOLDER = "lines"
 """Holds pixel tables in memory as lines while they are ingested."""

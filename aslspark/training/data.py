@@ -47,6 +47,11 @@ class TrainingData:
     """SHA-256 over the id, label, split and picture of every sample, in no order: the same table, the same value."""
 
     @property
+    def judged_on(self) -> str:
+        """The split that a finished model is judged on: test, but where nothing was left for one."""
+        return str(self.report.get("judged_on", TEST))
+
+    @property
     def form(self) -> Form:
         """What pictures in files were brought to; pictures to score are brought to the same."""
         return form_of(self.shape, self.report.get("pictures") or {})
@@ -135,11 +140,12 @@ def look_at(spark: SparkSession, folder: str) -> TrainingData:
     labels = sorted({row["label"] for row in train})
     if len(labels) < 2:
         raise AslsparkError(f"--data: every training sample is labelled {labels[0]}; give at least two letters")
-    if not any(row["split"] == TEST for row in counts):
+    judged_on = report.get("judged_on", TEST)
+    if not any(row["split"] == judged_on for row in counts):
         rows = sum(row["rows"] for row in counts)
         raise AslsparkError(
-            f"split.test: none of the {rows} samples fell into the test split, so nothing could be judged; "
-            "give more data or hold out more"
+            f"split.{judged_on}: none of the {rows} samples fell into the {judged_on} split, so nothing could be "
+            "judged; give more data or hold out more"
         )
     shapes = _shapes(counts)
     if len(shapes) > 1:

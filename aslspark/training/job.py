@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import logging
-import math
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,28 +11,27 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-from pyspark.ml import Pipeline, PipelineModel
+from pyspark.ml import PipelineModel
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from aslspark.bundle import require_new, seal, whole_folder, write_model
 from aslspark.config import Config
 from aslspark.decoding import pixels_of
-from aslspark.errors import AslsparkError
 from aslspark.evaluation.card import write_card
 from aslspark.evaluation.certainty import set_temperature
 from aslspark.evaluation.plots import plot_augmented, plot_curves
 from aslspark.evaluation.report import evaluate, summary
 from aslspark.features.augment_sheet import augmented_versions
-from aslspark.features.landmarks import FEATURES
 from aslspark.features.pipeline import feature_pipeline
-from aslspark.models.known import LANDMARKS, NETWORKS, PICTURE
-from aslspark.models.mllib import build_baseline
+from aslspark.models.known import NETWORKS, PICTURE
+from aslspark.models.mllib import check_classifier
 from aslspark.monitoring.profile import write_reference
-from aslspark.reading import NOTHING, OnnxClassifier
-from aslspark.samples import HAND_COLUMN, TEST, TRAIN, VALIDATION
-from aslspark.scoring import MllibClassifier, SignClassifierModel
+from aslspark.reading import OnnxClassifier
+from aslspark.samples import TRAIN, VALIDATION
+from aslspark.scoring import SignClassifierModel
 from aslspark.session import require_slots
+from aslspark.training.classifier import fit_classifier
 from aslspark.training.data import DRAWN_WARNING, TrainingData, is_ingested, training_data
 from aslspark.training.gpus import gpu_tasks
 from aslspark.training.network import fit_network
@@ -44,7 +42,7 @@ log = logging.getLogger("aslspark")
 
 SHOWN_AUGMENTED = 8
 
-Fit = Callable[[TrainingData, Pipeline, Path], tuple[SignClassifierModel, PipelineModel]]
+Fit = Callable[[TrainingData, Path], tuple[SignClassifierModel, PipelineModel]]
 
 
 def train_cnn(
@@ -78,15 +76,17 @@ def train_cnn(
     check_network(config, raw=not (len(data) == 1 and is_ingested(data[0])))
     require_slots(spark, config.training.num_proc, gpu_tasks(spark) if config.training.use_gpu else None)
 
-    def fit(table: TrainingData, features: Pipeline, scratch: Path) -> tuple[SignClassifierModel, PipelineModel]:
+    inputs = NETWORKS[config.network.name].inputs
+
+    def fit(table: TrainingData, scratch: Path) -> tuple[SignClassifierModel, PipelineModel]:
+        features = feature_pipeline(spark, table.labels, config.features.stretch, inputs, config.features.upright)
         model = fit_network(table, config, scratch)
         return model, features.fit(table.samples(spark).limit(1))  # nothing in it learns from the data
 
-    inputs = NETWORKS[config.network.name].inputs
     path = require_new(out)
     given = {"data": list(data), "test_data": list(test_data), "settings": config.as_dict()}
     with unfinished_run(path, given, resume) as run:
-        return _run(spark, data, path, run, config, test_data, fit, config.as_dict(), inputs)
+        return _run(spark, data, path, run, config, test_data, fit)
 
 
 def train_baseline(
@@ -94,18 +94,16 @@ def train_baseline(
     data: Sequence[str],
     out: str,
     config: Config,
-    baseline: dict[str, Any],
     test_data: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Train one of MLlib's classifiers on the same features and splits, and leave the same kind of bundle.
 
     Parameters
     ----------
-    spark, data, out, config, test_data
+    spark, data, out, test_data
         As for `train_cnn`.
-    baseline : dict
-        `name`, `trees`, `depth`, `hidden`, `iterations`; see `aslspark.models.mllib.build_baseline`. And perhaps
-        `inputs`, what it reads: 'picture' (as without), 'landmarks' or both.
+    config : Config
+        `mllib` names the classifier, what it reads, and how it is fitted.
 
     Returns
     -------
@@ -115,36 +113,16 @@ def train_baseline(
     Raises
     ------
     AslsparkError
-        Where landmarks are to be read and the table has no column of hands.
+        Where the settings name no classifier, or landmarks are to be read and the table has no column of hands.
     """
-    inputs = tuple(baseline.get("inputs", (PICTURE,)))
-    settings = {name: value for name, value in baseline.items() if name != "inputs"}
+    check_classifier(config.mllib)
 
-    def fit(table: TrainingData, features: Pipeline, scratch: Path) -> tuple[SignClassifierModel, PipelineModel]:
-        length = {PICTURE: math.prod(table.shape), LANDMARKS: FEATURES}
-        classifier = build_baseline(
-            **settings,
-            length=sum(length[name] for name in inputs),
-            classes=len(table.labels),
-            seed=config.training.seed,
-        )
-        train = table.samples(spark).where(f"split = '{TRAIN}'")
-        if LANDMARKS in inputs and HAND_COLUMN not in train.columns:
-            raise AslsparkError(
-                f"--features: {' and '.join(inputs)} cannot be read: the samples have no column {HAND_COLUMN}; ingest "
-                "the pictures with hands.on=true, or choose picture"
-            )
-        if PICTURE not in inputs:
-            # What cannot be seen teaches nothing but which letter hides its hand most.
-            train = train.where(F.col(HAND_COLUMN)["found"].isNotNull() | (F.col("label") == NOTHING))
-        log.info("training the %s", baseline["name"])
-        pipeline = Pipeline(stages=[*features.getStages(), classifier]).fit(train)
-        return SignClassifierModel(MllibClassifier(pipeline, table.labels, table.shape, inputs)), pipeline
+    def fit(table: TrainingData, scratch: Path) -> tuple[SignClassifierModel, PipelineModel]:
+        return fit_classifier(spark, table, config)
 
-    about = {**config.as_dict(), "baseline": {**baseline, "inputs": list(inputs)}}
     path = require_new(out)
     with TemporaryDirectory(prefix=f".{path.name}.tmp-", dir=_parent(path)) as run:
-        return _run(spark, data, path, Path(run), config, test_data, fit, about, inputs)
+        return _run(spark, data, path, Path(run), config, test_data, fit)
 
 
 def _run(
@@ -155,24 +133,20 @@ def _run(
     config: Config,
     test_data: Sequence[str],
     fit: Fit,
-    settings: dict[str, Any],
-    inputs: Sequence[str],
 ) -> dict[str, Any]:
     """Ingest, fit and judge; `run` is a folder beside `path` for what does not stay."""
     started = time.monotonic()
     with whole_folder(path, run / "bundle") as folder:
         with training_data(spark, data, test_data, config, run) as table:
             ingested = time.monotonic()
-            stretch, upright = config.features.stretch, config.features.upright
-            features = feature_pipeline(spark, table.labels, stretch, inputs, upright)
-            model, pipeline = fit(table, features, run)
+            model, pipeline = fit(table, run)
             model.form, model.hands = table.form, table.hands
             model.setThreshold(config.answers.threshold)
             fitted = time.monotonic()
             set_temperature(model, table.samples(spark).where(f"split = '{VALIDATION}'"))
-            metrics = evaluate(model, table.samples(spark), folder, judged_on=[TEST])
+            metrics = evaluate(model, table.samples(spark), folder, judged_on=[table.judged_on])
             about = {
-                "settings": settings,
+                "settings": config.as_dict(),
                 "preprocessing": {"stretch": config.features.stretch, **model.preprocessing()},
                 "split": table.report["split"],
                 "drawn": DRAWN_WARNING if not data else None,

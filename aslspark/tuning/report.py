@@ -10,6 +10,7 @@ from typing import Any
 import optuna
 
 from aslspark.config import Config
+from aslspark.models.known import NO_CLASSIFIER
 
 log = logging.getLogger("aslspark")
 
@@ -36,12 +37,14 @@ def write_report(study: optuna.Study, config: Config, folder: Path) -> None:
 
     best = study.best_trial
     settings = config.as_dict()
+    name = config.mllib.classifier
+    job = "train_cnn.py" if name == NO_CLASSIFIER else f"train_baseline.py --model {name}"
     for name, value in best.params.items():
         section, key = name.split(".")
         settings[section][key] = value
     (folder / "best.yaml").write_text(
         f"# The best of {len(study.trials)} trials, {best.value:.4f} of the validation split right:\n"
-        "#   spark-submit jobs/train_cnn.py --data ... --out ... --config best.yaml\n"
+        f"#   spark-submit jobs/{job} --data ... --out ... --config best.yaml\n"
         + yaml.safe_dump(settings, sort_keys=False),
         encoding="utf-8",
     )
@@ -61,7 +64,7 @@ def _lines(study: optuna.Study, drawn: list[str]) -> list[str]:
         "right" + (f"; the settings as they were have {first.value:.2%}." if first.value is not None else "."),
         "The best of many trials on one split is a little better there than elsewhere: judge it on the test split.",
         "",
-        "`best.yaml` is for `jobs/train_cnn.py --config`.",
+        "`best.yaml` is for the `--config` of the job that it names.",
         "",
         "| trial | state | right | epochs | " + " | ".join(names) + " |",
         "|---" * (4 + len(names)) + "|",

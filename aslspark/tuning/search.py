@@ -1,4 +1,4 @@
-"""A search: trials of settings, one distributed fit after another, judged by the validation split.
+"""A search: trials of settings, one fit after another, of a network or a classifier, judged by the validation split.
 
 In: data, a space, how to search. Out: a folder with the study, the best settings as YAML, a report with plots. The
 study lies in a database, so that a search that was stopped goes on, and several may share it.
@@ -7,8 +7,6 @@ study lies in a database, so that a search that was stopped goes on, and several
 from __future__ import annotations
 
 import logging
-import shutil
-import tempfile
 import time
 import warnings
 from collections.abc import Sequence
@@ -22,13 +20,15 @@ from pyspark.sql import SparkSession
 
 from aslspark.config import Config, load_config
 from aslspark.errors import AslsparkError
+from aslspark.models.known import NO_CLASSIFIER
+from aslspark.models.mllib import check_classifier
 from aslspark.samples import VALIDATION
 from aslspark.training.data import TrainingData, training_data
 from aslspark.training.launch import StoppedEarly
-from aslspark.training.network import fit_network
 from aslspark.training.start import check_network
 from aslspark.tuning.report import write_report
 from aslspark.tuning.space import Space
+from aslspark.tuning.trial import fit_trial, judge
 
 log = logging.getLogger("aslspark")
 
@@ -88,7 +88,10 @@ def search(
     AslsparkError
         Where data or settings cannot be used, or no trial came to its end.
     """
-    check_network(config)
+    if config.mllib.classifier == NO_CLASSIFIER:
+        check_network(config)
+    else:
+        check_classifier(config.mllib)
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     study = _study(folder, space, options)
@@ -96,7 +99,7 @@ def search(
     with training_data(spark, data, (), config, folder) as table:
         if not table.report["splits"].get(VALIDATION):
             raise AslsparkError("--data: there is no validation split to judge trials by; hold some out")
-        _run(study, table, config, space, options, folder)
+        _run(spark, study, table, config, space, options, folder)
     if not any(trial.state == optuna.trial.TrialState.COMPLETE for trial in study.trials):
         raise AslsparkError(f"--out {out}: no trial came to its end; the log says why each failed")
     write_report(study, config, folder)
@@ -140,7 +143,13 @@ def _enqueue_defaults(study: optuna.Study, config: Config, space: Space) -> None
 
 
 def _run(
-    study: optuna.Study, table: TrainingData, config: Config, space: Space, options: SearchOptions, folder: Path
+    spark: SparkSession,
+    study: optuna.Study,
+    table: TrainingData,
+    config: Config,
+    space: Space,
+    options: SearchOptions,
+    folder: Path,
 ) -> None:
     def objective(trial: optuna.Trial) -> float:
         chosen = space.draw(trial)
@@ -153,16 +162,15 @@ def _run(
             trial.report(row["val_accuracy"], row["epoch"])
             return trial.should_prune()
 
-        scratch = Path(tempfile.mkdtemp(prefix="aslspark-trial-", dir=folder))
         try:
-            fitted = fit_network(table, settings, scratch, on_epoch).fitted
+            model = fit_trial(spark, table, settings, folder, on_epoch)
         except StoppedEarly as stopped:
             raise optuna.TrialPruned from stopped
         finally:
-            shutil.rmtree(scratch, ignore_errors=True)
             trial.set_user_attr("driver_mb", round(psutil.Process().memory_info().rss / 2**20))
-        assert fitted is not None
-        return float(fitted.history[fitted.best_epoch - 1]["val_accuracy"])
+        if model.fitted is None:
+            return judge(spark, model, table, VALIDATION).accuracy
+        return float(model.fitted.history[model.fitted.best_epoch - 1]["val_accuracy"])
 
     failed = 0
 

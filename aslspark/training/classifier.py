@@ -1,0 +1,62 @@
+"""An ingested table and a `Config` -> one of MLlib's classifiers, fitted: the twin of `network.py`."""
+
+from __future__ import annotations
+
+import logging
+import math
+
+from pyspark.ml import Pipeline, PipelineModel
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
+
+from aslspark.config import Config
+from aslspark.errors import AslsparkError
+from aslspark.features.landmarks import FEATURES
+from aslspark.features.pipeline import feature_pipeline
+from aslspark.models.known import LANDMARKS, PICTURE, READS
+from aslspark.models.mllib import build_classifier
+from aslspark.reading import NOTHING
+from aslspark.samples import HAND_COLUMN, TRAIN
+from aslspark.scoring import MllibClassifier, SignClassifierModel
+from aslspark.training.data import TrainingData
+
+log = logging.getLogger("aslspark")
+
+
+def fit_classifier(
+    spark: SparkSession, data: TrainingData, config: Config
+) -> tuple[SignClassifierModel, PipelineModel]:
+    """Fit the classifier that `config.mllib` names on the train split.
+
+    Returns
+    -------
+    SignClassifierModel
+    PipelineModel
+        The same with its features, from `picture` and `hand` on.
+
+    Raises
+    ------
+    AslsparkError
+        Where landmarks are to be read and the table has no column of hands.
+    """
+    inputs = READS[config.mllib.reads]
+    features = feature_pipeline(spark, data.labels, config.features.stretch, inputs, config.features.upright)
+    length = {PICTURE: math.prod(data.shape), LANDMARKS: FEATURES}
+    classifier = build_classifier(
+        config.mllib,
+        length=sum(length[name] for name in inputs),
+        classes=len(data.labels),
+        seed=config.training.seed,
+    )
+    train = data.samples(spark).where(f"split = '{TRAIN}'")
+    if LANDMARKS in inputs and HAND_COLUMN not in train.columns:
+        raise AslsparkError(
+            f"mllib.reads={config.mllib.reads} (--features): landmarks cannot be read: the samples have no column "
+            f"{HAND_COLUMN}; ingest the pictures with hands.on=true, or choose picture"
+        )
+    if PICTURE not in inputs:
+        # What cannot be seen teaches nothing but which letter hides its hand most.
+        train = train.where(F.col(HAND_COLUMN)["found"].isNotNull() | (F.col("label") == NOTHING))
+    log.info("training MLlib's %s", config.mllib.classifier)
+    pipeline = Pipeline(stages=[*features.getStages(), classifier]).fit(train)
+    return SignClassifierModel(MllibClassifier(pipeline, data.labels, data.shape, inputs)), pipeline

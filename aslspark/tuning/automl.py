@@ -1,0 +1,309 @@
+"""Models of several kinds, tried with several settings each within a budget; the best one is trained on all, and left.
+
+In: data, a budget. Out: a folder with the bundle of the winner, and a leaderboard. Models are chosen by the validation
+split; the test split, by which nothing was chosen, says how good the best of each kind is.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import shutil
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import optuna
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
+
+from aslspark.bundle import require_new, whole_folder
+from aslspark.config import Config, load_config
+from aslspark.errors import AslsparkError
+from aslspark.evaluation.speed import measure_speed
+from aslspark.models.known import CLASSIFIERS, NO_CLASSIFIER
+from aslspark.paths import local_path
+from aslspark.samples import REPORT_FILE, TEST, TRAIN, VALIDATION, write_divided
+from aslspark.scoring import OnnxClassifier, SignClassifierModel
+from aslspark.session import require_slots
+from aslspark.training.data import TrainingData, is_ingested, training_data
+from aslspark.training.job import train_baseline, train_cnn
+from aslspark.training.launch import StoppedEarly
+from aslspark.tuning.families import Family, families_for
+from aslspark.tuning.leaderboard import write_leaderboard
+from aslspark.tuning.trial import Score, fit_trial, judge
+
+log = logging.getLogger("aslspark")
+
+BUNDLE = "bundle"
+LARGEST_SHARE = 0.25
+"""Of the minutes, that one trial may take."""
+AT_LEAST = 2
+"""Kinds that are tried to the last round."""
+LAST_FIT, LAST_SECONDS = 1.5, 40.0
+"""Kept for the winner's training on all: so many times its trial's, and so many seconds for its report."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How long to try.
+
+    Parameters
+    ----------
+    minutes : float
+        For all, the winner's last training too; 0: without end.
+    trials : int
+        Of a kind, at most. Each round the better half of the kinds goes on, two at least.
+    models : sequence of str
+        Kinds to try; empty: all that fit the data.
+    onnx : bool
+        Only what leaves an ONNX file: networks.
+    seed : int
+    """
+
+    minutes: float = 0.0
+    trials: int = 3
+    models: Sequence[str] = ()
+    onnx: bool = False
+    seed: int = 0
+
+
+@dataclass
+class Entry:
+    """A kind of model, and what was found of it."""
+
+    family: Family
+    study: optuna.Study
+    tried: list[dict[str, Any]] = field(default_factory=list)
+    """Of each trial: its settings, seconds, and accuracy or why there is none."""
+    best: Score | None = None
+    words: tuple[str, ...] = ()
+    seconds: float = 0.0
+    """That the best trial's fit took."""
+    model: SignClassifierModel | None = None
+
+
+def automl(spark: SparkSession, data: Sequence[str], out: str, config: Config, budget: Budget) -> dict[str, Any]:
+    """Find the best kind of model, and leave its bundle.
+
+    With the same data, seed and number of trials, and without a limit in minutes, the same kind wins.
+
+    Parameters
+    ----------
+    spark : SparkSession
+    data : sequence of str
+        Raw sources or one ingested folder; empty for drawn hands.
+    out : str
+        The folder to make: `bundle/`, `leaderboard.json`, `README.md`, `leaderboard.png`, `best.yaml`.
+    config : Config
+        What all trials share, such as `training.epochs`; `split` must not leak.
+    budget : Budget
+
+    Returns
+    -------
+    dict
+        What `leaderboard.json` holds: `winner`, `split`, `models` (a row each, best first: `score` and `spread` on
+        the validation split, `test`, `bytes`, `ms_a_picture`, `pictures_a_second`, `trials`), `seconds`.
+
+    Raises
+    ------
+    AslsparkError
+        Where the data or settings cannot be used, or no trial came to its end.
+    """
+    _check(data, config, budget)
+    path, started = require_new(out), time.monotonic()
+    ends = started + 60 * budget.minutes if budget.minutes else math.inf
+    path.absolute().parent.mkdir(parents=True, exist_ok=True)
+    with whole_folder(path) as folder:
+        scratch = Path(tempfile.mkdtemp(prefix="aslspark-", dir=folder))
+        with training_data(spark, data, (), config, scratch) as table:
+            for split in (VALIDATION, TEST):
+                if not table.report["splits"].get(split):
+                    raise AslsparkError(f"--data: there is no {split} split to judge by; hold some out")
+            wanted = budget.models
+            entries = [
+                Entry(family, optuna.create_study(sampler=optuna.samplers.TPESampler(seed=budget.seed)))
+                for family in families_for(table, table.samples(spark).columns, config.training.framework, wanted)
+                if not (budget.onnx and family.name in CLASSIFIERS)
+            ]
+            if not entries:
+                raise AslsparkError("--models: none of them leaves ONNX; choose networks, or leave --onnx out")
+            if any(entry.family.name not in CLASSIFIERS for entry in entries):
+                require_slots(spark, config.training.num_proc)
+            log.info("to try: %s", ", ".join(entry.family.name for entry in entries))
+            _rounds(spark, table, config, budget, entries, scratch, ends)
+            found = sorted((entry for entry in entries if entry.best), key=_place)
+            if not found:
+                reasons = "; ".join(
+                    f"{entry.family.name}: {entry.tried[-1]['reason']}" for entry in entries if entry.tried
+                )
+                raise AslsparkError(f"--minutes {budget.minutes:g}: no trial came to its end ({reasons}); give more")
+            rows = [_row(spark, table, entry, place) for place, entry in enumerate(found, start=1)]
+            rows += [_left_out(entry) for entry in entries if entry not in found]
+            _add_speeds(found, rows)
+            settings = load_config(None, found[0].words, of_bundle=config.as_dict())
+            honest = f"{rows[0]['test']:.2%} of its {rows[0]['test_rows']:,} rows right"
+            everything = _all_to_learn(spark, table, scratch, honest)
+            log.info("%s wins: training it on all but the validation split", found[0].family.name)
+            train = train_cnn if settings.mllib.classifier == NO_CLASSIFIER else train_baseline
+            train(spark, [everything], str(folder / BUNDLE), settings)
+            split = table.report["split"]
+        shutil.rmtree(scratch, ignore_errors=True)
+        result = {
+            "winner": found[0].family.name,
+            "split": split,
+            "sources": sorted(table.report["sources"]),
+            "drawn": not data,
+            "budget": vars(budget) | {"models": list(budget.models)},
+            "seconds": round(time.monotonic() - started),
+            "models": rows,
+        }
+        write_leaderboard(result, settings, folder)
+    log.info("%s: %s; %s written in %.0f s", out, result["winner"], path, result["seconds"])
+    return result
+
+
+def _check(data: Sequence[str], config: Config, budget: Budget) -> None:
+    if budget.minutes < 0 or budget.trials < 1:
+        raise AslsparkError(f"--minutes {budget.minutes:g}, --trials {budget.trials}: give 0 or more, and 1 or more")
+    if config.split.kind == "random" and not (len(data) == 1 and is_ingested(data[0])):
+        raise AslsparkError(
+            "split.kind=random: near-twins of the training pictures would be judged, and the model that remembers "
+            "best would win; choose block, signer or source"
+        )
+
+
+def _rounds(
+    spark: SparkSession,
+    table: TrainingData,
+    config: Config,
+    budget: Budget,
+    entries: Sequence[Entry],
+    folder: Path,
+    ends: float,
+) -> None:
+    alive = list(entries)
+    for number in range(budget.trials):
+        for entry in alive:
+            best = min((other for other in entries if other.best), key=_place, default=None)
+            left = ends - time.monotonic() - (LAST_FIT * best.seconds + LAST_SECONDS if best else 0.0)
+            if left <= 0:
+                log.info("the time is over")
+                return
+            most = min(left, 60 * budget.minutes * LARGEST_SHARE) if budget.minutes else math.inf
+            _try(spark, table, config, entry, number, folder, most)
+        alive = sorted((entry for entry in alive if entry.best), key=_place)
+        alive = alive[: max(AT_LEAST, math.ceil(len(alive) / 2))]
+
+
+def _place(entry: Entry) -> float:
+    assert entry.best is not None
+    return -entry.best.accuracy
+
+
+def _try(
+    spark: SparkSession, table: TrainingData, config: Config, entry: Entry, number: int, folder: Path, most: float
+) -> None:
+    """Fit and judge one trial; the first of a kind has the settings as they are."""
+    trial = entry.study.ask() if number else None
+    chosen = entry.family.space.draw(trial) if trial else {}
+    words = (
+        *entry.family.words,
+        *(f"{name}='{value}'" if isinstance(value, str) else f"{name}={value}" for name, value in chosen.items()),
+    )
+    log.info("%s, trial %d: %s", entry.family.name, number + 1, "  ".join(words[1:]) or "as it is")
+    started = time.monotonic()
+
+    def on_epoch(row: dict[str, Any]) -> bool:
+        return time.monotonic() - started > most
+
+    about: dict[str, Any] = {"settings": list(words)}
+    try:
+        settings = load_config(None, words, of_bundle=config.as_dict())
+        model = fit_trial(spark, table, settings, folder, on_epoch, most)
+        about["seconds"] = round(time.monotonic() - started, 1)
+        score = judge(spark, model, table, VALIDATION)
+    except StoppedEarly:
+        about["reason"] = f"not done in {most:.0f} s"
+    except AslsparkError as error:
+        about["reason"] = str(error)
+    else:
+        about["score"] = round(score.accuracy, 4)
+        if entry.best is None or score.accuracy > entry.best.accuracy:
+            entry.best, entry.words, entry.seconds, entry.model = score, words, about["seconds"], model
+    if trial:
+        if "score" in about:
+            entry.study.tell(trial, -about["score"])
+        else:
+            entry.study.tell(trial, state=optuna.trial.TrialState.FAIL)
+    entry.tried.append(about)
+    log.info("%s, trial %d: %s", entry.family.name, number + 1, about.get("reason") or f"{about['score']:.2%} right")
+
+
+def _row(spark: SparkSession, table: TrainingData, entry: Entry, place: int) -> dict[str, Any]:
+    assert entry.best is not None
+    assert entry.model is not None
+    started = time.monotonic()
+    test = judge(spark, entry.model, table, TEST)
+    seconds = time.monotonic() - started
+    return {
+        "place": place,
+        "model": entry.family.name,
+        "score": round(entry.best.accuracy, 4),
+        "spread": round(entry.best.spread, 4),
+        "rows": entry.best.rows,
+        "test": round(test.accuracy, 4),
+        "test_spread": round(test.spread, 4),
+        "test_rows": test.rows,
+        "bytes": _size(entry.model),
+        "ms_a_picture": None,
+        "pictures_a_second": round(test.rows / seconds),
+        "fit_seconds": entry.seconds,
+        "settings": list(entry.words),
+        "trials": entry.tried,
+    }
+
+
+def _left_out(entry: Entry) -> dict[str, Any]:
+    return {"place": None, "model": entry.family.name, "score": None, "trials": entry.tried}
+
+
+def _size(model: SignClassifierModel) -> int:
+    if isinstance(model.classifier, OnnxClassifier):
+        return len(model.classifier.onnx)
+    with tempfile.TemporaryDirectory(prefix="aslspark-") as folder:
+        model.classifier.pipeline.write().overwrite().save(f"file://{folder}/pipeline")
+        return sum(path.stat().st_size for path in Path(folder).rglob("*") if path.is_file())
+
+
+def _add_speeds(found: Sequence[Entry], rows: Sequence[dict[str, Any]]) -> None:
+    networks = {
+        entry.family.name: entry.model.classifier
+        for entry in found
+        if entry.model is not None and isinstance(entry.model.classifier, OnnxClassifier)
+    }
+    speeds = measure_speed(networks, threads=1)
+    for row in rows:
+        if row["model"] in speeds:
+            row["ms_a_picture"] = round(speeds[row["model"]].ms_a_picture, 3)
+
+
+def _all_to_learn(spark: SparkSession, table: TrainingData, scratch: Path, honest: str) -> str:
+    """Write the samples with the test split among those to learn from; validation still says when to stop."""
+    folder = f"file://{(scratch / 'all').absolute()}"
+    split = F.when(F.col("split") == TEST, TRAIN).otherwise(F.col("split"))
+    rows = write_divided(spark, table.samples(spark).withColumn("split", split), folder)
+    about = {
+        **table.report,
+        "judged_on": VALIDATION,
+        "split": "All samples are learned from but those of the validation split, by which settings, epoch and "
+        f"temperature were chosen: its figures are a little too good. Trained without the test split too, the same "
+        f"settings read {honest}. Before: {table.report['split']}",
+        "splits": {name: count for name, count in rows.items() if count},
+    }
+    (Path(local_path(folder)) / REPORT_FILE).write_text(json.dumps(about))
+    return folder

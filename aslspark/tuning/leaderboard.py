@@ -1,0 +1,99 @@
+"""What `automl` found -> `leaderboard.json`, a page, a plot, and the winner's settings."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from aslspark.config import Config
+from aslspark.masking import shown_all
+from aslspark.training.data import DRAWN_WARNING
+
+RESULT_FILE, PLOT_FILE, SETTINGS_FILE = "leaderboard.json", "leaderboard.png", "best.yaml"
+
+
+def write_leaderboard(result: dict[str, Any], settings: Config, folder: Path) -> None:
+    """Write all that is for people and programs to read.
+
+    Parameters
+    ----------
+    result : dict
+        See `aslspark.tuning.automl.automl`.
+    settings : Config
+        The winner's.
+    folder : Path
+    """
+    import yaml
+
+    result = shown_all(result)
+    (folder / RESULT_FILE).write_text(json.dumps(result, indent=1))
+    (folder / SETTINGS_FILE).write_text(yaml.safe_dump(shown_all(settings.as_dict()), sort_keys=False))
+    _plot([row for row in result["models"] if row["score"] is not None], folder / PLOT_FILE)
+    (folder / "README.md").write_text("\n".join(_lines(result)) + "\n", encoding="utf-8")
+
+
+def _lines(result: dict[str, Any]) -> list[str]:
+    lines = ["# Leaderboard", ""]
+    if result["drawn"]:
+        lines += [f"**Of {DRAWN_WARNING}.**", ""]
+    done = sum("score" in trial for row in result["models"] for trial in row["trials"])
+    tried = sum(len(row["trials"]) for row in result["models"])
+    lines += [
+        f"{result['winner']} wins; `bundle/` is it, trained again on all but the validation split. {tried} trials, "
+        f"{done} done, {result['seconds']} s with that last training. Models were chosen by the validation split; by "
+        "the test split nothing was chosen. After ± stands the standard error over letters of signers or sources.",
+        "",
+        f"Sources: {', '.join(result['sources'])}. {result['split']}",
+        "",
+        f"![validation and test accuracy of the best of each kind]({PLOT_FILE})",
+        "",
+        "| | model | validation | test | size | ms a picture, alone | pictures a second, in Spark | fit | trials |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for row in result["models"]:
+        count = len(row["trials"])
+        if row["score"] is None:
+            reason = row["trials"][-1]["reason"] if count else "the time was over before it was tried"
+            lines.append(f"| | {row['model']} | {reason} | | | | | | {count} |")
+            continue
+        alone = f"{row['ms_a_picture']:.2f}" if row["ms_a_picture"] is not None else "only in Spark"
+        lines.append(
+            f"| {row['place']} | {row['model']} | {row['score']:.2%} ± {row['spread']:.1%} | "
+            f"{row['test']:.2%} ± {row['test_spread']:.1%} | {row['bytes'] / 1e6:.2f} MB | {alone} | "
+            f"{row['pictures_a_second']:,} | {row['fit_seconds']:.0f} s | {count} |"
+        )
+    lines += ["", "| model | settings | validation |", "|---|---|---|"]
+    for row in result["models"]:
+        for trial in row["trials"]:
+            words = "`" + "` `".join(trial["settings"]) + "`"
+            lines.append(f"| {row['model']} | {words} | {_outcome(trial)} |")
+    return lines
+
+
+def _outcome(trial: dict[str, Any]) -> str:
+    return f"{trial['score']:.2%}" if "score" in trial else str(trial["reason"])
+
+
+def _plot(rows: Sequence[dict[str, Any]], path: Path) -> None:
+    figure = Figure(figsize=(8, 1.2 + 0.5 * len(rows)), layout="constrained")
+    axes = figure.subplots()
+    places = range(len(rows))
+    for shift, name, spread, marker in ((-0.12, "score", "spread", "o"), (0.12, "test", "test_spread", "s")):
+        axes.errorbar(
+            [100 * row[name] for row in rows],
+            [place + shift for place in places],
+            xerr=[100 * row[spread] for row in rows],
+            fmt=marker,
+            capsize=3,
+            label={"score": "validation, chosen by", "test": "test"}[name],
+        )
+    axes.set_yticks(list(places), [row["model"] for row in rows])
+    axes.invert_yaxis()
+    axes.set_xlabel("% right, with the standard error")
+    axes.grid(axis="x", alpha=0.3)
+    axes.legend()
+    figure.savefig(path, dpi=110)

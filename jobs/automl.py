@@ -1,0 +1,43 @@
+"""Try several kinds of models within a budget, and leave the best as a bundle, with a leaderboard.
+
+spark-submit jobs/automl.py --data PATH... --out DIR --minutes 10
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from aslspark.jobs_support import add_training_options, run_job, training_config
+from aslspark.session import spark_session
+from aslspark.tracking import tracked
+
+
+def main(argv: Sequence[str]) -> None:
+    """Run the job on the command line's words."""
+    from aslspark.tuning.automl import Budget, automl
+
+    usual = Budget()
+    parser = argparse.ArgumentParser(description="Choose a model within a budget.")
+    parser.add_argument(
+        "--data", nargs="+", default=[], metavar="PATH", help="raw sources or one ingested folder; none: drawn hands"
+    )
+    parser.add_argument("--out", required=True, metavar="DIR", help="folder to make; must not exist")
+    parser.add_argument("--minutes", type=float, default=usual.minutes, metavar="N", help="for all; 0: no limit")
+    parser.add_argument(
+        "--trials", type=int, default=usual.trials, metavar="N", help="of a kind, at most (default %(default)s)"
+    )
+    parser.add_argument("--models", nargs="+", default=[], metavar="NAME", help="kinds to try; none: all that fit")
+    parser.add_argument("--onnx", action="store_true", help="only kinds that leave an ONNX file")
+    parser.add_argument("--seed", type=int, default=usual.seed, metavar="N", help="of the search")
+    add_training_options(parser)
+    options = parser.parse_args(argv)
+    config = training_config(options)
+    names = ("minutes", "trials", "models", "onnx", "seed")
+    budget = Budget(**{name: getattr(options, name) for name in names})
+    with tracked(config, "automl", options.out, data=options.data), spark_session("aslspark automl") as spark:
+        automl(spark, options.data, options.out, config, budget)
+
+
+if __name__ == "__main__":
+    run_job(main)

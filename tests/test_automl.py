@@ -1,0 +1,102 @@
+"""Choosing a kind of model within a budget: real trials on drawn hands."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from aslspark.bundle import read_manifest
+from aslspark.config import load_config
+from aslspark.errors import AslsparkError
+from aslspark.samples import TEST, VALIDATION, read_samples
+from aslspark.scoring import SignClassifierModel
+
+pytest.importorskip("optuna")
+
+from aslspark.tuning.automl import Budget, automl
+from jobs import automl as job
+
+QUICK = ["mllib.trees=5", "mllib.depth=5", "mllib.iterations=20", "training.epochs=1", "training.framework=torch"]
+
+
+@pytest.fixture(scope="module")
+def few(spark, ingested, tmp_path_factory):
+    """The ingested hands that show one of five letters."""
+    folder = tmp_path_factory.mktemp("few")
+    read_samples(spark, ingested).where("label < 'F'").write.partitionBy("split").parquet(str(folder / "samples"))
+    shutil.copy(Path(ingested) / "ingest.json", folder)
+    return str(folder)
+
+
+@pytest.fixture(scope="module")
+def chosen(spark, few, tmp_path_factory):
+    out = tmp_path_factory.mktemp("automl") / "out"
+    words = ["--trials", "2", "--models", "logistic", "forest", "cnn", "--set", *QUICK]
+    job.main(["--data", few, "--out", str(out), *words])
+    return out, json.loads((out / "leaderboard.json").read_text())
+
+
+def test_the_best_kind_on_validation_wins_and_learns_from_all_other_samples(spark, few, chosen):
+    out, found = chosen
+    scores = [row["score"] for row in found["models"]]
+    assert scores == sorted(scores, reverse=True)
+    assert found["winner"] == found["models"][0]["model"]
+    about = read_manifest(str(out / "bundle"))
+    kept = read_samples(spark, few, [VALIDATION]).count()
+    assert about["data"]["rows"] == {"train": read_samples(spark, few).count() - kept, VALIDATION: kept}
+    assert f"{found['models'][0]['test']:.2%} of its" in (out / "bundle" / "README.md").read_text()
+    model = SignClassifierModel.load(str(out / "bundle"))
+    assert model.transform(read_samples(spark, few, [TEST])).where("letter is not null").count() > 0
+    assert load_config(str(out / "best.yaml")).mllib.trees >= 5
+
+
+def test_the_leaderboard_says_score_spread_size_and_speed(chosen):
+    out, found = chosen
+    assert [len(row["trials"]) for row in found["models"]].count(2) == 2  # the better half, two at least
+    for row in found["models"]:
+        assert 0 < row["spread"] < 0.2
+        assert row["bytes"] > 1000
+        assert row["pictures_a_second"] > 0
+        assert (row["ms_a_picture"] is not None) == (row["model"] == "cnn")
+        assert row["score"] == max(trial["score"] for trial in row["trials"])
+    assert (out / "leaderboard.png").stat().st_size > 5000
+    assert "only in Spark" in (out / "README.md").read_text()
+
+
+def test_the_same_seed_and_trials_give_the_same_winner(spark, few, chosen, tmp_path):
+    budget = Budget(trials=2, models=("logistic", "forest"))
+    again = automl(spark, [few], str(tmp_path / "again"), load_config(None, QUICK), budget)
+    before = {row["model"]: [trial["settings"] for trial in row["trials"]] for row in chosen[1]["models"]}
+    for row in again["models"]:
+        same = min(len(row["trials"]), len(before[row["model"]]))
+        assert [trial["settings"] for trial in row["trials"]][:same] == before[row["model"]][:same]
+    first = {row["model"]: row["trials"][0]["score"] for row in chosen[1]["models"]}
+    assert {row["model"]: row["trials"][0]["score"] for row in again["models"]} == {
+        name: first[name] for name in ("logistic", "forest")
+    }
+
+
+def test_a_trial_whose_time_is_over_is_named_and_nothing_is_left(spark, few, tmp_path):
+    with pytest.raises(AslsparkError, match=r"no trial came to its end \(logistic: not done in 0 s"):
+        automl(spark, [few], str(tmp_path / "out"), load_config(None, QUICK), Budget(0.02, models=("logistic",)))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--models", "two_branch"], "two_branch: it does not fit this data; choose from logistic"),
+        (["--models", "forest", "--onnx"], "none of them leaves ONNX"),
+        (["--minutes", "-1"], "give 0 or more"),
+    ],
+)
+def test_what_cannot_be_tried_is_said_before_any_trial(words, message, few, tmp_path):
+    with pytest.raises(AslsparkError, match=message):
+        job.main(["--data", few, "--out", str(tmp_path / "out"), *words])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_split_that_leaks_is_refused(spark, tmp_path):
+    with pytest.raises(AslsparkError, match="near-twins"):
+        automl(spark, [], str(tmp_path / "out"), load_config(None, ["split.kind=random"]), Budget())
