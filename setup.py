@@ -37,7 +37,7 @@ setup(
         "spark": ["pyspark>=3.5,<4.1"],
         "tensorflow": ["tensorflow>=2.13,<2.16", "tf2onnx>=1.16", "onnx>=1.14,<1.18"],
         "hands": ["mediapipe>=0.10.14"],
-        "tune": ["optuna>=4", "SQLAlchemy>=2"],
+        "tune": ["optuna>=4.9", "SQLAlchemy>=2"],
         "mlflow": ["mlflow-skinny>=2.14,<3"],
         "serve": [
             "fastapi>=0.110",

@@ -72,6 +72,16 @@ def test_a_search_stops_poor_trials_goes_on_later_and_leaves_the_best_settings(s
     assert sorted(path.name for path in out.iterdir() if path.is_dir()) == []
 
 
+@pytest.mark.parametrize("sampler", ["tpe", "random"])
+def test_a_search_that_goes_on_does_not_draw_its_first_trials_again(sampler, tmp_path):
+    drawn = []
+    for _ in range(2):
+        study = searching._study(tmp_path, space_of(tmp_path), SearchOptions(sampler=sampler, seed=3), 3)
+        drawn.append(space_of(tmp_path).draw(trial := study.ask())["training.learning_rate"])
+        study.tell(trial, 0.5)
+    assert drawn[0] != drawn[1]
+
+
 def test_a_trial_that_fails_is_a_failed_trial(spark, ingested, tmp_path):
     space = space_of(tmp_path, "training.num_proc: [64]\n")
     with pytest.raises(AslsparkError, match="no trial came to its end"):

@@ -7,6 +7,7 @@ study lies in a database, so that a search that was stopped goes on, and several
 from __future__ import annotations
 
 import logging
+import math
 import time
 import warnings
 from collections.abc import Sequence
@@ -34,8 +35,11 @@ log = logging.getLogger("aslspark")
 
 SAMPLERS = ("tpe", "random", "grid")
 PRUNERS = ("median", "hyperband", "none")
-TRIALS_BEFORE_STOPPING, FIRST_EPOCH_JUDGED = 4, 2
-"""Trials that the median needs to be one, and the epoch from which on a trial is held against it."""
+TRIALS_BEFORE_STOPPING, FIRST_JUDGED = 4, 0.4
+"""Trials that the median needs to be one, and the share of the epochs after which a trial is held against it: before
+that, all are as bad."""
+DRAWN_BLINDLY = 5
+"""Trials before TPE makes something of those that were."""
 HEARTBEAT_SECONDS, LOST_AFTER_SECONDS = 10, 60
 """Of a trial at work, in the database; one that is silent for longer was killed, and is tried again once."""
 
@@ -77,7 +81,8 @@ def search(
     """Search, and leave `best.yaml`, `README.md` and plots in `out`, a folder that may be there from an earlier call.
 
     The first trial is the settings as they are, so that the best is never worse on the validation split. A trial that
-    fails is a failed trial. Later trials that lie below the median of the others after two epochs are stopped.
+    fails is a failed trial. Later trials that lie below the median of the others after two fifths of their epochs are
+    stopped.
 
     Returns
     -------
@@ -94,7 +99,7 @@ def search(
         check_classifier(config.mllib)
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
-    study = _study(folder, space, options)
+    study = _study(folder, space, options, config.training.epochs)
     _enqueue_defaults(study, config, space)
     with training_data(spark, data, (), config, folder) as table:
         if not table.report["splits"].get(VALIDATION):
@@ -106,33 +111,30 @@ def search(
     return study
 
 
-def _study(folder: Path, space: Space, options: SearchOptions) -> optuna.Study:
+def _study(folder: Path, space: Space, options: SearchOptions, epochs: int) -> optuna.Study:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)  # heartbeats
     storage = optuna.storages.RDBStorage(
         options.storage or f"sqlite:///{(folder / 'study.db').absolute()}",
         heartbeat_interval=HEARTBEAT_SECONDS,
         grace_period=LOST_AFTER_SECONDS,
-        failed_trial_callback=optuna.storages.RetryFailedTrialCallback(max_retry=1),
+        heartbeat_stale_trial_callback=optuna.storages.RetryFailedTrialCallback(max_retry=1),
     )
+    study = optuna.create_study(storage=storage, study_name=options.study, direction="maximize", load_if_exists=True)
+    # Not the first draws again where a search goes on.
+    seed = options.seed + len(study.trials)
     samplers: dict[str, Any] = {
-        "tpe": lambda: optuna.samplers.TPESampler(seed=options.seed, multivariate=True),
-        "random": lambda: optuna.samplers.RandomSampler(seed=options.seed),
+        "tpe": lambda: optuna.samplers.TPESampler(n_startup_trials=DRAWN_BLINDLY, seed=seed, multivariate=True),
+        "random": lambda: optuna.samplers.RandomSampler(seed=seed),
         "grid": lambda: optuna.samplers.GridSampler(space.grid(), seed=options.seed),
     }
     pruners: dict[str, Any] = {
-        "median": lambda: optuna.pruners.MedianPruner(TRIALS_BEFORE_STOPPING, FIRST_EPOCH_JUDGED),
+        "median": lambda: optuna.pruners.MedianPruner(TRIALS_BEFORE_STOPPING, math.ceil(FIRST_JUDGED * epochs)),
         "hyperband": lambda: optuna.pruners.HyperbandPruner(),
         "none": lambda: optuna.pruners.NopPruner(),
     }
-    return optuna.create_study(
-        storage=storage,
-        study_name=options.study,
-        direction="maximize",
-        sampler=samplers[options.sampler](),
-        pruner=pruners[options.pruner](),
-        load_if_exists=True,
-    )
+    study.sampler, study.pruner = samplers[options.sampler](), pruners[options.pruner]()
+    return study
 
 
 def _enqueue_defaults(study: optuna.Study, config: Config, space: Space) -> None:
