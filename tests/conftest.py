@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -51,6 +52,17 @@ def ingested(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> s
     hands = drawn_samples(spark, count=720, seed=3, signers=6).persist()
     ingest(spark, [hands], str(folder), split=SplitOptions(kind="signer", validation=0.2, test=0.2))
     hands.unpersist()
+    return str(folder)
+
+
+@pytest.fixture(scope="session")
+def few_letters(spark: SparkSession, ingested: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The ingested hands that show one of the first five letters, for what grows with the letters."""
+    from aslspark.samples import read_samples
+
+    folder = tmp_path_factory.mktemp("few")
+    read_samples(spark, ingested).where("label < 'F'").write.partitionBy("split").parquet(str(folder / "samples"))
+    shutil.copy(Path(ingested) / "ingest.json", folder)
     return str(folder)
 
 

@@ -1,8 +1,6 @@
 """Choosing a kind of model within a budget: real trials on drawn hands."""
 
 import json
-import shutil
-from pathlib import Path
 
 import pytest
 
@@ -21,33 +19,24 @@ QUICK = ["mllib.trees=5", "mllib.depth=5", "mllib.iterations=20", "training.epoc
 
 
 @pytest.fixture(scope="module")
-def few(spark, ingested, tmp_path_factory):
-    """The ingested hands that show one of five letters."""
-    folder = tmp_path_factory.mktemp("few")
-    read_samples(spark, ingested).where("label < 'F'").write.partitionBy("split").parquet(str(folder / "samples"))
-    shutil.copy(Path(ingested) / "ingest.json", folder)
-    return str(folder)
-
-
-@pytest.fixture(scope="module")
-def chosen(spark, few, tmp_path_factory):
+def chosen(spark, few_letters, tmp_path_factory):
     out = tmp_path_factory.mktemp("automl") / "out"
     words = ["--trials", "2", "--models", "logistic", "forest", "cnn", "--set", *QUICK]
-    job.main(["--data", few, "--out", str(out), *words])
+    job.main(["--data", few_letters, "--out", str(out), *words])
     return out, json.loads((out / "leaderboard.json").read_text())
 
 
-def test_the_best_kind_on_validation_wins_and_learns_from_all_other_samples(spark, few, chosen):
+def test_the_best_kind_on_validation_wins_and_learns_from_all_other_samples(spark, few_letters, chosen):
     out, found = chosen
     scores = [row["score"] for row in found["models"]]
     assert scores == sorted(scores, reverse=True)
     assert found["winner"] == found["models"][0]["model"]
     about = read_manifest(str(out / "bundle"))
-    kept = read_samples(spark, few, [VALIDATION]).count()
-    assert about["data"]["rows"] == {"train": read_samples(spark, few).count() - kept, VALIDATION: kept}
+    kept = read_samples(spark, few_letters, [VALIDATION]).count()
+    assert about["data"]["rows"] == {"train": read_samples(spark, few_letters).count() - kept, VALIDATION: kept}
     assert f"{found['models'][0]['test']:.2%} of its" in (out / "bundle" / "README.md").read_text()
     model = SignClassifierModel.load(str(out / "bundle"))
-    assert model.transform(read_samples(spark, few, [TEST])).where("letter is not null").count() > 0
+    assert model.transform(read_samples(spark, few_letters, [TEST])).where("letter is not null").count() > 0
     assert load_config(str(out / "best.yaml")).mllib.trees >= 5
 
 
@@ -64,9 +53,9 @@ def test_the_leaderboard_says_score_spread_size_and_speed(chosen):
     assert "only in Spark" in (out / "README.md").read_text()
 
 
-def test_the_same_seed_and_trials_give_the_same_winner(spark, few, chosen, tmp_path):
+def test_the_same_seed_and_trials_give_the_same_winner(spark, few_letters, chosen, tmp_path):
     budget = Budget(trials=2, models=("logistic", "forest"))
-    again = automl(spark, [few], str(tmp_path / "again"), load_config(None, QUICK), budget)
+    again = automl(spark, [few_letters], str(tmp_path / "again"), load_config(None, QUICK), budget)
     before = {row["model"]: [trial["settings"] for trial in row["trials"]] for row in chosen[1]["models"]}
     for row in again["models"]:
         same = min(len(row["trials"]), len(before[row["model"]]))
@@ -77,9 +66,11 @@ def test_the_same_seed_and_trials_give_the_same_winner(spark, few, chosen, tmp_p
     }
 
 
-def test_a_trial_whose_time_is_over_is_named_and_nothing_is_left(spark, few, tmp_path):
+def test_a_trial_whose_time_is_over_is_named_and_nothing_is_left(spark, few_letters, tmp_path):
     with pytest.raises(AslsparkError, match=r"no trial came to its end \(logistic: not done in 0 s"):
-        automl(spark, [few], str(tmp_path / "out"), load_config(None, QUICK), Budget(0.02, models=("logistic",)))
+        automl(
+            spark, [few_letters], str(tmp_path / "out"), load_config(None, QUICK), Budget(0.02, models=("logistic",))
+        )
     assert list(tmp_path.iterdir()) == []
 
 
@@ -91,9 +82,9 @@ def test_a_trial_whose_time_is_over_is_named_and_nothing_is_left(spark, few, tmp
         (["--minutes", "-1"], "give 0 or more"),
     ],
 )
-def test_what_cannot_be_tried_is_said_before_any_trial(words, message, few, tmp_path):
+def test_what_cannot_be_tried_is_said_before_any_trial(words, message, few_letters, tmp_path):
     with pytest.raises(AslsparkError, match=message):
-        job.main(["--data", few, "--out", str(tmp_path / "out"), *words])
+        job.main(["--data", few_letters, "--out", str(tmp_path / "out"), *words])
     assert list(tmp_path.iterdir()) == []
 
 

@@ -3,8 +3,6 @@
 import csv
 import json
 import logging
-import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -374,16 +372,6 @@ def test_two_frameworks_in_one_worker_are_refused():
     outside = SimpleNamespace(global_process_set=SimpleNamespace(included=lambda: False))
     with pytest.raises(RuntimeError, match="takes no part in averaging gradients"):
         run_epochs(None, outside, None)
-
-
-@pytest.fixture(scope="module")
-def few_letters(spark, ingested, tmp_path_factory):
-    """The ingested hands that show one of five letters: boosted trees are grown letter by letter."""
-    folder = tmp_path_factory.mktemp("few")
-    few = read_samples(spark, ingested).where("label < 'F'")
-    few.write.partitionBy("split").parquet(str(folder / "samples"))
-    shutil.copy(Path(ingested) / "ingest.json", folder)
-    return str(folder)
 
 
 @pytest.mark.parametrize("name", CLASSIFIERS)

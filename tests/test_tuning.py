@@ -72,6 +72,17 @@ def test_a_search_stops_poor_trials_goes_on_later_and_leaves_the_best_settings(s
     assert sorted(path.name for path in out.iterdir() if path.is_dir()) == []
 
 
+def test_a_forest_is_searched_too(spark, few_letters, tmp_path):
+    out, space = tmp_path / "search", space_of(tmp_path, "mllib.trees: [2, 12]\nmllib.depth: {low: 1, high: 6}\n")
+    config = load_config(None, ["mllib.classifier=forest", "mllib.trees=2", "mllib.depth=1"])
+    study = search(spark, [few_letters], str(out), config, space, SearchOptions(trials=3, seed=1))
+    assert study.trials[0].params == {"mllib.trees": 2, "mllib.depth": 1}
+    assert [trial.state.name for trial in study.trials] == ["COMPLETE"] * 3
+    assert len({trial.value for trial in study.trials}) > 1  # what was chosen was used
+    assert "jobs/train_baseline.py --model forest" in (out / "best.yaml").read_text()
+    assert load_config(str(out / "best.yaml")).mllib.depth == study.best_params["mllib.depth"]
+
+
 @pytest.mark.parametrize("sampler", ["tpe", "random"])
 def test_a_search_that_goes_on_does_not_draw_its_first_trials_again(sampler, tmp_path):
     drawn = []

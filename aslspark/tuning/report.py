@@ -14,11 +14,12 @@ from aslspark.models.known import NO_CLASSIFIER
 
 log = logging.getLogger("aslspark")
 
+STOPPED = "stopped.png"
 PLOTS = {
     "history.png": ("plot_optimization_history", "Validation accuracy of each trial, and the best so far"),
     "importance.png": ("plot_param_importances", "Which settings mattered"),
     "parallel.png": ("plot_parallel_coordinate", "Each trial as a line through its settings"),
-    "stopped.png": ("plot_intermediate_values", "Validation accuracy by epoch: lines that end were stopped"),
+    STOPPED: ("plot_intermediate_values", "Validation accuracy by epoch: lines that end were stopped"),
 }
 
 
@@ -48,7 +49,9 @@ def write_report(study: optuna.Study, config: Config, folder: Path) -> None:
         + yaml.safe_dump(settings, sort_keys=False),
         encoding="utf-8",
     )
-    drawn = [name for name, (function, _) in PLOTS.items() if _draw(study, function, folder / name)]
+    epochs = any(trial.intermediate_values for trial in study.trials)
+    wanted = {name: function for name, (function, _) in PLOTS.items() if epochs or name != STOPPED}
+    drawn = [name for name, function in wanted.items() if _draw(study, function, folder / name)]
     (folder / "README.md").write_text("\n".join(_lines(study, drawn)) + "\n", encoding="utf-8")
 
 
