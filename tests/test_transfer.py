@@ -8,12 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import serving_bundles
 from tiny_training import OneBatch, Recorded, SimpleTraining
 
 from aslspark.bundle import seal, whole_folder, write_model
 from aslspark.config import load_config
 from aslspark.errors import AslsparkError
 from aslspark.samples import SAMPLE_SCHEMA, SAMPLES_FOLDER
+from aslspark.scoring import SignClassifierModel
 from aslspark.training.data import TrainingData
 from aslspark.training.job import train_cnn
 from aslspark.training.loop import Plan, fit_epochs
@@ -345,3 +347,19 @@ def test_a_wrong_network_is_said_before_any_data_is_read(spark, tmp_path):
     with pytest.raises(AslsparkError, match=r"network.name=resnet18: there is no such network in keras; choose cnn"):
         train_cnn(spark, ["nowhere.csv"], str(tmp_path / "out"), config)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("about", "message"),
+    [
+        ({}, "the bundle's network is one that it does not name"),
+        ({"settings": {"network": {"name": "small_cnn"}}}, "the bundle has it as ONNX alone"),
+    ],
+)
+def test_a_bundle_whose_manifest_lacks_what_is_needed_is_one_line(about, message, tmp_path):
+    model = SignClassifierModel(serving_bundles.network())
+    with whole_folder(tmp_path / "bundle") as folder:
+        write_model(model, None, folder, framework="torch", **about)
+        seal(folder)
+    with pytest.raises(AslsparkError, match=message):
+        check_network(settings("torch", f"network.weights={tmp_path / 'bundle'}"))

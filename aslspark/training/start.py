@@ -107,9 +107,11 @@ def find_weights(config: Config) -> WeightsFile:
     manifest = read_manifest(given, "network.weights=")
     if manifest.get("framework") != framework:
         raise fitting_failed(given, name, f"the bundle's model is of {manifest.get('framework', 'Spark MLlib')}")
-    other = manifest["settings"]["network"]["name"]
+    other = manifest.get("settings", {}).get("network", {}).get("name", "one that it does not name")
     if other != name:
         raise fitting_failed(given, name, f"the bundle's network is {other}")
+    if "network_file" not in manifest:
+        raise fitting_failed(given, name, "the bundle has it as ONNX alone")
     return WeightsFile(path / manifest["network_file"], tuple(manifest["labels"]))
 
 
