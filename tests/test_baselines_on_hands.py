@@ -80,6 +80,12 @@ def test_without_validation_rows_a_forest_keeps_its_own_probabilities(spark, row
     assert SignClassifierModel.load(str(tmp_path / "bundle")).temperature == 1
 
 
+@pytest.mark.parametrize("name", ["landmarks", "both"])
+def test_an_empty_table_is_scored_too(name, spark, with_hands, bundles):
+    model = SignClassifierModel.load(str(bundles[0] / name))
+    assert model.transform(read_samples(spark, with_hands).where("false")).collect() == []
+
+
 def test_it_is_the_same_stage_after_saving(spark, with_hands, tmp_path):
     LandmarkFeatures(upright=True, outputCol="shape").save(str(tmp_path / "stage"))
     again = LandmarkFeatures.load(str(tmp_path / "stage"))
@@ -139,7 +145,7 @@ def test_the_scoring_job_leaves_out_what_it_is_not_sure_of(spark, bundles, with_
 
 def test_a_table_without_hands_is_refused_by_name(spark, ingested, bundles, tmp_path):
     words = ["--model", "forest", "--data", ingested, "--out", str(tmp_path / "out")]
-    with pytest.raises(AslsparkError, match=r"--features: .*no column hand; .*hands\.on=true"):
+    with pytest.raises(AslsparkError, match=r"\(--features\): .*no column hand; .*hands\.on=true"):
         job.main([*words, "--features", "both"])
     assert list(tmp_path.iterdir()) == []
     out, _ = bundles

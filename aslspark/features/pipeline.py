@@ -13,12 +13,12 @@ from pyspark.ml.functions import array_to_vector
 from pyspark.ml.param import Param, Params, TypeConverters
 from pyspark.ml.param.shared import HasInputCol, HasOutputCol
 from pyspark.ml.util import DefaultParamsReadable, DefaultParamsWritable
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from aslspark.decoding import RAW, stored
 from aslspark.errors import AslsparkError
-from aslspark.features.landmarks import HAND_FIELDS, frame_vectors, landmark_features
+from aslspark.features.landmarks import FEATURES, HAND_FIELDS, frame_vectors, landmark_features
 from aslspark.features.scaling import scale
 from aslspark.models.known import LANDMARKS, PICTURE
 from aslspark.samples import HAND_COLUMN, PICTURE_TYPE
@@ -35,6 +35,8 @@ class PictureScaler(Transformer, HasInputCol, HasOutputCol, DefaultParamsReadabl
         A Vector of height x width x channels numbers; see `aslspark.features.scaling.scale`.
     stretch : bool
         Stretch each picture to its own minimum and maximum.
+    length : int
+        Of the vectors; 0: not known. Known, stages that need it do not look at a first row for it.
     """
 
     stretch = Param(
@@ -44,10 +46,14 @@ class PictureScaler(Transformer, HasInputCol, HasOutputCol, DefaultParamsReadabl
         TypeConverters.toBoolean,
     )
 
-    def __init__(self, *, inputCol: str = "picture", outputCol: str = "pixels", stretch: bool = True) -> None:
+    length = Param(Params._dummy(), "length", "of the vectors; 0: not known", TypeConverters.toInt)
+
+    def __init__(
+        self, *, inputCol: str = "picture", outputCol: str = "pixels", stretch: bool = True, length: int = 0
+    ) -> None:
         super().__init__()
-        self._setDefault(inputCol="picture", outputCol="pixels", stretch=True)
-        self._set(inputCol=inputCol, outputCol=outputCol, stretch=stretch)
+        self._setDefault(inputCol="picture", outputCol="pixels", stretch=True, length=0)
+        self._set(inputCol=inputCol, outputCol=outputCol, stretch=stretch, length=length)
 
     def _transform(self, dataset: DataFrame) -> DataFrame:
         stretch = self.getOrDefault("stretch")
@@ -65,8 +71,8 @@ class PictureScaler(Transformer, HasInputCol, HasOutputCol, DefaultParamsReadabl
                 pictures = np.frombuffer(b"".join(data), np.uint8).reshape(len(batch), -1)
                 yield pd.Series(list(scale(pictures, stretch).astype(np.float64)))
 
-        picture = F.col(self.getInputCol())
-        return dataset.withColumn(self.getOutputCol(), array_to_vector(scaled(picture)))
+        vectors = array_to_vector(scaled(F.col(self.getInputCol())))
+        return _with_vectors(dataset, self.getOutputCol(), vectors, self.getOrDefault("length"))
 
 
 class LandmarkFeatures(Transformer, HasInputCol, HasOutputCol, DefaultParamsReadable, DefaultParamsWritable):
@@ -101,7 +107,16 @@ class LandmarkFeatures(Transformer, HasInputCol, HasOutputCol, DefaultParamsRead
 
         hand = F.col(self.getInputCol())
         taken = F.struct(*(hand[name].alias(name) for name in HAND_FIELDS))
-        return dataset.withColumn(self.getOutputCol(), array_to_vector(shapes(taken)))
+        return _with_vectors(dataset, self.getOutputCol(), array_to_vector(shapes(taken)), FEATURES)
+
+
+def _with_vectors(dataset: DataFrame, name: str, vectors: Column, length: int) -> DataFrame:
+    """Add vectors and, where it is known, their length.
+
+    VectorAssembler looks at a first row otherwise: at the cost of a job, and an empty table has none.
+    """
+    known = {"metadata": {"ml_attr": {"num_attrs": length}}} if length else {}
+    return dataset.withColumn(name, vectors.alias(name, **known))
 
 
 def feature_pipeline(
@@ -110,6 +125,7 @@ def feature_pipeline(
     stretch: bool,
     inputs: Sequence[str] = (PICTURE,),
     upright: bool = False,
+    length: int = 0,
 ) -> Pipeline:
     """Build the features of MLlib models.
 
@@ -125,6 +141,8 @@ def feature_pipeline(
         What goes into `scaled_features`: the picture, the landmarks of the hand in it, or the one behind the other.
     upright : bool
         See `LandmarkFeatures`.
+    length : int
+        See `PictureScaler`.
 
     Returns
     -------
@@ -136,7 +154,7 @@ def feature_pipeline(
     if list(labels) != sorted(labels):
         raise AslsparkError(f"labels={','.join(labels)}: give them in alphabetical order")
     read: dict[str, Any] = {
-        PICTURE: PictureScaler(inputCol="picture", outputCol="pixels", stretch=stretch),
+        PICTURE: PictureScaler(inputCol="picture", outputCol="pixels", stretch=stretch, length=length),
         LANDMARKS: LandmarkFeatures(inputCol=HAND_COLUMN, outputCol=LANDMARKS, upright=upright),
     }
     chosen = [stage for name, stage in read.items() if name in inputs]

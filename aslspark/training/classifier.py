@@ -39,9 +39,9 @@ def fit_classifier(
     AslsparkError
         Where landmarks are to be read and the table has no column of hands.
     """
-    inputs = READS[config.mllib.reads]
-    features = feature_pipeline(spark, data.labels, config.features.stretch, inputs, config.features.upright)
+    inputs, scaling = READS[config.mllib.reads], config.features
     length = {PICTURE: math.prod(data.shape), LANDMARKS: FEATURES}
+    features = feature_pipeline(spark, data.labels, scaling.stretch, inputs, scaling.upright, length[PICTURE])
     classifier = build_classifier(
         config.mllib,
         length=sum(length[name] for name in inputs),
