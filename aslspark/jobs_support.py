@@ -65,9 +65,10 @@ def add_config_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_training_options(parser: argparse.ArgumentParser) -> None:
-    """Add what jobs that train a network take: three settings by names of their own, `--config` and `--set`."""
+    """Add what jobs that train a network take: four settings by names of their own, `--config` and `--set`."""
     parser.add_argument("--framework", metavar="NAME", help="keras or torch")
-    parser.add_argument("--num-proc", metavar="N", help="Horovod processes")
+    parser.add_argument("--launcher", metavar="NAME", help="horovod, or for torch torch_distributor, Spark's own")
+    parser.add_argument("--num-proc", metavar="N", help="processes that train side by side")
     parser.add_argument("--epochs", metavar="N")
     add_config_options(parser)
 
@@ -76,7 +77,7 @@ def training_config(options: argparse.Namespace) -> Config:
     """Build the settings of a job with `add_training_options`."""
     return config_from(
         options,
-        {f"training.{name}": getattr(options, name) for name in ("framework", "num_proc", "epochs")},
+        {f"training.{name}": getattr(options, name) for name in ("framework", "launcher", "num_proc", "epochs")},
     )
 
 
