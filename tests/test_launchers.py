@@ -11,6 +11,7 @@ import numpy as np
 import psutil
 import pytest
 from conftest import REPOSITORY
+from saboteur import held_after
 
 from aslspark.config import load_config
 from aslspark.errors import AslsparkError
@@ -58,6 +59,7 @@ def test_both_launchers_fit_the_same_network(spark, ingested, fitted, tmp_path):
     for name, weights in fitted.network.state_dict().items():
         assert np.allclose(weights, theirs.network.state_dict()[name], atol=1e-3), name
     assert list(fitted.phases) == list(theirs.phases)
+    print(fitted.phases, theirs.phases)
 
 
 def test_every_rank_ends_with_the_same_weights(fitted):
@@ -67,12 +69,12 @@ def test_every_rank_ends_with_the_same_weights(fitted):
 
 
 def test_a_run_that_was_stopped_leaves_no_process_and_goes_on_where_it_was(spark, ingested, fitted, tmp_path):
-    with pytest.raises(StoppedEarly):
+    with held_after(2), pytest.raises(StoppedEarly):
         fitted_by(TORCH_DISTRIBUTOR, spark, ingested, tmp_path, lambda row: row["epoch"] == 2)
     assert processes_of_torchrun() == []
     seen = []
     resumed = fitted_by(TORCH_DISTRIBUTOR, spark, ingested, tmp_path, lambda row: seen.append(row["epoch"]))
-    assert seen in ([2, 3], [3])
+    assert seen in ([2, 3], [3])  # it was stopped while its second epoch was kept
     for row, unbroken in zip(resumed.history, fitted.history, strict=True):
         assert {name: row[name] for name in FIGURES} == pytest.approx(
             {name: unbroken[name] for name in FIGURES}, abs=1e-3

@@ -169,6 +169,7 @@ def _in_torchrun(work: Callable[[], Any], env: Mapping[str, str]) -> Callable[[]
             os.environ.update(env)
             # Again from the start, as the same process: glibc and OpenMP read their settings once.
             os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+        print(flush=True)  # a task's first line is Spark's to show, whoever hears the others
         # torchrun has half a second to end this process before it is killed itself.
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
         if "GLOO_SOCKET_IFNAME" not in os.environ:
