@@ -68,12 +68,13 @@ def test_every_rank_ends_with_the_same_weights(fitted):
     assert fitted.history[-1]["loss"] < fitted.history[0]["loss"]
 
 
-def test_a_run_that_was_stopped_leaves_no_process_and_goes_on_where_it_was(spark, ingested, fitted, tmp_path):
+@pytest.mark.parametrize("other", [TORCH_DISTRIBUTOR, pytest.param(HOROVOD, marks=pytest.mark.long)])
+def test_a_run_that_was_stopped_leaves_no_process_and_goes_on_where_it_was(spark, ingested, fitted, other, tmp_path):
     with held_after(2), pytest.raises(StoppedEarly):
         fitted_by(TORCH_DISTRIBUTOR, spark, ingested, tmp_path, lambda row: row["epoch"] == 2)
     assert processes_of_torchrun() == []
     seen = []
-    resumed = fitted_by(TORCH_DISTRIBUTOR, spark, ingested, tmp_path, lambda row: seen.append(row["epoch"]))
+    resumed = fitted_by(other, spark, ingested, tmp_path, lambda row: seen.append(row["epoch"]))
     assert seen in ([2, 3], [3])  # it was stopped while its second epoch was kept
     for row, unbroken in zip(resumed.history, fitted.history, strict=True):
         assert {name: row[name] for name in FIGURES} == pytest.approx(

@@ -23,7 +23,7 @@ from aslspark.training.collective import HOROVOD, TORCH_DISTRIBUTOR
 from aslspark.training.hearing import SIGN_OF_LIFE_SECONDS, Ear, reporter
 from aslspark.training.horovod_run import HorovodRun
 from aslspark.training.torch_run import TorchRun
-from aslspark.training.watched_run import SilentWorkerError, WatchedRun
+from aslspark.training.watched_run import NOT_STARTED, SilentWorkerError, WatchedRun
 
 _AFTER_ANOTHER = re.compile(r"HorovodInternalError|node gradients\b|Op:Horovod|torch/distributed/distributed_c10d")
 """In a traceback: an operation of all workers failed; in torch, in the graph of a Keras step, outside of it; in
@@ -192,7 +192,7 @@ def _package_archive() -> bytes:
 
 
 def _what_went_wrong(error: Exception, exits: Mapping[int, int], out: Ear, err: Ear) -> AslsparkError:
-    if isinstance(error, SilentWorkerError):
+    if isinstance(error, SilentWorkerError) and not str(error).startswith(NOT_STARTED):
         return WorkerError(f"{error}: its host is cut off, or the process hangs", lost=True, silent=True)
     failures = {failure["rank"]: failure for failure in out.failures}
     tail = "\n".join([*out.last_lines, *err.last_lines][-20:])
@@ -212,7 +212,7 @@ def _what_went_wrong(error: Exception, exits: Mapping[int, int], out: Ear, err: 
     for rank, failure in failures.items():
         words = _with_last_line_first(failure)
         return WorkerError(f"worker {rank} on {failure['host']} lost its connection to another: {words}", lost=True)
-    if "Timed out waiting" in str(error):
+    if NOT_STARTED in str(error):
         return WorkerError(f"the workers did not start in time: {str(error).splitlines()[0]}", lost=True)
     return WorkerError(f"the training failed: {error}\n{tail}", lost=True)
 

@@ -22,7 +22,7 @@ from aslspark.errors import AslsparkError
 from aslspark.session import running_session
 from aslspark.training.gpus import tasks_hold_gpus
 from aslspark.training.hearing import Ear
-from aslspark.training.watched_run import LOOK_SECONDS, WatchedRun
+from aslspark.training.watched_run import LOOK_SECONDS, NOT_STARTED, WatchedRun
 
 ENDED_SECONDS = 15.0
 """That Spark has to end the tasks of a cancelled job: it looks every two seconds, and waits two more."""
@@ -77,7 +77,8 @@ class TorchRun(WatchedRun):
             if self._ear.failures and self._first_failure is None:
                 self._first_failure = time.monotonic()
             if self._ear.ranks < num_proc and time.monotonic() - started > start_seconds:
-                return f"Timed out waiting: {self._ear.ranks} of {num_proc} were heard from in {start_seconds} s"
+                heard = f"{self._ear.ranks} of {num_proc} processes were heard from in {start_seconds} s"
+                return f"{NOT_STARTED}: {heard}; workers must reach the driver at spark.driver.host"
             return silent()
 
         try:

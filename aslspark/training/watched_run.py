@@ -18,6 +18,8 @@ from aslspark.training.hearing import Ear
 OTHERS_SECONDS = 3.0
 """That the other workers have, when one has failed, to say so themselves."""
 LOOK_SECONDS = 0.25
+NOT_STARTED = "Timed out waiting"
+"""In the words of an error: Horovod's, and ours of TorchDistributor, where not all processes came to work."""
 
 
 class SilentWorkerError(Exception):
