@@ -135,7 +135,12 @@ class TrainingConfig:
     """How the network is fitted."""
 
     framework: str = _setting("keras", "which framework", choices=("keras", "torch"))
-    num_proc: int = _setting(2, "Horovod processes, one a Spark task slot", least=1)
+    launcher: str = _setting(
+        "horovod",
+        "who starts the processes and averages their gradients; torch_distributor: Spark's own, for torch alone",
+        choices=("horovod", "torch_distributor"),
+    )
+    num_proc: int = _setting(2, "processes, one a Spark task slot", least=1)
     epochs: int = _setting(40, "passes over the training samples", least=1)
     batch_size: int = _setting(32, "samples a step in each process", least=1)
     optimizer: str = _setting("adam", "what takes the steps; adamw: with weight_decay", choices=("adam", "adamw"))

@@ -63,16 +63,17 @@ def add_config_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_training_options(parser: argparse.ArgumentParser) -> None:
-    """Add what jobs that train a network take: three settings by names of their own, `--config` and `--set`."""
+    """Add what jobs that train a network take: four settings by names of their own, `--config` and `--set`."""
     parser.add_argument("--framework", metavar="NAME", help="keras or torch")
-    parser.add_argument("--num-proc", metavar="N", help="Horovod processes")
+    parser.add_argument("--launcher", metavar="NAME", help="horovod, or for torch torch_distributor, Spark's own")
+    parser.add_argument("--num-proc", metavar="N", help="processes that train side by side")
     parser.add_argument("--epochs", metavar="N")
     add_config_options(parser)
 
 
 def training_config(options: argparse.Namespace, named: Mapping[str, object] | None = None) -> Config:
     """Build the settings of a job with `add_training_options`; `named` are those of other options, by setting."""
-    names = ("framework", "num_proc", "epochs")
+    names = ("framework", "launcher", "num_proc", "epochs")
     return config_from(options, {**(named or {}), **{f"training.{name}": getattr(options, name) for name in names}})
 
 

@@ -1,4 +1,4 @@
-"""Train the network across Horovod processes and leave a bundle.
+"""Train the network across processes in Spark tasks and leave a bundle.
 
 spark-submit jobs/train_cnn.py --data PATH... --out BUNDLE --framework keras --num-proc 2 --epochs 15
 """

@@ -83,7 +83,7 @@ def held_after(epoch: int) -> Iterator[None]:
         worker.report = report_and_wait
         return torch_worker.train(job)
 
-    from aslspark.training.torch_estimator import SignTorchEstimator
+    from aslspark.training.torch_fit import TorchNetwork
 
-    with patch.object(SignTorchEstimator, "_worker", lambda self: train):
+    with patch.object(TorchNetwork, "worker", lambda self: train):
         yield

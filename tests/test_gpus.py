@@ -16,7 +16,7 @@ import safetensors.numpy
 
 from aslspark.config import load_config
 from aslspark.errors import AslsparkError
-from aslspark.training import in_place
+from aslspark.training import fitting
 from aslspark.training.data import look_at
 from aslspark.training.feed import Batch
 from aslspark.training.gpus import BY_LOCAL_RANK, FROM_SPARK, claim_gpu, gpu_source, gpu_tasks
@@ -189,11 +189,11 @@ def observed(job):
 @pytest.fixture(scope="module", params=FRAMEWORKS)
 def mixed(request, spark, ingested, tmp_path_factory):
     """A model trained by two processes with `training.precision=mixed` on the CPU, and what each rank said."""
-    from aslspark.training.keras_estimator import SignKerasEstimator
-    from aslspark.training.torch_estimator import SignTorchEstimator
+    from aslspark.training.keras_estimator import KerasNetwork
+    from aslspark.training.torch_fit import TorchNetwork
 
-    estimator = {"keras": SignKerasEstimator, "torch": SignTorchEstimator}[request.param]
-    usual, said = in_place.fitted_model, []
+    network = {"keras": KerasNetwork, "torch": TorchNetwork}[request.param]
+    usual, said = fitting.fitted_model, []
 
     def fitted_model(network, classifier, results):
         said.extend(results)
@@ -202,8 +202,8 @@ def mixed(request, spark, ingested, tmp_path_factory):
     words = [*QUICK, "training.epochs=2", "training.precision=mixed", f"training.framework={request.param}"]
     with pytest.MonkeyPatch.context() as patch:
         cloudpickle.register_pickle_by_value(sys.modules[__name__])  # Horovod's processes cannot import the tests
-        patch.setattr(estimator, "_worker", lambda self: observed)
-        patch.setattr(in_place, "fitted_model", fitted_model)
+        patch.setattr(network, "worker", lambda self: observed)
+        patch.setattr(fitting, "fitted_model", fitted_model)
         model = fit_network(look_at(spark, ingested), load_config(None, words), tmp_path_factory.mktemp("mixed"))
     cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
     return request.param, model, said

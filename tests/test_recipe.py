@@ -45,7 +45,7 @@ def trained_by(framework, words, name="cnn", **more):
     from aslspark.training.torch_estimator import SignTorchEstimator
 
     optimizer = torch_optimizer(settings, model)
-    spec = SignTorchEstimator(labels=[], model=model, optimizer=optimizer, loss=cross_entropy())._network_spec()
+    spec = SignTorchEstimator(labels=[], model=model, optimizer=optimizer, loss=cross_entropy())._network().spec()
     return SimpleTraining(framework, model, SHAPE, optimizer=spec["optimizer"], **more)
 
 
@@ -184,7 +184,7 @@ def test_a_torch_loss_that_cannot_smooth_is_named():
     model = network("torch")
     given = {"model": model, "optimizer": torch.optim.Adam(model.parameters()), "loss": torch.nn.MultiMarginLoss()}
     with pytest.raises(AslsparkError, match=r"label_smoothing=0\.1: MultiMarginLoss has none; give torch\.nn\.Cross"):
-        SignTorchEstimator(labels=[], label_smoothing=0.1, **given)._network_spec()
+        SignTorchEstimator(labels=[], label_smoothing=0.1, **given)._network().spec()
 
 
 def row(epoch=1, **more):

@@ -15,9 +15,10 @@ from aslspark.evaluation.metrics import count_answers, figures
 from aslspark.models.known import CLASSIFIERS
 from aslspark.samples import TEST, TRAIN, VALIDATION, read_samples
 from aslspark.scoring import SignClassifierModel
+from aslspark.training.hearing import report
 from aslspark.training.horovod_run import SECONDS_AFTER_THE_END, horovods_tasks
 from aslspark.training.job import train_baseline, train_cnn
-from aslspark.training.launch import WorkerError, report, run_workers
+from aslspark.training.launch import WorkerError, run_workers
 
 FRAMEWORKS = ("keras", "torch")
 QUICK = ["training.epochs=2", "training.batch_size=8", "augment.flip_probability=0.25", "training.profile_steps=2"]
@@ -367,11 +368,11 @@ def test_a_task_gives_its_slot_back_when_its_process_has_ended(spark):
 def test_two_frameworks_in_one_worker_are_refused():
     from types import SimpleNamespace
 
-    from aslspark.training.worker import run_epochs
+    from aslspark.training.collective import require_included
 
     outside = SimpleNamespace(global_process_set=SimpleNamespace(included=lambda: False))
     with pytest.raises(RuntimeError, match="takes no part in averaging gradients"):
-        run_epochs(None, outside, None)
+        require_included(outside)
 
 
 @pytest.mark.parametrize("name", CLASSIFIERS)

@@ -108,7 +108,12 @@ def _horovod() -> list[Finding]:
     version = _version("horovod")
     if version is None:
         return [
-            Finding(HINT, "Horovod", "none", "for training: make env builds one; a Databricks ML cluster has its own")
+            Finding(
+                HINT,
+                "Horovod",
+                "none",
+                "for training: make env builds one; or train torch networks with --launcher torch_distributor",
+            )
         ]
     said = _said([sys.executable, "-m", "horovod.runner.launch", "--check-build"]) or ""
     parts = re.findall(r"\[X\] (\S+)", said)

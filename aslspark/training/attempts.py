@@ -111,7 +111,14 @@ class Attempts:
         with copies as ready:
             self.launched = time.time()
             return run_workers(
-                num_proc, self._function, ready, env=env, on_event=on_event, profile=self._profile, stopped=self.stopped
+                num_proc,
+                self._function,
+                ready,
+                env=env,
+                on_event=on_event,
+                profile=self._profile,
+                stopped=self.stopped,
+                launcher=job.launcher,
             )
 
     def _epochs_kept(self, job: WorkerJob) -> int:

@@ -1,6 +1,6 @@
-"""One GPU a Horovod process: asked of Spark on the driver, taken in the worker. Imports no framework.
+"""One GPU a process: asked of Spark on the driver, taken in the worker. Imports no framework.
 
-In: Spark's settings; in a worker, what Spark handed to its task. Out: the resource profile of Horovod's tasks; a
+In: Spark's settings; in a worker, what Spark handed to its task. Out: the resource profile of the launcher's tasks; a
 process whose framework sees one GPU.
 """
 
@@ -12,6 +12,7 @@ from pyspark.resource import ResourceProfile, ResourceProfileBuilder, TaskResour
 from pyspark.sql import SparkSession
 
 from aslspark.errors import AslsparkError
+from aslspark.training.collective import HOROVOD, TORCH_DISTRIBUTOR
 
 EXECUTOR_AMOUNT = "spark.executor.resource.gpu.amount"
 TASK_AMOUNT = "spark.task.resource.gpu.amount"
@@ -24,11 +25,16 @@ def gpu_source(spark: SparkSession) -> str:
     return BY_LOCAL_RANK if str(spark.sparkContext.master).startswith("local[") else FROM_SPARK
 
 
-def gpu_tasks(spark: SparkSession) -> ResourceProfile | None:
+def tasks_hold_gpus(spark: SparkSession) -> bool:
+    """Tell whether every task of the application holds a GPU."""
+    return gpu_source(spark) == FROM_SPARK and spark.sparkContext.getConf().get(TASK_AMOUNT) == "1"
+
+
+def gpu_tasks(spark: SparkSession, launcher: str = HOROVOD) -> ResourceProfile | None:
     """Make the profile of tasks that hold one GPU each, and with it their share of the executor's cores.
 
     With it Horovod's tasks hold a GPU and those of every other stage hold none, so that as many of these run at once
-    as there are cores.
+    as there are cores. TorchDistributor takes no such profile.
 
     Returns
     -------
@@ -38,10 +44,11 @@ def gpu_tasks(spark: SparkSession) -> ResourceProfile | None:
     Raises
     ------
     AslsparkError
-        Where the executors have no GPUs, or the cluster manager cannot give stages resources of their own.
+        Where the executors have no GPUs, or the cluster manager or the launcher cannot give stages resources of their
+        own.
     """
     conf = spark.sparkContext.getConf()
-    if gpu_source(spark) == BY_LOCAL_RANK or conf.get(TASK_AMOUNT) == "1":
+    if gpu_source(spark) == BY_LOCAL_RANK or tasks_hold_gpus(spark):
         return None
     on_executor = int(conf.get(EXECUTOR_AMOUNT) or 0)
     if on_executor < 1:
@@ -50,6 +57,11 @@ def gpu_tasks(spark: SparkSession) -> ResourceProfile | None:
             "and spark.executor.resource.gpu.discoveryScript (on a standalone cluster also "
             "spark.worker.resource.gpu.amount and .discoveryScript for the workers, see conf/gpu.conf), "
             "or training.use_gpu=false"
+        )
+    if launcher == TORCH_DISTRIBUTOR:
+        raise AslsparkError(
+            f"training.launcher={launcher}: TorchDistributor gives single stages no GPUs; set {TASK_AMOUNT}=1, so that "
+            f"every task holds one, or training.launcher={HOROVOD}"
         )
     task_cores = int(conf.get("spark.task.cpus") or 1)
     cores = max(task_cores, int(conf.get("spark.executor.cores") or 0) // on_executor)
@@ -66,14 +78,14 @@ def gpu_tasks(spark: SparkSession) -> ResourceProfile | None:
 
 
 def task_cores(spark: SparkSession, profile: ResourceProfile | None) -> int:
-    """Count the cores of one of Horovod's tasks."""
+    """Count the cores of one of the launcher's tasks."""
     if profile is not None:
         return int(profile.taskResources["cpus"].amount)
     return int(spark.sparkContext.getConf().get("spark.task.cpus") or 1)
 
 
 def claim_gpu(source: str) -> str:
-    """Leave this Horovod process one GPU to see, and return its address.
+    """Leave this process one GPU to see, and return its address.
 
     To be called before anything in the process has looked for GPUs: CUDA looks once.
 
@@ -87,10 +99,14 @@ def claim_gpu(source: str) -> str:
     AslsparkError
         Where Spark gave this process's task none.
     """
-    from horovod.spark.task import get_available_devices
-
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
     if source == FROM_SPARK:
-        addresses = get_available_devices()
+        if "TORCHELASTIC_RUN_ID" in os.environ:  # TorchDistributor has let torchrun see what its task holds
+            addresses = visible.split(",") if visible else []
+        else:
+            from horovod.spark.task import get_available_devices
+
+            addresses = get_available_devices()
         if not addresses:
             raise AslsparkError(
                 f"training.use_gpu=true: Spark gave the task of this process no GPU on {os.uname().nodename}; "
@@ -98,8 +114,8 @@ def claim_gpu(source: str) -> str:
             )
         address = str(addresses[0])
     else:
-        place = int(os.environ["HOROVOD_LOCAL_RANK"])
-        visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+        # torchrun's own local rank is always 0: one runs for each process.
+        place = int(os.environ.get("HOROVOD_LOCAL_RANK") or os.environ["RANK"])
         addresses = visible.split(",") if visible else [str(n) for n in range(place + 1)]
         address = addresses[place] if place < len(addresses) else "-1"  # which hides all
     os.environ["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"  # as nvidia-smi counts, which conf/discover_gpus.sh asks

@@ -10,10 +10,8 @@ from __future__ import annotations
 import codecs
 import re
 import shutil
-import signal
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from traceback import extract_tb
 from types import SimpleNamespace, TracebackType
@@ -23,21 +21,17 @@ import psutil
 from pyspark import RDD, SparkContext
 from pyspark.resource import ResourceProfile
 
+from aslspark.training.hearing import Ear
+from aslspark.training.watched_run import LOOK_SECONDS, OTHERS_SECONDS, WatchedRun
+
 SECONDS_AFTER_THE_END = 0.2
 """That a Spark task waits when its process has ended: the driver has asked for the exit code long before."""
-OTHERS_SECONDS = 3.0
-"""That the other workers have, when one has failed, to say so themselves."""
 ABORT_SECONDS = 8.0
 """That a worker's host has to end it: Horovod gives a process five seconds between SIGTERM and SIGKILL."""
-LOOK_SECONDS = 0.25
 
 
-class SilentWorkerError(Exception):
-    """A worker is silent, so the run was ended without it."""
-
-
-class HorovodRun:
-    """Runs Horovod in a thread, and watches over it.
+class HorovodRun(WatchedRun):
+    """Runs `horovod.spark.run`.
 
     Parameters
     ----------
@@ -46,60 +40,30 @@ class HorovodRun:
     """
 
     def __init__(self, profile: ResourceProfile | None) -> None:
+        super().__init__()
         self._profile = profile
-        self._abort, self._over = threading.Event(), threading.Event()
+        self._abort = threading.Event()
         self._group: str | None = None
-        self._first_failure: float | None = None
-        self.exits: dict[int, int] = {}
-        """Exit codes by rank, in the order in which they came; -1: the connection to its task broke."""
 
-    def watched(self, call: Callable[[], Any], silent: Callable[[], str | None]) -> Any:
-        """Make the call; return what it returns.
+    def run(
+        self,
+        num_proc: int,
+        work: Callable[[], Any],
+        env: Mapping[str, str],
+        ears: tuple[Ear, Ear],
+        silent: Callable[[], str | None],
+        start_seconds: int,
+    ) -> list[Any]:
+        """Run `work` in so many processes; see `WatchedRun.run`."""
+        from horovod.spark.common.backend import SparkBackend
 
-        Parameters
-        ----------
-        call : callable
-            Runs Horovod.
-        silent : callable
-            Says who is silent for too long, if anybody.
+        out, err = ears
+        backend = SparkBackend(num_proc, env=dict(env), stdout=out, stderr=err, verbose=0, start_timeout=start_seconds)
+        results: list[Any] = self.watched(lambda: backend.run(work), silent)
+        return results
 
-        Raises
-        ------
-        SilentWorkerError
-        """
-        found: list[Any] = []
-        errors: list[BaseException] = []
-
-        def run() -> None:
-            try:
-                found.append(call())
-            except BaseException as error:
-                errors.append(error)
-            finally:
-                self._over.set()
-
-        with self._horovods_ways(), interruptible():
-            threading.Thread(target=run, name="horovod", daemon=True).start()
-            try:
-                why = self._wait(silent)
-            except BaseException:  # Ctrl-C
-                self._end()
-                raise
-        if why is not None:
-            raise SilentWorkerError(why)
-        if errors:
-            raise errors[0]
-        return found[0]
-
-    def _wait(self, silent: Callable[[], str | None]) -> str | None:
-        while not self._over.wait(LOOK_SECONDS):
-            why = silent()
-            if why is not None:
-                self._end()
-                return why
-            if self._first_failure is not None and time.monotonic() - self._first_failure > OTHERS_SECONDS:
-                self._abort.set()  # those that are left wait for one that is gone
-        return None
+    def _give_up(self) -> None:
+        self._abort.set()
 
     def _end(self) -> None:
         """End all processes, and the Spark job."""
@@ -110,7 +74,7 @@ class HorovodRun:
         self._over.wait(ABORT_SECONDS + OTHERS_SECONDS)
 
     @contextmanager
-    def _horovods_ways(self) -> Iterator[None]:
+    def _ways(self) -> Iterator[None]:
         import horovod.runner.common.util.network
         import horovod.runner.gloo_run
         import horovod.spark.driver.driver_service
@@ -125,9 +89,7 @@ class HorovodRun:
             match = re.search(r"HOROVOD_RANK=(\d+)", command)
             code = self._run_process(lambda: usual_rsh(driver, key, host, command, *rest, **words))
             code = -1 if code is None else code  # which is what a task answers that ends before its process
-            self.exits[int(match[1]) if match else -1] = code
-            if code != 0 and self._first_failure is None:
-                self._first_failure = time.monotonic()
+            self._note_exit(int(match[1]) if match else -1, code)
             return code
 
         stand_ins = (
@@ -165,19 +127,6 @@ class HorovodRun:
                 thread.join(ABORT_SECONDS)
                 break
         return codes[0] if codes else -1
-
-
-@contextmanager
-def interruptible() -> Iterator[None]:
-    """Let Ctrl-C be a KeyboardInterrupt here, whoever has taken it: Horovod's own runs keep it when they are over."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    usual = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, usual)
 
 
 def reachable_interfaces(driver: Any, names: set[str]) -> set[str]:

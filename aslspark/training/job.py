@@ -53,7 +53,7 @@ def train_cnn(
     test_data: Sequence[str] = (),
     resume: bool = False,
 ) -> dict[str, Any]:
-    """Train a network across Horovod processes and leave a bundle.
+    """Train a network across processes in Spark tasks and leave a bundle.
 
     Parameters
     ----------
@@ -74,7 +74,8 @@ def train_cnn(
         The figures of `metrics.json`.
     """
     check_network(config, raw=not (len(data) == 1 and is_ingested(data[0])))
-    require_slots(spark, config.training.num_proc, gpu_tasks(spark) if config.training.use_gpu else None)
+    training = config.training
+    require_slots(spark, training.num_proc, gpu_tasks(spark, training.launcher) if training.use_gpu else None)
 
     inputs = NETWORKS[config.network.name].inputs
 

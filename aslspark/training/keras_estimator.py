@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import tensorflow as tf
@@ -51,29 +53,46 @@ class SignKerasEstimator(InPlaceTraining, KerasEstimator):
         KerasEstimator.__init__(self, **horovods)
         self._set(labels=labels, **own)
 
-    def _network_spec(self) -> dict[str, Any]:
-        model = self.getModel()
+    def _network(self) -> KerasNetwork:
+        return KerasNetwork(self.getModel(), self.getOptimizer(), self.getLoss(), self.getOrDefault("stretch"))
+
+
+@dataclass(frozen=True)
+class KerasNetwork:
+    """A Keras network with its loss and its optimizer; see `aslspark.training.fitting.UnfittedNetwork`."""
+
+    model: Any
+    optimizer: Any
+    loss: Any
+    stretch: bool
+
+    def spec(self) -> dict[str, Any]:
+        """Put them into terms that the worker takes."""
+        weights = self.model.get_weights()
         return {
-            "architecture": model.to_json(),
-            "outputs": model.output_names,
-            "weights": model.get_weights(),
-            "optimizer": tf.keras.optimizers.serialize(self.getOptimizer()),
-            "loss": self.getLoss(),
-            "shapes": [list(weight.shape) for weight in model.get_weights()],
+            "architecture": self.model.to_json(),
+            "outputs": self.model.output_names,
+            "weights": weights,
+            "optimizer": tf.keras.optimizers.serialize(self.optimizer),
+            "loss": self.loss,
+            "shapes": [list(weight.shape) for weight in weights],
         }
 
-    def _input_shapes(self) -> dict[str, tuple[int, ...]]:
-        return keras_network.input_shapes(self.getModel())
+    def input_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Return the shapes of what the network takes, by name; of pictures: height, width, channels."""
+        return keras_network.input_shapes(self.model)
 
-    def _worker(self) -> Any:
+    def worker(self) -> Callable[..., dict[str, Any]]:
+        """Return the function that each process runs."""
         from aslspark.training import keras_worker
 
         return keras_worker.train
 
-    def _fitted(self, weights: bytes) -> tuple[FittedNetwork, bytes]:
+    def fitted(self, weights: bytes) -> tuple[FittedNetwork, bytes]:
+        """Build the finished network, and export it as ONNX."""
         from aslspark.training.keras_worker import weights_from_bytes
 
-        model = tf.keras.models.clone_model(self.getModel())
+        model = tf.keras.models.clone_model(self.model)
         model.set_weights(weights_from_bytes(weights))
         model.trainable = True  # what was frozen belongs to the run, not to the finished model
         network = FittedNetwork(
@@ -82,4 +101,4 @@ class SignKerasEstimator(InPlaceTraining, KerasEstimator):
             parameters=keras_network.count_parameters(model),
             save=lambda folder: keras_network.save(model, folder),
         )
-        return network, keras_network.to_onnx(model, self.getOrDefault("stretch"))
+        return network, keras_network.to_onnx(model, self.stretch)

@@ -17,6 +17,7 @@ from aslspark.models.keras_network import input_shapes, moving_statistics, scale
 from aslspark.models.known import LANDMARKS, PICTURE
 from aslspark.training.batches import Batch
 from aslspark.training.checkpoint import State
+from aslspark.training.collective import require_included
 from aslspark.training.gpus import claim_gpu, no_gpu
 from aslspark.training.loop import SUMS
 from aslspark.training.worker import WorkerJob, mixed_seed, run_epochs
@@ -264,9 +265,10 @@ def train(job: WorkerJob) -> dict[str, Any]:
     tf.config.threading.set_intra_op_parallelism_threads(job.threads)
     tf.config.threading.set_inter_op_parallelism_threads(job.threads)
     hvd.init()
+    require_included(hvd)
     tf.keras.utils.set_random_seed(job.seed + hvd.rank())  # dropout and augmentation differ by rank
     policy = half_policy(gpu) if job.precision == "mixed" else "float32"
-    return run_epochs(job, hvd, lambda: KerasTrainable(job, hvd, policy))
+    return run_epochs(job, hvd.rank(), hvd.size(), lambda: KerasTrainable(job, hvd, policy))
 
 
 def half_policy(gpu: Any) -> str:

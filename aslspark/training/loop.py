@@ -21,6 +21,8 @@ from aslspark.training.recording import Recording
 from aslspark.training.watch import new_notes
 
 STEP_REPORT_SECONDS = 5.0
+STALL_SECONDS = 600
+"""That some processes may wait in an operation which another has not come to; then they are ended."""
 SUMS = ("loss", "weight", "right", "rows", "norm", "norms", "waited")
 """What `Trainable.take_sums` holds before the answers: weighted loss, weight, right answers, rows; the norms of the
 averaged gradients and of how many steps; each rank's share in the seconds that gradients were waited for."""
@@ -34,7 +36,7 @@ CYCLE_LOW, CYCLE_LAST = 0.1, 0.001
 
 
 class Trainable(Protocol):
-    """What the loop needs of a network in its framework, gradients averaged over the ranks by Horovod."""
+    """What the loop needs of a network in its framework, gradients averaged over the ranks."""
 
     learning_rate: float
     """The highest of the schedule: the one asked for, times the number of ranks."""

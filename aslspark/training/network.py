@@ -13,25 +13,30 @@ from aslspark.models.known import LANDMARKS, NETWORKS, PICTURE
 from aslspark.paths import local_path
 from aslspark.samples import HAND_COLUMN, SAMPLES_FOLDER, TRAIN, VALIDATION
 from aslspark.scoring import SignClassifierModel
+from aslspark.training.collective import TORCH_DISTRIBUTOR
 from aslspark.training.data import TrainingData
+from aslspark.training.fitting import fit_on_folders
 from aslspark.training.start import started_network
 from aslspark.training.unfinished import CHECKPOINTS
+
+OnEpoch = Callable[[dict[str, Any]], bool]
 
 
 def fit_network(
     data: TrainingData,
     config: Config,
     scratch: Path,
-    on_epoch: Callable[[dict[str, Any]], bool] | None = None,
+    on_epoch: OnEpoch | None = None,
 ) -> SignClassifierModel:
-    """Fit the network that the settings name with its framework's Horovod estimator.
+    """Fit the network that the settings name: with its framework's Horovod estimator, or through TorchDistributor.
 
     Parameters
     ----------
     data : TrainingData
     config : Config
     scratch : Path
-        A folder for the estimator's store and the checkpoints: where it holds some of the same fit, that goes on.
+        A folder for the estimator's store, or a flat copy, and the checkpoints: where it holds some of the same fit,
+        that goes on.
     on_epoch : callable, optional
         Gets each epoch's row of the history; True ends the fit with `aslspark.training.launch.StoppedEarly`.
 
@@ -40,21 +45,11 @@ def fit_network(
     SignClassifierModel
         With the best epoch's weights; `fitted` holds the network and its history.
     """
-    from horovod.spark.common.store import Store
-
     settings = config.training
     # With its scheme: the store percent-encodes the = of a plain path.
     split = f"file://{Path(local_path(data.folder)).absolute()}/{SAMPLES_FOLDER}/split="
-    # A store of this run's own: Horovod keeps row counts beside the data and would believe another run's.
-    store = Store.create(
-        f"file://{scratch.absolute()}/store",
-        train_path=f"{split}{TRAIN}",
-        val_path=f"{split}{VALIDATION}",
-        save_runs=False,
-    )
     params: dict[str, Any] = {
         "num_proc": settings.num_proc,
-        "store": store,
         "labels": list(data.labels),
         "feature_cols": ["picture"],
         "label_cols": ["label"],
@@ -83,15 +78,60 @@ def fit_network(
         "upright": config.features.upright,
         "branch_dropout": config.network.branch_dropout,
     }
-    estimator = _keras(data, config, params) if settings.framework == "keras" else _torch(data, config, params)
-    estimator.on_epoch = on_epoch
-    model: SignClassifierModel = estimator.fit_on_parquet()
+    folders = f"{split}{TRAIN}", f"{split}{VALIDATION}"
+    if settings.launcher == TORCH_DISTRIBUTOR:
+        model = _by_torch_distributor(data, config, params, *folders, scratch, on_epoch)
+    else:
+        model = _by_horovod(data, config, params, *folders, scratch, on_epoch)
     # A network that takes no pictures was trained beside some all the same.
     model.classifier = replace(model.classifier, shape=data.shape)
     return model
 
 
-def _keras(data: TrainingData, config: Config, params: dict[str, Any]) -> Any:
+def _by_horovod(
+    data: TrainingData,
+    config: Config,
+    params: dict[str, Any],
+    train_folder: str,
+    validation_folder: str,
+    scratch: Path,
+    on_epoch: OnEpoch | None,
+) -> SignClassifierModel:
+    from horovod.spark.common.store import Store
+
+    # A store of this run's own: Horovod keeps row counts beside the data and would believe another run's.
+    store = Store.create(
+        f"file://{scratch.absolute()}/store", train_path=train_folder, val_path=validation_folder, save_runs=False
+    )
+    make = _keras_estimator if config.training.framework == "keras" else _torch_estimator
+    estimator = make(data, config, {**params, "store": store})
+    estimator.on_epoch = on_epoch
+    model: SignClassifierModel = estimator.fit_on_parquet()
+    return model
+
+
+def _by_torch_distributor(
+    data: TrainingData,
+    config: Config,
+    params: dict[str, Any],
+    train_folder: str,
+    validation_folder: str,
+    scratch: Path,
+    on_epoch: OnEpoch | None,
+) -> SignClassifierModel:
+    from aslspark.training.torch_fit import TorchNetwork
+
+    network = TorchNetwork(
+        **_torch_parts(data, config),
+        stretch=config.features.stretch,
+        label_smoothing=config.training.label_smoothing,
+    )
+    return fit_on_folders(
+        network, params, train_folder, validation_folder, scratch, launcher=TORCH_DISTRIBUTOR, on_epoch=on_epoch
+    )
+
+
+def _keras_estimator(data: TrainingData, config: Config, params: dict[str, Any]) -> Any:
     import tensorflow as tf
 
     from aslspark.training.keras_estimator import SignKerasEstimator
@@ -105,22 +145,26 @@ def _keras(data: TrainingData, config: Config, params: dict[str, Any]) -> Any:
     )
 
 
-def _torch(data: TrainingData, config: Config, params: dict[str, Any]) -> Any:
-    import torch
-
+def _torch_estimator(data: TrainingData, config: Config, params: dict[str, Any]) -> Any:
     from aslspark.training.torch_estimator import SignTorchEstimator
+
+    parts = _torch_parts(data, config)
+    return SignTorchEstimator(input_shapes=parts.pop("shapes"), **parts, **params)
+
+
+def _torch_parts(data: TrainingData, config: Config) -> dict[str, Any]:
+    import torch
 
     torch.manual_seed(config.training.seed)
     model = started_network(config, data.shape, data.labels)
     height, width, channels = data.shape
     shapes = {PICTURE: [-1, channels, height, width], LANDMARKS: [-1, FEATURES]}
-    return SignTorchEstimator(
-        model=model,
-        input_shapes=[shapes[name] for name in NETWORKS[config.network.name].inputs],
-        optimizer=torch_optimizer(config.training, model),
-        loss=torch.nn.CrossEntropyLoss(),
-        **params,
-    )
+    return {
+        "model": model,
+        "shapes": [shapes[name] for name in NETWORKS[config.network.name].inputs],
+        "optimizer": torch_optimizer(config.training, model),
+        "loss": torch.nn.CrossEntropyLoss(),
+    }
 
 
 def keras_optimizer(settings: TrainingConfig) -> Any:

@@ -15,19 +15,21 @@ class ConsoleProgress:
 
     Parameters
     ----------
-    rows, num_proc, batch_size, threads, cycle_ms : numbers
+    rows, num_proc, batch_size, threads : int
         Of the run, for its first line.
+    launcher : str
+        Words for that line on who starts the processes.
     """
 
-    def __init__(self, rows: int, num_proc: int, batch_size: int, threads: int, cycle_ms: float) -> None:
+    def __init__(self, rows: int, num_proc: int, batch_size: int, threads: int, launcher: str) -> None:
         log.info(
-            "training on %s samples in %d processes of %d thread%s, batches of %d each, Horovod's cycle %g ms",
+            "training on %s samples in %d processes of %d thread%s, batches of %d each, %s",
             f"{rows:,}",
             num_proc,
             threads,
             "" if threads == 1 else "s",
             batch_size,
-            cycle_ms,
+            launcher,
         )
 
     def __call__(self, event: dict[str, Any]) -> None:

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from aslspark.bundle import read_manifest
-from aslspark.config import Config
+from aslspark.config import Config, TrainingConfig
 from aslspark.errors import AslsparkError
 from aslspark.models.known import LANDMARKS, NETWORKS, fitting_failed, require_network
 from aslspark.paths import local_path
+from aslspark.training.collective import HOROVOD, TORCH_DISTRIBUTOR, is_installed
 from aslspark.training.hands import require_feed
 
 log = logging.getLogger("aslspark")
@@ -44,6 +45,7 @@ def check_network(config: Config, raw: bool = False) -> None:
     AslsparkError
     """
     network, training = config.network, config.training
+    _check_launcher(training)
     known = require_network(network.name, training.framework)
     if known.normalised and training.batch_size < 3:
         raise AslsparkError(
@@ -80,6 +82,19 @@ def check_network(config: Config, raw: bool = False) -> None:
         raise AslsparkError(f"network.weights=imagenet: there are none for {network.name}; they exist for {there}")
     if network.weights not in (NONE, IMAGENET):
         find_weights(config)
+
+
+def _check_launcher(training: TrainingConfig) -> None:
+    if training.launcher == TORCH_DISTRIBUTOR and training.framework != "torch":
+        raise AslsparkError(
+            f"training.launcher={TORCH_DISTRIBUTOR}: it trains torch networks, and training.framework="
+            f"{training.framework}; set training.framework=torch, or training.launcher={HOROVOD}"
+        )
+    if training.launcher == HOROVOD and not is_installed("horovod"):
+        raise AslsparkError(
+            f"training.launcher={HOROVOD}: there is no Horovod here; set training.launcher={TORCH_DISTRIBUTOR} and "
+            "training.framework=torch, or install Horovod"
+        )
 
 
 def find_weights(config: Config) -> WeightsFile:

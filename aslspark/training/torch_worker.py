@@ -1,4 +1,7 @@
-"""What a Horovod process does with a torch network. Imports nothing of TensorFlow: one process, one framework."""
+"""What a process of a fit does with a torch network. Imports nothing of TensorFlow: one process, one framework.
+
+Nor of Horovod: the other ranks come from `aslspark.training.collective`.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,7 @@ from aslspark.models.known import LANDMARKS, PICTURE
 from aslspark.models.torch_network import moving_statistics, scale, set_training
 from aslspark.training.batches import Batch
 from aslspark.training.checkpoint import State
+from aslspark.training.collective import Collective, torch_collective
 from aslspark.training.gpus import claim_gpu, no_gpu
 from aslspark.training.loop import SUMS
 from aslspark.training.worker import WorkerJob, mixed_seed, run_epochs
@@ -30,13 +34,14 @@ class TorchTrainable:
     Parameters
     ----------
     job : WorkerJob
-    hvd : module
+    hvd : Collective
+        Such as `horovod.torch`.
     device : torch.device
     half : torch.dtype, optional
         What the network computes in where 16 bits are enough; see `half_type`.
     """
 
-    def __init__(self, job: WorkerJob, hvd: Any, device: torch.device, half: torch.dtype | None = None) -> None:
+    def __init__(self, job: WorkerJob, hvd: Collective, device: torch.device, half: torch.dtype | None = None) -> None:
         spec = job.network
         self._hvd, self._device, self._half = hvd, device, half
         # float16 has no numbers as small as gradients can be; bfloat16 has float32's range.
@@ -233,12 +238,10 @@ class TorchTrainable:
 def train(job: WorkerJob) -> dict[str, Any]:
     """Train this rank's share; see `aslspark.training.worker.run_epochs`."""
     device = torch.device("cpu") if job.gpu is None else _gpu(job.gpu)
-    import horovod.torch as hvd
-
     torch.set_num_threads(job.threads)
-    hvd.init()
+    hvd = torch_collective(job.launcher, device)
     half = half_type(device) if job.precision == "mixed" else None
-    return run_epochs(job, hvd, lambda: TorchTrainable(job, hvd, device, half))
+    return run_epochs(job, hvd.rank(), hvd.size(), lambda: TorchTrainable(job, hvd, device, half))
 
 
 def half_type(device: torch.device) -> torch.dtype:

@@ -22,6 +22,7 @@ log = logging.getLogger("aslspark")
 
 RUN_FILE, CHECKPOINTS, _LOCK = "run.json", "checkpoints", ".lock"
 MAY_DIFFER = (
+    "training.launcher",
     "training.num_proc",
     "training.threads",
     "training.cycle_ms",

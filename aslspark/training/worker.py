@@ -1,4 +1,4 @@
-"""What every Horovod process does, whatever its framework: feeds, epochs, the proof that gradients were averaged.
+"""What every process of a fit does, whoever started it: feeds, epochs, the proof that gradients were averaged.
 
 In: a `WorkerJob` from the driver. Out: this rank's digest, and from rank 0 the weights and the history.
 """
@@ -19,9 +19,11 @@ from aslspark.errors import AslsparkError
 from aslspark.models.known import LANDMARKS, PICTURE
 from aslspark.training.batches import Feed
 from aslspark.training.checkpoint import Checkpoint, Progress, State, read_checkpoint, write_checkpoint
+from aslspark.training.collective import HOROVOD
 from aslspark.training.feed import SampleFeed
 from aslspark.training.hands import HandInput
-from aslspark.training.launch import BEGAN, report
+from aslspark.training.hearing import report
+from aslspark.training.launch import BEGAN
 from aslspark.training.loop import Plan, Trainable, fit_epochs
 from aslspark.training.petastorm_feed import PetastormFeed
 
@@ -74,29 +76,19 @@ class WorkerJob:
     """The folder of this fit's checkpoints, which the driver has made and all processes see; empty: none are kept."""
     fit: str = ""
     """What tells this fit from others, so that it goes on from no other's checkpoint."""
+    launcher: str = HOROVOD
+    """Who started the processes; see `aslspark.training.collective`."""
     start_epoch: int = 0
     """Epochs that the checkpoint to go on from has behind it; 0: none."""
 
 
-def run_epochs(job: WorkerJob, hvd: Any, make_network: Callable[[], Trainable]) -> dict[str, Any]:
+def run_epochs(job: WorkerJob, rank: int, size: int, make_network: Callable[[], Trainable]) -> dict[str, Any]:
     """Open this rank's feeds, train, and hand back the outcome.
 
     Rank 0 returns besides: `began`, its wall clock when the process took its job, and `phases`, seconds of its own by
-    what they went to: imports (and Horovod's ranks finding each other), building the network, and those of
+    what they went to: imports (and the ranks finding each other), building the network, and those of
     `aslspark.training.loop.Outcome`, opening the feeds counted as reading.
-
-    Raises
-    ------
-    RuntimeError
-        Where this process does not take part in Horovod's collective operations: gradients would silently stay
-        its own. That happens when the bindings of two frameworks meet in one process.
     """
-    if not hvd.global_process_set.included():
-        raise RuntimeError(
-            "this process takes no part in averaging gradients (horovod's global process set leaves it out); "
-            "import one framework's horovod alone in a worker"
-        )
-    rank, size = hvd.rank(), hvd.size()
     entered = time.time()
     began = float(os.environ.get(BEGAN, entered))
 

@@ -1,0 +1,75 @@
+"""Who starts the processes and averages what they learn: Horovod, or Spark's own TorchDistributor.
+
+In: the setting `training.launcher`; in a worker, its device. Out: what a worker says to the other ranks through.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from importlib.util import find_spec
+from typing import Any, Protocol
+
+HOROVOD, TORCH_DISTRIBUTOR = "horovod", "torch_distributor"
+
+
+class Collective(Protocol):
+    """The other ranks, by the names of `horovod.torch`, which is one."""
+
+    Average: Any
+    Sum: Any
+
+    def rank(self) -> int:
+        """Return this process's number, from 0."""
+
+    def size(self) -> int:
+        """Return how many there are."""
+
+    def allreduce(self, tensor: Any, *, op: Any, name: str) -> Any:
+        """Return the mean or the sum of a tensor over the ranks."""
+
+    def broadcast_parameters(self, params: Mapping[str, Any], root_rank: int) -> None:
+        """Bring all ranks' tensors to one rank's."""
+
+    def DistributedOptimizer(self, optimizer: Any, named_parameters: Iterable[Any], num_groups: int) -> Any:
+        """Return an optimizer whose `synchronize()` makes gradients the mean over the ranks.
+
+        Within its `skip_synchronize()`, `step()` takes them as they are.
+        """
+
+
+def torch_collective(launcher: str, device: Any) -> Collective:
+    """Join the other ranks of a torch network, in a process that a launcher has started."""
+    if launcher == TORCH_DISTRIBUTOR:
+        from aslspark.training.torch_collective import TorchCollective
+
+        return TorchCollective(device)
+    import horovod.torch as hvd
+
+    hvd.init()
+    require_included(hvd)
+    ranks: Collective = hvd
+    return ranks
+
+
+def is_installed(launcher: str) -> bool:
+    """Tell whether a launcher's package is here, without importing it."""
+    try:
+        return launcher == TORCH_DISTRIBUTOR or find_spec(HOROVOD) is not None
+    except ImportError:  # somebody has blocked it
+        return False
+
+
+def require_included(hvd: Any) -> None:
+    """See that this process takes part in Horovod's collective operations.
+
+    Raises
+    ------
+    RuntimeError
+        Where it does not: gradients would silently stay its own. That happens when the bindings of two frameworks
+        meet in one process.
+    """
+    if not hvd.global_process_set.included():
+        raise RuntimeError(
+            "this process takes no part in averaging gradients (horovod's global process set leaves it out); "
+            "import one framework's horovod alone in a worker"
+        )

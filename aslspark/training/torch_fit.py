@@ -1,0 +1,86 @@
+"""A torch network to fit, and what comes of it. Imports nothing of Horovod."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cloudpickle
+
+from aslspark.errors import AslsparkError
+from aslspark.features.landmarks import FEATURES
+from aslspark.models import torch_network
+from aslspark.models.known import PICTURE, inputs_of
+from aslspark.training.fitted import FittedNetwork
+
+
+@dataclass(frozen=True)
+class TorchNetwork:
+    """A torch network with its loss and its optimizer; see `aslspark.training.fitting.UnfittedNetwork`.
+
+    The fields are those params of `aslspark.training.torch_estimator.SignTorchEstimator`.
+    """
+
+    model: Any
+    optimizer: Any
+    loss: Any
+    shapes: Sequence[Sequence[int]]
+    """The estimator's `input_shapes`."""
+    stretch: bool
+    label_smoothing: float
+
+    def spec(self) -> dict[str, Any]:
+        """Put them into terms that the worker takes."""
+        if len(self.optimizer.param_groups) != 1:
+            raise AslsparkError("optimizer: give one parameter group; several learning rates are not supported")
+        # A group also holds what a class sets for the one that it inherits from, and takes from nobody.
+        known = inspect.signature(type(self.optimizer)).parameters
+        group = self.optimizer.param_groups[0]
+        settings = {key: value for key, value in group.items() if key in known and key != "params"}
+        if self.label_smoothing and not hasattr(self.loss, "label_smoothing"):
+            raise AslsparkError(
+                f"label_smoothing={self.label_smoothing}: {type(self.loss).__name__} has none; "
+                "give torch.nn.CrossEntropyLoss() as the loss, or label_smoothing=0"
+            )
+        return {
+            "model": cloudpickle.dumps(self.model),
+            "optimizer": (type(self.optimizer), settings),
+            "loss": cloudpickle.dumps(self.loss),
+            "shapes": [list(weight.shape) for weight in self.model.state_dict().values()],
+        }
+
+    def input_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Return the shapes of what the network takes, by name; of pictures: height, width, channels."""
+        if not self.shapes or any(len(shape) not in (2, 4) for shape in self.shapes):
+            raise AslsparkError(
+                f"input_shapes={self.shapes}: give [-1, channels, height, width] for pictures, [-1, {FEATURES}] for "
+                "landmarks, in a list of one or both"
+            )
+        pictures_last = [(*shape[2:], shape[1]) for shape in self.shapes]
+        return dict(zip(inputs_of(self.shapes), pictures_last, strict=True))
+
+    def worker(self) -> Callable[..., dict[str, Any]]:
+        """Return the function that each process runs."""
+        from aslspark.training import torch_worker
+
+        return torch_worker.train
+
+    def fitted(self, weights: bytes) -> tuple[FittedNetwork, bytes]:
+        """Build the finished network, and export it as ONNX."""
+        import safetensors.torch
+
+        model = copy.deepcopy(self.model)
+        model.load_state_dict(safetensors.torch.load(weights))
+        model.requires_grad_(True)  # what was frozen belongs to the run, not to the finished model
+        network = FittedNetwork(
+            framework="torch",
+            network=model.eval(),
+            parameters=sum(weight.numel() for weight in model.parameters()),
+            save=lambda folder: torch_network.save(model, folder),
+        )
+        taken = self.input_shapes()
+        shape: Any = taken.get(PICTURE)
+        return network, torch_network.to_onnx(model, shape, self.stretch, tuple(taken))
