@@ -26,7 +26,7 @@ from aslspark.evaluation.cross_validation_page import write_page
 from aslspark.evaluation.folds import SIGNER, Fold, FoldOptions, divided, plan_folds
 from aslspark.evaluation.metrics import UNSCORED
 from aslspark.masking import shown_all
-from aslspark.paths import local_path
+from aslspark.paths import local_path, spark_path
 from aslspark.samples import REPORT_FILE, SAMPLES_FOLDER, SPLITS, TEST, TRAIN, VALIDATION
 from aslspark.session import require_slots
 from aslspark.sources.ingest import LARGEST_ROW_GROUP
@@ -194,7 +194,7 @@ def _run_fold(
     options: FoldOptions,
     baseline: dict[str, Any] | None,
 ) -> dict[str, Any]:
-    data, bundle = f"file://{scratch / 'ingested'}", scratch / "bundle"
+    data, bundle = spark_path(scratch / "ingested"), scratch / "bundle"
     scratch.mkdir()
     rows = _write_fold(spark, table, fold, data, options)
     if baseline is None:

@@ -40,13 +40,14 @@ def fit_network(
     SignClassifierModel
         With the best epoch's weights; `fitted` holds the network and its history.
     """
-    from horovod.spark.common.store import Store
+    from horovod.spark.common.store import FilesystemStore
 
     settings = config.training
     # With its scheme: the store percent-encodes the = of a plain path.
     split = f"file://{Path(local_path(data.folder)).absolute()}/{SAMPLES_FOLDER}/split="
     # A store of this run's own: Horovod keeps row counts beside the data and would believe another run's.
-    store = Store.create(
+    # Named here, since the class that Horovod would choose for dbfs refuses data that lie elsewhere.
+    store = FilesystemStore(
         f"file://{scratch.absolute()}/store",
         train_path=f"{split}{TRAIN}",
         val_path=f"{split}{VALIDATION}",

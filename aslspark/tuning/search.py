@@ -6,6 +6,7 @@ study lies in a database, so that a search that was stopped goes on, and several
 
 from __future__ import annotations
 
+import atexit
 import logging
 import shutil
 import tempfile
@@ -22,6 +23,7 @@ from pyspark.sql import SparkSession
 
 from aslspark.config import Config, load_config
 from aslspark.errors import AslsparkError
+from aslspark.paths import is_mounted, local_path
 from aslspark.samples import VALIDATION
 from aslspark.training.data import TrainingData, training_data
 from aslspark.training.launch import StoppedEarly
@@ -32,6 +34,7 @@ from aslspark.tuning.space import Space
 
 log = logging.getLogger("aslspark")
 
+DATABASE = "study.db"
 SAMPLERS = ("tpe", "random", "grid")
 PRUNERS = ("median", "hyperband", "none")
 TRIALS_BEFORE_STOPPING, FIRST_EPOCH_JUDGED = 4, 2
@@ -89,25 +92,38 @@ def search(
         Where data or settings cannot be used, or no trial came to its end.
     """
     check_network(config)
-    folder = Path(out)
+    folder = Path(local_path(out))
     folder.mkdir(parents=True, exist_ok=True)
-    study = _study(folder, space, options)
+    database = _database(folder)
+    study = _study(database, space, options)
     _enqueue_defaults(study, config, space)
     with training_data(spark, data, (), config, folder) as table:
         if not table.report["splits"].get(VALIDATION):
             raise AslsparkError("--data: there is no validation split to judge trials by; hold some out")
-        _run(study, table, config, space, options, folder)
+        _run(study, table, config, space, options, folder, database)
     if not any(trial.state == optuna.trial.TrialState.COMPLETE for trial in study.trials):
         raise AslsparkError(f"--out {out}: no trial came to its end; the log says why each failed")
     write_report(study, config, folder)
     return study
 
 
-def _study(folder: Path, space: Space, options: SearchOptions) -> optuna.Study:
+def _database(folder: Path) -> Path:
+    """Name SQLite's file, in which it writes here and there: beside a mounted object store, where it is copied to."""
+    kept = folder / DATABASE
+    if not is_mounted(folder):
+        return kept
+    scratch = Path(tempfile.mkdtemp(prefix="aslspark-study-"))
+    atexit.register(shutil.rmtree, scratch, ignore_errors=True)  # the study is asked after the search, too
+    if kept.exists():
+        shutil.copyfile(kept, scratch / DATABASE)
+    return scratch / DATABASE
+
+
+def _study(database: Path, space: Space, options: SearchOptions) -> optuna.Study:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)  # heartbeats
     storage = optuna.storages.RDBStorage(
-        options.storage or f"sqlite:///{(folder / 'study.db').absolute()}",
+        options.storage or f"sqlite:///{database.absolute()}",
         heartbeat_interval=HEARTBEAT_SECONDS,
         grace_period=LOST_AFTER_SECONDS,
         failed_trial_callback=optuna.storages.RetryFailedTrialCallback(max_retry=1),
@@ -140,7 +156,13 @@ def _enqueue_defaults(study: optuna.Study, config: Config, space: Space) -> None
 
 
 def _run(
-    study: optuna.Study, table: TrainingData, config: Config, space: Space, options: SearchOptions, folder: Path
+    study: optuna.Study,
+    table: TrainingData,
+    config: Config,
+    space: Space,
+    options: SearchOptions,
+    folder: Path,
+    database: Path,
 ) -> None:
     def objective(trial: optuna.Trial) -> float:
         chosen = space.draw(trial)
@@ -168,6 +190,8 @@ def _run(
 
     def after(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
         nonlocal failed
+        if database.parent != folder and database.exists():
+            shutil.copyfile(database, folder / DATABASE)
         states = optuna.trial.TrialState
         ended = [each for each in study.trials if each.state in (states.COMPLETE, states.PRUNED)]
         words = {states.COMPLETE: "done", states.PRUNED: "stopped early"}.get(trial.state, "failed")
