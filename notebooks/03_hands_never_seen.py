@@ -103,9 +103,9 @@ for plot in ("confusion.png", "groups.png"):
 
 model = SignClassifierModel.load(bundle)
 strangers = samples.where(F.col("split") == TEST)
-said = model.transform(strangers.orderBy(F.xxhash64("id")).limit(32)).orderBy("label").collect()
+answers = model.transform(strangers.orderBy(F.xxhash64("id")).limit(32)).orderBy("label").collect()
 tiles = []
-for row in said:
+for row in answers:
     words = f"{row['label']} → {row['letter']} {row['probability']:.0%}" if row["letter"] else row["reason"]
     tiles.append(Tile(as_read(row["picture"], model), [(words, colour_of(row["letter"], row["label"]))]))
 names = ", ".join(sorted(row["signer"] for row in strangers.select("signer").distinct().collect()))

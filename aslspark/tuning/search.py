@@ -94,7 +94,7 @@ def search(
     check_network(config)
     folder = Path(local_path(out))
     folder.mkdir(parents=True, exist_ok=True)
-    database = _database(folder)
+    database = place_database(folder)
     study = _study(database, space, options)
     _enqueue_defaults(study, config, space)
     with training_data(spark, data, (), config, folder) as table:
@@ -107,7 +107,7 @@ def search(
     return study
 
 
-def _database(folder: Path) -> Path:
+def place_database(folder: Path) -> Path:
     """Name SQLite's file, in which it writes here and there: beside a mounted object store, where it is copied to."""
     kept = folder / DATABASE
     if not is_mounted(folder):
@@ -117,6 +117,12 @@ def _database(folder: Path) -> Path:
     if kept.exists():
         shutil.copyfile(kept, scratch / DATABASE)
     return scratch / DATABASE
+
+
+def keep_database(database: Path, folder: Path) -> None:
+    """Copy SQLite's file to the search's folder, where it does not lie there."""
+    if database.parent != folder and database.exists():
+        shutil.copyfile(database, folder / DATABASE)
 
 
 def _study(database: Path, space: Space, options: SearchOptions) -> optuna.Study:
@@ -190,8 +196,7 @@ def _run(
 
     def after(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
         nonlocal failed
-        if database.parent != folder and database.exists():
-            shutil.copyfile(database, folder / DATABASE)
+        keep_database(database, folder)
         states = optuna.trial.TrialState
         ended = [each for each in study.trials if each.state in (states.COMPLETE, states.PRUNED)]
         words = {states.COMPLETE: "done", states.PRUNED: "stopped early"}.get(trial.state, "failed")
