@@ -38,9 +38,9 @@ chosen = widgets(
     model=("network", "mlp", "forest"),
     epochs=15,
     num_proc=2,
-    looks=2,
+    looks=1,
     drawn_signers=4,
-    drawn_of_each=3,
+    drawn_of_each=2,
 )
 folder = new_folder(chosen.out, "03")
 

@@ -22,7 +22,7 @@ NOTEBOOKS = sorted((REPOSITORY / "notebooks").glob("0*.py"))
 QUICK = {
     "01": {"drawn_rows": "240"},
     "02": {"drawn_rows": "240", "epochs": "1", "trees": "3", "iterations": "3"},
-    "03": {"drawn_signers": "3", "drawn_of_each": "1", "looks": "1", "epochs": "1"},
+    "03": {"drawn_signers": "3", "drawn_of_each": "1", "epochs": "1"},
     "04": {"drawn_rows": "240", "drawn_pictures": "24", "epochs": "1"},
     "05": {"drawn_rows": "240", "trials": "2", "epochs": "1"},
 }
@@ -77,7 +77,7 @@ def assert_picture(path):
 def test_pictures_in_files_are_ingested_and_looked_at(run, spark, tmp_path):
     draw_pictures(spark, str(tmp_path / "mine"), count=72, seed=1, size=32, signers=3)
     assert len(list((tmp_path / "mine").rglob("signer2_*.png"))) == 24
-    (tmp_path / "mine" / "B" / "torn.png").write_bytes(b"not a picture")
+    (tmp_path / "mine" / "B" / "signer0_torn.png").write_bytes(b"not a picture")
     left = run("01", data=str(tmp_path / "mine"), split="signer", signer_pattern=SIGNER_PATTERN, picture_size="24")
     assert left.samples.count() == 72
     by_signer = {
