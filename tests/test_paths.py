@@ -97,7 +97,8 @@ def dbfs(spark, databricks, tmp_path, monkeypatch):
     mounted = {
         "fs.dbfs.impl": "org.apache.hadoop.fs.viewfs.ViewFileSystemOverloadScheme",
         "fs.viewfs.overload.scheme.target.dbfs.impl": "org.apache.hadoop.fs.LocalFileSystem",
-        "fs.viewfs.mounttable.default.linkSlash": f"file://{root}",
+        "fs.viewfs.mounttable.default.linkMergeSlash": f"file://{root}",
+        "fs.dbfs.impl.disable.cache": "true",
     }
     for name, value in mounted.items():
         hadoop.set(name, value)
