@@ -89,15 +89,15 @@ class OneWay:
 
 @pytest.fixture
 def dbfs(spark, databricks, tmp_path, monkeypatch):
-    """Spark finds dbfs:/ in a folder, Python finds the same below another path, and neither knows the other's name."""
+    """Spark finds dbfs:/tmp in a folder, Python the same by another name, and neither knows the other's."""
     root = tmp_path / "dbfs"
-    root.mkdir()
+    (root / "tmp").mkdir(parents=True)
     monkeypatch.setattr(paths, "DBFS", str(root))
     hadoop = spark.sparkContext._jsc.hadoopConfiguration()
     mounted = {
         "fs.dbfs.impl": "org.apache.hadoop.fs.viewfs.ViewFileSystemOverloadScheme",
-        "fs.viewfs.overload.scheme.target.dbfs.impl": "org.apache.hadoop.fs.LocalFileSystem",
-        "fs.viewfs.mounttable.default.linkMergeSlash": f"file://{root}",
+        "fs.viewfs.overload.scheme.target.file.impl": "org.apache.hadoop.fs.LocalFileSystem",
+        "fs.viewfs.mounttable.default.link./tmp": f"file://{root}/tmp",
         "fs.dbfs.impl.disable.cache": "true",
     }
     for name, value in mounted.items():
@@ -128,17 +128,17 @@ def test_ingest_training_and_scoring_work_in_a_store_that_databricks_mounts(spar
     names = ",".join(f"pixel{n}" for n in range(1, 785))
     few = read_samples(spark, ingested).where("label < 'E'").orderBy(F.xxhash64("id")).limit(96)
     rows = [f"{ord(row['label']) - 65},{','.join(map(str, row['picture']['data']))}" for row in few.collect()]
-    (dbfs / "letters.csv").write_text("\n".join([f"label,{names}", *rows]) + "\n")
-    ingest(spark, ["dbfs:/letters.csv"], "dbfs:/ingested")
-    assert json.loads((dbfs / "ingested" / "ingest.json").read_text())["kept"] == len(rows)
+    (dbfs / "tmp" / "letters.csv").write_text("\n".join([f"label,{names}", *rows]) + "\n")
+    ingest(spark, ["dbfs:/tmp/letters.csv"], "dbfs:/tmp/ingested")
+    assert json.loads((dbfs / "tmp" / "ingested" / "ingest.json").read_text())["kept"] == len(rows)
     config = load_config(None, ["training.epochs=1", "training.batch_size=8", "training.framework=keras"])
-    train_cnn(spark, [f"{dbfs}/ingested"], "dbfs:/models/letters", config)
-    assert (dbfs / "models" / "letters" / "network.keras").is_file()
-    assert [path.name for path in (dbfs / "models").iterdir()] == ["letters"]
-    model = SignClassifierModel.load("dbfs:/models/letters")
-    table, column = rows_to_score(spark, [f"{dbfs}/letters.csv"])
-    write_scores(model.setInputCol(column).transform(table).drop(column), f"{dbfs}/scored")
-    assert spark.read.parquet("dbfs:/scored").where("letter is not null").count() == len(rows)
+    train_cnn(spark, [f"{dbfs}/tmp/ingested"], "dbfs:/tmp/models/letters", config)
+    assert (dbfs / "tmp" / "models" / "letters" / "network.keras").is_file()
+    assert [path.name for path in (dbfs / "tmp" / "models").iterdir()] == ["letters"]
+    model = SignClassifierModel.load("dbfs:/tmp/models/letters")
+    table, column = rows_to_score(spark, [f"{dbfs}/tmp/letters.csv"])
+    write_scores(model.setInputCol(column).transform(table).drop(column), f"{dbfs}/tmp/scored")
+    assert spark.read.parquet("dbfs:/tmp/scored").where("letter is not null").count() == len(rows)
 
 
 def test_the_database_of_a_search_lies_beside_such_a_store_and_is_copied_there(dbfs):
