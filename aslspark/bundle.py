@@ -33,7 +33,7 @@ from aslspark.features.landmarks import FEATURES
 from aslspark.hands.options import hands_of
 from aslspark.masking import shown_all
 from aslspark.models.known import LANDMARKS, PICTURE
-from aslspark.paths import local_path
+from aslspark.paths import local_path, spark_path
 from aslspark.reading import OnnxClassifier, network_of
 from aslspark.scoring import MllibClassifier, SignClassifierModel
 
@@ -112,7 +112,7 @@ def write_model(model: SignClassifierModel, pipeline: PipelineModel | None, fold
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
     if pipeline is not None:
-        pipeline.save(f"file://{(folder / PIPELINE).absolute()}")
+        pipeline.save(spark_path(folder / PIPELINE))
         if not list((folder / PIPELINE / "metadata").glob("part-*")):
             raise AslsparkError(
                 f"{folder.parent}: Spark's workers wrote the pipeline elsewhere; "
@@ -136,7 +136,7 @@ def read_model(path: str) -> SignClassifierModel:
     else:
         with refusal_named("--model ", path):
             check_pipeline(folder / PIPELINE)
-        pipeline = PipelineModel.load(f"file://{folder / PIPELINE}")
+        pipeline = PipelineModel.load(spark_path(folder / PIPELINE))
         inputs = tuple(manifest.get("inputs", [PICTURE]))
         model = SignClassifierModel(MllibClassifier(pipeline, labels, shape, inputs))
     try:

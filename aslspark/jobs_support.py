@@ -21,10 +21,7 @@ def run_job(main: Callable[[Sequence[str]], None]) -> None:
     An `AslsparkError` becomes one line on standard error and exit code 2; Ctrl-C is exit code 130. Keys and passwords
     in a traceback are masked.
     """
-    logging.basicConfig(level=logging.ERROR, format="%(message)s", stream=sys.stdout)
-    logging.getLogger("aslspark").setLevel(logging.INFO)
-    # Set before TensorFlow is first imported: its start-up lines say nothing about this job.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    start_logging()
     try:
         main(sys.argv[1:])
     except AslsparkError as error:
@@ -36,6 +33,14 @@ def run_job(main: Callable[[Sequence[str]], None]) -> None:
     except Exception:  # not foreseen: the traceback helps, the keys in its paths would not
         print(shown(traceback.format_exc()), file=sys.stderr)
         sys.exit(1)
+
+
+def start_logging() -> None:
+    """Let the package say on standard output what it does, and TensorFlow nothing but warnings."""
+    logging.basicConfig(level=logging.ERROR, format="%(message)s", stream=sys.stdout)
+    logging.getLogger("aslspark").setLevel(logging.INFO)
+    # Set before TensorFlow is first imported: its start-up lines say nothing about this job.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 
 def add_data_options(parser: argparse.ArgumentParser) -> None:

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
+from pathlib import Path
 
 from aslspark.errors import AslsparkError
+
+DBFS = "/dbfs"
+"""Where Databricks mounts ``dbfs:/`` for Python, but for Unity Catalog's volumes."""
+VOLUMES = "/Volumes"
+"""Where it mounts volumes; Spark calls them ``dbfs:/Volumes/...`` or by the same path."""
 
 
 def local_path(path: str) -> str:
@@ -13,7 +20,7 @@ def local_path(path: str) -> str:
     Parameters
     ----------
     path : str
-        Plain, ``file:/...`` or ``dbfs:/...`` (which clusters mount as ``/dbfs/...``).
+        Plain, ``file:/...``, or ``dbfs:/...`` (which clusters mount as ``/dbfs/...``, and volumes as ``/Volumes/...``).
 
     Raises
     ------
@@ -21,7 +28,8 @@ def local_path(path: str) -> str:
         For a store that is no file system of this machine.
     """
     if path.startswith("dbfs:/"):
-        return "/dbfs/" + path[len("dbfs:/") :].lstrip("/")
+        below = path[len("dbfs:/") :].lstrip("/")
+        return f"/{below}" if _is_within(f"/{below}", VOLUMES) else f"{DBFS}/{below}"
     if path.startswith("file:"):
         return re.sub("^file:/*", "/", path)
     if re.match(r"^[a-z][a-z0-9+.-]+:/", path):
@@ -30,3 +38,46 @@ def local_path(path: str) -> str:
             "give a plain, file: or dbfs: path"
         )
     return path
+
+
+def spark_path(path: str | Path) -> str:
+    """Turn a path into one by which Spark reads and writes what Python finds under the same path.
+
+    On Databricks the JVM does not reach what is mounted for Python (``/dbfs``, ``/Volumes``), and calls it ``dbfs:``.
+
+    Parameters
+    ----------
+    path : str or Path
+        As for `local_path`; a plain one that is not absolute is taken from where Python runs.
+
+    Returns
+    -------
+    str
+        With its scheme.
+    """
+    local = os.path.abspath(local_path(str(path)))
+    if is_mounted(local):
+        return f"dbfs:{local.removeprefix(DBFS) if _is_within(local, DBFS) else local}"
+    return f"file://{local}"
+
+
+def mounted_as_spark(path: str) -> str:
+    """Name what Databricks mounts as Spark does, and leave every other path as it is."""
+    return spark_path(path) if is_mounted(path) else path
+
+
+def is_mounted(path: str | Path) -> bool:
+    """Tell whether Databricks mounts it from an object store: files there are written from front to back alone."""
+    if not on_databricks() or re.match(r"^(?!file:|dbfs:)[a-z][a-z0-9+.-]+:/", str(path)):
+        return False  # elsewhere these are folders like any other: a Mac keeps its disks under /Volumes
+    local = local_path(str(path))
+    return _is_within(local, DBFS) or _is_within(local, VOLUMES)
+
+
+def on_databricks() -> bool:
+    """Tell whether this process runs on a Databricks cluster."""
+    return "DATABRICKS_RUNTIME_VERSION" in os.environ
+
+
+def _is_within(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(f"{folder}/")

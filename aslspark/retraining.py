@@ -21,6 +21,7 @@ from aslspark.errors import AslsparkError
 from aslspark.evaluation.job import labelled_samples
 from aslspark.evaluation.pairs import count_pairs, judge
 from aslspark.models.known import NO_CLASSIFIER
+from aslspark.paths import spark_path
 from aslspark.registry import BEGUN, CHALLENGER, CHAMPION, FROZEN_TEST, PROMOTED, REFUSED, Registry
 from aslspark.samples import SAMPLES_FOLDER, TEST, read_samples
 from aslspark.scoring import SignClassifierModel
@@ -70,14 +71,14 @@ def begin(
                 samples = read_samples(spark, test[0], [TEST])
             else:
                 samples = labelled_samples(spark, SignClassifierModel.load(bundle), test, folder / "ingested", config)
-            samples.write.partitionBy("split").parquet(f"file://{folder / SAMPLES_FOLDER}")
+            samples.write.partitionBy("split").parquet(spark_path(folder / SAMPLES_FOLDER))
             shutil.rmtree(folder / "ingested", ignore_errors=True)
-            rows = read_samples(spark, f"file://{folder}").count()
+            rows = read_samples(spark, spark_path(folder)).count()
             if not rows:
                 raise AslsparkError(f"--test {' '.join(test)}: it holds no test samples; give labelled data")
         version = registry.add(bundle)
         about = {"champion": version, "bundle": bundle, "test": list(test), "test_rows": rows}
-        registry.record(BEGUN, **about, test_fingerprint=fingerprint(spark, f"file://{registry.frozen_test}"))
+        registry.record(BEGUN, **about, test_fingerprint=fingerprint(spark, spark_path(registry.frozen_test)))
         registry.point(CHAMPION, version)
     log.info("%s: champion %s, judged on %s frozen rows from now on", registry.given, version, f"{rows:,}")
     return version
@@ -131,7 +132,7 @@ def retrain(
         work = Path(tempfile.mkdtemp(prefix="aslspark-", dir=registry.folder))
         try:
             ingested = data[0] if len(data) == 1 and is_ingested(data[0]) else _ingested(spark, data, work, config)
-            frozen = read_samples(spark, f"file://{registry.frozen_test}")
+            frozen = read_samples(spark, spark_path(registry.frozen_test))
             _see_that_test_is_not_learned(frozen, read_samples(spark, ingested).where(F.col("split") != TEST))
             version = registry.new_version()
             out = str(registry.path(version))
@@ -174,7 +175,7 @@ def _starting_weights(champion: Path, settings: dict[str, Any], anew: bool) -> l
 
 
 def _ingested(spark: SparkSession, data: Sequence[str], work: Path, config: Config) -> str:
-    folder = f"file://{work / 'ingested'}"
+    folder = spark_path(work / "ingested")
     pictures = picture_options(spark, config.pictures, config.hands)
     print(ingest(spark, data, folder, split=SplitOptions(**vars(config.split)), pictures=pictures))
     return folder

@@ -24,6 +24,7 @@ from pyspark.sql.types import (
 )
 
 from aslspark.errors import AslsparkError
+from aslspark.paths import mounted_as_spark
 
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
 SPLITS = (TRAIN, VALIDATION, TEST)
@@ -154,7 +155,7 @@ def read_samples(spark: SparkSession, ingested: str, splits: Sequence[str] = SPL
     DataFrame
         With the columns of `SAMPLE_SCHEMA`, and with HAND_COLUMN where the table was ingested with it.
     """
-    folder = f"{ingested}/{SAMPLES_FOLDER}"
+    folder = f"{mounted_as_spark(ingested)}/{SAMPLES_FOLDER}"
     try:
         hands = HAND_COLUMN in read_parquet(spark, folder).columns
     except AnalysisException:  # no row was kept, so there is no file to ask

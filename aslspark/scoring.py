@@ -33,7 +33,7 @@ from aslspark.features.pictures import UNUSABLE, Normaliser
 from aslspark.hands.options import HandOptions
 from aslspark.masking import shown
 from aslspark.models.known import LANDMARKS, PICTURE
-from aslspark.paths import local_path
+from aslspark.paths import local_path, mounted_as_spark
 from aslspark.reading import NO_HAND, OnnxClassifier, kept_session, needs_hand
 from aslspark.samples import HAND_COLUMN, PICTURE_TYPE, no_hands
 
@@ -380,7 +380,7 @@ def write_scores(scored: DataFrame, out: str) -> None:
     from aslspark.sources.hadoop_files import HadoopFiles
 
     spark = scored.sparkSession
-    hadoop = HadoopFiles(spark)
+    hadoop, out = HadoopFiles(spark), mounted_as_spark(out)
     if hadoop.exists(out):
         raise AslsparkError(f"--out {out}: it exists already; choose another name or remove it")
     with hadoop.written_whole(out) as folder:

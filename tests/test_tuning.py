@@ -87,7 +87,7 @@ def test_a_forest_is_searched_too(spark, few_letters, tmp_path):
 def test_a_search_that_goes_on_does_not_draw_its_first_trials_again(sampler, tmp_path):
     drawn = []
     for _ in range(2):
-        study = searching._study(tmp_path, space_of(tmp_path), SearchOptions(sampler=sampler, seed=3), 3)
+        study = searching._study(tmp_path / "study.db", space_of(tmp_path), SearchOptions(sampler=sampler, seed=3), 3)
         drawn.append(space_of(tmp_path).draw(trial := study.ask())["training.learning_rate"])
         study.tell(trial, 0.5)
     assert drawn[0] != drawn[1]

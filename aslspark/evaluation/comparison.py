@@ -34,7 +34,7 @@ from aslspark.evaluation.shown import one_of_each_label, pictures_of
 from aslspark.evaluation.speed import measure_speed, this_machine
 from aslspark.masking import shown_all
 from aslspark.models.known import NO_CLASSIFIER
-from aslspark.paths import local_path
+from aslspark.paths import local_path, spark_path
 from aslspark.samples import SPLITS, TEST, read_samples
 from aslspark.scoring import MllibClassifier, OnnxClassifier, SignClassifierModel
 from aslspark.sources.ingest import ingest
@@ -296,7 +296,7 @@ def samples_for(
     if key not in labelled.folders:
         folder = labelled.paths[0]
         if split is not None:
-            folder = f"file://{scratch.absolute()}/{len(labelled.folders)}"
+            folder = spark_path(scratch / str(len(labelled.folders)))
             pictures = picture_options(spark, config)
             try:
                 ingest(spark, labelled.paths, folder, split=split, pictures=pictures)

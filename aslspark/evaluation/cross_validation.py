@@ -26,7 +26,7 @@ from aslspark.evaluation.folds import SIGNER, Fold, FoldOptions, divided, plan_f
 from aslspark.evaluation.metrics import UNSCORED
 from aslspark.masking import shown_all
 from aslspark.models.known import NO_CLASSIFIER
-from aslspark.paths import local_path
+from aslspark.paths import local_path, spark_path
 from aslspark.samples import REPORT_FILE, SPLITS, TEST, TRAIN, VALIDATION, write_divided
 from aslspark.session import require_slots
 from aslspark.training.data import DRAWN_WARNING, TrainingData, training_data
@@ -189,7 +189,7 @@ def _run_fold(
     config: Config,
     options: FoldOptions,
 ) -> dict[str, Any]:
-    data, bundle = f"file://{scratch / 'ingested'}", scratch / "bundle"
+    data, bundle = spark_path(scratch / "ingested"), scratch / "bundle"
     scratch.mkdir()
     rows = _write_fold(spark, table, fold, data, options)
     if config.mllib.classifier == NO_CLASSIFIER:

@@ -6,6 +6,8 @@ A network takes float32 pictures of shape (n, height, width, channels) with valu
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -137,7 +139,9 @@ def save(model: tf.keras.Model, folder: Path) -> str:
     # Without the optimizer: it belongs to the run, not to the finished model.
     bare = tf.keras.models.clone_model(model)
     bare.set_weights(model.get_weights())
-    bare.save(folder / name)
+    with tempfile.TemporaryDirectory(prefix="aslspark-") as scratch:  # Keras goes back in the file as it writes
+        bare.save(Path(scratch) / name)
+        shutil.copyfile(Path(scratch) / name, folder / name)
     return name
 
 

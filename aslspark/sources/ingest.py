@@ -15,6 +15,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import to_arrow_schema
 
 from aslspark.errors import AslsparkError
+from aslspark.paths import mounted_as_spark
 from aslspark.samples import (
     LARGEST_ROW_GROUP,
     QUARANTINE_FOLDER,
@@ -99,6 +100,8 @@ def ingest(
         If a source cannot be read or holds nothing usable, if the split cannot be made, or if `out` exists.
     """
     started = time.monotonic()
+    sources, test_sources = map(_as_spark_finds_them, (sources, test_sources))
+    out = mounted_as_spark(out)
     options, picture_options = split or SplitOptions(), pictures or PictureOptions()
     hadoop = HadoopFiles(spark)
     if hadoop.exists(out):
@@ -145,6 +148,10 @@ def ingest(
         hadoop.delete(f"{folder}/{LINES_FOLDER}")
         hadoop.delete(f"{folder}/{UNPACKED_FOLDER}")
     return report
+
+
+def _as_spark_finds_them(sources: Sequence[str | DataFrame]) -> list[str | DataFrame]:
+    return [mounted_as_spark(source) if isinstance(source, str) else source for source in sources]
 
 
 def _same_blocks_in_both_passes(spark: SparkSession, packed: Mapping[str, str]) -> dict[str, str]:

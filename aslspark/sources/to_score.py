@@ -15,6 +15,7 @@ from pyspark.sql import functions as F
 from aslspark.errors import AslsparkError
 from aslspark.labels import LABELS
 from aslspark.masking import MASK, shown
+from aslspark.paths import mounted_as_spark
 from aslspark.samples import REPORT_FILE, read_parquet, read_samples
 from aslspark.sources.hadoop_files import TABLE_ENDINGS, HadoopFiles
 from aslspark.sources.local_folders import is_special
@@ -50,6 +51,7 @@ def rows_to_score(spark: SparkSession, paths: Sequence[str]) -> tuple[DataFrame,
     str
         The column that holds the pictures.
     """
+    paths = [mounted_as_spark(path) for path in paths]
     hadoop = HadoopFiles(spark)
     if missing := [path for path in paths if not hadoop.exists(path)]:
         raise AslsparkError(

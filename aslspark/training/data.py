@@ -19,7 +19,7 @@ from aslspark.config import Config
 from aslspark.decoding import Form, form_of
 from aslspark.errors import AslsparkError
 from aslspark.hands.options import HandOptions, hands_of
-from aslspark.paths import local_path
+from aslspark.paths import local_path, spark_path
 from aslspark.samples import REPORT_FILE, SAMPLES_FOLDER, TEST, TRAIN, read_samples
 from aslspark.sources.drawn import drawn_samples
 from aslspark.sources.ingest import ingest
@@ -95,7 +95,7 @@ def training_data(
             )
         yield look_at(spark, data[0])
         return
-    folder = f"file://{(scratch / 'ingested').absolute()}"
+    folder = spark_path(scratch / "ingested")
     if is_ingested(folder):
         log.info("%s was ingested before", folder)
         yield look_at(spark, folder)

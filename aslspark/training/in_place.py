@@ -21,7 +21,7 @@ from aslspark.config import check_setting
 from aslspark.errors import AslsparkError
 from aslspark.features.landmarks import FEATURES
 from aslspark.models.known import LANDMARKS, PICTURE
-from aslspark.paths import local_path
+from aslspark.paths import local_path, spark_path
 from aslspark.samples import PICTURE_TYPE, TRAIN, VALIDATION, no_hands
 from aslspark.scoring import SignClassifierModel
 from aslspark.training.fitting import UnfittedNetwork, fit_on_folders
@@ -86,7 +86,7 @@ class InPlaceTraining(InPlaceParams):
                 "a random share would put a picture's neighbours on both sides"
             )
         split = F.when(F.col(validation).cast("boolean"), VALIDATION).otherwise(TRAIN)
-        folder = os.path.join(self.getOrDefault("store").prefix_path, f"fit-{uuid.uuid4().hex}")
+        folder = spark_path(os.path.join(self.getOrDefault("store").prefix_path, f"fit-{uuid.uuid4().hex}"))
         try:
             dataset.select(*columns, split.alias("split")).write.partitionBy("split").parquet(folder)
             return self._fit_on_folders(f"{folder}/split={TRAIN}", f"{folder}/split={VALIDATION}")

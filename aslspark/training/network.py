@@ -97,10 +97,11 @@ def _by_horovod(
     scratch: Path,
     on_epoch: OnEpoch | None,
 ) -> SignClassifierModel:
-    from horovod.spark.common.store import Store
+    from horovod.spark.common.store import FilesystemStore
 
     # A store of this run's own: Horovod keeps row counts beside the data and would believe another run's.
-    store = Store.create(
+    # Named here, since the class that Horovod would choose for dbfs refuses data that lie elsewhere.
+    store = FilesystemStore(
         f"file://{scratch.absolute()}/store", train_path=train_folder, val_path=validation_folder, save_runs=False
     )
     make = _keras_estimator if config.training.framework == "keras" else _torch_estimator

@@ -26,7 +26,7 @@ from aslspark.config import Config, load_config
 from aslspark.errors import AslsparkError
 from aslspark.evaluation.speed import measure_speed
 from aslspark.models.known import CLASSIFIERS, NO_CLASSIFIER
-from aslspark.paths import local_path
+from aslspark.paths import local_path, spark_path
 from aslspark.samples import REPORT_FILE, TEST, TRAIN, VALIDATION, write_divided
 from aslspark.scoring import OnnxClassifier, SignClassifierModel
 from aslspark.session import require_slots
@@ -294,7 +294,7 @@ def _add_speeds(found: Sequence[Entry], rows: Sequence[dict[str, Any]]) -> None:
 
 def _all_to_learn(spark: SparkSession, table: TrainingData, scratch: Path, honest: str) -> str:
     """Write the samples with the test split among those to learn from; validation still says when to stop."""
-    folder = f"file://{(scratch / 'all').absolute()}"
+    folder = spark_path(scratch / "all")
     split = F.when(F.col("split") == TEST, TRAIN).otherwise(F.col("split"))
     rows = write_divided(spark, table.samples(spark).withColumn("split", split), folder)
     about = {

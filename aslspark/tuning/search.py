@@ -6,8 +6,11 @@ study lies in a database, so that a search that was stopped goes on, and several
 
 from __future__ import annotations
 
+import atexit
 import logging
 import math
+import shutil
+import tempfile
 import time
 import warnings
 from collections.abc import Sequence
@@ -23,6 +26,7 @@ from aslspark.config import Config, load_config
 from aslspark.errors import AslsparkError
 from aslspark.models.known import NO_CLASSIFIER
 from aslspark.models.mllib import check_classifier
+from aslspark.paths import is_mounted, local_path
 from aslspark.samples import VALIDATION
 from aslspark.training.data import TrainingData, training_data
 from aslspark.training.launch import StoppedEarly
@@ -33,6 +37,7 @@ from aslspark.tuning.trial import fit_trial, judge
 
 log = logging.getLogger("aslspark")
 
+DATABASE = "study.db"
 SAMPLERS = ("tpe", "random", "grid")
 PRUNERS = ("median", "hyperband", "none")
 TRIALS_BEFORE_STOPPING, FIRST_JUDGED = 4, 0.4
@@ -97,25 +102,44 @@ def search(
         check_network(config)
     else:
         check_classifier(config.mllib)
-    folder = Path(out)
+    folder = Path(local_path(out))
     folder.mkdir(parents=True, exist_ok=True)
-    study = _study(folder, space, options, config.training.epochs)
+    database = place_database(folder)
+    study = _study(database, space, options, config.training.epochs)
     _enqueue_defaults(study, config, space)
     with training_data(spark, data, (), config, folder) as table:
         if not table.report["splits"].get(VALIDATION):
             raise AslsparkError("--data: there is no validation split to judge trials by; hold some out")
-        _run(spark, study, table, config, space, options, folder)
+        _run(spark, study, table, config, space, options, folder, database)
     if not any(trial.state == optuna.trial.TrialState.COMPLETE for trial in study.trials):
         raise AslsparkError(f"--out {out}: no trial came to its end; the log says why each failed")
     write_report(study, config, folder)
     return study
 
 
-def _study(folder: Path, space: Space, options: SearchOptions, epochs: int) -> optuna.Study:
+def place_database(folder: Path) -> Path:
+    """Name SQLite's file, in which it writes here and there: beside a mounted object store, where it is copied to."""
+    kept = folder / DATABASE
+    if not is_mounted(folder):
+        return kept
+    scratch = Path(tempfile.mkdtemp(prefix="aslspark-study-"))
+    atexit.register(shutil.rmtree, scratch, ignore_errors=True)  # the study is asked after the search, too
+    if kept.exists():
+        shutil.copyfile(kept, scratch / DATABASE)
+    return scratch / DATABASE
+
+
+def keep_database(database: Path, folder: Path) -> None:
+    """Copy SQLite's file to the search's folder, where it does not lie there."""
+    if database.parent != folder and database.exists():
+        shutil.copyfile(database, folder / DATABASE)
+
+
+def _study(database: Path, space: Space, options: SearchOptions, epochs: int) -> optuna.Study:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)  # heartbeats
     storage = optuna.storages.RDBStorage(
-        options.storage or f"sqlite:///{(folder / 'study.db').absolute()}",
+        options.storage or f"sqlite:///{database.absolute()}",
         heartbeat_interval=HEARTBEAT_SECONDS,
         grace_period=LOST_AFTER_SECONDS,
         heartbeat_stale_trial_callback=optuna.storages.RetryFailedTrialCallback(max_retry=1),
@@ -152,6 +176,7 @@ def _run(
     space: Space,
     options: SearchOptions,
     folder: Path,
+    database: Path,
 ) -> None:
     def objective(trial: optuna.Trial) -> float:
         chosen = space.draw(trial)
@@ -178,6 +203,7 @@ def _run(
 
     def after(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
         nonlocal failed
+        keep_database(database, folder)
         states = optuna.trial.TrialState
         ended = [each for each in study.trials if each.state in (states.COMPLETE, states.PRUNED)]
         words = {states.COMPLETE: "done", states.PRUNED: "stopped early"}.get(trial.state, "failed")

@@ -1,0 +1,90 @@
+# Databricks notebook source
+# MAGIC %md
+# MAGIC # 1. Ingest, and look
+# MAGIC
+# MAGIC Labelled pictures of hands become one table: a row a picture, divided into train, validation and test. What
+# MAGIC cannot be used lies in a quarantine table, with its reason.
+# MAGIC
+# MAGIC `data` names pixel tables (`label,pixel1,...,pixel784`), folders with a sub-folder for each label, manifests,
+# MAGIC or zips, with spaces between. Without it the package draws its own hands. Outside Databricks, settings are
+# MAGIC environment variables: `ASLSPARK_DATA`, `ASLSPARK_SPLIT`, ...
+
+# COMMAND ----------
+
+from pathlib import Path
+
+from aslspark.config import load_config
+from aslspark.decoding import pixels_of
+from aslspark.evaluation.sheets import PLAIN, Tile, draw_sheet
+from aslspark.evaluation.shown import one_of_each_label
+from aslspark.notebook import new_folder, session, show, widgets
+from aslspark.paths import local_path
+from aslspark.training.data import training_data
+
+spark = session("aslspark: ingest and look")
+chosen = widgets(
+    globals(),
+    data="",
+    test_data="",
+    out="",
+    split=("block", "signer", "source", "random"),
+    picture_size=64,
+    signer_pattern="",
+    hands=("false", "true"),
+    drawn_rows=2400,
+)
+folder = new_folder(chosen.out, "01")
+
+# COMMAND ----------
+
+# MAGIC %md
+# MAGIC Neighbouring frames of a video are near-twins. So `split` holds out contiguous blocks, or whole signers or
+# MAGIC sources, and not row by row, unless it is asked for by its name. Of drawn hands whole signers are held out.
+
+# COMMAND ----------
+
+settings = [
+    f"split.kind={chosen.split}",
+    f"pictures.size={chosen.picture_size}",
+    f"hands.on={chosen.hands}",
+    f"drawn.count={chosen.drawn_rows}",
+]
+if chosen.signer_pattern:
+    settings.append(f"pictures.signer_pattern={chosen.signer_pattern}")
+config = load_config(None, settings)
+here = Path(local_path(folder))
+with training_data(spark, chosen.data.split(), chosen.test_data.split(), config, here) as table:
+    samples = table.samples(spark)
+
+# COMMAND ----------
+
+# MAGIC %md
+# MAGIC How many pictures there are of whom:
+
+# COMMAND ----------
+
+samples.groupBy("source", "signer", "split").count().orderBy("source", "signer").show(40, truncate=False)
+
+# COMMAND ----------
+
+# MAGIC %md
+# MAGIC One picture of each letter, as the network will get it:
+
+# COMMAND ----------
+
+tiles = [Tile(pixels_of(row["picture"]), [(row["label"], PLAIN)]) for row in one_of_each_label(samples)]
+draw_sheet([("one picture of each letter", tiles)], here / "samples.png", columns=8, size=10)
+show(f"{folder}/samples.png")
+
+# COMMAND ----------
+
+# MAGIC %md
+# MAGIC What was not used, and, of pictures in files, near-twins across the split and the hands that were found:
+
+# COMMAND ----------
+
+spark.read.parquet(f"{table.folder}/quarantine").show(20, truncate=False)
+for sheet in ("near_duplicates.png", "hands.png"):
+    if Path(local_path(table.folder), sheet).is_file():
+        show(f"{table.folder}/{sheet}")
+print(f"for the other notebooks, data: {table.folder}")

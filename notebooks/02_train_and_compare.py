@@ -1,0 +1,112 @@
+# Databricks notebook source
+# MAGIC %md
+# MAGIC # 2. Train with Keras and torch, and compare
+# MAGIC
+# MAGIC The same network is trained in both frameworks by Horovod's processes, one a Spark task, and put beside Spark
+# MAGIC MLlib's forest and perceptron, on the same rows and the same split.
+# MAGIC
+# MAGIC `data` is what the first notebook printed, or what it takes; without it hands are drawn. `models` names what
+# MAGIC is trained. `config` is a YAML file of settings, such as the `best.yaml` of the fifth notebook.
+
+# COMMAND ----------
+
+from pathlib import Path
+
+from aslspark.config import load_config
+from aslspark.evaluation.comparison import compare_bundles
+from aslspark.notebook import new_folder, session, show, widgets
+from aslspark.paths import local_path
+from aslspark.training.data import DRAWN_WARNING, training_data
+from aslspark.training.job import train_baseline, train_cnn
+
+spark = session("aslspark: train and compare")
+chosen = widgets(
+    globals(),
+    data="",
+    out="",
+    models="keras torch forest mlp",
+    config="",
+    epochs=8,
+    num_proc=2,
+    batch_size=32,
+    trees=30,
+    iterations=60,
+    drawn_rows=2400,
+)
+folder = new_folder(chosen.out, "02")
+
+# COMMAND ----------
+
+settings = [
+    f"training.epochs={chosen.epochs}",
+    f"training.num_proc={chosen.num_proc}",
+    f"training.batch_size={chosen.batch_size}",
+    f"drawn.count={chosen.drawn_rows}",
+]
+file = local_path(chosen.config) or None
+config = load_config(file, settings)
+with training_data(spark, chosen.data.split(), (), config, Path(local_path(folder))) as table:
+    print(f"{table.rows_of_source} training rows, pictures of {table.shape}, {len(table.labels)} letters")
+if not chosen.data:
+    print(DRAWN_WARNING)
+
+# COMMAND ----------
+
+# MAGIC %md
+# MAGIC A fit leaves a bundle: one folder with the network as ONNX and in its framework, figures, plots, and a model
+# MAGIC card.
+
+# COMMAND ----------
+
+bundles = {name: f"{folder}/{name}" for name in chosen.models.split()}
+accuracy = {}
+for name, bundle in bundles.items():
+    if name in ("keras", "torch"):
+        metrics = train_cnn(spark, [table.folder], bundle, load_config(file, [*settings, f"training.framework={name}"]))
+    else:
+        words = [f"mllib.classifier={name}", f"mllib.trees={chosen.trees}", "mllib.hidden='64'"]
+        config = load_config(file, [*settings, *words, f"mllib.iterations={chosen.iterations}"])
+        metrics = train_baseline(spark, [table.folder], bundle, config)
+    accuracy[name] = metrics["accuracy"]
+
+# COMMAND ----------
+
+# MAGIC %md
+# MAGIC How the networks learned, and training pictures as they are and as training changes them:
+
+# COMMAND ----------
+
+for name, bundle in bundles.items():
+    for plot in ("curves.png", "augmented.png"):
+        if Path(local_path(bundle), plot).is_file():
+            print(name)
+            show(f"{bundle}/{plot}")
+
+# COMMAND ----------
+
+# MAGIC %md
+# MAGIC Which letters the best of them takes for which, and what it reads wrongly:
+
+# COMMAND ----------
+
+best = max(accuracy, key=accuracy.get)
+print(f"{best}: {accuracy[best]:.2%} of the test split right")
+for plot in ("confusion.png", "mistakes.png", "calibration.png"):
+    show(f"{bundles[best]}/{plot}")
+
+# COMMAND ----------
+
+# MAGIC %md
+# MAGIC All side by side: accuracy, size, speed, where they disagree, and where the networks look (Grad-CAM). The page
+# MAGIC `comparison.html` holds the same.
+
+# COMMAND ----------
+
+compared = compare_bundles(spark, bundles, {"test split": [table.folder]}, f"{folder}/compared")
+for row in compared["bundles"]:
+    numbers = f"{row['parameters']:,} parameters" if row["parameters"] else row["why_empty"]["parameters"]
+    right = row["sets"]["test split"]["accuracy"]
+    print(f"{row['name']:>8}: {right:.2%} right, {numbers}, fitted in {row['fit_seconds']:.0f} s")
+for plot in sorted(Path(local_path(folder), "compared").glob("*.png")):
+    show(str(plot))
+print(f"for scoring, model: {bundles[best]}")

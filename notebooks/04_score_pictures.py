@@ -1,0 +1,99 @@
+# Databricks notebook source
+# MAGIC %md
+# MAGIC # 4. Score a DataFrame of pictures
+# MAGIC
+# MAGIC A bundle is a `pyspark.ml` Model. It adds the letter, its probability, the best three, or the reason why a
+# MAGIC picture could not be read, and keeps every row.
+# MAGIC
+# MAGIC `model` is a bundle, as the second and third notebook leave them; without it a small network is trained on
+# MAGIC drawn hands. `data` is a folder of pictures; without it hands are drawn as PNG files, other hands than those
+# MAGIC that were trained on, and one file that is no picture. `threshold` is the least probability, in percent, with
+# MAGIC which a letter is answered.
+
+# COMMAND ----------
+
+from pathlib import Path
+
+import pandas as pd
+from pyspark.sql import functions as F
+
+from aslspark.config import load_config
+from aslspark.evaluation.sheets import Tile, colour_of, draw_sheet
+from aslspark.features.pictures import Normaliser
+from aslspark.notebook import new_folder, session, show, widgets
+from aslspark.paths import local_path
+from aslspark.scoring import SignClassifierModel, write_scores
+from aslspark.sources.drawn.files import draw_pictures
+from aslspark.sources.to_score import rows_to_score
+from aslspark.training.job import train_cnn
+
+spark = session("aslspark: score pictures")
+chosen = widgets(
+    globals(),
+    model="",
+    data="",
+    out="",
+    threshold=0,
+    framework=("torch", "keras"),
+    epochs=8,
+    num_proc=2,
+    drawn_rows=2400,
+    drawn_pictures=96,
+)
+folder = new_folder(chosen.out, "04")
+
+# COMMAND ----------
+
+bundle, data = chosen.model, chosen.data.split()
+if not bundle:
+    bundle = f"{folder}/model"
+    words = [f"{name}={getattr(chosen, name)}" for name in ("framework", "epochs", "num_proc")]
+    settings = [*(f"training.{word}" for word in words), "training.batch_size=32", f"drawn.count={chosen.drawn_rows}"]
+    train_cnn(spark, [], bundle, load_config(None, settings))
+if not data:
+    data = [f"{folder}/pictures"]
+    draw_pictures(spark, data[0], count=chosen.drawn_pictures, seed=99, size=96, signers=4)
+    Path(local_path(data[0]), "A", "no_picture.png").write_text("a file that only says that it is a picture")
+
+# COMMAND ----------
+
+# MAGIC %md
+# MAGIC Any DataFrame with a column of pictures will do: files' bytes as here, Spark's `image`, arrays or Vectors of
+# MAGIC numbers.
+
+# COMMAND ----------
+
+model = SignClassifierModel.load(bundle).setThreshold(chosen.threshold / 100)
+rows, column = rows_to_score(spark, data)
+scored = model.setInputCol(column).transform(rows).cache()
+scored.select(F.element_at(F.split("path", "/"), -1).alias("file"), "label", "letter", "probability", "reason").show(12)
+scored.where("reason is not null").groupBy("reason").count().show(truncate=False)
+
+# COMMAND ----------
+
+# MAGIC %md
+# MAGIC Where the folders say the letter, how many are right; and a look at some of them.
+
+# COMMAND ----------
+
+known = scored.where("label is not null and letter is not null")
+right, read = known.where("letter = label").count(), known.count()
+print(f"{right} of {read} that were read are right")
+some = scored.where("letter is not null").orderBy(F.xxhash64("path")).limit(32).orderBy("path").collect()
+pictures, _ = Normaliser("bytes", model.form)(pd.DataFrame({"data": [row[column] for row in some]}))
+tiles = []
+for row, picture in zip(some, pictures, strict=True):
+    words = f"{row['label'] or '?'} → {row['letter']} {row['probability']:.0%}"
+    tiles.append(Tile(picture, [(words, colour_of(row["letter"], row["label"]))]))
+draw_sheet([("true letter → letter that was read", tiles)], Path(local_path(folder), "scored.png"), columns=8)
+show(f"{folder}/scored.png")
+
+# COMMAND ----------
+
+# MAGIC %md
+# MAGIC The answers as Parquet, without the pictures:
+
+# COMMAND ----------
+
+write_scores(scored.drop(column), f"{folder}/scored")
+scored.unpersist()
