@@ -37,11 +37,13 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("--storage", default="", metavar="URL", help="of a database; none: SQLite in DIR")
     parser.add_argument("--study", default=usual.study, metavar="NAME", help="default %(default)s")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the sampler")
+    about = "torch trials side by side, a Spark task each; they are not stopped early"
+    parser.add_argument("--at-once", type=int, default=1, metavar="N", help=about)
     add_training_options(parser)
     options = parser.parse_args(argv)
     config = training_config(options)
     space = read_space(options.space)
-    names = ("trials", "minutes", "failures", "sampler", "pruner", "storage", "study", "seed")
+    names = ("trials", "minutes", "failures", "sampler", "pruner", "storage", "study", "seed", "at_once")
     how = SearchOptions(**{name: getattr(options, name) for name in names})
     with tracked(config, "tune", options.out, data=options.data), spark_session("aslspark tune") as spark:
         search(spark, options.data, options.out, config, space, how)

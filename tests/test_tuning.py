@@ -72,6 +72,29 @@ def test_a_search_stops_poor_trials_goes_on_later_and_leaves_the_best_settings(s
     assert sorted(path.name for path in out.iterdir() if path.is_dir()) == []
 
 
+def test_trials_run_side_by_side_each_in_a_spark_task(spark, few_letters, tmp_path):
+    config = load_config(None, [*QUICK, "training.epochs=2"])
+    options = SearchOptions(trials=3, seed=1, at_once=2)
+    study = search(spark, [few_letters], str(tmp_path / "search"), config, space_of(tmp_path), options)
+    done = [trial for trial in study.trials if trial.state.name == "COMPLETE"]
+    assert len(done) >= 3
+    assert any(a.datetime_start < b.datetime_start < a.datetime_complete for a in done for b in done)
+    for trial in done:
+        assert list(trial.intermediate_values) == [1, 2]
+        assert trial.value in trial.intermediate_values.values()
+        assert trial.user_attrs["worker_mb"] > 100
+
+
+@pytest.mark.parametrize(
+    ("at_once", "words", "message"),
+    [(64, [], "there are 2 task slots"), (2, ["training.framework=keras"], "only torch networks are fitted in single")],
+)
+def test_more_at_once_than_can_be_is_said_before_any_trial(at_once, words, message, spark, few_letters, tmp_path):
+    config = load_config(None, [*QUICK, *words])
+    with pytest.raises(AslsparkError, match=message):
+        search(spark, [few_letters], str(tmp_path), config, space_of(tmp_path), SearchOptions(at_once=at_once))
+
+
 def test_a_forest_is_searched_too(spark, few_letters, tmp_path):
     out, space = tmp_path / "search", space_of(tmp_path, "mllib.trees: [2, 12]\nmllib.depth: {low: 1, high: 6}\n")
     config = load_config(None, ["mllib.classifier=forest", "mllib.trees=2", "mllib.depth=1"])

@@ -6,10 +6,13 @@ In: the setting `training.launcher`; in a worker, its device. Out: what a worker
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
 from importlib.util import find_spec
 from typing import Any, Protocol
 
 HOROVOD, TORCH_DISTRIBUTOR = "horovod", "torch_distributor"
+ALONE = "alone"
+"""In place of a launcher's name, in a worker: it is the only one."""
 
 
 class Collective(Protocol):
@@ -37,12 +40,40 @@ class Collective(Protocol):
         """
 
 
+class Alone:
+    """The ranks of a fit that has one: sums and means over it are what it has. See `Collective`."""
+
+    Average, Sum = "average", "sum"
+
+    def rank(self) -> int:
+        """Return this process's number."""
+        return 0
+
+    def size(self) -> int:
+        """Return how many there are."""
+        return 1
+
+    def allreduce(self, tensor: Any, *, op: Any, name: str) -> Any:
+        """Return a copy, as the others do."""
+        return tensor.clone()
+
+    def broadcast_parameters(self, params: Mapping[str, Any], root_rank: int) -> None:
+        """Leave them as they are."""
+
+    def DistributedOptimizer(self, optimizer: Any, named_parameters: Iterable[Any], num_groups: int) -> Any:
+        """Return the optimizer."""
+        optimizer.synchronize, optimizer.skip_synchronize = lambda: None, nullcontext
+        return optimizer
+
+
 def torch_collective(launcher: str, device: Any) -> Collective:
     """Join the other ranks of a torch network, in a process that a launcher has started."""
     if launcher == TORCH_DISTRIBUTOR:
         from aslspark.training.torch_collective import TorchCollective
 
         return TorchCollective(device)
+    if launcher == ALONE:
+        return Alone()
     import horovod.torch as hvd
 
     hvd.init()

@@ -10,6 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
+from pyspark.resource import ResourceProfile
+from pyspark.sql import SparkSession
+
 from aslspark.config import augment_settings
 from aslspark.errors import AslsparkError
 from aslspark.models.known import LANDMARKS, PICTURE
@@ -89,6 +92,74 @@ def fit_on_folders(
     num_proc, use_gpu = params["num_proc"], params["use_gpu"]
     profile = gpu_tasks(spark, launcher) if use_gpu else None
     require_slots(spark, num_proc, profile)
+    job, rows = worker_job(spark, unfitted, params, train_folder, validation_folder, launcher, profile)
+    kept = params["checkpoints"]
+    checkpoints = Path(local_path(kept)) if kept else scratch / f"checkpoints-{uuid.uuid4().hex}"
+    job = replace(job, fit=_name_of(job, *rows), checkpoints=str(checkpoints.absolute()))
+    attempts = Attempts(spark, unfitted.worker(), params["tries"], profile, scratch)
+    env = {"OMP_NUM_THREADS": str(job.threads), "TF_CPP_MIN_LOG_LEVEL": "2", **KEEP_MEMORY}
+    how = "TorchDistributor"
+    if launcher == HOROVOD:
+        # Looking often costs CPU, looking seldom makes small steps wait: measured in docs/results.md.
+        cycle_ms = params["cycle_ms"] or (5.0 if job.batch_size >= 128 else 1.0)
+        how = f"Horovod's cycle {cycle_ms:g} ms"
+        env |= {
+            "HOROVOD_CYCLE_TIME": str(cycle_ms),
+            "HOROVOD_STALL_SHUTDOWN_TIME_SECONDS": str(STALL_SECONDS),
+        }
+    checkpoints.mkdir(parents=True, exist_ok=True)
+    try:
+        progress = ConsoleProgress(rows[0], num_proc, job.batch_size, job.threads, how)
+
+        def on_event(event: dict[str, Any]) -> None:
+            progress(event)
+            if event["event"] == "epoch" and on_epoch is not None and on_epoch(event):
+                attempts.stopped.set()
+
+        results = attempts.run(job, num_proc, env, on_event)
+    finally:
+        if not kept:
+            shutil.rmtree(checkpoints, ignore_errors=True)
+    first = results[0]
+    if not first["best_epoch"]:
+        stop = next(note for note in first["watch"] if note["stopped"])
+        raise AslsparkError(f"{in_words(stop)}; no epoch before it left a model to keep")
+    digests = {result["digest"] for result in results}
+    if len(digests) != 1:
+        raise AslsparkError(
+            "the workers' weights drifted apart, so their gradients were not averaged: "
+            + ", ".join(f"rank {result['rank']} {result['digest'][:12]}" for result in results)
+        )
+    # By the clocks of two machines, where the workers are on others: off by as much as those are.
+    first["phases"] = {"start": first["began"] - attempts.launched, **first["phases"]}
+    exporting = time.monotonic()
+    network, onnx = unfitted.fitted(first["weights"])
+    classifier = OnnxClassifier(
+        onnx, tuple(job.labels), job.shape or NO_PICTURES, inputs=job.inputs, upright=job.upright
+    )
+    model = fitted_model(network, classifier, results)
+    network.phases["export"] = time.monotonic() - exporting
+    return model
+
+
+def worker_job(
+    spark: SparkSession,
+    unfitted: UnfittedNetwork,
+    params: Mapping[str, Any],
+    train_folder: str,
+    validation_folder: str,
+    launcher: str,
+    profile: ResourceProfile | None = None,
+) -> tuple[WorkerJob, tuple[int, int]]:
+    """Put a fit into terms that its processes take, but for its checkpoints; see `fit_on_folders`.
+
+    Returns
+    -------
+    WorkerJob
+    (int, int)
+        Rows to train on, and to validate with.
+    """
+    num_proc = params["num_proc"]
     taken = unfitted.input_shapes()
     train_groups = list_row_groups(train_folder)
     if LANDMARKS in taken and train_groups:
@@ -122,7 +193,7 @@ def fit_on_folders(
         seed=params["random_seed"] or 0,
         threads=threads,
         augment=augment_settings(params["augment"]),
-        gpu=gpu_source(spark) if use_gpu else None,
+        gpu=gpu_source(spark) if params["use_gpu"] else None,
         budget=params["cache_mb"] << 20,
         weight_of=params["source_weights"],
         inputs=tuple(taken),
@@ -130,53 +201,7 @@ def fit_on_folders(
         **{name: params[name] for name in ("stretch", "precision", "feed", "unfreeze_rate", "label_smoothing")},
         **{name: params[name] for name in ("clip_norm", "profile_steps", "hand_col", "upright", "branch_dropout")},
     )
-    kept = params["checkpoints"]
-    checkpoints = Path(local_path(kept)) if kept else scratch / f"checkpoints-{uuid.uuid4().hex}"
-    job = replace(job, fit=_name_of(job, train_rows, validation_rows), checkpoints=str(checkpoints.absolute()))
-    attempts = Attempts(spark, unfitted.worker(), params["tries"], profile, scratch)
-    env = {"OMP_NUM_THREADS": str(threads), "TF_CPP_MIN_LOG_LEVEL": "2", **KEEP_MEMORY}
-    how = "TorchDistributor"
-    if launcher == HOROVOD:
-        # Looking often costs CPU, looking seldom makes small steps wait: measured in docs/results.md.
-        cycle_ms = params["cycle_ms"] or (5.0 if batch_size >= 128 else 1.0)
-        how = f"Horovod's cycle {cycle_ms:g} ms"
-        env |= {
-            "HOROVOD_CYCLE_TIME": str(cycle_ms),
-            "HOROVOD_STALL_SHUTDOWN_TIME_SECONDS": str(STALL_SECONDS),
-        }
-    checkpoints.mkdir(parents=True, exist_ok=True)
-    try:
-        progress = ConsoleProgress(train_rows, num_proc, batch_size, threads, how)
-
-        def on_event(event: dict[str, Any]) -> None:
-            progress(event)
-            if event["event"] == "epoch" and on_epoch is not None and on_epoch(event):
-                attempts.stopped.set()
-
-        results = attempts.run(job, num_proc, env, on_event)
-    finally:
-        if not kept:
-            shutil.rmtree(checkpoints, ignore_errors=True)
-    first = results[0]
-    if not first["best_epoch"]:
-        stop = next(note for note in first["watch"] if note["stopped"])
-        raise AslsparkError(f"{in_words(stop)}; no epoch before it left a model to keep")
-    digests = {result["digest"] for result in results}
-    if len(digests) != 1:
-        raise AslsparkError(
-            "the workers' weights drifted apart, so their gradients were not averaged: "
-            + ", ".join(f"rank {result['rank']} {result['digest'][:12]}" for result in results)
-        )
-    # By the clocks of two machines, where the workers are on others: off by as much as those are.
-    first["phases"] = {"start": first["began"] - attempts.launched, **first["phases"]}
-    exporting = time.monotonic()
-    network, onnx = unfitted.fitted(first["weights"])
-    classifier = OnnxClassifier(
-        onnx, tuple(job.labels), job.shape or NO_PICTURES, inputs=job.inputs, upright=job.upright
-    )
-    model = fitted_model(network, classifier, results)
-    network.phases["export"] = time.monotonic() - exporting
-    return model
+    return job, (train_rows, validation_rows)
 
 
 def _name_of(job: WorkerJob, *rows: int) -> str:

@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from pyspark.sql import SparkSession
 
 from aslspark.config import Config, TrainingConfig
+from aslspark.errors import AslsparkError
 from aslspark.features.landmarks import FEATURES
 from aslspark.models.known import LANDMARKS, NETWORKS, PICTURE
 from aslspark.paths import local_path
 from aslspark.samples import HAND_COLUMN, SAMPLES_FOLDER, TRAIN, VALIDATION
 from aslspark.scoring import SignClassifierModel
-from aslspark.training.collective import TORCH_DISTRIBUTOR
+from aslspark.training.collective import ALONE, TORCH_DISTRIBUTOR
 from aslspark.training.data import TrainingData
-from aslspark.training.fitting import fit_on_folders
+from aslspark.training.fitting import fit_on_folders, worker_job
 from aslspark.training.start import started_network
 from aslspark.training.unfinished import CHECKPOINTS
+from aslspark.training.watch import in_words
+from aslspark.training.worker import WorkerJob
+
+if TYPE_CHECKING:
+    from aslspark.training.torch_fit import TorchNetwork
 
 OnEpoch = Callable[[dict[str, Any]], bool]
 
@@ -45,10 +55,68 @@ def fit_network(
     SignClassifierModel
         With the best epoch's weights; `fitted` holds the network and its history.
     """
-    settings = config.training
+    settings, params, folders = config.training, _params(data, config, scratch), _folders(data)
+    if settings.launcher == TORCH_DISTRIBUTOR:
+        model = _by_torch_distributor(data, config, params, *folders, scratch, on_epoch)
+    else:
+        model = _by_horovod(data, config, params, *folders, scratch, on_epoch)
+    # A network that takes no pictures was trained beside some all the same.
+    model.classifier = replace(model.classifier, shape=data.shape)
+    return model
+
+
+def fit_in_one_task(spark: SparkSession, data: TrainingData, config: Config) -> tuple[list[dict[str, Any]], int, int]:
+    """Fit a torch network alone, in a Spark task and without a launcher: several such fits run side by side.
+
+    Parameters
+    ----------
+    spark : SparkSession
+    data : TrainingData
+    config : Config
+        `training.num_proc` does not count: it is one process, and batch size and learning rate are its own.
+
+    Returns
+    -------
+    list of dict
+        The history.
+    int
+        The best epoch.
+    int
+        MiB that the task's process held at the end.
+
+    Raises
+    ------
+    AslsparkError
+        Where no epoch left a model.
+    """
+    one = replace(config, training=replace(config.training, num_proc=1))
+    job, _ = worker_job(spark, _torch_network(data, one), _params(data, one, Path()), *_folders(data), ALONE)
+    history, best, watch, megabytes = spark.sparkContext.parallelize([job], 1).map(_alone).first()
+    if not best:
+        raise AslsparkError(f"{in_words(next(note for note in watch if note['stopped']))}; no epoch left a model")
+    return history, best, megabytes
+
+
+def _alone(job: WorkerJob) -> tuple[list[dict[str, Any]], int, list[dict[str, Any]], int]:
+    import psutil
+
+    from aslspark.training.torch_worker import train
+
+    with redirect_stdout(io.StringIO()):  # nobody hears what it would report
+        result = train(job)
+    return result["history"], result["best_epoch"], result["watch"], psutil.Process().memory_info().rss >> 20
+
+
+def _folders(data: TrainingData) -> tuple[str, str]:
     # With its scheme: the store percent-encodes the = of a plain path.
     split = f"file://{Path(local_path(data.folder)).absolute()}/{SAMPLES_FOLDER}/split="
-    params: dict[str, Any] = {
+    return f"{split}{TRAIN}", f"{split}{VALIDATION}"
+
+
+def _params(data: TrainingData, config: Config, scratch: Path) -> dict[str, Any]:
+    """Bring settings to the names of the estimators' params."""
+    settings = config.training
+    return {
         "num_proc": settings.num_proc,
         "labels": list(data.labels),
         "feature_cols": ["picture"],
@@ -78,14 +146,6 @@ def fit_network(
         "upright": config.features.upright,
         "branch_dropout": config.network.branch_dropout,
     }
-    folders = f"{split}{TRAIN}", f"{split}{VALIDATION}"
-    if settings.launcher == TORCH_DISTRIBUTOR:
-        model = _by_torch_distributor(data, config, params, *folders, scratch, on_epoch)
-    else:
-        model = _by_horovod(data, config, params, *folders, scratch, on_epoch)
-    # A network that takes no pictures was trained beside some all the same.
-    model.classifier = replace(model.classifier, shape=data.shape)
-    return model
 
 
 def _by_horovod(
@@ -120,16 +180,17 @@ def _by_torch_distributor(
     scratch: Path,
     on_epoch: OnEpoch | None,
 ) -> SignClassifierModel:
-    from aslspark.training.torch_fit import TorchNetwork
-
-    network = TorchNetwork(
-        **_torch_parts(data, config),
-        stretch=config.features.stretch,
-        label_smoothing=config.training.label_smoothing,
-    )
+    network = _torch_network(data, config)
     return fit_on_folders(
         network, params, train_folder, validation_folder, scratch, launcher=TORCH_DISTRIBUTOR, on_epoch=on_epoch
     )
+
+
+def _torch_network(data: TrainingData, config: Config) -> TorchNetwork:
+    from aslspark.training.torch_fit import TorchNetwork
+
+    smoothing = config.training.label_smoothing
+    return TorchNetwork(**_torch_parts(data, config), stretch=config.features.stretch, label_smoothing=smoothing)
 
 
 def _keras_estimator(data: TrainingData, config: Config, params: dict[str, Any]) -> Any:

@@ -28,8 +28,10 @@ from aslspark.models.known import NO_CLASSIFIER
 from aslspark.models.mllib import check_classifier
 from aslspark.paths import is_mounted, local_path
 from aslspark.samples import VALIDATION
+from aslspark.session import task_slots
 from aslspark.training.data import TrainingData, training_data
 from aslspark.training.launch import StoppedEarly
+from aslspark.training.network import fit_in_one_task
 from aslspark.training.start import check_network
 from aslspark.tuning.report import write_report
 from aslspark.tuning.space import Space
@@ -68,6 +70,9 @@ class SearchOptions:
     study : str
         Name within the database.
     seed : int
+    at_once : int
+        Trials side by side, each a fit of a torch network in one process, in one Spark task, with batch size and
+        learning rate of one process. They are not stopped early. 1: one trial after another, in all processes.
     """
 
     trials: int = 20
@@ -78,6 +83,7 @@ class SearchOptions:
     storage: str = ""
     study: str = "aslspark"
     seed: int = 0
+    at_once: int = 1
 
 
 def search(
@@ -102,6 +108,7 @@ def search(
         check_network(config)
     else:
         check_classifier(config.mllib)
+    _check_at_once(spark, config, options.at_once)
     folder = Path(local_path(out))
     folder.mkdir(parents=True, exist_ok=True)
     database = place_database(folder)
@@ -115,6 +122,16 @@ def search(
         raise AslsparkError(f"--out {out}: no trial came to its end; the log says why each failed")
     write_report(study, config, folder)
     return study
+
+
+def _check_at_once(spark: SparkSession, config: Config, at_once: int) -> None:
+    if at_once < 1 or at_once > task_slots(spark):
+        raise AslsparkError(f"--at-once {at_once}: there are {task_slots(spark)} task slots; give from 1 to so many")
+    if at_once > 1 and (config.training.framework != "torch" or config.mllib.classifier != NO_CLASSIFIER):
+        raise AslsparkError(
+            f"--at-once {at_once}: only torch networks are fitted in single tasks; set training.framework=torch, or "
+            "leave --at-once out"
+        )
 
 
 def place_database(folder: Path) -> Path:
@@ -148,7 +165,9 @@ def _study(database: Path, space: Space, options: SearchOptions, epochs: int) ->
     # Not the first draws again where a search goes on.
     seed = options.seed + len(study.trials)
     samplers: dict[str, Any] = {
-        "tpe": lambda: optuna.samplers.TPESampler(n_startup_trials=DRAWN_BLINDLY, seed=seed, multivariate=True),
+        "tpe": lambda: optuna.samplers.TPESampler(
+            n_startup_trials=DRAWN_BLINDLY, seed=seed, multivariate=True, constant_liar=options.at_once > 1
+        ),
         "random": lambda: optuna.samplers.RandomSampler(seed=seed),
         "grid": lambda: optuna.samplers.GridSampler(space.grid(), seed=options.seed),
     }
@@ -189,6 +208,12 @@ def _run(
             trial.report(row["val_accuracy"], row["epoch"])
             return trial.should_prune()
 
+        if options.at_once > 1:
+            history, best, trial_mb = fit_in_one_task(spark, table, settings)
+            trial.set_user_attr("worker_mb", trial_mb)
+            for row in history:
+                trial.report(row["val_accuracy"], row["epoch"])
+            return float(history[best - 1]["val_accuracy"])
         try:
             model = fit_trial(spark, table, settings, folder, on_epoch)
         except StoppedEarly as stopped:
@@ -230,6 +255,7 @@ def _run(
         timeout=options.minutes * 60 or None,
         catch=(AslsparkError,),
         callbacks=[after],
+        n_jobs=options.at_once,
         gc_after_trial=True,
     )
     log.info("searched for %.0f s", time.monotonic() - started)
