@@ -59,7 +59,6 @@ def test_both_launchers_fit_the_same_network(spark, ingested, fitted, tmp_path):
     for name, weights in fitted.network.state_dict().items():
         assert np.allclose(weights, theirs.network.state_dict()[name], atol=1e-3), name
     assert list(fitted.phases) == list(theirs.phases)
-    print(fitted.phases, theirs.phases)
 
 
 def test_every_rank_ends_with_the_same_weights(fitted):
@@ -246,6 +245,6 @@ def test_a_process_of_torchrun_takes_its_tasks_gpu_or_that_of_its_rank(monkeypat
 def test_long_reports_of_two_workers_are_put_together_again():
     heard = []
     ear = Ear(heard.append)
-    ear.write('@aslspark+{"event": "sai\nplain words\n@aslspark d", "n": 1}\n@aslspark {"event": "said", "n": 2}\n')
+    ear.write('@aslspark+{"event": "sai+\nplain words\n@aslspark d", "n": 1}\n@aslspark {"event": "said", "n": 2}\n')
     assert heard == [{"event": "said", "n": 1}, {"event": "said", "n": 2}]
     assert list(ear.last_lines) == ["plain words"]
