@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -175,12 +174,21 @@ sys.meta_path.insert(0, NoHorovod())
 
 
 def job_without_horovod(folder, *words):
-    """Run the training job where nobody can import Horovod, neither the driver nor a worker; and who has tried."""
+    """Run the training job where nobody can import Horovod, neither the driver nor a worker; and who has tried.
+
+    By spark-submit, which ends only when all threads of Spark's own have.
+    """
     asked = folder / "asked"
     asked.touch()
     (folder / "sitecustomize.py").write_text(BLOCKED.format(asked=str(asked)))
     done = subprocess.run(
-        [sys.executable, str(REPOSITORY / "jobs" / "train_cnn.py"), "--framework", "torch", *words],
+        [
+            str(Path(sys.executable).parent / "spark-submit"),
+            str(REPOSITORY / "jobs" / "train_cnn.py"),
+            "--framework",
+            "torch",
+            *words,
+        ],
         cwd=folder,
         env={
             **os.environ,
@@ -210,7 +218,9 @@ def test_the_job_trains_where_nobody_can_import_horovod(ingested, tmp_path):
 def test_without_horovod_its_launcher_is_refused_and_the_other_named(ingested, tmp_path):
     done, asked = job_without_horovod(tmp_path, "--data", ingested, "--out", str(tmp_path / "bundle"))
     assert done.returncode == 2
-    assert "training.launcher=horovod: there is no Horovod here; set training.launcher=torch_distributor" in done.stderr
+    assert "training.launcher=horovod: there is no Horovod here; set training.launcher=torch_distributor" in (
+        done.stdout + done.stderr
+    )
     assert len(asked.splitlines()) == 1  # the driver looked, and started nothing
 
 
