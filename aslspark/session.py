@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 from pyspark.resource import ResourceProfile
 from pyspark.sql import SparkSession
@@ -47,7 +48,23 @@ def spark_session(name: str) -> Iterator[SparkSession]:
     try:
         yield spark
     finally:
+        jvm = spark.sparkContext._jvm
         spark.stop()
+        _end_barrier_timer(jvm)
+
+
+def _end_barrier_timer(jvm: Any) -> None:
+    """End a thread that Spark 3.5 leaves in the driver when barrier tasks, TorchDistributor's, have run in local mode.
+
+    It is no daemon, so that spark-submit would wait for it for ever; SPARK-46895 mends it in Spark 4.
+    """
+    threads = jvm.java.lang.Thread.getAllStackTraces().keySet()
+    if any(thread.getName().startswith("Barrier task timer") for thread in threads):
+        barriers = jvm.java.lang.Class.forName("org.apache.spark.BarrierTaskContext$")
+        for held in barriers.getDeclaredFields():
+            if held.getType().getName() == "java.util.Timer":
+                held.setAccessible(True)
+                held.get(barriers.getField("MODULE$").get(None)).cancel()
 
 
 @contextmanager

@@ -5,6 +5,7 @@ python benchmarks/bench_launchers.py [--runs 3] [--rows 7247] [--data CSV ...]
 
 from __future__ import annotations
 
+import os
 import statistics
 import tempfile
 import time
@@ -82,6 +83,7 @@ def main() -> None:
         + " the same by both launchers",
         "lines that a user writes: one for each, the same command but for --launcher",
         f"lines behind that: {_lines(HOROVOD)} for Horovod, {_lines(TORCH_DISTRIBUTOR)} for TorchDistributor",
+        f"load average of the last 5 minutes: {os.getloadavg()[1]:.0f} on {os.cpu_count()} cores",
     ]
     write("launchers", lines, notes)
 

@@ -59,7 +59,6 @@ def test_both_launchers_fit_the_same_network(spark, ingested, fitted, tmp_path):
     for name, weights in fitted.network.state_dict().items():
         assert np.allclose(weights, theirs.network.state_dict()[name], atol=1e-3), name
     assert list(fitted.phases) == list(theirs.phases)
-    print(fitted.phases, theirs.phases)
 
 
 def test_every_rank_ends_with_the_same_weights(fitted):
@@ -176,12 +175,21 @@ sys.meta_path.insert(0, NoHorovod())
 
 
 def job_without_horovod(folder, *words):
-    """Run the training job where nobody can import Horovod, neither the driver nor a worker; and who has tried."""
+    """Run the training job where nobody can import Horovod, neither the driver nor a worker; and who has tried.
+
+    By spark-submit, which ends only when all threads of Spark's own have.
+    """
     asked = folder / "asked"
     asked.touch()
     (folder / "sitecustomize.py").write_text(BLOCKED.format(asked=str(asked)))
     done = subprocess.run(
-        [sys.executable, str(REPOSITORY / "jobs" / "train_cnn.py"), "--framework", "torch", *words],
+        [
+            str(Path(sys.executable).parent / "spark-submit"),
+            str(REPOSITORY / "jobs" / "train_cnn.py"),
+            "--framework",
+            "torch",
+            *words,
+        ],
         cwd=folder,
         env={
             **os.environ,
@@ -211,7 +219,9 @@ def test_the_job_trains_where_nobody_can_import_horovod(ingested, tmp_path):
 def test_without_horovod_its_launcher_is_refused_and_the_other_named(ingested, tmp_path):
     done, asked = job_without_horovod(tmp_path, "--data", ingested, "--out", str(tmp_path / "bundle"))
     assert done.returncode == 2
-    assert "training.launcher=horovod: there is no Horovod here; set training.launcher=torch_distributor" in done.stderr
+    assert "training.launcher=horovod: there is no Horovod here; set training.launcher=torch_distributor" in (
+        done.stdout + done.stderr
+    )
     assert len(asked.splitlines()) == 1  # the driver looked, and started nothing
 
 
@@ -246,6 +256,6 @@ def test_a_process_of_torchrun_takes_its_tasks_gpu_or_that_of_its_rank(monkeypat
 def test_long_reports_of_two_workers_are_put_together_again():
     heard = []
     ear = Ear(heard.append)
-    ear.write('@aslspark+{"event": "sai\nplain words\n@aslspark d", "n": 1}\n@aslspark {"event": "said", "n": 2}\n')
+    ear.write('@aslspark+{"event": "sai+\nplain words\n@aslspark d", "n": 1}\n@aslspark {"event": "said", "n": 2}\n')
     assert heard == [{"event": "said", "n": 1}, {"event": "said", "n": 2}]
     assert list(ear.last_lines) == ["plain words"]

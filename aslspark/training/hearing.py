@@ -44,7 +44,8 @@ def reporter() -> Callable[[dict[str, Any]], None]:
 
         words = json.dumps(event)
         last = (len(words) - 1) // length * length
-        lines = [f"{more}{words[start : start + length]}\n" for start in range(0, last, length)]
+        # Closed by a sign, since TorchDistributor takes the spaces at the end of a line away.
+        lines = [f"{more}{words[start : start + length]}+\n" for start in range(0, last, length)]
         sys.stdout.write("".join([*lines, f"{mark}{words[last:]}\n"]))  # at once: other threads write too
         sys.stdout.flush()
 
@@ -114,7 +115,7 @@ class Ear(io.TextIOBase):
     def _hear(self, line: str, writer: int) -> None:
         words = _PREFIX.sub("", line)
         if words.startswith(_MORE):
-            self._begun[writer] = self._begun.get(writer, "") + words[len(_MORE) :]
+            self._begun[writer] = self._begun.get(writer, "") + words[len(_MORE) : -1]
             return
         if not words.startswith(_MARK):
             if words.strip():

@@ -100,11 +100,13 @@ class TorchRun(WatchedRun):
             def handle(self) -> None:
                 self.request.settimeout(LOOK_SECONDS)
                 held, rank = b"", -1
-                while self.server.is_active:  # type: ignore[attr-defined]  # Spark's LogStreamingServer sets it
+                while True:
                     try:
                         piece = self.request.recv(1 << 16)
                     except TimeoutError:
-                        continue
+                        if self.server.is_active:  # type: ignore[attr-defined]  # Spark's LogStreamingServer sets it
+                            continue
+                        return
                     if not piece:
                         return
                     held += piece
