@@ -1,4 +1,4 @@
-"""Try several kinds of models within a budget, and leave the best as a bundle, with a leaderboard.
+"""Choose a kind of model within a budget: the best one becomes a bundle, beside a leaderboard.
 
 spark-submit jobs/automl.py --data PATH... --out DIR --minutes 10
 """

@@ -1,4 +1,4 @@
-"""Train and judge a model on each fold of the data, and report what the folds say together.
+"""Train and judge a model on each fold of the data: what the folds say together is reported.
 
 spark-submit jobs/cross_validate.py --data PATH... --out DIR --by signer --folds 5 --framework torch --epochs 15
 spark-submit jobs/cross_validate.py --data PATH... --out DIR --by block --model forest --trees 50

@@ -1,6 +1,6 @@
 """spark-submit jobs/ingest.py --source letters.csv --out ingested.
 
-Reads pixel tables and pictures into a sample table and a quarantine table, and prints how many rows went where.
+Brings tables and pictures into samples and a quarantine: it prints how many rows went where.
 """
 
 from __future__ import annotations

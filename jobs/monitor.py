@@ -1,4 +1,4 @@
-"""Compare new pictures with those that a model was made with, and say whether they have drifted.
+"""Say whether new pictures have drifted: they are compared with those that a model was made with.
 
 spark-submit jobs/monitor.py --model BUNDLE --data PATH|TABLE --out DIR [--by COLUMN] [--alarm-rate 0.01]
 

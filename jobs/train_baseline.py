@@ -1,4 +1,4 @@
-"""Train one of MLlib's classifiers on the same features and splits, and leave the same kind of bundle.
+"""Train one of MLlib's classifiers: same features, same splits, the same kind of bundle.
 
 spark-submit jobs/train_baseline.py --model forest --data PATH... --out BUNDLE --trees 50 --depth 8
 spark-submit jobs/train_baseline.py --model mlp --data PATH... --out BUNDLE --hidden 256

@@ -1,4 +1,4 @@
-"""Train the network across processes in Spark tasks and leave a bundle.
+"""Train a network across Spark tasks: data in, a bundle out.
 
 spark-submit jobs/train_cnn.py --data PATH... --out BUNDLE --framework keras --num-proc 2 --epochs 15
 """

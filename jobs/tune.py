@@ -1,4 +1,4 @@
-"""Search for settings with which the network reads better on the validation split.
+"""Search for better settings: trials of a model, judged by the validation split.
 
 spark-submit jobs/tune.py --data PATH... --out DIR --space conf/spaces/network.yaml --epochs 8 --trials 20
 """
