@@ -1,6 +1,7 @@
 """Choosing a kind of model within a budget: real trials on drawn hands."""
 
 import json
+import shutil
 
 import pytest
 
@@ -9,6 +10,7 @@ from aslspark.config import load_config
 from aslspark.errors import AslsparkError
 from aslspark.samples import TEST, VALIDATION, read_samples
 from aslspark.scoring import SignClassifierModel
+from aslspark.sources.splits import LEAK_WARNING
 
 pytest.importorskip("optuna")
 
@@ -88,6 +90,11 @@ def test_what_cannot_be_tried_is_said_before_any_trial(words, message, few_lette
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_split_that_leaks_is_refused(spark, tmp_path):
+def test_a_split_that_leaks_is_refused(spark, few_letters, tmp_path):
+    shutil.copytree(few_letters, tmp_path / "leaks")
+    about = json.loads((tmp_path / "leaks" / "ingest.json").read_text())
+    (tmp_path / "leaks" / "ingest.json").write_text(json.dumps({**about, "warnings": [LEAK_WARNING]}))
+    with pytest.raises(AslsparkError, match="split at random: near-twins"):
+        automl(spark, [str(tmp_path / "leaks")], str(tmp_path / "out"), load_config(), Budget())
     with pytest.raises(AslsparkError, match="near-twins"):
         automl(spark, [], str(tmp_path / "out"), load_config(None, ["split.kind=random"]), Budget())

@@ -30,6 +30,7 @@ from aslspark.paths import local_path, spark_path
 from aslspark.samples import REPORT_FILE, TEST, TRAIN, VALIDATION, write_divided
 from aslspark.scoring import OnnxClassifier, SignClassifierModel
 from aslspark.session import require_slots
+from aslspark.sources.splits import LEAK_WARNING
 from aslspark.training.data import TrainingData, is_ingested, training_data
 from aslspark.training.job import train_baseline, train_cnn
 from aslspark.training.launch import StoppedEarly
@@ -46,6 +47,10 @@ AT_LEAST = 2
 """Kinds that are tried to the last round."""
 LAST_FIT, LAST_SECONDS = 1.5, 40.0
 """Kept for the winner's training on all: so many times its trial's, and so many seconds for its report."""
+_LEAKS = (
+    "near-twins of the training pictures would be judged, and the model that remembers best would win; choose block, "
+    "signer or source"
+)
 
 
 @dataclass(frozen=True)
@@ -121,6 +126,8 @@ def automl(spark: SparkSession, data: Sequence[str], out: str, config: Config, b
     with whole_folder(path) as folder:
         scratch = Path(tempfile.mkdtemp(prefix="aslspark-", dir=folder))
         with training_data(spark, data, (), config, scratch) as table:
+            if LEAK_WARNING in table.report["warnings"]:
+                raise AslsparkError(f"--data {data[0]}: it was split at random: {_LEAKS}")
             for split in (VALIDATION, TEST):
                 if not table.report["splits"].get(split):
                     raise AslsparkError(f"--data: there is no {split} split to judge by; hold some out")
@@ -171,10 +178,7 @@ def _check(data: Sequence[str], config: Config, budget: Budget) -> None:
     if budget.minutes < 0 or budget.trials < 1:
         raise AslsparkError(f"--minutes {budget.minutes:g}, --trials {budget.trials}: give 0 or more, and 1 or more")
     if config.split.kind == "random" and not (len(data) == 1 and is_ingested(data[0])):
-        raise AslsparkError(
-            "split.kind=random: near-twins of the training pictures would be judged, and the model that remembers "
-            "best would win; choose block, signer or source"
-        )
+        raise AslsparkError(f"split.kind=random: {_LEAKS}")
 
 
 def _rounds(
