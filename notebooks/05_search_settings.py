@@ -6,8 +6,8 @@
 # MAGIC split. Poor trials are stopped early. The first trial is the settings as they are.
 # MAGIC
 # MAGIC `data` is what the first notebook printed, or what it takes; without it hands are drawn. `space` is a YAML
-# MAGIC file of what may change, such as `conf/spaces/network.yaml`; without it, the three settings below. `search` is a folder
-# MAGIC of an earlier search to go on with. It needs `pip install aslspark[tune]`.
+# MAGIC file of what may change, such as `conf/spaces/network.yaml`; without it, the three settings below. `search` is
+# MAGIC a folder of an earlier search to go on with. It needs `pip install aslspark[tune]`.
 
 # COMMAND ----------
 
