@@ -269,6 +269,7 @@ def test_a_fold_that_fails_is_named_and_those_before_it_are_kept(spark, ingested
     assert {path.name for path in out.iterdir()} == {"settings.json", "folds"}
 
 
+@pytest.mark.long
 def test_baselines_on_landmarks_are_judged_leaving_one_signer_out(spark, tmp_path):
     data = write_ingested(spark, [row for row in rows_with_hands(240) if row[4] != "bob"], tmp_path)
     words = ["--model", "forest", "--features", "landmarks", "--trees", "4", "--depth", "5"]

@@ -135,6 +135,7 @@ def standalone_cluster(folder):
             daemon.wait(timeout=60)
 
 
+@pytest.mark.long
 def test_training_and_scoring_run_on_a_standalone_cluster(table, package, tmp_path):
     out = tmp_path / "work" / "bundle"
     for folder in ("work", "cluster", "scores"):

@@ -90,6 +90,7 @@ def test_pictures_in_files_are_ingested_and_looked_at(run, spark, tmp_path):
     assert left.said.rstrip().endswith(f"data: file://{left.root}/ingested")
 
 
+@pytest.mark.long
 def test_networks_and_baselines_are_trained_on_one_table_and_compared(run, ingested):
     left = run("02", data=ingested, models="keras forest")
     assert left.table.folder == ingested
@@ -103,6 +104,7 @@ def test_networks_and_baselines_are_trained_on_one_table_and_compared(run, inges
     assert left.said.rstrip().endswith(f"model: {left.bundles[left.best]}")
 
 
+@pytest.mark.long
 def test_each_signer_is_read_by_a_model_that_never_met_them(run):
     pytest.importorskip("mediapipe")
     left = run("03", model="mlp")
@@ -212,6 +214,7 @@ def test_a_notebook_runs_in_jupyter_and_shows_its_pictures(converted, tmp_path):
     assert json.loads((folder / "ingested" / "ingest.json").read_text())["kept"] == 240
 
 
+@pytest.mark.long
 def test_a_notebook_runs_by_spark_submit_and_says_where_its_pictures_are(tmp_path):
     command = [str(Path(sys.executable).parent / "spark-submit"), str(NOTEBOOKS[0])]
     done = subprocess.run(

@@ -59,6 +59,7 @@ def test_a_stopped_run_ends_where_an_unbroken_one_does(spark, ingested, unbroken
     SignClassifierModel.load(str(out))
 
 
+@pytest.mark.long
 def test_a_run_goes_on_with_another_number_of_workers(spark, ingested, unbroken, stopped, tmp_path):
     out = again(stopped, tmp_path)
     train_cnn(spark, [ingested], str(out), load_config(None, [*WORDS, "training.num_proc=1"]), resume=True)

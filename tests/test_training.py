@@ -241,6 +241,7 @@ def test_petastorms_reader_trains_the_same_estimator(framework, spark, ingested,
     assert [path.name for path in (tmp_path / "store").glob("*") if "-" in path.name] == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 def test_the_same_seed_gives_the_same_model(framework, spark, ingested, tmp_path):
     samples = read_samples(spark, ingested, [TRAIN, VALIDATION]).withColumn("held_out", F.col("split") == VALIDATION)
@@ -375,7 +376,10 @@ def test_two_frameworks_in_one_worker_are_refused():
         require_included(outside)
 
 
-@pytest.mark.parametrize("name", CLASSIFIERS)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=pytest.mark.long if name in ("logistic", "boosted") else ()) for name in CLASSIFIERS],
+)
 def test_baselines_leave_the_same_kind_of_bundle(name, spark, few_letters, tmp_path):
     ingested, words = few_letters, ["trees=5", "depth=4", "hidden='24'", "iterations=30", "rounds=2"]
     config = load_config(None, [f"mllib.classifier={name}", *(f"mllib.{word}" for word in words)])
