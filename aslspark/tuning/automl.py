@@ -120,6 +120,7 @@ def automl(spark: SparkSession, data: Sequence[str], out: str, config: Config, b
         Where the data or settings cannot be used, or no trial came to its end.
     """
     _check(data, config, budget)
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     path, started = require_new(out), time.monotonic()
     ends = started + 60 * budget.minutes if budget.minutes else math.inf
     path.absolute().parent.mkdir(parents=True, exist_ok=True)
