@@ -38,6 +38,8 @@ _OF_NETWORKS = Space(
         "network.dropout": Range(0.0, 0.5),
     }
 )
+SLOWEST = "boosted"
+"""Letter by letter, over all pixels: it must not take the time of all that come behind it."""
 _TRIED = ("landmark_net", "cnn", "small_cnn", "two_branch")
 """Networks that are tried; those made for larger pictures learn little in the time of a trial."""
 
@@ -74,6 +76,7 @@ def families_for(table: TrainingData, columns: Sequence[str], framework: str, wa
         known = NETWORKS[name]
         if framework in known.frameworks and side >= known.least and (hands or LANDMARKS not in known.inputs):
             found.append(Family(name, (f"mllib.classifier={NO_CLASSIFIER}", f"network.name={name}"), _OF_NETWORKS))
+    found.sort(key=lambda family: family.name == SLOWEST)
     there = {family.name: family for family in found}
     if missing := [name for name in wanted if name not in there]:
         raise AslsparkError(f"--models {missing[0]}: it does not fit this data; choose from {', '.join(there)}")
