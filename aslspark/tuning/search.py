@@ -159,7 +159,7 @@ def _study(database: Path, space: Space, options: SearchOptions, epochs: int) ->
         options.storage or f"sqlite:///{database.absolute()}",
         heartbeat_interval=HEARTBEAT_SECONDS,
         grace_period=LOST_AFTER_SECONDS,
-        heartbeat_stale_trial_callback=optuna.storages.RetryFailedTrialCallback(max_retry=1),
+        heartbeat_stale_trial_callback=optuna.storages.RetryHeartbeatStaleTrialCallback(max_retry=1),
     )
     study = optuna.create_study(storage=storage, study_name=options.study, direction="maximize", load_if_exists=True)
     # Not the first draws again where a search goes on.
