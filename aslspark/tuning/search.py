@@ -11,6 +11,7 @@ import logging
 import math
 import shutil
 import tempfile
+import threading
 import time
 import warnings
 from collections.abc import Sequence
@@ -187,6 +188,17 @@ def _enqueue_defaults(study: optuna.Study, config: Config, space: Space) -> None
         study.enqueue_trial(usual)
 
 
+def _let_one_ask_at_a_time(study: optuna.Study) -> None:
+    """Of two threads that ask SQLite at once for a trial that waits, both get it, and the second ends the search."""
+    lock, ask = threading.Lock(), study.ask
+
+    def one_by_one(*given: Any, **named: Any) -> optuna.Trial:
+        with lock:
+            return ask(*given, **named)
+
+    study.ask = one_by_one  # type: ignore[method-assign]
+
+
 def _run(
     spark: SparkSession,
     study: optuna.Study,
@@ -250,6 +262,7 @@ def _run(
     if len(ended) >= options.trials:
         return
     started = time.monotonic()
+    _let_one_ask_at_a_time(study)
     study.optimize(
         objective,
         timeout=options.minutes * 60 or None,
