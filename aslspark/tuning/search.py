@@ -220,13 +220,13 @@ def _run(
             trial.report(row["val_accuracy"], row["epoch"])
             return trial.should_prune()
 
-        if options.at_once > 1:
-            history, best, trial_mb = fit_in_one_task(spark, table, settings)
-            trial.set_user_attr("worker_mb", trial_mb)
-            for row in history:
-                trial.report(row["val_accuracy"], row["epoch"])
-            return float(history[best - 1]["val_accuracy"])
         try:
+            if options.at_once > 1:
+                history, best, trial_mb = fit_in_one_task(spark, table, settings)
+                trial.set_user_attr("worker_mb", trial_mb)
+                for row in history:
+                    trial.report(row["val_accuracy"], row["epoch"])
+                return float(history[best - 1]["val_accuracy"])
             model = fit_trial(spark, table, settings, folder, on_epoch)
         except StoppedEarly as stopped:
             raise optuna.TrialPruned from stopped
