@@ -29,7 +29,7 @@ from aslspark.sources.ingest import ingest
 from aslspark.sources.pictures.options import picture_options
 from aslspark.sources.splits import SplitOptions
 from aslspark.training.data import fingerprint, is_ingested
-from aslspark.training.job import train_baseline, train_cnn
+from aslspark.training.job import train_named
 from aslspark.training.start import IMAGENET, NONE
 
 log = logging.getLogger("aslspark")
@@ -136,10 +136,7 @@ def retrain(
             _see_that_test_is_not_learned(frozen, read_samples(spark, ingested).where(F.col("split") != TEST))
             version = registry.new_version()
             out = str(registry.path(version))
-            if mllib:
-                train_baseline(spark, [ingested], out, config)
-            else:
-                train_cnn(spark, [ingested], out, config)
+            train_named(spark, [ingested], out, config)
             registry.point(CHALLENGER, version)
             models = [SignClassifierModel.load(str(registry.path(name))) for name in (champion, version)]
             sets = {HELD_OUT: read_samples(spark, ingested, [TEST]), FROZEN: frozen}

@@ -30,7 +30,7 @@ from aslspark.paths import local_path, spark_path
 from aslspark.samples import REPORT_FILE, SPLITS, TEST, TRAIN, VALIDATION, write_divided
 from aslspark.session import require_slots
 from aslspark.training.data import DRAWN_WARNING, TrainingData, training_data
-from aslspark.training.job import train_baseline, train_cnn
+from aslspark.training.job import train_named
 
 log = logging.getLogger("aslspark")
 
@@ -192,10 +192,7 @@ def _run_fold(
     data, bundle = spark_path(scratch / "ingested"), scratch / "bundle"
     scratch.mkdir()
     rows = _write_fold(spark, table, fold, data, options)
-    if config.mllib.classifier == NO_CLASSIFIER:
-        metrics = train_cnn(spark, [data], str(bundle), config)
-    else:
-        metrics = train_baseline(spark, [data], str(bundle), config)
+    metrics = train_named(spark, [data], str(bundle), config)
     manifest = json.loads((bundle / "bundle.json").read_text())
     tested = metrics["splits"][TEST]
     return {

@@ -24,7 +24,7 @@ from aslspark.evaluation.plots import plot_augmented, plot_curves
 from aslspark.evaluation.report import evaluate, summary
 from aslspark.features.augment_sheet import augmented_versions
 from aslspark.features.pipeline import feature_pipeline
-from aslspark.models.known import NETWORKS, PICTURE
+from aslspark.models.known import NETWORKS, NO_CLASSIFIER, PICTURE
 from aslspark.models.mllib import check_classifier
 from aslspark.monitoring.profile import write_reference
 from aslspark.reading import OnnxClassifier
@@ -124,6 +124,12 @@ def train_baseline(
     path = require_new(out)
     with TemporaryDirectory(prefix=f".{path.name}.tmp-", dir=_parent(path)) as run:
         return _run(spark, data, path, Path(run), config, test_data, fit)
+
+
+def train_named(spark: SparkSession, data: Sequence[str], out: str, config: Config) -> dict[str, Any]:
+    """Train what the settings name: the classifier of `mllib`, or the network where that is 'none'."""
+    train = train_cnn if config.mllib.classifier == NO_CLASSIFIER else train_baseline
+    return train(spark, data, out, config)
 
 
 def _run(

@@ -25,14 +25,14 @@ from aslspark.bundle import require_new, whole_folder
 from aslspark.config import Config, load_config
 from aslspark.errors import AslsparkError
 from aslspark.evaluation.speed import measure_speed
-from aslspark.models.known import CLASSIFIERS, NO_CLASSIFIER
+from aslspark.models.known import CLASSIFIERS
 from aslspark.paths import local_path, spark_path
 from aslspark.samples import REPORT_FILE, TEST, TRAIN, VALIDATION, write_divided
 from aslspark.scoring import OnnxClassifier, SignClassifierModel
 from aslspark.session import require_slots
 from aslspark.sources.splits import LEAK_WARNING
 from aslspark.training.data import TrainingData, is_ingested, training_data
-from aslspark.training.job import train_baseline, train_cnn
+from aslspark.training.job import train_named
 from aslspark.training.launch import StoppedEarly
 from aslspark.tuning.families import Family, families_for
 from aslspark.tuning.leaderboard import write_leaderboard
@@ -157,8 +157,7 @@ def automl(spark: SparkSession, data: Sequence[str], out: str, config: Config, b
             honest = f"{rows[0]['test']:.2%} of its {rows[0]['test_rows']:,} rows right"
             everything = _all_to_learn(spark, table, scratch, honest)
             log.info("%s wins: training it on all but the validation split", found[0].family.name)
-            train = train_cnn if settings.mllib.classifier == NO_CLASSIFIER else train_baseline
-            train(spark, [everything], str(folder / BUNDLE), settings)
+            train_named(spark, [everything], str(folder / BUNDLE), settings)
             split = table.report["split"]
         shutil.rmtree(scratch, ignore_errors=True)
         result = {
