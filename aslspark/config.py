@@ -98,6 +98,11 @@ class NetworkConfig:
         "units of the dense layer before the last; 0: as the network has it (cnn and two_branch: 128, others: none)",
         least=0,
     )
+    channels: str = _setting(
+        "",
+        "of the convolutions of cnn (empty: 32,64,128), and of the stages of small_cnn and two_branch (16,32,64,128)",
+    )
+    kernels: str = _setting("", "sides of the kernels of cnn's convolutions; empty: 5,5,3")
     branch_dropout: float = _setting(
         0.2,
         "of two_branch: share of the training samples of which the picture or the landmarks, evenly, are left out",

@@ -57,6 +57,19 @@ def keras_network():
     return network
 
 
+def test_a_torch_bundle_is_loaded_with_the_shape_that_its_settings_gave_it(tmp_path):
+    from aslspark.evaluation.grad_cam_torch import load
+    from aslspark.models.torch_network import build, save
+
+    shaped = {"channels": "4,8,12", "kernels": "3,3,3"}
+    file = save(build("cnn", (28, 28, 1), 3, 0.1, 16, **shaped), tmp_path)
+    settings = {"network": {"name": "cnn", "dropout": 0.1, "hidden": 16, **shaped}}
+    network = load(
+        tmp_path, {"settings": settings, "shape": [28, 28, 1], "labels": ["A", "B", "C"], "network_file": file}
+    )
+    assert network[0].weight.shape == (4, 1, 3, 3)
+
+
 @pytest.mark.parametrize("framework", ["torch", "keras"])
 def test_the_heat_lies_where_the_answer_comes_from_and_nowhere_else(framework, request):
     network = request.getfixturevalue(f"{framework}_network")

@@ -10,19 +10,21 @@ import numpy as np
 import pytest
 from tiny_training import SimpleTraining, answers, random_inputs
 
+from aslspark.config import load_config
 from aslspark.errors import AslsparkError
 from aslspark.models.known import NETWORKS
+from aslspark.training.start import check_network
 
 PAIRS = [(framework, name) for name, known in NETWORKS.items() for framework in known.frameworks]
 CLASSES = 29
 
 
-def build(framework, name, shape, classes=CLASSES, hidden=0, dropout=0.1):
+def build(framework, name, shape, classes=CLASSES, hidden=0, dropout=0.1, **convolutions):
     if framework == "keras":
         from aslspark.models.keras_network import build
     else:
         from aslspark.models.torch_network import build
-    return build(name, shape, classes, dropout, hidden)
+    return build(name, shape, classes, dropout, hidden, **convolutions)
 
 
 def parameters(framework, model):
@@ -65,6 +67,42 @@ def test_a_small_network_is_the_same_in_both_frameworks(name, channels, hidden):
     counted = [sorted(int(np.prod(array.shape)) for array in keras.get_weights())]
     counted.append(sorted(array.numel() for array in torch.state_dict().values() if array.ndim))
     assert counted[0] == counted[1]
+
+
+@pytest.mark.parametrize("framework", ["keras", "torch"])
+def test_the_plain_cnn_has_the_channels_and_kernels_that_are_given(framework):
+    model = build(framework, "cnn", (28, 28, 1), channels="8,16,24", kernels="3,5,3", hidden=10)
+    # 28 -> 13 -> 4 -> 1 pixels a side.
+    layers = [9 * 1 * 8 + 8, 25 * 8 * 16 + 16, 9 * 16 * 24 + 24, 24 * 10 + 10, 10 * CLASSES + CLASSES]
+    assert parameters(framework, model) == sum(layers)
+
+
+@pytest.mark.parametrize("name", ["small_cnn", "two_branch"])
+def test_the_stages_of_a_small_network_have_the_channels_that_are_given(name):
+    sizes = [parameters(f, build(f, name, (64, 64, 3), channels="4,8,12,20")) for f in ("keras", "torch")]
+    assert sizes[0] == sizes[1] < parameters("torch", build("torch", name, (64, 64, 3)))
+
+
+@pytest.mark.parametrize("framework", ["keras", "torch"])
+def test_kernels_that_leave_nothing_of_a_picture_are_an_error(framework):
+    with pytest.raises(AslsparkError, match=r"network\.kernels=7,7,5: they leave nothing of pictures of 28x28"):
+        build(framework, "cnn", (28, 28, 1), kernels="7,7,5")
+
+
+@pytest.mark.parametrize(
+    ("name", "setting", "value", "message"),
+    [
+        ("cnn", "channels", "8,16", "network.channels=8,16: give 3 numbers for network.name=cnn, such as 32,64,128"),
+        ("cnn", "kernels", "5,0,3", "network.kernels=5,0,3: give 3 numbers"),
+        ("small_cnn", "channels", "wide", "give 4 numbers for network.name=small_cnn, such as 16,32,64,128"),
+        ("small_cnn", "kernels", "3,3,3,3", "network.name=small_cnn has its own; they can be given for cnn"),
+        ("resnet18", "channels", "8,16,32,64", "they can be given for cnn, small_cnn, two_branch"),
+    ],
+)
+def test_channels_and_kernels_that_a_network_has_not_are_said_before_it_is_built(name, setting, value, message):
+    config = load_config(None, ["training.framework=torch", f"network.name={name}", f"network.{setting}='{value}'"])
+    with pytest.raises(AslsparkError, match=message):
+        check_network(config)
 
 
 def multiply_adds(model, shape):

@@ -211,9 +211,9 @@ def test_a_bundle_gives_its_head_to_the_same_letters_and_its_backbone_to_others(
 
 def statistics(framework, model):
     """Numbers in a network's arrays that are no parameters."""
-    from aslspark.models.keras_zoo import SMALL_CNN_WIDTHS
+    from aslspark.models.known import SMALL_CNN_CHANNELS
 
-    layers = [*SMALL_CNN_WIDTHS, *SMALL_CNN_WIDTHS[1:]]
+    layers = [*SMALL_CNN_CHANNELS, *SMALL_CNN_CHANNELS[1:]]
     counters = len(layers) if framework == "torch" else 0
     return 2 * sum(layers) + counters
 

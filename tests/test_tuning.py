@@ -1,6 +1,7 @@
 """The search for settings: real trials, two processes each, on drawn hands."""
 
 import pytest
+from conftest import REPOSITORY
 
 from aslspark.config import load_config
 from aslspark.errors import AslsparkError
@@ -39,11 +40,19 @@ def test_a_space_that_cannot_be_searched_is_said_before_any_trial(text, message,
         space_of(tmp_path, text)
 
 
-def test_the_space_of_the_repository_can_be_read():
-    from conftest import REPOSITORY
+def test_the_spaces_of_the_repository_can_be_read():
+    spaces = {path.stem: read_space(str(path)) for path in (REPOSITORY / "conf" / "spaces").iterdir()}
+    assert spaces["network"].settings["training.learning_rate"] == Range(0.00001, 0.1, log=True)
+    assert spaces["forest"].settings["mllib.depth"] == Range(4, 14)
 
-    space = read_space(str(REPOSITORY / "conf" / "spaces" / "network.yaml"))
-    assert space.settings["training.learning_rate"] == Range(0.00001, 0.1, log=True)
+
+def test_every_shape_in_the_space_of_the_plain_cnn_can_be_built():
+    from aslspark.models.torch_network import build
+
+    settings = read_space(str(REPOSITORY / "conf" / "spaces" / "cnn.yaml")).settings
+    for channels in settings["network.channels"]:
+        for kernels in settings["network.kernels"]:
+            build("cnn", (28, 28, 1), 24, 0.1, channels=channels, kernels=kernels)
 
 
 def test_a_grid_goes_through_factors_of_a_logarithmic_range():
@@ -75,7 +84,9 @@ def test_a_search_stops_poor_trials_goes_on_later_and_leaves_the_best_settings(s
 def test_trials_run_side_by_side_each_in_a_spark_task(spark, few_letters, tmp_path):
     config = load_config(None, [*QUICK, "training.epochs=2"])
     options = SearchOptions(trials=3, seed=1, at_once=2)
-    study = search(spark, [few_letters], str(tmp_path / "search"), config, space_of(tmp_path), options)
+    space = space_of(tmp_path, SPACE + 'network.channels: ["", "8,16,24"]\n')
+    study = search(spark, [few_letters], str(tmp_path / "search"), config, space, options)
+    assert {trial.params["network.channels"] for trial in study.trials} == {"", "8,16,24"}
     done = [trial for trial in study.trials if trial.state.name == "COMPLETE"]
     assert len(done) >= 3
     assert any(a.datetime_start < b.datetime_start < a.datetime_complete for a in done for b in done)

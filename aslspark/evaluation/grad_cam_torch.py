@@ -18,7 +18,7 @@ from aslspark.models.torch_network import build
 def load(folder: Path, manifest: dict[str, Any]) -> nn.Module:
     """Load the network of a bundle."""
     settings = manifest["settings"]["network"]
-    named = {name: settings[name] for name in ("name", "dropout", "hidden") if name in settings}
+    named = {name: settings[name] for name in ("name", "dropout", "hidden", "channels", "kernels") if name in settings}
     network = build(shape=tuple(manifest["shape"]), classes=len(manifest["labels"]), **named)
     network.load_state_dict(safetensors.torch.load_file(folder / manifest["network_file"]))
     return network.eval()

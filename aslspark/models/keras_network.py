@@ -15,13 +15,21 @@ import tensorflow as tf
 
 from aslspark.errors import AslsparkError
 from aslspark.models import keras_zoo
-from aslspark.models.known import PICTURE, fetching_failed, inputs_of, require_shape
+from aslspark.models.known import PICTURE, convolutions, fetching_failed, inputs_of, require_shape, sides_of_cnn
 
 OPSET = 17
 
 
 def build(
-    name: str, shape: tuple[int, int, int], classes: int, dropout: float, hidden: int = 0, imagenet: bool = False
+    name: str,
+    shape: tuple[int, int, int],
+    classes: int,
+    dropout: float,
+    hidden: int = 0,
+    imagenet: bool = False,
+    *,
+    channels: str = "",
+    kernels: str = "",
 ) -> tf.keras.Model:
     """Build a network by its name.
 
@@ -38,6 +46,8 @@ def build(
         in others).
     imagenet : bool
         Start the backbone with what it learned from ImageNet, which Keras downloads once.
+    channels, kernels : str
+        Of its convolutions, such as '32,64,128' and '5,5,3'; see `aslspark.models.known.convolutions`.
 
     Raises
     ------
@@ -45,14 +55,15 @@ def build(
         Where Keras has no such network, it takes no pictures of that shape, or the weights cannot be fetched.
     """
     require_shape(name, "keras", shape)
+    widths, sides = convolutions(name, channels, kernels)
     if name == "cnn":
-        return _cnn(shape, classes, dropout, hidden or 128)
+        return _cnn(shape, classes, dropout, hidden or 128, widths, sides)
     if name == "small_cnn":
-        return keras_zoo.small_cnn(shape, classes, dropout, hidden)
+        return keras_zoo.small_cnn(shape, classes, dropout, hidden, widths)
     if name == "landmark_net":
         return keras_zoo.landmark_net(classes, dropout, hidden)
     if name == "two_branch":
-        return keras_zoo.two_branch(shape, classes, dropout, hidden)
+        return keras_zoo.two_branch(shape, classes, dropout, hidden, widths)
     try:
         return keras_zoo.application(name, shape, classes, dropout, hidden, "imagenet" if imagenet else None)
     except Exception as error:  # Keras' own kind for a download that fails
@@ -61,17 +72,25 @@ def build(
         raise fetching_failed(name, error) from error
 
 
-def _cnn(shape: tuple[int, int, int], classes: int, dropout: float, hidden: int) -> tf.keras.Model:
+def _cnn(
+    shape: tuple[int, int, int],
+    classes: int,
+    dropout: float,
+    hidden: int,
+    channels: tuple[int, ...],
+    kernels: tuple[int, ...],
+) -> tf.keras.Model:
     layers = tf.keras.layers
+    sides_of_cnn(shape, kernels)
     return tf.keras.Sequential(
         [
             layers.Input(shape, name="picture"),
-            layers.Conv2D(32, 5, activation="relu"),
+            layers.Conv2D(channels[0], kernels[0], activation="relu"),
             layers.MaxPooling2D(),
-            layers.Conv2D(64, 5, activation="relu"),
+            layers.Conv2D(channels[1], kernels[1], activation="relu"),
             layers.MaxPooling2D(),
             layers.Dropout(dropout),
-            layers.Conv2D(128, 3, activation="relu"),
+            layers.Conv2D(channels[2], kernels[2], activation="relu"),
             layers.MaxPooling2D(),
             layers.Dropout(dropout),
             layers.Flatten(),

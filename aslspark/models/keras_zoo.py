@@ -12,9 +12,6 @@ import tensorflow as tf
 from aslspark.features.landmarks import FEATURES
 from aslspark.models.known import LANDMARKS, PICTURE
 
-SMALL_CNN_WIDTHS = (16, 32, 64, 128)
-"""Of the stages of `small_cnn`, each of half the height and width of the one before; as in `torch_zoo`."""
-
 LANDMARK_WIDTHS = (256, 128)
 """Of the dense layers over landmarks; as in `torch_zoo`."""
 JOINED = 128
@@ -25,18 +22,20 @@ BACKBONE = "backbone"
 _APPLICATIONS = {"resnet50": "ResNet50", "mobilenet_v2": "MobileNetV2"}
 
 
-def small_cnn(shape: tuple[int, int, int], classes: int, dropout: float, hidden: int) -> tf.keras.Model:
+def small_cnn(
+    shape: tuple[int, int, int], classes: int, dropout: float, hidden: int, widths: tuple[int, ...]
+) -> tf.keras.Model:
     """Build the small network: a halving convolution a stage, and but for the first a residual one behind it."""
     inside = tf.keras.layers.Input(shape)
-    backbone = tf.keras.Model(inside, _small_features(inside), name=BACKBONE)
+    backbone = tf.keras.Model(inside, _small_features(inside, widths), name=BACKBONE)
     picture = tf.keras.layers.Input(shape, name=PICTURE)
     return _with_head(picture, backbone(picture), classes, dropout, hidden, "small_cnn")
 
 
-def _small_features(picture: tf.Tensor) -> tf.Tensor:
+def _small_features(picture: tf.Tensor, widths: tuple[int, ...]) -> tf.Tensor:
     layers = tf.keras.layers
     outputs = picture
-    for stage, width in enumerate(SMALL_CNN_WIDTHS):
+    for stage, width in enumerate(widths):
         outputs = _convolution(outputs, width, strides=2)
         if stage:
             outputs = layers.Add()([outputs, _convolution(outputs, width, strides=1)])
@@ -51,11 +50,13 @@ def landmark_net(classes: int, dropout: float, hidden: int) -> tf.keras.Model:
     return _with_head(landmarks, backbone(landmarks), classes, dropout, hidden, "landmark_net")
 
 
-def two_branch(shape: tuple[int, int, int], classes: int, dropout: float, hidden: int) -> tf.keras.Model:
+def two_branch(
+    shape: tuple[int, int, int], classes: int, dropout: float, hidden: int, widths: tuple[int, ...]
+) -> tf.keras.Model:
     """Build the network that sees the picture as `small_cnn` does, and the landmarks as `landmark_net` does."""
     layers = tf.keras.layers
     inside = [layers.Input(shape), layers.Input((FEATURES,))]
-    features = layers.Concatenate()([_small_features(inside[0]), _landmark_features(inside[1], dropout)])
+    features = layers.Concatenate()([_small_features(inside[0], widths), _landmark_features(inside[1], dropout)])
     backbone = tf.keras.Model(inside, features, name=BACKBONE)
     inputs = [layers.Input(shape, name=PICTURE), layers.Input((FEATURES,), name=LANDMARKS)]
     return _with_head(inputs, backbone(inputs), classes, dropout, hidden or JOINED, "two_branch")

@@ -31,18 +31,27 @@ class KnownNetwork:
     """Whether it has BatchNorm, which needs more than one picture a step."""
     inputs: tuple[str, ...] = (PICTURE,)
     """In the order in which it takes them."""
+    channels: tuple[int, ...] = ()
+    """Of its convolutions, where the settings may give others."""
+    kernels: tuple[int, ...] = ()
+    """Sides of the kernels of these, where the settings may give others."""
 
+
+SMALL_CNN_CHANNELS = (16, 32, 64, 128)
+"""Of the stages of `small_cnn`, each of half the height and width of the one before."""
 
 _BOTH = ("keras", "torch")
 NETWORKS = {
-    "cnn": KnownNetwork(28, _BOTH, imagenet=False, normalised=False),
-    "small_cnn": KnownNetwork(16, _BOTH, imagenet=False, normalised=True),
+    "cnn": KnownNetwork(28, _BOTH, imagenet=False, normalised=False, channels=(32, 64, 128), kernels=(5, 5, 3)),
+    "small_cnn": KnownNetwork(16, _BOTH, imagenet=False, normalised=True, channels=SMALL_CNN_CHANNELS),
     "resnet18": KnownNetwork(32, ("torch",), imagenet=True, normalised=True),
     "resnet50": KnownNetwork(32, _BOTH, imagenet=True, normalised=True),
     "mobilenet_v2": KnownNetwork(32, _BOTH, imagenet=True, normalised=True),
     "squeezenet": KnownNetwork(21, ("torch",), imagenet=True, normalised=False),
     "landmark_net": KnownNetwork(1, _BOTH, imagenet=False, normalised=True, inputs=(LANDMARKS,)),
-    "two_branch": KnownNetwork(16, _BOTH, imagenet=False, normalised=True, inputs=(PICTURE, LANDMARKS)),
+    "two_branch": KnownNetwork(
+        16, _BOTH, imagenet=False, normalised=True, inputs=(PICTURE, LANDMARKS), channels=SMALL_CNN_CHANNELS
+    ),
 }
 """Those between small_cnn and landmark_net are torchvision's or keras.applications' own."""
 
@@ -66,6 +75,72 @@ def require_network(name: str, framework: str) -> KnownNetwork:
 def inputs_of(shapes: Sequence[Sequence[int | None]]) -> tuple[str, ...]:
     """Tell what a network takes by the shapes of its inputs: pictures have four axes, landmarks two."""
     return tuple(PICTURE if len(shape) == 4 else LANDMARKS for shape in shapes)
+
+
+def whole_numbers(setting: str, text: str, wanted: str) -> tuple[int, ...]:
+    """Read numbers above 0, such as `5,5,3`.
+
+    Raises
+    ------
+    AslsparkError
+        Where they are not; it says what is wanted.
+    """
+    words = text.split(",")
+    if not all(word.strip().isdecimal() and int(word) > 0 for word in words):
+        raise AslsparkError(f"{setting}={text}: give {wanted}")
+    return tuple(int(word) for word in words)
+
+
+def convolutions(name: str, channels: str, kernels: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Read `network.channels` and `network.kernels`.
+
+    Returns
+    -------
+    tuple of int, tuple of int
+        Channels and sides of the kernels; as the network has them where nothing is given.
+
+    Raises
+    ------
+    AslsparkError
+        Where the network's own cannot be changed, or it has not as many.
+    """
+    known = NETWORKS[name]
+    return (
+        _in_place_of(known.channels, name, "channels", channels),
+        _in_place_of(known.kernels, name, "kernels", kernels),
+    )
+
+
+def _in_place_of(usual: tuple[int, ...], name: str, which: str, text: str) -> tuple[int, ...]:
+    if not text:
+        return usual
+    if not usual:
+        there = ", ".join(other for other, facts in NETWORKS.items() if getattr(facts, which))
+        raise AslsparkError(f"network.{which}={text}: network.name={name} has its own; they can be given for {there}")
+    wanted = f"{len(usual)} numbers for network.name={name}, such as {','.join(map(str, usual))}"
+    numbers = whole_numbers(f"network.{which}", text, wanted)
+    if len(numbers) != len(usual):
+        raise AslsparkError(f"network.{which}={text}: give {wanted}")
+    return numbers
+
+
+def sides_of_cnn(shape: tuple[int, int, int], kernels: tuple[int, ...]) -> tuple[int, int]:
+    """Return height and width of what the last convolution of `cnn` leaves of a picture, pooled.
+
+    Raises
+    ------
+    AslsparkError
+        Where the kernels leave nothing of it.
+    """
+    height, width = shape[:2]
+    for kernel in kernels:
+        height, width = ((side - kernel + 1) // 2 for side in (height, width))
+    if min(height, width) < 1:
+        given = ",".join(map(str, kernels))
+        raise AslsparkError(
+            f"network.kernels={given}: they leave nothing of pictures of {shape[0]}x{shape[1]}; give smaller ones"
+        )
+    return height, width
 
 
 def require_shape(name: str, framework: str, shape: tuple[int, int, int]) -> None:

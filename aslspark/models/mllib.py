@@ -15,13 +15,13 @@ from pyspark.ml.classification import (
 
 from aslspark.config import MllibConfig
 from aslspark.errors import AslsparkError
-from aslspark.models.known import CLASSIFIERS
+from aslspark.models.known import CLASSIFIERS, whole_numbers
 
 AT_ONCE = 4
 """Ensembles of boosted trees that are grown at once: each waits for many small jobs of Spark."""
 
 
-def hidden_layers(settings: MllibConfig) -> list[int]:
+def hidden_layers(settings: MllibConfig) -> tuple[int, ...]:
     """Read `mllib.hidden`.
 
     Raises
@@ -29,10 +29,7 @@ def hidden_layers(settings: MllibConfig) -> list[int]:
     AslsparkError
         Where it is no list of numbers above 0.
     """
-    words = settings.hidden.split(",")
-    if not all(word.strip().isdecimal() and int(word) > 0 for word in words):
-        raise AslsparkError(f"mllib.hidden={settings.hidden}: give the units of each layer, such as 256 or 256,128")
-    return [int(word) for word in words]
+    return whole_numbers("mllib.hidden", settings.hidden, "the units of each layer, such as 256 or 256,128")
 
 
 def check_classifier(settings: MllibConfig) -> None:

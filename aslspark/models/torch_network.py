@@ -17,13 +17,21 @@ from torch import nn
 from aslspark.errors import AslsparkError
 from aslspark.features.landmarks import FEATURES
 from aslspark.models import torch_zoo
-from aslspark.models.known import PICTURE, fetching_failed, require_shape
+from aslspark.models.known import PICTURE, convolutions, fetching_failed, require_shape, sides_of_cnn
 
 OPSET = 18
 
 
 def build(
-    name: str, shape: tuple[int, int, int], classes: int, dropout: float, hidden: int = 0, imagenet: bool = False
+    name: str,
+    shape: tuple[int, int, int],
+    classes: int,
+    dropout: float,
+    hidden: int = 0,
+    imagenet: bool = False,
+    *,
+    channels: str = "",
+    kernels: str = "",
 ) -> nn.Module:
     """Build a network by its name.
 
@@ -40,6 +48,8 @@ def build(
         in others).
     imagenet : bool
         Start the backbone with what it learned from ImageNet, which torchvision downloads once.
+    channels, kernels : str
+        Of its convolutions, such as '32,64,128' and '5,5,3'; see `aslspark.models.known.convolutions`.
 
     Raises
     ------
@@ -47,37 +57,44 @@ def build(
         Where torch has no such network, it takes no pictures of that shape, or the weights cannot be fetched.
     """
     require_shape(name, "torch", shape)
+    widths, sides = convolutions(name, channels, kernels)
     if name == "cnn":
-        return _cnn(shape, classes, dropout, hidden or 128)
+        return _cnn(shape, classes, dropout, hidden or 128, widths, sides)
     if name == "small_cnn":
-        return torch_zoo.small_cnn(shape[2], classes, dropout, hidden)
+        return torch_zoo.small_cnn(shape[2], classes, dropout, hidden, widths)
     if name == "landmark_net":
         return torch_zoo.landmark_net(classes, dropout, hidden)
     if name == "two_branch":
-        return torch_zoo.two_branch(shape[2], classes, dropout, hidden)
+        return torch_zoo.two_branch(shape[2], classes, dropout, hidden, widths)
     try:
         return torch_zoo.torchvision_network(name, classes, dropout, hidden, imagenet)
     except OSError as error:
         raise fetching_failed(name, error) from error
 
 
-def _cnn(shape: tuple[int, int, int], classes: int, dropout: float, hidden: int) -> nn.Module:
-    height, width, channels = shape
-    rows, columns = (((((side - 4) // 2) - 4) // 2 - 2) // 2 for side in (height, width))
+def _cnn(
+    shape: tuple[int, int, int],
+    classes: int,
+    dropout: float,
+    hidden: int,
+    channels: tuple[int, ...],
+    kernels: tuple[int, ...],
+) -> nn.Module:
+    rows, columns = sides_of_cnn(shape, kernels)
     network = nn.Sequential(
-        nn.Conv2d(channels, 32, 5),
+        nn.Conv2d(shape[2], channels[0], kernels[0]),
         nn.ReLU(),
         nn.MaxPool2d(2),
-        nn.Conv2d(32, 64, 5),
+        nn.Conv2d(channels[0], channels[1], kernels[1]),
         nn.ReLU(),
         nn.MaxPool2d(2),
         nn.Dropout(dropout),
-        nn.Conv2d(64, 128, 3),
+        nn.Conv2d(channels[1], channels[2], kernels[2]),
         nn.ReLU(),
         nn.MaxPool2d(2),
         nn.Dropout(dropout),
         nn.Flatten(),
-        nn.Linear(128 * rows * columns, hidden),
+        nn.Linear(channels[2] * rows * columns, hidden),
         nn.ReLU(),
         nn.Dropout(dropout),
         nn.Linear(hidden, classes),

@@ -11,9 +11,6 @@ from torch import nn
 
 from aslspark.features.landmarks import FEATURES
 
-SMALL_CNN_WIDTHS = (16, 32, 64, 128)
-"""Of the stages of `small_cnn`, each of half the height and width of the one before; as in `keras_zoo`."""
-
 LANDMARK_WIDTHS = (256, 128)
 """Of the dense layers over landmarks; as in `keras_zoo`."""
 JOINED = 128
@@ -104,10 +101,10 @@ class _SideBySide(nn.Module):
         return torch.cat([self.picture(pictures), self.landmarks(landmarks)], dim=1)
 
 
-def small_cnn(channels: int, classes: int, dropout: float, hidden: int) -> HandNetwork:
+def small_cnn(channels: int, classes: int, dropout: float, hidden: int, widths: tuple[int, ...]) -> HandNetwork:
     """Build the small network: a halving convolution a stage, and but for the first a residual one behind it."""
-    backbone = _small_features(channels)
-    return HandNetwork(nn.Identity(), backbone, dense_head(SMALL_CNN_WIDTHS[-1], classes, dropout, hidden))
+    backbone = _small_features(channels, widths)
+    return HandNetwork(nn.Identity(), backbone, dense_head(widths[-1], classes, dropout, hidden))
 
 
 def landmark_net(classes: int, dropout: float, hidden: int) -> HandNetwork:
@@ -116,10 +113,10 @@ def landmark_net(classes: int, dropout: float, hidden: int) -> HandNetwork:
     return HandNetwork(nn.Identity(), backbone, dense_head(LANDMARK_WIDTHS[-1], classes, dropout, hidden))
 
 
-def two_branch(channels: int, classes: int, dropout: float, hidden: int) -> HandNetwork:
+def two_branch(channels: int, classes: int, dropout: float, hidden: int, widths: tuple[int, ...]) -> HandNetwork:
     """Build the network that sees the picture as `small_cnn` does, and the landmarks as `landmark_net` does."""
-    backbone = _SideBySide(_small_features(channels), _landmark_features(dropout))
-    head = dense_head(SMALL_CNN_WIDTHS[-1] + LANDMARK_WIDTHS[-1], classes, dropout, hidden or JOINED)
+    backbone = _SideBySide(_small_features(channels, widths), _landmark_features(dropout))
+    head = dense_head(widths[-1] + LANDMARK_WIDTHS[-1], classes, dropout, hidden or JOINED)
     return HandNetwork(nn.Identity(), backbone, head)
 
 
@@ -136,9 +133,9 @@ def _landmark_features(dropout: float) -> nn.Sequential:
     return features
 
 
-def _small_features(channels: int) -> nn.Sequential:
+def _small_features(channels: int, widths: tuple[int, ...]) -> nn.Sequential:
     stages: list[nn.Module] = []
-    for width in SMALL_CNN_WIDTHS:
+    for width in widths:
         stages.append(_convolution(channels, width, stride=2))
         if stages[1:]:
             stages.append(_Residual(_convolution(width, width, stride=1)))

@@ -10,7 +10,7 @@ from typing import Any
 from aslspark.bundle import read_manifest
 from aslspark.config import Config, TrainingConfig
 from aslspark.errors import AslsparkError
-from aslspark.models.known import LANDMARKS, NETWORKS, fitting_failed, require_network
+from aslspark.models.known import LANDMARKS, NETWORKS, convolutions, fitting_failed, require_network
 from aslspark.paths import local_path
 from aslspark.training.collective import HOROVOD, TORCH_DISTRIBUTOR, is_installed
 from aslspark.training.hands import require_feed
@@ -47,6 +47,7 @@ def check_network(config: Config, raw: bool = False) -> None:
     network, training = config.network, config.training
     _check_launcher(training)
     known = require_network(network.name, training.framework)
+    convolutions(network.name, network.channels, network.kernels)
     if known.normalised and training.batch_size < 3:
         raise AslsparkError(
             f"training.batch_size={training.batch_size}: network.name={network.name} has BatchNorm, which a step of "
@@ -145,7 +146,16 @@ def started_network(config: Config, shape: tuple[int, int, int], labels: tuple[s
         from aslspark.models import torch_network as framework  # type: ignore[no-redef]
         from aslspark.models.torch_weights import load_weights
     imagenet = network.weights == IMAGENET
-    model = framework.build(network.name, shape, len(labels), network.dropout, network.hidden, imagenet)
+    model = framework.build(
+        network.name,
+        shape,
+        len(labels),
+        network.dropout,
+        network.hidden,
+        imagenet,
+        channels=network.channels,
+        kernels=network.kernels,
+    )
     if network.weights not in (NONE, IMAGENET):
         found = find_weights(config)
         head_taken = load_weights(model, network.name, found.path, found.labels in (None, labels))
