@@ -257,6 +257,9 @@ class AugmentConfig:
         0.2, "of 0-1: a pixel is background if every channel is below", least=0.01, most=1.0
     )
     landmark_probability: float = _setting(1.0, "that a hand's landmarks are changed", least=0.0, most=1.0)
+    landmark_drawn_probability: float = _setting(
+        0.0, "that a drawn hand of the same letter stands in, without a picture", least=0.0, most=1.0
+    )
     landmark_noise: float = _setting(
         0.02, "share of the palm's length by which each is moved: standard deviation", least=0.0, most=0.5
     )

@@ -217,3 +217,21 @@ def test_drawing_needs_no_deep_learning_library():
     code = "import sys, aslspark.sources.drawn; print({'torch', 'tensorflow', 'horovod'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_drawn_landmarks_are_those_of_the_pictures_and_of_a_hands_size():
+    from aslspark.features.landmarks import PICTURE, SEEN, WORLD
+    from aslspark.sources.drawn.hands import drawn_hands
+
+    hands = drawn_hands(["B", "space", "L"], 4, seed=2)
+    assert hands[:, :, SEEN].all(axis=1).tolist() == [True, False, True]
+    assert not hands[1].any()
+    shown = draw_landmarks("L", seed=2, index=3, signer=3)
+    assert np.array_equal(hands[2, 3, PICTURE].reshape(21, 3), shown)
+    space = hands[[0, 2], :, WORLD].reshape(-1, 21, 3)
+    palms = np.linalg.norm(space[:, 9] - space[:, 0], axis=1)
+    assert ((palms > 0.06) & (palms < 0.13)).all()  # metres
+    # Down is down, and what is nearer has the smaller z, as in the picture.
+    flat = hands[[0, 2], :, PICTURE].reshape(-1, 21, 3)
+    for axis in range(3):
+        assert all(np.corrcoef(a[:, axis], b[:, axis])[0, 1] > 0.95 for a, b in zip(flat, space, strict=True))

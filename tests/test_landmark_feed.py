@@ -1,5 +1,7 @@
 """Hands beside pictures, on their way into a network."""
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -10,6 +12,7 @@ from test_petastorm_feed import job_on
 from aslspark.config import AugmentConfig
 from aslspark.errors import AslsparkError
 from aslspark.features.landmarks import FEATURES, HAND_NUMBERS, SEEN, landmark_features
+from aslspark.sources.drawn.hands import drawn_hands
 from aslspark.training.feed import SampleFeed
 from aslspark.training.flat_copy import flat_copies
 from aslspark.training.hands import HandInput, require_hands
@@ -79,7 +82,7 @@ def test_the_features_are_those_that_the_setting_names(tmp_path):
 
 def test_the_order_of_the_rows_is_the_same_with_and_without_hands(tmp_path):
     folder = write_table(tmp_path / "t", [101, 40])
-    training = HandInput("hand", False, AugmentConfig(), 0.2)
+    training = HandInput("hand", False, AugmentConfig(), branch_dropout=0.2)
     given = [feeds(folder, 2, hands=hands)[1].epoch(3) for hands in (None, HANDS, training)]
     for without, plain, changed in zip(*given, strict=True):
         assert without.labels.tolist() == plain.labels.tolist() == changed.labels.tolist()
@@ -107,7 +110,7 @@ def test_hands_count_as_memory(tmp_path):
 
 def test_of_the_share_that_was_asked_for_one_of_the_two_is_left_out_and_never_both(tmp_path):
     folder = write_table(tmp_path / "t", [4000], group_rows=1000)
-    (batch,) = feeds(folder, 1, batch_size=4000, hands=HandInput("hand", False, None, 0.4))[0].epoch(0)
+    (batch,) = feeds(folder, 1, batch_size=4000, hands=HandInput("hand", False, None, branch_dropout=0.4))[0].epoch(0)
     no_picture = ~batch.pictures.reshape(len(batch.labels), -1).any(axis=1)
     (whole,) = feeds(folder, 1, batch_size=4000, hands=HANDS)[0].epoch(0)
     found = whole.hands[:, SEEN] > 0
@@ -121,8 +124,44 @@ def test_of_the_share_that_was_asked_for_one_of_the_two_is_left_out_and_never_bo
     assert np.array_equal(batch.landmarks[no_hand], landmark_features(np.zeros_like(batch.hands[no_hand]), False))
 
 
+STILL = {"landmark_noise": 0.0, "landmark_turn_degrees": 0.0, "landmark_tilt_degrees": 0.0, "landmark_bone": 0.0}
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.8])
+def test_drawn_hands_of_the_same_letter_stand_in_for_the_share_that_was_asked_for(tmp_path, dropout):
+    folder = write_table(tmp_path / "t", [3000], group_rows=1000)
+    drawn = drawn_hands(["A", "B", "space"], 5, seed=3)
+    augment = AugmentConfig(landmark_drawn_probability=0.4, **STILL)
+    input_ = HandInput("hand", False, augment, drawn, dropout)
+    (batch,) = feeds(folder, 1, batch_size=3000, hands=input_)[0].epoch(0)
+    knuckles = [set(hands[hands[:, SEEN] > 0, 27].round(4)) for hands in drawn]  # the middle one's x
+    stood_in = [hand[27].round(4) in knuckles[label] for hand, label in zip(batch.hands, batch.labels, strict=True)]
+    shares = [np.mean(np.array(stood_in)[batch.labels == label]) for label in range(3)]
+    assert shares[:2] == pytest.approx([0.4, 0.4], abs=0.05)  # also of rows without a hand
+    assert shares[2] == 0  # none is drawn of it
+    assert not batch.pictures[stood_in].any()
+    without = ~batch.pictures.reshape(3000, -1).any(axis=1)
+    assert (batch.hands[without][:, SEEN] == 1).all()
+    if not dropout:
+        assert without.tolist() == stood_in
+
+
+def test_a_worker_draws_hands_for_learning_alone_and_only_where_the_settings_ask_for_them(tmp_path):
+    folder = write_table(tmp_path / "t", [30])
+
+    def drawn(augment, learning):
+        job = replace(job_on(folder), inputs=("picture", "landmarks"), augment=augment)
+        return in_place_feed(job, folder, 8, 0, 1, 1 << 20, learning)._hands.drawn
+
+    some = AugmentConfig(landmark_drawn_probability=0.1)
+    assert drawn(some, True).shape[0] == len(LABELS)
+    assert drawn(some, False) is drawn(AugmentConfig(), True) is drawn(replace(some, on=False), True) is None
+
+
 def test_what_is_left_out_in_an_epoch_is_back_in_the_next(tmp_path):
-    feed = feeds(write_table(tmp_path / "t", [200]), 1, batch_size=200, hands=HandInput("hand", False, None, 0.9))[0]
+    feed = feeds(
+        write_table(tmp_path / "t", [200]), 1, batch_size=200, hands=HandInput("hand", False, None, branch_dropout=0.9)
+    )[0]
     for number in range(4):
         list(feed.epoch(number))
     rows = {row for number in range(60) for batch in feed.epoch(number) for row in rows_of(batch)}

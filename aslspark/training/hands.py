@@ -42,6 +42,8 @@ class HandInput:
         See `aslspark.features.landmarks.landmark_features`.
     augment : AugmentConfig, optional
         How they are changed at random, each time from one of the looks at them; None: as they are.
+    drawn : ndarray of float32, shape (labels, any, HAND_NUMBERS), optional
+        Drawn hands of each label, which stand in for others as `augment` says; those not seen do not.
     branch_dropout : float
         Share of the rows of which the picture or the hand is left out, each half as often; see `ready`.
     """
@@ -49,6 +51,7 @@ class HandInput:
     column: str
     upright: bool
     augment: AugmentConfig | None = None
+    drawn: npt.NDArray[np.float32] | None = None
     branch_dropout: float = 0.0
 
     @property
@@ -63,8 +66,8 @@ class HandInput:
     def ready(self, batch: Batch, random: np.random.Generator) -> Batch:
         """Give a batch its landmarks.
 
-        A hand that is left out is one that was not found; a picture that is left out is 0 all over. Where no hand was
-        found, the picture is never left out too.
+        A hand that is left out is one that was not found; a picture that is left out is 0 all over, and so is that of
+        a row for which a drawn hand stands in. No row is left without both.
 
         Parameters
         ----------
@@ -74,9 +77,18 @@ class HandInput:
         """
         hands = batch.hands
         assert hands is not None
+        stood_in: npt.NDArray[np.bool_] = np.zeros(len(hands), bool)
         if self.augment is not None:
+            hands = one_look(hands, random)
+            if self.drawn is not None:
+                drawn = self.drawn[batch.labels, random.integers(0, self.drawn.shape[1], len(hands))]
+                chosen = random.random(len(hands)) < self.augment.landmark_drawn_probability
+                stood_in = chosen & (drawn[:, SEEN] > 0)
+                hands[stood_in] = drawn[stood_in]
+                if batch.pictures is not None:
+                    batch.pictures[stood_in] = 0
             hands = augmented_hands(
-                one_look(hands, random),
+                hands,
                 random,
                 noise=self.augment.landmark_noise,
                 turn_degrees=self.augment.landmark_turn_degrees,
@@ -87,7 +99,7 @@ class HandInput:
         if self.branch_dropout:
             lot = random.random(len(hands))
             no_picture = (lot < self.branch_dropout / 2) & (hands[:, SEEN] > 0)
-            no_hand = (lot >= self.branch_dropout / 2) & (lot < self.branch_dropout)
+            no_hand = (lot >= self.branch_dropout / 2) & (lot < self.branch_dropout) & ~stood_in
             hands[no_hand] = 0
             assert batch.pictures is not None
             batch.pictures[no_picture] = 0

@@ -17,6 +17,7 @@ import numpy as np
 from aslspark.config import AugmentConfig
 from aslspark.errors import AslsparkError
 from aslspark.models.known import LANDMARKS, PICTURE
+from aslspark.sources.drawn.hands import drawn_hands
 from aslspark.training.batches import Feed
 from aslspark.training.checkpoint import Checkpoint, Progress, State, read_checkpoint, write_checkpoint
 from aslspark.training.collective import HOROVOD
@@ -26,6 +27,9 @@ from aslspark.training.hearing import report
 from aslspark.training.launch import BEGAN
 from aslspark.training.loop import Plan, Trainable, fit_epochs
 from aslspark.training.petastorm_feed import PetastormFeed
+
+DRAWN_OF_EACH = 60
+"""Drawn hands of each letter: each process takes a second to draw them."""
 
 
 @dataclass(frozen=True)
@@ -162,7 +166,11 @@ def in_place_feed(
         hands = HandInput(job.hand_col, job.upright)
         if learning:
             dropout = job.branch_dropout if len(job.inputs) > 1 else 0.0
-            hands = replace(hands, augment=job.augment if job.augment.on else None, branch_dropout=dropout)
+            hands = replace(hands, branch_dropout=dropout)
+            if job.augment.on:
+                hands = replace(hands, augment=job.augment)
+                if job.augment.landmark_drawn_probability:
+                    hands = replace(hands, drawn=drawn_hands(job.labels, DRAWN_OF_EACH, job.seed))
     return SampleFeed(
         folder,
         labels=job.labels,

@@ -7,7 +7,7 @@ import numpy as np
 from aslspark.errors import AslsparkError
 from aslspark.sources.drawn.render import render
 from aslspark.sources.drawn.skeleton import WRIST
-from aslspark.sources.drawn.variation import scene_of
+from aslspark.sources.drawn.variation import Scene, scene_of
 
 GREY, RGB = 1, 3
 
@@ -81,7 +81,13 @@ def draw_landmarks(letter: str, *, seed: int, index: int, signer: int, left_hand
         float32 (21, 3): x (to the right) and y (downwards) as fractions of the picture, and the depth behind
         the wrist on about the same scale, so negative where nearer to the viewer. MediaPipe's convention.
     """
-    scene = scene_of(letter, seed=seed, index=index, signer=signer, size=1, channels=1, left_handed=left_handed)
+    return landmarks_in(
+        scene_of(letter, seed=seed, index=index, signer=signer, size=1, channels=1, left_handed=left_handed)
+    )
+
+
+def landmarks_in(scene: Scene) -> np.ndarray:
+    """Return what `draw_landmarks` does, of a scene that is arranged already."""
     depth = scene.joints[WRIST, 2] - scene.joints[:, 2]
     scale = scene.camera.zoom / (scene.camera.distance - scene.joints[WRIST, 2])
     return np.column_stack([scene.camera.project(scene.joints), depth * scale]).astype(np.float32)
