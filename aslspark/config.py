@@ -279,6 +279,13 @@ class AnswerConfig:
     threshold: float = _setting(
         0.0, "the least probability with which a letter is answered; 0: always", least=0.0, most=1.0
     )
+    temperature: float = _setting(
+        0.0,
+        "by which the logarithms of probabilities are divided; 0: as the validation samples ask for. For people that "
+        "were not met: what cross_validate.py --leave-one finds",
+        least=0.0,
+        most=20.0,
+    )
 
 
 @dataclass

@@ -4,16 +4,26 @@ import numpy as np
 import pandas as pd
 import pytest
 from pyspark.ml import Pipeline, PipelineModel
+from pyspark.sql import functions as F
 
 from aslspark.answers import NOT_SURE
 from aslspark.bundle import read_model, seal, whole_folder, write_model
 from aslspark.certainty import COLDEST, HOTTEST, fit_temperature, with_temperature
+from aslspark.config import load_config
 from aslspark.errors import AslsparkError
-from aslspark.evaluation.certainty import at_threshold, certainty_figures, set_temperature
+from aslspark.evaluation.certainty import (
+    TEMPERATURES,
+    at_threshold,
+    by_temperature,
+    certainty_figures,
+    set_temperature,
+    temperature_of,
+)
 from aslspark.evaluation.certainty_plots import plot_calibration, plot_coverage
 from aslspark.models import torch_network
 from aslspark.samples import TRAIN, VALIDATION, read_samples
 from aslspark.scoring import OnnxClassifier, SignClassifierModel
+from aslspark.training.job import train_baseline
 
 LABELS = tuple("ABCDEFGHIKLMNOPQRSTUVWXY")
 SHAPE = (28, 28, 1)
@@ -129,6 +139,31 @@ def test_the_temperature_is_set_by_the_rows_it_is_given_and_stays_without_any(sp
     whole = model.probabilities(train).toPandas()
     places = whole["label"].map(LABELS.index).to_numpy()
     assert model.temperature == pytest.approx(fit_temperature(np.stack(whole["probabilities"]), places), abs=1e-3)
+
+
+def test_temperatures_are_tried_on_rows_and_the_chosen_one_is_the_best_of_all_together(spark, model, ingested):
+    train = read_samples(spark, ingested, [TRAIN])
+    found = by_temperature(model, train)
+    whole = model.probabilities(train).toPandas()
+    probabilities, places = np.stack(whole["probabilities"]), whole["label"].map(LABELS.index).to_numpy()
+    assert found["rows"] == len(whole)
+    place = 20
+    logs = np.log(with_temperature(probabilities, TEMPERATURES[place]))[np.arange(len(places)), places]
+    assert found["log_loss"][place] == pytest.approx(-logs.mean(), abs=1e-4)
+    model.temperature = TEMPERATURES[place]
+    figures = certainty_figures(model.best_guesses(train).withColumn("split", F.lit(TRAIN)), model.temperature, 0.0)
+    assert found["calibration_error"][place] == pytest.approx(figures["splits"][TRAIN]["calibration_error"], abs=1e-3)
+    losses = [[3.0] * len(TEMPERATURES) for _ in range(2)]
+    losses[0][7], losses[1][9] = 1.0, 2.0
+    tried = [{"rows": rows, "log_loss": loss} for rows, loss in zip((10, 30), losses, strict=True)]
+    assert temperature_of(tried) == TEMPERATURES[9]  # thrice the rows, half the gain
+    assert by_temperature(model, train.limit(0)) is None
+
+
+def test_a_temperature_that_the_settings_give_is_the_bundles(spark, few_letters, tmp_path):
+    words = ["mllib.classifier=forest", "mllib.trees=2", "mllib.depth=2", "answers.temperature=1.7"]
+    train_baseline(spark, [few_letters], str(tmp_path / "bundle"), load_config(None, words))
+    assert read_model(str(tmp_path / "bundle")).temperature == 1.7
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@ from tables_with_hands import rows_with_hands, write_ingested
 
 from aslspark.config import load_config
 from aslspark.errors import AslsparkError
+from aslspark.evaluation.certainty import TEMPERATURES
 from aslspark.evaluation.cross_validation import RESULT_FILE, cross_validate
 from aslspark.evaluation.cross_validation_page import write_page
 from aslspark.evaluation.folds import KINDS, LEAKING, LEAVE_ONE, FoldOptions, divided, plan_folds, with_block
@@ -229,9 +230,24 @@ def test_the_report_says_mean_and_spread_and_what_all_folds_read(judged):
         [{"group": "drawn", "rows": fold["rows"]["test"], "accuracy": fold["accuracy"]}] for fold in result["folds"]
     ]
     page = (out / "report.html").read_text()
+    assert f"answers.temperature={result['temperature']:g}" in page
     assert page.count('src="data:image/png;base64,') == 2
     assert not re.search(r'(src|href)="(?!data:)', page)
     assert "LEAK" not in page
+
+
+def test_a_fold_is_calibrated_by_what_the_others_held_out(judged):
+    _, result, *_ = judged
+    one, other = result["folds"]
+    assert one["by_temperature"]["rows"] == one["rows"]["test"] - one["unscored"]
+    for fold, beside in ((one, other), (other, one)):
+        tried = beside["by_temperature"]
+        best = TEMPERATURES[tried["log_loss"].index(min(tried["log_loss"]))]
+        assert fold["temperature_of_others"] == best
+        place = TEMPERATURES.index(best)
+        assert fold["calibration_error_of_others"] == fold["by_temperature"]["calibration_error"][place]
+    low, high = sorted(fold["temperature_of_others"] for fold in (one, other))
+    assert low <= result["temperature"] <= high
 
 
 @pytest.mark.parametrize("kind", LEAKING)

@@ -157,7 +157,7 @@ def _of_certainty(certainty: dict[str, Any], split: str) -> list[str]:
     part = certainty["splits"][split]
     before, after = part["calibration_error_before"], part["calibration_error"]
     lines = [
-        f"Temperature {certainty['temperature']:.2f}, set on the validation split: over the {split} split, "
+        f"Temperature {certainty['temperature']:.2f}: over the {split} split, "
         f"probabilities are off by {after:.1%} on average, and by {before:.1%} without it (expected calibration error, "
         f"{BINS} bins). Of people and cameras that are in neither split it is surer than it should be."
         if after is not None

@@ -1,20 +1,21 @@
 """How far a model's probabilities can be believed, and what is left of it where it may be silent.
 
-In: validation samples, to set the temperature by; scored samples. Out: expected calibration errors, and accuracy
-against coverage. Counted in Spark, worked out on the driver.
+In: validation samples, to set the temperature by; scored samples. Out: expected calibration errors, accuracy against
+coverage, and the temperature that held-out people ask for. Counted in Spark, worked out on the driver.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from aslspark.certainty import fit_temperature
+from aslspark.certainty import LEAST_PROBABILITY, fit_temperature, with_temperature
 from aslspark.samples import SPLITS
 from aslspark.scoring import SignClassifierModel
 
@@ -25,6 +26,8 @@ STEPS = 100
 THRESHOLDS = (0.0, 0.3, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
 MOST_ROWS = 20_000
 """That a temperature is fitted on."""
+TEMPERATURES = tuple(float(value) for value in np.geomspace(0.25, 8, 61).round(4))
+"""Those that are tried on what a fold of a cross-validation held out."""
 
 
 def set_temperature(model: SignClassifierModel, samples: DataFrame) -> None:
@@ -38,15 +41,59 @@ def set_temperature(model: SignClassifierModel, samples: DataFrame) -> None:
         With `id`, `label` and what the model reads; of validation, on which it was not fitted. Of more than
         `MOST_ROWS`, as many are taken by a hash of the id.
     """
+    if (known := _known(model, samples)) is not None:
+        model.temperature = round(fit_temperature(*known), 4)
+
+
+def by_temperature(model: SignClassifierModel, samples: DataFrame) -> dict[str, Any] | None:
+    """Try TEMPERATURES on labelled samples that the model has not seen.
+
+    Parameters
+    ----------
+    model, samples
+        As for `set_temperature`; the model's own temperature does not count.
+
+    Returns
+    -------
+    dict, optional
+        `rows`, and for each temperature `log_loss` (the mean) and `calibration_error` (expected, over `BINS` bins);
+        None where none of the samples can be scored.
+    """
+    if (known := _known(model, samples)) is None:
+        return None
+    probabilities, places = known
+    right = probabilities.argmax(axis=1) == places
+    found: dict[str, Any] = {"rows": len(places), "log_loss": [], "calibration_error": []}
+    for temperature in TEMPERATURES:
+        shares = with_temperature(probabilities, temperature)
+        of_label = np.maximum(shares[np.arange(len(places)), places], LEAST_PROBABILITY)
+        found["log_loss"].append(round(float(-np.log(of_label).mean()), 5))
+        sure = shares.max(axis=1)
+        counts = pd.DataFrame(
+            {"step": np.minimum(sure * BINS * STEPS, BINS * STEPS - 1).astype(int), "right": right, "certainty": sure}
+        )
+        found["calibration_error"].append(round(_error(_bins(counts.assign(rows=1))) or 0.0, 5))
+    return found
+
+
+def temperature_of(tried: Sequence[Mapping[str, Any]]) -> float:
+    """Return the temperature with the least log loss over all that `by_temperature` found together."""
+    losses = sum(found["rows"] * np.array(found["log_loss"]) for found in tried)
+    return TEMPERATURES[int(np.argmin(losses))]
+
+
+def _known(model: SignClassifierModel, samples: DataFrame) -> tuple[npt.NDArray, npt.NDArray] | None:
+    """Score samples whose label the model knows, MOST_ROWS at most: its probabilities, and the labels' places."""
     labelled = samples.where(F.col("label").isin(list(model.labels)))
     if labelled.isEmpty():
-        return
+        return None
     known = model.probabilities(labelled)
     usable = known.where("probabilities is not null").select("id", "label", "probabilities")
     scored = usable.orderBy(F.xxhash64("id"), "id").limit(MOST_ROWS).toPandas()
-    if len(scored):
-        places = scored["label"].map({label: place for place, label in enumerate(model.labels)}).to_numpy()
-        model.temperature = round(fit_temperature(np.stack(list(scored["probabilities"])), places), 4)
+    if not len(scored):
+        return None
+    places = scored["label"].map({label: place for place, label in enumerate(model.labels)}).to_numpy()
+    return np.stack(list(scored["probabilities"])), places
 
 
 def certainty_figures(scored: DataFrame, temperature: float, threshold: float) -> dict[str, Any]:

@@ -21,13 +21,15 @@ from pyspark.sql import SparkSession
 from aslspark.bundle import require_new
 from aslspark.config import Config
 from aslspark.errors import AslsparkError
+from aslspark.evaluation.certainty import TEMPERATURES, by_temperature, temperature_of
 from aslspark.evaluation.cross_validation_page import write_page
 from aslspark.evaluation.folds import SIGNER, Fold, FoldOptions, divided, plan_folds
 from aslspark.evaluation.metrics import UNSCORED
 from aslspark.masking import shown_all
 from aslspark.models.known import NO_CLASSIFIER
 from aslspark.paths import local_path, spark_path
-from aslspark.samples import REPORT_FILE, SPLITS, TEST, TRAIN, VALIDATION, write_divided
+from aslspark.samples import REPORT_FILE, SPLITS, TEST, TRAIN, VALIDATION, read_samples, write_divided
+from aslspark.scoring import SignClassifierModel
 from aslspark.session import require_slots
 from aslspark.training.data import DRAWN_WARNING, TrainingData, training_data
 from aslspark.training.job import train_named
@@ -63,7 +65,8 @@ def cross_validate(
     -------
     dict
         What `cross_validation.json` holds: `settings`, `folds` (the figures of each), `scores` (mean, std, min and
-        max of each figure), `confusion` (of all folds together). `report.html` shows it.
+        max of each figure), `confusion` (of all folds together), and `temperature`, the one that all that was held
+        out asks for together (null where nothing could be scored). `report.html` shows it.
 
     Raises
     ------
@@ -103,6 +106,8 @@ def cross_validate(
             f"{words:>22}: {score['mean']:.4f} ± {score['std']:.4f} over {len(folds)} folds, "
             f"from {score['min']:.4f} to {score['max']:.4f}"
         )
+    if result["temperature"] is not None:
+        log.info("what was held out asks for answers.temperature=%g", result["temperature"])
     log.info("%s written", folder)
     return result
 
@@ -195,6 +200,7 @@ def _run_fold(
     metrics = train_named(spark, [data], str(bundle), config)
     manifest = json.loads((bundle / "bundle.json").read_text())
     tested = metrics["splits"][TEST]
+    model = SignClassifierModel.load(str(bundle))
     return {
         "fold": fold.number,
         "tested_on": fold.tested_on,
@@ -207,6 +213,9 @@ def _run_fold(
         "epochs": _epochs(bundle),
         "fit_seconds": manifest["seconds"]["fit"],
         "confusion": tested["confusion"],
+        "temperature": model.temperature,
+        "calibration_error": metrics["certainty"]["splits"][TEST]["calibration_error"],
+        "by_temperature": by_temperature(model, read_samples(spark, data, [TEST])),
     }
 
 
@@ -256,7 +265,26 @@ def _together(folds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
             "min": float(values.min()),
             "max": float(values.max()),
         }
-    return {"scores": scores, "folds": list(folds), "confusion": _pooled([fold["confusion"] for fold in folds])}
+    confusion = _pooled([fold["confusion"] for fold in folds])
+    return {"scores": scores, "folds": _calibrated(folds), "confusion": confusion, "temperature": _temperature(folds)}
+
+
+def _temperature(folds: Sequence[Mapping[str, Any]]) -> float | None:
+    """Return what the rows that these folds held out ask for."""
+    tried = [fold["by_temperature"] for fold in folds if fold["by_temperature"]]
+    return temperature_of(tried) if tried else None
+
+
+def _calibrated(folds: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Add to each fold the temperature that the others ask for, and how far off its probabilities are with that."""
+    found = []
+    for fold in folds:
+        others = _temperature([other for other in folds if other is not fold])
+        error = None
+        if others is not None and fold["by_temperature"]:
+            error = fold["by_temperature"]["calibration_error"][TEMPERATURES.index(others)]
+        found.append({**fold, "temperature_of_others": others, "calibration_error_of_others": error})
+    return found
 
 
 def _pooled(confusions: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -73,6 +73,7 @@ def write_page(result: Mapping[str, Any], folder: Path) -> None:
             "rows, never by the fold that is tested."
         ),
         *_held_out(folds),
+        *_certainty(folds, result["temperature"]),
         html.heading("All folds together"),
         html.picture(folder / "confusion.png", "which letter was read as which"),
         html.heading("How it was made"),
@@ -113,6 +114,31 @@ def _held_out(folds: Sequence[Mapping[str, Any]]) -> list[str]:
             lines.append([str(fold["fold"]), found["group"], *figures])
     header = ["fold", "held out", "pictures", "right", "95 % range by their number"]
     return [html.heading("What was held out"), html.table(header, lines)]
+
+
+def _certainty(folds: Sequence[Mapping[str, Any]], temperature: float | None) -> list[str]:
+    if temperature is None:
+        return []
+
+    def cell(value: float | None, form: str) -> str:
+        return "-" if value is None else format(value, form)
+
+    columns = [("temperature", ".2f"), ("calibration_error", ".1%")]
+    columns += [(f"{name}_of_others", form) for name, form in columns]
+    lines = [
+        [str(fold["fold"]), fold["tested_on"], *(cell(fold[name], form) for name, form in columns)] for fold in folds
+    ]
+    header = ["fold", "tested on", "its validation's temperature", "probabilities off by", "the others'", "off by"]
+    return [
+        html.heading("Do the probabilities hold?"),
+        html.paragraph(
+            "A temperature makes a model less sure, or surer. Each fold set one by its own validation rows; beside it "
+            "stands the one that what the other folds held out asks for, which knows nothing of this fold's. Off by: "
+            "expected calibration error. What was held out by all folds together asks for "
+            f"answers.temperature={temperature:g}."
+        ),
+        html.table(header, lines),
+    ]
 
 
 def _share(name: str, value: float) -> str:

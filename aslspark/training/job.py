@@ -150,7 +150,10 @@ def _run(
             model.form, model.hands = table.form, table.hands
             model.setThreshold(config.answers.threshold)
             fitted = time.monotonic()
-            set_temperature(model, table.samples(spark).where(f"split = '{VALIDATION}'"))
+            if config.answers.temperature:
+                model.temperature = config.answers.temperature
+            else:
+                set_temperature(model, table.samples(spark).where(f"split = '{VALIDATION}'"))
             metrics = evaluate(model, table.samples(spark), folder, judged_on=[table.judged_on])
             about = {
                 "settings": config.as_dict(),
