@@ -16,8 +16,8 @@ import numpy as np
 
 from aslspark.config import AugmentConfig
 from aslspark.errors import AslsparkError
+from aslspark.features.drawn_hands import drawn_hands
 from aslspark.models.known import LANDMARKS, PICTURE
-from aslspark.sources.drawn.hands import drawn_hands
 from aslspark.training.batches import Feed
 from aslspark.training.checkpoint import Checkpoint, Progress, State, read_checkpoint, write_checkpoint
 from aslspark.training.collective import HOROVOD
