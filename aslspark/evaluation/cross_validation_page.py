@@ -128,12 +128,12 @@ def _certainty(folds: Sequence[Mapping[str, Any]], temperature: float | None) ->
     lines = [
         [str(fold["fold"]), fold["tested_on"], *(cell(fold[name], form) for name, form in columns)] for fold in folds
     ]
-    header = ["fold", "tested on", "its validation's temperature", "probabilities off by", "the others'", "off by"]
+    header = ["fold", "tested on", "its own temperature", "probabilities off by", "the others'", "off by"]
     return [
         html.heading("Do the probabilities hold?"),
         html.paragraph(
-            "A temperature makes a model less sure, or surer. Each fold set one by its own validation rows; beside it "
-            "stands the one that what the other folds held out asks for, which knows nothing of this fold's. Off by: "
+            "A temperature makes a model less sure, or surer. Each fold's own is that of the settings, or of its validation "
+            "rows, or 1 without either; beside it stands the one that what the other folds held out asks for. Off by: "
             "expected calibration error. What was held out by all folds together asks for "
             f"answers.temperature={temperature:g}."
         ),
