@@ -132,9 +132,9 @@ def _certainty(folds: Sequence[Mapping[str, Any]], temperature: float | None) ->
     return [
         html.heading("Do the probabilities hold?"),
         html.paragraph(
-            "A temperature makes a model less sure, or surer. Each fold's own is that of the settings, or of its validation "
-            "rows, or 1 without either; beside it stands the one that what the other folds held out asks for. Off by: "
-            "expected calibration error. What was held out by all folds together asks for "
+            "A temperature makes a model less sure, or surer. Each fold's own is that of the settings, or of its "
+            "validation rows, or 1 without either; beside it stands what the other folds' held-out rows ask for. Off "
+            "by: expected calibration error. What was held out by all folds together asks for "
             f"answers.temperature={temperature:g}."
         ),
         html.table(header, lines),
