@@ -42,7 +42,7 @@ MODELS = {
     "perceptron": ("landmarks", ["mllib.classifier=mlp", "mllib.reads=landmarks", "mllib.hidden='128'"]),
     "landmark_net": ("landmarks", []),
     "small_cnn": ("picture", ["network.name=small_cnn", *PICTURES]),
-    "two_branch": ("both", ["network.name=two_branch", "network.branch_dropout=0.5", *PICTURES]),
+    "two_branch": ("both", ["network.name=two_branch", "network.branch_dropout=0.2", *PICTURES]),
 }
 QUESTIONS = ("signer", "source")
 COLOURS = {"landmarks": "C0", "picture": "C1", "both": "C2"}
