@@ -67,7 +67,8 @@ def test_every_rank_ends_with_the_same_weights(fitted):
     assert fitted.history[-1]["loss"] < fitted.history[0]["loss"]
 
 
-@pytest.mark.parametrize("other", [TORCH_DISTRIBUTOR, pytest.param(HOROVOD, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("other", [TORCH_DISTRIBUTOR, HOROVOD])
 def test_a_run_that_was_stopped_leaves_no_process_and_goes_on_where_it_was(spark, ingested, fitted, other, tmp_path):
     with held_after(2), pytest.raises(StoppedEarly):
         fitted_by(TORCH_DISTRIBUTOR, spark, ingested, tmp_path, lambda row: row["epoch"] == 2)

@@ -124,6 +124,7 @@ def test_the_stand_in_takes_no_file_that_is_written_here_and_there(dbfs):
             file.write(b"x")
 
 
+@pytest.mark.long
 def test_ingest_training_and_scoring_work_in_a_store_that_databricks_mounts(spark, ingested, dbfs):
     names = ",".join(f"pixel{n}" for n in range(1, 785))
     few = read_samples(spark, ingested).where("label < 'E'").orderBy(F.xxhash64("id")).limit(96)
