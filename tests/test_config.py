@@ -34,6 +34,11 @@ def test_numbers_are_read_as_people_write_them(written):
     assert load_config(None, [f"training.learning_rate={written}"]).training.learning_rate == float(written)
 
 
+@pytest.mark.parametrize("written", ["64", "'64'", "64,32"])
+def test_a_list_of_numbers_may_hold_one(written):
+    assert load_config(None, [f"mllib.hidden={written}"]).mllib.hidden == written.strip("'")
+
+
 @pytest.mark.parametrize(
     ("word", "named"),
     [
