@@ -4,7 +4,7 @@ spark-submit benchmarks/far.py --model BUNDLE --pictures FOLDER --rooms FOLDER -
 
 --pictures is a folder with a sub-folder for each letter, of people and rooms that the bundle has not learned from;
 --rooms holds pictures, of which those without a hand are taken and enlarged to 640x480. Each picture is shrunk to a
-share of the room's height and laid into it with soft edges, at a place by lot. DIR gets far.json and far.png.
+share of the room's height and laid into it with soft edges, at a place by lot. DIR gets far.json, and far.png, a plot.
 """
 
 from __future__ import annotations
@@ -17,13 +17,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from base import machine
+from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageFilter
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from aslspark.evaluation.sheets import Tile, draw_sheet
 from aslspark.hands.options import HandOptions
 from aslspark.labels import STATIC_LETTERS
 from aslspark.scoring import SignClassifierModel
@@ -79,6 +78,22 @@ def read(spark: SparkSession, model: SignClassifierModel, folder: Path) -> dict[
     return {"pictures": total, "found": found / total, "right": right / total}
 
 
+def plot(results: Sequence[dict[str, Any]], path: Path) -> None:
+    """Draw what was found and what was right by the height of the picture."""
+    figure = Figure(figsize=(6, 3.2), layout="constrained")
+    axes = figure.subplots()
+    pixels = [found["pixels"] for found in results]
+    for name, words in (("found", "a hand was found"), ("right", "the letter is right")):
+        axes.plot(pixels, [100 * found[name] for found in results], marker="o", label=words)
+    axes.set_xscale("log")
+    axes.set_xticks(pixels, [str(height) for height in pixels])
+    axes.minorticks_off()
+    axes.set(xlabel=f"height of the picture in a room of {ROOM[1]} pixels", ylabel="% of all pictures", ylim=(0, 103))
+    axes.grid(alpha=0.3)
+    axes.legend(loc="lower right")
+    figure.savefig(path, dpi=110)
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Shrink, score, and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -96,11 +111,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         there = pictures_in(options.pictures / letter)
         chosen += [(letter, path) for path in there[:: max(1, len(there) // options.each)][: options.each]]
     results: list[dict[str, Any]] = []
-    groups: list[tuple[str, list[Tile]]] = []
     with tempfile.TemporaryDirectory() as name, spark_session("aslspark far") as spark:
         model = SignClassifierModel.load(options.model)
         for share in SHARES:
-            folder, tiles = Path(name, str(share)), []
+            folder = Path(name, str(share))
             for number, (letter, path) in enumerate(chosen):
                 filled = placed(
                     Image.open(path).convert("RGB"), rooms[number % len(rooms)], share, np.random.default_rng(number)
@@ -108,18 +122,13 @@ def main(argv: Sequence[str] | None = None) -> None:
                 file = folder / letter / f"{number}.jpg"
                 file.parent.mkdir(parents=True, exist_ok=True)
                 filled.save(file, quality=92)
-                if number % options.each == 0 and len(tiles) < 6:
-                    pixels: npt.NDArray[np.uint8] = np.asarray(filled.resize((320, 240)))
-                    tiles.append(Tile(pixels, [(letter, "black")]))
             found = {"share": share, "pixels": round(ROOM[1] * share), **read(spark, model, folder)}
             results.append(found)
-            said = f"{found['pixels']} pixels high: {found['found']:.1%} found, {found['right']:.1%} right"
-            print(said, flush=True)
-            groups.append((said, tiles))
+            print(f"{found['pixels']} pixels high: {found['found']:.1%} found, {found['right']:.1%} right", flush=True)
     options.out.mkdir(parents=True, exist_ok=True)
     about = {"machine": machine(), "room": ROOM, "rooms": len(rooms), "results": results}
     (options.out / "far.json").write_text(json.dumps(about, indent=1) + "\n")
-    draw_sheet(groups, options.out / "far.png", columns=6)
+    plot(results, options.out / "far.png")
 
 
 if __name__ == "__main__":
