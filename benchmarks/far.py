@@ -27,6 +27,7 @@ from aslspark.hands.options import HandOptions
 from aslspark.labels import STATIC_LETTERS
 from aslspark.scoring import SignClassifierModel
 from aslspark.session import spark_session
+from aslspark.sources.pictures.listing import is_picture_name
 from aslspark.sources.to_score import rows_to_score
 
 ROOM = (640, 480)
@@ -37,7 +38,7 @@ EDGE = 0.1
 
 def pictures_in(folder: Path) -> list[Path]:
     """List the pictures of a folder and those under it, in order."""
-    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg", ".png"))
+    return sorted(path for path in folder.rglob("*") if is_picture_name(path.name))
 
 
 def empty_rooms(folder: Path, count: int) -> list[Image.Image]:
@@ -49,7 +50,7 @@ def empty_rooms(folder: Path, count: int) -> list[Image.Image]:
     rooms = []
     for path in paths[:: max(1, len(paths) // (3 * count))]:
         image = Image.open(path).convert("RGB")
-        if find(np.asarray(image)).found is None and len(rooms) < count:
+        if len(rooms) < count and find(np.asarray(image)).found is None:
             rooms.append(image.resize(ROOM, Image.Resampling.BICUBIC))
     return rooms
 

@@ -166,11 +166,10 @@ def in_place_feed(
         hands = HandInput(job.hand_col, job.upright)
         if learning:
             dropout = job.branch_dropout if len(job.inputs) > 1 else 0.0
-            hands = replace(hands, branch_dropout=dropout)
-            if job.augment.on:
-                hands = replace(hands, augment=job.augment)
-                if job.augment.landmark_drawn_probability:
-                    hands = replace(hands, drawn=drawn_hands(job.labels, DRAWN_OF_EACH, job.seed))
+            augment, drawn = (job.augment if job.augment.on else None), None
+            if augment is not None and augment.landmark_drawn_probability:
+                drawn = drawn_hands(job.labels, DRAWN_OF_EACH, job.seed)
+            hands = replace(hands, augment=augment, drawn=drawn, branch_dropout=dropout)
     return SampleFeed(
         folder,
         labels=job.labels,
