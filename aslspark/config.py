@@ -172,7 +172,11 @@ class TrainingConfig:
     clip_norm: float = _setting(
         0.0, "gradients, averaged over the processes, are shortened to this norm of all together; 0: never", least=0.0
     )
-    patience: int = _setting(10, "epochs without a better validation loss before it stops", least=1)
+    patience: int = _setting(
+        10,
+        "epochs without a better validation loss before it stops; counted once one_cycle's rate is down again",
+        least=1,
+    )
     balance_sources: bool = _setting(True, "let every source weigh the same in the loss")
     seed: int = _setting(42, "starting weights, order of samples, dropout", least=0)
     feed: str = _setting(

@@ -173,14 +173,15 @@ def test_statistics_are_averaged_before_each_validation_and_the_thaw_comes_after
     assert network.asked == [*epoch, *epoch, "unfreeze", *epoch]
 
 
-def test_patience_is_counted_from_the_thaw():
-    def epochs(unfreeze_after):
-        network = Recorded([1.0] * 20)
-        plan = Plan(20, 3, "constant", unfreeze_after)
+def test_patience_is_counted_from_the_thaw_and_from_where_one_cycle_is_down_again():
+    def epochs(unfreeze_after, schedule="constant"):
+        network = Recorded([1.0] * 40)
+        plan = Plan(40, 3, schedule, unfreeze_after)
         return len(fit_epochs(network, OneBatch(), OneBatch(), plan, lambda event: None).history)
 
     assert epochs(0) == 4
     assert epochs(8) == 11
+    assert epochs(0, "one_cycle") == 36 + 3
 
 
 def test_a_bundle_gives_its_head_to_the_same_letters_and_its_backbone_to_others(frozen_fit, tmp_path, spark):

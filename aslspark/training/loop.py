@@ -95,6 +95,15 @@ class Plan:
     unfreeze_after: int = 0
     """Epochs after which what is frozen learns too; 0: never."""
 
+    @property
+    def patient_until(self) -> int:
+        """Return the epoch from which patience is counted at the earliest.
+
+        The rate of 'one_cycle' has to come down first: what it is raised for shows in the loss only then.
+        """
+        down = math.ceil(CYCLE_FALL * self.epochs) if self.schedule == "one_cycle" else 0
+        return max(self.unfreeze_after, down)
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -129,8 +138,8 @@ def fit_epochs(
 ) -> Outcome:
     """Train until the epochs are over, or the validation loss has not fallen for `plan.patience` of them.
 
-    Where a frozen backbone is to learn later, patience is counted from that epoch on. A rule of
-    `aslspark.training.watch` may stop it earlier; that epoch is never the best, and the best one before it is kept.
+    Where a frozen backbone is to learn later, or the rate to come down, patience is counted from that epoch on. A rule
+    of `aslspark.training.watch` may stop it earlier; that epoch is never the best, and the best one before it is kept.
 
     Parameters
     ----------
@@ -212,7 +221,7 @@ def fit_epochs(
         if better:
             done.best_loss, done.best_epoch, best_weights = loss, done.epochs, weights
         else:
-            done.over = done.epochs - max(done.best_epoch, plan.unfreeze_after) >= plan.patience
+            done.over = done.epochs - max(done.best_epoch, plan.patient_until) >= plan.patience
         if keep:
             began = time.monotonic()
             keep(done, weights, network.state())
