@@ -3,8 +3,8 @@
 spark-submit benchmarks/honest.py --alphabet FOLDER --studio FOLDER --out DIR
 
 --alphabet holds frames of videos, a folder a letter; --studio pictures of several signers, named by hand1_, hand2_ ...
-in their file names. Each trial's figures are kept in DIR/trials, so that a run that was stopped goes on; the page is
-DIR/README.md with its plots.
+in their file names. Networks learn by conf/pictures.yaml, but for what stands below. Each trial's figures are kept in
+DIR/trials, so that a run that was stopped goes on; the page is DIR/README.md with its plots.
 """
 
 from __future__ import annotations
@@ -39,26 +39,8 @@ BASELINES = {
 }
 EPOCHS = {ALPHABET: 5, STUDIO: 8}
 """Passes over each set: the smaller one is seen more often."""
-SETTINGS = [
-    "training.framework=torch",
-    "training.optimizer=adamw",
-    "training.weight_decay=0.01",
-    "training.schedule=one_cycle",
-    "training.label_smoothing=0.05",
-    "pictures.keep=static",
-    r"pictures.signer_pattern=(hand\d)_",
-]
-CHANGES = [
-    "augment.rotation_degrees=15",
-    "augment.shift=0.08",
-    "augment.scale=0.15",
-    "augment.brightness=0.2",
-    "augment.contrast=0.3",
-    "augment.hue_probability=0.5",
-    "augment.saturation_probability=0.5",
-    "augment.coarse_dropout_probability=0.3",
-    "augment.background_probability=0.5",
-]
+RECIPE = Path(__file__).resolve().parent.parent / "conf" / "pictures.yaml"
+SETTINGS = ["pictures.keep=static", r"pictures.signer_pattern=(hand\d)_", "split.test=0.2"]
 
 
 @dataclass(frozen=True)
@@ -104,10 +86,9 @@ def run(spark: SparkSession, trial: Trial, folders: dict[str, str], size: int, s
     kind = trial.judged if trial.judged in ("random", "block") else "block"
     words = [
         *SETTINGS,
-        *(CHANGES if trial.augmented else ["augment.on=false"]),
+        f"augment.on={str(trial.augmented).lower()}",
         f"pictures.size={size}",
         f"split.kind={kind}",
-        "split.test=0.2",
     ]
     if trial.model in NETWORKS:
         times, rate = NETWORKS[trial.model]
@@ -115,7 +96,7 @@ def run(spark: SparkSession, trial: Trial, folders: dict[str, str], size: int, s
         words += [f"network.name={trial.model}", f"training.epochs={epochs}", f"training.learning_rate={rate}"]
     else:
         words += BASELINES[trial.model]
-    config = load_config(None, words)
+    config = load_config(str(RECIPE), words)
     data, out = [folders[trial.trained_on]], str(scratch / "out")
     if trial.judged == "signer":
         found = cross_validate(spark, data, out, config, FoldOptions(LEAVE_ONE["signer"]))

@@ -205,6 +205,7 @@ def job_without_horovod(folder, *words):
     return done, asked.read_text()
 
 
+@pytest.mark.long
 def test_the_job_trains_where_nobody_can_import_horovod(ingested, tmp_path):
     words = ["--data", ingested, "--out", str(tmp_path / "bundle"), "--epochs", "2", "--launcher", TORCH_DISTRIBUTOR]
     done, asked = job_without_horovod(tmp_path, *words, "--set", "training.batch_size=32")
