@@ -85,7 +85,7 @@ def options(description: str, *, rows: int, of: str = "tables") -> argparse.Name
     ----------
     description : str
     rows : int
-        How many are measured on unless the caller says.
+        How many are measured on unless the caller says; `size` then says so in the name of the results file.
     of : {'tables', 'folders'}
         What the benchmark can use of `--data`, which names the same files to all of them.
     """
@@ -97,6 +97,7 @@ def options(description: str, *, rows: int, of: str = "tables") -> argparse.Name
     parser.add_argument("--rows", type=int, default=rows, metavar="N", help="rows (default %(default)s)")
     chosen = parser.parse_args()
     chosen.data = [path for path in chosen.data if Path(path).is_dir() == (of == "folders")]
+    chosen.size = "" if chosen.rows == rows else f"-{chosen.rows}"
     return chosen
 
 

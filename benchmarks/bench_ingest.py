@@ -54,7 +54,7 @@ def main() -> None:
                 warm_up=0,
             ),
         ]
-    write("ingest", lines)
+    write(f"ingest{chosen.size}", lines)
 
 
 def scan(spark: SparkSession, path: str, schema: StructType) -> float:

@@ -130,7 +130,7 @@ def main() -> None:
                 runs=chosen.runs,
             ),
         ]
-    write("pictures", lines)
+    write(f"pictures{chosen.size}", lines)
 
 
 if __name__ == "__main__":
