@@ -85,8 +85,6 @@ def temperature_of(tried: Sequence[Mapping[str, Any]]) -> float:
 def _known(model: SignClassifierModel, samples: DataFrame) -> tuple[npt.NDArray, npt.NDArray] | None:
     """Score samples whose label the model knows, MOST_ROWS at most: its probabilities, and the labels' places."""
     labelled = samples.where(F.col("label").isin(list(model.labels)))
-    if labelled.isEmpty():
-        return None
     known = model.probabilities(labelled)
     usable = known.where("probabilities is not null").select("id", "label", "probabilities")
     scored = usable.orderBy(F.xxhash64("id"), "id").limit(MOST_ROWS).toPandas()
