@@ -109,3 +109,10 @@ def test_importing_the_package_is_light():
     code = "import sys, aslspark, aslspark.config, aslspark.scoring, aslspark.bundle; print(*sys.modules)"
     modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"tensorflow", "torch", "horovod", "petastorm", "onnxruntime", "matplotlib"} & set(modules)
+
+
+def test_a_torch_job_never_imports_tensorflow():
+    code = "import sys, aslspark.training.torch_estimator, aslspark.training.torch_worker; print(*sys.modules)"
+    modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert "horovod.spark.torch" in modules
+    assert not {"tensorflow", "tensorboard.compat.notf"} & set(modules)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from horovod.spark.torch import TorchEstimator
-
+from aslspark.training.horovod_torch import TorchEstimator
 from aslspark.training.in_place import InPlaceTraining
 from aslspark.training.params import divided_params
 from aslspark.training.torch_fit import TorchNetwork
