@@ -73,6 +73,7 @@ def test_the_features_in_spark_are_those_of_numpy_and_0_where_no_hand_was_found(
         assert np.any(expected[row[0]]) == (row[6] is not None and row[6][0] is not None)
 
 
+@pytest.mark.long
 def test_without_validation_rows_a_forest_keeps_its_own_probabilities(spark, rows, tmp_path):
     write_ingested(spark, [row for row in rows if row[5] != "validation"], tmp_path / "ingested")
     config = load_config(None, [*FOREST, "mllib.reads=landmarks"])

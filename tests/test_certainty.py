@@ -160,6 +160,7 @@ def test_temperatures_are_tried_on_rows_and_the_chosen_one_is_the_best_of_all_to
     assert by_temperature(model, train.limit(0)) is None
 
 
+@pytest.mark.long
 def test_a_temperature_that_the_settings_give_is_the_bundles(spark, few_letters, tmp_path):
     words = ["mllib.classifier=forest", "mllib.trees=2", "mllib.depth=2", "answers.temperature=1.7"]
     train_baseline(spark, [few_letters], str(tmp_path / "bundle"), load_config(None, words))

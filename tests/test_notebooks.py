@@ -129,6 +129,7 @@ def test_a_dataframe_of_pictures_is_scored_and_no_row_is_lost(run, spark):
     assert f"{left.right} of 24 that were read are right" in left.said
 
 
+@pytest.mark.long
 def test_a_search_leaves_settings_for_the_second_notebook(run, tmp_path):
     pytest.importorskip("optuna")
     left = run("05")
