@@ -130,7 +130,11 @@ def main() -> None:
                 runs=chosen.runs,
             ),
         ]
-    write(f"pictures{chosen.size}", lines)
+    notes = [
+        "ingest and scoring list the files first; the bare processes are given their names, and write nothing",
+        "listing, counts, near-twins and Spark's jobs weigh less the more pictures there are",
+    ]
+    write(f"pictures{chosen.size}", lines, notes)
 
 
 if __name__ == "__main__":
