@@ -75,7 +75,8 @@ def write_page(folder: Path, found: Sequence[Found], machine: dict[str, Any]) ->
         "trained on while it is judged: those columns are what is usually published, and say nothing of another "
         "person. Networks learn from changed pictures; none starts from weights "
         "of other pictures, which is what those made for larger ones need most. One that had not begun to learn when "
-        "its passes were over shows little more than chance, which is 4 %.",
+        "its passes were over shows little more than chance, which is 4 %: "
+        "[longer ones](../results.md#pictures-longer).",
         "",
         "![accuracy by question](honest.png)",
         "",
