@@ -67,7 +67,7 @@ def main() -> None:
         "our job also starts a JVM, launches two processes that import the framework, judges every split and draws",
         "docs/results.md has a profile of one such job",
     ]
-    write("end_to_end", lines, notes)
+    write(f"end_to_end{chosen.size}", lines, notes)
 
 
 def timed(command: list[str]) -> float:

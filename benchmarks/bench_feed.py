@@ -218,7 +218,7 @@ def main() -> None:
         "petastorm in Horovod's estimators reads arrays of float32, two reader threads, a step's batch always full",
         "not in the rates: what fit writes before it trains (the flat copy, or Horovod's own preparation)",
     ]
-    write("feed", lines, notes)
+    write(f"feed{chosen.size}", lines, notes)
 
 
 if __name__ == "__main__":

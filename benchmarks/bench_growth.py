@@ -128,7 +128,7 @@ def main() -> None:
                         f"{what}, {rows:,} rows", f"{SMALLEST:,} rows", "us a row", ours, theirs, 1, ours / theirs, aim
                     )
                 )
-    write("growth", lines, notes)
+    write(f"growth{chosen.size}", lines, notes)
 
 
 if __name__ == "__main__":

@@ -85,7 +85,7 @@ def main() -> None:
         f"lines behind that: {_lines(HOROVOD)} for Horovod, {_lines(TORCH_DISTRIBUTOR)} for TorchDistributor",
         f"load average of the last 5 minutes: {os.getloadavg()[1]:.0f} on {os.cpu_count()} cores",
     ]
-    write("launchers", lines, notes)
+    write(f"launchers{chosen.size}", lines, notes)
 
 
 def _lines(launcher: str) -> int:

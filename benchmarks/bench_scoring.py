@@ -126,7 +126,7 @@ def main() -> None:
                 warm_up=0,
             )
         )
-    write("scoring", lines)
+    write(f"scoring{chosen.size}", lines)
 
 
 if __name__ == "__main__":

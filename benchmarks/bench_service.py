@@ -141,7 +141,7 @@ def main() -> None:
             )
             print(notes[-1], flush=True)
     notes.append(f"load average at the end: {os.getloadavg()[0]:.1f}")
-    base.write("service", lines, notes)
+    base.write(f"service{chosen.size}", lines, notes)
 
 
 if __name__ == "__main__":

@@ -132,7 +132,7 @@ def main() -> None:
     for what, spent in phases.items():
         parts = ", ".join(f"{name.replace('_', ' ')} {value:.1f}" for name, value in spent.items())
         notes.append(f"seconds of the last fit, {what}: {parts}")
-    write("training", [*lines, *overheads], notes)
+    write(f"training{chosen.size}", [*lines, *overheads], notes)
 
 
 if __name__ == "__main__":

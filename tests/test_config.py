@@ -105,14 +105,19 @@ def test_every_setting_says_what_it_means():
             assert setting.metadata["meaning"], setting.name
 
 
+def modules_with(*imported):
+    """What a fresh interpreter holds once it has imported these."""
+    code = f"import sys, {', '.join(imported)}; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
 def test_importing_the_package_is_light():
-    code = "import sys, aslspark, aslspark.config, aslspark.scoring, aslspark.bundle; print(*sys.modules)"
-    modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    assert not {"tensorflow", "torch", "horovod", "petastorm", "onnxruntime", "matplotlib"} & set(modules)
+    modules = modules_with("aslspark", "aslspark.config", "aslspark.scoring", "aslspark.bundle")
+    assert not {"tensorflow", "torch", "horovod", "petastorm", "onnxruntime", "matplotlib"} & modules
 
 
 def test_a_torch_job_never_imports_tensorflow():
-    code = "import sys, aslspark.training.torch_estimator, aslspark.training.torch_worker; print(*sys.modules)"
-    modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    modules = modules_with("aslspark.training.torch_estimator", "aslspark.training.torch_worker")
     assert "horovod.spark.torch" in modules
-    assert not {"tensorflow", "tensorboard.compat.notf"} & set(modules)
+    assert not {"tensorflow", "tensorboard.compat.notf"} & modules
