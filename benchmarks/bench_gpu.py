@@ -85,7 +85,8 @@ def main() -> None:
     if not found:
         sys.exit("bench_gpu: this machine has no GPU (nvidia-smi finds none); there is nothing to measure")
     lines = measure("cuda", chosen.data, chosen.rows, chosen.runs)
-    write(f"gpu{chosen.size}", lines, [f"one {found[0]}; rates: median over the epochs after the first, median over the runs"])
+    notes = [f"one {found[0]}; rates: median over the epochs after the first, median over the runs"]
+    write(f"gpu{chosen.size}", lines, notes)
 
 
 if __name__ == "__main__":
