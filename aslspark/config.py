@@ -469,6 +469,8 @@ def _set(config: Config, key: str, value: Any, where: str) -> None:
             value = float(value)  # YAML reads 1e-3 as a word
     if kind is str and type(value) is int:
         value = str(value)  # and 64, a list of one, as a number
+    if kind is str and value is None:
+        value = ""  # and `channels=`, the default given back, as nothing
     if type(value) is not kind:
         wanted = {bool: "true or false", int: "a whole number", float: "a number", str: "a word"}[kind]
         raise AslsparkError(f"{where}{key}={value}: expected {wanted}, for example {key}={_example(setting.default)}")

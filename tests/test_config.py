@@ -39,6 +39,11 @@ def test_a_list_of_numbers_may_hold_one(written):
     assert load_config(None, [f"mllib.hidden={written}"]).mllib.hidden == written.strip("'")
 
 
+def test_a_word_may_be_nothing():
+    of_bundle = {"network": {"channels": "8,16"}}
+    assert load_config(None, ["network.channels="], of_bundle=of_bundle).network.channels == ""
+
+
 @pytest.mark.parametrize(
     ("word", "named"),
     [

@@ -212,8 +212,7 @@ def _run(
     def objective(trial: optuna.Trial) -> float:
         chosen = space.draw(trial)
         log.info("trial %d: %s", trial.number, "  ".join(f"{name}={value}" for name, value in chosen.items()))
-        words = [f"{name}={value}" for name, value in chosen.items()]
-        settings = load_config(None, words, of_bundle=config.as_dict())
+        settings = load_config(of_bundle={**config.as_dict(), **chosen})
 
         def on_epoch(row: dict[str, Any]) -> bool:
             """Tell the study, and say whether to stop here."""
