@@ -15,6 +15,7 @@ from aslspark.evaluation.metrics import count_answers, figures
 from aslspark.models.known import CLASSIFIERS
 from aslspark.samples import TEST, TRAIN, VALIDATION, read_samples
 from aslspark.scoring import SignClassifierModel
+from aslspark.training.collective import CARRIERS_NICE
 from aslspark.training.hearing import report
 from aslspark.training.horovod_run import SECONDS_AFTER_THE_END, horovods_tasks
 from aslspark.training.job import train_baseline, train_cnn
@@ -364,6 +365,25 @@ def test_a_task_gives_its_slot_back_when_its_process_has_ended(spark):
             == [SECONDS_AFTER_THE_END] * 2
         )
     assert tasks.range(2).mapPartitionsWithIndex(lambda index, rows: rows).collect() == [0, 1]
+
+
+def test_the_threads_that_carry_messages_step_back_behind_those_that_compute(spark):
+    def niceness_of_threads(job):
+        import os
+
+        import horovod.torch as hvd
+
+        from aslspark.training.collective import join_horovod
+
+        before = set(os.listdir("/proc/self/task"))
+        join_horovod(hvd)
+        added = sorted(map(int, set(os.listdir("/proc/self/task")) - before))
+        return [os.getpriority(os.PRIO_PROCESS, thread) for thread in added], os.getpriority(os.PRIO_PROCESS, 0)
+
+    for of_horovod, own in run_workers(2, niceness_of_threads, None, env={}, on_event=print):
+        assert len(of_horovod) >= 2
+        assert of_horovod[0] == own
+        assert set(of_horovod[1:]) == {min(own + CARRIERS_NICE, 19)}
 
 
 def test_two_frameworks_in_one_worker_are_refused():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import logging
+import math
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -35,7 +36,7 @@ from aslspark.training.classifier import fit_classifier
 from aslspark.training.data import DRAWN_WARNING, TrainingData, is_ingested, training_data
 from aslspark.training.gpus import gpu_tasks
 from aslspark.training.network import fit_network
-from aslspark.training.start import check_network
+from aslspark.training.start import check_network, import_ahead
 from aslspark.training.unfinished import unfinished_run
 
 log = logging.getLogger("aslspark")
@@ -80,11 +81,13 @@ def train_cnn(
     inputs = NETWORKS[config.network.name].inputs
 
     def fit(table: TrainingData, scratch: Path) -> tuple[SignClassifierModel, PipelineModel]:
-        features = feature_pipeline(spark, table.labels, config.features.stretch, inputs, config.features.upright)
+        scaling, length = config.features, math.prod(table.shape)
+        features = feature_pipeline(spark, table.labels, scaling.stretch, inputs, scaling.upright, length)
         model = fit_network(table, config, scratch)
         return model, features.fit(table.samples(spark).limit(1))  # nothing in it learns from the data
 
     path = require_new(out)
+    import_ahead(config.training)
     given = {"data": list(data), "test_data": list(test_data), "settings": config.as_dict()}
     with unfinished_run(path, given, resume) as run:
         return _run(spark, data, path, run, config, test_data, fit)

@@ -17,7 +17,7 @@ from aslspark.models.keras_network import input_shapes, moving_statistics, scale
 from aslspark.models.known import LANDMARKS, PICTURE
 from aslspark.training.batches import Batch
 from aslspark.training.checkpoint import State
-from aslspark.training.collective import require_included
+from aslspark.training.collective import join_horovod
 from aslspark.training.gpus import claim_gpu, no_gpu
 from aslspark.training.loop import SUMS
 from aslspark.training.worker import WorkerJob, mixed_seed, run_epochs
@@ -264,8 +264,7 @@ def train(job: WorkerJob) -> dict[str, Any]:
 
     tf.config.threading.set_intra_op_parallelism_threads(job.threads)
     tf.config.threading.set_inter_op_parallelism_threads(job.threads)
-    hvd.init()
-    require_included(hvd)
+    join_horovod(hvd)
     tf.keras.utils.set_random_seed(job.seed + hvd.rank())  # dropout and augmentation differ by rank
     policy = half_policy(gpu) if job.precision == "mixed" else "float32"
     return run_epochs(job, hvd.rank(), hvd.size(), lambda: KerasTrainable(job, hvd, policy))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import threading
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +99,21 @@ def _check_launcher(training: TrainingConfig) -> None:
             f"training.launcher={HOROVOD}: there is no Horovod here; set training.launcher={TORCH_DISTRIBUTOR} and "
             "training.framework=torch, or install Horovod"
         )
+
+
+def import_ahead(training: TrainingConfig) -> None:
+    """Begin to import what fitting and judging will need, while Spark reads the data."""
+    needed = ["sklearn.metrics"]
+    if training.launcher == HOROVOD:
+        needed.insert(0, f"aslspark.training.{training.framework}_estimator")
+
+    def imports() -> None:
+        with contextlib.suppress(Exception):  # whoever needs it will import it too, and say what is wrong
+            for name in needed:
+                import_module(name)
+
+    # No daemon: a process that ends in the middle of such an import may crash.
+    threading.Thread(target=imports, name="imports").start()
 
 
 def find_weights(config: Config) -> WeightsFile:
