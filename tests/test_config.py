@@ -110,9 +110,9 @@ def test_every_setting_says_what_it_means():
             assert setting.metadata["meaning"], setting.name
 
 
-def modules_with(*imported):
-    """What a fresh interpreter holds once it has imported these."""
-    code = f"import sys, {', '.join(imported)}; print(*sys.modules)"
+def modules_with(*imported, then="pass"):
+    """What a fresh interpreter holds once it has imported these, and done what follows."""
+    code = f"import sys, {', '.join(imported)}; {then}; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     return set(done.stdout.split())
 
@@ -126,3 +126,11 @@ def test_a_torch_job_never_imports_tensorflow():
     modules = modules_with("aslspark.training.torch_estimator", "aslspark.training.torch_worker")
     assert "horovod.spark.torch" in modules
     assert not {"tensorflow", "tensorboard.compat.notf"} & modules
+
+
+def test_a_keras_worker_imports_tensorflow_alone():
+    process = "aslspark.training.keras_process"
+    modules = modules_with(process, then=f"{process}.import_tensorflow(); import horovod.tensorflow")
+    assert "keras.src.engine.training" in modules
+    assert not {"jax", "scipy"} & modules
+    assert "scipy.stats" in modules_with(process, then=f"{process}.import_tensorflow(); import scipy.stats")

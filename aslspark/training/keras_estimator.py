@@ -84,9 +84,9 @@ class KerasNetwork:
 
     def worker(self) -> Callable[..., dict[str, Any]]:
         """Return the function that each process runs."""
-        from aslspark.training import keras_worker
+        from aslspark.training import keras_process
 
-        return keras_worker.train
+        return keras_process.train
 
     def fitted(self, weights: bytes) -> tuple[FittedNetwork, bytes]:
         """Build the finished network, and export it as ONNX."""
