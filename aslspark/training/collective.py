@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
@@ -109,7 +109,8 @@ def join_horovod(hvd: Any) -> None:
     before, own = _threads(), os.getpriority(os.PRIO_PROCESS, 0)
     hvd.init()
     for carrier in sorted(_threads() - before)[1:]:
-        os.setpriority(os.PRIO_PROCESS, carrier, own + CARRIERS_NICE)
+        with suppress(OSError):  # it has ended, or the sandbox forbids it
+            os.setpriority(os.PRIO_PROCESS, carrier, own + CARRIERS_NICE)
     require_included(hvd)
 
 
