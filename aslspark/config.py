@@ -346,7 +346,8 @@ def load_config(
     overrides : sequence of str
         Words such as ``training.epochs=15``, strongest last.
     of_bundle : mapping, optional
-        `settings` of a bundle's manifest; what this version does not know of them is passed over.
+        `settings` of a bundle's manifest, by section or by whole names such as 'training.epochs'; what this
+        version does not know of them is passed over.
 
     Returns
     -------
