@@ -12,7 +12,6 @@ from pyspark.sql import functions as F
 from aslspark.config import Config
 from aslspark.errors import AslsparkError
 from aslspark.features.landmarks import FEATURES
-from aslspark.features.pipeline import feature_pipeline
 from aslspark.models.known import LANDMARKS, PICTURE, READS
 from aslspark.models.mllib import build_classifier
 from aslspark.reading import NOTHING
@@ -39,9 +38,9 @@ def fit_classifier(
     AslsparkError
         Where landmarks are to be read and the table has no column of hands.
     """
-    inputs, scaling = READS[config.mllib.reads], config.features
+    inputs = READS[config.mllib.reads]
     length = {PICTURE: math.prod(data.shape), LANDMARKS: FEATURES}
-    features = feature_pipeline(spark, data.labels, scaling.stretch, inputs, scaling.upright, length[PICTURE])
+    features = data.features(spark, config.features, inputs)
     classifier = build_classifier(
         config.mllib,
         length=sum(length[name] for name in inputs),

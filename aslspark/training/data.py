@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -12,12 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from pyspark import StorageLevel
+from pyspark.ml import Pipeline
 from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
-from aslspark.config import Config
+from aslspark.config import Config, FeatureConfig
 from aslspark.decoding import Form, form_of
 from aslspark.errors import AslsparkError
+from aslspark.features.pipeline import feature_pipeline
 from aslspark.hands.options import HandOptions, hands_of
 from aslspark.paths import local_path, spark_path
 from aslspark.samples import REPORT_FILE, SAMPLES_FOLDER, TEST, TRAIN, read_samples
@@ -69,6 +72,11 @@ class TrainingData:
     def samples(self, spark: SparkSession) -> DataFrame:
         """Return the sample table."""
         return read_samples(spark, self.folder)
+
+    def features(self, spark: SparkSession, scaling: FeatureConfig, inputs: Sequence[str]) -> Pipeline:
+        """Build the features of its samples for MLlib; see `aslspark.features.pipeline.feature_pipeline`."""
+        length = math.prod(self.shape)
+        return feature_pipeline(spark, self.labels, scaling.stretch, inputs, scaling.upright, length)
 
 
 @contextmanager

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import logging
-import math
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -24,7 +23,6 @@ from aslspark.evaluation.certainty import set_temperature
 from aslspark.evaluation.plots import plot_augmented, plot_curves
 from aslspark.evaluation.report import evaluate, summary
 from aslspark.features.augment_sheet import augmented_versions
-from aslspark.features.pipeline import feature_pipeline
 from aslspark.models.known import NETWORKS, NO_CLASSIFIER, PICTURE
 from aslspark.models.mllib import check_classifier
 from aslspark.monitoring.profile import write_reference
@@ -81,8 +79,7 @@ def train_cnn(
     inputs = NETWORKS[config.network.name].inputs
 
     def fit(table: TrainingData, scratch: Path) -> tuple[SignClassifierModel, PipelineModel]:
-        scaling, length = config.features, math.prod(table.shape)
-        features = feature_pipeline(spark, table.labels, scaling.stretch, inputs, scaling.upright, length)
+        features = table.features(spark, config.features, inputs)
         model = fit_network(table, config, scratch)
         return model, features.fit(table.samples(spark).limit(1))  # nothing in it learns from the data
 
