@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import logging
 import os
 import sys
@@ -33,6 +34,8 @@ def run_job(main: Callable[[Sequence[str]], None]) -> None:
     except Exception:  # not foreseen: the traceback helps, the keys in its paths would not
         print(shown(traceback.format_exc()), file=sys.stderr)
         sys.exit(1)
+    finally:
+        gc.freeze()  # Python looks through everything as it ends: longer than a second, where a framework is
 
 
 def start_logging() -> None:

@@ -29,7 +29,8 @@ def bundle_of(samples, path):
     with whole_folder(path) as folder:
         write_model(model, None, folder, settings={})
         if samples is not None:
-            write_reference(model, samples, folder)
+            rows = {row["split"]: row["count"] for row in samples.groupBy("split").count().collect()}
+            write_reference(model, samples, rows, folder)
         seal(folder)
     return path
 

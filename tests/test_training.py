@@ -386,6 +386,24 @@ def test_the_threads_that_carry_messages_step_back_behind_those_that_compute(spa
         assert set(of_horovod[1:]) == {min(own + CARRIERS_NICE, 19)}
 
 
+def test_a_worker_looks_for_garbage_while_it_trains_but_not_among_what_it_has_imported(spark, ingested, tmp_path):
+    import gc
+    from pathlib import Path
+
+    import torch
+
+    class WatchedLoss(torch.nn.CrossEntropyLoss):
+        def forward(self, outputs, labels):
+            Path(tmp_path, "seen").write_text(f"{gc.isenabled()} {gc.get_freeze_count()}")
+            return super().forward(outputs, labels)
+
+    samples = read_samples(spark, ingested, [TRAIN, VALIDATION]).withColumn("held_out", F.col("split") == VALIDATION)
+    estimator("torch", spark, tmp_path, loss=WatchedLoss()).fit(samples)
+    enabled, left_alone = (tmp_path / "seen").read_text().split()
+    assert enabled == "True"
+    assert int(left_alone) > 100_000
+
+
 def test_two_frameworks_in_one_worker_are_refused():
     from types import SimpleNamespace
 

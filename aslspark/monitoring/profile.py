@@ -91,7 +91,7 @@ class Profile:
         return _bins_of(rows, self.edges, self.answers)
 
 
-def write_reference(model: SignClassifierModel, samples: DataFrame, folder: Path) -> None:
+def write_reference(model: SignClassifierModel, samples: DataFrame, rows: Mapping[str, int], folder: Path) -> None:
     """Measure a model's samples and write `reference.json`.
 
     Parameters
@@ -99,10 +99,11 @@ def write_reference(model: SignClassifierModel, samples: DataFrame, folder: Path
     model : SignClassifierModel
     samples : DataFrame
         With the columns of `samples.SAMPLE_SCHEMA`, and perhaps `hand`. Spark goes through the chosen ones once.
+    rows : mapping of str to int
+        How many there are, by split.
     folder : Path
         The bundle, before it is sealed.
     """
-    rows = {row["split"]: row["count"] for row in samples.groupBy("split").count().collect()}
     share = F.pmod(F.xxhash64("id", F.lit("reference")), F.lit(1_000_000)) / 1_000_000
     wanted = F.lit(False)
     for split, count in rows.items():

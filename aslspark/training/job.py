@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from pyspark.ml import PipelineModel
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from aslspark.bundle import require_new, seal, whole_folder, write_model
@@ -150,11 +150,12 @@ def _run(
             model.form, model.hands = table.form, table.hands
             model.setThreshold(config.answers.threshold)
             fitted = time.monotonic()
+            samples = table.samples(spark)
             if config.answers.temperature:
                 model.temperature = config.answers.temperature
             else:
-                set_temperature(model, table.samples(spark).where(f"split = '{VALIDATION}'"))
-            metrics = evaluate(model, table.samples(spark), folder, judged_on=[table.judged_on])
+                set_temperature(model, samples.where(f"split = '{VALIDATION}'"))
+            metrics = evaluate(model, samples, folder, judged_on=[table.judged_on])
             about = {
                 "settings": config.as_dict(),
                 "preprocessing": {"stretch": config.features.stretch, **model.preprocessing()},
@@ -173,11 +174,12 @@ def _run(
                 },
             }
             write_model(model, pipeline, folder, **about)
-            write_reference(model, table.samples(spark), folder)
+            rows = {split: part["rows"] for split, part in metrics["splits"].items()}
+            write_reference(model, samples, rows, folder)
             classifier = model.classifier
             takes_pictures = isinstance(classifier, OnnxClassifier) and PICTURE in classifier.inputs
             if takes_pictures and config.augment.on:
-                _draw_augmented(table, spark, config, folder / "augmented.png")
+                _draw_augmented(samples, table.labels, config, folder / "augmented.png")
         if model.fitted is not None:
             _write_history(model.fitted.history, folder / "history.csv")
             plot_curves(model.fitted.history, model.fitted.best_epoch, folder / "curves.png")
@@ -195,11 +197,10 @@ def _parent(path: Path) -> Path:
     return path.absolute().parent
 
 
-def _draw_augmented(table: TrainingData, spark: SparkSession, config: Config, path: Path) -> None:
+def _draw_augmented(samples: DataFrame, known: Sequence[str], config: Config, path: Path) -> None:
     """Draw one training picture of each of some labels, evenly through the alphabet, and how training changed it."""
-    places = np.linspace(0, len(table.labels) - 1, min(SHOWN_AUGMENTED, len(table.labels))).round().astype(int)
-    labels = [table.labels[place] for place in places]
-    samples = table.samples(spark)
+    places = np.linspace(0, len(known) - 1, min(SHOWN_AUGMENTED, len(known))).round().astype(int)
+    labels = [known[place] for place in places]
     shown = samples.where((samples["split"] == TRAIN) & samples["label"].isin(labels))
     # By a hash: any picture will do, the same one each time, and it need not be the first of a video.
     chosen = shown.groupBy("label").agg(F.min_by("picture", F.xxhash64("id")).alias("picture")).orderBy("label")

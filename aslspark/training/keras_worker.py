@@ -62,8 +62,9 @@ class KerasTrainable:
             tf.TensorSpec([None], tf.float32),
         ]
         self._train_signature = [*signature, tf.TensorSpec([], tf.float32)]
-        self._train_step = tf.function(self._train, input_signature=self._train_signature)
-        self._evaluate_step = tf.function(self._evaluate, input_signature=signature)
+        # Nothing in a step is Python's to decide: to look for that in its source takes as long as the rest of a trace.
+        self._train_step = tf.function(self._train, input_signature=self._train_signature, autograph=False)
+        self._evaluate_step = tf.function(self._evaluate, input_signature=signature, autograph=False)
         self._stretch, self._augment = job.stretch, job.augment
         self._seed, self._seeded = job.seed, False
 
@@ -78,7 +79,7 @@ class KerasTrainable:
         if thawed:
             self._optimizers.append((self._make_optimizer(thawed), thawed, self._unfreeze_rate))
             # Traced anew: what learns is part of the graph.
-            self._train_step = tf.function(self._train, input_signature=self._train_signature)
+            self._train_step = tf.function(self._train, input_signature=self._train_signature, autograph=False)
 
     def train(self, batch: Batch) -> None:
         self._train_step(batch.inputs(self._names), batch.labels, batch.weights, np.float32(batch.scale))

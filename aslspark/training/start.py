@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import logging
 import threading
 from dataclasses import dataclass
@@ -108,9 +109,15 @@ def import_ahead(training: TrainingConfig) -> None:
         needed.insert(0, f"aslspark.training.{training.framework}_estimator")
 
     def imports() -> None:
-        with contextlib.suppress(Exception):  # whoever needs it will import it too, and say what is wrong
-            for name in needed:
-                import_module(name)
+        collecting = gc.isenabled()
+        gc.disable()  # it would look for garbage among modules: a quarter of the time
+        try:
+            with contextlib.suppress(Exception):  # whoever needs it will import it too, and say what is wrong
+                for name in needed:
+                    import_module(name)
+        finally:
+            if collecting:
+                gc.enable()
 
     # No daemon: a process that ends in the middle of such an import may crash.
     threading.Thread(target=imports, name="imports").start()

@@ -5,6 +5,7 @@ In: a `WorkerJob` from the driver. Out: this rank's digest, and from rank 0 the 
 
 from __future__ import annotations
 
+import gc
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -113,6 +114,9 @@ def run_epochs(job: WorkerJob, rank: int, size: int, make_network: Callable[[], 
     phases = {"imports": entered - began, "building": time.time() - opened}
     first = rank == 0
     start = _start(job)
+    if not gc.isenabled():  # as whoever launched this process left it
+        gc.freeze()
+        gc.enable()
     outcome = fit_epochs(
         network,
         train,
