@@ -25,6 +25,8 @@ SIDE, LOW = 32, 8
 BITS = LOW * LOW
 SHOWN = 12
 SHEET = "near_duplicates.png"
+SHEET_PAIRS, SHEET_CELL = 3, (1.8, 2.1)
+"""Pairs in a line of the sheet; inches of a picture with its words, across and down."""
 _GREY = np.array([0.299, 0.587, 0.114], np.float32)
 
 BLOCK = 4096
@@ -207,22 +209,29 @@ def draw_sheet(spark: SparkSession, folder: str, found: NearDuplicates) -> bytes
     wanted = {name for twins in found.closest for name in (twins.test, twins.other)}
     rows = spark.read.parquet(f"{folder}/{SAMPLES_FOLDER}").where(F.col("id").isin(*wanted))
     pictures = {row["id"]: row["picture"] for row in rows.select("id", "picture").collect()}
-    columns = 3
-    lines = -(-len(found.closest) // columns)
-    figure = Figure(figsize=(columns * 3.6, lines * 2.1 + 0.6), layout="constrained")
-    figure.suptitle(
-        f"{found.test:,} test pictures have a near-twin among {found.others:,} others; the closest (left: test)"
-    )
-    grid = figure.subplots(lines, 2 * columns, squeeze=False).ravel()
-    for axes in grid:
-        axes.set_axis_off()
+    lines = -(-len(found.closest) // SHEET_PAIRS)
+    width, height = SHEET_PAIRS * 2 * SHEET_CELL[0], 0.6 + lines * SHEET_CELL[1]
+    figure = Figure(figsize=(width, height))
+    # One pair of axes, in inches, for all of them: a pair each, laid out, takes three times as long.
+    axes = figure.add_axes((0, 0, 1, 1))
+    title = f"{found.test:,} test pictures have a near-twin among {found.others:,} others; the closest (left: test)"
+    axes.text(width / 2, 0.25, title, ha="center", va="center", fontsize=12)
     for number, twins in enumerate(found.closest):
         for side, name in enumerate((twins.test, twins.other)):
-            pixels = pixels_of(pictures[name])
-            axes = grid[2 * number + side]
-            axes.imshow(pixels.squeeze(), cmap="gray", vmin=0, vmax=255)
-            words = name.rpartition(":")[2][-34:]
-            axes.set_title(words if side else f"{words}\n{twins.bits} bits apart", fontsize=6)
+            left = (number % SHEET_PAIRS * 2 + side) * SHEET_CELL[0] + (0.1, 0.0)[side]
+            top = 0.5 + number // SHEET_PAIRS * SHEET_CELL[1]
+            _draw_cell(axes, pixels_of(pictures[name]), name, "" if side else f"{twins.bits} bits apart", left, top)
+    axes.set(xlim=(0, width), ylim=(height, 0))
+    axes.set_axis_off()
     file = io.BytesIO()
     figure.savefig(file, dpi=110)
     return file.getvalue()
+
+
+def _draw_cell(axes: Any, pixels: npt.NDArray[np.uint8], name: str, words: str, left: float, top: float) -> None:
+    side = SHEET_CELL[0] - 0.1
+    tall, wide = (side * size / max(pixels.shape[:2]) for size in pixels.shape[:2])
+    x, y = left + (side - wide) / 2, top + SHEET_CELL[1] - 0.1 - tall
+    axes.imshow(pixels.squeeze(), cmap="gray", vmin=0, vmax=255, extent=(x, x + wide, y + tall, y), aspect="auto")
+    label = f"{name.rpartition(':')[2][-34:]}\n{words}".strip()
+    axes.text(left + side / 2, y - 0.05, label, ha="center", va="bottom", fontsize=6)
