@@ -153,18 +153,19 @@ def test_the_model_is_exchanged_under_load_and_no_request_is_lost(bundles, tmp_p
     link = tmp_path / "champion"
     link.symlink_to(bundles[0])
     names = [f"{Path(bundle).name}@{Reader.load(bundle).digest[:12]}" for bundle in bundles]
-    file, done, seen = picture_file(), threading.Event(), []
+    file, done, seen, latest = picture_file(), threading.Event(), [], {}
 
-    def keep_asking():
+    def keep_asking(client):
         while not done.is_set():
             status, said = started.ask("/predict", file, "image/jpeg")
             assert status == 200
             [one] = said["answers"]
             seen.append((said["model"], one["letter"], round(one["probability"], 5)))
+            latest[client] = said["model"]
 
     def until_answered_by(name):
-        before = len(seen)
-        while not any(model == name for model, *_ in seen[before:]):
+        """Until every client is: then no request is left that the model before may still answer."""
+        while list(latest.values()) != [name] * 4:
             assert not any(client.done() for client in clients)
 
     def lead(to):
@@ -172,7 +173,7 @@ def test_the_model_is_exchanged_under_load_and_no_request_is_lost(bundles, tmp_p
         os.replace(tmp_path / "next", link)
 
     with service(link, "--every", "3600", "--workers", "2") as started, ThreadPoolExecutor(4) as threads:
-        clients = [threads.submit(keep_asking) for _ in range(4)]
+        clients = [threads.submit(keep_asking, client) for client in range(4)]
         try:
             until_answered_by(names[0])
             lead(bundles[1])

@@ -3,6 +3,7 @@
 import csv
 import json
 import logging
+import threading
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from aslspark.training.collective import CARRIERS_NICE
 from aslspark.training.hearing import report
 from aslspark.training.horovod_run import SECONDS_AFTER_THE_END, horovods_tasks
 from aslspark.training.job import train_baseline, train_cnn
-from aslspark.training.launch import WorkerError, run_workers
+from aslspark.training.launch import StoppedEarly, WorkerError, run_workers
 
 FRAMEWORKS = ("keras", "torch")
 QUICK = ["training.epochs=2", "training.batch_size=8", "augment.flip_probability=0.25", "training.profile_steps=2"]
@@ -350,6 +351,19 @@ def test_what_a_worker_says_is_heard_while_it_works(spark, tmp_path):
             time.sleep(0.1)
 
     run_workers(2, asking_worker, None, env={}, on_event=lambda event: answer.touch())
+
+
+def test_a_run_that_is_to_stop_has_no_results_even_if_its_workers_were_done_before(spark):
+    stopped = threading.Event()
+    with pytest.raises(StoppedEarly):
+        run_workers(
+            2,
+            lambda job: report({"event": "said"}),
+            None,
+            env={},
+            on_event=lambda event: stopped.set(),
+            stopped=stopped,
+        )
 
 
 def test_a_task_gives_its_slot_back_when_its_process_has_ended(spark):

@@ -95,8 +95,8 @@ class Champion:
                 return False
             if served.reader.digest == self.now.reader.digest:
                 return False
+            self.switches += 1  # first: who is answered by the new model finds the exchange counted
             before, self.now = self.now, served
-            self.switches += 1
             log.info("the model is now %s, in place of %s", served.name, before.name)
             if before.detectors is not None and before.detectors is not served.detectors:
                 before.detectors.close()

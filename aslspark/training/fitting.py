@@ -113,7 +113,9 @@ def fit_on_folders(
 
         def on_event(event: dict[str, Any]) -> None:
             progress(event)
-            if event["event"] == "epoch" and on_epoch is not None and on_epoch(event):
+            if event["event"] != "epoch" or on_epoch is None or attempts.stopped.is_set():
+                return  # between the request to end and the end, short epochs may still come in
+            if on_epoch(event):
                 attempts.stopped.set()
 
         results = attempts.run(job, num_proc, env, on_event)

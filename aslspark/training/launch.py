@@ -115,7 +115,7 @@ def run_workers(
         return out.silent()
 
     try:
-        return run.run(num_proc, _carried(function, job), env, (out, err), silent, start_seconds)
+        results = run.run(num_proc, _carried(function, job), env, (out, err), silent, start_seconds)
     except AslsparkError:
         raise
     except Exception as error:
@@ -124,6 +124,9 @@ def run_workers(
         out.close()
         err.close()
         raise _what_went_wrong(error, run.exits, out, err) from error
+    if stopped is not None and stopped.is_set():
+        raise StoppedEarly  # they were done before they could be ended
+    return results
 
 
 def _carried(function: Callable[[Any], Any], job: Any) -> Callable[[], Any]:

@@ -95,8 +95,9 @@ def _cancelled_after(spark: SparkSession, seconds: float) -> Iterator[None]:
 
     def cancel() -> None:
         # Again and again: between two jobs of a fit there is none to cancel.
-        while not over.wait(0.5):
+        while not over.is_set():
             context.cancelJobGroup(group)
+            over.wait(0.1)
 
     timer = threading.Timer(max(seconds, 0.0), cancel)
     timer.daemon = True
