@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 
 from aslspark.sources.drawn import draw_hand
 from aslspark.sources.parse_pixels import COLUMNS
@@ -143,6 +144,20 @@ def write(name: str, lines: Sequence[Comparison], notes: Sequence[str] = ()) -> 
         )
     for note in notes:
         print(f"- {note}")
+
+
+def cpu_seconds() -> dict[str, float]:
+    """Return the CPU seconds so far of this process, of Spark's JVM and of the Python processes that it started."""
+    own = psutil.Process()
+    by_submit = [parent for parent in own.parents() if parent.name() == "java"]
+    jvm = (by_submit or [child for child in own.children(recursive=True) if child.name() == "java"])[0]
+    not_its_own = {own, *own.children(recursive=True)} if by_submit else set()
+    kinds = {
+        "the driver": [own],
+        "the JVM": [jvm],
+        "Python's workers": [child for child in jvm.children(recursive=True) if child not in not_its_own],
+    }
+    return {kind: sum(sum(process.cpu_times()[:2]) for process in processes) for kind, processes in kinds.items()}
 
 
 def machine() -> dict[str, Any]:

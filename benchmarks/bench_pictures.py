@@ -14,10 +14,11 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from base import compare, options, write
+from base import compare, cpu_seconds, options, write
 from PIL import Image
 
 from aslspark.labels import STATIC_LETTERS
@@ -42,11 +43,11 @@ if network:
     options = onnxruntime.SessionOptions(); options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(network, options, providers=["CPUExecutionProvider"])
 decoded(paths[0]); print("ready", flush=True); sys.stdin.readline()
-started = time.perf_counter()
+started, spent = time.perf_counter(), time.process_time()
 for first in range(0, len(paths), batch):
     pictures = np.stack([decoded(path) for path in paths[first : first + batch]])
     if network: session.run(None, {"picture": pictures})
-print(time.perf_counter() - started)
+print(time.perf_counter() - started, time.process_time() - spent)
 """
 
 
@@ -80,6 +81,8 @@ def main() -> None:
         model = SignClassifierModel(OnnxClassifier(onnx, STATIC_LETTERS, (SIDE, SIDE, 3)))
         model.setInputCol("content")
 
+        cpu: dict[str, str] = {}
+
         def bare(network: str) -> float:
             processes = [
                 subprocess.Popen(
@@ -97,25 +100,31 @@ def main() -> None:
                 assert process.stdin is not None
                 process.stdin.write("go\n")
                 process.stdin.flush()
-            return len(paths) / max(float(process.communicate()[0]) for process in processes)
+            seconds, spent = zip(*(map(float, process.communicate()[0].split()) for process in processes), strict=True)
+            cpu["bare processes that infer" if network else "bare processes"] = f"{sum(spent):.1f}"
+            return len(paths) / max(seconds)
 
-        def score() -> float:
-            started = time.perf_counter()
+        def rate(what: str, work: Callable[[], object]) -> float:
+            before, started = cpu_seconds(), time.perf_counter()
+            work()
+            seconds = time.perf_counter() - started
+            spent = cpu_seconds()
+            cpu[what] = ", ".join(f"{spent[name] - before[name]:.1f} {name}" for name in spent)
+            return len(paths) / seconds
+
+        def score() -> None:
             rows, _ = rows_to_score(spark, folders)
             model.transform(rows).drop("content").write.format("noop").mode("overwrite").save()
-            return len(paths) / (time.perf_counter() - started)
 
-        def ingested() -> float:
-            started = time.perf_counter()
+        def ingested() -> None:
             ingest(spark, folders, tempfile.mkdtemp(dir=folder) + "/out")
-            return len(paths) / (time.perf_counter() - started)
 
         lines = [
             compare(
                 f"scoring {len(paths):,} JPEG files",
                 "two bare processes of decode, resize, infer",
                 "pictures/s",
-                score,
+                lambda: rate("scoring", score),
                 lambda: bare(str(network)),
                 aim="0.85 or more",
                 runs=chosen.runs,
@@ -124,7 +133,7 @@ def main() -> None:
                 f"ingest of {len(paths):,} JPEG files, to Parquet",
                 "two bare decoding processes",
                 "pictures/s",
-                ingested,
+                lambda: rate("ingest", ingested),
                 lambda: bare(""),
                 aim="0.85 or more",
                 runs=chosen.runs,
@@ -133,6 +142,7 @@ def main() -> None:
     notes = [
         "ingest and scoring list the files first; the bare processes are given their names, and write nothing",
         "listing, counts, near-twins and Spark's jobs weigh less the more pictures there are",
+        *(f"CPU seconds of the last turn, {what}: {spent}" for what, spent in cpu.items()),
     ]
     write(f"pictures{chosen.size}", lines, notes)
 
