@@ -83,10 +83,13 @@ def test_a_search_stops_poor_trials_goes_on_later_and_leaves_the_best_settings(s
 
 def test_trials_run_side_by_side_each_in_a_spark_task(spark, few_letters, tmp_path):
     config = load_config(None, [*QUICK, "training.epochs=2"])
-    options = SearchOptions(trials=3, seed=1, at_once=2)
+    options = SearchOptions(trials=3, seed=1, at_once=2, storage=f"sqlite:///{tmp_path}/study.db")
     space = space_of(tmp_path, SPACE + 'network.channels: ["", "8,16,24"]\n')
+    waiting = searching._study(tmp_path / "study.db", space, options, 2)
+    for channels in ("", "8,16,24"):  # what is drawn side by side depends on which is first
+        waiting.enqueue_trial({"network.channels": channels})
     study = search(spark, [few_letters], str(tmp_path / "search"), config, space, options)
-    assert "" in {trial.params["network.channels"] for trial in study.trials}  # the first has the settings as they are
+    assert {trial.params["network.channels"] for trial in study.trials} == {"", "8,16,24"}
     done = [trial for trial in study.trials if trial.state.name == "COMPLETE"]
     assert len(done) == len(study.trials) >= 3
     assert any(a.datetime_start < b.datetime_start < a.datetime_complete for a in done for b in done)

@@ -212,7 +212,7 @@ def draw_sheet(spark: SparkSession, folder: str, found: NearDuplicates) -> bytes
     lines = -(-len(found.closest) // SHEET_PAIRS)
     width, height = SHEET_PAIRS * 2 * SHEET_CELL[0], 0.6 + lines * SHEET_CELL[1]
     figure = Figure(figsize=(width, height))
-    # One pair of axes, in inches, for all of them: a pair each, laid out, takes three times as long.
+    # One pair of axes, in inches, for all of them: a pair each, laid out, takes nearly twice as long.
     axes = figure.add_axes((0, 0, 1, 1))
     title = f"{found.test:,} test pictures have a near-twin among {found.others:,} others; the closest (left: test)"
     axes.text(width / 2, 0.25, title, ha="center", va="center", fontsize=12)
