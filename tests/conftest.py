@@ -74,3 +74,12 @@ def real_data() -> Path:
     if not (folder / "pixels").is_dir():
         pytest.skip(f"no real pictures at {folder}; set ASLSPARK_TEST_DATA to a folder that has pixels/")
     return folder
+
+
+@pytest.fixture(scope="session")
+def cases() -> Path:
+    """The folder of small inputs that people bring, where there is one."""
+    folder = Path(os.environ.get("ASLSPARK_TEST_CASES", str(REPOSITORY.parent / "shared" / "cases")))
+    if not folder.is_dir():
+        pytest.skip(f"no inputs that people bring at {folder}; set ASLSPARK_TEST_CASES to their folder")
+    return folder
