@@ -162,3 +162,47 @@ def test_a_picture_that_kills_the_detector_is_kept_whole_and_marked(monkeypatch)
     assert (killed["hand"]["found"], killed["hand"]["trouble"]) == (None, CRASHED)
     assert killed["picture"]["encoding"] == RAW
     assert killed["picture"]["data"] == picture(KILL, side=16).tobytes()
+
+
+@pytest.mark.promise(
+    "service",
+    "A detector that hangs, dies or stops reading costs the picture it was at, and is replaced.",
+    kind="waiting without a limit for another process",
+)
+def test_a_detector_that_stops_reading_is_replaced_and_the_picture_still_answered(guard):
+    stopped = child_of(guard(picture()))
+    os.kill(stopped, signal.SIGSTOP)
+    hand = guard(picture(side=1500))  # more than a pipe holds
+    assert (hand.found, hand.trouble) == ("plain", None)
+    assert child_of(hand) != stopped
+    assert ends(stopped)
+
+
+@pytest.mark.promise(
+    "service",
+    "No process that the package starts imports modules from the folder that it was started in.",
+    kind="Python's working directory on the path of modules",
+)
+@pytest.mark.parametrize("starter", [["-c"], ["-m"]])
+def test_a_detector_takes_no_module_from_the_folder_it_was_started_in(tmp_path, starter):
+    inbox = tmp_path / "inbox"
+    inbox.mkdir()
+    for name in ("json", "numpy", "multiprocessing", "hand_stand_in"):
+        (inbox / f"{name}.py").write_text(f"open({str(tmp_path / 'taken')!r}, 'a').write(__name__)\n")
+    code = (
+        "import os, sys, numpy as np\n"
+        "from aslspark.hands.guard import Guard\n"
+        f"os.chdir({str(inbox)!r})\n"
+        f"sys.path.insert(0, {('' if starter == ['-c'] else str(inbox))!r})\n"
+        f"guard = Guard(30.0, {STAND_IN!r}, ({str(tmp_path)!r},))\n"
+        "print(guard(np.full((4, 4, 3), 9, np.uint8)).found)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout == "plain\n", done.stderr
+    assert not (tmp_path / "taken").exists()

@@ -1,30 +1,20 @@
 """The detector in a process of its own, so that a picture which hangs or kills it costs that picture alone.
 
-One child for each Python process that asks, kept from batch to batch and from task to task. It ends when its parent
-does, in whatever way: the connection is then closed.
+One child for each Python process that asks, kept from batch to batch and from task to task.
 """
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
-import subprocess
-import sys
-from multiprocessing import Pipe
-from multiprocessing.connection import Connection
 
 import numpy as np
 import numpy.typing as npt
 
-from aslspark.hands.child import READY
+from aslspark.common.child_process import ChildDied, ChildProcess, ChildTimedOut
 from aslspark.hands.hand import CRASHED, TIME_LIMIT, Hand
 from aslspark.hands.options import HandOptions
 
 DETECTOR = "aslspark.hands.detector:HandDetector"
-START_SECONDS = 120.0
-"""For the child to load its models; on an idle machine it takes two."""
-
 ATTEMPTS = 2
 
 
@@ -42,9 +32,8 @@ class Guard:
     """
 
     def __init__(self, seconds: float, factory: str, arguments: tuple = ()) -> None:
-        self._seconds, self._factory, self._arguments = seconds, factory, arguments
-        self._child: subprocess.Popen[bytes] | None = None
-        self._connection: Connection | None = None
+        self._seconds = seconds
+        self._process = ChildProcess(factory, arguments, name="hand detector")
 
     def __call__(self, picture: npt.NDArray[np.uint8]) -> Hand:
         """Find the hand in a picture.
@@ -58,59 +47,30 @@ class Guard:
         -------
         Hand
             With `trouble` where the detector hung or died at this picture twice.
+
+        Raises
+        ------
+        ChildNotStarted
+            Where there is no detector to ask; it says why.
         """
         trouble = None
         for _ in range(ATTEMPTS):
-            connection = self._connection or self._start()
             try:
-                connection.send(picture.shape)
-                connection.send_bytes(np.ascontiguousarray(picture).data.cast("B"))
-                if connection.poll(self._seconds):
-                    hand: Hand = connection.recv()
-                    return hand
+                hand: Hand = self._process.ask(np.ascontiguousarray(picture), self._seconds)
+                return hand
+            except ChildTimedOut:
                 trouble = TIME_LIMIT
-            except (EOFError, OSError):
+            except ChildDied:
                 trouble = CRASHED
-            except BaseException:  # Ctrl-C: the answer to come would be taken for the next picture's
-                self.close()
-                raise
-            self.close()
         return Hand(trouble=trouble)
 
     def close(self) -> None:
         """End the child; the next picture starts another."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-        if self._child is not None:
-            self._child.kill()
-            self._child.wait()
-            self._child = None
+        self._process.close()
 
-    def _start(self) -> Connection:
-        ours, theirs = Pipe()
-        number = theirs.fileno()
-        words = [str(number), str(self._seconds), self._factory, json.dumps(self._arguments)]
-        # What --py-files brought is on the path of this process alone. MediaPipe, absl and TFLite write to the
-        # standard error of every process that loads them.
-        self._child = subprocess.Popen(
-            [sys.executable, "-m", "aslspark.hands.child", *words],
-            pass_fds=[number],
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        theirs.close()
-        self._connection = ours
-        said = None
-        with contextlib.suppress(EOFError, OSError):
-            said = ours.recv() if ours.poll(START_SECONDS) else f"nothing within {START_SECONDS:.0f} s"
-        if said != READY:
-            code = self._child.poll()
-            self.close()
-            raise RuntimeError(f"the hand detector does not start (exit code {code}): {said}")
-        return ours
+    def kill(self) -> None:
+        """End the child from another thread, whatever it is at."""
+        self._process.kill()
 
 
 _guards: dict[tuple[int, float, float, int], Guard] = {}

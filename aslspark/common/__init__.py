@@ -1,0 +1,1 @@
+"""What every room uses: plain values and paths in, plain values out; nothing here imports the other rooms."""
