@@ -275,12 +275,21 @@ class Reader:
         find : callable, optional
             What finds hands (see `hands.guard.Guard`); without it this process's own, for one picture at a time.
         """
-        if kind == BYTES and not is_encoded(value) and len(value) != int(np.prod(self.form.shape)):
-            return Answer(None, None, (), f"{NO_PICTURE}: {len(value):,} bytes that are neither JPEG nor PNG")
         try:
-            picture, hand = Normaliser(kind, self.form, self.hands, find).one(value)
+            picture, hand = prepared(value, kind, self.form, self.hands, find)
         except Unusable as found:
             return Answer(None, None, (), str(found))
+        return self.answer(picture, hand)
+
+    def answer(self, picture: npt.NDArray[np.uint8], hand: Hand | None) -> Answer:
+        """Read a picture that was made ready.
+
+        Parameters
+        ----------
+        picture : ndarray of uint8, shape (height, width, channels)
+        hand : Hand, optional
+            As `prepared` gives both.
+        """
         reasons = np.array([None], object)
         if hand is None and needs_hand(self.network.inputs, self.labels):
             return Answer(None, None, (), f"{NO_PIXELS}: the model looks for a hand, in the bytes of a picture file")
@@ -294,6 +303,37 @@ class Reader:
         # As float32, as Spark compares it.
         sure = np.float32(probability) >= np.float32(self.threshold)
         return Answer(letter if sure else None, probability, top, None if sure else NOT_SURE, hand)
+
+
+def prepared(
+    value: Any,
+    kind: str,
+    form: Form,
+    hands: HandOptions | None,
+    find: Callable[[npt.NDArray[np.uint8]], Hand] | None = None,
+) -> tuple[npt.NDArray[np.uint8], Hand | None]:
+    """Make one picture ready for a network: the part of reading that works on bytes from anywhere.
+
+    Parameters
+    ----------
+    value, kind, find
+        As `Reader.read` takes them.
+    form : Form
+    hands : HandOptions, optional
+
+    Returns
+    -------
+    ndarray of uint8, shape (height, width, channels)
+    Hand or None
+        None of a picture in which no hand was looked for.
+
+    Raises
+    ------
+    Unusable
+    """
+    if kind == BYTES and not is_encoded(value) and len(value) != int(np.prod(form.shape)):
+        raise Unusable(NO_PICTURE, f"{len(value):,} bytes that are neither JPEG nor PNG")
+    return Normaliser(kind, form, hands, find).one(value)
 
 
 def bundle_digest(path: str) -> str:

@@ -44,7 +44,7 @@ class ChildDied(ChildFailed):
     """The child ended at the message."""
 
 
-class ChildNotStarted(RuntimeError):
+class ChildNotStarted(RuntimeError):  # noqa: N818  (of a family with the others)
     """The child cannot be started at all; the message says why."""
 
 
@@ -214,4 +214,3 @@ def import_path() -> list[str]:
     path = [entry for entry in map(os.path.abspath, filter(None, sys.path)) if os.path.realpath(entry) != here]
     home = str(Path(aslspark.__file__).resolve().parent.parent)
     return path if home in map(os.path.realpath, path) else [*path, home]
-
