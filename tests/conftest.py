@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,22 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     session.sparkContext.setLogLevel("OFF")
     yield session
     session.stop()
+
+
+@pytest.fixture
+def setting(spark: SparkSession) -> Callable[[str, str], AbstractContextManager[None]]:
+    """Set one of Spark's settings, such as spark.sql.ansi.enabled, for as long as a block of a test runs."""
+
+    @contextmanager
+    def changed(name: str, value: str) -> Iterator[None]:
+        before = spark.conf.get(name)
+        spark.conf.set(name, value)
+        try:
+            yield
+        finally:
+            spark.conf.set(name, before)
+
+    return changed
 
 
 @pytest.fixture(scope="session")

@@ -215,7 +215,7 @@ def test_rows_of_a_file_in_many_blocks_are_numbered_as_they_stand(spark, table):
     lines = table.read_text().splitlines()[1:]
     assert [row["row"] for row in found] == list(range(1, len(lines) + 1))
     for row, line in zip(found, lines, strict=True):
-        assert [row["label"], *map(int, row[column])] == [line.split(",")[0], *map(int, line.split(",")[1:])]
+        assert [row["label"], *row[column]["data"]] == [line.split(",")[0], *map(int, line.split(",")[1:])]
 
 
 def test_train_and_test_files_given_apart_stay_apart(spark, table, tmp_path):

@@ -124,7 +124,7 @@ def test_one_bad_row_sends_only_a_few_rows_the_slow_way(monkeypatch):
     monkeypatch.setattr(
         parse_pixels,
         "parse_row_by_row",
-        lambda lines: slow_rows.append(len(lines)) or parse_row_by_row(lines),
+        lambda lines, layout: slow_rows.append(len(lines)) or parse_row_by_row(lines, layout),
     )
     lines = [line()] * 1000
     lines[777] = "3,7"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from aslspark.data.pixel_table import NOT_A_NUMBER, as_bytes, scaled_rows, trouble_with
 from aslspark.decoding import EMPTY, RAW, Form, Unusable, bring, decode, is_encoded, stored
 from aslspark.hands.hand import Hand
 from aslspark.hands.options import HandOptions
@@ -68,10 +69,7 @@ class Normaliser:
         ndarray of object, shape (n,)
             None, or why it could not be used.
         """
-        pictures, reasons, _ = self.look(batch)
-        if UNUSABLE in batch:
-            reasons = np.where(batch[UNUSABLE].notna(), batch[UNUSABLE], reasons)
-        return pictures, reasons
+        return self.look(batch)[:2]
 
     def look(self, batch: pd.DataFrame) -> tuple[npt.NDArray[np.uint8], npt.NDArray[Any], list[Hand | None]]:
         """Normalise a batch, and find its hands.
@@ -83,19 +81,23 @@ class Normaliser:
         list of Hand or None
             None of pictures that were taken as they are, or could not be used.
         """
+        known = np.full(len(batch), None, object)
+        if UNUSABLE in batch:
+            known = np.where(batch[UNUSABLE].notna(), batch[UNUSABLE], known)
         pictures = self._whole(batch)
         if pictures is not None:
-            return pictures, np.full(len(pictures), None, object), [None] * len(pictures)
+            return pictures, known, [None] * len(pictures)
         values = self._values(batch)
         pictures = np.zeros((len(values), *self.shape), np.uint8)
-        reasons = np.full(len(values), None, object)
         hands: list[Hand | None] = [None] * len(values)
         for n, value in enumerate(values):
+            if known[n] is not None:
+                continue
             try:
                 pictures[n], hands[n] = self.one(value)
             except Unusable as found:
-                reasons[n] = str(found)
-        return pictures, reasons, hands
+                known[n] = str(found)
+        return pictures, known, hands
 
     def _whole(self, batch: pd.DataFrame) -> npt.NDArray[np.uint8] | None:
         """Take a batch as one array, where every row is as the model wants it; else None."""
@@ -114,10 +116,10 @@ class Normaliser:
             return None
         if self.kind == "numbers":
             numbers = np.stack(list(data)) if len(data) else np.empty((0, length), np.float32)
-            # A comparison with NaN is False, so one test finds those too.
-            if not np.all((numbers >= 0) & (numbers <= 255)):
+            pixels = as_bytes(numbers)
+            if pixels is None or scaled_rows(pixels).any():
                 return None
-            return np.rint(numbers).astype(np.uint8).reshape(-1, *self.shape)
+            return pixels.reshape(-1, *self.shape)
         return np.frombuffer(b"".join(data), np.uint8).reshape(-1, *self.shape)
 
     def _values(self, batch: pd.DataFrame) -> list[Any]:
@@ -165,11 +167,12 @@ class Normaliser:
         return np.frombuffer(value, np.uint8).reshape(self.shape)
 
     def _from_numbers(self, value: npt.ArrayLike) -> npt.NDArray[np.uint8]:
-        numbers = np.asarray(value, np.float32)
-        if not np.all(np.isfinite(numbers)):
-            raise Unusable("not a number", "a value is missing or not finite")
-        if numbers.min() < 0 or numbers.max() > 255:
-            raise Unusable("out of 0-255", f"values from {numbers.min():g} to {numbers.max():g}")
+        try:
+            numbers = np.asarray(value, np.float64)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise Unusable(NOT_A_NUMBER, "a value is no number") from error
+        if trouble := trouble_with(numbers.ravel()):
+            raise Unusable(*trouble)
         return np.rint(numbers).astype(np.uint8).reshape(self.shape)
 
     def _from_struct(

@@ -11,20 +11,20 @@ from functools import partial, reduce
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from aslspark.data.label_numbers import numbering_warning
+from aslspark.data.pixel_table import PIXELS, PLAIN
 from aslspark.errors import AslsparkError
 from aslspark.samples import HAND_COLUMN, HAND_TYPE, SAMPLE_SCHEMA, TEST, TRAIN
 from aslspark.sources.hadoop_files import plain_path
 from aslspark.sources.opening import OpenedSources
-from aslspark.sources.parse_pixels import PIXELS
 from aslspark.sources.pictures.listing import picture_splits
 from aslspark.sources.pictures.options import PictureOptions
 from aslspark.sources.pictures.reading import picture_samples
 from aslspark.sources.pixel_tables import (
     count_lines,
-    lines_of_files,
+    labelled_lines,
     parse_blocks,
     place_blocks,
-    with_label_number,
     write_lines,
 )
 from aslspark.sources.sample_frames import (
@@ -84,6 +84,14 @@ class FirstPass:
         in_frames = sum(frame.picture_bytes for frame in self.frames.values())
         return PIXELS * self._table_rows + self.picture_file_bytes + in_frames
 
+    def numbering_warnings(self) -> list[str]:
+        """Warn of pixel tables whose label numbers seem to count letters in another way."""
+        numbers: dict[str, set[int]] = {}
+        for (path, _), found in self.counts.items():
+            numbers.setdefault(self.source_of[path], set()).update(found)
+        warnings = (numbering_warning(name, numbers[name]) for name in sorted(numbers))
+        return [warning for warning in warnings if warning]
+
     @property
     def _table_rows(self) -> int:
         return sum(found.total() for found in self.counts.values()) - self.headers
@@ -107,8 +115,9 @@ def count_sources(spark: SparkSession, opened: OpenedSources, folder: str, optio
     """
     for name, frame in opened.pixel_frames.items():
         write_lines(frame, f"{folder}/{name}")
-    paths = [*opened.files, *(f"{folder}/{name}" for name in opened.pixel_frames)]
-    lines = with_label_number(lines_of_files(spark, paths)) if paths else None
+    layouts = {path: opened.layouts[name] for path, name in opened.files.items()}
+    layouts |= {f"{folder}/{name}": PLAIN for name in opened.pixel_frames}
+    lines = labelled_lines(spark, layouts) if layouts else None
     counts = count_lines(lines) if lines is not None else {}
     source_of = _name_paths({path for path, _ in counts}, opened)
     if unread := sorted(set(opened.files.values()) - set(source_of.values())):
@@ -163,6 +172,7 @@ def all_samples(
             first.source_of,
             header_at=lambda path, start: start == 0 and first.source_of[path] in file_names,
             splits_of={name: _table_splits(name, opened, groups, options) for name in opened.pixel_names},
+            layout_of=opened.layouts,
         )
         columns = first.lines.select("value", "path", "start", "label")
         tables.append(columns.mapInArrow(parse_blocks(blocks), SAMPLE_SCHEMA))

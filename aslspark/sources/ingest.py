@@ -137,6 +137,7 @@ def ingest(
         quarantined = _move_quarantine(spark, hadoop, folder)
         kept = _count_samples(spark, folder)
         report = _report(out, opened, first.rows, options, kept, quarantined, near, started)
+        report.warnings.extend(first.numbering_warnings())
         if opened.pictures:
             report = replace(
                 report, pictures=picture_options.form.preprocessing(), pictures_per_second=len(lengths) / written

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from pyspark.sql import DataFrame, SparkSession
 
+from aslspark.data.pixel_table import Layout, names_pixels
 from aslspark.errors import AslsparkError
 from aslspark.masking import shown
 from aslspark.sources.hadoop_files import TABLE_ENDINGS, HadoopFiles
@@ -31,6 +32,8 @@ class OpenedSources:
         For each file, by its qualified path, the short name.
     uris : dict of str to str
         The same by URI.
+    layouts : dict of str to Layout
+        For each of their short names, which of its columns is what.
     pixel_frames, sample_frames : dict of str to DataFrame
         Tables in memory, under the names dataframe-1, dataframe-2 and so on.
     test : set of str
@@ -43,6 +46,7 @@ class OpenedSources:
 
     files: dict[str, str] = field(default_factory=dict)
     uris: dict[str, str] = field(default_factory=dict)
+    layouts: dict[str, Layout] = field(default_factory=dict)
     pixel_frames: dict[str, DataFrame] = field(default_factory=dict)
     sample_frames: dict[str, DataFrame] = field(default_factory=dict)
     pictures: dict[str, PictureSource] = field(default_factory=dict)
@@ -129,9 +133,7 @@ def open_sources(
             test_paths.update(tables)
     if twice := [path for path, times in Counter(paths).items() if times > 1]:
         raise AslsparkError(f"{twice[0]} is named twice among the sources and test sources: name it once")
-    for path in paths:
-        if path not in of_pictures:
-            check_header(hadoop, path)
+    layouts = {path: check_header(hadoop, path) for path in paths if path not in of_pictures}
     names = dict(zip(paths, short_names([shown(path) for path in paths]), strict=True))
     for path, name in names.items():
         if path in of_pictures:
@@ -139,6 +141,7 @@ def open_sources(
             of_pictures[path].name = name
         else:
             opened.files[path] = name
+            opened.layouts[name] = layouts[path]
     opened.uris = {hadoop.as_uri(path): name for path, name in opened.files.items()}
     opened.test |= {names[path] for path in test_paths}
     return opened
@@ -152,7 +155,7 @@ def _pictures_at(spark: SparkSession, hadoop: HadoopFiles, path: str, options: P
         manifests = [table for table, header in headers.items() if is_manifest_header(header)]
         if manifests:
             return open_manifest(spark, hadoop, manifests[0], options)
-        if any("pixel1" in header for header in headers.values()):
+        if any(names_pixels(hadoop.first_line(table)) for table in tables):
             return None
         return open_folder(spark, hadoop, hadoop.qualified(path), options)
     if not hadoop.exists(path) or is_special(hadoop.qualified(path)):

@@ -1,6 +1,7 @@
 """Lines of a pixel table to pictures: numbers in C++, and the reason for each row that cannot be used.
 
-In: an Arrow array of CSV lines without their line ends. Out: a byte matrix, label numbers, and bad rows.
+In: an Arrow array of CSV lines without their line ends, and the layout of their columns. Out: a byte matrix, label
+numbers, and bad rows.
 """
 
 from __future__ import annotations
@@ -13,18 +14,42 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
+from aslspark.data.pixel_table import (
+    COLUMNS,
+    EMPTY,
+    NOT_A_NUMBER,
+    OUT_OF_RANGE,
+    PIXELS,
+    PLAIN,
+    SCALED,
+    SIDE,
+    TOLERANCE,
+    UNKNOWN_LABEL,
+    WRONG_COLUMN_COUNT,
+    Layout,
+    as_bytes,
+    scaled_detail,
+    scaled_rows,
+)
 from aslspark.labels import LETTER_OF_NUMBER
 
-SIDE = 28
-PIXELS = SIDE * SIDE
-COLUMNS = ("label", *(f"pixel{number}" for number in range(1, PIXELS + 1)))
-"""The header of a pixel table (Sign Language MNIST's)."""
-
-EMPTY = "empty"
-WRONG_COLUMN_COUNT = "wrong column count"
-NOT_A_NUMBER = "not a number"
-OUT_OF_RANGE = "out of 0-255"
-UNKNOWN_LABEL = "unknown label"
+__all__ = (
+    "COLUMNS",
+    "EMPTY",
+    "NOT_A_NUMBER",
+    "OUT_OF_RANGE",
+    "PIXELS",
+    "SCALED",
+    "SIDE",
+    "UNKNOWN_LABEL",
+    "WRONG_COLUMN_COUNT",
+    "BadRow",
+    "ParsedLines",
+    "parse_lines",
+    "parse_row",
+    "parse_row_by_row",
+    "parse_together",
+)
 
 # Below this many lines, looking at each row costs less than trying C++ again on halves.
 ROW_BY_ROW_LINES = 16
@@ -55,7 +80,7 @@ class ParsedLines(NamedTuple):
     bad: list[BadRow]
 
 
-def parse_lines(lines: pa.Array) -> ParsedLines:
+def parse_lines(lines: pa.Array, layout: Layout = PLAIN) -> ParsedLines:
     """Parse lines of a pixel table.
 
     The lines are parsed together in C++. When that fails they are halved and tried again, so that one bad
@@ -65,36 +90,46 @@ def parse_lines(lines: pa.Array) -> ParsedLines:
     ----------
     lines : pyarrow.Array of string
         Data rows, without the header.
+    layout : Layout
+        Without a label, no label is looked at, and the numbers are all 0.
 
     Returns
     -------
     ParsedLines
-        The place (int64) of each good line, its label number (uint8) and 784 pixels (uint8); the bad lines.
+        The place (int64) of each good line, its label number (uint8) and pixels (uint8, a row each); the bad lines.
     """
     if len(lines) == 0:
-        return _parsed([], [], [])
-    together = parse_together(lines)
+        return _parsed([], [], [], [], layout)
+    together = parse_together(lines, layout)
     if together is None:
         if len(lines) <= ROW_BY_ROW_LINES:
-            return parse_row_by_row(lines)
+            return parse_row_by_row(lines, layout)
         half = len(lines) // 2
-        return _joined(parse_lines(lines.slice(0, half)), parse_lines(lines.slice(half)), half)
+        return _joined(parse_lines(lines.slice(0, half), layout), parse_lines(lines.slice(half), layout), half)
     numbers, pixels = together
-    known = LABEL_IS_KNOWN[numbers]
-    good = np.flatnonzero(known)
+    known = LABEL_IS_KNOWN[numbers] if layout.label is not None else np.ones(len(lines), bool)
+    scaled = scaled_rows(pixels)
+    good = np.flatnonzero(known & ~scaled)
     if len(good) == len(lines):
         return ParsedLines(good, numbers, pixels, [])
-    bad = [BadRow(int(row), *_unknown_label(int(numbers[row]))) for row in np.flatnonzero(~known)]
-    return ParsedLines(good, numbers[good], pixels[good], bad)
+    bad = [
+        BadRow(int(row), *(_scaled(pixels[row].tolist()) if known[row] else _unknown_label(int(numbers[row]))))
+        for row in np.flatnonzero(~known | scaled)
+    ]
+    return ParsedLines(good, numbers[good], np.rint(pixels[good]).astype(np.uint8), bad)
 
 
-def parse_together(lines: pa.Array) -> tuple[np.ndarray, np.ndarray] | None:
-    """Parse lines in C++: label numbers and an (n, 784) byte matrix, or None when any line is in doubt."""
-    count = len(lines)
+def parse_together(lines: pa.Array, layout: Layout = PLAIN) -> tuple[np.ndarray, np.ndarray] | None:
+    """Parse lines in C++: label numbers and an (n, pixels) byte matrix, or None when any line is in doubt.
+
+    Where lines were divided by 255, the matrix is of float64, so that what they hold can be told.
+    """
+    count, names = len(lines), layout.names
+    read = [names[place] for place in ((layout.label,) if layout.label is not None else ()) + layout.pixels]
     whole = pa.ListArray.from_arrays(pa.array([0, count], pa.int32()), lines)
     text = pc.binary_join(whole, "\n")[0].as_buffer().to_pybytes()
     # Arrow reads 0x1F as 31, which no pixel table means.
-    if b"x" in text or b"X" in text:
+    if b"0x" in text or b"0X" in text:
         return None
     quoted = b'"' in text
     if quoted and pc.any(pc.match_substring_regex(lines, MISPLACED_QUOTE)).as_py():
@@ -105,59 +140,91 @@ def parse_together(lines: pa.Array) -> tuple[np.ndarray, np.ndarray] | None:
         table = pa_csv.read_csv(
             pa.BufferReader(text),
             # Spark already runs one of these per core; one block, so that each column is one array.
-            read_options=pa_csv.ReadOptions(
-                column_names=COLUMNS, use_threads=False, block_size=max(len(text) + 1, 1024)
-            ),
+            read_options=pa_csv.ReadOptions(column_names=names, use_threads=False, block_size=max(len(text) + 1, 1024)),
             parse_options=pa_csv.ParseOptions(quote_char='"' if quoted else False, ignore_empty_lines=False),
-            convert_options=pa_csv.ConvertOptions(column_types=dict.fromkeys(COLUMNS, number_type), null_values=[]),
+            convert_options=pa_csv.ConvertOptions(
+                column_types=dict.fromkeys(read, number_type), include_columns=read, null_values=[]
+            ),
         )
     except pa.ArrowInvalid:
         return None
     if table.num_rows != count:
         return None
-    by_column = np.empty((len(COLUMNS), count), np.uint8)
+    by_column = np.empty((len(read), count), np.float64 if number_type == pa.float64() else np.uint8)
     for number, column in enumerate(table.columns):
-        values = column.chunk(0).to_numpy()
-        if number_type == pa.float64() and not _whole_bytes(values):
-            return None
-        by_column[number] = values
-    return by_column[0], np.ascontiguousarray(by_column[1:].T)
+        by_column[number] = column.chunk(0).to_numpy()
+    numbers = by_column[0] if layout.label is not None else np.zeros(count, np.uint8)
+    pixels = np.ascontiguousarray(by_column[layout.label is not None :].T)
+    if pixels.dtype == np.uint8:
+        return numbers, pixels
+    scaled = scaled_rows(pixels)
+    labels, rest = as_bytes(numbers), as_bytes(pixels[~scaled] if scaled.any() else pixels)
+    if labels is None or rest is None:
+        return None
+    return labels, pixels if scaled.any() else rest
 
 
-def parse_row_by_row(lines: pa.Array) -> ParsedLines:
+def parse_row_by_row(lines: pa.Array, layout: Layout = PLAIN) -> ParsedLines:
     """Parse lines one at a time, which is slow and tells why a row cannot be used."""
-    good, rows, bad = [], [], []
+    good, labels, rows, bad = [], [], [], []
     # As bytes: a line that is not UTF-8 must become a bad row, not an error.
     for number, line in enumerate(lines.cast(pa.binary()).to_pylist()):
-        row = parse_row(line.decode("utf-8", errors="replace"))
-        if isinstance(row, tuple):
-            bad.append(BadRow(number, *row))
-        else:
+        row = parse_row(line.decode("utf-8", errors="replace"), layout)
+        if isinstance(row, ParsedRow):
             good.append(number)
-            rows.append(row)
-    return _parsed(good, rows, bad)
+            labels.append(row.label)
+            rows.append(row.pixels)
+        else:
+            bad.append(BadRow(number, *row))
+    return _parsed(good, labels, rows, bad, layout)
 
 
-def parse_row(line: str) -> list[int] | tuple[str, str]:
-    """Parse one line: its label number and 784 pixels, or a reason and what was found there."""
+class ParsedRow(NamedTuple):
+    """One usable line."""
+
+    label: int
+    """0 where the layout has none."""
+    pixels: list[int]
+
+
+def parse_row(line: str, layout: Layout = PLAIN) -> ParsedRow | tuple[str, str]:
+    """Parse one line, or say why it cannot be used: a reason and what was found there."""
     if not line.strip():
         return EMPTY, "a blank line"
     # Counted before it is cut up: a line of a hundred million commas takes no more memory than it has.
-    if (found := line.count(",") + 1) != len(COLUMNS):
-        return WRONG_COLUMN_COUNT, f"{found} columns instead of {len(COLUMNS)}"
-    numbers = []
-    for name, field in zip(COLUMNS, line.split(","), strict=True):
-        text = _unquoted(field)
-        value = float(text) if NUMBER.fullmatch(text) else float("nan")
-        # An overflow such as 1e999 is infinite: a number, though not a whole one.
-        if not value.is_integer() and abs(value) != float("inf"):
-            return NOT_A_NUMBER, f"{name} is {_quote(field)}"
-        if name == "label" and (abs(value) > 255 or int(value) not in LETTER_OF_NUMBER):
-            return _unknown_label(field.strip())
-        if not 0 <= value <= 255:
-            return OUT_OF_RANGE, f"{name} is {_quote(field)}"
-        numbers.append(int(value))
-    return numbers
+    if (found := line.count(",") + 1) != layout.columns:
+        return WRONG_COLUMN_COUNT, f"{found} columns instead of {layout.columns}"
+    fields = line.split(",")
+    label = 0
+    if layout.label is not None:
+        value = _number(fields[layout.label])
+        if not _is_whole(value):
+            return NOT_A_NUMBER, f"label is {_quote(fields[layout.label])}"
+        if abs(value) > 256 or not 0 <= round(value) <= 255:
+            return _unknown_label(fields[layout.label].strip())
+        label = round(value)
+        if label not in LETTER_OF_NUMBER:
+            return _unknown_label(label)
+    values = [_number(fields[place]) for place in layout.pixels]
+    if 0 < max(values) <= 1 and all(0 <= value <= 1 for value in values):
+        return _scaled(values)
+    for number, (place, value) in enumerate(zip(layout.pixels, values, strict=True), 1):
+        if not _is_whole(value):
+            return NOT_A_NUMBER, f"pixel{number} is {_quote(fields[place])}"
+        if abs(value) > 256 or not 0 <= round(value) <= 255:
+            return OUT_OF_RANGE, f"pixel{number} is {_quote(fields[place])}"
+    return ParsedRow(label, [round(value) for value in values])
+
+
+def _number(field: str) -> float:
+    """Read a field; NaN where it is no number."""
+    text = _unquoted(field)
+    return float(text) if NUMBER.fullmatch(text) else float("nan")
+
+
+def _is_whole(value: float) -> bool:
+    # An overflow such as 1e999 is infinite: a number, and far outside of any range.
+    return abs(value) == float("inf") or (value == value and abs(value - round(value)) <= TOLERANCE)
 
 
 def _unquoted(field: str) -> str:
@@ -170,18 +237,20 @@ def _unknown_label(label: int | str) -> tuple[str, str]:
     return UNKNOWN_LABEL, f"label is {_quote(str(label))}"
 
 
+def _scaled(values: list[float]) -> tuple[str, str]:
+    return SCALED, scaled_detail(min(values), max(values))
+
+
 def _quote(text: str) -> str:
     text = text.strip()
     return repr(text if len(text) <= 40 else text[:37] + "...")
 
 
-def _whole_bytes(values: np.ndarray) -> bool:
-    return bool(((values >= 0) & (values <= 255) & (values == np.floor(values))).all())
-
-
-def _parsed(good: list[int], rows: list[list[int]], bad: list[BadRow]) -> ParsedLines:
-    numbers = np.array(rows, np.uint8).reshape(len(rows), len(COLUMNS))
-    return ParsedLines(np.array(good, np.int64), numbers[:, 0], numbers[:, 1:], bad)
+def _parsed(
+    good: list[int], labels: list[int], rows: list[list[int]], bad: list[BadRow], layout: Layout
+) -> ParsedLines:
+    pixels = np.array(rows, np.uint8).reshape(len(rows), len(layout.pixels))
+    return ParsedLines(np.array(good, np.int64), np.array(labels, np.uint8), pixels, bad)
 
 
 def _joined(first: ParsedLines, second: ParsedLines, offset: int) -> ParsedLines:

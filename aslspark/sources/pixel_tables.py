@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 import pyarrow as pa
@@ -17,11 +18,11 @@ import pyarrow.compute as pc
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from aslspark.data.pixel_table import PIXELS, PLAIN, SIDE, Layout, layout_of_line, layout_of_names
 from aslspark.decoding import RAW
-from aslspark.errors import AslsparkError
 from aslspark.labels import LETTER_OF_NUMBER
 from aslspark.sources.hadoop_files import HadoopFiles, no_pattern
-from aslspark.sources.parse_pixels import COLUMNS, PIXELS, SIDE, ParsedLines, parse_lines
+from aslspark.sources.parse_pixels import ParsedLines, parse_lines
 
 QUARANTINE = "quarantine"
 """Stands in the `split` column of a row that cannot be used, until ingest moves it to its own table."""
@@ -44,39 +45,25 @@ class Block:
     label_before: Mapping[int, int]
     label_total: Mapping[int, int]
     splits: tuple[str, ...]
+    layout: Layout = PLAIN
 
 
-def check_header(files: HadoopFiles, path: str) -> None:
-    """Check that a file starts with the header of a pixel table.
+def check_header(files: HadoopFiles, path: str, *, label: bool = True) -> Layout:
+    """Read the header of a file that must be a pixel table.
+
+    Parameters
+    ----------
+    files : HadoopFiles
+    path : str
+    label : bool
+        Whether it must have labels.
 
     Raises
     ------
     AslsparkError
-        Naming the file, and the column that is missing, out of order or too many.
+        Naming the file and what is wrong with its header; see `aslspark.data.pixel_table.layout_of_line`.
     """
-    line = files.first_line(path)
-    wanted = "its first line must be label,pixel1,...,pixel784"
-    if line is None:
-        raise AslsparkError(f"{path} is empty: {wanted}, and rows must follow")
-    names = [name.strip().strip('"').strip() for name in line.removeprefix("\ufeff").split(",")]
-    if not {"label", "pixel1"} & set(names):
-        raise AslsparkError(f"{path} has no header: it starts with {line[:40]!r}, and {wanted}")
-    check_columns(path, names)
-
-
-def check_columns(where: str, names: Sequence[str]) -> None:
-    """Check that the columns are label, pixel1 to pixel784, in this order; `where` opens the error."""
-    wanted = "a pixel table has label,pixel1,...,pixel784 in this order and nothing else"
-    if missing := [name for name in COLUMNS if name not in names]:
-        raise AslsparkError(f"{where} lacks {_some(missing)}: {wanted}")
-    if extra := [name for name in names if name not in COLUMNS]:
-        raise AslsparkError(f"{where} has other columns too, {_some(extra)}: {wanted}")
-    if tuple(names) != COLUMNS:
-        raise AslsparkError(f"{where} has its columns in another order, or twice: {wanted}")
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    return layout_of_line(files.first_line(path), path, label=label)
 
 
 def lines_of_files(spark: SparkSession, paths: Sequence[str]) -> DataFrame:
@@ -105,20 +92,50 @@ def write_lines(frame: DataFrame, folder: str) -> None:
     From then on it is read as files are. Its partitions cannot stand for blocks: Spark may cut the same table
     differently in each pass, by what each needs of it.
     """
-    fields = [F.coalesce(F.col(f"`{column}`").cast("string"), F.lit("")) for column in COLUMNS]
+    layout = layout_of_names(frame.columns, "the table")
+    names = [frame.columns[place].replace("`", "``") for place in (layout.label, *layout.pixels) if place is not None]
+    fields = [F.coalesce(F.col(f"`{name}`").cast("string"), F.lit("")) for name in names]
     # A line end inside a value must not make two rows of one.
     frame.select(F.translate(F.concat_ws(",", *fields), "\r\n", "  ").alias("value")).write.text(folder)
 
 
-def with_label_number(lines: DataFrame) -> DataFrame:
-    """Add `label` (int): the number from 0 to 99 before the first comma, or -1, without parsing the line.
+def labelled_lines(spark: SparkSession, layouts: Mapping[str, Layout]) -> DataFrame:
+    """Read files, or folders of `write_lines`, as lines with the number of their label.
 
-    The bounds keep a file of something else from making millions of groups in pass 1.
+    Parameters
+    ----------
+    spark : SparkSession
+    layouts : mapping of str to Layout
+        By path.
+
+    Returns
+    -------
+    DataFrame
+        The columns of `lines_of_files` and `label` (int): the number from 0 to 99 that stands in the label's place, or
+        -1. The bounds keep a file of something else from making millions of groups in pass 1.
     """
+    by_place: dict[int, list[str]] = {}
+    for path, layout in layouts.items():
+        assert layout.label is not None
+        by_place.setdefault(-1 if layout.label == layout.columns - 1 else layout.label, []).append(path)
+    parts = []
+    for place, paths in by_place.items():
+        # Whatever spark.sql.ansi.enabled says, a word is no number and no error.
+        number = F.expr(f"try_cast({label_text(place)} AS double)")
+        label = F.when(number.between(0, 99), number.cast("int")).otherwise(NO_LABEL)
+        parts.append(lines_of_files(spark, paths).withColumn("label", label))
+    return reduce(DataFrame.unionByName, parts)
+
+
+def label_text(place: int) -> str:
+    """Write in SQL what stands in a place of the line `value` (-1: in the last), without spaces and quotes."""
     # substring_index stops at the comma; substring would count the characters of the whole line first.
-    number = F.expr("""try_cast(trim(BOTH ' "\t' FROM substring_index(value, ',', 1)) AS double)""")
-    label = F.when(number.between(0, 99), number.cast("int")).otherwise(NO_LABEL)
-    return lines.withColumn("label", label)
+    field = "substring_index(value, ',', -1)"
+    if place >= 0:
+        field = f"substring_index(substring_index(value, ',', {place + 1}), ',', -1)"
+    if place == 0:
+        field = "substring_index(value, ',', 1)"
+    return f"""trim(BOTH ' "\t' FROM {field})"""
 
 
 def count_lines(lines: DataFrame) -> dict[tuple[str, int], Counter[int]]:
@@ -134,6 +151,7 @@ def place_blocks(
     source_of: Mapping[str, str],
     header_at: Callable[[str, int], bool],
     splits_of: Mapping[str, tuple[str, ...]],
+    layout_of: Mapping[str, Layout],
 ) -> dict[tuple[str, int], Block]:
     """Work out what pass 2 needs to number and divide the rows of each block.
 
@@ -147,6 +165,8 @@ def place_blocks(
         Whether the block opens with a header.
     splits_of : mapping of str to tuple of str
         For each short name, the splits of its contiguous runs of rows of one label.
+    layout_of : mapping of str to Layout
+        Of each short name; `write_lines` writes PLAIN, which need not be there.
     """
     headers = {key: Counter({NO_LABEL: 1} if header_at(*key) else {}) for key in counts}
     totals: dict[str, Counter[int]] = {source: Counter() for source in splits_of}
@@ -164,6 +184,7 @@ def place_blocks(
             label_before=dict(before[source]),
             label_total=totals[source],
             splits=splits_of[source],
+            layout=layout_of.get(source, PLAIN),
         )
         before[source] += found - headers[key]
     return blocks
@@ -179,7 +200,7 @@ def parse_blocks(blocks: Blocks) -> Callable[[Iterable[pa.RecordBatch]], Iterato
     def parse(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         key, seen, seen_of_label = None, 0, Counter[int]()
         for batch in batches:
-            for run in _runs(batch):
+            for run in runs_of_blocks(batch):
                 run_key = (run.column(1)[0].as_py(), run.column(2)[0].as_py())
                 if run_key != key:
                     _check_block(blocks, key, seen)
@@ -192,14 +213,14 @@ def parse_blocks(blocks: Blocks) -> Callable[[Iterable[pa.RecordBatch]], Iterato
                 labels = run.column(3).to_numpy()
                 splits = _splits(block, labels, seen_of_label)
                 first_row = block.rows_before + seen - block.has_header + 1
-                yield from _samples(block.source, first_row, parse_lines(run.column(0)), splits)
+                yield from _samples(block.source, first_row, parse_lines(run.column(0), block.layout), splits)
                 seen += run.num_rows
         _check_block(blocks, key, seen)
 
     return parse
 
 
-def _runs(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+def runs_of_blocks(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
     """Cut a batch where its lines go over to another block."""
     if batch.num_rows == 0:
         return

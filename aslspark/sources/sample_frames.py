@@ -9,13 +9,13 @@ from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 from pyspark.sql.types import NumericType, StringType, StructType
 
+from aslspark.data.pixel_table import EMPTY, UNKNOWN_LABEL, layout_of_names
 from aslspark.decoding import RAW
 from aslspark.errors import AslsparkError
 from aslspark.hands.hand import NUMBERS
 from aslspark.labels import STATIC_LETTERS
 from aslspark.samples import HAND_COLUMN, HAND_TYPE, PICTURE_TYPE, SAMPLE_SCHEMA
-from aslspark.sources.parse_pixels import EMPTY, UNKNOWN_LABEL
-from aslspark.sources.pixel_tables import QUARANTINE, check_columns
+from aslspark.sources.pixel_tables import QUARANTINE
 
 SAMPLE_COLUMNS = {field.name: field.dataType.simpleString() for field in SAMPLE_SCHEMA.fields if field.name != "split"}
 WITHOUT_ENCODING = StructType([field for field in PICTURE_TYPE if field.name != "encoding"]).simpleString()
@@ -47,8 +47,8 @@ def holds_samples(frame: DataFrame, name: str) -> bool:
         If it is neither; the message names the columns or types at fault.
     """
     if "picture" not in frame.columns:
-        check_columns(name, frame.columns)
-        for field in frame.schema.fields:
+        layout = layout_of_names(frame.columns, name)
+        for field in (frame.schema.fields[place] for place in (layout.label or 0, *layout.pixels)):
             if not isinstance(field.dataType, NumericType | StringType):
                 raise AslsparkError(
                     f"{name}: column {field.name} is {field.dataType.simpleString()}: cast it to a number"

@@ -7,11 +7,11 @@ ones too, so that scoring can say in each what is wrong with it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import reduce
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from aslspark.data.tables_to_score import table_rows
 from aslspark.errors import AslsparkError
 from aslspark.labels import LABELS
 from aslspark.masking import MASK, shown
@@ -23,7 +23,6 @@ from aslspark.sources.opening import short_names
 from aslspark.sources.pictures.files import binary_files, list_files
 from aslspark.sources.pictures.listing import MAX_FILE_BYTES, is_picture_name
 from aslspark.sources.pictures.reading import packing
-from aslspark.sources.pixel_tables import lines_of_files
 
 PICTURE_COLUMNS = ("picture", "image", "pixels", "content", "data")
 """Where pictures are looked for in Parquet, in this order."""
@@ -45,9 +44,9 @@ def rows_to_score(spark: SparkSession, paths: Sequence[str]) -> tuple[DataFrame,
     -------
     DataFrame
         Of pixel tables: `source` (string), `row` (long, counted from 1 in its source), `label` (string as written,
-        null without one) and `pixels` (array<float>, null where a value is no number). Of folders of pictures: `path`
-        (string), `label` (string, null where no folder above is called like one) and `content` (binary, the file).
-        Else the table's own columns.
+        null without one) and `pixels`, a struct as `samples.PICTURE_TYPE` with why the row cannot be used; see
+        `aslspark.data.tables_to_score.table_rows`. Of folders of pictures: `path` (string), `label` (string, null
+        where no folder above is called like one) and `content` (binary, the file). Else the table's own columns.
     str
         The column that holds the pictures.
     """
@@ -63,7 +62,8 @@ def rows_to_score(spark: SparkSession, paths: Sequence[str]) -> tuple[DataFrame,
         return read_samples(spark, paths[0]), "picture"
     tables = [table for path in paths for table in _tables(hadoop, path)]
     if tables:
-        return _pixel_rows(spark, hadoop, tables), "pixels"
+        names = dict(zip(tables, short_names([shown(table) for table in tables]), strict=True))
+        return table_rows(spark, hadoop, names), "pixels"
     if all(hadoop.is_folder(path) for path in paths) and (files := _picture_files(spark, paths)) is not None:
         return files, "content"
     if len(paths) > 1:
@@ -76,43 +76,6 @@ def _tables(hadoop: HadoopFiles, path: str) -> list[str]:
         return [table for table in hadoop.tables_at(path)[0] if table.endswith(TABLE_ENDINGS)]
     except AslsparkError:
         return []
-
-
-def _pixel_rows(spark: SparkSession, hadoop: HadoopFiles, paths: list[str]) -> DataFrame:
-    parts = []
-    for path, name in zip(paths, short_names([shown(path) for path in paths]), strict=True):
-        header = hadoop.first_line(path)
-        if header is None:
-            raise AslsparkError(f"--data {path}: it is empty; a pixel table has a header and rows")
-        columns = [column.strip().strip('"') for column in header.removeprefix("\ufeff").split(",")]
-        if "pixel1" not in columns:
-            raise AslsparkError(f"--data {path}: no column pixel1; a pixel table has [label,]pixel1,...,pixel784")
-        first = columns.index("pixel1")
-        values = F.split("value", ",")
-        # What is no number becomes null, and a short row keeps its length: scoring gives both their reasons.
-        label = F.trim(F.get(values, columns.index("label"))) if "label" in columns else F.lit(None).cast("string")
-        pixels = F.slice(values, first + 1, F.greatest(F.size(values) - first, F.lit(0))).cast("array<float>")
-        rows = _numbered(spark, lines_of_files(spark, [path])).where(F.coalesce("row", F.lit(1)) > 0)
-        parts.append(rows.select(F.lit(name).alias("source"), "row", label.alias("label"), pixels.alias("pixels")))
-    return reduce(DataFrame.unionByName, parts)
-
-
-def _numbered(spark: SparkSession, lines: DataFrame) -> DataFrame:
-    """Add `row` (long): the line's number in its file; the header is 0.
-
-    Spark numbers the lines of a block one after another, from where it likes; a first pass finds where, and how
-    many lines stand in the blocks before.
-    """
-    lines = lines.withColumn("number", F.monotonically_increasing_id())
-    blocks = lines.groupBy("start").agg(F.min("number").alias("first"), F.count("*").alias("lines")).collect()
-    places = []
-    before = 0
-    for block in sorted(blocks, key=lambda block: block["start"]):
-        places.append((block["start"], block["first"] - before))
-        before += block["lines"]
-    offsets = spark.createDataFrame(places, "start long, offset long")
-    joined = lines.join(F.broadcast(offsets), "start", "left")  # left: no row may be lost, whatever happens
-    return joined.withColumn("row", F.col("number") - F.col("offset"))
 
 
 def _picture_files(spark: SparkSession, folders: Sequence[str]) -> DataFrame | None:

@@ -13,9 +13,9 @@ from typing import NamedTuple
 
 from pyspark.sql import DataFrame
 
+from aslspark.data.pixel_table import EMPTY, UNKNOWN_LABEL
 from aslspark.errors import AslsparkError
 from aslspark.samples import TEST, TRAIN, VALIDATION
-from aslspark.sources.parse_pixels import EMPTY, UNKNOWN_LABEL
 from aslspark.sources.pictures.options import PictureOptions
 from aslspark.sources.splits import SplitOptions, splits_of_blocks
 

@@ -6,9 +6,9 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import BinaryType, StringType, StructType
 
+from aslspark.data.pixel_table import UNKNOWN_LABEL
 from aslspark.errors import AslsparkError
 from aslspark.masking import shown
-from aslspark.sources.parse_pixels import UNKNOWN_LABEL
 from aslspark.sources.pictures.listing import Picture, PictureSource, labelled_by_word, once_each
 from aslspark.sources.pictures.options import PictureOptions
 
