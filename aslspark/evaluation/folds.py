@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 
 from aslspark.errors import AslsparkError
 from aslspark.samples import TEST, TRAIN, VALIDATION, sample_columns
-from aslspark.sources.sample_frames import join_splits
+from aslspark.sources.sample_frames import join_splits, with_block
 
 BLOCK, SIGNER, STRATIFIED, RANDOM = "block", "signer", "stratified", "random"
 KINDS = (BLOCK, SIGNER, STRATIFIED, RANDOM)
@@ -22,9 +22,6 @@ LEAVE_ONE = {"source": "leave one source out", "signer": "leave one signer out"}
 """By the column whose every value is a fold: the kind."""
 LEAKING = (STRATIFIED, RANDOM)
 """Row by row: a picture's near-twins are trained on while it is tested on."""
-
-_DIGITS = 20
-"""To how many a number in an id is filled up, so that the 10th row sorts behind the 9th."""
 
 
 @dataclass(frozen=True)
@@ -160,19 +157,6 @@ def divided(spark: SparkSession, samples: DataFrame, fold: Fold, options: FoldOp
                 "split", F.when(is_validation, VALIDATION).otherwise(F.col("split"))
             )
     return result.select(*sample_columns(result))
-
-
-def with_block(samples: DataFrame, blocks: int, *also_by: str) -> DataFrame:
-    """Add `block` (int): which of `blocks` contiguous runs of its source and label a row is in.
-
-    The order is that of the ids with their numbers by value: rows of pixel tables as they stand, frames as they
-    were taken.
-    """
-    together = Window.partitionBy("source", "label", *also_by)
-    filled = F.regexp_replace("id", r"(\d+)", "0" * _DIGITS + "$1")
-    order = F.regexp_replace(filled, rf"\d*(\d{{{_DIGITS}}})(?!\d)", "$1")
-    place = F.row_number().over(together.orderBy(order, "id")) - 1
-    return samples.withColumn("block", F.floor(place * blocks / F.count("*").over(together)).cast("int"))
 
 
 def _block_fold(number: int, sources: Sequence[str], options: FoldOptions) -> Fold:

@@ -32,7 +32,7 @@ from aslspark.sources.sample_frames import (
     checked,
     count_samples,
     join_splits,
-    with_place_in_label,
+    with_block,
 )
 from aslspark.sources.splits import SplitOptions, random_split, splits_of_blocks, splits_of_groups
 
@@ -241,7 +241,7 @@ def _divide(
             for source in sorted({source for source, _ in counts.groups})
             for block, split in enumerate(splits_of_blocks(options, source))
         }
-        placed = with_place_in_label(frame, options.blocks)
+        placed = with_block(frame, options.blocks)
         return join_splits(spark, placed, ["source", "block"], splits)
     column = options.kind
     return join_splits(spark, frame, [column], {(group,): split for group, split in groups.items()})

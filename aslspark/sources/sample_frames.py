@@ -9,6 +9,7 @@ from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 from pyspark.sql.types import NumericType, StringType, StructType
 
+from aslspark.data.natural_order import natural_order
 from aslspark.data.pixel_table import EMPTY, UNKNOWN_LABEL, layout_of_names
 from aslspark.decoding import RAW
 from aslspark.errors import AslsparkError
@@ -94,10 +95,24 @@ def count_samples(frame: DataFrame, name: str) -> FrameCounts:
     )
 
 
-def with_place_in_label(frame: DataFrame, blocks: int) -> DataFrame:
-    """Add `block` (int): which of `blocks` contiguous runs of its source and label a row is in, by id."""
-    together = Window.partitionBy("source", "label")
-    place = F.row_number().over(together.orderBy("id")) - 1
+def with_block(frame: DataFrame, blocks: int, *also_by: str) -> DataFrame:
+    """Add `block` (int): which of `blocks` contiguous runs of its source and label a row is in.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        With id, source and label (strings).
+    blocks : int
+    *also_by : str
+        Columns whose values are cut each on its own, too.
+
+    Returns
+    -------
+    DataFrame
+        The order is that of `natural_order` by id: rows of pixel tables as they stand, frames as they were taken.
+    """
+    together = Window.partitionBy("source", "label", *also_by)
+    place = F.row_number().over(together.orderBy(*natural_order("id"))) - 1
     return frame.withColumn("block", F.floor(place * blocks / F.count("*").over(together)).cast("int"))
 
 

@@ -5,7 +5,6 @@ In: paths and lengths. Out: `PictureSource`, with a `Picture` for each file that
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from typing import NamedTuple
 
 from pyspark.sql import DataFrame
 
+from aslspark.data.natural_order import natural_key
 from aslspark.data.pixel_table import EMPTY, UNKNOWN_LABEL
 from aslspark.errors import AslsparkError
 from aslspark.samples import TEST, TRAIN, VALIDATION
@@ -82,12 +82,6 @@ class PictureSource:
 def is_picture_name(name: str) -> bool:
     """Tell a picture by its ending, in any case."""
     return name.lower().endswith(PICTURE_ENDINGS)
-
-
-def natural_key(name: str) -> list[tuple[int, int | str]]:
-    """Make a key that sorts names as people count: A2 before A10."""
-    # Tuples, so that a number never meets a word.
-    return [(0, int(part)) if part.isdecimal() else (1, part) for part in re.split(r"(\d+)", name.lower()) if part]
 
 
 def labelled_by_folder(
@@ -191,7 +185,7 @@ def picture_splits(
     if options.kind == "block":
         of_block = splits_of_blocks(options, source.name)
         runs: dict[str | None, list[int]] = {}
-        for place in sorted(open_places, key=lambda place: natural_key(usable[place].name)):
+        for place in sorted(open_places, key=lambda place: (natural_key(usable[place].name), usable[place].name)):
             runs.setdefault(usable[place].label, []).append(place)
         for run in runs.values():
             for number, place in enumerate(run):
