@@ -29,8 +29,7 @@ def bundle_of(samples, path):
     with whole_folder(path) as folder:
         write_model(model, None, folder, settings={})
         if samples is not None:
-            rows = {row["split"]: row["count"] for row in samples.groupBy("split").count().collect()}
-            write_reference(model, samples, rows, folder)
+            write_reference(model, samples, folder)
         seal(folder)
     return path
 

@@ -46,7 +46,7 @@ def data(spark, tmp_path_factory):
         rows.append((f"made:{n}", content, LABELS[n % 3], "made", None, split))
     samples = spark.createDataFrame(rows, SAMPLE_SCHEMA).coalesce(1)
     samples.write.partitionBy("split").parquet(f"{folder}/{SAMPLES_FOLDER}")
-    return TrainingData(str(folder), LABELS, SHAPE, {"made": 44}, {}, "")
+    return TrainingData(str(folder), LABELS, SHAPE, {"made": 44}, frozenset(), {}, "")
 
 
 def arrays(framework, model):

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 
 from aslspark.bundle import require_new
 from aslspark.config import Config
@@ -54,7 +54,9 @@ def cross_validate(
     ----------
     spark : SparkSession
     data : sequence of str
-        Raw sources or one ingested folder, whose own split is disregarded; empty for drawn hands.
+        Raw sources or one ingested folder, whose own split is disregarded; empty for drawn hands. Rows that were
+        given as test (`--test-source`, folders called test, a manifest's split) are in no fold: they are tested on
+        and nothing else, and a fold would train on them.
     out : str
         A folder that does not exist yet, or one that the same call began: its finished folds are not trained again.
     config : Config
@@ -85,12 +87,19 @@ def cross_validate(
                 "model": "network" if config.mllib.classifier == NO_CLASSIFIER else config.mllib.classifier,
                 "folds": asdict(options),
                 "settings": config.as_dict(),
-                "data": {"fingerprint": table.fingerprint, "sources": sorted(table.report["sources"])},
+                "data": {
+                    "fingerprint": table.fingerprint,
+                    "sources": sorted(table.report["sources"]),
+                    "left_out": _left_out(table),
+                },
                 "drawn": DRAWN_WARNING if not data else None,
             }
-            folds = plan_folds(table.samples(spark), options)
+            samples = table.development_samples(spark)
+            if table.test_is_given:
+                log.info("rows that were given as test are in no fold: %s", _left_out(table))
+            folds = plan_folds(samples, options)
             _same_settings(folder, settings)
-            figures = _run(spark, table, folds, folder, config, options)
+            figures = _run(spark, table, samples, folds, folder, config, options)
         result = {"settings": settings, **_together(figures)}
         _write(folder / RESULT_FILE, result)
         write_page(result, folder)
@@ -141,9 +150,17 @@ def _leaves(tree: Any, name: str = "") -> list[tuple[str, Any]]:
     return [leaf for key, value in tree.items() for leaf in _leaves(value, f"{name}.{key}" if name else key)]
 
 
+def _left_out(table: TrainingData) -> str | None:
+    """Say which test rows are in no fold."""
+    if not table.test_is_given:
+        return None
+    return f"{table.report['splits'][TEST]:,} of {', '.join(table.report.get('test_sources', ['separate sources']))}"
+
+
 def _run(
     spark: SparkSession,
     table: TrainingData,
+    samples: DataFrame,
     folds: Sequence[Fold],
     folder: Path,
     config: Config,
@@ -162,7 +179,7 @@ def _run(
         started = time.monotonic()
         scratch = folder / SCRATCH / f"fold-{fold.number}"
         try:
-            found = _run_fold(spark, table, fold, scratch, config, options)
+            found = _run_fold(spark, table, samples, fold, scratch, config, options)
         except AslsparkError as error:
             raise AslsparkError(
                 f"{where} failed: {error}; {len(done)} finished folds are kept in {folder}, and the same call goes "
@@ -189,6 +206,7 @@ def _run(
 def _run_fold(
     spark: SparkSession,
     table: TrainingData,
+    samples: DataFrame,
     fold: Fold,
     scratch: Path,
     config: Config,
@@ -196,7 +214,7 @@ def _run_fold(
 ) -> dict[str, Any]:
     data, bundle = spark_path(scratch / "ingested"), scratch / "bundle"
     scratch.mkdir()
-    rows = _write_fold(spark, table, fold, data, options)
+    rows = _write_fold(spark, table, samples, fold, data, options)
     metrics = train_named(spark, [data], str(bundle), config)
     manifest = json.loads((bundle / "bundle.json").read_text())
     tested = metrics["splits"][TEST]
@@ -220,11 +238,10 @@ def _run_fold(
 
 
 def _write_fold(
-    spark: SparkSession, table: TrainingData, fold: Fold, folder: str, options: FoldOptions
+    spark: SparkSession, table: TrainingData, samples: DataFrame, fold: Fold, folder: str, options: FoldOptions
 ) -> dict[str, int]:
     """Write the samples with the fold's split as an ingested folder, and count them."""
-    samples = divided(spark, table.samples(spark), fold, options)
-    rows = write_divided(spark, samples, folder)
+    rows = write_divided(spark, divided(spark, samples, fold, options), folder)
     wanted = SPLITS if options.validation > 0 else (TRAIN, TEST)
     if empty := [split for split in wanted if not rows[split]]:
         raise AslsparkError(
@@ -236,6 +253,7 @@ def _write_fold(
         **table.report,
         "split": f"Fold {fold.number} of a cross-validation; tested on {fold.tested_on}.",
         "splits": rows,
+        "test_sources": [],
     }
     (Path(local_path(folder)) / REPORT_FILE).write_text(json.dumps(about))
     return rows

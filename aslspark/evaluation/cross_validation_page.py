@@ -158,6 +158,8 @@ def _how(settings: Mapping[str, Any]) -> str:
         f"Seed of the folds {folds['seed']}; validation takes {folds['validation']:.0%} of the training groups, "
         "one at least.",
     ]
+    if left_out := settings["data"].get("left_out"):
+        words.append(f"Rows that were given as test are in no fold ({left_out}).")
     if folds["kind"] == BLOCK:
         words.append(f"Each source and label was cut into {folds['blocks']} blocks.")
     if settings["model"] == "network":

@@ -29,6 +29,8 @@ PSI_BINS = 8
 
 Floats = npt.NDArray[np.float64]
 
+_OF_ANSWERS = (CONFIDENCE, ANSWER, *FLAGS)
+
 _WIDE = 0.99
 """The quantile that, with the median, says how far a statistic scatters by chance."""
 _LEAST_WIDTH = {"psi": 0.01, "ks": 0.01, "gap": 2.58}
@@ -152,7 +154,9 @@ class Comparison:
         -------
         dict of str to Statistic
         """
-        names = tuple(name for name in self._sizes if name in counts)
+        # Where no row was held out, it is not known how the model answers new pictures.
+        unknown = () if self.profile.held_out else _OF_ANSWERS
+        names = tuple(name for name in self._sizes if name in counts and name not in unknown)
         limits = self.limits(rows, names)
         values: dict[str, Floats] = {}
         for name in names:
@@ -174,7 +178,7 @@ class Comparison:
     def _calibrated(self, rows: int, names: tuple[str, ...]) -> dict[str, float]:
         drawn: dict[str, Floats] = {}
         random = np.random.default_rng(0)
-        answers = tuple(name for name in names if name in (CONFIDENCE, ANSWER, *FLAGS))
+        answers = tuple(name for name in names if name in _OF_ANSWERS)
         pictures = tuple(name for name in names if name not in answers)
         # Parts that were learned say what pictures are like, but not how the model answers new ones.
         for parts, measures in ((self.profile.parts, pictures), (self.profile.held_out, answers)):

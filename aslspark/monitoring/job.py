@@ -71,6 +71,11 @@ def monitor(
     profile = read_reference(bundle)
     table, column = _table(spark, data)
     batch = _batch_column(table, by)
+    if column is None and not profile.held_out:
+        raise AslsparkError(
+            f"--data {data}: of a scored table only the answers are known, and the reference of {model} has none to "
+            "compare them with, since no rows of its own sources were held out (split.validation); give the pictures"
+        )
     if column is None:
         rows = of_scored(table, batch)
     else:

@@ -19,6 +19,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from aslspark.bundle import read_manifest
+from aslspark.data.natural_order import natural_key
 from aslspark.errors import AslsparkError
 from aslspark.monitoring.measures import ANSWER, CONFIDENCE, FLAGS, MEASURES, measured
 from aslspark.paths import local_path
@@ -91,20 +92,21 @@ class Profile:
         return _bins_of(rows, self.edges, self.answers)
 
 
-def write_reference(model: SignClassifierModel, samples: DataFrame, rows: Mapping[str, int], folder: Path) -> None:
+def write_reference(model: SignClassifierModel, samples: DataFrame, folder: Path) -> None:
     """Measure a model's samples and write `reference.json`.
 
     Parameters
     ----------
     model : SignClassifierModel
     samples : DataFrame
-        With the columns of `samples.SAMPLE_SCHEMA`, and perhaps `hand`. Spark goes through the chosen ones once.
-    rows : mapping of str to int
-        How many there are, by split.
+        With the columns of `samples.SAMPLE_SCHEMA`, and perhaps `hand`; of the sources that the model was made from,
+        and of no others: what they are like is what a monitor takes for usual. Spark counts them, and goes through
+        the chosen ones once.
     folder : Path
         The bundle, before it is sealed.
     """
     share = F.pmod(F.xxhash64("id", F.lit("reference")), F.lit(1_000_000)) / 1_000_000
+    rows = {row["split"]: row["count"] for row in samples.groupBy("split").count().collect()}
     wanted = F.lit(False)
     for split, count in rows.items():
         wanted = wanted | ((F.col("split") == split) & (share < min(1.0, MOST_ROWS / max(count, 1))))
@@ -128,8 +130,9 @@ def make_profile(rows: pd.DataFrame, labels: tuple[str, ...]) -> Profile:
     Profile
     """
     # Frames of a film have their numbers in their ids: in the order of those, neighbours look alike.
-    in_order = rows["id"].str.replace(r"\d+", lambda number: number[0].zfill(12), regex=True)
-    rows = rows.iloc[np.argsort(in_order.to_numpy(str), kind="stable")].reset_index(drop=True)
+    ids = rows["id"].tolist()
+    in_order = sorted(range(len(ids)), key=lambda place: (natural_key(ids[place]), ids[place]))
+    rows = rows.iloc[in_order].reset_index(drop=True)
     learned = (rows["split"] == TRAIN).to_numpy()
     answered = [CONFIDENCE, ANSWER, *FLAGS]
     edges = {}

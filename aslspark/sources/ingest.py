@@ -271,6 +271,7 @@ def _report(
     if near is not None:
         warnings += near.warnings()
     warnings += [f"{name} has a header and no rows" for name in opened.pixel_names if name not in sources]
+    test_sources = sorted([*opened.test, *given[TEST]])
     return IngestReport(
         out=out,
         read=read,
@@ -280,11 +281,12 @@ def _report(
         reasons=reasons,
         sources=sources,
         splits=splits,
-        split=describe(options, sorted([*opened.test, *given[TEST]]), given[VALIDATION]),
+        split=describe(options, test_sources, given[VALIDATION]),
         seed=options.seed,
         seconds=time.monotonic() - started,
         warnings=warnings,
         passed_over=opened.passed_over,
+        test_sources=test_sources,
         near_duplicates=near.as_dict() if near is not None else None,
     )
 

@@ -77,6 +77,9 @@ class IngestReport:
         Files in source folders that are not pixel tables or pictures by their names, folders that are no labels.
     pictures : dict, optional
         How pictures in files were fitted and masked; see `aslspark.decoding.Form.preprocessing`.
+    test_sources : list of str
+        Sources that are test as a whole, or say themselves which of their rows are. With any, all test rows come from
+        them: they were given as test, and are never learned from. Without, the test rows are a share of the sources.
     near_duplicates : dict, optional
         Of pictures in files; see `aslspark.sources.pictures.near.NearDuplicates`.
     hands : dict, optional
@@ -100,6 +103,7 @@ class IngestReport:
     seconds: float
     warnings: list[str] = field(default_factory=list)
     passed_over: list[str] = field(default_factory=list)
+    test_sources: list[str] = field(default_factory=list)
     pictures: dict[str, Any] | None = None
     near_duplicates: dict[str, Any] | None = None
     hands: dict[str, Any] | None = None

@@ -20,6 +20,10 @@ LEAK_WARNING = (
 )
 
 
+GIVEN_AS_TEST = "The test rows come from separate sources"
+"""Opens the sentence of an ingest's report that names them."""
+
+
 @dataclass(frozen=True)
 class SplitOptions:
     """What decides the split of a row.
@@ -169,7 +173,7 @@ def describe(options: SplitOptions, test_sources: Sequence[str] = (), validation
         sentence += f" {', '.join(validation_sources[:3])} name validation rows of their own."
     if test_sources:
         shown = ", ".join(test_sources[:3]) + (" and others" if len(test_sources) > 3 else "")
-        sentence += f" The test rows come from separate sources ({shown})."
+        sentence += f" {GIVEN_AS_TEST} ({shown})."
     return sentence
 
 

@@ -23,11 +23,11 @@ from aslspark.errors import AslsparkError
 from aslspark.features.pipeline import feature_pipeline
 from aslspark.hands.options import HandOptions, hands_of
 from aslspark.paths import local_path, spark_path
-from aslspark.samples import REPORT_FILE, SAMPLES_FOLDER, TEST, TRAIN, read_samples
+from aslspark.samples import REPORT_FILE, SAMPLES_FOLDER, TEST, TRAIN, VALIDATION, read_samples
 from aslspark.sources.drawn import drawn_samples
 from aslspark.sources.ingest import ingest
 from aslspark.sources.pictures.options import picture_options
-from aslspark.sources.splits import SplitOptions
+from aslspark.sources.splits import GIVEN_AS_TEST, SplitOptions
 
 log = logging.getLogger("aslspark")
 
@@ -44,6 +44,8 @@ class TrainingData:
     shape: tuple[int, int, int]
     rows_of_source: dict[str, int]
     """Train rows by source."""
+    validation_sources: frozenset[str]
+    """Sources with validation rows."""
     report: dict[str, Any]
     """`ingest.json`."""
     fingerprint: str
@@ -63,6 +65,29 @@ class TrainingData:
     def hands(self) -> HandOptions | None:
         """How pictures were cropped to the hand; pictures to score are cropped alike."""
         return hands_of(self.report.get("hands"))
+
+    @property
+    def test_is_given(self) -> bool:
+        """Whether the test rows were given as such: they are tested on and nothing else, whatever job reads them."""
+        # Folders ingested before `test_sources` was written say it in the words of their split alone.
+        given = self.report.get("test_sources")
+        return bool(given) if given is not None else GIVEN_AS_TEST in self.report.get("split", "")
+
+    def development_samples(self, spark: SparkSession) -> DataFrame:
+        """Return the samples that may be learned from in one way or another: all but those given as test."""
+        samples = self.samples(spark)
+        return samples.where(F.col("split") != TEST) if self.test_is_given else samples
+
+    def own_samples(self, spark: SparkSession) -> DataFrame:
+        """Return the samples of the sources that a model of this table is made from.
+
+        Test rows are among them where they are a share of such a source. Those that were given as test, or whose
+        source as a whole was held out, may come from another camera, and say nothing of what the model is made for.
+        """
+        samples, own = self.samples(spark), F.lit(False)
+        if not self.test_is_given:
+            own = F.col("source").isin(sorted(self.rows_of_source.keys() | self.validation_sources))
+        return samples.where((F.col("split") != TEST) | own)
 
     def source_weights(self) -> dict[str, float]:
         """Return loss weights with which all sources pull equally, of mean 1 over the rows."""
@@ -162,7 +187,10 @@ def look_at(spark: SparkSession, folder: str) -> TrainingData:
     rows_of_source: dict[str, int] = {}
     for row in train:
         rows_of_source[row["source"]] = rows_of_source.get(row["source"], 0) + row["rows"]
-    return TrainingData(folder, tuple(labels), shapes[0], rows_of_source, report, _fingerprint(counts))
+    validation_sources = frozenset(row["source"] for row in counts if row["split"] == VALIDATION)
+    return TrainingData(
+        folder, tuple(labels), shapes[0], rows_of_source, validation_sources, report, _fingerprint(counts)
+    )
 
 
 def fingerprint(spark: SparkSession, folder: str) -> str:

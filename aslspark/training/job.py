@@ -174,8 +174,7 @@ def _run(
                 },
             }
             write_model(model, pipeline, folder, **about)
-            rows = {split: part["rows"] for split, part in metrics["splits"].items()}
-            write_reference(model, samples, rows, folder)
+            write_reference(model, table.own_samples(spark), folder)
             classifier = model.classifier
             takes_pictures = isinstance(classifier, OnnxClassifier) and PICTURE in classifier.inputs
             if takes_pictures and config.augment.on:

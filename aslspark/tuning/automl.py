@@ -1,4 +1,4 @@
-"""Models of several kinds, tried with several settings each within a budget; the best one is trained on all, and left.
+"""Models of several kinds, tried with several settings each within a budget; the best one is trained again, and left.
 
 In: data, a budget. Out: a folder with the bundle of the winner, and a leaderboard. Models are chosen by the validation
 split; the test split, by which nothing was chosen, says how good the best of each kind is.
@@ -111,8 +111,9 @@ def automl(spark: SparkSession, data: Sequence[str], out: str, config: Config, b
     Returns
     -------
     dict
-        What `leaderboard.json` holds: `winner`, `split`, `models` (a row each, best first: `score` and `spread` on
-        the validation split, `test`, `bytes`, `ms_a_picture`, `pictures_a_second`, `trials`), `seconds`.
+        What `leaderboard.json` holds: `winner`, `learned_from` (the samples of its bundle, in words), `split`,
+        `models` (a row each, best first: `score` and `spread` on the validation split, `test`, `bytes`,
+        `ms_a_picture`, `pictures_a_second`, `trials`), `seconds`.
 
     Raises
     ------
@@ -154,14 +155,19 @@ def automl(spark: SparkSession, data: Sequence[str], out: str, config: Config, b
             rows += [_left_out(entry) for entry in entries if entry not in found]
             _add_speeds(found, rows)
             settings = load_config(None, found[0].words, of_bundle=config.as_dict())
-            honest = f"{rows[0]['test']:.2%} of its {rows[0]['test_rows']:,} rows right"
-            everything = _all_to_learn(spark, table, scratch, honest)
-            log.info("%s wins: training it on all but the validation split", found[0].family.name)
-            train_named(spark, [everything], str(folder / BUNDLE), settings)
+            learned_from = "the train split, since the test rows were given as test"
+            learned = table.folder
+            if not table.test_is_given:
+                learned_from = "all but the validation split"
+                honest = f"{rows[0]['test']:.2%} of its {rows[0]['test_rows']:,} rows right"
+                learned = _all_to_learn(spark, table, scratch, honest)
+            log.info("%s wins: training it on %s", found[0].family.name, learned_from)
+            train_named(spark, [learned], str(folder / BUNDLE), settings)
             split = table.report["split"]
         shutil.rmtree(scratch, ignore_errors=True)
         result = {
             "winner": found[0].family.name,
+            "learned_from": learned_from,
             "split": split,
             "sources": sorted(table.report["sources"]),
             "drawn": not data,
@@ -308,6 +314,7 @@ def _all_to_learn(spark: SparkSession, table: TrainingData, scratch: Path, hones
         f"temperature were chosen: its figures are a little too good. Trained without the test split too, the same "
         f"settings read {honest}. Before: {table.report['split']}",
         "splits": {name: count for name, count in rows.items() if count},
+        "test_sources": [],
     }
     (Path(local_path(folder)) / REPORT_FILE).write_text(json.dumps(about))
     return folder

@@ -43,9 +43,10 @@ def _lines(result: dict[str, Any]) -> list[str]:
     done = sum("score" in trial for row in result["models"] for trial in row["trials"])
     tried = sum(len(row["trials"]) for row in result["models"])
     lines += [
-        f"{result['winner']} wins; `bundle/` is it, trained again on all but the validation split. {tried} trials, "
-        f"{done} done, {result['seconds']} s with that last training. Models were chosen by the validation split; by "
-        "the test split nothing was chosen. After ± stands the standard error over letters of signers or sources.",
+        f"{result['winner']} wins; `bundle/` is it, trained again on {result['learned_from']}. "
+        f"{tried} trials, {done} done, {result['seconds']} s with that last training. Models were chosen by the "
+        "validation split; by the test split nothing was chosen. After ± stands the standard error over letters of "
+        "signers or sources.",
         "",
         f"Sources: {', '.join(result['sources'])}. {result['split']}",
         "",
