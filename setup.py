@@ -22,7 +22,7 @@ setup(
     install_requires=[
         "cloudpickle>=2",
         "matplotlib>=3.7",
-        "numpy>=1.23,<2",
+        "numpy>=1.23,<3",
         "onnxruntime>=1.15",
         "pandas>=1.5,<3",
         "pillow>=9.4",
@@ -31,16 +31,20 @@ setup(
         "pyarrow-hotfix",
         "PyYAML>=6",
         "scikit-learn>=1.1",
+        "scipy>=1.9",
     ],
     extras_require={
         # A Databricks ML cluster has Spark, TensorFlow, torch and Horovod already: install none of these there.
-        "spark": ["pyspark>=3.5,<4.1"],
-        "tensorflow": ["tensorflow>=2.13,<2.16", "tf2onnx>=1.16", "onnx>=1.14,<1.18"],
-        "hands": ["mediapipe>=0.10.14"],
+        "spark": ["pyspark>=3.5,<4", "py4j>=0.10.9"],
+        # TensorFlow with Keras 2, and MediaPipe with models in its wheel, end before numpy 2; pyarrow 26 needs it.
+        "tensorflow": ["tensorflow>=2.13,<2.16", "tf2onnx>=1.16", "onnx>=1.14,<1.18", "h5py>=3", "pyarrow<26"],
+        "hands": ["mediapipe>=0.10.14,<0.10.30", "opencv-contrib-python>=4.8", "pyarrow<26"],
         "tune": ["optuna>=4.9", "SQLAlchemy>=2"],
         "mlflow": ["mlflow-skinny>=2.14,<3"],
         "serve": [
             "fastapi>=0.110",
+            "starlette>=0.36",
+            "pydantic>=2",
             "uvicorn>=0.27",
             "websockets>=12",
             "python-multipart>=0.0.9",

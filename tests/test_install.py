@@ -1,0 +1,213 @@
+"""What `pip install` needs and gives: each extra, in an environment of its own with the newest packages allowed."""
+
+import ast
+import os
+import re
+import subprocess
+import sys
+from importlib import metadata
+
+import pytest
+from conftest import REPOSITORY
+
+BRING_THEMSELVES = {
+    "horovod": "compiled beside the frameworks, by environment/build.sh or the runtime",
+    "petastorm": "environment/requirements.in, to compare with; it ends before today's pyarrow",
+    "IPython": "a notebook runs in it",
+    "boto3": "AWS Lambda brings it, and nothing else calls for it",
+}
+"""Modules that no extra names, and where they come from."""
+HERE = {"torch": "2.13.0", "torchvision": "0.28.0"}
+"""Builds for the CPU: without a version, pip takes gigabytes of CUDA."""
+
+SERVES = f"""
+import http.client, json, re, subprocess, sys
+sys.path.insert(0, {str(REPOSITORY / "tests")!r})
+bundle = {str(REPOSITORY / "tests" / "fixtures" / "bundles" / "format-1-network")!r}
+command = [sys.prefix + "/bin/aslspark", "serve", "--model", bundle, "--port", "0"]
+process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+try:
+    port = int(re.search(r"http://localhost:(\\d+)", process.stdout.readline())[1])
+    asks = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    import io
+    from PIL import Image
+    picture = io.BytesIO()
+    Image.new("L", (40, 40), 128).save(picture, "PNG")
+    for path, body in (("/health", None), ("/", None), ("/predict", picture.getvalue())):
+        asks.request("POST" if body else "GET", path, body, {{"Content-Type": "image/png"}} if body else {{}})
+        answer = asks.getresponse()
+        said = answer.read()
+        assert answer.status == 200, (path, answer.status, said)
+    assert json.loads(said)["answers"][0]["letter"], said
+finally:
+    process.terminate()
+    process.wait(30)
+"""
+FINDS_HANDS = """
+import sys
+import numpy as np
+from PIL import Image
+from aslspark.hands.options import HandOptions, require_detector
+from aslspark.serving.detectors import Detectors
+require_detector("hands.on=true")
+detectors = Detectors(HandOptions(looks=2), 1)
+hand = detectors(np.zeros((64, 64, 3), np.uint8))
+assert (hand.found, hand.trouble) == (None, None), hand
+for path in sys.argv[1:]:
+    assert detectors(np.asarray(Image.open(path).convert("RGB"))).found, path
+detectors.close()
+"""
+BUILDS_KERAS = """
+import onnxruntime
+from aslspark.models import keras_network
+network = keras_network.build("cnn", (28, 28, 1), 3, 0.0)
+onnx = keras_network.to_onnx(network, True)
+assert onnxruntime.InferenceSession(onnx).get_outputs()[0].name == "probability"
+"""
+TABLE = """
+import random
+with open("letters.csv", "w") as file:
+    file.write("label," + ",".join(f"pixel{place}" for place in range(1, 785)) + "\\n")
+    for label in (0, 1, 2) * 30:
+        file.write(f"{label}," + ",".join(str(random.randrange(80) + 70 * label) for _ in range(784)) + "\\n")
+open("space.yaml", "w").write("mllib.trees: [2, 3]\\n")
+"""
+FOREST = "--set mllib.classifier=forest mllib.trees=2 mllib.depth=2"
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    """The package as it would be published; built from what git knows, so that nothing is left in the checkout."""
+    tree, out = tmp_path_factory.mktemp("tree"), tmp_path_factory.mktemp("wheel")
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "aslspark", "jobs", "setup.py", "pyproject.toml", "README.md"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    for name in filter(None, listed.stdout.split("\0")):
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        (tree / name).write_bytes((REPOSITORY / name).read_bytes())
+    words = ["-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", str(out), str(tree)]
+    subprocess.run([sys.executable, *words], check=True, capture_output=True)
+    return next(out.glob("*.whl"))
+
+
+class Installed:
+    """An environment of its own, with nothing in it but the package and what it asked for."""
+
+    def __init__(self, folder, wheel, extras):
+        self.folder, self.bin = folder, folder / "venv" / "bin"
+        kept = {
+            name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "PYSPARK", "SPARK"))
+        }
+        self.env = {**kept, "PATH": f"{self.bin}{os.pathsep}{os.environ['PATH']}"}
+        self.run(sys.executable, "-m", "venv", str(folder / "venv"))
+        pins = [f"{name}=={version}" for name, version in HERE.items() if "torch" in extras]
+        self.run(self.bin / "pip", "install", "--quiet", f"{wheel}[{extras}]" if extras else wheel, *pins)
+        self.run(self.bin / "pip", "check")
+
+    def run(self, *command, code=0):
+        done = subprocess.run(
+            [str(word) for word in command], cwd=self.folder, env=self.env, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == code, f"{command}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
+        return done
+
+    def python(self, script, *words):
+        return self.run(self.bin / "python", "-c", script, *words)
+
+    def aslspark(self, words, code=0):
+        return self.run(self.bin / "aslspark", *words.split(), code=code)
+
+
+@pytest.fixture
+def installed(tmp_path, wheel):
+    return lambda extras: Installed(tmp_path, wheel, extras)
+
+
+@pytest.mark.long
+@pytest.mark.promise(
+    "install",
+    "Each extra settles in an empty environment on the newest packages it allows, and what it is for runs there.",
+    kind="ranges that settle on packages which do not run together, or a package that is imported and not declared",
+)
+@pytest.mark.parametrize(("extra", "script"), [("serve", SERVES), ("hands", FINDS_HANDS), ("tensorflow", BUILDS_KERAS)])
+def test_an_extra_that_needs_no_spark_settles_and_runs(extra, script, installed, request):
+    pictures = []
+    if extra == "hands" and (images := REPOSITORY.parent / "shared" / "data" / "images" / "studio_hands").is_dir():
+        pictures = sorted((images / "a").glob("*.jpeg"))[:2]
+    installed(extra).python(script, *pictures)
+
+
+@pytest.mark.long
+@pytest.mark.promise(
+    "install",
+    "Each extra settles in an empty environment on the newest packages it allows, and what it is for runs there.",
+    kind="ranges that settle on packages which do not run together, or a package that is imported and not declared",
+)
+@pytest.mark.parametrize(
+    ("extras", "job"),
+    [
+        ("spark", "train-baseline --model forest --data letters.csv --out out --trees 2 --depth 2"),
+        (
+            "spark,torch",
+            "train-cnn --data letters.csv --out out --framework torch --launcher torch_distributor "
+            "--num-proc 1 --epochs 1",
+        ),
+        ("spark,tune", f"tune --data letters.csv --out out --space space.yaml --trials 2 {FOREST}"),
+        (
+            "spark,mlflow",
+            "train-baseline --model forest --data letters.csv --out out --trees 2 --depth 2 --set tracking.mlflow=true",
+        ),
+    ],
+)
+def test_an_extra_beside_spark_settles_and_its_job_runs(extras, job, installed):
+    here = installed(extras)
+    here.python(TABLE)
+    here.aslspark(job)
+    assert list((here.folder / "out").iterdir())
+    if extras == "spark":
+        here.aslspark("score --model out --data letters.csv --out scored")
+        assert list((here.folder / "scored").glob("*.parquet"))
+    if extras == "spark,mlflow":
+        assert list((here.folder / "mlruns").glob("*/*/metrics/*"))
+
+
+@pytest.mark.promise(
+    "install",
+    "Every package that is imported stands in setup.py, for all or in an extra.",
+    kind="a package that is here only because another one brings it",
+)
+def test_every_package_that_is_imported_is_declared(tmp_path):
+    """Of the package and its jobs; by the distributions that bring the modules here."""
+    words = ["--quiet", "egg_info", "--egg-base", str(tmp_path)]
+    subprocess.run([sys.executable, "setup.py", *words], cwd=REPOSITORY, check=True, capture_output=True)
+    lines = (tmp_path / "aslspark.egg-info" / "requires.txt").read_text().splitlines()
+    declared = {normal(re.split(r"[<>=!\[ ;]", line)[0]) for line in lines if line and not line.startswith("[")}
+    brought = metadata.packages_distributions()
+    imported = {}
+    for path in [*(REPOSITORY / "aslspark").rglob("*.py"), *(REPOSITORY / "jobs").glob("*.py")]:
+        for module in imports_of(path):
+            imported.setdefault(module, path.relative_to(REPOSITORY))
+    assert {"numpy", "scipy", "h5py", "cv2", "starlette", "pydantic"} <= set(imported)
+    ours = {*sys.stdlib_module_names, "aslspark", *BRING_THEMSELVES}
+    missing = {
+        module: str(path)
+        for module, path in imported.items()
+        if module not in ours and not declared & {normal(name) for name in (*brought.get(module, ()), module)}
+    }
+    assert not missing
+
+
+def normal(name):
+    return re.sub("[-_.]+", "-", name).lower()
+
+
+def imports_of(path):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        if isinstance(node, ast.ImportFrom) and node.level == 0:
+            names = [node.module]
+        yield from (name.split(".")[0] for name in names)
