@@ -15,6 +15,17 @@ from aslspark.errors import AslsparkError
 from aslspark.masking import shown
 from aslspark.models.known import READS
 
+EXTRAS = {
+    "spark": ("pyspark", "py4j"),
+    "torch": ("torch", "torchvision", "safetensors"),
+    "tensorflow": ("tensorflow", "tf2onnx", "h5py"),
+    "hands": ("mediapipe", "cv2"),
+    "tune": ("optuna", "sqlalchemy"),
+    "mlflow": ("mlflow",),
+    "serve": ("fastapi", "starlette", "pydantic", "uvicorn", "websockets", "multipart", "prometheus_client"),
+}
+"""The extras of setup.py, and the modules that each of them brings and no other part of the package needs."""
+
 
 def run_job(main: Callable[[Sequence[str]], None]) -> None:
     """Run a job's `main` on the command line's words and leave with a fitting exit code.
@@ -28,14 +39,34 @@ def run_job(main: Callable[[Sequence[str]], None]) -> None:
     except AslsparkError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+    except ModuleNotFoundError as error:
+        if (line := not_installed(error)) is None:
+            _print_traceback()
+            sys.exit(1)
+        print(f"error: {line}", file=sys.stderr)
+        sys.exit(2)
     except KeyboardInterrupt:
         print("error: interrupted", file=sys.stderr)
         sys.exit(130)
     except Exception:  # not foreseen: the traceback helps, the keys in its paths would not
-        print(shown(traceback.format_exc()), file=sys.stderr)
+        _print_traceback()
         sys.exit(1)
     finally:
         gc.freeze()  # Python looks through everything as it ends: longer than a second, where a framework is
+
+
+def not_installed(error: ModuleNotFoundError) -> str | None:
+    """Say in one line which of the package's extras brings a module that is missing; None where none does."""
+    module = (error.name or "").split(".")[0]
+    extra = next((extra for extra, modules in EXTRAS.items() if module in modules), None)
+    if extra is None:
+        return None
+    hint = "; a cluster brings its own" if extra == "spark" else ""
+    return f"{module} is not installed; pip install aslspark[{extra}]{hint}"
+
+
+def _print_traceback() -> None:
+    print(shown(traceback.format_exc()), file=sys.stderr)
 
 
 def start_logging() -> None:

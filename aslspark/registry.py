@@ -18,13 +18,15 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from aslspark.bundle import read_manifest, whole_folder
+from aslspark.bundle_files import read_manifest, whole_folder
 from aslspark.errors import AslsparkError
 from aslspark.paths import local_path
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 VERSIONS, DECISIONS, FROZEN_TEST = "versions", "decisions.jsonl", "frozen-test"
 BEGUN, PROMOTED, REFUSED, ROLLED_BACK = "begun", "promoted", "refused", "rolled back"
+ALPHA, MOST_FALL = 0.05, 0.1
+"""What a promotion asks for unless told otherwise: p below, and no label's accuracy falling by more."""
 _LOCK = ".lock"
 
 

@@ -22,7 +22,7 @@ from aslspark.evaluation.job import labelled_samples
 from aslspark.evaluation.pairs import count_pairs, judge
 from aslspark.models.known import NO_CLASSIFIER
 from aslspark.paths import spark_path
-from aslspark.registry import BEGUN, CHALLENGER, CHAMPION, FROZEN_TEST, PROMOTED, REFUSED, Registry
+from aslspark.registry import ALPHA, BEGUN, CHALLENGER, CHAMPION, FROZEN_TEST, MOST_FALL, PROMOTED, REFUSED, Registry
 from aslspark.samples import SAMPLES_FOLDER, TEST, read_samples
 from aslspark.scoring import SignClassifierModel
 from aslspark.sources.ingest import ingest
@@ -34,7 +34,6 @@ from aslspark.training.start import IMAGENET, NONE
 
 log = logging.getLogger("aslspark")
 
-ALPHA, MOST_FALL = 0.05, 0.1
 HELD_OUT, FROZEN = "held-out samples", "the frozen test"
 
 

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from aslspark.bundle import MANIFEST
+from aslspark.bundle_files import MANIFEST
 from aslspark.config import Config
 from aslspark.errors import AslsparkError
 from aslspark.paths import local_path

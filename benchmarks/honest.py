@@ -26,7 +26,7 @@ from pyspark.sql import SparkSession
 
 from aslspark.config import load_config
 from aslspark.evaluation.cross_validation import cross_validate
-from aslspark.evaluation.folds import LEAVE_ONE, FoldOptions
+from aslspark.evaluation.fold_options import LEAVE_ONE, FoldOptions
 from aslspark.samples import TEST
 from aslspark.session import spark_session
 from aslspark.training.job import train_baseline, train_cnn

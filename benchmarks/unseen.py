@@ -22,7 +22,7 @@ from matplotlib.figure import Figure
 
 from aslspark.config import load_config
 from aslspark.evaluation.cross_validation import cross_validate
-from aslspark.evaluation.folds import LEAVE_ONE, FoldOptions
+from aslspark.evaluation.fold_options import LEAVE_ONE, FoldOptions
 from aslspark.session import spark_session
 
 SETTINGS = Path(__file__).resolve().parent.parent / "conf" / "hands.yaml"

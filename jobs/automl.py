@@ -9,14 +9,11 @@ import argparse
 from collections.abc import Sequence
 
 from aslspark.jobs_support import add_training_options, run_job, training_config
-from aslspark.session import spark_session
-from aslspark.tracking import tracked
+from aslspark.tuning.options import Budget
 
 
 def main(argv: Sequence[str]) -> None:
     """Run the job on the command line's words."""
-    from aslspark.tuning.automl import Budget, automl
-
     usual = Budget()
     parser = argparse.ArgumentParser(description="Choose a model within a budget.")
     parser.add_argument(
@@ -33,6 +30,10 @@ def main(argv: Sequence[str]) -> None:
     add_training_options(parser)
     options = parser.parse_args(argv)
     config = training_config(options)
+    from aslspark.session import spark_session
+    from aslspark.tracking import tracked
+    from aslspark.tuning.automl import automl
+
     names = ("minutes", "trials", "models", "onnx", "seed")
     budget = Budget(**{name: getattr(options, name) for name in names})
     with tracked(config, "automl", options.out, data=options.data), spark_session("aslspark automl") as spark:

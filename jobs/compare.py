@@ -9,10 +9,7 @@ import argparse
 from collections.abc import Sequence
 
 from aslspark.errors import AslsparkError
-from aslspark.evaluation.comparison import compare_bundles
 from aslspark.jobs_support import add_config_options, config_from, run_job
-from aslspark.session import spark_session
-from aslspark.tracking import tracked
 
 
 def main(argv: Sequence[str]) -> None:
@@ -41,6 +38,10 @@ def main(argv: Sequence[str]) -> None:
     sets: dict[str, list[str]] = {}
     for name, path in map(_named, options.data):
         sets.setdefault(name, []).append(path)
+    from aslspark.evaluation.comparison import compare_bundles
+    from aslspark.session import spark_session
+    from aslspark.tracking import tracked
+
     about = {"models": models, "sets": sets}
     with tracked(config, "compare", options.out, **about), spark_session("aslspark compare") as spark:
         compare_bundles(spark, models, sets, options.out, options.threads)

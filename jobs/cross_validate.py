@@ -10,8 +10,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from aslspark.evaluation.cross_validation import cross_validate
-from aslspark.evaluation.folds import KINDS, LEAVE_ONE, FoldOptions
+from aslspark.evaluation.fold_options import KINDS, LEAVE_ONE, FoldOptions
 from aslspark.jobs_support import (
     add_classifier_options,
     add_training_options,
@@ -20,8 +19,6 @@ from aslspark.jobs_support import (
     training_config,
 )
 from aslspark.models.known import CLASSIFIERS, NO_CLASSIFIER
-from aslspark.session import spark_session
-from aslspark.tracking import tracked
 
 NETWORK = "network"
 
@@ -60,6 +57,10 @@ def main(argv: Sequence[str]) -> None:
     folds = FoldOptions(
         LEAVE_ONE.get(options.leave_one, options.by), options.folds, split.validation, split.blocks, split.seed
     )
+    from aslspark.evaluation.cross_validation import cross_validate
+    from aslspark.session import spark_session
+    from aslspark.tracking import tracked
+
     about = {"data": options.data, "folds": vars(folds)}
     with tracked(config, "cross_validate", options.out, **about), spark_session("aslspark cross_validate") as spark:
         cross_validate(spark, options.data, options.out, config, folds)

@@ -8,10 +8,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from aslspark.evaluation.job import evaluate_bundle
 from aslspark.jobs_support import add_config_options, config_from, run_job
-from aslspark.session import spark_session
-from aslspark.tracking import tracked
 
 
 def main(argv: Sequence[str]) -> None:
@@ -32,6 +29,10 @@ def main(argv: Sequence[str]) -> None:
     add_config_options(parser)
     options = parser.parse_args(argv)
     config = config_from(options, {})
+    from aslspark.evaluation.job import evaluate_bundle
+    from aslspark.session import spark_session
+    from aslspark.tracking import tracked
+
     about = {"model": options.model, "data": options.data}
     with tracked(config, "evaluate", options.out, **about), spark_session("aslspark evaluate") as spark:
         evaluate_bundle(spark, options.model, options.data, options.out, config, options.grad_cam)

@@ -8,13 +8,9 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
+from aslspark.config import SplitConfig
 from aslspark.jobs_support import add_config_options, config_from, run_job
 from aslspark.masking import shown
-from aslspark.session import spark_session
-from aslspark.sources.ingest import ingest
-from aslspark.sources.pictures.options import picture_options
-from aslspark.sources.splits import KINDS, SplitOptions
-from aslspark.tracking import tracked
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -25,7 +21,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     AslsparkError
         As `aslspark.sources.ingest.ingest` does.
     """
-    usual = SplitOptions()
+    usual = SplitConfig()
     parser = argparse.ArgumentParser(description="Read pixel tables and pictures into a sample and a quarantine table.")
     parser.add_argument(
         "--source",
@@ -42,19 +38,24 @@ def main(argv: Sequence[str] | None = None) -> None:
         help="files or folders that are test as a whole",
     )
     parser.add_argument("--out", required=True, metavar="DIR", help="a folder that does not exist yet")
-    parser.add_argument("--split", choices=KINDS, help=f"default: {usual.kind}")
+    parser.add_argument("--split", metavar="KIND", help=f"block, signer, source or random (default: {usual.kind})")
     parser.add_argument("--validation", type=float, help=f"default: {usual.validation}")
     parser.add_argument("--test", type=float, help=f"default: {usual.test}")
     parser.add_argument("--blocks", type=int, help=f"default: {usual.blocks}")
     parser.add_argument("--seed", type=int, help=f"default: {usual.seed}")
     add_config_options(parser)
     chosen = parser.parse_args(argv)
-    config = config_from(chosen, {})
     named = {"kind": chosen.split, **{name: getattr(chosen, name) for name in ("validation", "test", "blocks", "seed")}}
-    settings = vars(config.split) | {name: value for name, value in named.items() if value is not None}
-    split = SplitOptions(**settings)
+    config = config_from(chosen, {f"split.{name}": value for name, value in named.items()})
+    from aslspark.session import spark_session
+    from aslspark.sources.ingest import ingest
+    from aslspark.sources.pictures.options import picture_options
+    from aslspark.sources.splits import SplitOptions
+    from aslspark.tracking import tracked
+
     with tracked(config, "ingest", chosen.out, data=chosen.source), spark_session("aslspark ingest") as spark:
         pictures = picture_options(spark, config.pictures, config.hands)
+        split = SplitOptions(**vars(config.split))
         report = ingest(
             spark, chosen.source, chosen.out, test_sources=chosen.test_source, split=split, pictures=pictures
         )

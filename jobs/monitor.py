@@ -12,9 +12,7 @@ import sys
 from collections.abc import Sequence
 
 from aslspark.jobs_support import add_config_options, config_from, run_job
-from aslspark.monitoring.job import ALARM_RATE, monitor
-from aslspark.session import spark_session
-from aslspark.tracking import tracked
+from aslspark.monitoring import ALARM_RATE
 
 DRIFT_CODE = 3
 
@@ -41,6 +39,10 @@ def main(argv: Sequence[str]) -> None:
     add_config_options(parser)
     options = parser.parse_args(argv)
     config = config_from(options, {})
+    from aslspark.monitoring.job import monitor
+    from aslspark.session import spark_session
+    from aslspark.tracking import tracked
+
     about = {"model": options.model, "data": options.data, "by": options.by, "alarm_rate": options.alarm_rate}
     with tracked(config, "monitor", options.out, **about), spark_session("aslspark monitor") as spark:
         report = monitor(spark, options.model, options.data, options.out, options.by, options.alarm_rate)

@@ -14,9 +14,7 @@ import sys
 from collections.abc import Sequence
 
 from aslspark.jobs_support import add_config_options, config_from, run_job
-from aslspark.registry import PROMOTED, Registry
-from aslspark.retraining import ALPHA, MOST_FALL, begin, retrain
-from aslspark.session import spark_session
+from aslspark.registry import ALPHA, MOST_FALL, PROMOTED, Registry
 from aslspark.tracking import log_champion, restore_champion, tracked
 
 REFUSED_CODE = 3
@@ -62,6 +60,9 @@ def main(argv: Sequence[str]) -> None:
         return
     if (options.begin is None) != (options.test is None):
         parser.error("--begin and --test belong together")
+    from aslspark.retraining import begin, retrain
+    from aslspark.session import spark_session
+
     about = {"registry": options.registry, "data": options.data, "begin": options.begin, "anew": options.anew}
     with tracked(config, "retrain", **about), spark_session("aslspark retrain") as spark:
         if options.begin is not None:

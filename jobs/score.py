@@ -10,10 +10,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from aslspark.jobs_support import add_config_options, config_from, run_job
-from aslspark.scoring import SignClassifierModel, write_scores
-from aslspark.session import spark_session
-from aslspark.sources.to_score import rows_to_score
-from aslspark.tracking import tracked
 
 
 def main(argv: Sequence[str]) -> None:
@@ -37,6 +33,11 @@ def main(argv: Sequence[str]) -> None:
     add_config_options(parser)
     options = parser.parse_args(argv)
     config = config_from(options, {})
+    from aslspark.scoring import SignClassifierModel, write_scores
+    from aslspark.session import spark_session
+    from aslspark.sources.to_score import rows_to_score
+    from aslspark.tracking import tracked
+
     about = {"model": options.model, "data": options.data, "threshold": options.threshold}
     with tracked(config, "score", **about), spark_session("aslspark score") as spark:
         model = SignClassifierModel.load(options.model)

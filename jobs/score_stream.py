@@ -10,9 +10,6 @@ from collections.abc import Sequence
 
 from aslspark.jobs_support import run_job
 from aslspark.reading import bundle_digest
-from aslspark.scoring import SignClassifierModel
-from aslspark.serving.streaming import letters_beside
-from aslspark.session import spark_session
 
 
 def main(argv: Sequence[str]) -> None:
@@ -24,6 +21,10 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("--files", type=int, default=256, metavar="N", help="pictures a batch (default %(default)s)")
     parser.add_argument("--once", action="store_true", help="read what is there, and end")
     options = parser.parse_args(argv)
+    from aslspark.scoring import SignClassifierModel
+    from aslspark.serving.streaming import letters_beside
+    from aslspark.session import spark_session
+
     with spark_session("aslspark score_stream") as spark:
         model = SignClassifierModel.load(options.model)
         digest = bundle_digest(options.model)

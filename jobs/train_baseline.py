@@ -19,9 +19,6 @@ from aslspark.jobs_support import (
     run_job,
 )
 from aslspark.models.known import CLASSIFIERS
-from aslspark.session import spark_session
-from aslspark.tracking import tracked
-from aslspark.training.job import train_baseline
 
 
 def main(argv: Sequence[str]) -> None:
@@ -33,6 +30,10 @@ def main(argv: Sequence[str]) -> None:
     add_config_options(parser)
     options = parser.parse_args(argv)
     config = config_from(options, classifier_words(options))
+    from aslspark.session import spark_session
+    from aslspark.tracking import tracked
+    from aslspark.training.job import train_baseline
+
     job = "train_baseline"
     with tracked(config, job, options.out, data=options.data), spark_session(f"aslspark {job}") as spark:
         train_baseline(spark, options.data, options.out, config, options.test_data)

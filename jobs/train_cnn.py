@@ -9,9 +9,6 @@ import argparse
 from collections.abc import Sequence
 
 from aslspark.jobs_support import add_data_options, add_training_options, run_job, training_config
-from aslspark.session import spark_session
-from aslspark.tracking import tracked
-from aslspark.training.job import train_cnn
 
 
 def main(argv: Sequence[str]) -> None:
@@ -22,6 +19,10 @@ def main(argv: Sequence[str]) -> None:
     add_training_options(parser)
     options = parser.parse_args(argv)
     config = training_config(options)
+    from aslspark.session import spark_session
+    from aslspark.tracking import tracked
+    from aslspark.training.job import train_cnn
+
     with tracked(config, "train_cnn", options.out, data=options.data), spark_session("aslspark train_cnn") as spark:
         train_cnn(spark, options.data, options.out, config, options.test_data, options.resume)
 

@@ -9,15 +9,12 @@ import argparse
 from collections.abc import Sequence
 
 from aslspark.jobs_support import add_training_options, run_job, training_config
-from aslspark.session import spark_session
-from aslspark.tracking import tracked
+from aslspark.tuning.options import PRUNERS, SAMPLERS, SearchOptions
+from aslspark.tuning.space import read_space
 
 
 def main(argv: Sequence[str]) -> None:
     """Run the job on the command line's words."""
-    from aslspark.tuning.search import PRUNERS, SAMPLERS, SearchOptions, search
-    from aslspark.tuning.space import read_space
-
     usual = SearchOptions()
     parser = argparse.ArgumentParser(description="Search for better settings.")
     parser.add_argument(
@@ -45,6 +42,10 @@ def main(argv: Sequence[str]) -> None:
     space = read_space(options.space)
     names = ("trials", "minutes", "failures", "sampler", "pruner", "storage", "study", "seed", "at_once")
     how = SearchOptions(**{name: getattr(options, name) for name in names})
+    from aslspark.session import spark_session
+    from aslspark.tracking import tracked
+    from aslspark.tuning.search import search
+
     with tracked(config, "tune", options.out, data=options.data), spark_session("aslspark tune") as spark:
         search(spark, options.data, options.out, config, space, how)
 

@@ -18,7 +18,7 @@ from pyspark.sql import functions as F
 
 from aslspark.config import load_config
 from aslspark.evaluation.cross_validation import cross_validate
-from aslspark.evaluation.folds import LEAVE_ONE, FoldOptions
+from aslspark.evaluation.fold_options import LEAVE_ONE, FoldOptions
 from aslspark.evaluation.sheets import Tile, colour_of, draw_sheet
 from aslspark.evaluation.shown import as_read
 from aslspark.notebook import new_folder, session, show, widgets

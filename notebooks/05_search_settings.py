@@ -17,7 +17,8 @@ from aslspark.config import load_config
 from aslspark.notebook import new_folder, session, show, widgets
 from aslspark.paths import local_path
 from aslspark.training.data import training_data
-from aslspark.tuning.search import SearchOptions, search
+from aslspark.tuning.options import SearchOptions
+from aslspark.tuning.search import search
 from aslspark.tuning.space import read_space
 
 spark = session("aslspark: search")

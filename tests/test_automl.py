@@ -14,7 +14,8 @@ from aslspark.sources.splits import LEAK_WARNING
 
 pytest.importorskip("optuna")
 
-from aslspark.tuning.automl import Budget, automl
+from aslspark.tuning.automl import automl
+from aslspark.tuning.options import Budget
 from jobs import automl as job
 
 QUICK = ["mllib.trees=5", "mllib.depth=5", "mllib.iterations=20", "training.epochs=1", "training.framework=torch"]

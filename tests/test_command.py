@@ -1,4 +1,6 @@
+import ast
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -7,6 +9,7 @@ import sys
 import pytest
 from conftest import REPOSITORY
 
+from aslspark import jobs_support
 from aslspark.cli import command, completion, doctor, fetch
 from aslspark.errors import AslsparkError
 
@@ -35,6 +38,94 @@ def test_a_job_is_run_by_its_name_and_its_errors_are_one_line(tmp_path):
     said = [line for line in found.stderr.splitlines() if line.startswith("error: ")]
     assert said == [f"error: --model {tmp_path / 'none'}: there is no such folder; give the --out of a training job"]
     assert "Traceback" not in found.stderr
+
+
+WITHOUT_SPARK = """
+import contextlib, io, json, sys
+
+class Blocked:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("pyspark", "py4j"):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Blocked())
+from aslspark.cli.command import main
+from aslspark.jobs_support import run_job
+
+for words in json.load(sys.stdin):
+    out, err, sys.argv = io.StringIO(), io.StringIO(), ["aslspark", *words]
+    code = 0
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            run_job(main)
+        except SystemExit as left:
+            code = left.code
+    print(json.dumps([code or 0, out.getvalue(), err.getvalue()]))
+"""
+NEEDED = {
+    "automl": "--out o",
+    "compare": "--model m --data d --out o",
+    "cross-validate": "--out o",
+    "evaluate": "--model m --data d --out o",
+    "ingest": "--source s --out o",
+    "monitor": "--model m --data d --out o",
+    "retrain": "--registry r --data d",
+    "score": "--model m --data d --out o",
+    "score-stream": "--model m --folder f --checkpoint c",
+    "train-baseline": "--model forest --out o",
+    "train-cnn": "--out o",
+    "tune": "--out o --space s.yaml",
+}
+"""The least that each job is called with."""
+
+
+def without_spark(lines, folder):
+    (folder / "s.yaml").write_text("training.epochs: [1, 2]\n")
+    found = subprocess.run(
+        [sys.executable, "-c", WITHOUT_SPARK],
+        input=json.dumps(lines),
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        check=True,
+    )
+    return [json.loads(line) for line in found.stdout.splitlines()]
+
+
+@pytest.mark.promise(
+    "install",
+    "Where pyspark is not installed, every job says its options, and run says in one line what to install.",
+    kind="a module that needs Spark is imported before the command line is read",
+)
+def test_without_pyspark_every_job_says_its_options_and_what_to_install(tmp_path):
+    jobs = [path.stem.replace("_", "-") for path in sorted((REPOSITORY / "jobs").glob("*.py"))]
+    assert list(NEEDED) == jobs
+    for job, (code, out, err) in zip(jobs, without_spark([[job, "--help"] for job in jobs], tmp_path), strict=True):
+        assert (code, err) == (0, ""), job
+        assert f"usage: aslspark {job}" in out
+    calls = [[job, *words.split()] for job, words in NEEDED.items()]
+    for (job, *_), (code, _, err) in zip(calls, without_spark(calls, tmp_path), strict=True):
+        assert (code, err) == (
+            2,
+            "error: pyspark is not installed; pip install aslspark[spark]; a cluster brings its own\n",
+        ), job
+    assert [path.name for path in tmp_path.iterdir()] == ["s.yaml"]
+
+
+def test_a_wrong_setting_is_said_before_what_is_missing(tmp_path):
+    [(code, _, err)] = without_spark([["train-cnn", "--out", "o", "--epochs", "many"]], tmp_path)
+    assert (code, err.startswith("error: --set training.epochs=many: expected a whole number")) == (2, True)
+
+
+@pytest.mark.promise(
+    "install",
+    "Each module that setup.py's extras bring is named with its extra where it is missing.",
+    kind="an extra that the command does not know",
+)
+def test_the_extras_that_the_command_names_are_those_of_setup_py():
+    setup = (REPOSITORY / "setup.py").read_text(encoding="utf-8")
+    tree = next(node for node in ast.walk(ast.parse(setup)) if getattr(node, "arg", "") == "extras_require")
+    assert set(jobs_support.EXTRAS) == set(ast.literal_eval(tree.value))
 
 
 def test_an_unknown_command_is_refused_with_those_that_there_are():

@@ -14,7 +14,8 @@ from aslspark.errors import AslsparkError
 from aslspark.evaluation.certainty import TEMPERATURES
 from aslspark.evaluation.cross_validation import RESULT_FILE, cross_validate
 from aslspark.evaluation.cross_validation_page import write_page
-from aslspark.evaluation.folds import KINDS, LEAKING, LEAVE_ONE, FoldOptions, divided, plan_folds
+from aslspark.evaluation.fold_options import KINDS, LEAKING, LEAVE_ONE, FoldOptions
+from aslspark.evaluation.folds import divided, plan_folds
 from aslspark.samples import TEST, TRAIN, VALIDATION, read_samples
 from aslspark.sources.sample_frames import with_block
 from jobs import cross_validate as job

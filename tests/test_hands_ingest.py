@@ -8,7 +8,8 @@ from pyspark.sql import functions as F
 
 from aslspark.config import HandConfig, PictureConfig, load_config
 from aslspark.errors import AslsparkError
-from aslspark.evaluation.folds import FoldOptions, divided, plan_folds
+from aslspark.evaluation.fold_options import FoldOptions
+from aslspark.evaluation.folds import divided, plan_folds
 from aslspark.features.landmarks import HAND_NUMBERS, RIGHT, SEEN, hand_vectors
 from aslspark.hands.hand import Hand, hand_column
 from aslspark.hands.options import HandOptions

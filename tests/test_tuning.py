@@ -9,7 +9,8 @@ from aslspark.errors import AslsparkError
 pytest.importorskip("optuna")
 
 from aslspark.tuning import search as searching
-from aslspark.tuning.search import SearchOptions, search
+from aslspark.tuning.options import SearchOptions
+from aslspark.tuning.search import search
 from aslspark.tuning.space import Range, read_space
 
 SPACE = "training.learning_rate: {low: 1.0e-6, high: 0.01, log: true}\nnetwork.dropout: [0.0, 0.15]\n"

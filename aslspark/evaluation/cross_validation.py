@@ -23,7 +23,8 @@ from aslspark.config import Config
 from aslspark.errors import AslsparkError
 from aslspark.evaluation.certainty import TEMPERATURES, by_temperature, temperature_of
 from aslspark.evaluation.cross_validation_page import write_page
-from aslspark.evaluation.folds import SIGNER, Fold, FoldOptions, divided, plan_folds
+from aslspark.evaluation.fold_options import SIGNER, FoldOptions
+from aslspark.evaluation.folds import Fold, divided, plan_folds
 from aslspark.evaluation.metrics import UNSCORED
 from aslspark.masking import shown_all
 from aslspark.models.known import NO_CLASSIFIER

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from aslspark.evaluation import html
-from aslspark.evaluation.folds import BLOCK, LEAKING, LEAVE_ONE, SIGNER
+from aslspark.evaluation.fold_options import BLOCK, LEAKING, LEAVE_ONE, SIGNER
 from aslspark.evaluation.metrics import wilson
 from aslspark.evaluation.plots import QUIET, TRAIN_COLOUR, VALIDATION_COLOUR, plot_confusion
 

@@ -15,6 +15,7 @@ from pyspark.sql.types import TimestampNTZType, TimestampType
 
 from aslspark.bundle import behind_alias, require_new, whole_folder
 from aslspark.errors import AslsparkError
+from aslspark.monitoring import ALARM_RATE
 from aslspark.monitoring.drift import LEAST_ROWS, RESAMPLES, Comparison
 from aslspark.monitoring.measures import ANSWER, FLAGS, MEASURES, measured, of_scored
 from aslspark.monitoring.plots import plot_drift, plot_shares
@@ -25,7 +26,6 @@ from aslspark.sources.to_score import PICTURE_COLUMNS, rows_to_score
 
 log = logging.getLogger("aslspark")
 
-ALARM_RATE = 0.01
 LEAST_RATE = 4 / RESAMPLES
 """Of what is rarer, too few drawn batches are an example."""
 WHOLE = "all rows"

@@ -36,6 +36,7 @@ from aslspark.training.job import train_named
 from aslspark.training.launch import StoppedEarly
 from aslspark.tuning.families import Family, families_for
 from aslspark.tuning.leaderboard import write_leaderboard
+from aslspark.tuning.options import Budget
 from aslspark.tuning.trial import Score, fit_trial, judge
 
 log = logging.getLogger("aslspark")
@@ -51,30 +52,6 @@ _LEAKS = (
     "near-twins of the training pictures would be judged, and the model that remembers best would win; choose block, "
     "signer or source"
 )
-
-
-@dataclass(frozen=True)
-class Budget:
-    """How long to try.
-
-    Parameters
-    ----------
-    minutes : float
-        For all, the winner's last training too; 0: without end.
-    trials : int
-        Of a kind, at most. Each round the better half of the kinds goes on, two at least.
-    models : sequence of str
-        Kinds to try; empty: all that fit the data.
-    onnx : bool
-        Only what leaves an ONNX file: networks.
-    seed : int
-    """
-
-    minutes: float = 0.0
-    trials: int = 3
-    models: Sequence[str] = ()
-    onnx: bool = False
-    seed: int = 0
 
 
 @dataclass

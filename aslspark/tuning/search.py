@@ -15,7 +15,6 @@ import threading
 import time
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +33,7 @@ from aslspark.training.data import TrainingData, training_data
 from aslspark.training.launch import StoppedEarly
 from aslspark.training.network import fit_in_one_task
 from aslspark.training.start import check_network
+from aslspark.tuning.options import SearchOptions
 from aslspark.tuning.report import write_report
 from aslspark.tuning.space import Space
 from aslspark.tuning.trial import fit_trial, judge
@@ -41,8 +41,6 @@ from aslspark.tuning.trial import fit_trial, judge
 log = logging.getLogger("aslspark")
 
 DATABASE = "study.db"
-SAMPLERS = ("tpe", "random", "grid")
-PRUNERS = ("median", "hyperband", "none")
 TRIALS_BEFORE_STOPPING, FIRST_JUDGED = 4, 0.4
 """Trials that the median needs to be one, and the share of the epochs after which a trial is held against it: before
 that, all are as bad."""
@@ -50,41 +48,6 @@ DRAWN_BLINDLY = 5
 """Trials before TPE makes something of those that were."""
 HEARTBEAT_SECONDS, LOST_AFTER_SECONDS = 10, 60
 """Of a trial at work, in the database; one that is silent for longer was killed, and is tried again once."""
-
-
-@dataclass(frozen=True)
-class SearchOptions:
-    """How to search.
-
-    Parameters
-    ----------
-    trials : int
-        That are to be in the study at the end, those of earlier calls counted.
-    minutes : float
-        After which no trial is begun; 0: any.
-    failures : int
-        Failed trials of this call after which it ends.
-    sampler : {'tpe', 'random', 'grid'}
-    pruner : {'median', 'hyperband', 'none'}
-    storage : str
-        URL of a database; empty: SQLite in the search's folder.
-    study : str
-        Name within the database.
-    seed : int
-    at_once : int
-        Trials side by side, each a fit of a torch network in one process, in one Spark task, with batch size and
-        learning rate of one process. They are not stopped early. 1: one trial after another, in all processes.
-    """
-
-    trials: int = 20
-    minutes: float = 0.0
-    failures: int = 5
-    sampler: str = "tpe"
-    pruner: str = "median"
-    storage: str = ""
-    study: str = "aslspark"
-    seed: int = 0
-    at_once: int = 1
 
 
 def search(
