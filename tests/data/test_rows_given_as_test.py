@@ -10,7 +10,8 @@ from aslspark.bundle import read_manifest
 from aslspark.config import load_config
 from aslspark.errors import AslsparkError
 from aslspark.evaluation.cross_validation import RESULT_FILE, cross_validate
-from aslspark.evaluation.folds import KINDS, LEAVE_ONE, FoldOptions, divided, plan_folds
+from aslspark.evaluation.fold_options import KINDS, LEAVE_ONE, FoldOptions
+from aslspark.evaluation.folds import divided, plan_folds
 from aslspark.monitoring.job import monitor
 from aslspark.monitoring.profile import read_reference
 from aslspark.samples import TEST, TRAIN, VALIDATION, read_samples
