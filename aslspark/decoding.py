@@ -1,6 +1,6 @@
 """The bytes of a picture file -> pixels of one size and colour, in one way for ingest, training and scoring.
 
-In: JPEG or PNG bytes (also GIF, WebP and BMP), or pixels of any size. Out: uint8 (height, width, channels); or
+In: the bytes of JPEG, PNG, GIF, WebP or BMP, or pixels of any size. Out: uint8 (height, width, channels); or
 `Unusable`, with the reason. Every picture is decoded to its end: a cut-off JPEG passes Pillow's verify() and Spark's
 image source.
 """
@@ -8,7 +8,7 @@ image source.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow_hotfix  # noqa: F401  (CVE-2023-47248: whoever reads Parquet imports this module first)
+
+from aslspark.images.decode_cost import Costly, check_cost, check_scans
+from aslspark.images.exif import orientation
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -36,13 +39,18 @@ MAX_PIXELS = 50_000_000
 EMPTY = "empty"
 NO_PICTURE = "not a picture"
 TOO_MANY_PIXELS = "too many pixels"
+TOO_MUCH_WORK = "too much work to decode"
+UNSCALED = "16 bits, not scaled"
+WRONG_SIZE = "wrong size"
 CUT_SHORT = "cut short"
 UNDECODABLE = "undecodable"
 
 # What cameras, phones and browsers write. Pillow opens some sixty more, down to PostScript, which nobody means.
 _FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP")
-_MAGIC = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")
-_ORIENTATION = 0x0112
+_MAGIC = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a")
+_BMP_HEADERS = (12, 16, 40, 52, 56, 64, 108, 124)
+# Darker 16-bit greys would be black: millimetres, or the 12 bits of a sensor that nobody has scaled.
+_LEAST_OF_16_BITS = 4096
 _QUALITY = 95
 _ROWS_AT_ONCE = 128
 
@@ -102,8 +110,13 @@ def form_of(shape: tuple[int, int, int], preprocessing: dict[str, Any]) -> Form:
 
 
 def is_encoded(data: bytes) -> bool:
-    """Tell the bytes of a JPEG or PNG file from bare pixels, by how they begin."""
-    return data.startswith(_MAGIC)
+    """Tell the bytes of a file that is read (JPEG, PNG, GIF, WebP or BMP) from bare pixels, by how they begin."""
+    if data.startswith(_MAGIC):
+        return True
+    if data[:4] == b"RIFF":
+        return data[8:12] == b"WEBP"
+    # Two letters alone could be pixels.
+    return data[:2] == b"BM" and data[6:10] == bytes(4) and int.from_bytes(data[14:18], "little") in _BMP_HEADERS
 
 
 def decode(data: bytes | None, form: Form) -> npt.NDArray[np.uint8]:
@@ -125,7 +138,8 @@ def decode(data: bytes | None, form: Form) -> npt.NDArray[np.uint8]:
     Raises
     ------
     Unusable
-        With 'empty', 'not a picture', 'too many pixels', 'cut short' or 'undecodable'.
+        With 'empty', 'not a picture', 'too many pixels', 'too much work to decode', '16 bits, not scaled', 'cut short'
+        or 'undecodable'.
     """
     image = _opened(data, form.max_pixels)
     with told():
@@ -162,21 +176,26 @@ def decode_whole(data: bytes | None, max_pixels: int, least_side: int) -> Image.
         return _loaded(image)
 
 
-def _opened(data: bytes | None, max_pixels: int) -> Any:
+def _opened(data: bytes | None, max_pixels: int, formats: Sequence[str] = _FORMATS) -> Any:
     """Open a picture file without decoding it."""
     from PIL import Image, UnidentifiedImageError
 
     if not data:
         raise Unusable(EMPTY, "no bytes")
     try:
-        image = Image.open(io.BytesIO(data), formats=_FORMATS)
+        check_cost(data)
+        image = Image.open(io.BytesIO(data), formats=formats)
+        width, height = image.size
+        if image.format in ("JPEG", "MPO"):  # MPO: a JPEG with more pictures behind it
+            check_scans(data, width * height)
+    except Costly as error:
+        raise Unusable(TOO_MUCH_WORK, str(error)) from error
     except Image.DecompressionBombError as error:
         raise Unusable(TOO_MANY_PIXELS, str(error)) from error
     except UnidentifiedImageError as error:
-        raise Unusable(NO_PICTURE, f"{len(data)} bytes that begin with {data[:12]!r}") from error
+        raise Unusable(NO_PICTURE, f"{len(data):,} bytes that are no JPEG, PNG, GIF, WebP or BMP file") from error
     except Exception as error:  # Pillow's parsers raise whatever a broken header makes them raise
         raise Unusable(UNDECODABLE, _first_line(error)) from error
-    width, height = image.size
     if width * height > max_pixels:
         raise Unusable(TOO_MANY_PIXELS, f"{width}x{height} is more than {max_pixels:,} pixels")
     return image
@@ -187,6 +206,8 @@ def told() -> Iterator[None]:
     """Turn what Pillow raises at a picture into `Unusable`, with its reason."""
     try:
         yield
+    except Unusable:
+        raise
     except Exception as error:
         reason = CUT_SHORT if "truncated" in str(error).lower() else UNDECODABLE
         raise Unusable(reason, _first_line(error)) from error
@@ -235,25 +256,67 @@ def stored(data: bytes, encoding: str | None, shape: tuple[int, int, int]) -> np
     """
     if encoding in (None, RAW):
         if len(data) != shape[0] * shape[1] * shape[2]:
-            raise Unusable("wrong size", f"{len(data)} bytes where {shape[0]}x{shape[1]}x{shape[2]} is said")
+            raise Unusable(WRONG_SIZE, f"{len(data)} bytes where {shape[0]}x{shape[1]}x{shape[2]} is said")
         return np.frombuffer(data, np.uint8).reshape(shape)
-    from PIL import Image
-
-    try:
-        image = Image.open(io.BytesIO(data), formats=("JPEG", "PNG"))
-        if image.size != (shape[1], shape[0]):
-            raise Unusable("wrong size", f"{image.size[1]}x{image.size[0]} where {shape[0]}x{shape[1]} is said")
-        return np.asarray(image.convert("L" if shape[2] == 1 else "RGB"), np.uint8).reshape(shape)
-    except Unusable:
-        raise
-    except Exception as error:
-        raise Unusable(UNDECODABLE, _first_line(error)) from error
+    image = _opened(data, MAX_PIXELS, ("JPEG", "PNG"))
+    if image.size != (shape[1], shape[0]):
+        raise Unusable(WRONG_SIZE, f"{image.size[1]}x{image.size[0]} where {shape[0]}x{shape[1]} is said")
+    with told():
+        image.load()
+        return np.asarray(_plain(image).convert("L" if shape[2] == 1 else "RGB"), np.uint8).reshape(shape)
 
 
 def pixels_of(picture: Mapping[str, Any] | Row) -> npt.NDArray[np.uint8]:
     """Return the pixels (height, width, channels) of a `samples.PICTURE_TYPE` struct, however it is stored."""
     shape = (picture["height"], picture["width"], picture["channels"])
     return stored(bytes(picture["data"]), picture["encoding"], shape)
+
+
+def bare_pixels(
+    height: Any, width: Any, channels: Any, data: bytes | None, *, bgr: bool = False
+) -> npt.NDArray[np.uint8]:
+    """Return pixels that lie bare in a table, in grey or RGB; transparent parts are black, as from `decode`.
+
+    Parameters
+    ----------
+    height, width, channels : int
+        Channels are 1, 3, or 4 with alpha last; None and NaN count as empty.
+    data : bytes
+        Row by row, channels last.
+    bgr : bool
+        Blue comes first, as in Spark's image struct.
+
+    Returns
+    -------
+    ndarray of uint8, shape (height, width, 1 or 3)
+
+    Raises
+    ------
+    Unusable
+        With 'empty' or 'wrong size'.
+    """
+    if any(size is None or size != size for size in (height, width, channels)) or data is None or len(data) == 0:
+        raise Unusable(EMPTY, "no pixels")
+    size = (int(height), int(width), int(channels))
+    if min(size) < 1 or size[0] * size[1] * size[2] != len(data):
+        said = f"{size[0]}x{size[1]}x{size[2]}"
+        raise Unusable(WRONG_SIZE, f"{len(data)} bytes where {said} needs {size[0] * size[1] * size[2]}")
+    if size[2] not in (1, 3, 4):
+        raise Unusable(WRONG_SIZE, f"{size[2]} channels; a picture has 1, 3 or 4")
+    pixels = np.frombuffer(data, np.uint8).reshape(size)
+    if size[2] == 1:
+        return pixels
+    colours = pixels[:, :, 2::-1] if bgr else pixels[:, :, :3]
+    if size[2] == 4:
+        colours = (colours.astype(np.uint16) * pixels[:, :, 3:] // 255).astype(np.uint8)
+    return np.ascontiguousarray(colours)
+
+
+def image_of(picture: npt.NDArray[np.uint8]) -> Image.Image:
+    """Turn pixels (height, width, 1 or 3) into Pillow's image."""
+    from PIL import Image
+
+    return Image.fromarray(np.ascontiguousarray(picture[:, :, 0] if picture.shape[2] == 1 else picture[:, :, :3]))
 
 
 def encode(picture: npt.NDArray[np.uint8], encoding: str) -> bytes:
@@ -298,14 +361,9 @@ def _draft(image: Any, form: Form, sideways: bool) -> None:
     image.draft("L" if form.channels == 1 and form.mask is None else "RGB", (2 * wanted[0], 2 * wanted[1]))
 
 
-def _turn(image: Any) -> Any:
+def _turn(image: Any) -> int | None:
     """Find how the picture must be turned, from EXIF; damaged EXIF turns nothing."""
-    if "exif" not in image.info and image.format not in ("PNG", "WEBP"):
-        return None
-    try:
-        return _TURNS.get(image.getexif().get(_ORIENTATION))
-    except Exception:
-        return None
+    return _TURNS.get(orientation(image.info))
 
 
 def _plain(image: Any) -> Any:
@@ -315,10 +373,16 @@ def _plain(image: Any) -> Any:
     if image.mode in ("L", "RGB"):
         return image
     if image.mode.startswith("I"):
+        numbers = np.asarray(image)
+        highest = int(numbers.max(initial=0))
+        if 0 < highest < _LEAST_OF_16_BITS:
+            detail = f"values up to {highest:,} of 65,535, as a depth camera's; scale them, or save 8 bits"
+            raise Unusable(UNSCALED, detail)
         # convert() would clip sixteen bits at 255.
-        numbers = np.asarray(image) >> 8
-        np.clip(numbers, 0, 255, out=numbers)
-        return Image.fromarray(numbers.astype(np.uint8))
+        grey = np.clip(numbers >> 8, 0, 255).astype(np.uint8)
+        if isinstance(clear := image.info.get("transparency"), int):
+            grey[numbers == clear] = 0
+        return Image.fromarray(grey)
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
         return _on_black(image)
     return image.convert("L" if image.mode == "1" else "RGB")

@@ -20,7 +20,7 @@ import aslspark
 from aslspark.bundle_checks import check_network
 from aslspark.bundle_files import ONNX, SUMS, read_manifest, refusal_named
 from aslspark.certainty import BEST, NOT_SURE, best_places
-from aslspark.decoding import NO_PICTURE, Form, Unusable, form_of, is_encoded
+from aslspark.decoding import Form, Unusable, form_of
 from aslspark.errors import AslsparkError
 from aslspark.features.landmarks import FEATURES, HAND_NUMBERS, RIGHT, SEEN, WORLD, landmark_features
 from aslspark.features.landmarks import PICTURE as POINTS
@@ -331,8 +331,6 @@ def prepared(
     ------
     Unusable
     """
-    if kind == BYTES and not is_encoded(value) and len(value) != int(np.prod(form.shape)):
-        raise Unusable(NO_PICTURE, f"{len(value):,} bytes that are neither JPEG nor PNG")
     return Normaliser(kind, form, hands, find).one(value)
 
 

@@ -61,8 +61,10 @@ class SignClassifierModel(Model, HasInputCol, MLReadable, MLWritable):
     - ``struct<height, width, channels, data>``: `samples.PICTURE_TYPE`, bytes row by row, channels last, RGB; with
       ``encoding``, it may hold PNG or JPEG;
     - Spark's ``image`` struct (bytes in BGR);
-    - ``binary``: height x width x channels raw bytes, or those of a JPEG or PNG file, such as binaryFile's ``content``;
-    - ``array`` of numbers, or a Vector: height x width x channels values from 0 to 255, in the same order.
+    - ``binary``: height x width x channels raw bytes, or those of a JPEG, PNG, GIF, WebP or BMP file, such as
+      binaryFile's ``content``;
+    - ``array`` of numbers, or a Vector: height x width x channels whole numbers from 0 to 255, in the same order; those
+      that were divided by 255 are a reason.
 
     A model that takes landmarks finds them in the column ``hand`` (`samples.HAND_TYPE`), and one that takes nothing
     else needs no pictures; where no hand was found it gives a reason, unless it knows the label 'nothing'.

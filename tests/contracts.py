@@ -25,6 +25,8 @@ REASONS = {
         decoding.EMPTY,
         decoding.NO_PICTURE,
         decoding.TOO_MANY_PIXELS,
+        decoding.TOO_MUCH_WORK,
+        decoding.UNSCALED,
         decoding.CUT_SHORT,
         decoding.UNDECODABLE,
     },
@@ -33,6 +35,7 @@ REASONS = {
         parse_pixels.WRONG_COLUMN_COUNT,
         parse_pixels.NOT_A_NUMBER,
         parse_pixels.OUT_OF_RANGE,
+        parse_pixels.SCALED,
         parse_pixels.UNKNOWN_LABEL,
     },
 }

@@ -95,7 +95,7 @@ def test_many_pictures_are_answered_in_their_order_and_bad_ones_in_their_place(r
 @pytest.mark.parametrize(
     ("body", "kind", "status", "words"),
     [
-        (b"", "image/jpeg", 422, "not a picture"),
+        (b"", "image/jpeg", 422, "empty: no bytes"),
         (b"no picture at all", "image/png", 422, "not a picture: 17 bytes"),
         (picture_file()[:-300], "image/jpeg", 422, "cut short"),
         (b"x" * 200_001, "image/jpeg", 413, "a picture may have 200,000"),

@@ -10,16 +10,28 @@ import numpy as np
 import numpy.typing as npt
 
 from aslspark.data.pixel_table import NOT_A_NUMBER, as_bytes, scaled_rows, trouble_with
-from aslspark.decoding import EMPTY, RAW, Form, Unusable, bring, decode, is_encoded, stored
+from aslspark.decoding import (
+    EMPTY,
+    NO_PICTURE,
+    RAW,
+    WRONG_SIZE,
+    Form,
+    Unusable,
+    bare_pixels,
+    bring,
+    decode,
+    image_of,
+    is_encoded,
+    stored,
+    told,
+)
 from aslspark.hands.hand import Hand
 from aslspark.hands.options import HandOptions
 from aslspark.hands.stage import hand_in, whole_picture
 
 if TYPE_CHECKING:
     import pandas as pd
-    from PIL import Image
 
-WRONG_SIZE = "wrong size"
 UNUSABLE = "unusable"
 """Field of a picture's struct: why it cannot be used, as an earlier stage found."""
 
@@ -110,6 +122,8 @@ class Normaliser:
         if "encoding" in batch and not batch["encoding"].isin([None, RAW]).all():
             return None
         data = batch["data"]
+        if self.kind == "bytes" and not all(isinstance(value, bytes | bytearray) for value in data):
+            return None
         if data.isna().any() or not (data.map(len) == length).all():
             return None
         if self.kind == "bytes" and any(map(is_encoded, data)):
@@ -141,17 +155,17 @@ class Normaliser:
         ------
         Unusable
         """
-        height, width, channels = self.shape
-        if self.kind in ("bytes", "numbers"):
-            if value is None:
-                raise Unusable(EMPTY, "")
-            if self.kind == "bytes" and is_encoded(value):
-                return self._from_file(value)
-            if len(value) != height * width * channels:
-                needed = f"{height}x{width}x{channels} needs {height * width * channels}"
-                raise Unusable(WRONG_SIZE, f"{len(value)} values where {needed}")
-            return (self._from_bytes(value) if self.kind == "bytes" else self._from_numbers(value)), None
-        return self._from_struct(*value)
+        if self.kind not in ("bytes", "numbers"):
+            return self._from_struct(*value)
+        if value is None or (isinstance(value, float) and value != value):
+            raise Unusable(EMPTY, "no picture")
+        if self.kind == "bytes":
+            if not isinstance(value, bytes | bytearray | memoryview):
+                raise Unusable(NO_PICTURE, f"{type(value).__name__}; give the bytes of a picture file, or its pixels'")
+            data = bytes(value)
+            bare = len(data) == int(np.prod(self.shape)) and not is_encoded(data)
+            return (self._from_bytes(data), None) if bare else self._from_file(data)
+        return self._from_numbers(value), None
 
     def _from_file(self, value: bytes) -> tuple[npt.NDArray[np.uint8], Hand | None]:
         try:
@@ -166,35 +180,38 @@ class Normaliser:
     def _from_bytes(self, value: bytes) -> npt.NDArray[np.uint8]:
         return np.frombuffer(value, np.uint8).reshape(self.shape)
 
-    def _from_numbers(self, value: npt.ArrayLike) -> npt.NDArray[np.uint8]:
+    def _from_numbers(self, value: Any) -> npt.NDArray[np.uint8]:
+        length = int(np.prod(self.shape))
+        if (count := len(value)) != length:
+            needed = "x".join(map(str, self.shape))
+            raise Unusable(WRONG_SIZE, f"{count} values where {needed} needs {length}")
         try:
             numbers = np.asarray(value, np.float64)
         except (TypeError, ValueError, OverflowError) as error:
             raise Unusable(NOT_A_NUMBER, "a value is no number") from error
-        if trouble := trouble_with(numbers.ravel()):
+        if numbers.ndim != 1:
+            raise Unusable(NOT_A_NUMBER, "lists within a list; give the numbers in one")
+        if trouble := trouble_with(numbers):
             raise Unusable(*trouble)
         return np.rint(numbers).astype(np.uint8).reshape(self.shape)
 
     def _from_struct(
         self, height: Any, width: Any, channels: Any, data: Any, encoding: str | None = None
     ) -> tuple[npt.NDArray[np.uint8], Hand | None]:
-        if any(size is None or size != size for size in (height, width, channels)) or data is None or len(data) == 0:
-            raise Unusable(EMPTY, "")
-        size = (int(height), int(width), int(channels))
-        if encoding not in (None, RAW):
-            data = stored(data, encoding, size).tobytes()
-        if min(size) < 1 or size[0] * size[1] * size[2] != len(data):
-            said = f"{size[0]}x{size[1]}x{size[2]}"
-            raise Unusable(WRONG_SIZE, f"{len(data)} bytes where {said} needs {np.prod(size)}")
-        if size[2] not in (1, 3, 4):
-            raise Unusable(WRONG_SIZE, f"{size[2]} channels; a picture has 1, 3 or 4")
-        picture = np.frombuffer(data, np.uint8).reshape(size)
-        if self.kind == "image" and size[2] >= 3:
-            picture = picture[:, :, [2, 1, 0]]
+        if encoding in (None, RAW):
+            picture = bare_pixels(height, width, channels, data, bgr=self.kind == "image")
+        else:
+            if (
+                data is None
+                or len(data) == 0
+                or any(size != size or size is None for size in (height, width, channels))
+            ):
+                raise Unusable(EMPTY, "no bytes")
+            picture = stored(bytes(data), encoding, (int(height), int(width), int(channels)))
         if picture.shape == self.shape:
             return picture, None
         if self.hands is not None:
-            return hand_in(_image(picture), self.form, self.hands, self.find)
+            return hand_in(image_of(picture), self.form, self.hands, self.find)
         return fit_picture(picture, self.form), None
 
 
@@ -203,13 +220,12 @@ def fit_picture(picture: npt.NDArray[np.uint8], form: Form) -> npt.NDArray[np.ui
 
     Parameters
     ----------
-    picture : ndarray of uint8, shape (any, any, 1 or 3 or 4)
+    picture : ndarray of uint8, shape (any, any, 1 or 3)
     form : Form
+
+    Raises
+    ------
+    Unusable
     """
-    return bring(_image(picture), form)
-
-
-def _image(picture: npt.NDArray[np.uint8]) -> Image.Image:
-    from PIL import Image
-
-    return Image.fromarray(np.ascontiguousarray(picture[:, :, 0] if picture.shape[2] == 1 else picture[:, :, :3]))
+    with told():
+        return bring(image_of(picture), form)

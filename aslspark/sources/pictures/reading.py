@@ -17,7 +17,8 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import LongType, StringType, StructField, StructType
 
-from aslspark.decoding import EMPTY, UNDECODABLE, Unusable, bring, decode, encode
+from aslspark.decoding import EMPTY, Unusable, bare_pixels, bring, decode, encode
+from aslspark.decoding import image_of as pixels_image
 from aslspark.hands.hand import Hand, hand_column, no_hands
 from aslspark.hands.stage import hand_in, whole_picture
 from aslspark.masking import shown
@@ -250,17 +251,6 @@ def _batch(
 
 def image_of(image: dict[str, Any] | None) -> Image.Image:
     """Turn Spark's image struct, in BGR or BGRA, to grey or RGB."""
-    from PIL import Image
-
-    if image is None or not image["data"]:
+    if image is None:
         raise Unusable(EMPTY, "no pixels: Spark could not decode it")
-    height, width, channels = image["height"], image["width"], image["nChannels"]
-    if channels not in (1, 3, 4) or height * width * channels != len(image["data"]):
-        raise Unusable(UNDECODABLE, f"{len(image['data'])} bytes for {height}x{width}x{channels}")
-    pixels = np.frombuffer(image["data"], np.uint8).reshape(height, width, channels)
-    if channels == 1:
-        return Image.fromarray(pixels[:, :, 0])
-    rgb = pixels[:, :, [2, 1, 0]]
-    if channels == 4:  # on black, as `decode` does it
-        rgb = (rgb.astype(np.uint16) * pixels[:, :, 3:] // 255).astype(np.uint8)
-    return Image.fromarray(rgb)
+    return pixels_image(bare_pixels(image["height"], image["width"], image["nChannels"], image["data"], bgr=True))
