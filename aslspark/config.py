@@ -57,6 +57,9 @@ class PictureConfig:
         6, "of 64: test and training pictures that differ by no more are near-twins", least=0, most=16
     )
     drop_near_duplicates: bool = _setting(False, "quarantine near-twins of test pictures")
+    roots: str = _setting(
+        "", "folders, apart by commas, in which manifests may name pictures beside their own; none: their own alone"
+    )
     keep: str = _setting(
         "all",
         "labels that are wanted, the others are quarantined; letters: A to Z, static: those without J and Z",

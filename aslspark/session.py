@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import locale
+import logging
 import os
 import sys
 import time
@@ -9,10 +11,16 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from pyspark import SparkConf
 from pyspark.resource import ResourceProfile
 from pyspark.sql import SparkSession
 
 from aslspark.errors import AslsparkError
+
+logger = logging.getLogger(__name__)
+
+UTF8 = "UTF-8"
+UTF8_LOCALE = "C.UTF-8"
 
 EXECUTOR_WAIT_SECONDS = 30
 """As long as Spark itself waits for executors (spark.scheduler.maxRegisteredResourcesWaitingTime)."""
@@ -43,14 +51,66 @@ def spark_session(name: str) -> Iterator[SparkSession]:
     # Horovod starts its workers with this interpreter; unset, they end in
     # "'NoneType' object has no attribute 'origin'".
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-    spark = SparkSession.builder.appName(name).getOrCreate()
+    _spell_names_in_utf8()
+    # Executors open tables by their names too; what spark-submit was told goes before this.
+    executors = SparkConf().get("spark.executorEnv.LC_ALL", UTF8_LOCALE) or UTF8_LOCALE
+    spark = SparkSession.builder.appName(name).config("spark.executorEnv.LC_ALL", executors).getOrCreate()
     spark.sparkContext.setLogLevel("ERROR")
+    if warning := locale_warning(names_of_files(spark)):
+        logger.warning("warning: %s", warning)
     try:
         yield spark
     finally:
         jvm = spark.sparkContext._jvm
         spark.stop()
         _end_barrier_timer(jvm)
+
+
+def _spell_names_in_utf8() -> None:
+    """See that a JVM which this process is about to start spells names of files in UTF-8.
+
+    The JVM takes this from its locale alone, whatever -Dsun.jnu.encoding says (Java 17). One that spark-submit has
+    started can no longer be told.
+    """
+    if "PYSPARK_GATEWAY_PORT" in os.environ:
+        return
+    before = locale.setlocale(locale.LC_CTYPE)
+    try:
+        locale.setlocale(locale.LC_CTYPE, "")
+        is_utf8 = locale.nl_langinfo(locale.CODESET).upper() == UTF8
+    except locale.Error:
+        is_utf8 = False
+    finally:
+        locale.setlocale(locale.LC_CTYPE, before)
+    if not is_utf8:
+        os.environ["LC_ALL"] = UTF8_LOCALE
+
+
+def names_of_files(spark: SparkSession) -> str:
+    """Return the encoding in which the driver's JVM spells names of files, such as UTF-8."""
+    jvm: Any = spark._jvm
+    return str(jvm.java.lang.System.getProperty("sun.jnu.encoding"))
+
+
+def can_spell(encoding: str, path: str) -> bool:
+    """Tell whether a JVM that spells names of files in an encoding finds a path of this machine."""
+    if path.isascii():
+        return True
+    try:
+        path.encode()
+    except UnicodeEncodeError:  # its bytes are no UTF-8, and no JVM finds them again
+        return False
+    return encoding.upper() == UTF8
+
+
+def locale_warning(encoding: str) -> str:
+    """Say what a job in another locale cannot open; empty in UTF-8."""
+    if encoding.upper() == UTF8:
+        return ""
+    return (
+        f"Spark's JVM was started in a locale that knows {encoding} alone: tables, folders and bundles whose names "
+        f"have other letters cannot be opened; start the job with LC_ALL={UTF8_LOCALE}"
+    )
 
 
 def _end_barrier_timer(jvm: Any) -> None:

@@ -35,7 +35,8 @@ def main(argv: Sequence[str]) -> None:
     config = config_from(options, {})
     from aslspark.scoring import SignClassifierModel, write_scores
     from aslspark.session import spark_session
-    from aslspark.sources.to_score import rows_to_score
+    from aslspark.sources.pictures.options import manifest_roots
+    from aslspark.sources.to_score import rows_to_score, with_reasons
     from aslspark.tracking import tracked
 
     about = {"model": options.model, "data": options.data, "threshold": options.threshold}
@@ -44,8 +45,9 @@ def main(argv: Sequence[str]) -> None:
         model.form = replace(model.form, max_pixels=config.pictures.max_pixels)
         if options.threshold is not None:
             model.setThreshold(options.threshold)
-        rows, column = rows_to_score(spark, options.data)
-        write_scores(model.setInputCol(column).transform(rows).drop(column), options.out)
+        roots = manifest_roots(spark, config.pictures.roots)
+        rows, column = rows_to_score(spark, options.data, roots)
+        write_scores(with_reasons(model.setInputCol(column).transform(rows).drop(column)), options.out)
 
 
 if __name__ == "__main__":

@@ -123,8 +123,9 @@ def _rows(name: str, first: int | None, lines: pa.Array, labels: pa.Array, layou
     data = pa.Array.from_buffers(pa.binary(), count, [None, offsets, pa.py_buffer(pixels)])
     side, one = (pa.array(np.full(count, size, np.int32)) for size in (SIDE, 1))
     picture = pa.StructArray.from_arrays(
-        [side, side, one, data, pa.array([RAW] * count), pa.array(reasons, pa.string())],
+        [side, side, one, data, pa.array([RAW] * count, pa.string()), pa.array(reasons, pa.string())],
         names=["height", "width", "channels", "data", "encoding", UNUSABLE],
     )
-    columns = [pa.array([name] * count), numbers, labels, picture]
+    # Of a batch that held the header alone no row is left, and Arrow would find no type.
+    columns = [pa.array([name] * count, pa.string()), numbers, labels, picture]
     return pa.RecordBatch.from_arrays(columns, names=["source", "row", "label", "pixels"])

@@ -1,23 +1,30 @@
-"""Files wherever Spark can read them, reached from the driver through Hadoop's FileSystem."""
+"""Files wherever Spark can read them: those of this machine through Python, others through Hadoop's FileSystem.
+
+Python finds every name; the JVM drops those that its locale cannot spell, without a word.
+"""
 
 from __future__ import annotations
 
+import glob
 import io
+import os
 import re
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 from py4j.protocol import Py4JJavaError
 from pyspark.sql import SparkSession
 
+from aslspark.data.endings import TABLE_ENDINGS, is_packed_in_capitals, is_table_name
 from aslspark.errors import AslsparkError
-from aslspark.sources.local_folders import is_special
+from aslspark.session import can_spell, names_of_files
+from aslspark.sources.local_folders import as_text, is_special, local_of
 
-TABLE_ENDINGS = (".csv", ".csv.gz", ".csv.bz2")
 # A header is 7 kB; a file without line ends must not be read into the driver's memory whole.
 LONGEST_HEADER = 64 * 1024
+PACKED_IN_CAPITALS = "Spark unpacks .gz and .bz2 in small letters alone: rename it"
 READ_AT_ONCE = 4 << 20
 BZIP2_END = 0x177245385090
 
@@ -30,6 +37,15 @@ def plain_path(path: str) -> str:
 def no_pattern(path: str) -> str:
     """Keep Spark from taking a name such as a[1].csv for a pattern."""
     return "".join(f"\\{letter}" if letter in "[]{}*?" else letter for letter in path)
+
+
+class Entry(NamedTuple):
+    """What lies in a folder: a name, its qualified path, and whether it is a folder or a file."""
+
+    name: str
+    path: str
+    is_folder: bool
+    is_file: bool
 
 
 class HadoopFiles:
@@ -45,9 +61,24 @@ class HadoopFiles:
         self._java = java
         self._conf: Any = spark._jsc.hadoopConfiguration()
         self._hadoop: Any = java.org.apache.hadoop
+        self._encoding = names_of_files(spark)
+        self._is_local = str(self._conf.get("fs.defaultFS", "file:///")).startswith("file:")
+
+    def local(self, path: str) -> str | None:
+        """Return where a path lies on this machine, absolute; None for other stores."""
+        if not self._is_local and not path.startswith("file:/"):
+            return None
+        found = local_of(path)
+        return None if found is None else os.path.abspath(found)
+
+    def can_spell(self, path: str) -> bool:
+        """Tell whether the JVM finds a path: its locale must have the letters of the name."""
+        return self.local(path) is None or can_spell(self._encoding, path)
 
     def qualified(self, path: str) -> str:
         """Return the path with its scheme, such as file:/data/a.csv."""
+        if (local := self.local(path)) is not None:
+            return f"file:{local}"
         return str(self._system(path).makeQualified(self._path(path)).toString())
 
     def as_uri(self, path: str) -> str:
@@ -56,7 +87,32 @@ class HadoopFiles:
 
     def exists(self, path: str) -> bool:
         """Say whether there is a file or folder."""
+        if (local := self.local(path)) is not None:
+            return os.path.exists(local)
         return bool(self._system(path).exists(self._path(path)))
+
+    def entries(self, path: str) -> list[Entry]:
+        """List a folder, without what lies below its folders, sorted by name; hidden names too."""
+        if (local := self.local(path)) is not None:
+            try:
+                names = os.listdir(local)
+            except OSError as error:
+                raise AslsparkError(
+                    f"source {as_text(path)}: the folder may not be read ({error.strerror}): look at its permissions"
+                ) from error
+            found = [(name, os.path.join(local, name)) for name in sorted(names)]
+            return [Entry(name, f"file:{at}", os.path.isdir(at), os.path.isfile(at)) for name, at in found]
+        listed = self._system(path).listStatus(self._path(path))
+        entries = [
+            Entry(
+                str(status.getPath().getName()),
+                str(status.getPath().toString()),
+                bool(status.isDirectory()),
+                bool(status.isFile()),
+            )
+            for status in listed
+        ]
+        return sorted(entries)
 
     def tables_at(self, path: str) -> tuple[list[str], list[str]]:
         """List the files that a source path stands for.
@@ -69,55 +125,114 @@ class HadoopFiles:
         Returns
         -------
         tuple of list of str, list of str
-            Qualified paths to read, sorted; and those in a folder that were passed over because they do not
-            end in .csv, .csv.gz or .csv.bz2 (hidden ones are not mentioned).
+            Qualified paths to read, sorted; and those in a folder that are passed over, because they do not
+            end in .csv, .csv.gz or .csv.bz2, or with the reason why (hidden ones that are no tables are not
+            mentioned).
 
         Raises
         ------
         AslsparkError
             If there is nothing at the path, or no table in the folder.
         """
-        system = self._system(path)
-        if system.exists(self._path(path)):
-            found = [system.getFileStatus(self._path(path))]
-        else:
-            found = list(system.globStatus(self._path(path)) or [])
-        if not found:
-            raise AslsparkError(f"source {path} does not exist: name a pixel table or a folder of them")
+        at = [self.qualified(path)] if self.exists(path) else self._matching(path)
+        if not at:
+            raise AslsparkError(
+                f"source {as_text(path)} does not exist: name a pixel table or a folder of them"
+                f"{self.lost_letters(path)}"
+            )
         tables: list[str] = []
         others: list[str] = []
-        for status in found:
-            if is_special(at := str(status.getPath().toString())):
-                raise AslsparkError(f"source {path} is a pipe or a device: name a pixel table, or a folder of them")
-            if status.isFile():
-                tables.append(at)
-                continue
-            for inside in system.listStatus(status.getPath()):
-                name = str(inside.getPath().getName())
-                if name.startswith((".", "_")):
-                    continue
-                at = str(inside.getPath().toString())
-                is_table = inside.isFile() and name.endswith(TABLE_ENDINGS) and not is_special(at)
-                (tables if is_table else others).append(at)
+        for place in at:
+            if is_special(place):
+                raise AslsparkError(
+                    f"source {as_text(path)} is a pipe or a device: name a pixel table, or a folder of them"
+                )
+            if self.is_folder(place):
+                inside, troubled, passed = self.tables_in(place)
+                tables += inside
+                others += troubled + passed
+            elif is_packed_in_capitals(place):
+                raise AslsparkError(f"source {as_text(path)}: {PACKED_IN_CAPITALS}")
+            else:
+                self.require_spelled(place, "source ")
+                tables.append(place)
         if not tables:
-            held = ", ".join(sorted(other.rsplit("/", 1)[-1] for other in others)[:3]) or "nothing"
+            held = ", ".join(other.rsplit("/", 1)[-1] for other in others[:3]) or "nothing"
             raise AslsparkError(
-                f"source {path} has no file that ends in {', '.join(TABLE_ENDINGS)} (it has {held}): "
+                f"source {as_text(path)} has no file that ends in {', '.join(TABLE_ENDINGS)} (it has {held}): "
                 "name a folder that holds such files directly, or a file"
             )
         return sorted(tables), sorted(others)
 
+    def _matching(self, path: str) -> list[str]:
+        """Find what a pattern stands for."""
+        if (local := self.local(path)) is not None:
+            return sorted({f"file:{found}" for pattern in _without_braces(local) for found in glob.glob(pattern)})
+        found = self._system(path).globStatus(self._path(path)) or []
+        return sorted(str(status.getPath().toString()) for status in found)
+
     def is_folder(self, path: str) -> bool:
         """Say whether there is a folder."""
+        if (local := self.local(path)) is not None:
+            return os.path.isdir(local)
         system = self._system(path)
         return bool(system.exists(self._path(path)) and system.getFileStatus(self._path(path)).isDirectory())
 
-    def tables_in(self, path: str) -> list[str]:
-        """List the files of a folder that are tables by their endings, sorted."""
-        found = [status.getPath() for status in self._system(path).listStatus(self._path(path)) if status.isFile()]
-        names = [(str(name.getName()), str(name.toString())) for name in found]
-        tables = [path for name, path in names if name.endswith(TABLE_ENDINGS) and name[0] not in "._"]
-        return sorted(path for path in tables if not is_special(path))
+    def tables_in(self, path: str) -> tuple[list[str], list[str], list[str]]:
+        """List the files of a folder that are tables by their endings, and what else is there.
+
+        Returns
+        -------
+        tuple of list of str, list of str, list of str
+            Qualified paths to read; tables that cannot be read, with the reason; paths of everything else that is not
+            hidden.
+        """
+        tables, troubled, others = [], [], []
+        for entry in self.entries(path):
+            at, shown_path = entry.path, as_text(entry.path)
+            is_table = entry.is_file and is_table_name(entry.name) and not is_special(at)
+            if entry.name.startswith((".", "_")):
+                if is_table and not entry.name.startswith("._"):
+                    troubled.append(f"{shown_path}: Spark passes over names that begin with . or _: rename it")
+            elif is_table and is_packed_in_capitals(entry.name):
+                troubled.append(f"{shown_path}: {PACKED_IN_CAPITALS}")
+            elif is_table and not self.can_spell(at):
+                troubled.append(f"{shown_path}: {self._not_spelled(at)}")
+            elif is_table:
+                tables.append(at)
+            else:
+                others.append(shown_path)
+        return tables, troubled, others
+
+    def require_spelled(self, path: str, what: str = "path ") -> None:
+        """See that the JVM can open a path.
+
+        Raises
+        ------
+        AslsparkError
+            Naming the path and what would help; `what` opens the line.
+        """
+        if not self.can_spell(path):
+            raise AslsparkError(f"{what}{as_text(path)}: {self._not_spelled(path)}")
+
+    def _not_spelled(self, path: str) -> str:
+        try:
+            path.encode()
+        except UnicodeEncodeError:
+            return "Spark cannot open this name, whose bytes are no UTF-8: rename it"
+        return (
+            f"Spark's JVM cannot open this name, since its locale knows {self._encoding} alone: start the job with "
+            "LC_ALL=C.UTF-8, or rename it"
+        )
+
+    def lost_letters(self, path: str) -> str:
+        """Say in an error about a path that is not there that spark-submit may have lost letters of it."""
+        if self._encoding == "UTF-8" or (path.isascii() and "?" not in path):
+            return ""
+        return (
+            f" (Spark's JVM was started in a locale that knows {self._encoding} alone, and loses other letters of "
+            "names: start the job with LC_ALL=C.UTF-8)"
+        )
 
     def underscored_in(self, path: str) -> list[tuple[str, bool]]:
         """List what Spark passes over in a folder: names that begin with _, and whether each is a folder."""
@@ -128,6 +243,10 @@ class HadoopFiles:
     @contextmanager
     def opened(self, path: str) -> Iterator[io.BufferedReader]:
         """Open a file as Python does, to be read from any place in it."""
+        if (local := self.local(path)) is not None:
+            with open(local, "rb") as file:
+                yield file
+            return
         stream = self._system(path).open(self._path(path))
         length = self._system(path).getFileStatus(self._path(path)).getLen()
         try:
@@ -136,6 +255,10 @@ class HadoopFiles:
             )
         finally:
             stream.close()
+
+    def length(self, path: str) -> int:
+        """Return the bytes of a file."""
+        return int(self._system(path).getFileStatus(self._path(path)).getLen())
 
     def first_line(self, path: str) -> str | None:
         """Read the first line of a file, unpacked by the codec of its ending; None if the file is empty."""
@@ -206,6 +329,7 @@ class HadoopFiles:
     @contextmanager
     def written_whole(self, out: str) -> Iterator[str]:
         """Give a temporary folder beside `out`: it becomes `out` on success and is removed on any failure."""
+        self.require_spelled(out, "out ")
         temporary = f"{out.rstrip('/')}.tmp-{uuid.uuid4().hex[:8]}"
         try:
             yield temporary
@@ -217,6 +341,7 @@ class HadoopFiles:
             raise
 
     def _path(self, path: str) -> Any:
+        self.require_spelled(path)
         return self._hadoop.fs.Path(path)
 
     def _system(self, path: str) -> Any:
@@ -276,6 +401,15 @@ class _HadoopStream(io.RawIOBase):
             buffer[:count] = self._java_io.toByteArray(self._stream, count)
             self._at += count
         return count
+
+
+def _without_braces(pattern: str) -> list[str]:
+    """Write a pattern such as a{1,2}.csv as those that Python knows."""
+    found = re.search(r"\{([^{}]*)\}", pattern)
+    if found is None:
+        return [pattern]
+    before, after = pattern[: found.start()], pattern[found.end() :]
+    return [whole for part in found.group(1).split(",") for whole in _without_braces(f"{before}{part}{after}")]
 
 
 def _java_message(trouble: Py4JJavaError) -> str:

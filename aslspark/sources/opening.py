@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 
 from pyspark.sql import DataFrame, SparkSession
 
-from aslspark.data.pixel_table import Layout, names_pixels
+from aslspark.data.discover import Contents, look_at, split_of_table
+from aslspark.data.pixel_table import Layout
 from aslspark.errors import AslsparkError
 from aslspark.masking import shown
-from aslspark.sources.hadoop_files import TABLE_ENDINGS, HadoopFiles
-from aslspark.sources.local_folders import is_special
+from aslspark.sources.hadoop_files import HadoopFiles
+from aslspark.sources.local_folders import as_text, is_special
 from aslspark.sources.pictures.archives import open_zip
-from aslspark.sources.pictures.files import is_manifest_header, open_folder, open_manifest
+from aslspark.sources.pictures.files import open_folder, open_manifest, unnamed_pictures
 from aslspark.sources.pictures.listing import PictureSource
 from aslspark.sources.pictures.options import PictureOptions
 from aslspark.sources.pictures.tables import holds_picture_files, open_picture_table
@@ -120,21 +121,26 @@ def open_sources(
             continue
         if hadoop.qualified(out).startswith(hadoop.qualified(source).rstrip("/") + "/"):
             raise AslsparkError(f"out {out} lies inside source {source}: choose a folder outside it")
-        if pictures := _pictures_at(spark, hadoop, source, options):
-            path = hadoop.qualified(source).rstrip("/")
-            opened.passed_over += pictures.passed_over
-            of_pictures[path] = pictures
-            tables = [path]
+        pictures, others = _pictures_at(spark, hadoop, source, options)
+        opened.passed_over += others
+        if pictures:
+            opened.passed_over += [line for found in pictures.values() for line in found.passed_over]
+            of_pictures |= pictures
+            tables = list(pictures)
         else:
             tables, others = hadoop.tables_at(source)
-            opened.passed_over += others
+            notes = set(look_at(hadoop, source).notes)
+            # Where all are without a header, the first is refused with its first line.
+            notes = notes if notes < set(tables) else set()
+            tables = [table for table in tables if table not in notes]
+            opened.passed_over += [*others, *(f"{as_text(note)}: no header of a pixel table" for note in sorted(notes))]
         paths += tables
         if is_test:
             test_paths.update(tables)
     if twice := [path for path, times in Counter(paths).items() if times > 1]:
-        raise AslsparkError(f"{twice[0]} is named twice among the sources and test sources: name it once")
+        raise AslsparkError(f"{as_text(twice[0])} is named twice among the sources and test sources: name it once")
     layouts = {path: check_header(hadoop, path) for path in paths if path not in of_pictures}
-    names = dict(zip(paths, short_names([shown(path) for path in paths]), strict=True))
+    names = dict(zip(paths, short_names([shown(as_text(path)) for path in paths]), strict=True))
     for path, name in names.items():
         if path in of_pictures:
             opened.pictures[name] = of_pictures[path]
@@ -147,28 +153,65 @@ def open_sources(
     return opened
 
 
-def _pictures_at(spark: SparkSession, hadoop: HadoopFiles, path: str, options: PictureOptions) -> PictureSource | None:
-    """Open a path that holds pictures; None where it holds pixel tables, or nothing."""
-    if hadoop.is_folder(path):
-        tables = hadoop.tables_in(path)
-        headers = {table: _header(hadoop, table) for table in tables}
-        manifests = [table for table, header in headers.items() if is_manifest_header(header)]
-        if manifests:
-            return open_manifest(spark, hadoop, manifests[0], options)
-        if any(names_pixels(hadoop.first_line(table)) for table in tables):
-            return None
-        return open_folder(spark, hadoop, hadoop.qualified(path), options)
+def _pictures_at(
+    spark: SparkSession, hadoop: HadoopFiles, path: str, options: PictureOptions
+) -> tuple[dict[str, PictureSource], list[str]]:
+    """Open a path that holds pictures: sources by path, none where it holds pixel tables or nothing; and what is left.
+
+    A folder with several manifests gives a source for each.
+    """
     if not hadoop.exists(path) or is_special(hadoop.qualified(path)):
-        return None  # a pattern, or nothing that can be read
-    if path.lower().endswith(".zip"):
-        return open_zip(spark, hadoop, hadoop.qualified(path), options)
-    if path.lower().endswith(TABLE_ENDINGS) and is_manifest_header(_header(hadoop, path)):
-        return open_manifest(spark, hadoop, hadoop.qualified(path), options)
-    return None
+        return {}, []  # a pattern, or nothing that can be read
+    path = hadoop.qualified(path).rstrip("/")
+    found = look_at(hadoop, path)
+    if found.zip:
+        return {path: open_zip(spark, hadoop, path, options)}, []
+    if found.parquet:
+        raise AslsparkError(
+            f"source {as_text(path)} is Parquet: read it with spark.read.parquet and give ingest the DataFrame, with "
+            "path (string), content (binary, the file of a picture) and label; of Hugging Face's sets, image.bytes is "
+            "the content"
+        )
+    if found.picture:
+        raise AslsparkError(
+            f"source {as_text(path)} is one picture: name a folder that holds a sub-folder for each label"
+        )
+    if found.manifests:
+        return _opened_manifests(spark, hadoop, path, found, options)
+    if found.tables or not hadoop.is_folder(path):
+        return {}, []
+    source = open_folder(spark, hadoop, path, options, {as_text(note).rpartition("/")[2] for note in found.notes})
+    if source is None:
+        return {}, []
+    notes = [f"{as_text(note)}: neither a manifest nor a pixel table" for note in found.notes]
+    return {path: source}, [*found.passed_over, *notes]
 
 
-def _header(hadoop: HadoopFiles, path: str) -> list[str]:
-    return [name.strip().strip('"') for name in (hadoop.first_line(path) or "").removeprefix("\ufeff").split(",")]
+def _opened_manifests(
+    spark: SparkSession, hadoop: HadoopFiles, path: str, found: Contents, options: PictureOptions
+) -> tuple[dict[str, PictureSource], list[str]]:
+    """Open the manifests of a folder, or one that is named itself, and say what else the folder holds."""
+    if not hadoop.is_folder(path):
+        return {path: open_manifest(spark, hadoop, path, options)}, []
+    several = len(found.manifests) > 1
+    opened: dict[str, PictureSource] = {}
+    passed: list[str] = []
+    trouble: AslsparkError | None = None
+    for manifest in found.manifests:
+        try:
+            split = split_of_table(manifest) if several else ""
+            opened[manifest if several else path] = open_manifest(spark, hadoop, manifest, options, split)
+        except AslsparkError as error:
+            trouble = trouble or error
+            passed.append(f"{as_text(manifest)}: {error}")
+    if trouble is not None and not opened:
+        raise trouble
+    passed += [
+        f"{as_text(table)}: a pixel table beside a manifest: name it as a source of its own" for table in found.tables
+    ]
+    passed += [f"{as_text(note)}: neither a manifest nor a pixel table" for note in found.notes]
+    passed += found.passed_over
+    return opened, [*passed, *unnamed_pictures(spark, hadoop, path, opened.values())]
 
 
 def short_names(paths: Sequence[str]) -> list[str]:

@@ -6,30 +6,48 @@ ones too, so that scoring can say in each what is wrong with it.
 
 from __future__ import annotations
 
+import logging
+import os
 from collections.abc import Sequence
+from functools import reduce
+from typing import NamedTuple
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from aslspark.data.discover import Contents, look_at
+from aslspark.data.file_bytes import with_content
 from aslspark.data.tables_to_score import table_rows
 from aslspark.errors import AslsparkError
-from aslspark.labels import LABELS
-from aslspark.masking import MASK, shown
+from aslspark.images.endings import is_picture_name
+from aslspark.labels import label_named
+from aslspark.masking import shown
 from aslspark.paths import mounted_as_spark
 from aslspark.samples import REPORT_FILE, read_parquet, read_samples
-from aslspark.sources.hadoop_files import TABLE_ENDINGS, HadoopFiles
-from aslspark.sources.local_folders import is_special
+from aslspark.sources.hadoop_files import HadoopFiles
+from aslspark.sources.local_folders import as_text, is_special
 from aslspark.sources.opening import short_names
-from aslspark.sources.pictures.files import binary_files, list_files
-from aslspark.sources.pictures.listing import MAX_FILE_BYTES, is_picture_name
+from aslspark.sources.pictures.files import (
+    LOST,
+    OPEN_COST_BYTES,
+    contents_of,
+    files_below,
+    manifest_text,
+    named_files,
+    read_manifest,
+    task_count,
+)
+from aslspark.sources.pictures.listing import Listed, unread_reason
 from aslspark.sources.pictures.reading import packing
+
+logger = logging.getLogger(__name__)
 
 PICTURE_COLUMNS = ("picture", "image", "pixels", "content", "data")
 """Where pictures are looked for in Parquet, in this order."""
 
 
-def rows_to_score(spark: SparkSession, paths: Sequence[str]) -> tuple[DataFrame, str]:
-    """Read what is to be scored.
+def rows_to_score(spark: SparkSession, paths: Sequence[str], roots: Sequence[str] = ()) -> tuple[DataFrame, str]:
+    """Read what is to be scored, and log what of it is passed over.
 
     For files of pictures it sets, in the session, how many Spark reads at once: they are held in memory whole.
 
@@ -37,16 +55,20 @@ def rows_to_score(spark: SparkSession, paths: Sequence[str]) -> tuple[DataFrame,
     ----------
     spark : SparkSession
     paths : sequence of str
-        Of one kind: pixel tables (.csv, .csv.gz, .csv.bz2, or folders of them; ``label`` may be missing), or folders
-        with JPEG or PNG files anywhere in them, or one ingested folder, or one Parquet table.
+        Of one kind: pixel tables (.csv, .csv.gz, .csv.bz2, or folders of them; ``label`` may be missing), or pictures
+        (files, folders with them anywhere below, manifests), or one ingested folder, or one Parquet table.
+    roots : sequence of str
+        Qualified folders in which manifests may name pictures, beside their own.
 
     Returns
     -------
     DataFrame
         Of pixel tables: `source` (string), `row` (long, counted from 1 in its source), `label` (string as written,
         null without one) and `pixels`, a struct as `samples.PICTURE_TYPE` with why the row cannot be used; see
-        `aslspark.data.tables_to_score.table_rows`. Of folders of pictures: `path` (string), `label` (string, null
-        where no folder above is called like one) and `content` (binary, the file). Else the table's own columns.
+        `aslspark.data.tables_to_score.table_rows`. Of pictures, a row a file:
+        `path` (string), `label` (string, as a manifest says or the nearest folder below the path; null without one),
+        `unread` (string, why the file was not read, else null; see `with_reasons`) and `content` (binary, the file).
+        Else the table's own columns.
     str
         The column that holds the pictures.
     """
@@ -54,53 +76,161 @@ def rows_to_score(spark: SparkSession, paths: Sequence[str]) -> tuple[DataFrame,
     hadoop = HadoopFiles(spark)
     if missing := [path for path in paths if not hadoop.exists(path)]:
         raise AslsparkError(
-            f"--data {missing[0]}: it does not exist; name a pixel table, pictures, Parquet or an ingested folder"
+            f"--data {as_text(missing[0])}: it does not exist; name a pixel table, pictures, Parquet or an ingested "
+            f"folder{hadoop.lost_letters(missing[0])}"
         )
     if special := [path for path in paths if is_special(hadoop.qualified(path))]:
-        raise AslsparkError(f"--data {special[0]}: it is a pipe or a device; name a file or a folder")
+        raise AslsparkError(f"--data {as_text(special[0])}: it is a pipe or a device; name a file or a folder")
     if len(paths) == 1 and hadoop.exists(f"{paths[0]}/{REPORT_FILE}"):
+        hadoop.require_spelled(paths[0], "--data ")
         return read_samples(spark, paths[0]), "picture"
-    tables = [table for path in paths for table in _tables(hadoop, path)]
+    tables: list[str] = []
+    pictures: list[ToScore] = []
+    passed: list[str] = []
+    notes: list[str] = []
+    for path in (hadoop.qualified(path) for path in paths):
+        found = look_at(hadoop, path)
+        if found.zip:
+            raise AslsparkError(f"--data {as_text(path)}: it is a zip; unpack it and name the folder")
+        passed += found.passed_over
+        passed += [f"{as_text(note)}: neither a manifest nor a pixel table" for note in found.notes]
+        if found.manifests or not found.tables:
+            passed += [
+                f"{as_text(table)}: a pixel table beside a manifest: score it by itself" for table in found.tables
+            ]
+            files, others = _files_at(spark, hadoop, path, found, roots)
+            pictures += files
+            passed += others
+        else:
+            tables += found.tables
+            passed += [as_text(other) for other in found.others]
+        notes += found.notes
+    if not tables and not pictures:
+        tables = notes  # to be refused by their header
+    if tables and pictures:
+        raise AslsparkError(f"--data {as_text(paths[1])}: give pixel tables or pictures, not both at once")
+    if tables or pictures:
+        for line in dict.fromkeys(passed):
+            logger.info("passed over: %s", shown(line))
     if tables:
-        names = dict(zip(tables, short_names([shown(table) for table in tables]), strict=True))
+        names = dict(zip(tables, short_names([shown(as_text(table)) for table in tables]), strict=True))
         return table_rows(spark, hadoop, names), "pixels"
-    if all(hadoop.is_folder(path) for path in paths) and (files := _picture_files(spark, paths)) is not None:
-        return files, "content"
+    if pictures:
+        return _picture_rows(spark, pictures), "content"
     if len(paths) > 1:
         raise AslsparkError(f"--data {paths[1]}: give pixel tables, folders of pictures, or one Parquet table")
+    if passed and not _holds_parquet(hadoop, paths[0]):
+        raise AslsparkError(f"--data {as_text(paths[0])}: nothing in it can be scored: {passed[0]}")
+    hadoop.require_spelled(paths[0], "--data ")
     return _parquet(spark, paths[0])
 
 
-def _tables(hadoop: HadoopFiles, path: str) -> list[str]:
-    try:
-        return [table for table in hadoop.tables_at(path)[0] if table.endswith(TABLE_ENDINGS)]
-    except AslsparkError:
-        return []
+def with_reasons(scored: DataFrame) -> DataFrame:
+    """Say in `reason`, of files that were not read, why: scoring itself sees only that they are empty.
+
+    Parameters
+    ----------
+    scored : DataFrame
+        Rows of `rows_to_score` with the columns of scoring; others come back as they are.
+    """
+    if not {"unread", "reason"} <= set(scored.columns):
+        return scored
+    return scored.withColumn("reason", F.coalesce("unread", "reason")).drop("unread")
 
 
-def _picture_files(spark: SparkSession, folders: Sequence[str]) -> DataFrame | None:
-    files = binary_files(spark, folders)
-    listed = [(path, length) for path, length in list_files(files) if is_picture_name(path)]
-    if not listed:
-        return None
+class ToScore(NamedTuple):
+    """A file to score, and the label that it is said to have."""
+
+    file: Listed
+    label: str | None
+
+
+def _holds_parquet(hadoop: HadoopFiles, path: str) -> bool:
+    if not hadoop.is_folder(path):
+        return True
+    return any(entry.is_folder or entry.name.endswith(".parquet") for entry in hadoop.entries(path))
+
+
+def _files_at(
+    spark: SparkSession, hadoop: HadoopFiles, path: str, found: Contents, roots: Sequence[str]
+) -> tuple[list[ToScore], list[str]]:
+    """List the pictures at a path: those that its manifests name, and whatever else is there."""
+    named: dict[str, ToScore] = {}
+    for manifest in found.manifests:
+        rows = read_manifest(manifest_text(hadoop, manifest), as_text(manifest)) or []
+        for row, file in zip(rows, named_files(spark, hadoop, manifest, rows, roots), strict=True):
+            key = file.path if file.reason is None else f"{manifest} row {row.number}"
+            named.setdefault(key, ToScore(file, label_named(row.label)))
+    if not hadoop.is_folder(path):
+        if found.picture:
+            length = os.path.getsize(local) if (local := hadoop.local(path)) else hadoop.length(path)
+            file = Listed(as_text(path), path.rpartition("/")[2], length, os.fsencode(local) if local else None)
+            return [ToScore(file, None)], []
+        return list(named.values()), []
+    below = files_below(spark, hadoop, path)
+    files = list(named.values())
+    others: list[str] = []
+    for file in below.listed:
+        name = file.name.rpartition("/")[2]
+        if not is_picture_name(name):
+            others.append(file.name)
+        elif file.path not in named and _real_path(file) not in named:
+            files.append(ToScore(file, _label_below(file.name)))
+    base = as_text(path)
+    lines = [f"{base}/{line}" for line in below.passed_over]
+    tables = {as_text(table).rpartition("/")[2] for table in (*found.manifests, *found.notes, *found.tables)}
+    if files and (others := [name for name in others if name not in tables]):
+        lines.append(f"{base}: {len(others)} files that are no pictures by their endings, such as {others[0]}")
+    return files, lines
+
+
+def _real_path(file: Listed) -> str:
+    return file.path if file.file is None else f"file:{as_text(os.path.realpath(os.fsdecode(file.file)))}"
+
+
+def _label_below(name: str) -> str | None:
+    """Find the label of a picture by the folders between the path that was given and its file."""
+    above = name.split("/")[:-1]
+    return next((label for folder in reversed(above) if (label := label_named(folder))), None)
+
+
+def _picture_rows(spark: SparkSession, pictures: Sequence[ToScore]) -> DataFrame:
+    """Read files: a row each, whether it can be read or not."""
+    # What is scored keeps its path, without the key that may stand in it; see `aslspark.masking`.
+    plan = [(file.path, shown(file.path), label, _why_unread(file)) for file, label in pictures]
+    readable = [file.length for (file, _), row in zip(pictures, plan, strict=True) if row[3] is None]
     # As many rows go to Python at once as fit in memory, and as many files to a task as keep it busy.
-    readable = [length for _, length in listed if 0 < length <= MAX_FILE_BYTES]
     for name, value in packing(spark, readable).items():
         spark.conf.set(name, value)
-    names = {label.lower(): label for label in LABELS}
-    of_name = F.create_map(*(F.lit(word) for pair in names.items() for word in pair))
-    above = F.expr("reverse(slice(split(lower(path), '/'), 1, size(split(path, '/')) - 1))")
-    label = F.get(F.filter(F.transform(above, lambda folder: of_name[folder]), lambda found: found.isNotNull()), 0)
-    wanted = files.where(F.lower("path").rlike(r"\.(jpe?g|png)$") & (F.col("length") <= MAX_FILE_BYTES))
-    # What is scored keeps its path, without the key that may stand in it; see `aslspark.masking`.
-    path = F.regexp_replace("path", "://[^/@:]*:[^@]*@", f"://{MASK}@").alias("path")
-    rows = wanted.select(path, label.alias("label"), "content")
-    # Those that Spark would leave out, or that are too large to hold: their rows say that they are empty.
-    left_out = [(path,) for path, length in listed if not 0 < length <= MAX_FILE_BYTES]
-    if not left_out:
-        return rows
-    nothing = F.lit(None).cast("binary").alias("content")
-    return rows.unionByName(spark.createDataFrame(left_out, "path string").select(path, label.alias("label"), nothing))
+    columns = ("path", "label", "unread", "content")
+    local = [(row, file) for row, (file, _) in zip(plan, pictures, strict=True) if file.file is not None or row[3]]
+    parts = []
+    if local:
+        ordered = sorted(local, key=lambda pair: (-pair[1].length, pair[1].path))
+        tasks = task_count(spark, sum(max(0, file.length) + OPEN_COST_BYTES for _, file in local))
+        rows = [
+            (*row[1:], bytearray(file.file or b"")) for start in range(tasks) for row, file in ordered[start::tasks]
+        ]
+        table = spark.createDataFrame(
+            spark.sparkContext.parallelize(rows, tasks),
+            "path string, label string, unread string, file binary",
+            verifySchema=False,
+        )
+        parts.append(with_content(table).select(*columns))
+    far = [row for row, (file, _) in zip(plan, pictures, strict=True) if file.file is None and not row[3]]
+    if far:
+        contents = contents_of(spark, [file for file, _ in pictures if file.file is None])
+        wanted = spark.createDataFrame(far, "path string, shown string, label string, unread string")
+        # From the plan's side, so that a file which cannot be opened keeps its row.
+        joined = wanted.join(contents, "path", "left")
+        unread = F.when(F.col("content").isNull(), F.lit(": ".join(LOST))).alias("unread")
+        parts.append(joined.select(F.col("shown").alias("path"), "label", unread, "content"))
+    return reduce(DataFrame.unionByName, parts)
+
+
+def _why_unread(file: Listed) -> str | None:
+    reason = unread_reason(file)
+    return None if reason is None else ": ".join(reason)
 
 
 def _parquet(spark: SparkSession, path: str) -> tuple[DataFrame, str]:

@@ -8,16 +8,28 @@ from __future__ import annotations
 import io
 import posixpath
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import pyarrow as pa
 from pyarrow import parquet
 from pyspark.sql import DataFrame, SparkSession
 
+from aslspark.data.endings import is_table_name
 from aslspark.errors import AslsparkError
+from aslspark.images.endings import is_picture_name
+from aslspark.masking import shown
 from aslspark.sources.hadoop_files import HadoopFiles
-from aslspark.sources.pictures.files import MISSING, ManifestRow, read_manifest
+from aslspark.sources.local_folders import as_text
+from aslspark.sources.pictures.files import (
+    MAX_MANIFEST_BYTES,
+    MISSING,
+    ManifestRow,
+    read_manifest,
+    text_of_manifest,
+)
 from aslspark.sources.pictures.listing import (
+    SPLIT_FOLDERS,
+    Listed,
     Picture,
     PictureSource,
     labelled_by_folder,
@@ -31,7 +43,6 @@ MAX_UNPACKED_BYTES = 32 << 30
 MAX_RATIO = 100
 """JPEG and PNG hardly shrink; what unpacks to more than this times its size was made to fill a disk."""
 
-MAX_MANIFEST_BYTES = 256 << 20
 PART_BYTES, ROW_GROUP_BYTES, PIECE_BYTES = 64 << 20, 4 << 20, 4 << 10
 
 UNSAFE_NAME = "unsafe name"
@@ -65,22 +76,21 @@ def open_zip(spark: SparkSession, hadoop: HadoopFiles, path: str, options: Pictu
             raise AslsparkError(f"source {path} is no zip, or cut short ({error}): copy it again") from error
         entries = [entry for entry in archive.infolist() if not _is_passed_over(entry.filename)]
         _check_sizes(path, entries)
-        manifest = _manifest(archive, entries, path)
-    if manifest is None:
-        listed, passed = labelled_by_folder([(e.filename, e.filename, e.file_size) for e in entries], options)
+        manifests, passed = _manifests(archive, entries, path)
+    if not manifests:
+        listed, unused = labelled_by_folder([Listed(e.filename, _name(e), e.file_size) for e in entries], options)
+        passed += unused
         if not listed:
-            raise AslsparkError(
-                f"source {path} has no picture in a folder that is called like a label (A to Z, del, nothing, space), "
-                "and no manifest with path,label"
-            )
+            raise AslsparkError(_nothing_in(path, entries))
     else:
-        listed, passed = _labelled_by_manifest(entries, *manifest, options), []
+        listed, unused = _labelled_by_manifests(entries, manifests, options)
+        passed += unused
     encrypted = {entry.filename for entry in entries if entry.flag_bits & 1}
     others = {entry.filename for entry in entries if entry.compress_type not in DEFLATED}
     seen: set[str] = set()
     pictures = []
     for picture in listed:
-        if picture.reason is None and not _is_safe(picture.path):
+        if picture.reason is None and not (_is_safe(picture.path) and (manifests or _is_safe(picture.name))):
             picture = picture._replace(reason=UNSAFE_NAME, detail="it points outside of the zip")
         elif picture.reason is None and picture.path in encrypted:
             picture = picture._replace(reason=ENCRYPTED, detail="pack it again without a password")
@@ -88,11 +98,29 @@ def open_zip(spark: SparkSession, hadoop: HadoopFiles, path: str, options: Pictu
             picture = picture._replace(reason=NOT_DEFLATED, detail="pack it again with deflate, as zips mostly are")
         elif picture.reason is None and picture.path in seen:
             picture = picture._replace(reason=DAMAGED, detail="a second entry of this name")
-        seen.add(picture.path)
+        if picture.reason is None or not manifests:
+            seen.add(picture.path)
         pictures.append(picture)
     usable = {picture.path for picture in pictures if picture.reason is None}
     lost = (DAMAGED, "it cannot be unpacked")
-    return PictureSource("", pictures, _unpacker(spark, hadoop, path, usable), lost, passed)
+    lines = [f"{as_text(path)}: {line}" for line in passed]
+    return PictureSource("", once_each(pictures), _unpacker(spark, hadoop, path, usable), lost, lines)
+
+
+def _name(entry: zipfile.ZipInfo) -> str:
+    r"""Name an entry with slashes: programs for Windows have written ``hands\A\1.jpg``."""
+    return entry.filename if "/" in entry.filename else entry.filename.replace("\\", "/")
+
+
+def _nothing_in(path: str, entries: Sequence[zipfile.ZipInfo]) -> str:
+    tables = sorted(_name(entry) for entry in entries if is_table_name(entry.filename))
+    if tables:
+        more = f" and {len(tables) - 1} more" if len(tables) > 1 else ""
+        return f"source {as_text(path)} holds tables ({tables[0][:80]}{more}): unpack it and name the tables themselves"
+    return (
+        f"source {as_text(path)} has no picture in a folder that is called like a label (A to Z, del, nothing, space), "
+        "and no manifest with path,label"
+    )
 
 
 def _is_passed_over(name: str) -> bool:
@@ -123,41 +151,71 @@ def _check_sizes(path: str, entries: Sequence[zipfile.ZipInfo]) -> None:
             )
 
 
-def _manifest(
+def _manifests(
     archive: zipfile.ZipFile, entries: Sequence[zipfile.ZipInfo], path: str
-) -> tuple[str, list[ManifestRow]] | None:
-    """Find the manifest of a zip, if it has one: the folder that it lies in, and its rows."""
-    for entry in sorted(entries, key=lambda entry: (entry.filename.count("/"), entry.filename)):
-        if (
-            entry.filename.lower().endswith(".csv")
-            and entry.file_size <= MAX_MANIFEST_BYTES
-            and not entry.flag_bits & 1
-        ):
-            try:
-                text = _read(archive, entry).decode("utf-8", errors="replace")
-            except Exception as error:  # each way of packing has errors of its own
-                raise AslsparkError(f"source {path}: {entry.filename!r} cannot be unpacked: {error}") from error
-            if rows := read_manifest(text, f"source {path}: {entry.filename!r}"):
-                return entry.filename.rpartition("/")[0], rows
-    return None
+) -> tuple[list[tuple[str, list[ManifestRow]]], list[str]]:
+    """Find the manifests of a zip, with the rows of each, and say which tables are none.
+
+    They lie in one folder, the topmost that holds one: deeper ones are copies or parts of it.
+    """
+    tables = [entry for entry in entries if _name(entry).lower().endswith(".csv")]
+    found: list[tuple[str, list[ManifestRow]]] = []
+    passed: list[str] = []
+    depth = -1
+    for entry in sorted(tables, key=lambda entry: (_name(entry).count("/"), _name(entry))):
+        name = _name(entry)
+        if depth >= 0 and name.count("/") > depth:
+            passed.append(f"{name}: it lies deeper than the manifest {found[0][0]}")
+            continue
+        if entry.flag_bits & 1 or entry.file_size > MAX_MANIFEST_BYTES:
+            passed.append(f"{name}: encrypted, or larger than {MAX_MANIFEST_BYTES:,} bytes")
+            continue
+        try:
+            text = text_of_manifest(_read(archive, entry))
+        except Exception as error:  # each way of packing has errors of its own
+            raise AslsparkError(f"source {as_text(path)}: {name!r} cannot be unpacked: {error}") from error
+        if rows := read_manifest(text, f"source {as_text(path)}: {name!r}"):
+            found.append((name, rows))
+            depth = name.count("/")
+        else:
+            passed.append(f"{name}: no manifest with path,label")
+    return found, passed
 
 
-def _labelled_by_manifest(
-    entries: Sequence[zipfile.ZipInfo], base: str, rows: Sequence[ManifestRow], options: PictureOptions
-) -> list[Picture]:
-    lengths = {entry.filename: entry.file_size for entry in entries}
+def _labelled_by_manifests(
+    entries: Sequence[zipfile.ZipInfo], manifests: Sequence[tuple[str, list[ManifestRow]]], options: PictureOptions
+) -> tuple[list[Picture], list[str]]:
+    of_name = {_name(entry): entry for entry in entries}
     pictures = []
-    for row in rows:
-        name = posixpath.normpath(posixpath.join(base, row.path)) if not row.path.startswith("/") else row.path
-        picture = Picture(name, row.path, lengths.get(name, -1), signer=row.signer or None, row=row.number)
-        picture = labelled_by_word(picture, row.label, row.split, options)
-        if picture.reason is None and not _is_safe(name):
-            picture = picture._replace(reason=UNSAFE_NAME, detail="it points outside of the zip")
-        elif picture.reason is None and name not in lengths:
-            picture = picture._replace(reason=MISSING, detail="it is not in the zip")
-        pictures.append(picture)
-    once_each([picture for picture in pictures if picture.reason is None], "the zip's manifest")
-    return pictures
+    for manifest, rows in manifests:
+        base, _, file = manifest.rpartition("/")
+        split = file.rpartition(".")[0] if len(manifests) > 1 else ""
+        split = split if split.lower() in SPLIT_FOLDERS else ""
+        for row in rows:
+            pictures.append(_named_in_zip(row, base, split, of_name, options))
+    pictures = once_each(pictures)
+    named = {picture.path for picture in pictures}
+    left = sum(is_picture_name(name) and entry.filename not in named for name, entry in of_name.items())
+    return pictures, [f"{left} pictures that no manifest names"] if left else []
+
+
+def _named_in_zip(
+    row: ManifestRow, base: str, split: str, of_name: Mapping[str, zipfile.ZipInfo], options: PictureOptions
+) -> Picture:
+    spellings = [row.path, row.path.replace("\\", "/")]
+    names = [posixpath.normpath(posixpath.join(base, path)) for path in spellings if not path.startswith("/")]
+    name = next((name for name in names if name in of_name), names[0] if names else row.path)
+    entry = of_name.get(name)
+    path = as_text(name) if entry is None else entry.filename
+    shown_name = shown(as_text(row.path))
+    listed = Listed(path, shown_name, -1 if entry is None else entry.file_size)
+    picture = Picture(path, shown_name, listed.length, signer=as_text(row.signer) or None, row=row.number)
+    picture = labelled_by_word(picture, row.label, row.split or split, options, listed)
+    if picture.reason is None and not _is_safe(name):
+        return picture._replace(reason=UNSAFE_NAME, detail="it points outside of the zip")
+    if picture.reason is None and entry is None:
+        return picture._replace(reason=MISSING, detail="it is not in the zip")
+    return picture
 
 
 def _unpacker(spark: SparkSession, hadoop: HadoopFiles, path: str, wanted: set[str]) -> Callable[[str], DataFrame]:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from pyspark.sql import DataFrame, Row, Window
 from pyspark.sql import functions as F
 
+from aslspark.data.file_bytes import with_content
 from aslspark.decoding import Form, pixels_of
 from aslspark.hands.crop import points_in_crop
 from aslspark.hands.options import HandOptions
@@ -104,8 +105,10 @@ def _wholes(
         wanted = [path for path, sample in id_of.items() if sample in ids]
         if not wanted:
             continue
-        contents = source.contents(scratch[name])
-        for path, content in contents.where(F.col("path").isin(*wanted)).collect():
+        contents = source.contents(scratch[name]).where(F.col("path").isin(*wanted))
+        if "file" in contents.columns:
+            contents = with_content(contents).where("content is not null").select("path", "content")
+        for path, content in contents.collect():
             wholes[id_of[path]] = (
                 image_of(content.asDict()) if isinstance(content, Row) else whole_picture(bytes(content), form)
             )

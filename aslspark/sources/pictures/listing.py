@@ -5,29 +5,59 @@ In: paths and lengths. Out: `PictureSource`, with a `Picture` for each file that
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from pyspark.sql import DataFrame
 
+from aslspark.data.file_bytes import MAX_FILE_BYTES, TOO_LARGE
 from aslspark.data.natural_order import natural_key
 from aslspark.data.pixel_table import EMPTY, UNKNOWN_LABEL
-from aslspark.errors import AslsparkError
+from aslspark.images.endings import (
+    PICTURE_ENDINGS,
+    UNREAD_FORMAT,
+    UNREAD_FORMAT_DETAIL,
+    is_picture_name,
+    is_unread_format,
+)
 from aslspark.samples import TEST, TRAIN, VALIDATION
 from aslspark.sources.pictures.options import PictureOptions
 from aslspark.sources.splits import SplitOptions, splits_of_blocks
 
-PICTURE_ENDINGS = (".jpg", ".jpeg", ".png")
 SPLIT_FOLDERS = {"train": TRAIN, "valid": VALIDATION, "validation": VALIDATION, "val": VALIDATION, "test": TEST}
 
-MAX_FILE_BYTES = 64 << 20
-"""A larger file is quarantined unread: Spark holds every file in memory whole."""
-
-TOO_LARGE = "too large a file"
 UNKNOWN_SPLIT = "unknown split"
 NOT_ASKED_FOR = "label not asked for"
+TWICE = "named twice"
+DEPTH = "depth picture"
+
+
+class Listed(NamedTuple):
+    """A file as it was listed: what is known of it without its label.
+
+    Parameters
+    ----------
+    path : str
+        As the table that holds its bytes spells it.
+    name : str
+        Below the folder of its source.
+    length : int
+        In bytes.
+    file : bytes, optional
+        Its path on this machine, where it lies there: the bytes of the name may be no text.
+    reason, detail : str, optional
+        Why it cannot be read, where that is known already.
+    """
+
+    path: str
+    name: str
+    length: int
+    file: bytes | None = None
+    reason: str | None = None
+    detail: str = ""
 
 
 class Picture(NamedTuple):
@@ -79,20 +109,25 @@ class PictureSource:
         return [picture for picture in self.pictures if picture.reason is None]
 
 
-def is_picture_name(name: str) -> bool:
-    """Tell a picture by its ending, in any case."""
-    return name.lower().endswith(PICTURE_ENDINGS)
+def unread_reason(file: Listed) -> tuple[str, str] | None:
+    """Tell why a file is not to be read, before it is opened: reason and detail; None where it is to be read."""
+    if file.reason is not None:
+        return file.reason, file.detail
+    if is_unread_format(file.name):
+        return UNREAD_FORMAT, UNREAD_FORMAT_DETAIL
+    if file.length == 0:
+        return EMPTY, "no bytes"
+    if file.length > MAX_FILE_BYTES:
+        return TOO_LARGE, f"{file.length:,} bytes, more than {MAX_FILE_BYTES:,}"
+    return None
 
 
-def labelled_by_folder(
-    files: Iterable[tuple[str, str, int]], options: PictureOptions
-) -> tuple[list[Picture], list[str]]:
+def labelled_by_folder(files: Iterable[Listed], options: PictureOptions) -> tuple[list[Picture], list[str]]:
     """Label pictures by the folders that they lie in.
 
     Parameters
     ----------
-    files : iterable of (path, name, length)
-        The name is the path below the source's folder.
+    files : iterable of Listed
     options : PictureOptions
 
     Returns
@@ -105,24 +140,51 @@ def labelled_by_folder(
     pictures: list[Picture] = []
     folders: Counter[str] = Counter()
     others: list[str] = []
-    for path, name, length in files:
-        *above, file = name.split("/")
+    files = list(files)
+    colours = {_shot(file.name) for file in files if is_picture_name(file.name) and not _is_depth(file.name)}
+    for listed in files:
+        *above, file = listed.name.split("/")
         if not is_picture_name(file):
-            others.append(name)
+            others.append(listed.name)
             continue
         label = next((label for folder in reversed(above) if (label := options.label_of(folder))), None)
         if label is None:
             folders["/".join(above) or "."] += 1
             continue
         split = next((SPLIT_FOLDERS[folder.lower()] for folder in above if folder.lower() in SPLIT_FOLDERS), None)
-        pictures.append(_checked(Picture(path, name, length, label, options.signer_of(name), split), options))
+        picture = Picture(listed.path, listed.name, listed.length, label, options.signer_of(listed.name), split)
+        picture = _checked(picture, listed, options)
+        if picture.reason is None and _is_depth(listed.name) and _shot(listed.name) in colours:
+            picture = picture._replace(reason=DEPTH, detail=DEPTH_DETAIL)
+        pictures.append(picture)
     passed = [f"{folder}: {count} pictures, the name is no label" for folder, count in sorted(folders.items())]
     if others:
         passed.append(f"{len(others)} files that do not end in {', '.join(PICTURE_ENDINGS)}, such as {min(others)}")
     return pictures, passed
 
 
-def labelled_by_word(picture: Picture, label: str | None, split: str | None, options: PictureOptions) -> Picture:
+DEPTH_DETAIL = (
+    "a picture of distances beside the same in colour; to learn from it as a grey picture, give it a folder of its own"
+)
+_COLOUR_WORDS = frozenset({"color", "colour", "rgb", "image", "img"})
+
+
+def _words(name: str) -> list[str]:
+    return re.findall(r"[^\W\d_]+|\d+", name.lower().rpartition(".")[0])
+
+
+def _is_depth(name: str) -> bool:
+    return "depth" in _words(name)
+
+
+def _shot(name: str) -> tuple[str, ...]:
+    """Name what was taken, whether in colour or as depth: color_0_0001.png and depth_0_0001.png are one shot."""
+    return tuple(word for word in _words(name) if word != "depth" and word not in _COLOUR_WORDS)
+
+
+def labelled_by_word(
+    picture: Picture, label: str | None, split: str | None, options: PictureOptions, listed: Listed
+) -> Picture:
     """Give a picture the label and the split that a manifest or a table says, or the reason why not."""
     found = options.label_of(label or "")
     if found is None:
@@ -131,32 +193,35 @@ def labelled_by_word(picture: Picture, label: str | None, split: str | None, opt
         return picture._replace(reason=UNKNOWN_SPLIT, detail=f"split is {split!r}")
     signer = picture.signer if picture.signer is not None else options.signer_of(picture.name)
     decided = SPLIT_FOLDERS[split.strip().lower()] if split and split.strip() else None
-    return _checked(picture._replace(label=found, split=decided, signer=signer), options)
+    return _checked(picture._replace(label=found, split=decided, signer=signer), listed, options)
 
 
-def _checked(picture: Picture, options: PictureOptions) -> Picture:
-    """Refuse a label that is not wanted, and a file that is empty or too large to be held in memory."""
+def _checked(picture: Picture, listed: Listed, options: PictureOptions) -> Picture:
+    """Refuse a label that is not wanted, and a file that cannot be read or be held in memory."""
     if picture.label is not None and not options.is_wanted(picture.label):
         return picture._replace(reason=NOT_ASKED_FOR, detail=f"label is {picture.label!r}")
-    if picture.length == 0:
-        return picture._replace(reason=EMPTY, detail="no bytes")
-    if picture.length <= MAX_FILE_BYTES:
-        return picture
-    return picture._replace(reason=TOO_LARGE, detail=f"{picture.length:,} bytes, more than {MAX_FILE_BYTES:,}")
+    if unread := unread_reason(listed):
+        return picture._replace(reason=unread[0], detail=unread[1])
+    return picture
 
 
-def once_each(pictures: Sequence[Picture], what: str) -> None:
-    """Refuse pictures that share a path.
-
-    Raises
-    ------
-    AslsparkError
-        Naming the first of them.
-    """
+def once_each(pictures: Iterable[Picture]) -> list[Picture]:
+    """Give pictures whose path or name stands in an earlier one, of those that are usable, the reason TWICE."""
     # By name too: what is masked in names is no part of what tells pictures apart.
-    for times in (Counter(picture.path for picture in pictures), Counter(picture.name for picture in pictures)):
-        if twice := next((path for path, count in times.items() if count > 1), None):
-            raise AslsparkError(f"{what}: {twice!r} is there {times[twice]} times; each needs its own path")
+    first: dict[str, Picture] = {}
+    found = []
+    for picture in pictures:
+        if picture.reason is None:
+            keys = (f"path {picture.path}", f"name {picture.name}")
+            earlier = next((first[key] for key in keys if key in first), None)
+            if earlier is None:
+                first.update(dict.fromkeys(keys, picture))
+            else:
+                where = "an earlier one" if earlier.row is None else f"row {earlier.row}"
+                other = "" if earlier.label == picture.label else f", as {earlier.label}"
+                picture = picture._replace(reason=TWICE, detail=f"{where} is the same picture{other}")
+        found.append(picture)
+    return found
 
 
 def picture_splits(

@@ -14,6 +14,7 @@ from aslspark.decoding import RAW, Form
 from aslspark.errors import AslsparkError
 from aslspark.hands.options import HandOptions, hand_options
 from aslspark.labels import KEPT, LABELS, label_named
+from aslspark.paths import mounted_as_spark
 from aslspark.sources.hadoop_files import HadoopFiles, no_pattern
 
 
@@ -35,6 +36,8 @@ class PictureOptions:
     drop_near_duplicates : bool
     keep : {'all', 'letters', 'static'}
         Which labels are wanted; see `labels.KEPT`.
+    roots : sequence of str
+        Qualified folders in which manifests may name files, beside their own.
     hands : HandOptions, optional
         How they are cropped to the hand; without, they stay whole.
     """
@@ -46,6 +49,7 @@ class PictureOptions:
     near_bits: int = 6
     drop_near_duplicates: bool = False
     keep: str = "all"
+    roots: tuple[str, ...] = ()
     hands: HandOptions | None = None
 
     def label_of(self, name: str) -> str | None:
@@ -84,8 +88,38 @@ def picture_options(spark: SparkSession, config: PictureConfig, hands: HandConfi
         near_bits=config.near_bits,
         drop_near_duplicates=config.drop_near_duplicates,
         keep=config.keep,
+        roots=manifest_roots(spark, config.roots),
         hands=hand_options(hands) if hands is not None else None,
     )
+
+
+def manifest_roots(spark: SparkSession, text: str) -> tuple[str, ...]:
+    """Read the setting pictures.roots.
+
+    Parameters
+    ----------
+    spark : SparkSession
+    text : str
+        Folders, apart by commas.
+
+    Returns
+    -------
+    tuple of str
+        Qualified.
+
+    Raises
+    ------
+    AslsparkError
+        Where there is no such folder.
+    """
+    hadoop = HadoopFiles(spark)
+    roots = [mounted_as_spark(root.strip()) for root in text.split(",") if root.strip()]
+    if wrong := [root for root in roots if not hadoop.is_folder(root)]:
+        raise AslsparkError(
+            f"pictures.roots={text}: there is no folder {wrong[0]}; name folders that manifests may read from, "
+            "apart by commas"
+        )
+    return tuple(hadoop.qualified(root) for root in roots)
 
 
 def _colour(name: str, text: str) -> tuple[int, ...]:

@@ -17,6 +17,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import LongType, StringType, StructField, StructType
 
+from aslspark.data.file_bytes import read_file
 from aslspark.decoding import EMPTY, Unusable, bare_pixels, bring, decode, encode
 from aslspark.decoding import image_of as pixels_image
 from aslspark.hands.hand import Hand, hand_column, no_hands
@@ -98,9 +99,9 @@ def picture_samples(
     schema = StructType([StructField(name, StringType()) for name in PLAN_COLUMNS])
     plan = spark.createDataFrame(pd.DataFrame(rows, columns=list(PLAN_COLUMNS), dtype=object), schema)
     joined = source.contents(scratch).join(F.broadcast(plan), "path")
-    picture = joined.columns[1]  # content or image
+    picture = joined.columns[1]  # content, image or file
     samples = joined.select(picture, *PLAN_COLUMNS[1:]).mapInArrow(
-        decoder(source.name, options, picture == "image"), with_hand(HASHED_SCHEMA) if options.hands else HASHED_SCHEMA
+        decoder(source.name, options, picture), with_hand(HASHED_SCHEMA) if options.hands else HASHED_SCHEMA
     )
     unusable = [picture for picture in source.pictures if picture.reason is not None]
     if not unusable:
@@ -152,15 +153,16 @@ def packed_for_quarantine(spark: SparkSession, source: str, pictures: Sequence[P
 Decoder = Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]
 
 
-def decoder(source: str, options: PictureOptions, are_images: bool) -> Decoder:
+def decoder(source: str, options: PictureOptions, holds: str) -> Decoder:
     """Make the function, for mapInArrow, from bytes and plan to rows.
 
     Parameters
     ----------
     source : str
     options : PictureOptions
-    are_images : bool
-        The first column holds Spark's image struct, not files. The others are those of PLAN_COLUMNS after `path`.
+    holds : {'content', 'image', 'file'}
+        What the first column is: files, Spark's image struct, or paths of files on this machine. The others are those
+        of PLAN_COLUMNS after `path`.
     """
     at_once = max(1, BYTES_AT_ONCE // int(np.prod(options.form.shape)))
 
@@ -168,12 +170,12 @@ def decoder(source: str, options: PictureOptions, are_images: bool) -> Decoder:
         for whole in batches:
             for start in range(0, whole.num_rows, at_once):
                 batch = whole.slice(start, at_once)
-                yield from _samples(batch, source, options, are_images)
+                yield from _samples(batch, source, options, holds)
 
     return read
 
 
-def _samples(batch: pa.RecordBatch, source: str, options: PictureOptions, are_images: bool) -> Iterator[pa.RecordBatch]:
+def _samples(batch: pa.RecordBatch, source: str, options: PictureOptions, holds: str) -> Iterator[pa.RecordBatch]:
     form, store = options.form, options.store
     contents, names = batch.column(0), batch.column(1).to_pylist()
     pixels = np.empty((batch.num_rows, *form.shape), np.uint8)
@@ -183,10 +185,12 @@ def _samples(batch: pa.RecordBatch, source: str, options: PictureOptions, are_im
     for row in range(batch.num_rows):
         content = contents[row].as_py()
         try:
+            if holds == "file":
+                content = read_file(content)
             if options.hands is None:
-                pixels[len(good)] = bring(image_of(content), form) if are_images else decode(content, form)
+                pixels[len(good)] = bring(image_of(content), form) if holds == "image" else decode(content, form)
             else:
-                image = image_of(content) if are_images else whole_picture(content, form)
+                image = image_of(content) if holds == "image" else whole_picture(content, form)
                 pixels[len(good)], hand = hand_in(image, form, options.hands)
                 hands.append(hand)
             good.append(row)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import BinaryType, StringType, StructType
@@ -9,9 +11,10 @@ from pyspark.sql.types import BinaryType, StringType, StructType
 from aslspark.data.pixel_table import UNKNOWN_LABEL
 from aslspark.errors import AslsparkError
 from aslspark.masking import shown
-from aslspark.sources.pictures.listing import Picture, PictureSource, labelled_by_word, once_each
+from aslspark.sources.pictures.listing import TWICE, Listed, Picture, PictureSource, labelled_by_word, once_each
 from aslspark.sources.pictures.options import PictureOptions
 
+NO_PATH = "no path"
 _WORDS = ("label", "signer", "split")
 
 
@@ -27,14 +30,15 @@ def open_picture_table(frame: DataFrame, name: str, options: PictureOptions) -> 
     ----------
     frame : DataFrame
         path (string) and content (binary), as `binaryFile` gives them, or Spark's image struct as `image`; perhaps
-        label, signer and split (strings). Without label it is that of the nearest folder called like one.
+        label, signer and split (strings). Without label it is that of the nearest folder called like one, below the
+        folders that all paths share.
     name : str
     options : PictureOptions
 
     Raises
     ------
     AslsparkError
-        Where a column has another type, a path is missing or there twice, or no row has a label.
+        Where a column has another type.
     """
     is_bytes = _holds_bytes(frame)
     path = F.col("path" if is_bytes else "image.origin").alias("path")
@@ -45,24 +49,42 @@ def open_picture_table(frame: DataFrame, name: str, options: PictureOptions) -> 
             kind = frame.schema[word].dataType.simpleString()
             raise AslsparkError(f"{name}: column {word} is {kind}: cast it to a string")
     pictures = []
-    for row in frame.select(path, length, *words).collect():
+    rows = frame.select(path, length, *words).collect()
+    shared = _shared_folders([row["path"] for row in rows if row["path"]])
+    for row in rows:
         if not row["path"]:
-            raise AslsparkError(f"{name}: a row has no path: every picture needs one of its own")
+            pictures.append(Picture("", "", 0, reason=NO_PATH, detail="every picture needs a path of its own"))
+            continue
         said = {word: row[word] for word in words}
         picture = Picture(row["path"], shown(row["path"]), row["length"] or 0, signer=said.get("signer"))
-        label = said["label"] if "label" in said else _label_above(row["path"], options)
+        label = said["label"] if "label" in said else _label_above(row["path"], shared, options)
         if "label" not in said and label is None:
             picture = picture._replace(reason=UNKNOWN_LABEL, detail="no folder above it is called like a label")
         else:
-            picture = labelled_by_word(picture, label, said.get("split"), options)
+            listed = Listed(picture.path, picture.name, picture.length)
+            picture = labelled_by_word(picture, label, said.get("split"), options, listed)
         pictures.append(picture)
-    once_each(pictures, name)
-    content = F.col("content") if is_bytes else F.col("image")
-    return PictureSource(name, pictures, lambda _scratch: frame.select(path, content))
+    pictures = once_each(pictures)
+    content = frame.select(path, F.col("content") if is_bytes else F.col("image"))
+    if any(picture.reason == TWICE for picture in pictures):
+        content = content.dropDuplicates(["path"])
+    return PictureSource(name, pictures, lambda _scratch: content)
 
 
-def _label_above(path: str, options: PictureOptions) -> str | None:
-    above = path.split("/")[:-1]
+def _shared_folders(paths: Sequence[str]) -> int:
+    """Count the folders that all the paths lie in but for the last: no label of a picture, but where the set lies."""
+    if not paths:
+        return 0
+    folders = [path.split("/")[:-1] for path in (min(paths), max(paths))]
+    same = next(
+        (place for place, (one, other) in enumerate(zip(*folders, strict=False)) if one != other),
+        min(map(len, folders)),
+    )
+    return min(same, *(len(folder) - 1 for folder in folders))
+
+
+def _label_above(path: str, shared: int, options: PictureOptions) -> str | None:
+    above = path.split("/")[shared:-1]
     return next((label for folder in reversed(above) if (label := options.label_of(folder))), None)
 
 

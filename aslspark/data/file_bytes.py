@@ -1,0 +1,90 @@
+"""Paths of files on this machine -> their bytes, in Spark's workers, one file at a time.
+
+In: rows with the column file (binary), a path as the file system spells it. Out: the same rows with content (binary).
+Python opens every name in any locale, and nothing larger than is wanted is held in memory.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable, Iterator
+
+import pyarrow as pa
+from pyspark.sql import DataFrame
+from pyspark.sql.types import BinaryType, StringType, StructField, StructType
+
+from aslspark.decoding import Unusable
+
+UNREADABLE = "unreadable"
+TOO_LARGE = "too large a file"
+
+MAX_FILE_BYTES = 64 << 20
+"""A larger file is quarantined unread: every file is held in memory whole."""
+
+BATCH_BYTES = 16 << 20
+"""Of files that are handed on at once, about."""
+
+
+def read_file(path: bytes) -> bytes:
+    """Read a file of this machine.
+
+    Raises
+    ------
+    Unusable
+        'unreadable' where it is gone, may not be read or is no file; 'too large a file' where it has grown.
+    """
+    try:
+        # A pipe that has taken the file's place would otherwise be waited for.
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise Unusable(UNREADABLE, "it is no file")
+            content = file.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise Unusable(UNREADABLE, str(error.strerror or error)) from error
+    if len(content) > MAX_FILE_BYTES:
+        raise Unusable(TOO_LARGE, f"more than {MAX_FILE_BYTES:,} bytes")
+    return content
+
+
+def with_content(table: DataFrame) -> DataFrame:
+    """Read the files of a table.
+
+    Parameters
+    ----------
+    table : DataFrame
+        file (binary) and other columns, of which unread (string) may be one: why a row is not to be read.
+
+    Returns
+    -------
+    DataFrame
+        content (binary, null where it was not read) in place of file; unread says why.
+    """
+    kept = [field for field in table.schema.fields if field.name not in ("file", "unread")]
+    schema = StructType([*kept, StructField("unread", StringType()), StructField("content", BinaryType())])
+    names = [field.name for field in kept]
+
+    def read(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            columns = {name: batch.column(name) for name in batch.schema.names}
+            files = columns["file"].to_pylist()
+            unread = columns["unread"].to_pylist() if "unread" in columns else [None] * len(files)
+            start, size = 0, 0
+            contents: list[bytes | None] = []
+            for place, file in enumerate(files):
+                content = None
+                if unread[place] is None:
+                    try:
+                        content = read_file(file)
+                    except Unusable as trouble:
+                        unread[place] = str(trouble)
+                contents.append(content)
+                size += len(content or b"")
+                if size >= BATCH_BYTES or place == len(files) - 1:
+                    part = [columns[name].slice(start, len(contents)) for name in names]
+                    why = pa.array(unread[start : place + 1], pa.string())
+                    given = pa.array(contents, pa.binary())
+                    yield pa.RecordBatch.from_arrays([*part, why, given], [*names, "unread", "content"])
+                    start, size, contents = place + 1, 0, []
+
+    return table.mapInArrow(read, schema)
