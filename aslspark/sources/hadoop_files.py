@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import glob
 import io
+import logging
 import os
 import re
+import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,9 +20,13 @@ from py4j.protocol import Py4JJavaError
 from pyspark.sql import SparkSession
 
 from aslspark.data.endings import TABLE_ENDINGS, is_packed_in_capitals, is_table_name
+from aslspark.data.lease import left_over, take_lease
 from aslspark.errors import AslsparkError
+from aslspark.masking import shown
 from aslspark.session import can_spell, names_of_files
 from aslspark.sources.local_folders import as_text, is_special, local_of
+
+logger = logging.getLogger(__name__)
 
 # A header is 7 kB; a file without line ends must not be read into the driver's memory whole.
 LONGEST_HEADER = 64 * 1024
@@ -324,13 +330,28 @@ class HadoopFiles:
 
     def delete(self, path: str) -> None:
         """Delete a folder and everything in it, if it is there."""
+        if (local := self.local(path)) is not None and os.path.isdir(local) and not os.path.islink(local):
+            shutil.rmtree(local, ignore_errors=True)  # without the JVM, which may be gone
+            return
         self._system(path).delete(self._path(path), True)
 
     @contextmanager
     def written_whole(self, out: str) -> Iterator[str]:
-        """Give a temporary folder beside `out`: it becomes `out` on success and is removed on any failure."""
+        """Give a temporary folder beside `out`: it becomes `out` on success and is removed on any failure.
+
+        What a job that was killed has left of the same `out` is removed first, where that is certain: on this machine's
+        file systems, by a lease that the dead job no longer holds (`aslspark.data.lease`). On other stores it stays,
+        and is named in the log.
+        """
         self.require_spelled(out, "out ")
-        temporary = f"{out.rstrip('/')}.tmp-{uuid.uuid4().hex[:8]}"
+        out = out.rstrip("/")
+        local = self.local(out)
+        self._remove_left_over(out)
+        temporary = f"{out}.tmp-{uuid.uuid4().hex[:8]}"
+        try:
+            lease = take_lease(self.local(temporary) or "") if local is not None else None
+        except OSError as error:
+            raise AslsparkError(f"out {as_text(out)} cannot be written ({error.strerror}): choose another") from error
         try:
             yield temporary
             # Renaming onto a folder that appeared meanwhile would put ours inside it.
@@ -339,6 +360,25 @@ class HadoopFiles:
         except BaseException:  # an interrupt too must leave nothing behind
             self.delete(temporary)
             raise
+        finally:
+            if lease is not None:
+                lease.release()
+
+    def _remove_left_over(self, out: str) -> None:
+        """Remove what killed jobs have left beside `out`, and name what may be theirs."""
+        if (local := self.local(out)) is not None:
+            for left in left_over(local):
+                logger.info("removed %s, which a job that was ended had left", as_text(left))
+            return
+        folder, _, name = out.rpartition("/")
+        if not self.exists(folder):
+            return
+        for entry in self.entries(folder):
+            if entry.is_folder and re.fullmatch(re.escape(name) + r"\.tmp-[0-9a-f]{8}", entry.name):
+                logger.info(
+                    "%s is left from a job that was ended, or is being written: remove it if no job runs",
+                    shown(entry.path),
+                )
 
     def _path(self, path: str) -> Any:
         self.require_spelled(path)
