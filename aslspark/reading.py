@@ -35,6 +35,8 @@ NOTHING = "nothing"
 """The label of pictures without a hand; a network that knows it may answer it where none was found."""
 NO_HAND = "no hand found"
 """Why a model of landmarks alone does not answer."""
+NO_PROBABILITIES = "the network gave no probabilities"
+"""Why there is no answer where a network's numbers overflow at a picture."""
 NO_PIXELS = "bare pixels"
 """Why a model of landmarks alone does not answer to pixels of its pictures' size: hands are looked for in files."""
 ROWS_A_RUN = 256
@@ -293,16 +295,38 @@ class Reader:
         reasons = np.array([None], object)
         if hand is None and needs_hand(self.network.inputs, self.labels):
             return Answer(None, None, (), f"{NO_PIXELS}: the model looks for a hand, in the bytes of a picture file")
-        vectors = hand_vector(hand)[None] if LANDMARKS in self.network.inputs else None
-        probabilities = self.network.probabilities(self._session, picture[None], vectors, reasons)
+        probabilities = self.probabilities(picture, hand, reasons)
         if reasons[0] is not None:
             return Answer(None, None, (), str(reasons[0]), hand)
+        if not np.isfinite(probabilities).all():
+            return Answer(None, None, (), NO_PROBABILITIES, hand)
         places, shares, _ = best_places(probabilities, self.temperature)
         top = tuple((self.labels[place], float(share)) for place, share in zip(places[0], shares[0], strict=True))
         letter, probability = top[0]
         # As float32, as Spark compares it.
         sure = np.float32(probability) >= np.float32(self.threshold)
         return Answer(letter if sure else None, probability, top, None if sure else NOT_SURE, hand)
+
+    def probabilities(
+        self, picture: npt.NDArray[np.uint8], hand: Hand | None, reasons: npt.NDArray[Any] | None = None
+    ) -> npt.NDArray[np.float32]:
+        """Run the network on one picture.
+
+        Parameters
+        ----------
+        picture, hand
+            As `answer` takes them.
+        reasons : ndarray of object, shape (1,), optional
+            Gets NO_HAND where the network cannot do without one.
+
+        Returns
+        -------
+        ndarray of float32, shape (1, classes)
+            Before the temperature.
+        """
+        vectors = hand_vector(hand)[None] if LANDMARKS in self.network.inputs else None
+        reasons = np.array([None], object) if reasons is None else reasons
+        return self.network.probabilities(self._session, picture[None], vectors, reasons)
 
 
 def prepared(

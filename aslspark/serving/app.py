@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
+import time
 from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
@@ -20,31 +22,45 @@ import aslspark
 from aslspark.labels import STATIC_LETTERS
 from aslspark.serving.champion import Champion
 from aslspark.serving.chart import MOVED, WORDS, drawn
+from aslspark.serving.connections import Connections
 from aslspark.serving.headers import SafeHeaders
-from aslspark.serving.limits import Limits, Refused
-from aslspark.serving.live import converse
+from aslspark.serving.limits import Limits, Refused, Share
+from aslspark.serving.live import Cameras
 from aslspark.serving.metrics import Counting, Metrics
-from aslspark.serving.origins import from_this_machine, local_page, of_another_site
-from aslspark.serving.payload import body_of, pictures_of
+from aslspark.serving.origins import Keys, of_another_site
+from aslspark.serving.payload import body_of
 from aslspark.serving.pool import Pool
 from aslspark.serving.recording import Recorder
 from aslspark.serving.schemas import (
     PREDICT_BODY,
     Health,
     ModelFacts,
+    Readiness,
     Readings,
     Refusal,
     Switched,
+    Watcher,
     readings_of,
 )
 
 PAGE = Path(__file__).parent / "page"
-MOST_CAMERAS = 8
-"""Live conversations at once."""
+STALLED_SECONDS = 60.0
+"""Since the watcher's last look, beyond its own interval: the disk of the bundle does not answer."""
 _AGAIN = {429, 503}
 
+log = logging.getLogger("aslspark.serving")
 
-def create_app(champion: Champion, limits: Limits, workers: int, *, record: str | None, every: float) -> FastAPI:
+
+def create_app(
+    champion: Champion,
+    limits: Limits,
+    workers: int,
+    *,
+    record: str | None,
+    every: float,
+    keys: Keys,
+    connections: Connections,
+) -> FastAPI:
     """Put the service together.
 
     Parameters
@@ -57,20 +73,25 @@ def create_app(champion: Champion, limits: Limits, workers: int, *, record: str 
         Folder in which the page's recording mode keeps pictures; without it there is none.
     every : float
         Seconds between looks for another bundle.
+    keys : Keys
+        Who may reload and record.
+    connections : Connections
+        What uvicorn's protocol counts.
     """
     pool = Pool(champion, limits, workers)
-    metrics = Metrics(champion, pool)
+    metrics = Metrics(champion, pool, connections)
     recorder = Recorder(record, limits) if record is not None else None
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        pool.start_detectors()
-        watching = asyncio.create_task(_watch(champion, every))
+        pool.start()
+        watching = [asyncio.create_task(_watch(champion, every)), asyncio.create_task(connections.watch())]
         try:
             yield
         finally:
-            watching.cancel()
-            await asyncio.to_thread(pool.close)
+            for task in watching:
+                task.cancel()
+            pool.close()
             champion.close()
 
     app = FastAPI(
@@ -82,12 +103,12 @@ def create_app(champion: Champion, limits: Limits, workers: int, *, record: str 
         docs_url=None,  # their pages load scripts from other hosts
         redoc_url=None,
     )
-    app.state.champion, app.state.cameras = champion, 0
+    app.state.champion = champion
     app.add_middleware(SafeHeaders)
     app.add_middleware(Counting, metrics=metrics)
     _add_refusals(app)
-    _add_facts(app, champion, pool, metrics)
-    _add_page(app, champion, pool, metrics, recorder)
+    _add_facts(app, champion, pool, metrics, keys, every)
+    _add_page(app, champion, pool, Cameras(pool, metrics), recorder, keys)
 
     @app.post(
         "/predict",
@@ -108,9 +129,11 @@ def create_app(champion: Champion, limits: Limits, workers: int, *, record: str 
         """Read pictures. One that cannot be used has a reason in its place; where none can, the status is 422."""
         if request.headers.get("content-encoding", "identity") != "identity":
             raise Refused(415, "send the body without a content-encoding")
-        body = await _sent(request, limits.body, limits.seconds)
-        pictures = await pictures_of(request.headers.get("content-type", ""), body, limits)
-        served, answers = await pool.read([(picture.value, picture.kind) for picture in pictures])
+        with pool.held.share() as share:
+            body = await _sent(request, limits.body, limits.seconds, share)
+            pictures = await pool.pictures_of(request.headers.get("content-type", ""), body)
+            del body
+            served, answers = await pool.read([(picture.value, picture.kind) for picture in pictures])
         for answer in answers:
             metrics.count(answer)
         if not any(answer.usable for answer in answers):
@@ -124,7 +147,12 @@ def create_app(champion: Champion, limits: Limits, workers: int, *, record: str 
 async def _watch(champion: Champion, every: float) -> None:
     while True:
         await asyncio.sleep(every)
-        await asyncio.to_thread(champion.check)
+        try:
+            await asyncio.to_thread(champion.check, at_once=False)
+        except Refused:  # somebody else is looking
+            continue
+        except Exception:
+            log.exception("the bundle's path could not be looked at; it will be again")
 
 
 def _add_refusals(app: FastAPI) -> None:
@@ -144,12 +172,29 @@ def _add_refusals(app: FastAPI) -> None:
         return JSONResponse({"reason": "the client left"}, 400)
 
 
-def _add_facts(app: FastAPI, champion: Champion, pool: Pool, metrics: Metrics) -> None:
+def _add_facts(app: FastAPI, champion: Champion, pool: Pool, metrics: Metrics, keys: Keys, every: float) -> None:
     """Add what is asked about the service."""
 
     @app.get("/health", summary="Whether the service is there", response_model=Health)
     async def health() -> Health:
-        return Health(status="ok", model=champion.now.name, waiting=pool.inside)
+        """Answer as long as the service lives; whether it reads pictures now, `/ready` says."""
+        age = time.monotonic() - champion.looked
+        state = "stalled" if age > every + STALLED_SECONDS else champion.state
+        watcher = Watcher(state=state, failures=champion.failures, seconds=round(age, 1))
+        return Health(status="ok", model=champion.now.name, waiting=pool.inside, watcher=watcher)
+
+    @app.get(
+        "/ready",
+        summary="Whether pictures are read now",
+        response_model=Readiness,
+        responses={503: {"model": Refusal, "description": "not yet, not any more, or too many wait"}},
+    )
+    async def ready() -> Readiness:
+        if not pool.ready:
+            raise Refused(503, "no process that decodes pictures is there yet")
+        if pool.inside >= pool.limits.waiting:
+            raise Refused(503, f"{pool.inside} pictures are waiting")
+        return Readiness(ready=True, model=champion.now.name)
 
     @app.get("/model", summary="What is served", response_model=ModelFacts)
     async def model() -> ModelFacts:
@@ -171,12 +216,15 @@ def _add_facts(app: FastAPI, champion: Champion, pool: Pool, metrics: Metrics) -
         "/model/reload",
         summary="Look now whether the bundle's path leads to another one",
         response_model=Switched,
-        responses={403: {"model": Refusal, "description": "asked from another machine or site"}},
+        responses={
+            403: {"model": Refusal, "description": "asked from another machine or site, or without the token"},
+            503: {"model": Refusal, "description": "another look has not ended"},
+        },
     )
     async def reload(request: Request) -> Switched:
-        """Exchange the model where its path leads to another bundle. This machine alone may ask."""
-        if not from_this_machine(request.client.host if request.client else None) or of_another_site(request.headers):
-            raise Refused(403, "only this machine may ask for another model")
+        """Exchange the model where its path leads to another bundle, for this machine or who has the token."""
+        if not _may(keys, request):
+            raise Refused(403, f"only {_who(keys)} may ask for another model")
         switched = await asyncio.to_thread(champion.check)
         return Switched(switched=switched, model=champion.now.name)
 
@@ -190,7 +238,9 @@ def _add_facts(app: FastAPI, champion: Champion, pool: Pool, metrics: Metrics) -
         return Response(metrics.text(), media_type=CONTENT_TYPE_LATEST)
 
 
-def _add_page(app: FastAPI, champion: Champion, pool: Pool, metrics: Metrics, recorder: Recorder | None) -> None:
+def _add_page(
+    app: FastAPI, champion: Champion, pool: Pool, cameras: Cameras, recorder: Recorder | None, keys: Keys
+) -> None:
     """Add the live page's files, and what it asks for."""
     for file in PAGE.iterdir():
         # Each a route of its own: a mount would answer to every path's wrong methods.
@@ -199,7 +249,6 @@ def _add_page(app: FastAPI, champion: Champion, pool: Pool, metrics: Metrics, re
 
     @app.get("/page.json", include_in_schema=False)
     async def facts(request: Request) -> dict[str, Any]:
-        client = request.client.host if request.client else None
         known = set(champion.now.reader.labels)
         return {
             "labels": list(champion.now.reader.labels),
@@ -208,7 +257,7 @@ def _add_page(app: FastAPI, champion: Champion, pool: Pool, metrics: Metrics, re
                 {"letter": letter, "words": words, "drawn": letter in STATIC_LETTERS, "known": letter in known}
                 for letter, words in sorted({**WORDS, **MOVED}.items())
             ],
-            "record": recorder is not None and local_page(client, request.headers),
+            "record": recorder is not None and _may(keys, request),
         }
 
     @app.get("/chart/{letter}.png", include_in_schema=False)
@@ -220,32 +269,35 @@ def _add_page(app: FastAPI, champion: Champion, pool: Pool, metrics: Metrics, re
 
     @app.post("/recordings/{signer}/{label}", include_in_schema=False, status_code=201)
     async def keep(request: Request, signer: str, label: str) -> dict[str, str]:
-        client = request.client.host if request.client else None
-        if recorder is None or not local_page(client, request.headers):
-            raise Refused(403, "pictures are kept on this machine alone, and where the service runs with --record DIR")
-        body = await _sent(request, pool.limits.bytes, pool.limits.seconds)
-        return {"path": await asyncio.to_thread(recorder.keep, body, label, signer)}
+        if recorder is None or not _may(keys, request):
+            raise Refused(
+                403, f"pictures are kept for {_who(keys)} alone, and where the service runs with --record DIR"
+            )
+        with pool.held.share() as share:
+            body = await _sent(request, pool.limits.bytes, pool.limits.seconds, share)
+            return {"path": await asyncio.to_thread(recorder.keep, body, label, signer)}
 
     @app.websocket("/live")
     async def live(socket: WebSocket) -> None:
         if of_another_site(socket.headers):
             await socket.close(1008, "another site's page")
             return
-        if app.state.cameras >= MOST_CAMERAS:
-            await socket.close(1013, "too many cameras")
-            return
-        await socket.accept()
-        app.state.cameras += 1
-        try:
-            await converse(socket, pool, metrics)
-        finally:
-            app.state.cameras -= 1
+        await cameras.admit(socket)
 
 
-async def _sent(request: Request, most: int, seconds: float) -> bytes:
+def _may(keys: Keys, request: Request) -> bool:
+    return keys.open_to(request.client.host if request.client else None, request.headers)
+
+
+def _who(keys: Keys) -> str:
+    return "this machine" if keys.token is None else "who sends the token (Authorization: Bearer ...)"
+
+
+async def _sent(request: Request, most: int, seconds: float, share: Share) -> bytes:
     """Wait for a request's body, but not for ever."""
+    length = request.headers.get("content-length")
     try:
-        return await asyncio.wait_for(body_of(request.stream(), request.headers.get("content-length"), most), seconds)
+        return await asyncio.wait_for(body_of(request.stream(), length, most, share), seconds)
     except asyncio.TimeoutError:
         raise Refused(408, f"the body was not sent within {seconds:g} s") from None
 

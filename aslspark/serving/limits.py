@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from aslspark.decoding import MAX_PIXELS
@@ -20,9 +22,13 @@ class Limits:
     pictures : int
         In one request.
     seconds : float
-        For one request, waiting included.
+        For one request, waiting included; for one body to arrive; for the decoding of one picture.
     waiting : int
         Pictures that may wait for their turn, of all requests together.
+    connections : int
+        Open at once, idle ones included.
+    held : int
+        Bytes of the bodies and frames of all requests together, while they arrive, wait and are read.
     """
 
     bytes: int = 12_000_000
@@ -30,6 +36,8 @@ class Limits:
     pictures: int = 32
     seconds: float = 10.0
     waiting: int = 64
+    connections: int = 256
+    held: int = 200_000_000
 
     @property
     def body(self) -> int:
@@ -43,3 +51,49 @@ class Refused(Exception):  # noqa: N818  (it ends in an answer, not in a traceba
     def __init__(self, status: int, reason: str) -> None:
         super().__init__(reason)
         self.status, self.reason = status, reason
+
+
+class Held:
+    """Counts the bytes that the service holds for all requests together.
+
+    Parameters
+    ----------
+    most : int
+    """
+
+    def __init__(self, most: int) -> None:
+        self.most, self.now = most, 0
+
+    @contextlib.contextmanager
+    def share(self) -> Iterator[Share]:
+        """Count what one request holds, until the block ends."""
+        share = Share(self)
+        try:
+            yield share
+        finally:
+            share.give_back()
+
+
+class Share:
+    """What one request holds of it."""
+
+    def __init__(self, held: Held) -> None:
+        self._held, self._size = held, 0
+
+    def take(self, size: int) -> None:
+        """Hold so many bytes more.
+
+        Raises
+        ------
+        Refused
+            503 where the service holds too much already.
+        """
+        if self._held.now + size > self._held.most:
+            raise Refused(503, f"the service holds {self._held.now:,} bytes of other requests: try again soon")
+        self._held.now += size
+        self._size += size
+
+    def give_back(self) -> None:
+        """Hold nothing any more."""
+        self._held.now -= self._size
+        self._size = 0

@@ -8,87 +8,147 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
+from typing import Any
 
 from fastapi import WebSocket, WebSocketDisconnect
 
 from aslspark.reading import BYTES
-from aslspark.serving.limits import Refused
+from aslspark.serving.limits import Refused, Share
 from aslspark.serving.metrics import Metrics
 from aslspark.serving.pool import Pool
 from aslspark.serving.schemas import reading_of
 
 TOO_LARGE, TRY_AGAIN = 1009, 1013
 """Codes with which a WebSocket is closed (RFC 6455 and its registry)."""
+MOST_CAMERAS = 8
+"""Live conversations at once."""
+SILENT_SECONDS = 30.0
+"""That a conversation may be without a frame; the page sends the next one when the last is answered."""
+ROOM_SECONDS = 2.0
+"""Without a frame, after which a conversation makes room for another camera."""
 
 
 class Slot:
     """Holds one frame: a newer one takes the place of an older one."""
 
     def __init__(self) -> None:
-        self._frame: bytes | None = None
+        self._frame: tuple[bytes, Share] | None = None
         self._there = asyncio.Event()
         self._overtaken = 0
 
-    def put(self, frame: bytes) -> None:
-        """Lay a frame in."""
-        self._overtaken += self._frame is not None
-        self._frame = frame
+    def put(self, frame: bytes, share: Share) -> None:
+        """Lay a frame in, with the share that counts it."""
+        if self._frame is not None:
+            self._overtaken += 1
+            self._frame[1].give_back()
+        self._frame = frame, share
         self._there.set()
 
-    async def take(self) -> tuple[bytes, int]:
+    async def take(self) -> tuple[bytes, Share, int]:
         """Wait for a frame, and take it out, with how many it overtook."""
         await self._there.wait()
         self._there.clear()
-        frame, overtaken = self._frame, self._overtaken
+        assert self._frame is not None
+        (frame, share), overtaken = self._frame, self._overtaken
         self._frame, self._overtaken = None, 0
-        assert frame is not None
-        return frame, overtaken
+        return frame, share, overtaken
+
+    def empty(self) -> None:
+        """Throw away what was not taken."""
+        if self._frame is not None:
+            self._frame[1].give_back()
+            self._frame = None
 
 
-async def converse(socket: WebSocket, pool: Pool, metrics: Metrics) -> None:
-    """Answer frames until the other end leaves.
+class Cameras:
+    """The conversations that go on: a silent one makes room for a new one.
 
     Parameters
     ----------
-    socket : WebSocket
-        Accepted.
     pool : Pool
     metrics : Metrics
     """
-    slot = Slot()
-    answering = asyncio.create_task(_answer(socket, slot, pool, metrics))
-    try:
-        while not answering.done():
-            receiving = asyncio.create_task(socket.receive())
-            await asyncio.wait({receiving, answering}, return_when=asyncio.FIRST_COMPLETED)
-            if not receiving.done():
-                receiving.cancel()
-                break
-            message = receiving.result()
-            if message["type"] == "websocket.disconnect":
-                break
-            frame = message.get("bytes")
-            if not frame:
-                continue
-            if len(frame) > pool.limits.bytes:
-                await socket.close(TOO_LARGE, "the frame is too large")
-                break
-            slot.put(frame)
-    finally:
-        answering.cancel()
-        with contextlib.suppress(asyncio.CancelledError, WebSocketDisconnect, RuntimeError):
-            await answering
 
+    def __init__(self, pool: Pool, metrics: Metrics) -> None:
+        self._pool, self._metrics = pool, metrics
+        self._open: dict[WebSocket, float] = {}
+        """Each, and when its last frame came, by `time.monotonic`."""
 
-async def _answer(socket: WebSocket, slot: Slot, pool: Pool, metrics: Metrics) -> None:
-    while True:
-        frame, skipped = await slot.take()
-        if skipped:
-            metrics.skipped.inc(skipped)
+    async def admit(self, socket: WebSocket) -> None:
+        """Talk with another camera to its end, or refuse it."""
+        if len(self._open) >= MOST_CAMERAS:
+            longest = min(self._open, key=lambda other: self._open[other])
+            if time.monotonic() - self._open[longest] < ROOM_SECONDS:
+                await socket.close(TRY_AGAIN, "too many cameras")
+                return
+            del self._open[longest]  # it sees so itself
+        self._open[socket] = time.monotonic()
         try:
-            _, [answer] = await pool.read([(frame, BYTES)])
+            await socket.accept()
+            await self._converse(socket)
+        finally:
+            self._open.pop(socket, None)
+
+    async def _converse(self, socket: WebSocket) -> None:
+        """Answer frames until the other end leaves, is silent, or is to make room."""
+        slot = Slot()
+        answering = asyncio.create_task(self._answer(socket, slot))
+        receiving: asyncio.Task[Any] | None = None
+        try:
+            while not answering.done():
+                receiving = receiving or asyncio.create_task(socket.receive())
+                await asyncio.wait({receiving, answering}, timeout=ROOM_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+                if not receiving.done():
+                    last = self._open.get(socket)
+                    if last is None or time.monotonic() - last > SILENT_SECONDS:
+                        await socket.close(TRY_AGAIN, "no frame came; connect again to go on")
+                        break
+                    continue
+                message, receiving = receiving.result(), None
+                if message["type"] == "websocket.disconnect":
+                    break
+                frame = message.get("bytes")
+                if not frame:
+                    continue
+                if len(frame) > self._pool.limits.bytes:
+                    await socket.close(TOO_LARGE, "the frame is too large")
+                    break
+                if socket in self._open:
+                    self._open[socket] = time.monotonic()
+                await self._lay(socket, slot, frame)
+        finally:
+            for task in (answering, receiving):
+                if task is not None:
+                    task.cancel()
+                    with contextlib.suppress(asyncio.CancelledError, WebSocketDisconnect, RuntimeError, TimeoutError):
+                        await task
+            slot.empty()
+
+    async def _lay(self, socket: WebSocket, slot: Slot, frame: bytes) -> None:
+        share = Share(self._pool.held)
+        try:
+            share.take(len(frame))
         except Refused as refused:
-            await socket.send_json({"busy": refused.reason})
-            continue
-        metrics.count(answer)
-        await socket.send_json({**reading_of(answer).model_dump(), "skipped": skipped})
+            await self._send(socket, {"busy": refused.reason})
+            return
+        slot.put(frame, share)
+
+    async def _answer(self, socket: WebSocket, slot: Slot) -> None:
+        while True:
+            frame, share, skipped = await slot.take()
+            if skipped:
+                self._metrics.skipped.inc(skipped)
+            try:
+                _, [answer] = await self._pool.read([(frame, BYTES)])
+            except Refused as refused:
+                await self._send(socket, {"busy": refused.reason})
+                continue
+            finally:
+                share.give_back()
+            self._metrics.count(answer)
+            await self._send(socket, {**reading_of(answer).model_dump(), "skipped": skipped})
+
+    async def _send(self, socket: WebSocket, said: dict[str, Any]) -> None:
+        # Who does not take his answers would be waited for without an end.
+        await asyncio.wait_for(socket.send_json(said), self._pool.limits.seconds)

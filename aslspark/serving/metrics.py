@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.registry import Collector
 
 from aslspark.reading import NO_HAND, Answer
-from aslspark.serving.champion import Champion
+from aslspark.serving.champion import STATES, Champion
+from aslspark.serving.connections import Connections
 from aslspark.serving.pool import Pool
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
+METHODS = ("GET", "HEAD", "POST", "OPTIONS", "PUT", "PATCH", "DELETE")
+OTHER = "other"
+"""Stands for every path and method that are none: what a client makes up must not fill the memory."""
+
+
 class Metrics:
     """The service's counters, in a registry of their own."""
 
-    def __init__(self, champion: Champion, pool: Pool) -> None:
+    def __init__(self, champion: Champion, pool: Pool, connections: Connections) -> None:
         self.registry = CollectorRegistry()
         self.requests = Counter(
             "aslspark_requests", "Requests answered", ("path", "method", "status"), registry=self.registry
@@ -34,7 +44,19 @@ class Metrics:
         self._gauge("aslspark_pictures_inside", "Pictures that wait or are being read", lambda: pool.inside)
         self._gauge("aslspark_model_since_seconds", "When the model was loaded", lambda: champion.now.since)
         self._gauge("aslspark_model_switches", "Exchanges of the model", lambda: champion.switches)
-        self._gauge("aslspark_model_failures", "Bundles that could not be switched to", lambda: champion.failures)
+        self._gauge("aslspark_model_failures", "Tries of a bundle that could not be read", lambda: champion.failures)
+        self._gauge(
+            "aslspark_model_look_age_seconds",
+            "Since the bundle's path was last looked at",
+            lambda: time.monotonic() - champion.looked,
+        )
+        state = Gauge("aslspark_model_watcher", "1 for what the watcher is doing", ("state",), registry=self.registry)
+        for name in STATES:
+            state.labels(name).set_function(partial(_is_state, champion, name))
+        self._gauge("aslspark_connections_open", "Connections, idle ones included", lambda: len(connections))
+        self._gauge("aslspark_bytes_held", "Of bodies and frames of all requests together", lambda: pool.held.now)
+        self._gauge("aslspark_children_replaced", "Processes that hung or died at a picture", lambda: pool.replaced)
+        self.registry.register(_Closed(connections))
 
     def _gauge(self, name: str, about: str, value: Any) -> None:
         Gauge(name, about, registry=self.registry).set_function(value)
@@ -47,6 +69,24 @@ class Metrics:
     def text(self) -> bytes:
         """Return everything, in Prometheus' text format."""
         return generate_latest(self.registry)
+
+
+def _is_state(champion: Champion, name: str) -> float:
+    return float(champion.state == name)
+
+
+class _Closed(Collector):
+    """Connections that were closed by this end."""
+
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        """Give the counts on."""
+        family = CounterMetricFamily("aslspark_connections_closed", "Connections closed by this end", labels=("why",))
+        for why, count in self._connections.closed.items():
+            family.add_metric((why,), count)
+        yield family
 
 
 class Counting:
@@ -70,8 +110,7 @@ class Counting:
         try:
             await self._app(scope, receive, note)
         finally:
-            # Only paths that exist become labels: what a client makes up must not fill the memory.
-            route = scope.get("route")
-            path = getattr(route, "path", "other")
-            self._metrics.requests.labels(path, scope["method"] if route else "other", str(status[0])).inc()
+            path = getattr(scope.get("route"), "path", OTHER)
+            method = scope["method"] if path != OTHER and scope["method"] in METHODS else OTHER
+            self._metrics.requests.labels(path, method, str(status[0])).inc()
             self._metrics.seconds.labels(path).observe(time.perf_counter() - started)

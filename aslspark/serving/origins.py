@@ -1,12 +1,95 @@
-"""Who asks: this machine or another, this service's page or another site's."""
+"""Who asks: this machine or another, this service's page or another site's, one that knows the token or not."""
 
 from __future__ import annotations
 
+import hmac
 import ipaddress
+import os
 from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import urlsplit
 
+from aslspark.errors import AslsparkError
+
 OF_THIS_MACHINE = frozenset({"localhost", "127.0.0.1", "::1"})
+TOKEN = "ASLSPARK_TOKEN"
+LEAST_TOKEN = 16
+FORWARDED = (
+    "forwarded",
+    "via",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+    "x-real-ip",
+    "cf-connecting-ip",
+    "true-client-ip",
+)
+"""Headers by which a proxy says that a request is somebody else's."""
+
+
+@dataclass(frozen=True)
+class Keys:
+    """Who may reload and record.
+
+    Parameters
+    ----------
+    token : str, optional
+        Whoever knows it may, from anywhere; without one, this machine alone.
+    proxied : bool
+        All requests come through a proxy, so that none is this machine's.
+    """
+
+    token: str | None = None
+    proxied: bool = False
+
+    def open_to(self, client: str | None, headers: Mapping[str, str]) -> bool:
+        """Tell whether a request may reload and record.
+
+        Parameters
+        ----------
+        client : str, optional
+            Its address.
+        headers : mapping
+            Lower-case names.
+        """
+        if of_another_site(headers):
+            return False
+        if self.token is not None:
+            scheme, _, given = headers.get("authorization", "").partition(" ")
+            return scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), self.token.encode())
+        return not self.proxied and local_page(client, headers)
+
+
+def token_of(file: str | None) -> str | None:
+    """Read the token: from a file, or from the environment; None where there is none.
+
+    Parameters
+    ----------
+    file : str, optional
+
+    Raises
+    ------
+    AslsparkError
+        Where the file cannot be read, or the token is too short to be one.
+    """
+    said, token = f"--token-file {file}", os.environ.get(TOKEN)
+    if file is None:
+        said = f"${TOKEN}"
+    else:
+        try:
+            token = Path(file).read_text(encoding="utf-8").strip()
+        except (OSError, ValueError) as error:
+            why = getattr(error, "strerror", None) or "no UTF-8"
+            raise AslsparkError(f"{said}: {why}; give a file that holds the token alone") from error
+    if token is None:
+        return None
+    if len(token) < LEAST_TOKEN or not token.isascii() or not token.isprintable() or " " in token:
+        raise AslsparkError(
+            f"{said}: {len(token)} characters; give {LEAST_TOKEN} or more of ASCII without blanks, "
+            "as from: openssl rand -hex 32"
+        )
+    return token
 
 
 def from_this_machine(client: str | None) -> bool:
@@ -20,16 +103,23 @@ def from_this_machine(client: str | None) -> bool:
 def of_another_site(headers: Mapping[str, str]) -> bool:
     """Tell whether a browser sends the request for a page of another site; other clients send no Origin."""
     origin = headers.get("origin")
-    return origin is not None and urlsplit(origin).netloc != headers.get("host", "")
+    if origin is None:
+        return False
+    try:
+        return urlsplit(origin).netloc != headers.get("host", "")
+    except ValueError:
+        return True
 
 
 def local_page(client: str | None, headers: Mapping[str, str]) -> bool:
-    """Tell whether a request comes from this machine, by a name of this machine, and from no other site.
+    """Tell whether a request comes from this machine, by a name of it, through no proxy and from no other site.
 
     The name counts, since another site may give its own name this machine's address.
     """
     try:
         name = urlsplit(f"//{headers.get('host', '')}").hostname
     except ValueError:
+        return False
+    if any(header in headers for header in FORWARDED):
         return False
     return from_this_machine(client) and name in OF_THIS_MACHINE and not of_another_site(headers)

@@ -5,6 +5,7 @@ In: a content type and bytes. Out: (name, value, kind) of each picture, value an
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 import json
@@ -14,12 +15,18 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from aslspark.reading import BYTES, NUMBERS
-from aslspark.serving.limits import Limits, Refused
+from aslspark.serving.limits import Limits, Refused, Share
 
 JSON, CSV, FORM, RAW = "application/json", "text/csv", "multipart/form-data", "application/octet-stream"
 
 PASSED_OVER = 8
 """How often the allowed bytes are taken from a request that has too many, before it is cut off."""
+MOST_VALUES = 512 * 512 * 3
+"""Of a picture that comes as numbers, where the model is not known."""
+BYTES_A_VALUE = 32
+"""That a number in a line of text takes at most, its comma included: as exact as a double is, and some blanks."""
+_LINE_ENDS = tuple(mark.encode() for mark in "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029")
+"""At which `str.splitlines` ends a line."""
 
 
 class Picture(NamedTuple):
@@ -30,7 +37,7 @@ class Picture(NamedTuple):
     kind: str
 
 
-async def body_of(stream: AsyncIterator[bytes], length: str | None, most: int) -> bytes:
+async def body_of(stream: AsyncIterator[bytes], length: str | None, most: int, share: Share) -> bytes:
     """Read a request's body, and no more than is allowed.
 
     Parameters
@@ -39,29 +46,47 @@ async def body_of(stream: AsyncIterator[bytes], length: str | None, most: int) -
     length : str, optional
         The request's Content-Length.
     most : int
+    share : Share
+        That the body is counted in.
 
     Raises
     ------
     Refused
-        413
+        413; 503 where the bodies of all requests together are too many.
     """
-    declared = int(length) if length is not None and length.isdigit() else 0
+    declared = int(length) if length is not None and length.isdigit() and len(length) < 20 else 0
     parts: list[bytes] = []
-    size = 0
+    size, refused = 0, None
     async for part in stream:
         size += len(part)
-        if max(size, declared) <= most:
-            parts.append(part)
-        elif size > PASSED_OVER * most:
+        if max(size, declared) > most and size > PASSED_OVER * most:
             break
-        else:  # a client that is still sending would not read the answer
+        # What is refused is still taken: a client that is sending would not read the answer.
+        if max(size, declared) > most or refused is not None:
             parts.clear()
+            share.give_back()
+            continue
+        try:
+            share.take(len(part))
+            parts.append(part)
+        except Refused as error:
+            refused = error
+            parts.clear()
+            share.give_back()
     if max(size, declared) > most:
         raise Refused(413, f"{max(size, declared):,} bytes or more; a request may have {most:,}")
+    if refused is not None:
+        raise refused
     return b"".join(parts)
 
 
-async def pictures_of(content_type: str, body: bytes, limits: Limits) -> list[Picture]:
+def is_file(content_type: str) -> bool:
+    """Tell whether a body is one picture as it is, so that nothing need be parsed."""
+    kind = _kind_of(content_type)
+    return kind == RAW or kind.startswith("image/")
+
+
+def pictures_of(content_type: str, body: bytes, limits: Limits, values: int = MOST_VALUES) -> list[Picture]:
     """Take the pictures out of a body.
 
     Parameters
@@ -72,6 +97,8 @@ async def pictures_of(content_type: str, body: bytes, limits: Limits) -> list[Pi
         ``text/csv``, a picture's pixels a line.
     body : bytes
     limits : Limits
+    values : int
+        Numbers that a picture may have: they are counted before one of them is made.
 
     Raises
     ------
@@ -79,21 +106,36 @@ async def pictures_of(content_type: str, body: bytes, limits: Limits) -> list[Pi
         400, 413, 415 or 422, with what is wrong.
     """
     if _kind_of(content_type) == FORM:
-        return _within(await _of_form(content_type, body, limits), limits)
-    return plain_pictures(content_type, body, limits)
+        return _within(asyncio.run(_of_form(content_type, body, limits)), limits)
+    return plain_pictures(content_type, body, limits, values)
 
 
-def plain_pictures(content_type: str, body: bytes, limits: Limits) -> list[Picture]:
+def plain_pictures(content_type: str, body: bytes, limits: Limits, values: int = MOST_VALUES) -> list[Picture]:
     """Do as `pictures_of` with every form of a body but multipart."""
     kind = _kind_of(content_type)
     if kind == JSON:
+        # However it is nested, what stands side by side has commas between; how deep it may be, `json` limits.
+        _count(body.count(b","), limits, values)
         return _within(_of_json(body), limits)
     if kind == CSV:
+        most = limits.pictures * (values + 1) * BYTES_A_VALUE
+        if len(body) > most:
+            raise Refused(413, f"{len(body):,} bytes of text/csv; a request may have {most:,}")
+        _count(body.count(b",") + sum(map(body.count, _LINE_ENDS)), limits, values)
         return _within(_of_csv(body), limits)
     if kind == RAW or kind.startswith("image/"):
         return _within([Picture(None, body, BYTES)], limits)
     there = f"image/jpeg, image/png, {RAW}, {JSON} or {CSV}"
     raise Refused(415, f"content type {kind or 'missing'}: send {FORM}, {there}")
+
+
+def _count(found: int, limits: Limits, values: int) -> None:
+    """Refuse more values than a request's pictures can have, before any is made: as objects they take 20 times more."""
+    most = limits.pictures * (values + 1)
+    if found > most:
+        raise Refused(
+            413, f"{found:,} values; a request may have {most:,}, for {limits.pictures} pictures of {values:,}"
+        )
 
 
 def _kind_of(content_type: str) -> str:

@@ -1,16 +1,31 @@
-"""Threads that read pictures: few at once, few waiting, none for ever."""
+"""Few pictures are read at once, few wait, none for ever; each is decoded in a child process that can be ended.
+
+Pictures that take long have a lane of their own, so that the others need not wait behind them.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
-from typing import Any
+import contextlib
+import logging
+import queue
+import threading
+from collections.abc import Callable, Coroutine, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, TypeVar
 
+from aslspark.common.child_process import ChildDied, ChildNotStarted, ChildProcess, ChildTimedOut
 from aslspark.reading import Answer
 from aslspark.serving.champion import Champion, Served
-from aslspark.serving.limits import Limits, Refused
+from aslspark.serving.limits import Held, Limits, Refused
+from aslspark.serving.payload import Picture, is_file, plain_pictures
+from aslspark.serving.preparing import FACTORY, LIGHT_BODY, Heavy, Parse, Prepare, Wrong, is_heavy
+
+log = logging.getLogger("aslspark.serving")
+
+HEAVY_NICENESS = 10
+"""Of the lane for what takes long: on few cores it must not take the processor from the others."""
+T = TypeVar("T")
 
 
 class Pool:
@@ -21,19 +36,47 @@ class Pool:
     champion : Champion
     limits : Limits
     workers : int
+        Pictures read at once; one more where it takes long.
     """
 
     def __init__(self, champion: Champion, limits: Limits, workers: int) -> None:
         self.champion, self.limits, self._workers = champion, limits, workers
-        self._threads = ThreadPoolExecutor(workers, thread_name_prefix="reading")
+        self._light, self._heavy = Lane(workers, "light", 0), Lane(1, "heavy", HEAVY_NICENESS)
+        self.held = Held(limits.held)
         self.inside = 0
-        """Pictures that wait or are being read."""
+        """Pictures and bodies that wait or are being worked on."""
 
-    def start_detectors(self) -> None:
-        """Let each thread start a detector; pictures that come meanwhile wait for the first."""
+    @property
+    def ready(self) -> bool:
+        """Whether a picture that comes now finds a process that decodes."""
+        return self._light.started and not self._light.closed
+
+    @property
+    def replaced(self) -> int:
+        """How many children hung or died."""
+        return self._light.replaced + self._heavy.replaced
+
+    def start(self) -> None:
+        """Start the children and the detectors; pictures that come meanwhile wait for the first."""
+        self._light.start()
+        self._heavy.start()
         detectors = self.champion.now.detectors
         for _ in range(self._workers if detectors is not None else 0):
-            self._threads.submit(detectors.start)  # type: ignore[union-attr]
+            threading.Thread(target=_start_quietly, args=(detectors,), daemon=True).start()
+
+    async def pictures_of(self, content_type: str, body: bytes) -> list[Picture]:
+        """Take the pictures out of a body; see `payload.pictures_of`.
+
+        Raises
+        ------
+        Refused
+        """
+        if is_file(content_type):
+            return plain_pictures(content_type, body, self.limits)
+        shape = self.champion.now.reader.form.shape
+        message = Parse(content_type, body, self.limits, shape[0] * shape[1] * shape[2])
+        lane = self._light if len(body) <= LIGHT_BODY else self._heavy
+        return await self._in_time(self._counted(self._parsed(lane, message)))
 
     async def read(self, pictures: Sequence[tuple[Any, str]]) -> tuple[Served, list[Answer]]:
         """Read pictures with the model of this moment.
@@ -51,26 +94,149 @@ class Pool:
         if self.inside + len(pictures) > self.limits.waiting + self._workers:
             raise Refused(429, f"{self.inside} pictures are waiting; at most {self.limits.waiting} may: try again soon")
         served = self.champion.now
-        loop = asyncio.get_running_loop()
-        self.inside += len(pictures)
-        futures = []
-        for value, kind in pictures:
-            future = self._threads.submit(served.read, value, kind)
-            future.add_done_callback(partial(_tell, loop, self._done))
-            futures.append(asyncio.wrap_future(future))
-        try:
-            return served, await asyncio.wait_for(asyncio.gather(*futures), self.limits.seconds)
-        except asyncio.TimeoutError:
-            raise Refused(503, f"not read within {self.limits.seconds:g} s; send fewer or smaller pictures") from None
+        jobs = [self._counted(self._answered(served, value, kind)) for value, kind in pictures]
+        return served, await self._in_time(_all(jobs))
 
     def close(self) -> None:
-        """End the threads; what they are at is done first, what waits is not."""
-        self._threads.shutdown(wait=True, cancel_futures=True)
+        """End the children, whatever they are at; who waits for one is told that the service ends."""
+        self._light.close()
+        self._heavy.close()
 
-    def _done(self) -> None:
-        self.inside -= 1
+    async def _in_time(self, job: Coroutine[Any, Any, T]) -> T:
+        try:
+            return await asyncio.wait_for(job, self.limits.seconds)
+        except asyncio.TimeoutError:
+            seconds = f"{self.limits.seconds:g} s"
+            raise Refused(503, f"not read within {seconds}; send fewer or smaller pictures") from None
+        except ChildNotStarted as error:
+            log.error("%s", error)
+            raise Refused(503, "no picture can be read now; see the service's log") from error
+
+    async def _counted(self, job: Coroutine[Any, Any, T]) -> T:
+        self.inside += 1
+        try:
+            return await job
+        finally:
+            self.inside -= 1
+            job.close()
+
+    async def _parsed(self, lane: Lane, message: Parse) -> list[Picture]:
+        try:
+            found = await lane.run(lambda child: child.ask(message, self.limits.seconds))
+        except ChildTimedOut:
+            raise Refused(
+                413, f"the body was not parsed within {self.limits.seconds:g} s; send fewer pictures"
+            ) from None
+        except ChildDied:
+            raise Refused(400, "the body ended the process that parses") from None
+        if isinstance(found, Wrong):
+            raise Refused(found.status, found.reason)
+        pictures: list[Picture] = found
+        return pictures
+
+    async def _answered(self, served: Served, value: Any, kind: str) -> Answer:
+        if not is_heavy(value, kind):
+            answer = await self._light.run(lambda child: self._read(child, served, value, kind, only_light=True))
+            if answer is not None:
+                return answer
+        answer = await self._heavy.run(lambda child: self._read(child, served, value, kind, only_light=False))
+        assert answer is not None
+        return answer
+
+    def _read(self, child: ChildProcess, served: Served, value: Any, kind: str, *, only_light: bool) -> Answer | None:
+        """Read one picture in this thread; None where it belongs into the other lane."""
+        reader = served.reader
+        message = Prepare(value, kind, reader.form, reader.hands, only_light)
+        try:
+            found = child.ask(message, self.limits.seconds, served.detectors)
+        except ChildTimedOut:
+            return Answer(None, None, (), f"undecodable: not decoded within {self.limits.seconds:g} s")
+        except ChildDied:
+            return Answer(None, None, (), "undecodable: it ended the process that decodes")
+        if isinstance(found, Heavy):
+            return None
+        if isinstance(found, Wrong):
+            return Answer(None, None, (), found.reason)
+        return reader.answer(found.pixels, found.hand)
 
 
-def _tell(loop: asyncio.AbstractEventLoop, done: Any, _: Any) -> None:
-    if not loop.is_closed():
-        loop.call_soon_threadsafe(done)
+class Lane:
+    """Some threads, each with a child of its own; who comes waits for his turn outside of them.
+
+    Parameters
+    ----------
+    count : int
+    name : str
+    niceness : int
+        Added to the children's.
+    """
+
+    def __init__(self, count: int, name: str, niceness: int) -> None:
+        self._threads = ThreadPoolExecutor(count, thread_name_prefix=name)
+        self._turns = asyncio.Semaphore(count)
+        self._children = [ChildProcess(FACTORY, name="process that decodes", niceness=niceness) for _ in range(count)]
+        self._free: queue.LifoQueue[ChildProcess] = queue.LifoQueue()
+        for child in self._children:
+            self._free.put(child)
+        self.started, self.closed, self.replaced = False, False, 0
+
+    def start(self) -> None:
+        """Start the children side by side, without waiting for them."""
+        for _ in self._children:
+            self._threads.submit(self._with_child, ChildProcess.start)
+
+    async def run(self, job: Callable[[ChildProcess], T]) -> T:
+        """Run a job in a thread, with a child.
+
+        Raises
+        ------
+        Refused
+            503 where the service ends.
+        ChildTimedOut, ChildDied, ChildNotStarted
+        """
+        await self._turns.acquire()
+        if self.closed:
+            self._turns.release()
+            raise Refused(503, "the service ends")
+        loop = asyncio.get_running_loop()
+
+        def release(_: Future[T]) -> None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed
+                loop.call_soon_threadsafe(self._turns.release)
+
+        # The turn ends with the thread's work, not with a request that was given up meanwhile.
+        future = self._threads.submit(self._with_child, job)
+        future.add_done_callback(release)
+        return await asyncio.wrap_future(future)
+
+    def close(self) -> None:
+        """End the children; a thread that waits for one goes on at once."""
+        self.closed = True
+        for child in self._children:
+            child.kill()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _with_child(self, job: Callable[[ChildProcess], T]) -> T:
+        child = self._free.get()
+        try:
+            result = job(child)
+            self.started = True
+            return result
+        except (ChildTimedOut, ChildDied):
+            self.replaced += 1
+            raise
+        finally:
+            self._free.put(child)
+            if self.closed:
+                child.close()
+
+
+async def _all(jobs: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
+    return list(await asyncio.gather(*jobs))
+
+
+def _start_quietly(detectors: Any) -> None:
+    try:
+        detectors.start()
+    except ChildNotStarted as error:  # the next picture says it, too
+        log.error("%s", error)

@@ -52,12 +52,28 @@ class Refusal(BaseModel):
     reason: str
 
 
+class Watcher(BaseModel):
+    """How it stands with looking for another bundle."""
+
+    state: str = Field(description="'watching'; 'retrying': the path leads to what cannot be read; 'stalled'")
+    failures: int = Field(description="tries that failed so far; the log says why")
+    seconds: float = Field(description="since the last look")
+
+
 class Health(BaseModel):
     """That the service is there."""
 
     status: str
     model: str
     waiting: int
+    watcher: Watcher
+
+
+class Readiness(BaseModel):
+    """Whether pictures are read now."""
+
+    ready: bool
+    model: str
 
 
 class ModelFacts(BaseModel):

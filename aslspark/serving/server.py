@@ -10,19 +10,27 @@ import os
 import signal
 import socket
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from aslspark.errors import AslsparkError
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     import uvicorn
 
     from aslspark.serving.champion import Champion
 
 SHUTDOWN_SECONDS = 10
 """That requests have to end in, when the service is asked to."""
+HEAD_BYTES = 16_384
+"""Of a request's head."""
+FORCED_SECONDS = SHUTDOWN_SECONDS + 5
+"""After which the kernel ends the process, whatever hangs in it."""
 
 
+_LIMITS = ("bytes", "pixels", "pictures", "seconds", "waiting", "connections", "held")
 MOST_WORKERS = 4
 """Unless more are asked for: each keeps a hand detector in memory."""
 
@@ -52,6 +60,14 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--max-pictures", type=int, metavar="N", help="of a request (default 32)")
     made.add_argument("--max-seconds", type=float, metavar="S", help="for a request (default 10)")
     made.add_argument("--max-waiting", type=int, metavar="N", help="pictures that may wait (default 64)")
+    made.add_argument("--max-connections", type=int, metavar="N", help="open at once (default 256)")
+    made.add_argument("--max-held", type=int, metavar="N", help="bytes of all bodies together (default 200,000,000)")
+    made.add_argument(
+        "--token-file", metavar="FILE", help="who sends what it holds may reload and record (default: $ASLSPARK_TOKEN)"
+    )
+    made.add_argument("--proxy", metavar="ADDRESS", help="of a proxy, whose X-Forwarded-For is believed")
+    made.add_argument("--tls-cert", metavar="FILE", help="certificate and chain, PEM: the service speaks https")
+    made.add_argument("--tls-key", metavar="FILE", help="its key, PEM (default: in the certificate's file)")
     return made
 
 
@@ -64,9 +80,9 @@ def main(argv: Sequence[str]) -> None:
         Where the bundle cannot be served, a setting is wrong or the port is taken.
     """
     options = parser().parse_args(argv)
-    for name in ("workers", "looks", "every", "max_bytes", "max_pixels", "max_pictures", "max_seconds", "max_waiting"):
+    for name in ("workers", "looks", "every", *(f"max_{name}" for name in _LIMITS)):
         value = getattr(options, name)
-        if value is not None and value <= 0:
+        if value is not None and not 0 < value < float("inf"):
             raise AslsparkError(f"--{name.replace('_', '-')} {value}: give a number above 0")
     if options.looks is not None and options.looks > 4:
         raise AslsparkError(f"--looks {options.looks}: give 1 to 4")
@@ -77,34 +93,106 @@ def main(argv: Sequence[str]) -> None:
     except ModuleNotFoundError as error:
         raise AslsparkError(f"serve: {error.name} is not installed; pip install aslspark[serve]") from error
     from aslspark.serving.champion import Champion
+    from aslspark.serving.connections import HEAD_SECONDS, Connections, open_files
     from aslspark.serving.limits import Limits
+    from aslspark.serving.logs import spare_logs
+    from aslspark.serving.origins import Keys, token_of
 
-    given = {name: getattr(options, f"max_{name}") for name in ("bytes", "pixels", "pictures", "seconds", "waiting")}
+    given = {name: getattr(options, f"max_{name}") for name in _LIMITS}
     limits = Limits(**{name: value for name, value in given.items() if value is not None})
+    if limits.held < limits.body:
+        raise AslsparkError(f"--max-held {limits.held}: one request may have {limits.body} bytes; give that or more")
+    keys = Keys(token_of(options.token_file), proxied=options.proxy is not None)
+    _check_tls(options.tls_cert, options.tls_key)
+    _check_proxy(options.proxy)
+    may_open = open_files(limits.connections)
+    if may_open < 1:
+        raise AslsparkError(f"--max-connections {limits.connections}: ulimit -n leaves none; raise it to 512 or more")
+    limits = replace(limits, connections=may_open)
     champion = Champion(options.model, workers=options.workers, pixels=limits.pixels, looks=options.looks)
-    app = create_app(champion, limits, options.workers, record=options.record, every=options.every)
+    connections = Connections(limits)
+    app = create_app(
+        champion,
+        limits,
+        options.workers,
+        record=options.record,
+        every=options.every,
+        keys=keys,
+        connections=connections,
+    )
     listening = _listen(options.host, options.port)
     settings = uvicorn.Config(
         app,
+        http=connections.protocol(),
         log_level="warning",
         access_log=False,
         ws_max_size=limits.bytes + 1,
-        ws_max_queue=4,
+        ws_per_message_deflate=False,  # pictures are compressed already
+        timeout_keep_alive=int(HEAD_SECONDS),
+        h11_max_incomplete_event_size=HEAD_BYTES,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
         server_header=False,
+        proxy_headers=options.proxy is not None,
+        forwarded_allow_ips=options.proxy,
+        ssl_certfile=options.tls_cert,
+        ssl_keyfile=options.tls_key,
     )
+    spare_logs()
     name = f"[{options.host}]" if ":" in options.host else options.host
-    address = f"http://{'localhost' if name == '127.0.0.1' else name}:{listening.getsockname()[1]}"
+    scheme = "http" if options.tls_cert is None else "https"
+    address = f"{scheme}://{'localhost' if name == '127.0.0.1' else name}:{listening.getsockname()[1]}"
     logging.getLogger("aslspark").info("%s reads at %s", champion.now.name, address)
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(_serve(uvicorn.Server(settings), listening, champion))
+        asyncio.run(_serve(settings, listening, champion))
 
 
-async def _serve(server: uvicorn.Server, listening: socket.socket, champion: Champion) -> None:
+async def _serve(settings: uvicorn.Config, listening: socket.socket, champion: Champion) -> None:
+    import uvicorn
+
+    class Server(uvicorn.Server):
+        def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+            """End in time, also where something hangs that no thread of Python gets at."""
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+            signal.alarm(FORCED_SECONDS)
+            super().handle_exit(sig, frame)
+
     loop = asyncio.get_running_loop()
     if hasattr(signal, "SIGHUP"):
-        loop.add_signal_handler(signal.SIGHUP, lambda: loop.run_in_executor(None, champion.check))
-    await server.serve(sockets=[listening])
+        loop.add_signal_handler(signal.SIGHUP, lambda: loop.run_in_executor(None, _check_quietly, champion))
+    await Server(settings).serve(sockets=[listening])
+
+
+def _check_quietly(champion: Champion) -> None:
+    from aslspark.serving.limits import Refused
+
+    with contextlib.suppress(Refused):  # somebody else is looking
+        champion.check()
+
+
+def _check_proxy(address: str | None) -> None:
+    import ipaddress
+
+    try:
+        ipaddress.ip_network(address or "127.0.0.1", strict=False)
+    except ValueError as error:
+        raise AslsparkError(f"--proxy {address}: {error}; give the address of the proxy, such as 127.0.0.1") from error
+
+
+def _check_tls(certificate: str | None, key: str | None) -> None:
+    import ssl
+
+    if certificate is None:
+        if key is not None:
+            raise AslsparkError(f"--tls-key {key}: give --tls-cert too")
+        return
+    try:
+        # An empty password: one that is asked for on a terminal would be waited for.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password="")
+    except (OSError, ValueError) as error:
+        why = getattr(error, "reason", None) or getattr(error, "strerror", None) or str(error)
+        raise AslsparkError(
+            f"--tls-cert {certificate}: {why}; give a certificate and its key, both PEM and without a password"
+        ) from error
 
 
 def _listen(host: str, port: int) -> socket.socket:

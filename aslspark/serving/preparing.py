@@ -1,0 +1,106 @@
+"""The child process that works on what strangers send: it parses bodies and decodes pictures, and can be ended.
+
+In: a `Parse` or a `Prepare`. Out: what comes of it; what is wrong with it comes back as a value, too.
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from aslspark.common.child_main import ask_parent
+from aslspark.decoding import Form, Unusable
+from aslspark.hands.hand import Hand
+from aslspark.hands.options import HandOptions
+from aslspark.reading import BYTES, prepared
+from aslspark.serving.limits import Limits, Refused
+from aslspark.serving.payload import pictures_of
+
+FACTORY = "aslspark.serving.preparing:Preparing"
+
+LIGHT_BYTES, LIGHT_PIXELS, LIGHT_SCANS = 1_000_000, 4_000_000, 16
+"""A picture with more of any takes long to decode, and waits for others of its kind alone: a camera's frames and
+phone pictures as pages shrink them have less. A progressive JPEG has some ten scans, and each goes over all pixels."""
+LIGHT_BODY = 300_000
+"""Bytes of text or of a form that are parsed among the light ones."""
+_SCAN = b"\xff\xda"
+
+
+@dataclass(frozen=True)
+class Parse:
+    """A body whose pictures are wanted; see `payload.pictures_of`."""
+
+    content_type: str
+    body: bytes
+    limits: Limits
+    values: int
+
+
+@dataclass(frozen=True)
+class Prepare:
+    """A picture to make ready; see `reading.prepared`."""
+
+    value: Any
+    kind: str
+    form: Form
+    hands: HandOptions | None
+    only_light: bool
+    """Answer `Heavy` to a picture that takes long."""
+
+
+@dataclass(frozen=True)
+class Heavy:
+    """That a picture takes long."""
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A picture of the model's form, and its hand where one was looked for."""
+
+    pixels: npt.NDArray[np.uint8]
+    hand: Hand | None
+
+
+@dataclass(frozen=True)
+class Wrong:
+    """Why nothing came of it: a status of HTTP, and the reason."""
+
+    status: int
+    reason: str
+
+
+class Preparing:
+    """Answers messages one by one."""
+
+    def __call__(self, message: Parse | Prepare) -> Any:
+        """Return a list of `payload.Picture`, a `Ready`, a `Heavy` or a `Wrong`."""
+        if isinstance(message, Parse):
+            try:
+                return pictures_of(message.content_type, message.body, message.limits, message.values)
+            except Refused as refused:
+                return Wrong(refused.status, refused.reason)
+        if message.only_light and message.kind == BYTES and _has_many_pixels(message.value):
+            return Heavy()
+        try:
+            return Ready(*prepared(message.value, message.kind, message.form, message.hands, ask_parent))
+        except Unusable as found:
+            return Wrong(422, str(found))
+
+
+def is_heavy(value: Any, kind: str) -> bool:
+    """Tell by its bytes alone whether a picture takes long; how many pixels it has, the child looks up."""
+    return kind == BYTES and (len(value) > LIGHT_BYTES or value.count(_SCAN) > LIGHT_SCANS)
+
+
+def _has_many_pixels(value: bytes) -> bool:
+    from PIL import Image
+
+    try:
+        width, height = Image.open(io.BytesIO(value)).size
+    except Exception:  # whatever is wrong with it is found again, and said, where it is decoded
+        return False
+    return bool(width * height > LIGHT_PIXELS)
