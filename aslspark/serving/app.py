@@ -46,6 +46,8 @@ from aslspark.serving.schemas import (
 PAGE = Path(__file__).parent / "page"
 STALLED_SECONDS = 60.0
 """Since the watcher's last look, beyond its own interval: the disk of the bundle does not answer."""
+PASSED_OVER = 8
+"""How often the bytes of the largest request are taken from one that has too many, before it is cut off."""
 _AGAIN = {429, 503}
 
 log = logging.getLogger("aslspark.serving")
@@ -130,8 +132,9 @@ def create_app(
         if request.headers.get("content-encoding", "identity") != "identity":
             raise Refused(415, "send the body without a content-encoding")
         with pool.held.share() as share:
-            body = await _sent(request, limits.body, limits.seconds, share)
-            pictures = await pool.pictures_of(request.headers.get("content-type", ""), body)
+            kind = request.headers.get("content-type", "")
+            body = await _sent(request, pool.most_bytes(kind), limits, share)
+            pictures = await pool.pictures_of(kind, body)
             del body
             served, answers = await pool.read([(picture.value, picture.kind) for picture in pictures])
         for answer in answers:
@@ -274,7 +277,7 @@ def _add_page(
                 403, f"pictures are kept for {_who(keys)} alone, and where the service runs with --record DIR"
             )
         with pool.held.share() as share:
-            body = await _sent(request, pool.limits.bytes, pool.limits.seconds, share)
+            body = await _sent(request, pool.limits.bytes, pool.limits, share)
             return {"path": await asyncio.to_thread(recorder.keep, body, label, signer)}
 
     @app.websocket("/live")
@@ -293,11 +296,12 @@ def _who(keys: Keys) -> str:
     return "this machine" if keys.token is None else "who sends the token (Authorization: Bearer ...)"
 
 
-async def _sent(request: Request, most: int, seconds: float, share: Share) -> bytes:
+async def _sent(request: Request, most: int, limits: Limits, share: Share) -> bytes:
     """Wait for a request's body, but not for ever."""
+    seconds, passed_over = limits.seconds, PASSED_OVER * limits.body
     length = request.headers.get("content-length")
     try:
-        return await asyncio.wait_for(body_of(request.stream(), length, most, share), seconds)
+        return await asyncio.wait_for(body_of(request.stream(), length, most, share, passed_over), seconds)
     except asyncio.TimeoutError:
         raise Refused(408, f"the body was not sent within {seconds:g} s") from None
 

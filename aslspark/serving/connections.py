@@ -15,10 +15,12 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from aslspark.serving.limits import Limits
 
-HEAD_SECONDS = 10.0
-"""That a connection may be open without a whole request head."""
 ANSWER_SECONDS = 10.0
 """Beyond those of arriving and reading, for the client to take its answer."""
+FRESH_SECONDS = 0.25
+"""That a connection keeps its place for, though nothing has come yet: its request may be on the way."""
+LINGER_SECONDS, MOST_LINGERING = 1.0, 64
+"""How long refused connections may go on sending, and how many."""
 SWEEP_SECONDS = 1.0
 OTHER_FILES = 128
 """That the service opens beside its connections: children, the bundle, the page, temporary files."""
@@ -36,10 +38,13 @@ class Connections:
     """
 
     def __init__(self, limits: Limits) -> None:
-        self.most, self._longest = limits.connections, 2 * limits.seconds + ANSWER_SECONDS
+        self.most, self._head_seconds = limits.connections, limits.seconds
+        self._request_seconds = 2 * limits.seconds + ANSWER_SECONDS
         self._open: dict[Connection, None] = {}
         self.closed = dict.fromkeys(CLOSED, 0)
         """How many were closed, and why."""
+        self.lingering = 0
+        """Refused ones that are still sending."""
 
     def __len__(self) -> int:
         return len(self._open)
@@ -49,7 +54,8 @@ class Connections:
         if len(self._open) >= self.most:
             self.sweep()
         if len(self._open) >= self.most:
-            idle = [other for other in self._open if not other.busy]
+            now = time.monotonic()
+            idle = [other for other in self._open if not other.busy and now - other.since > FRESH_SECONDS]
             if not idle:
                 self.closed[FULL] += 1
                 return False
@@ -67,7 +73,9 @@ class Connections:
         for connection in list(self._open):
             if connection.transport.is_closing():
                 self.leave(connection)
-            elif not connection.talks and now - connection.since > (self._longest if connection.busy else HEAD_SECONDS):
+                continue
+            longest = self._request_seconds if connection.busy else self._head_seconds
+            if not connection.talks and now - connection.since > longest:
                 self._close(connection, SLOW if connection.busy else IDLE)
 
     async def watch(self) -> None:
@@ -94,6 +102,7 @@ class Connection(H11Protocol):
     since = 0.0
     """Of its last request's beginning or end, by `time.monotonic`."""
     _admitted = False
+    _lingers = False
 
     @property
     def busy(self) -> bool:
@@ -119,7 +128,14 @@ class Connection(H11Protocol):
             f"content-length: {len(reason)}\r\nconnection: close\r\n\r\n"
         )
         self.transport.write(head.encode() + reason)
-        self.transport.close()
+        if self.all.lingering < MOST_LINGERING and self.transport.can_write_eof():
+            # Closed at once, what it is still sending would take the answer from it.
+            self.transport.write_eof()
+            self.all.lingering += 1
+            self._lingers = True
+            asyncio.get_running_loop().call_later(LINGER_SECONDS, self.transport.abort)
+        else:
+            self.transport.close()
 
     def data_received(self, data: bytes) -> None:
         """Pass on what came, and note when a request begins."""
@@ -138,6 +154,7 @@ class Connection(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
         self.all.leave(self)
+        self.all.lingering -= self._lingers
         if self._admitted:
             super().connection_lost(exc)
 

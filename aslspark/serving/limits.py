@@ -22,7 +22,7 @@ class Limits:
     pictures : int
         In one request.
     seconds : float
-        For one request, waiting included; for one body to arrive; for the decoding of one picture.
+        For one request, waiting included; for its head to arrive, and for its body; half of it to decode one picture.
     waiting : int
         Pictures that may wait for their turn, of all requests together.
     connections : int

@@ -19,8 +19,6 @@ from aslspark.serving.limits import Limits, Refused, Share
 
 JSON, CSV, FORM, RAW = "application/json", "text/csv", "multipart/form-data", "application/octet-stream"
 
-PASSED_OVER = 8
-"""How often the allowed bytes are taken from a request that has too many, before it is cut off."""
 MOST_VALUES = 512 * 512 * 3
 """Of a picture that comes as numbers, where the model is not known."""
 BYTES_A_VALUE = 32
@@ -37,7 +35,7 @@ class Picture(NamedTuple):
     kind: str
 
 
-async def body_of(stream: AsyncIterator[bytes], length: str | None, most: int, share: Share) -> bytes:
+async def body_of(stream: AsyncIterator[bytes], length: str | None, most: int, share: Share, passed_over: int) -> bytes:
     """Read a request's body, and no more than is allowed.
 
     Parameters
@@ -48,6 +46,9 @@ async def body_of(stream: AsyncIterator[bytes], length: str | None, most: int, s
     most : int
     share : Share
         That the body is counted in.
+    passed_over : int
+        Bytes that are taken, and thrown away, of a request that has too many, before it is cut off: a client that is
+        still sending would not read the answer.
 
     Raises
     ------
@@ -59,9 +60,8 @@ async def body_of(stream: AsyncIterator[bytes], length: str | None, most: int, s
     size, refused = 0, None
     async for part in stream:
         size += len(part)
-        if max(size, declared) > most and size > PASSED_OVER * most:
+        if size > passed_over:
             break
-        # What is refused is still taken: a client that is sending would not read the answer.
         if max(size, declared) > most or refused is not None:
             parts.clear()
             share.give_back()
@@ -78,6 +78,13 @@ async def body_of(stream: AsyncIterator[bytes], length: str | None, most: int, s
     if refused is not None:
         raise refused
     return b"".join(parts)
+
+
+def most_bytes(content_type: str, limits: Limits, values: int) -> int:
+    """Return how long a body may be: as text, no longer than its pictures' numbers are."""
+    if _kind_of(content_type) == CSV:
+        return min(limits.body, limits.pictures * (values + 1) * BYTES_A_VALUE)
+    return limits.body
 
 
 def is_file(content_type: str) -> bool:
@@ -118,9 +125,9 @@ def plain_pictures(content_type: str, body: bytes, limits: Limits, values: int =
         _count(body.count(b","), limits, values)
         return _within(_of_json(body), limits)
     if kind == CSV:
-        most = limits.pictures * (values + 1) * BYTES_A_VALUE
+        most = most_bytes(content_type, limits, values)
         if len(body) > most:
-            raise Refused(413, f"{len(body):,} bytes of text/csv; a request may have {most:,}")
+            raise Refused(413, f"{len(body):,} bytes; a request of text/csv may have {most:,}")
         _count(body.count(b",") + sum(map(body.count, _LINE_ENDS)), limits, values)
         return _within(_of_csv(body), limits)
     if kind == RAW or kind.startswith("image/"):

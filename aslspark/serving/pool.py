@@ -18,7 +18,7 @@ from aslspark.common.child_process import ChildDied, ChildNotStarted, ChildProce
 from aslspark.reading import Answer
 from aslspark.serving.champion import Champion, Served
 from aslspark.serving.limits import Held, Limits, Refused
-from aslspark.serving.payload import Picture, is_file, plain_pictures
+from aslspark.serving.payload import Picture, is_file, most_bytes, plain_pictures
 from aslspark.serving.preparing import FACTORY, LIGHT_BODY, Heavy, Parse, Prepare, Wrong, is_heavy
 
 log = logging.getLogger("aslspark.serving")
@@ -42,6 +42,8 @@ class Pool:
     def __init__(self, champion: Champion, limits: Limits, workers: int) -> None:
         self.champion, self.limits, self._workers = champion, limits, workers
         self._light, self._heavy = Lane(workers, "light", 0), Lane(1, "heavy", HEAVY_NICENESS)
+        # Half of a request's, so that who sent what hangs learns so, and not that there was no time.
+        self._work_seconds = limits.seconds / 2
         self.held = Held(limits.held)
         self.inside = 0
         """Pictures and bodies that wait or are being worked on."""
@@ -64,6 +66,15 @@ class Pool:
         for _ in range(self._workers if detectors is not None else 0):
             threading.Thread(target=_start_quietly, args=(detectors,), daemon=True).start()
 
+    def most_bytes(self, content_type: str) -> int:
+        """Return how long a body may be; see `payload.most_bytes`."""
+        return most_bytes(content_type, self.limits, self._values)
+
+    @property
+    def _values(self) -> int:
+        height, width, channels = self.champion.now.reader.form.shape
+        return height * width * channels
+
     async def pictures_of(self, content_type: str, body: bytes) -> list[Picture]:
         """Take the pictures out of a body; see `payload.pictures_of`.
 
@@ -73,8 +84,7 @@ class Pool:
         """
         if is_file(content_type):
             return plain_pictures(content_type, body, self.limits)
-        shape = self.champion.now.reader.form.shape
-        message = Parse(content_type, body, self.limits, shape[0] * shape[1] * shape[2])
+        message = Parse(content_type, body, self.limits, self._values)
         lane = self._light if len(body) <= LIGHT_BODY else self._heavy
         return await self._in_time(self._counted(self._parsed(lane, message)))
 
@@ -122,10 +132,10 @@ class Pool:
 
     async def _parsed(self, lane: Lane, message: Parse) -> list[Picture]:
         try:
-            found = await lane.run(lambda child: child.ask(message, self.limits.seconds))
+            found = await lane.run(lambda child: child.ask(message, self._work_seconds))
         except ChildTimedOut:
             raise Refused(
-                413, f"the body was not parsed within {self.limits.seconds:g} s; send fewer pictures"
+                413, f"the body was not parsed within {self._work_seconds:g} s; send fewer pictures"
             ) from None
         except ChildDied:
             raise Refused(400, "the body ended the process that parses") from None
@@ -148,9 +158,9 @@ class Pool:
         reader = served.reader
         message = Prepare(value, kind, reader.form, reader.hands, only_light)
         try:
-            found = child.ask(message, self.limits.seconds, served.detectors)
+            found = child.ask(message, self._work_seconds, served.detectors)
         except ChildTimedOut:
-            return Answer(None, None, (), f"undecodable: not decoded within {self.limits.seconds:g} s")
+            return Answer(None, None, (), f"undecodable: not decoded within {self._work_seconds:g} s")
         except ChildDied:
             return Answer(None, None, (), "undecodable: it ended the process that decodes")
         if isinstance(found, Heavy):

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 
 SHUTDOWN_SECONDS = 10
 """That requests have to end in, when the service is asked to."""
+BACKLOG = 128
+"""Connections that the kernel keeps until they are taken."""
+KEEP_ALIVE_SECONDS = 10
+"""That a connection may be idle between two requests."""
 HEAD_BYTES = 16_384
 """Of a request's head."""
 FORCED_SECONDS = SHUTDOWN_SECONDS + 5
@@ -93,7 +97,7 @@ def main(argv: Sequence[str]) -> None:
     except ModuleNotFoundError as error:
         raise AslsparkError(f"serve: {error.name} is not installed; pip install aslspark[serve]") from error
     from aslspark.serving.champion import Champion
-    from aslspark.serving.connections import HEAD_SECONDS, Connections, open_files
+    from aslspark.serving.connections import Connections, open_files
     from aslspark.serving.limits import Limits
     from aslspark.serving.logs import spare_logs
     from aslspark.serving.origins import Keys, token_of
@@ -128,7 +132,8 @@ def main(argv: Sequence[str]) -> None:
         access_log=False,
         ws_max_size=limits.bytes + 1,
         ws_per_message_deflate=False,  # pictures are compressed already
-        timeout_keep_alive=int(HEAD_SECONDS),
+        backlog=BACKLOG,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
         h11_max_incomplete_event_size=HEAD_BYTES,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
         server_header=False,
@@ -202,7 +207,7 @@ def _listen(host: str, port: int) -> socket.socket:
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((host, port))
-        listening.listen(128)  # who asks from now on is answered
+        listening.listen(BACKLOG)  # who asks from now on is answered
     except (OSError, OverflowError) as error:
         listening.close()
         raise AslsparkError(f"--host {host} --port {port}: {error}; choose another port, or 0 for any") from error
