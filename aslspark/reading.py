@@ -298,9 +298,9 @@ class Reader:
         probabilities = self.probabilities(picture, hand, reasons)
         if reasons[0] is not None:
             return Answer(None, None, (), str(reasons[0]), hand)
-        if not np.isfinite(probabilities).all():
-            return Answer(None, None, (), NO_PROBABILITIES, hand)
         places, shares, _ = best_places(probabilities, self.temperature)
+        if not np.isfinite(shares).all():
+            return Answer(None, None, (), NO_PROBABILITIES, hand)
         top = tuple((self.labels[place], float(share)) for place, share in zip(places[0], shares[0], strict=True))
         letter, probability = top[0]
         # As float32, as Spark compares it.
