@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -146,6 +147,153 @@ def test_a_folder_is_watched_and_what_is_still_written_waits(arrived, reader):
     (arrived / "new.jpeg").write_bytes(picture_file(5))
     assert watch.look(settled=False) == 1
     assert laid_beside(arrived / "new.jpeg")["category"] == reader.read(picture_file(5)).letter
+
+
+@pytest.fixture
+def hostile(tmp_path):
+    """A folder in which one good picture lies between all that can be called a picture and is none."""
+    outside = tmp_path / "outside.jpg"
+    outside.write_bytes(picture_file(9))
+    folder = tmp_path / "inbox"
+    (folder / "deep").mkdir(parents=True)
+    (folder / "m good.jpg").write_bytes(picture_file(1))
+    (folder / "folder.jpg").mkdir()
+    (folder / "folder.jpg" / "inside.png").write_bytes(picture_file(2, kind="PNG"))
+    os.mkfifo(folder / "pipe.jpg")
+    (folder / "out.jpg").symlink_to(outside)
+    (folder / "out-folder.jpg").symlink_to(tmp_path)
+    (folder / "itself.jpg").symlink_to("itself.jpg")
+    (folder / "deep" / "up.jpg").symlink_to("..")
+    (folder / "deep" / "within.jpg").symlink_to("../m good.jpg")
+    (folder / "nowhere.jpg").symlink_to("none")
+    (folder / ("n" * 251 + ".jpg")).write_bytes(picture_file(3))
+    (folder / ("ü" * 125 + ".jpg")).write_bytes(picture_file(3))
+    with (folder / "huge.jpg").open("wb") as file:
+        file.truncate(3_000_000_000)
+    (folder / "empty.jpg").touch()
+    with open(os.path.join(os.fsencode(folder), b"\xff bytes.jpg"), "wb") as file:
+        file.write(picture_file(4))
+    return folder
+
+
+def reasons_in(folder):
+    """Picture to its letter or the first words of why there is none, of all answers below a folder."""
+    found = {}
+    for path in folder.rglob("*.json"):
+        said = json.loads(path.read_text())
+        found[said["picture"]] = said["category"] or said["reason"].split(":")[0]
+    return found
+
+
+@pytest.mark.promise(
+    "input",
+    "Whatever is called a picture in a watched folder is answered or set aside with a reason; the rest goes on.",
+    kind="a name that is opened without a look at what it is",
+)
+def test_whatever_is_called_a_picture_is_answered_or_set_aside_and_the_rest_goes_on(hostile, reader):
+    watch = Watch(str(hostile), reader)
+    assert watch.look(settled=False) == 14
+    found = reasons_in(hostile)
+    letters = {name for name, said in found.items() if said in LABELS}
+    assert letters == {
+        "m good.jpg",
+        "folder.jpg/inside.png",
+        "deep/within.jpg",
+        "n" * 251 + ".jpg",
+        "ü" * 125 + ".jpg",
+        "\udcff bytes.jpg",
+    }
+    assert {name: said for name, said in found.items() if name not in letters} == {
+        "folder.jpg": "no file",
+        "pipe.jpg": "no file",
+        "out.jpg": "a link that leads elsewhere",
+        "out-folder.jpg": "a link that leads elsewhere",
+        "itself.jpg": "unreadable",
+        "deep/up.jpg": "no file",
+        "huge.jpg": "too large a file",
+        "empty.jpg": "empty",
+    }
+    again = Watch(str(hostile), reader)
+    assert again.look(settled=False) == 0
+    (hostile / "new.jpg").write_bytes(picture_file(5))
+    assert again.look(settled=False) == 1
+    watch.close()
+    again.close()
+
+
+@pytest.mark.promise(
+    "input",
+    "An answer that cannot be written does not end the watching of a folder, and is tried again.",
+    kind="an error of one file that ends the job",
+)
+def test_an_answer_that_cannot_be_written_is_put_off_and_the_rest_goes_on(arrived, reader, monkeypatch, caplog):
+    watch = Watch(str(arrived), reader)
+    put_new = FolderStore.put_new
+
+    def full(self, bucket, key, data):
+        if "cut" in key:
+            raise OSError(28, "No space left on device")
+        return put_new(self, bucket, key, data)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FolderStore, "put_new", full)
+        assert watch.look(settled=False) == 2
+        assert watch.look(settled=False) == 0
+    assert [line for line in caplog.messages if "No space left" in line] == [
+        "'cut.jpg': no answer can be written beside it: [Errno 28] No space left on device"
+    ]
+    assert Watch(str(arrived), reader).look(settled=False) == 1
+
+
+def test_a_picture_that_takes_for_ever_does_not_hold_up_the_folder(arrived, reader):
+    from aslspark.serving.apart import ReaderApart
+
+    watch = Watch(str(arrived), reader)
+    watch._reader = ReaderApart(reader, seconds=0.0)
+    assert watch.look(settled=False) == 3
+    assert laid_beside(arrived / "cut.jpg")["reason"] == "undecodable: not decoded within 0 s"
+
+
+def test_of_an_events_pictures_the_ones_that_fail_are_named_after_the_rest(hostile, reader, tmp_path):
+    store = FolderStore(tmp_path)
+    keys = ("pipe.jpg", "itself.jpg", "..%2F..%2Fup.jpg", "zero%00byte.jpg", "deep/../../../up.jpg", "m+good.jpg")
+    with pytest.raises(AslsparkError, match=r"3 pictures failed, first inbox/\.\./\.\./up.jpg: key .* leads out of"):
+        handle(event(*keys, bucket="inbox"), store, reader)
+    found = reasons_in(hostile)
+    assert found.pop("m good.jpg") in LABELS
+    assert found == {"pipe.jpg": "no file", "itself.jpg": "unreadable"}
+
+
+def test_an_object_that_is_too_large_is_set_aside_and_not_held(reader):
+    class Endless:
+        def read(self, most):
+            return b"\xff" * most
+
+    client = Client({("b", "a.jpg"): b""})
+    client.get_object = lambda **_: {"Body": Endless()}
+    assert handle(event("a.jpg", bucket="b"), S3Store(client), reader) == {"read": 1, "before": 0}
+    assert json.loads(client.objects["b", "a.jpg.json"])["reason"].startswith("too large a file")
+
+
+@pytest.mark.promise(
+    "input",
+    "A file that is too large, gone or no file is set aside with a reason, and the stream goes on.",
+    kind="an error of one file that ends the job",
+)
+def test_a_stream_sets_aside_what_is_too_large_or_no_picture_and_goes_on(spark, bundle, reader, hostile, tmp_path):
+    model = SignClassifierModel.load(bundle)
+    where = (str(hostile), str(tmp_path / "checkpoint"))
+    with pytest.raises(AslsparkError, match="leads back to"):  # Spark would walk there for ever
+        letters_beside(spark, model, *where, digest=reader.digest, once=True)
+    for link in ("itself.jpg", "out-folder.jpg", "deep/up.jpg"):
+        (hostile / link).unlink()
+    letters_beside(spark, model, *where, digest=reader.digest, once=True).awaitTermination()
+    found = {name.rpartition("/")[2]: said for name, said in reasons_in(hostile).items()}
+    assert found["huge.jpg"] == "too large a file"
+    assert found["m good.jpg"] in LABELS
+    (hostile / "new.jpg").write_bytes(picture_file(5))
+    letters_beside(spark, model, *where, digest=reader.digest, once=True).awaitTermination()
+    assert laid_beside(hostile / "new.jpg")["category"] in LABELS
 
 
 def test_a_stream_reads_what_comes_once(spark, bundle, reader, arrived, tmp_path):

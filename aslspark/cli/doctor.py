@@ -14,6 +14,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import NamedTuple
 
+from aslspark.common.child_process import module_command
+
 OK, HINT, MISSING = "ok", "note", "missing"
 LEAST_MEMORY = 4.0
 """GiB: Spark's driver takes two, two training processes one."""
@@ -115,7 +117,7 @@ def _horovod() -> list[Finding]:
                 "for training: make env builds one; or train torch networks with --launcher torch_distributor",
             )
         ]
-    said = _said([sys.executable, "-m", "horovod.runner.launch", "--check-build"]) or ""
+    said = _said(module_command("horovod.runner.launch", "--check-build")) or ""
     parts = re.findall(r"\[X\] (\S+)", said)
     do = "build it again beside the frameworks: remove its environment and run make env"
     fine = "Gloo" in parts and {"TensorFlow", "PyTorch"} & set(parts)

@@ -32,6 +32,12 @@ _BOOT = (
 )
 
 
+_RUN = (
+    "import json, runpy, sys; sys.path[:] = json.loads(sys.argv[1]); del sys.argv[:2]; "
+    "runpy.run_module(sys.argv[0], run_name='__main__', alter_sys=True)"
+)
+
+
 class ChildFailed(Exception):  # noqa: N818  (its two kinds say what befell the child)
     """The child gave no answer, and was ended."""
 
@@ -198,6 +204,18 @@ class _Watchdog:
             if not self._stopped and self._child is not None:
                 self._late = True
                 self._child.kill()
+
+
+def module_command(module: str, *words: str) -> list[str]:
+    """Return the command that runs a module as `python -m` does, without the working directory on its path.
+
+    Parameters
+    ----------
+    module : str
+    *words : str
+        Of its command line.
+    """
+    return [sys.executable, "-I", "-c", _RUN, json.dumps(import_path()), module, *words]
 
 
 def import_path() -> list[str]:

@@ -6,8 +6,10 @@ letter), probability, best three, or why there is none.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import stat
 import tempfile
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
@@ -16,12 +18,27 @@ from typing import Any, NamedTuple, Protocol
 from urllib.parse import unquote_plus
 
 from aslspark.errors import AslsparkError
+from aslspark.masking import shown
 from aslspark.reading import Answer, Reader
+from aslspark.serving.apart import ReaderApart
 
 ENDINGS = (".jpg", ".jpeg", ".png")
 ANSWER = ".json"
 """Added to the picture's whole name."""
+MAX_FILE_BYTES = 64 << 20
+TOO_LARGE, NO_FILE, UNREADABLE, OUTSIDE = "too large a file", "no file", "unreadable", "a link that leads elsewhere"
+_MOST_NAME = 230
+"""Bytes of a name: usual file systems allow 255, and it is written under a longer one first."""
+
+
+class SetAside(Exception):  # noqa: N818  (it ends beside the picture, not in a traceback)
+    """What is called a picture and cannot be read at all: the reason."""
+
+
 CREATED = "ObjectCreated:"
+
+
+Reading = Reader | ReaderApart
 
 
 class Store(Protocol):
@@ -31,7 +48,7 @@ class Store(Protocol):
         """Tell whether there is an object."""
 
     def get(self, bucket: str, key: str) -> bytes:
-        """Return an object; FileNotFoundError where there is none."""
+        """Return an object; FileNotFoundError where there is none, SetAside where it cannot be read as one."""
 
     def put_new(self, bucket: str, key: str, data: bytes) -> bool:
         """Write an object whole, unless there is one already; tells whether it was written."""
@@ -51,12 +68,29 @@ class FolderStore:
         self._root = Path(root).resolve()
 
     def has(self, bucket: str, key: str) -> bool:
-        """Tell whether there is a file."""
-        return self._path(bucket, key).is_file()
+        """Tell whether there is anything of this name."""
+        return os.path.lexists(self._path(bucket, key))
 
     def get(self, bucket: str, key: str) -> bytes:
-        """Return a file's bytes."""
-        return self._path(bucket, key).read_bytes()
+        """Return a file's bytes; a pipe, a folder and a link out of the root are set aside, and not waited for."""
+        path = self._path(bucket, key)
+        try:
+            if not Path(os.path.realpath(path)).is_relative_to(self._root):
+                raise SetAside(OUTSIDE)
+            # Without O_NONBLOCK a pipe is waited for until somebody writes.
+            with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY), "rb") as file:
+                facts = os.fstat(file.fileno())
+                if not stat.S_ISREG(facts.st_mode):
+                    raise SetAside(NO_FILE)
+                if facts.st_size > MAX_FILE_BYTES:
+                    raise SetAside(f"{TOO_LARGE}: {facts.st_size:,} bytes, more than {MAX_FILE_BYTES:,}")
+                return file.read(MAX_FILE_BYTES)
+        except FileNotFoundError:
+            raise
+        except IsADirectoryError as error:
+            raise SetAside(NO_FILE) from error
+        except (OSError, ValueError) as error:
+            raise SetAside(f"{UNREADABLE}: {getattr(error, 'strerror', None) or error}") from error
 
     def put_new(self, bucket: str, key: str, data: bytes) -> bool:
         """Write a file whole, unless it is there; of two who do so at once, one does."""
@@ -74,10 +108,15 @@ class FolderStore:
         return True
 
     def _path(self, bucket: str, key: str) -> Path:
-        path = (self._root / bucket / key).resolve()
-        if not path.is_relative_to(self._root):
-            raise AslsparkError(f"key {key!r}: it leads out of {self._root}")
-        return path
+        """Return where a file lies: its folder below the root, with links followed; its name as it is."""
+        path = self._root / bucket / key
+        try:
+            folder = path.parent.resolve()
+        except (OSError, RuntimeError, ValueError) as error:  # a link to itself, a zero byte
+            raise AslsparkError(f"key {key!r:.200}: no path ({error})") from error
+        if path.name in ("", "..") or "\0" in path.name or not folder.is_relative_to(self._root):
+            raise AslsparkError(f"key {key!r:.200}: it leads out of {self._root}")
+        return folder / path.name
 
 
 class S3Store:
@@ -99,11 +138,14 @@ class S3Store:
     def get(self, bucket: str, key: str) -> bytes:
         """Return an object's bytes."""
         try:
-            return bytes(self._client.get_object(Bucket=bucket, Key=key)["Body"].read())
+            data = bytes(self._client.get_object(Bucket=bucket, Key=key)["Body"].read(MAX_FILE_BYTES + 1))
         except Exception as error:
             if _code(error) in ("404", "NoSuchKey"):
                 raise FileNotFoundError(f"s3://{bucket}/{key}") from error
             raise
+        if len(data) > MAX_FILE_BYTES:
+            raise SetAside(f"{TOO_LARGE}: more than {MAX_FILE_BYTES:,} bytes")
+        return data
 
     def put_new(self, bucket: str, key: str, data: bytes) -> bool:
         """Write an object unless it is there: S3 itself refuses the second of two."""
@@ -146,7 +188,23 @@ def is_picture(name: str) -> bool:
     return name.lower().endswith(ENDINGS)
 
 
-def written(answer: Answer, name: str, reader: Reader) -> bytes:
+def answer_name(key: str) -> str:
+    """Return the name of what lies beside a picture; of one that is too long for a file system, its beginning.
+
+    Parameters
+    ----------
+    key : str
+        Of the picture.
+    """
+    folder, slash, name = key.rpartition("/")
+    if len(os.fsencode(name + ANSWER)) <= _MOST_NAME:
+        return key + ANSWER
+    mark = hashlib.sha256(os.fsencode(name)).hexdigest()[:16]
+    begin = os.fsdecode(os.fsencode(name)[:200]).encode("utf-8", "ignore").decode()
+    return f"{folder}{slash}{begin}~{mark}{ANSWER}"
+
+
+def written(answer: Answer, name: str, reader: Reading) -> bytes:
     """Return what lies beside a picture, as JSON."""
     said = answer.as_dict()
     del said["hand"]
@@ -156,7 +214,7 @@ def written(answer: Answer, name: str, reader: Reader) -> bytes:
     return (json.dumps(both) + "\n").encode()
 
 
-def read_one(store: Store, reader: Reader, bucket: str, key: str) -> bool:
+def read_one(store: Store, reader: Reading, bucket: str, key: str) -> bool:
     """Read a picture and write its letter beside it, unless that was done; tells whether it was now.
 
     Raises
@@ -164,13 +222,16 @@ def read_one(store: Store, reader: Reader, bucket: str, key: str) -> bool:
     FileNotFoundError
         Where the picture is gone.
     """
-    if store.has(bucket, key + ANSWER):
+    if store.has(bucket, answer_name(key)):
         return False
-    answer = reader.read(store.get(bucket, key))
-    return store.put_new(bucket, key + ANSWER, written(answer, key, reader))
+    try:
+        answer = reader.read(store.get(bucket, key))
+    except SetAside as found:
+        answer = Answer(None, None, (), str(found))
+    return store.put_new(bucket, answer_name(key), written(answer, key, reader))
 
 
-def handle(event: Mapping[str, Any], store: Store, reader: Reader) -> dict[str, int]:
+def handle(event: Mapping[str, Any], store: Store, reader: Reading) -> dict[str, int]:
     """Read every picture of an event.
 
     Parameters
@@ -178,7 +239,7 @@ def handle(event: Mapping[str, Any], store: Store, reader: Reader) -> dict[str, 
     event : mapping
         As S3 sends it, with any number of records.
     store : Store
-    reader : Reader
+    reader : Reader or ReaderApart
 
     Returns
     -------
@@ -188,14 +249,19 @@ def handle(event: Mapping[str, Any], store: Store, reader: Reader) -> dict[str, 
     Raises
     ------
     AslsparkError
-        Where pictures could not be fetched; the others are done, and are not done again when the event comes again.
+        Where pictures could not be fetched, or their answers not be written; the others are done, and are not done
+        again when the event comes again.
     """
-    counts, gone = {"read": 0, "before": 0}, []
+    counts, gone, failed = {"read": 0, "before": 0}, [], []
     for picture in dict.fromkeys(arrived(event)):
         try:
             counts["read" if read_one(store, reader, *picture) else "before"] += 1
         except FileNotFoundError:
             gone.append(f"{picture.bucket}/{picture.key}")
+        except Exception as error:  # a store's library has errors of its own
+            failed.append(f"{picture.bucket}/{picture.key}: {shown(str(error))}")
+    if failed:
+        raise AslsparkError(f"event: {len(failed)} pictures failed, first {failed[0]}")
     if gone:
         raise AslsparkError(f"event: {len(gone)} pictures are not there, first {gone[0]}")
     return counts
@@ -209,5 +275,5 @@ def lambda_handler(event: Mapping[str, Any], context: Any = None) -> dict[str, i
 
 
 @lru_cache(maxsize=1)
-def _reader(path: str) -> Reader:
-    return Reader.load(path)
+def _reader(path: str) -> ReaderApart:
+    return ReaderApart(Reader.load(path))

@@ -6,17 +6,30 @@ In: JPEG and PNG files anywhere below the folder. Out: NAME.json beside each; se
 from __future__ import annotations
 
 import argparse
+import logging
+import os
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from aslspark.errors import AslsparkError
+from aslspark.masking import shown
 from aslspark.reading import Reader
-from aslspark.serving.events import ANSWER, FolderStore, is_picture, read_one
+from aslspark.serving.apart import ReaderApart
+from aslspark.serving.events import FolderStore, answer_name, is_picture, read_one
+
+AGAIN_SECONDS = 60.0
+"""Until an answer that could not be written is tried again."""
+
+log = logging.getLogger("aslspark.serving")
 
 
 class Watch:
     """Looks for new pictures in a folder.
+
+    Whatever lies there under a picture's name gets an answer beside it: a letter, or why there is none. What cannot
+    be answered at all, since its folder cannot be written or read, is said in the log once, and tried again.
 
     Parameters
     ----------
@@ -25,11 +38,13 @@ class Watch:
     """
 
     def __init__(self, folder: str, reader: Reader) -> None:
-        self._folder, self._reader = Path(folder).resolve(), reader
+        self._folder, self._reader = Path(folder).resolve(), ReaderApart(reader)
         if not self._folder.is_dir():
             raise AslsparkError(f"--folder {folder}: there is no such folder; make it first")
         self._store = FolderStore(self._folder)
         self._growing: dict[str, tuple[int, int]] = {}
+        self._later: dict[str, float] = {}
+        """What could not be answered, and when it is tried again, by `time.monotonic`."""
 
     def look(self, *, settled: bool) -> int:
         """Read the pictures that have no answer yet, and return how many there were.
@@ -39,23 +54,56 @@ class Watch:
         settled : bool
             Leave out those that have changed since the last look: they are still being written.
         """
-        sizes = {}
-        for path in sorted(self._folder.rglob("*")):
-            if is_picture(path.name) and not path.name.startswith(".") and not Path(f"{path}{ANSWER}").exists():
-                try:
-                    facts = path.stat()
-                except FileNotFoundError:
-                    continue
-                sizes[path.relative_to(self._folder).as_posix()] = (facts.st_size, facts.st_mtime_ns)
-        ready = [name for name, size in sizes.items() if not settled or self._growing.get(name) == size]
+        sizes = dict(self._unanswered())
+        ready = [name for name in sorted(sizes) if not settled or self._growing.get(name) == sizes[name]]
         self._growing = sizes
+        self._later = {name: when for name, when in self._later.items() if name in sizes}
         read = 0
         for name in ready:
+            if self._later.get(name, 0.0) > time.monotonic():
+                continue
             try:
                 read += read_one(self._store, self._reader, ".", name)
             except FileNotFoundError:  # taken away meanwhile
                 continue
+            except (AslsparkError, OSError, RuntimeError) as error:
+                self._put_off(name, error)
         return read
+
+    def close(self) -> None:
+        """End the process that decodes."""
+        self._reader.close()
+
+    def _unanswered(self) -> Iterator[tuple[str, tuple[int, int]]]:
+        """Give every picture's path below the folder, and what changes while it is written."""
+        folders = [""]
+        while folders:
+            folder = folders.pop()
+            try:
+                with os.scandir(self._folder / folder) as entries:
+                    there = list(entries)
+            except OSError as error:
+                self._put_off(folder or ".", error)
+                continue
+            names = {entry.name for entry in there}
+            for entry in there:
+                path = f"{folder}{entry.name}"
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(f"{path}/")
+                if not is_picture(entry.name) or entry.name.startswith(".") or answer_name(entry.name) in names:
+                    continue
+                try:
+                    facts = entry.stat()
+                    yield path, (facts.st_size, facts.st_mtime_ns)
+                except FileNotFoundError:  # taken away, or a link that leads nowhere yet
+                    continue
+                except OSError:  # a link to itself; why it cannot be read is said beside it
+                    yield path, (0, 0)
+
+    def _put_off(self, name: str, error: Exception) -> None:
+        if name not in self._later:
+            log.error("%s: no answer can be written beside it: %s", ascii(name)[:300], shown(str(error)))
+        self._later[name] = time.monotonic() + AGAIN_SECONDS
 
 
 def main(argv: Sequence[str]) -> None:

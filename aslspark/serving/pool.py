@@ -12,14 +12,16 @@ import queue
 import threading
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import Any, TypeVar
 
 from aslspark.common.child_process import ChildDied, ChildNotStarted, ChildProcess, ChildTimedOut
 from aslspark.reading import Answer
+from aslspark.serving.apart import preparing_child, read_apart
 from aslspark.serving.champion import Champion, Served
 from aslspark.serving.limits import Held, Limits, Refused
 from aslspark.serving.payload import Picture, is_file, most_bytes, plain_pictures
-from aslspark.serving.preparing import FACTORY, LIGHT_BODY, Heavy, Parse, Prepare, Wrong, is_heavy
+from aslspark.serving.preparing import LIGHT_BODY, Parse, Wrong, is_heavy
 
 log = logging.getLogger("aslspark.serving")
 
@@ -146,28 +148,16 @@ class Pool:
 
     async def _answered(self, served: Served, value: Any, kind: str) -> Answer:
         if not is_heavy(value, kind):
-            answer = await self._light.run(lambda child: self._read(child, served, value, kind, only_light=True))
+            answer = await self._light.run(partial(self._read, served, value, kind, only_light=True))
             if answer is not None:
                 return answer
-        answer = await self._heavy.run(lambda child: self._read(child, served, value, kind, only_light=False))
+        answer = await self._heavy.run(partial(self._read, served, value, kind, only_light=False))
         assert answer is not None
         return answer
 
-    def _read(self, child: ChildProcess, served: Served, value: Any, kind: str, *, only_light: bool) -> Answer | None:
-        """Read one picture in this thread; None where it belongs into the other lane."""
-        reader = served.reader
-        message = Prepare(value, kind, reader.form, reader.hands, only_light)
-        try:
-            found = child.ask(message, self._work_seconds, served.detectors)
-        except ChildTimedOut:
-            return Answer(None, None, (), f"undecodable: not decoded within {self._work_seconds:g} s")
-        except ChildDied:
-            return Answer(None, None, (), "undecodable: it ended the process that decodes")
-        if isinstance(found, Heavy):
-            return None
-        if isinstance(found, Wrong):
-            return Answer(None, None, (), found.reason)
-        return reader.answer(found.pixels, found.hand)
+    def _read(self, served: Served, value: Any, kind: str, child: ChildProcess, *, only_light: bool) -> Answer | None:
+        find, seconds = served.detectors, self._work_seconds
+        return read_apart(child, served.reader, value, kind, find=find, seconds=seconds, only_light=only_light)
 
 
 class Lane:
@@ -184,7 +174,7 @@ class Lane:
     def __init__(self, count: int, name: str, niceness: int) -> None:
         self._threads = ThreadPoolExecutor(count, thread_name_prefix=name)
         self._turns = asyncio.Semaphore(count)
-        self._children = [ChildProcess(FACTORY, name="process that decodes", niceness=niceness) for _ in range(count)]
+        self._children = [preparing_child(niceness) for _ in range(count)]
         self._free: queue.LifoQueue[ChildProcess] = queue.LifoQueue()
         for child in self._children:
             self._free.put(child)

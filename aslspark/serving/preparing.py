@@ -20,8 +20,6 @@ from aslspark.reading import BYTES, prepared
 from aslspark.serving.limits import Limits, Refused
 from aslspark.serving.payload import pictures_of
 
-FACTORY = "aslspark.serving.preparing:Preparing"
-
 LIGHT_BYTES, LIGHT_PIXELS, LIGHT_SCANS = 1_000_000, 4_000_000, 16
 """A picture with more of any takes long to decode, and waits for others of its kind alone: a camera's frames and
 phone pictures as pages shrink them have less. A progressive JPEG has some ten scans, and each goes over all pixels."""

@@ -6,15 +6,25 @@ In: files, as Structured Streaming finds them. Out: NAME.json beside each, as `e
 from __future__ import annotations
 
 import json
+import logging
+from collections.abc import Mapping
 from typing import Any
 
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.functions import col
 from pyspark.sql.streaming import StreamingQuery
 
+from aslspark.decoding import EMPTY
 from aslspark.errors import AslsparkError
+from aslspark.masking import shown
 from aslspark.scoring import SignClassifierModel
-from aslspark.serving.events import ANSWER
+from aslspark.serving.events import MAX_FILE_BYTES, TOO_LARGE, UNREADABLE, answer_name
 from aslspark.sources.hadoop_files import HadoopFiles, no_pattern
+from aslspark.sources.local_folders import refuse_loops
+
+log = logging.getLogger("aslspark.serving")
 
 _FILES = "path string, modificationTime timestamp, length long, content binary"
 _NAMES = "*.{jpg,jpeg,png,JPG,JPEG,PNG}"
@@ -52,27 +62,76 @@ def letters_beside(
     """
     if not HadoopFiles(spark).is_folder(folder):
         raise AslsparkError(f"--folder {folder}: there is no such folder; make it first")
+    refuse_loops(folder)
     labels = list(model.labels)
     scorer = model.setInputCol("content")
 
     def write(batch: DataFrame, number: int) -> None:
         hadoop = HadoopFiles(batch.sparkSession)
-        for row in scorer.transform(batch.select("path", "content")).drop("content").toLocalIterator():
-            hadoop.write_new(row["path"] + ANSWER, _written(row, labels, digest))
+        lengths = {row["path"]: row["length"] for row in batch.collect()}
+        # A pipe, too, has no length, and would be waited for.
+        readable = [path for path, length in lengths.items() if 0 < length <= MAX_FILE_BYTES and hadoop.exists(path)]
+        for path, length in lengths.items():
+            if not 0 < length <= MAX_FILE_BYTES:
+                why = f"{TOO_LARGE}: {length:,} bytes, more than {MAX_FILE_BYTES:,}" if length else EMPTY
+                _write(hadoop, path, _written(_set_aside(path, why), labels, digest))
+        for row in scored(batch.sparkSession, hadoop, readable):
+            _write(hadoop, row["path"], _written(row, labels, digest))
+
+    def scored(session: SparkSession, hadoop: HadoopFiles, paths: list[str]) -> list[dict[str, Any]]:
+        """Read files; where that fails, find the one at which it does, and read the others."""
+        if not paths:
+            return []
+        contents = session.read.format("binaryFile").option("ignoreMissingFiles", "true")
+        try:
+            files = contents.load([no_pattern(path) for path in paths]).where(col("length") <= MAX_FILE_BYTES)
+            rows = scorer.transform(files.select("path", "content")).drop("content").collect()
+            return [row.asDict() for row in rows]
+        except (AnalysisException, Py4JJavaError):
+            half = len(paths) // 2
+            if half:
+                return scored(session, hadoop, paths[:half]) + scored(session, hadoop, paths[half:])
+            if _opens(hadoop, paths[0]):  # then it is Spark's trouble, and the batch is tried again
+                raise
+            return [_set_aside(paths[0], UNREADABLE)]
 
     pictures = (
         spark.readStream.format("binaryFile")
+        .option("ignoreMissingFiles", "true")
         .schema(_FILES)
         .option("pathGlobFilter", _NAMES)
         .option("recursiveFileLookup", "true")
         .option("maxFilesPerTrigger", files)
         .load(no_pattern(folder))
+        # Not the content: one file that is larger than an array of Java would end the stream for good.
+        .select("path", "length")
     )
     stream = pictures.writeStream.foreachBatch(write).option("checkpointLocation", checkpoint)
     return (stream.trigger(availableNow=True) if once else stream).start()
 
 
-def _written(row: Any, labels: list[str], digest: str) -> bytes:
+def _opens(hadoop: HadoopFiles, path: str) -> bool:
+    try:
+        with hadoop.opened(path) as file:
+            file.read(1)
+    except (AslsparkError, OSError, Py4JJavaError):
+        return False
+    return True
+
+
+def _set_aside(path: str, why: str) -> dict[str, Any]:
+    return {"path": path, "letter": None, "probability": None, "top": None, "reason": why}
+
+
+def _write(hadoop: HadoopFiles, path: str, data: bytes) -> None:
+    try:
+        hadoop.write_new(answer_name(path), data)
+    except (OSError, Py4JJavaError) as error:
+        first = (str(error).splitlines() or [""])[0]
+        log.error("%s: no answer can be written beside it: %s", ascii(path)[:300], shown(first))
+
+
+def _written(row: Mapping[str, Any], labels: list[str], digest: str) -> bytes:
     letter = row["letter"]
     said = {
         "picture": row["path"],
