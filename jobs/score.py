@@ -21,7 +21,7 @@ def main(argv: Sequence[str]) -> None:
         required=True,
         nargs="+",
         metavar="PATH",
-        help="pixel tables with or without labels, folders of pictures, one Parquet table, or one ingested folder",
+        help="pixel tables with or without labels, pictures or folders of them, one Parquet table or ingested folder",
     )
     parser.add_argument("--out", required=True, metavar="DIR", help="Parquet to make; must not exist")
     parser.add_argument(

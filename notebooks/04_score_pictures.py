@@ -24,7 +24,7 @@ from aslspark.notebook import new_folder, session, show, widgets
 from aslspark.paths import local_path
 from aslspark.scoring import SignClassifierModel, write_scores
 from aslspark.sources.drawn.files import draw_pictures
-from aslspark.sources.to_score import rows_to_score
+from aslspark.sources.to_score import rows_to_score, with_reasons
 from aslspark.training.job import train_cnn
 
 spark = session("aslspark: score pictures")
@@ -65,7 +65,7 @@ if not data:
 
 model = SignClassifierModel.load(bundle).setThreshold(chosen.threshold / 100)
 rows, column = rows_to_score(spark, data)
-scored = model.setInputCol(column).transform(rows).cache()
+scored = with_reasons(model.setInputCol(column).transform(rows)).cache()
 scored.select(F.element_at(F.split("path", "/"), -1).alias("file"), "label", "letter", "probability", "reason").show(12)
 scored.where("reason is not null").groupBy("reason").count().show(truncate=False)
 

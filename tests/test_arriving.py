@@ -322,6 +322,28 @@ def test_a_stream_reads_what_comes_once(spark, bundle, reader, arrived, tmp_path
     assert not [path for path in arrived.rglob(".*") if "json" in path.name]
 
 
+@pytest.mark.promise(
+    "input",
+    "A stream goes on at a file of gigabytes, and at pictures of every kind and ending.",
+    kind="Spark reads, or refuses, a file by its length before anybody asks for its bytes",
+)
+def test_a_stream_answers_large_files_and_every_ending(spark, bundle, reader, tmp_path):
+    folder = tmp_path / "arrived"
+    folder.mkdir()
+    (folder / "a.JPEG").write_bytes(picture_file(1))
+    (folder / "a.webp").write_bytes(picture_file(2, kind="WEBP"))
+    (folder / "a.tiff").write_bytes(b"II*")
+    with (folder / "large.jpg").open("wb") as file:
+        file.truncate(3 << 30)
+    where = (str(folder), str(tmp_path / "checkpoint"))
+    model = SignClassifierModel.load(bundle)
+    letters_beside(spark, model, *where, digest=reader.digest, once=True).awaitTermination()
+    assert laid_beside(folder / "a.JPEG")["category"] == reader.read(picture_file(1)).letter
+    assert laid_beside(folder / "a.webp")["category"] == reader.read(picture_file(2, kind="WEBP")).letter
+    assert laid_beside(folder / "a.tiff")["reason"].startswith("not a picture")
+    assert laid_beside(folder / "large.jpg")["reason"].startswith("too large a file")
+
+
 def test_the_four_steps_of_an_endpoint(bundle, tmp_path):
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "champion").symlink_to(bundle)

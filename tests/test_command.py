@@ -191,6 +191,16 @@ def test_the_doctor_names_what_is_missing_with_what_to_do(tmp_path, monkeypatch,
     assert "apt-get install openjdk-17-jre-headless" in second
 
 
+@pytest.mark.parametrize(("encoding", "state"), [("UTF-8", doctor.OK), ("ANSI_X3.4-1968", doctor.HINT)])
+def test_the_doctor_says_in_which_letters_java_spells_names(tmp_path, monkeypatch, encoding, state):
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "java").write_text(f"#!/bin/sh\necho '    sun.jnu.encoding = {encoding}' >&2\n")
+    (tmp_path / "bin" / "java").chmod(0o755)
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path))
+    [found] = doctor._locale()
+    assert (found.state, encoding in found.found, "LC_ALL=C.UTF-8" in found.do) == (state, True, True)
+
+
 def test_the_doctor_knows_javas_that_spark_does_not_run_on(tmp_path, monkeypatch):
     java = tmp_path / "bin" / "java"
     java.parent.mkdir()

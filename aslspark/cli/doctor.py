@@ -9,7 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import NamedTuple
@@ -82,6 +82,30 @@ def _java() -> list[Finding]:
     ]
 
 
+def _locale() -> list[Finding]:
+    """Ask Java itself: a locale that is named but not installed is as good as none."""
+    home = os.environ.get("JAVA_HOME")
+    java = os.path.join(home, "bin", "java") if home else shutil.which("java")
+    said = _said([java, "-XshowSettings:properties", "-version"], _started_with()) if java else None
+    match = re.search(r"sun\.jnu\.encoding = (\S+)", said or "")
+    if match is None:
+        return []
+    do = "Spark opens no table, folder or bundle whose name has other letters: set LC_ALL=C.UTF-8 before spark-submit"
+    state = OK if match[1].upper() == "UTF-8" else HINT
+    return [Finding(state, "locale", f"Java spells names of files in {match[1]}", do)]
+
+
+def _started_with() -> dict[str, str]:
+    """Return the environment that this process was started with: Python itself sets LC_CTYPE where there is none."""
+    try:
+        words = Path("/proc/self/environ").read_bytes().split(b"\0")
+    except OSError:
+        return dict(os.environ)
+    before = dict(os.fsdecode(word).split("=", 1) for word in words if b"=" in word)
+    locale = {name: before[name] for name in ("LC_ALL", "LC_CTYPE", "LANG") if name in before}
+    return {name: value for name, value in os.environ.items() if name not in ("LC_ALL", "LC_CTYPE", "LANG")} | locale
+
+
 def _memory() -> list[Finding]:
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
@@ -146,7 +170,7 @@ def _slots() -> list[Finding]:
     return [Finding(OK if cores > 1 else HINT, "slots", found, "training.num_proc=1 is all that fits")]
 
 
-CHECKS: tuple[Callable[[], list[Finding]], ...] = (_python, _java, _memory, _slots, _gpus, _packages, _horovod)
+CHECKS: tuple[Callable[[], list[Finding]], ...] = (_python, _java, _locale, _memory, _slots, _gpus, _packages, _horovod)
 
 
 def _version(name: str) -> str | None:
@@ -156,10 +180,10 @@ def _version(name: str) -> str | None:
         return None
 
 
-def _said(command: Sequence[str]) -> str | None:
+def _said(command: Sequence[str], environment: Mapping[str, str] | None = None) -> str | None:
     """Return what a program says, None where it cannot be run."""
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=environment)
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout + done.stderr if done.returncode == 0 else None

@@ -18,11 +18,11 @@ from typing import Any, NamedTuple, Protocol
 from urllib.parse import unquote_plus
 
 from aslspark.errors import AslsparkError
+from aslspark.images.endings import is_picture_name
 from aslspark.masking import shown
 from aslspark.reading import Answer, Reader
 from aslspark.serving.apart import ReaderApart
 
-ENDINGS = (".jpg", ".jpeg", ".png")
 ANSWER = ".json"
 """Added to the picture's whole name."""
 MAX_FILE_BYTES = 64 << 20
@@ -185,7 +185,7 @@ def arrived(event: Mapping[str, Any]) -> Iterator[Arrived]:
 
 def is_picture(name: str) -> bool:
     """Tell by its name whether an object is a picture."""
-    return name.lower().endswith(ENDINGS)
+    return is_picture_name(name)
 
 
 def answer_name(key: str) -> str:

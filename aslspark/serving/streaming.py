@@ -18,6 +18,7 @@ from pyspark.sql.streaming import StreamingQuery
 
 from aslspark.decoding import EMPTY
 from aslspark.errors import AslsparkError
+from aslspark.images.endings import picture_glob
 from aslspark.masking import shown
 from aslspark.scoring import SignClassifierModel
 from aslspark.serving.events import MAX_FILE_BYTES, TOO_LARGE, UNREADABLE, answer_name
@@ -27,7 +28,6 @@ from aslspark.sources.local_folders import refuse_loops
 log = logging.getLogger("aslspark.serving")
 
 _FILES = "path string, modificationTime timestamp, length long, content binary"
-_NAMES = "*.{jpg,jpeg,png,JPG,JPEG,PNG}"
 
 
 def letters_beside(
@@ -99,7 +99,7 @@ def letters_beside(
         spark.readStream.format("binaryFile")
         .option("ignoreMissingFiles", "true")
         .schema(_FILES)
-        .option("pathGlobFilter", _NAMES)
+        .option("pathGlobFilter", picture_glob())
         .option("recursiveFileLookup", "true")
         .option("maxFilesPerTrigger", files)
         .load(no_pattern(folder))
