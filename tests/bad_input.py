@@ -3,6 +3,7 @@
 A piece is a kind, in words, and its bytes. The same seed gives the same pieces.
 """
 
+import base64
 import csv
 import io
 import re
@@ -272,3 +273,49 @@ def bad_zips(count, seed):
         if random.random() < 0.7:
             how, data = mutated(data, random, b"PK\x05\x06" + bytes(18))
         yield how, data
+
+
+def bad_bodies(count, seed):
+    """Yield (kind, content type and body) of what the service is sent: good ones, spoilt in ways of their own."""
+    random = np.random.default_rng([seed, 5])
+    jpeg = good_pictures()["jpeg"]
+    text = base64.b64encode(jpeg)
+    part = b'--edge\r\nContent-Disposition: form-data; name="pictures"; filename="a.jpg"\r\n\r\n' + jpeg + b"\r\n"
+    good = {
+        "file": (b"image/jpeg", jpeg),
+        "pixels": (b"application/octet-stream", bytes(range(100))),
+        "form": (b"multipart/form-data; boundary=edge", part * 2 + b"--edge--\r\n"),
+        "strings": (b"application/json", b'{"pictures": ["' + text + b'", "data:image/jpeg;base64,' + text + b'"]}'),
+        "numbers": (b"application/json", b'{"pictures": [[' + b", ".join([b"7", b"255.0", b"-1e3"] * 33) + b"]]}"),
+        "lines": (b"text/csv", b"pixel1,pixel2\r\n" + b",".join([b"7"] * 100) + b"\r\n" + b"1,2\n"),
+        "no type": (b"", b""),
+    }
+    odd = (
+        b"[" * 3000,
+        b'{"pictures":' + b"[" * 900 + b"]" * 900 + b"}",
+        b'{"pictures": [' + b"[]," * 2000 + b"[]]}",
+        b'{"pictures": [["\xed\xa0\x80"]]}',
+        b'{"pictures": ["\\ud800"]}',
+        b'{"pictures": [[' + b"9" * 5000 + b"]]}",
+        b'{"pictures": [[NaN, Infinity, 1e999]]}',
+        b'{"pictures": {"0": 1}, "pictures": [1]}',
+        b'\xff\xfe{\x00"\x00p\x00',
+        "1,2\u20283,4\x855".encode(),
+        b"--edge\r\n" * 200,
+        b"--edge\r\nContent-Disposition: form-data; name=\"\n\x00\xff\"; filename*=utf-8''%ff\r\n\r\nx\r\n--edge--",
+        b"--edge\r\n" + b"a: b\r\n" * 500,
+    )
+    kinds = list(good)
+    for number in range(count):
+        kind = kinds[random.integers(len(kinds))]
+        content_type, data = good[kind]
+        if number % 5 == 1:
+            content_type = good[kinds[random.integers(len(kinds))]][0]
+        if number % 5 == 2:
+            content_type = mutated(content_type + b";;;;", random, jpeg)[1].replace(b"\n", b"")
+        if number % 5 == 3:
+            kind, data = "odd", odd[random.integers(len(odd))]
+        how = "as it is"
+        if number % 2:
+            how, data = mutated(data, random, odd[random.integers(len(odd))])
+        yield f"{kind}: {how}", content_type + b"\n" + data

@@ -14,6 +14,9 @@ from aslspark import decoding
 from aslspark.decoding import Form, Unusable, decode, decode_whole, stored
 from aslspark.errors import AslsparkError
 from aslspark.masking import shown
+from aslspark.reading import BYTES, NUMBERS
+from aslspark.serving.limits import Limits, Refused
+from aslspark.serving.payload import pictures_of
 from aslspark.sources import parse_pixels
 from aslspark.sources.parse_pixels import parse_lines, parse_row_by_row
 from aslspark.sources.pictures import archives
@@ -124,6 +127,32 @@ def masking(text):
     """Masked twice is masked once."""
     once = shown(text)
     assert shown(once) == once
+
+
+def body(data):
+    """A content type (the first line) and a body: pictures, no more than allowed, or one line that refuses them."""
+    kind, _, rest = data.partition(b"\n")
+    limits = Limits(bytes=20_000, pictures=4)
+    found, why_not = [], None
+    try:
+        found = pictures_of(kind.decode("latin-1"), rest, limits, values=100)
+    except Refused as refused:
+        why_not = refused
+    if why_not is not None:
+        assert why_not.status in (400, 413, 415, 422)
+        assert len(why_not.reason.splitlines()) == 1, why_not.reason
+        assert len(why_not.reason) < 300
+        return why_not.status
+    assert 0 < len(found) <= limits.pictures
+    for picture in found:
+        assert picture.kind in (BYTES, NUMBERS)
+        if picture.kind == BYTES:
+            assert isinstance(picture.value, bytes)
+            assert len(picture.value) <= limits.bytes
+        else:
+            assert picture.value.ndim == 1
+            assert picture.value.dtype == np.float64
+    return len(found)
 
 
 @contextmanager

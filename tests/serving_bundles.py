@@ -83,7 +83,7 @@ def service(bundle, *words, log=None):
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, env=os.environ)
     try:
         line = process.stdout.readline()
-        found = re.search(r"http://\S+", line)
+        found = re.search(r"https?://\S+", line)
         assert found, f"the service did not start: {line}"
         yield Service(process, found[0])
     finally:

@@ -15,7 +15,7 @@ from pathlib import Path
 import bad_input
 import contracts
 import pytest
-from bad_input import bad_lines, bad_manifests, bad_pictures, bad_zips, bombs, good_pictures
+from bad_input import bad_bodies, bad_lines, bad_manifests, bad_pictures, bad_zips, bombs, good_pictures
 
 from aslspark.config import PictureConfig
 from aslspark.errors import AslsparkError
@@ -30,18 +30,23 @@ from aslspark.sources.pictures.options import PictureOptions, picture_options
 from aslspark.sources.to_score import rows_to_score
 
 GOOD = b",".join([b"3"] + [b"7"] * 784)
-PIECES = {"pictures": 6000, "stored": 1000, "rows": 3000, "manifests": 1500, "zips": 500}
+PIECES = {"pictures": 6000, "stored": 1000, "rows": 3000, "manifests": 1500, "zips": 500, "bodies": 1500}
 """Of each kind in the quick test; the long one has five times as many."""
 
 
 def pieces(kind, seed, times=1):
-    makers = {"rows": bad_lines, "manifests": bad_manifests, "zips": bad_zips}
+    makers = {"rows": bad_lines, "manifests": bad_manifests, "zips": bad_zips, "bodies": bad_bodies}
     return makers.get(kind, bad_pictures)(PIECES[kind] * times, seed)
 
 
 def look_at_all(kind, seed, times=1):
     """Give every piece to its reader, and count what came out."""
-    look = {"pictures": contracts.picture, "stored": contracts.stored_picture, "manifests": contracts.manifest}
+    look = {
+        "pictures": contracts.picture,
+        "stored": contracts.stored_picture,
+        "manifests": contracts.manifest,
+        "bodies": contracts.body,
+    }
     outcomes = Counter()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's and zipfile's, at names and sizes
@@ -65,6 +70,8 @@ def test_twelve_thousand_bad_pieces_are_each_kept_or_told_why_not(kind):
         assert set(outcomes) == {"None", *contracts.REASONS["picture"]}
     if kind == "rows":
         assert set(outcomes) == {"kept", *contracts.REASONS["row"]}
+    if kind == "bodies":
+        assert {"1", "2", "400", "413", "415", "422"} <= set(outcomes)
 
 
 @pytest.mark.long

@@ -73,20 +73,20 @@ def token_of(file: str | None) -> str | None:
     AslsparkError
         Where the file cannot be read, or the token is too short to be one.
     """
-    said, token = f"--token-file {file}", os.environ.get(TOKEN)
+    said, token = f"--token-file {file}:", os.environ.get(TOKEN)
     if file is None:
-        said = f"${TOKEN}"
+        said = f"${TOKEN} has"  # a colon would have the number masked
     else:
         try:
             token = Path(file).read_text(encoding="utf-8").strip()
         except (OSError, ValueError) as error:
             why = getattr(error, "strerror", None) or "no UTF-8"
-            raise AslsparkError(f"{said}: {why}; give a file that holds the token alone") from error
+            raise AslsparkError(f"{said} {why}; give a file that holds the token alone") from error
     if token is None:
         return None
     if len(token) < LEAST_TOKEN or not token.isascii() or not token.isprintable() or " " in token:
         raise AslsparkError(
-            f"{said}: {len(token)} characters; give {LEAST_TOKEN} or more of ASCII without blanks, "
+            f"{said} {len(token)} characters; give {LEAST_TOKEN} or more of ASCII without blanks, "
             "as from: openssl rand -hex 32"
         )
     return token

@@ -23,6 +23,8 @@ MOST_VALUES = 512 * 512 * 3
 """Of a picture that comes as numbers, where the model is not known."""
 BYTES_A_VALUE = 32
 """That a number in a line of text takes at most, its comma included: as exact as a double is, and some blanks."""
+_MOST_SAID = 100
+"""Characters of a client's own words that an answer repeats."""
 _LINE_ENDS = tuple(mark.encode() for mark in "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029")
 """At which `str.splitlines` ends a line."""
 
@@ -133,7 +135,7 @@ def plain_pictures(content_type: str, body: bytes, limits: Limits, values: int =
     if kind == RAW or kind.startswith("image/"):
         return _within([Picture(None, body, BYTES)], limits)
     there = f"image/jpeg, image/png, {RAW}, {JSON} or {CSV}"
-    raise Refused(415, f"content type {kind or 'missing'}: send {FORM}, {there}")
+    raise Refused(415, f"content type {shortly(kind) or 'missing'}: send {FORM}, {there}")
 
 
 def _count(found: int, limits: Limits, values: int) -> None:
@@ -143,6 +145,11 @@ def _count(found: int, limits: Limits, values: int) -> None:
         raise Refused(
             413, f"{found:,} values; a request may have {most:,}, for {limits.pictures} pictures of {values:,}"
         )
+
+
+def shortly(text: str) -> str:
+    """Return a client's words as part of one line: what cannot be printed is a question mark."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text[:_MOST_SAID])
 
 
 def _kind_of(content_type: str) -> str:
@@ -157,7 +164,7 @@ def _within(pictures: list[Picture], limits: Limits) -> list[Picture]:
     for place, picture in enumerate(pictures):
         if picture.kind == BYTES and len(picture.value) > limits.bytes:
             size = f"{len(picture.value):,} bytes; a picture may have {limits.bytes:,}"
-            raise Refused(413, f"picture {picture.name or place}: {size}")
+            raise Refused(413, f"picture {shortly(picture.name or str(place))}: {size}")
     return pictures
 
 
@@ -174,15 +181,17 @@ async def _of_form(content_type: str, body: bytes, limits: Limits) -> list[Pictu
     try:
         form = await parser.parse()
     except (MultiPartException, KeyError, ValueError, LookupError, TypeError) as error:
-        said = getattr(error, "message", None) or "the form cannot be read"
+        said = shortly(getattr(error, "message", None) or "the form cannot be read")
         raise Refused(413 if "Too many" in said else 400, f"multipart form: {said}") from error
     pictures = []
     try:
         for field, part in form.multi_items():
             if not isinstance(part, UploadFile):
-                raise Refused(422, f"field {field!r} is no file; send pictures as files, in fields named 'pictures'")
+                raise Refused(
+                    422, f"field {shortly(field)!r} is no file; send pictures as files, in fields named 'pictures'"
+                )
             if field != "pictures":
-                raise Refused(422, f"field {field!r}: send pictures as files, in fields named 'pictures'")
+                raise Refused(422, f"field {shortly(field)!r}: send pictures as files, in fields named 'pictures'")
             pictures.append(Picture(part.filename, await part.read(), BYTES))
     finally:
         await form.close()

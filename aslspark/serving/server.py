@@ -66,9 +66,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--max-waiting", type=int, metavar="N", help="pictures that may wait (default 64)")
     made.add_argument("--max-connections", type=int, metavar="N", help="open at once (default 256)")
     made.add_argument("--max-held", type=int, metavar="N", help="bytes of all bodies together (default 200,000,000)")
-    made.add_argument(
-        "--token-file", metavar="FILE", help="who sends what it holds may reload and record (default: $ASLSPARK_TOKEN)"
-    )
+    made.add_argument("--token-file", metavar="FILE", help="who knows it may reload, record (or $ASLSPARK_TOKEN)")
     made.add_argument("--proxy", metavar="ADDRESS", help="of a proxy, whose X-Forwarded-For is believed")
     made.add_argument("--tls-cert", metavar="FILE", help="certificate and chain, PEM: the service speaks https")
     made.add_argument("--tls-key", metavar="FILE", help="its key, PEM (default: in the certificate's file)")

@@ -23,9 +23,14 @@ TESTS = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(TESTS.parent), str(TESTS)]
 OPTIONS = ("-timeout=20", "-rss_limit_mb=3000", "-max_len=65536", "-print_final_stats=1")
 
-with redirect_stderr(StringIO()), atheris.instrument_imports(include=["aslspark", "PIL", "zipfile", "csv"]):
+with (
+    redirect_stderr(StringIO()),
+    atheris.instrument_imports(include=["aslspark", "PIL", "zipfile", "csv", "python_multipart", "starlette"]),
+):
     import bad_input
     import contracts
+    import python_multipart  # noqa: F401
+    import starlette.formparsers  # noqa: F401
     from PIL import BmpImagePlugin, GifImagePlugin, JpegImagePlugin, PngImagePlugin, WebPImagePlugin  # noqa: F401
 
 
@@ -49,6 +54,7 @@ TARGETS = {
     "manifests": (contracts.manifest, bad_input.bad_manifests),
     "zips": (contracts.archive, bad_input.bad_zips),
     "masking": (text, bad_input.bad_manifests),
+    "bodies": (contracts.body, bad_input.bad_bodies),
 }
 
 

@@ -2,7 +2,7 @@
 
 import { Camera, outline } from "./camera.js";
 import { setUpPictures } from "./pictures.js";
-import { setUpRecording } from "./recording.js";
+import { authorization, setUpRecording } from "./recording.js";
 import { Practice, Speller } from "./words.js";
 
 const $ = (id) => document.getElementById(id);
@@ -204,7 +204,7 @@ $("text").oninput = () => (speller.text = $("text").value);
 $("host").textContent = location.host;
 
 try {
-  facts = await (await fetch("page.json")).json();
+  facts = await (await fetch("page.json", { headers: authorization })).json();
   $("model").textContent = facts.model;
   setUpPractice();
   setUpChart();

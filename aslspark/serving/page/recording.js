@@ -4,6 +4,10 @@ const SIDE = 640;
 const READY = 2000; // milliseconds to bring the hand into place
 const BETWEEN = 200;
 
+/** Sent where the service wants a token: the page is then opened as /#token=..., and what follows # is sent nowhere. */
+const token = new URLSearchParams(location.hash.slice(1)).get("token");
+export const authorization = token ? { authorization: `Bearer ${token}` } : {};
+
 const wait = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
 export function setUpRecording(camera, labels) {
@@ -28,7 +32,8 @@ export function setUpRecording(camera, labels) {
     while (running && camera.on && kept < count) {
       const path = `recordings/${encodeURIComponent(signer)}/${encodeURIComponent(label)}`;
       const picture = await camera.picture(SIDE);
-      const answer = await fetch(path, { method: "POST", body: picture, headers: { "content-type": "image/jpeg" } });
+      const headers = { "content-type": "image/jpeg", ...authorization };
+      const answer = await fetch(path, { method: "POST", body: picture, headers });
       if (!answer.ok) return say((await answer.json()).reason);
       kept += 1;
       $("record-status").dataset.kept = String(kept);
