@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import shutil
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,8 +20,8 @@ from aslspark.errors import AslsparkError
 from aslspark.evaluation.job import labelled_samples
 from aslspark.evaluation.pairs import count_pairs, judge
 from aslspark.models.known import NO_CLASSIFIER
-from aslspark.paths import spark_path
-from aslspark.registry import ALPHA, BEGUN, CHALLENGER, CHAMPION, FROZEN_TEST, MOST_FALL, PROMOTED, REFUSED, Registry
+from aslspark.paths import local_path, spark_path
+from aslspark.registry import ALPHA, BEGUN, CHAMPION, FROZEN_TEST, MOST_FALL, PROMOTED, REFUSED, Registry
 from aslspark.samples import SAMPLES_FOLDER, TEST, read_samples
 from aslspark.scoring import SignClassifierModel
 from aslspark.sources.ingest import ingest
@@ -59,13 +58,10 @@ def begin(
     str
         The champion's version.
     """
-    if (there := registry.alias(CHAMPION)) is not None:
-        raise AslsparkError(f"--begin {bundle}: {registry.given} has a champion already, {there}; give it new --data")
+    _require_no_champion(registry, bundle)
     read_manifest(bundle, "--begin ")
-    with registry.locked():
-        if registry.frozen_test.exists():  # a beginning that did not come to its end
-            shutil.rmtree(registry.frozen_test)
-        with whole_folder(registry.frozen_test) as folder:
+    with registry.work() as work:
+        with whole_folder(work / FROZEN_TEST) as folder:
             if len(test) == 1 and is_ingested(test[0]):
                 samples = read_samples(spark, test[0], [TEST])
             else:
@@ -75,10 +71,13 @@ def begin(
             rows = read_samples(spark, spark_path(folder)).count()
             if not rows:
                 raise AslsparkError(f"--test {' '.join(test)}: it holds no test samples; give labelled data")
-        version = registry.add(bundle)
-        about = {"champion": version, "bundle": bundle, "test": list(test), "test_rows": rows}
-        registry.record(BEGUN, **about, test_fingerprint=fingerprint(spark, spark_path(registry.frozen_test)))
-        registry.point(CHAMPION, version)
+        about = {"bundle": bundle, "test": list(test), "test_rows": rows}
+        about["test_fingerprint"] = fingerprint(spark, spark_path(work / FROZEN_TEST))
+        shutil.copytree(Path(local_path(bundle)).resolve(), work / "bundle")
+        with registry.locked():
+            _require_no_champion(registry, bundle)
+            row = registry.decide(BEGUN, about, bundle=work / "bundle", frozen_test=work / FROZEN_TEST)
+    version = str(row["champion"])
     log.info("%s: champion %s, judged on %s frozen rows from now on", registry.given, version, f"{rows:,}")
     return version
 
@@ -98,7 +97,8 @@ def retrain(
 
     Both are judged on what the challenger's split holds out of `data` and on the registry's frozen test; see
     `aslspark.evaluation.pairs.judge`. What the champion learned from is not known here: where `data` repeats it under
-    other names, held-out rows may favour the champion.
+    other names, held-out rows may favour the champion. The registry is held for the moment of the decision alone: where
+    the champion changed meanwhile, by a rollback or another challenger, the challenger is judged against the new one.
 
     Parameters
     ----------
@@ -126,40 +126,44 @@ def retrain(
     mllib = load_config(of_bundle=settings).mllib.classifier != NO_CLASSIFIER
     words = [*([] if mllib else _starting_weights(registry.path(champion), settings, anew)), *overrides]
     config = load_config(config_file, words, settings)
-    with registry.locked():
-        champion = registry.champion()
-        work = Path(tempfile.mkdtemp(prefix="aslspark-", dir=registry.folder))
-        try:
-            ingested = data[0] if len(data) == 1 and is_ingested(data[0]) else _ingested(spark, data, work, config)
-            frozen = read_samples(spark, spark_path(registry.frozen_test))
-            _see_that_test_is_not_learned(frozen, read_samples(spark, ingested).where(F.col("split") != TEST))
-            version = registry.new_version()
-            out = str(registry.path(version))
-            train_named(spark, [ingested], out, config)
-            registry.point(CHALLENGER, version)
-            models = [SignClassifierModel.load(str(registry.path(name))) for name in (champion, version)]
-            sets = {HELD_OUT: read_samples(spark, ingested, [TEST]), FROZEN: frozen}
+    with registry.work() as work:
+        ingested = data[0] if len(data) == 1 and is_ingested(data[0]) else _ingested(spark, data, work, config)
+        frozen = read_samples(spark, spark_path(registry.frozen_test))
+        _see_that_test_is_not_learned(frozen, read_samples(spark, ingested).where(F.col("split") != TEST))
+        challenger = work / "bundle"
+        train_named(spark, [ingested], str(challenger), config)
+        sets = {HELD_OUT: read_samples(spark, ingested, [TEST]), FROZEN: frozen}
+        about = {
+            "data": list(data),
+            "fingerprint": fingerprint(spark, ingested),
+            "started_from": "nothing" if mllib else config.network.weights,
+        }
+        row = None
+        while row is None:
+            models = [SignClassifierModel.load(str(path)) for path in (registry.path(champion), challenger)]
             verdict = judge(count_pairs(models[0], models[1], sets), alpha, most_fall)
-            row = registry.record(
-                PROMOTED if verdict.better else REFUSED,
-                champion=version if verdict.better else champion,
-                before=champion,
-                challenger=version,
-                reasons=verdict.reasons,
-                data=list(data),
-                fingerprint=fingerprint(spark, ingested),
-                started_from="nothing" if mllib else config.network.weights,
-                figures=verdict.figures,
-            )
-            if verdict.better:
-                registry.point(CHAMPION, version)
-                registry.point(CHALLENGER, None)
-        finally:
-            shutil.rmtree(work, ignore_errors=True)
-    log.info("%s: %s %s; the champion is %s", registry.given, version, row["action"], row["champion"])
+            with registry.locked():
+                if (now := registry.champion()) != champion:
+                    log.info("%s: the champion is %s now, not %s: judged again", registry.given, now, champion)
+                    champion = now
+                    continue
+                action = PROMOTED if verdict.better else REFUSED
+                told = {"reasons": verdict.reasons, **about, "figures": verdict.figures}
+                row = registry.decide(action, told, bundle=challenger)
+    log.info("%s: %s %s; the champion is %s", registry.given, row["challenger"], row["action"], row["champion"])
     for reason in verdict.reasons:
         log.info("  %s", reason)
     return row
+
+
+def _require_no_champion(registry: Registry, bundle: str) -> None:
+    if (there := registry.alias(CHAMPION)) is not None:
+        raise AslsparkError(f"--begin {bundle}: {registry.given} has a champion already, {there}; give it new --data")
+    if registry.frozen_test.exists():
+        raise AslsparkError(
+            f"--begin {bundle}: {registry.frozen_test} is there, of a registry without a champion; remove it, or give "
+            "another --registry"
+        )
 
 
 def _starting_weights(champion: Path, settings: dict[str, Any], anew: bool) -> list[str]:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pandas as pd
@@ -62,6 +63,11 @@ def registry(spark, wrong, frozen, tmp_path_factory):
     return Registry(str(folder / "registry"))
 
 
+@pytest.mark.promise(
+    "registry",
+    "A challenger is judged against the champion of the moment at which it is decided on.",
+    kind="a champion that changed while the challenger was trained",
+)
 def test_better_labels_are_promoted_shuffled_ones_refused_and_a_rollback_undoes_it(
     spark, registry, true, wrong, frozen, tmp_path
 ):
@@ -86,11 +92,23 @@ def test_better_labels_are_promoted_shuffled_ones_refused_and_a_rollback_undoes_
     assert refused["champion"] == refused["before"] == "0002"
     assert refused["reasons"][0].startswith("not better beyond noise")
     assert any(reason.startswith("worse on ") for reason in refused["reasons"])
-    assert not list(registry.folder.glob("aslspark-*"))
-    retrain.main([*words, "--rollback", "--reason", "as a test"])
-    assert SignClassifierModel.load(champion).labels
-    assert registry.champion() == "0001"
+    assert not list(registry.folder.glob(".work-*"))
+    # A rollback while the next challenger is trained: it is as good as 0002, and judged against 0001.
+    with ThreadPoolExecutor(1) as beside:
+        training = beside.submit(retrain.main, [*words, "--data", true, "--class-fall", "0.4"])
+        while not list(registry.folder.glob(".work-*")) and not training.done():
+            pass
+        retrain.main([*words, "--rollback", "--reason", "as a test"])
+        assert not training.done()
+        assert registry.champion() == "0001"
+        assert SignClassifierModel.load(champion).labels
+        training.result()
+    *_, rolled_back, last = registry.decisions()
+    assert (rolled_back["action"], rolled_back["reasons"]) == ("rolled back", ["as a test"])
+    assert (last["action"], last["before"], last["champion"]) == ("promoted", "0001", "0004")
+    assert last["figures"]["sets"]["together"]["p"] == promoted["figures"]["sets"]["together"]["p"]
     assert registry.decisions()[:3] == [begun, promoted, refused]
+    assert registry.roll_back() == "0001"  # 0002 was rolled back, and is not gone back to
 
 
 def test_a_challenger_may_not_learn_the_frozen_test(spark, registry, frozen, tmp_path):
@@ -101,7 +119,7 @@ def test_a_challenger_may_not_learn_the_frozen_test(spark, registry, frozen, tmp
     with pytest.raises(AslsparkError, match=r"--data: \d+ pictures of the registry's frozen-test"):
         retrain.main(["--registry", registry.given, "--data", str(tmp_path)])
     assert sorted(path.name for path in (registry.folder / "versions").iterdir()) == before
-    assert not list(registry.folder.glob("aslspark-*"))
+    assert not list(registry.folder.glob(".work-*"))
 
 
 def test_a_registry_without_a_champion_says_how_to_begin(tmp_path):

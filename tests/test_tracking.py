@@ -1,5 +1,6 @@
 """Jobs with and without MLflow: a file store in a folder, a network that has learned nothing."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -124,9 +125,11 @@ def test_what_is_promoted_is_registered_and_a_rollback_moves_the_alias_back(bund
     config = settings(store, "tracking.registered_model=letters")
     registry = Registry(str(tmp_path / "registry"))
     for action in ("begun", "promoted", "refused"):
-        version = registry.add(str(bundle))
-        champion = version if action != "refused" else "0002"
-        decision = registry.record(action, champion=champion, challenger=version, figures={"alpha": 0.05})
+        with registry.work() as work:
+            shutil.copytree(bundle, work / "bundle")
+            with registry.locked():
+                decision = registry.decide(action, {"figures": {"alpha": 0.05}}, bundle=work / "bundle")
+        version = decision.get("challenger", decision["champion"])
         with tracked(config, "retrain"):
             log_champion(config, version, registry.path(version), decision)
     client = mlflow.MlflowClient()
