@@ -42,7 +42,8 @@ NO_PIXELS = "bare pixels"
 ROWS_A_RUN = 256
 """Pictures that go through the network at once: the notebook's CNN needs 75 kB for each while it runs."""
 
-BYTES, NUMBERS = "bytes", "numbers"
+BYTES, NUMBERS, REASON = "bytes", "numbers", "reason"
+"""What a picture comes as; the last: none at all, and why."""
 
 
 def needs_hand(inputs: Sequence[str], labels: Sequence[str]) -> bool:
@@ -272,8 +273,9 @@ class Reader:
         Parameters
         ----------
         value : bytes or sequence of numbers
-        kind : {'bytes', 'numbers'}
-            Bytes of a file, or of exactly the pixels that the model takes; or those pixels as numbers of 0-255.
+        kind : {'bytes', 'numbers', 'reason'}
+            Bytes of a file, or of exactly the pixels that the model takes; those pixels as numbers of 0-255; or why
+            whoever asks has no picture.
         find : callable, optional
             What finds hands (see `hands.guard.Guard`); without it this process's own, for one picture at a time.
         """
@@ -355,6 +357,8 @@ def prepared(
     ------
     Unusable
     """
+    if kind == REASON:
+        raise Unusable(value, "")
     return Normaliser(kind, form, hands, find).one(value)
 
 

@@ -1,7 +1,7 @@
 """What MLflow calls to use a bundle with a network: the bytes of pictures -> letter, probability, reason.
 
-In: a pandas DataFrame with the column `picture`: JPEG or PNG files, or exactly the pixels that the model takes. It runs
-where no Spark session is, such as in a worker of `mlflow.pyfunc.spark_udf`.
+In: a pandas DataFrame with the column `picture`: files (JPEG, PNG, GIF, WebP, BMP), or exactly the pixels that a model
+takes. It runs where no Spark session is, such as in a worker of `mlflow.pyfunc.spark_udf`.
 """
 
 from __future__ import annotations

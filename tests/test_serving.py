@@ -114,7 +114,7 @@ def test_many_pictures_are_answered_in_their_order_and_bad_ones_in_their_place(r
         (*as_json([0] * 783), 422, "783 values where 28x28x1 needs 784"),
         (*as_json(*[[0]] * 41), 413, "a request may have 40"),
         (b'{"pictures": [[NaN]]}', "application/json", 422, "wrong size"),
-        (b"1,2,x", "text/csv", 422, "line 1 holds what is no number"),
+        (b"1,2,x", "text/csv", 422, "not a number: pixel3 is 'x'"),
         (b"\xff\xfe", "text/csv", 400, "no UTF-8"),
         (*form([("a", b"x")], field="other"), 422, "fields named 'pictures'"),
         (b"no form", "multipart/form-data", 400, "multipart form"),

@@ -14,7 +14,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from aslspark.reading import BYTES, NUMBERS
+from aslspark.data.pixel_lines import pixel_lines
+from aslspark.data.pixel_table import NOT_A_NUMBER, OUT_OF_RANGE
+from aslspark.errors import AslsparkError
+from aslspark.reading import BYTES, NUMBERS, REASON
 from aslspark.serving.limits import Limits, Refused, Share
 
 JSON, CSV, FORM, RAW = "application/json", "text/csv", "multipart/form-data", "application/octet-stream"
@@ -213,31 +216,26 @@ def _of_item(place: int, item: Any) -> Picture:
         text = item.partition(",")[2] if item.startswith("data:") else item
         try:
             return Picture(None, base64.b64decode(text, validate=True), BYTES)
-        except (binascii.Error, ValueError) as error:
-            raise Refused(422, f"picture {place}: no base64") from error
+        except (binascii.Error, ValueError):
+            return Picture(None, "no base64", REASON)
     if isinstance(item, list):
         if not all(type(number) in (int, float) for number in item):
-            raise Refused(422, f"picture {place}: a list of pixels holds numbers alone")
+            return Picture(None, f"{NOT_A_NUMBER}: a list of pixels holds numbers alone", REASON)
         try:
             return Picture(None, np.asarray(item, np.float64), NUMBERS)
-        except (OverflowError, ValueError) as error:
-            raise Refused(422, f"picture {place}: a number is far outside of 0-255") from error
+        except (OverflowError, ValueError):
+            return Picture(None, f"{OUT_OF_RANGE}: a number is far outside", REASON)
     raise Refused(422, f"picture {place}: send a base64 string or a list of 0-255")
 
 
 def _of_csv(body: bytes) -> list[Picture]:
-    pictures = []
     try:
-        lines = body.decode("utf-8-sig").splitlines()
+        rows = pixel_lines(body, "text/csv")
     except UnicodeDecodeError as error:
         raise Refused(400, "text/csv: no UTF-8") from error
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            pictures.append(Picture(f"line {number}", np.array([float(word) for word in line.split(",")]), NUMBERS))
-        except ValueError as error:
-            if number == 1 and "pixel1" in line:  # a header
-                continue
-            raise Refused(422, f"text/csv: line {number} holds what is no number") from error
-    return pictures
+    except AslsparkError as error:
+        raise Refused(422, str(error)) from error
+    return [
+        Picture(f"line {row.line}", *((row.pixels, NUMBERS) if row.reason is None else (row.reason, REASON)))
+        for row in rows
+    ]

@@ -238,8 +238,11 @@ def _picture_bytes(column: pa.ChunkedArray, shape: tuple[int, int, int]) -> npt.
 def _class_numbers(column: pa.ChunkedArray, labels: Sequence[str]) -> npt.NDArray[np.int64]:
     import pyarrow.compute as pc
 
-    numbers = pc.index_in(column, value_set=pa.array(labels, column.type))
+    if not pa.types.is_string(column.type):
+        column = column.cast(pa.string())
+    numbers = pc.index_in(column, value_set=pa.array(labels, pa.string()))
     if numbers.null_count:
-        unknown = sorted(set(pc.unique(column).to_pylist()) - set(labels))
+        there = {"null" if label is None else label for label in pc.unique(column).to_pylist()}
+        unknown = sorted(there - set(labels))
         raise AslsparkError(f"labels {', '.join(unknown)} are not among the model's: {', '.join(labels)}")
     return numbers.to_numpy().astype(np.int64)

@@ -6,6 +6,7 @@ the pictures' bytes from the ingested Parquet files, each process its share; a D
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import uuid
@@ -13,20 +14,23 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql.types import BinaryType, StructType
+from pyspark.sql.types import BinaryType, BooleanType, IntegralType, NumericType, StringType, StructType
 
 from aslspark.config import check_setting
+from aslspark.decoding import RAW
 from aslspark.errors import AslsparkError
 from aslspark.features.landmarks import FEATURES
 from aslspark.models.known import LANDMARKS, PICTURE
 from aslspark.paths import local_path, spark_path
-from aslspark.samples import PICTURE_TYPE, TRAIN, VALIDATION, no_hands
+from aslspark.samples import HAND_COLUMN, PICTURE_TYPE, TRAIN, VALIDATION, no_hands
 from aslspark.scoring import SignClassifierModel
 from aslspark.training.fitting import UnfittedNetwork, fit_on_folders
 from aslspark.training.hands import require_feed
 from aslspark.training.params import NOT_SUPPORTED, InPlaceParams
+
+LABEL = "label"
 
 
 class InPlaceTraining(InPlaceParams):
@@ -64,8 +68,15 @@ class InPlaceTraining(InPlaceParams):
         self._check_supported()
         feature_col, label_col = self._columns()
         taken = self._network().input_shapes()
-        columns = [label_col, *(["source"] if "source" in dataset.columns else [])]
+        columns = {LABEL: _column(dataset, "label_cols", label_col).cast("string")}
+        if not isinstance(kind := dataset.schema[label_col].dataType, StringType | IntegralType):
+            raise AslsparkError(
+                f"label_cols={label_col}: {kind.simpleString()} is no label; give names, such as those in labels"
+            )
+        if "source" in dataset.columns:
+            columns["source"] = F.col("source")
         if PICTURE in taken:
+            columns[PICTURE] = _column(dataset, "feature_cols", feature_col)
             kind = dataset.schema[feature_col].dataType
             is_struct = isinstance(kind, StructType) and "data" in kind.names
             if not (is_struct or isinstance(kind, BinaryType)):
@@ -73,25 +84,62 @@ class InPlaceTraining(InPlaceParams):
                     f"feature_cols={feature_col}: {kind.simpleString()} is no picture; give a column of bytes or "
                     f"{PICTURE_TYPE.simpleString()}"
                 )
-            columns.append(feature_col)
         if LANDMARKS in taken:
             hand_col = self.getOrDefault("hand_col")
             if hand_col not in dataset.columns:
                 raise no_hands("the DataFrame", hand_col)
-            columns.append(hand_col)
+            columns[HAND_COLUMN] = _column(dataset, "hand_col", hand_col)
         validation = self.getOrDefault("validation")
         if not isinstance(validation, str):
             raise AslsparkError(
                 f"validation={validation}: give the name of a boolean column; "
                 "a random share would put a picture's neighbours on both sides"
             )
-        split = F.when(F.col(validation).cast("boolean"), VALIDATION).otherwise(TRAIN)
+        held_out = _column(dataset, "validation", validation)
+        if not isinstance(kind := dataset.schema[validation].dataType, BooleanType | NumericType):
+            raise AslsparkError(f"validation={validation}: {kind.simpleString()}; give a boolean column")
+        split = F.when(held_out.cast("boolean"), VALIDATION).otherwise(TRAIN)
         folder = spark_path(os.path.join(self.getOrDefault("store").prefix_path, f"fit-{uuid.uuid4().hex}"))
         try:
-            dataset.select(*columns, split.alias("split")).write.partitionBy("split").parquet(folder)
-            return self._fit_on_folders(f"{folder}/split={TRAIN}", f"{folder}/split={VALIDATION}")
+            # Under names of our own: those of the table may hold dots, which name fields in Parquet.
+            named = [values.alias(name) for name, values in columns.items()]
+            dataset.select(*named, split.alias("split")).write.partitionBy("split").parquet(folder)
+            self._check_rows(dataset.sparkSession.read.parquet(folder), taken.get(PICTURE), feature_col, label_col)
+            ours = {"feature_cols": [PICTURE], "label_cols": [LABEL], "hand_col": HAND_COLUMN}
+            return self._fit_on_folders(f"{folder}/split={TRAIN}", f"{folder}/split={VALIDATION}", ours)
         finally:
             shutil.rmtree(local_path(folder), ignore_errors=True)
+
+    def _check_rows(self, written: DataFrame, shape: tuple[int, ...] | None, feature_col: str, label_col: str) -> None:
+        """Look for what a worker could not train on, before any is started."""
+        found = written.groupBy(LABEL).count().collect()
+        if empty := sum(row["count"] for row in found if row[LABEL] is None):
+            raise AslsparkError(f"label_cols={label_col}: {empty:,} rows have no label (null); leave them out")
+        labels = self.getOrDefault("labels")
+        if unknown := sorted({row[LABEL] for row in found} - set(labels)):
+            raise AslsparkError(
+                f"label_cols={label_col}: {', '.join(unknown[:5])} {'is' if len(unknown) == 1 else 'are'} not among "
+                f"labels={', '.join(labels)}; give the labels by these names"
+            )
+        if shape is None:
+            return
+        is_struct = isinstance(written.schema[PICTURE].dataType, StructType)
+        length = F.octet_length(f"{PICTURE}.data" if is_struct else PICTURE)
+        is_raw = F.lit(True)
+        if is_struct and "encoding" in written.schema[PICTURE].dataType.names:  # type: ignore[attr-defined]
+            is_raw = F.coalesce(F.col(f"{PICTURE}.encoding"), F.lit(RAW)) == RAW
+        needed = math.prod(shape)
+        empty, other = written.select(F.count_if(length.isNull()), F.count_if(is_raw & (length != needed))).first() or (
+            0,
+            0,
+        )
+        if empty:
+            raise AslsparkError(f"feature_cols={feature_col}: {empty:,} rows have no picture (null); leave them out")
+        if other:
+            raise AslsparkError(
+                f"feature_cols={feature_col}: {other:,} pictures have another size than {'x'.join(map(str, shape))}, "
+                f"{needed:,} bytes, which the model takes; bring them to it"
+            )
 
     def _fit_on_parquet(self, dataset_idx: int | None = None) -> SignClassifierModel:
         """Train on the folders that the store names."""
@@ -105,11 +153,26 @@ class InPlaceTraining(InPlaceParams):
             raise AslsparkError(f"feature_cols={features}, label_cols={labels}: give one column each")
         return features[0], labels[0]
 
-    def _fit_on_folders(self, train_folder: str, validation_folder: str) -> SignClassifierModel:
+    def _fit_on_folders(
+        self, train_folder: str, validation_folder: str, columns: dict[str, Any] | None = None
+    ) -> SignClassifierModel:
         scratch = Path(local_path(self.getOrDefault("store").prefix_path))
-        params = {param.name: value for param, value in self.extractParamMap().items()}
+        params = {param.name: value for param, value in self.extractParamMap().items()} | (columns or {})
         return fit_on_folders(self._network(), params, train_folder, validation_folder, scratch, on_epoch=self.on_epoch)
 
     def _network(self) -> UnfittedNetwork:
         """Return the network of the params, with its loss and its optimizer."""
         raise NotImplementedError
+
+
+def _column(dataset: DataFrame, setting: str, name: str) -> Column:
+    """Take a column by its whole name, dots and all.
+
+    Raises
+    ------
+    AslsparkError
+        Where there is none of that name.
+    """
+    if name not in dataset.columns:
+        raise AslsparkError(f"{setting}={name}: there is no such column; there are {', '.join(dataset.columns)}")
+    return F.col("`" + name.replace("`", "``") + "`")
