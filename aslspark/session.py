@@ -9,12 +9,14 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from pyspark import SparkConf
 from pyspark.resource import ResourceProfile
 from pyspark.sql import SparkSession
 
+import aslspark
 from aslspark.errors import AslsparkError
 
 logger = logging.getLogger(__name__)
@@ -54,7 +56,11 @@ def spark_session(name: str) -> Iterator[SparkSession]:
     _spell_names_in_utf8()
     # Executors open tables by their names too; what spark-submit was told goes before this.
     executors = SparkConf().get("spark.executorEnv.LC_ALL", UTF8_LOCALE) or UTF8_LOCALE
-    spark = SparkSession.builder.appName(name).config("spark.executorEnv.LC_ALL", executors).getOrCreate()
+    _keep_package_on_path()
+    builder = SparkSession.builder.appName(name).config("spark.executorEnv.LC_ALL", executors)
+    # Spark starts its Python workers with -m, which puts the working directory first: a folder that somebody filled may
+    # hold a numpy.py. Python 3.10 knows no such setting.
+    spark = builder.config("spark.executorEnv.PYTHONSAFEPATH", "1").getOrCreate()
     spark.sparkContext.setLogLevel("ERROR")
     if warning := locale_warning(names_of_files(spark)):
         logger.warning("warning: %s", warning)
@@ -64,6 +70,14 @@ def spark_session(name: str) -> Iterator[SparkSession]:
         jvm = spark.sparkContext._jvm
         spark.stop()
         _end_barrier_timer(jvm)
+
+
+def _keep_package_on_path() -> None:
+    """See that workers find a package that lies in the working directory, which they do not search."""
+    home = str(Path(aslspark.__file__).resolve().parent.parent)
+    known = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    if home == os.path.realpath(os.getcwd()) and home not in known:
+        os.environ["PYTHONPATH"] = os.pathsep.join([*filter(None, known), home])
 
 
 def _spell_names_in_utf8() -> None:

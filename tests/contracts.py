@@ -14,7 +14,7 @@ from aslspark import decoding
 from aslspark.decoding import Form, Unusable, decode, decode_whole, stored
 from aslspark.errors import AslsparkError
 from aslspark.masking import shown
-from aslspark.reading import BYTES, NUMBERS
+from aslspark.reading import BYTES, NUMBERS, REASON
 from aslspark.serving.limits import Limits, Refused
 from aslspark.serving.payload import pictures_of
 from aslspark.sources import parse_pixels
@@ -145,13 +145,14 @@ def body(data):
         return why_not.status
     assert 0 < len(found) <= limits.pictures
     for picture in found:
-        assert picture.kind in (BYTES, NUMBERS)
+        assert picture.kind in (BYTES, NUMBERS, REASON)
         if picture.kind == BYTES:
             assert isinstance(picture.value, bytes)
             assert len(picture.value) <= limits.bytes
+        elif picture.kind == NUMBERS:
+            assert np.asarray(picture.value).ndim == 1
         else:
-            assert picture.value.ndim == 1
-            assert picture.value.dtype == np.float64
+            assert len(picture.value.splitlines()) == 1
     return len(found)
 
 

@@ -36,3 +36,22 @@ def test_a_zip_that_asks_for_a_version_that_is_none():
 @pytest.mark.parametrize("text", ["x://meek@\ufffdpsecret=\0@K;secret=\ufffd", "a://b@c?token=d@e"])
 def test_an_address_before_a_secret_with_an_at_sign(text):
     contracts.masking(text)
+
+
+@pytest.mark.promise(
+    "service",
+    "Whatever a body holds, its answer is pictures or one printable line that says why not.",
+    kind="a client's own words in an answer",
+)
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"text/csv\npixel1,p\x1e\\ud800",
+        b"text/csv\n1,\x1e\xc2\x85,2",
+        b"x/\x85y\n1",
+        b"multipart/form-data; boundary=e\n--e\r\n"
+        b'Content-Disposition: form-data; name="\x1c"; filename="a"\r\n\r\n\r\n--e--',
+    ],
+)
+def test_a_body_whose_words_would_break_the_line(body):
+    assert contracts.body(body) in (1, 415, 422)

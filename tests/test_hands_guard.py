@@ -156,7 +156,7 @@ def test_a_picture_that_kills_the_detector_is_kept_whole_and_marked(monkeypatch)
         [pa.array(contents), *(pa.array(["one", "two"]) for _ in range(4))],
         names=["content", "name", "label", "signer", "split"],
     )
-    (made,) = decoder("set", options, are_images=False)([batch])
+    (made,) = decoder("set", options, "content")([batch])
     found, killed = made.to_pylist()
     assert (found["hand"]["found"], found["hand"]["trouble"]) == ("plain", None)
     assert (killed["hand"]["found"], killed["hand"]["trouble"]) == (None, CRASHED)

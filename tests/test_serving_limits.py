@@ -114,8 +114,11 @@ def test_what_a_models_pictures_need_as_numbers_is_not_refused(running):
     assert running.ask("/predict", json.dumps({"pictures": numbers}).encode(), "application/json")[0] == 200
     lines = "\r\n".join(",".join(map(str, row)) for row in numbers)
     assert running.ask("/predict", lines.encode(), "text/csv")[0] == 200
-    with pytest.raises(Refused, match=r"41 values; a request may have 40, for 4 pictures of 9"):
-        plain_pictures("application/json", b'{"pictures":[[' + b"1," * 41 + b"1]]}", Limits(pictures=4), values=9)
+    names = ",".join(["label", *(f"pixel{n}" for n in range(1, 785))])
+    lines = "\r\n".join([names, *(",".join(["3", *map(str, row)]) for row in numbers)])
+    assert running.ask("/predict", lines.encode() + b"\r\n", "text/csv")[0] == 200
+    with pytest.raises(Refused, match=r"61 values; a request may have 60, for 4 pictures of 9"):
+        plain_pictures("application/json", b'{"pictures":[[' + b"1," * 61 + b"1]]}", Limits(pictures=4), values=9)
 
 
 @pytest.mark.promise(
@@ -265,6 +268,17 @@ def test_silent_cameras_make_room_for_others(running):
                 break
         with pytest.raises(ConnectionClosed):
             silent[0].recv(20)
+
+
+def test_who_sends_no_frames_is_sent_away(running):
+    from websockets.exceptions import ConnectionClosed
+    from websockets.sync.client import connect
+
+    with connect(running.address.replace("http", "ws") + "/live") as socket:
+        for _ in range(101):
+            socket.send("words")
+        with pytest.raises(ConnectionClosed, match="send pictures"):
+            socket.recv(20)
 
 
 def test_a_camera_that_goes_on_is_not_sent_away(running):

@@ -19,12 +19,14 @@ from aslspark.serving.metrics import Metrics
 from aslspark.serving.pool import Pool
 from aslspark.serving.schemas import reading_of
 
-TOO_LARGE, TRY_AGAIN = 1009, 1013
+POLICY, TOO_LARGE, TRY_AGAIN = 1008, 1009, 1013
 """Codes with which a WebSocket is closed (RFC 6455 and its registry)."""
 MOST_CAMERAS = 8
 """Live conversations at once."""
 SILENT_SECONDS = 30.0
 """That a conversation may be without a frame; the page sends the next one when the last is answered."""
+MOST_STRANGE = 100
+"""Messages that are no frames, until their sender is sent away."""
 ROOM_SECONDS = 2.0
 """Without a frame, after which a conversation makes room for another camera."""
 
@@ -95,6 +97,7 @@ class Cameras:
         slot = Slot()
         answering = asyncio.create_task(self._answer(socket, slot))
         receiving: asyncio.Task[Any] | None = None
+        strange = 0
         try:
             while not answering.done():
                 receiving = receiving or asyncio.create_task(socket.receive())
@@ -110,6 +113,10 @@ class Cameras:
                     break
                 frame = message.get("bytes")
                 if not frame:
+                    strange += 1
+                    if strange > MOST_STRANGE:
+                        await socket.close(POLICY, "send pictures, as binary messages")
+                        break
                     continue
                 if len(frame) > self._pool.limits.bytes:
                     await socket.close(TOO_LARGE, "the frame is too large")

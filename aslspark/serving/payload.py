@@ -88,7 +88,7 @@ async def body_of(stream: AsyncIterator[bytes], length: str | None, most: int, s
 def most_bytes(content_type: str, limits: Limits, values: int) -> int:
     """Return how long a body may be: as text, no longer than its pictures' numbers are."""
     if _kind_of(content_type) == CSV:
-        return min(limits.body, limits.pictures * (values + 1) * BYTES_A_VALUE)
+        return min(limits.body, _most_values(limits, values) * BYTES_A_VALUE)
     return limits.body
 
 
@@ -143,16 +143,21 @@ def plain_pictures(content_type: str, body: bytes, limits: Limits, values: int =
 
 def _count(found: int, limits: Limits, values: int) -> None:
     """Refuse more values than a request's pictures can have, before any is made: as objects they take 20 times more."""
-    most = limits.pictures * (values + 1)
+    most = _most_values(limits, values)
     if found > most:
         raise Refused(
             413, f"{found:,} values; a request may have {most:,}, for {limits.pictures} pictures of {values:,}"
         )
 
 
-def shortly(text: str) -> str:
+def _most_values(limits: Limits, values: int) -> int:
+    """Return how many values a text may have: a line of names too, and in each line a label and its two ends."""
+    return (limits.pictures + 1) * (values + 3)
+
+
+def shortly(text: str, most: int = _MOST_SAID) -> str:
     """Return a client's words as part of one line: what cannot be printed is a question mark."""
-    return "".join(letter if letter.isprintable() else "?" for letter in text[:_MOST_SAID])
+    return "".join(letter if letter.isprintable() else "?" for letter in text[:most])
 
 
 def _kind_of(content_type: str) -> str:
@@ -234,8 +239,11 @@ def _of_csv(body: bytes) -> list[Picture]:
     except UnicodeDecodeError as error:
         raise Refused(400, "text/csv: no UTF-8") from error
     except AslsparkError as error:
-        raise Refused(422, str(error)) from error
+        raise Refused(422, shortly(str(error), 2 * _MOST_SAID)) from error
     return [
-        Picture(f"line {row.line}", *((row.pixels, NUMBERS) if row.reason is None else (row.reason, REASON)))
+        Picture(
+            f"line {row.line}",
+            *((row.pixels, NUMBERS) if row.reason is None else (shortly(row.reason, 2 * _MOST_SAID), REASON)),
+        )
         for row in rows
     ]

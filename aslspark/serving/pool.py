@@ -225,6 +225,9 @@ class Lane:
         except (ChildTimedOut, ChildDied):
             self.replaced += 1
             raise
+        except ChildNotStarted:
+            self.started = False
+            raise
         finally:
             self._free.put(child)
             if self.closed:
