@@ -37,6 +37,13 @@ def as_file(image, kind, **how):
     return file.getvalue()
 
 
+def many_scans(data, times):
+    """Repeat the second scan of a progressive JPEG."""
+    first = data.index(b"\xff\xda", data.index(b"\xff\xda") + 1)
+    second = data.index(b"\xff\xda", first + 2)
+    return data[:second] + data[first:second] * times + data[second:]
+
+
 @cache
 def good_pictures():
     """Small pictures of each kind that is read, and of the odd ones among them, by name."""
@@ -53,6 +60,7 @@ def good_pictures():
         "jpeg, grey, turned": as_file(rgb.convert("L"), "JPEG", exif=exif),
         "jpeg, cmyk": as_file(rgb.convert("CMYK"), "JPEG"),
         "jpeg, progressive": as_file(rgb, "JPEG", progressive=True, restart_marker_blocks=2),
+        "jpeg, many scans": many_scans(as_file(rgb.convert("L"), "JPEG", progressive=True), 90),
         "png": as_file(rgb, "PNG"),
         "png, text, profile, turned": as_file(rgb, "PNG", pnginfo=text, icc_profile=b"p" * 999, exif=exif),
         "png, rgba": as_file(rgb.convert("RGBA"), "PNG"),

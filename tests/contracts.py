@@ -11,6 +11,8 @@ import numpy as np
 import pyarrow as pa
 
 from aslspark import decoding
+from aslspark.data.pixel_lines import pixel_lines
+from aslspark.data.pixel_table import layout_of_line, names_pixels
 from aslspark.decoding import Form, Unusable, decode, decode_whole, stored
 from aslspark.errors import AslsparkError
 from aslspark.masking import shown
@@ -97,6 +99,31 @@ def rows(lines):
         assert "\n" not in row.detail
         assert len(row.detail) < 200
     return fast.bad
+
+
+def header(data):
+    """The header of a pixel table is a layout, or one line that says why not; return the layout or None."""
+    text = data.decode("utf-8", "replace").replace("\r", "\n").split("\n")[0]
+    found = None
+    for label in (True, False):
+        with refused_in_one_line():
+            found = layout_of_line(text, "letters.csv", label=label)
+            assert len(found.pixels) == 784
+            assert sorted({*found.pixels}) == list(found.pixels)
+            assert found.label not in found.pixels
+            assert len(set(found.names)) == found.columns
+            assert names_pixels(text)
+    return found
+
+
+def table_text(data):
+    """Every row of a table in memory has pixels or a reason, and what is no table is one line."""
+    try:
+        with refused_in_one_line():
+            for row in pixel_lines(data, "text/csv"):
+                assert (row.pixels is None) != (row.reason is None)
+    except UnicodeDecodeError:
+        return
 
 
 def manifest(data):

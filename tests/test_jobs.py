@@ -18,7 +18,7 @@ from pyspark.sql import functions as F
 from aslspark.errors import AslsparkError
 from aslspark.samples import read_samples
 from aslspark.sources.to_score import rows_to_score
-from jobs import evaluate, ingest, score, train_baseline, train_cnn
+from jobs import evaluate, ingest, monitor, score, train_baseline, train_cnn
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 HEADER = "label," + ",".join(f"pixel{n}" for n in range(1, 785))
@@ -201,6 +201,28 @@ def test_score_takes_tables_with_and_without_labels_and_loses_no_row(spark, bund
         assert sum(row["letter"] is None for row in rows) == len(bad)
         answers[name] = [row["letter"] for row in rows]
     assert answers["labelled"] == answers["unlabelled"]
+
+
+@pytest.mark.promise(
+    "input",
+    "The jobs score, evaluate and watch tables with bad rows, whatever spark.sql.ansi.enabled is.",
+    kind="a cast that is an error in Spark's other dialect",
+)
+def test_jobs_run_with_ansi_sql_on_tables_with_bad_rows(spark, bundle, table, tmp_path, setting, capsys):
+    lines = table.read_text().splitlines()
+    lines[7:7] = ["1,2,3", lines[1].replace(",", ",oops", 1), "", lines[2].replace(",", ",1e30", 1)]
+    (tmp_path / "bad.csv").write_text("\n".join(lines) + "\n")
+    words = ["--model", str(bundle), "--data", str(tmp_path / "bad.csv"), "--out"]
+    with setting("spark.sql.ansi.enabled", "true"):
+        score.main([*words, str(tmp_path / "scored")])
+        assert "not read, 1: not a number: pixel1 is 'oops" in capsys.readouterr().out
+        evaluate.main([*words, str(tmp_path / "judged")])
+        monitor.main([*words, str(tmp_path / "watched")])
+        ingest.main(["--source", str(tmp_path / "bad.csv"), "--out", str(tmp_path / "ingested")])
+    assert spark.read.parquet(str(tmp_path / "scored")).count() == len(lines) - 1
+    assert (tmp_path / "judged" / "metrics.json").is_file()
+    assert (tmp_path / "watched").is_dir()
+    assert spark.read.parquet(str(tmp_path / "ingested" / "quarantine")).count() == 4
 
 
 def test_rows_of_a_file_in_many_blocks_are_numbered_as_they_stand(spark, table):

@@ -138,16 +138,19 @@ def checked(frame: DataFrame) -> DataFrame:
     has_encoding = "encoding" in frame.schema["picture"].dataType.fieldNames()  # type: ignore[attr-defined]
     encoding = F.coalesce(picture["encoding"], F.lit(RAW)) if has_encoding else F.lit(RAW)
     raw = F.struct(*(picture[name].alias(name) for name in (*_SIZES, "data")), F.lit(RAW).alias("encoding"))
-    size = picture["height"] * picture["width"] * picture["channels"]
+    # In double: as int the product of two sizes overflows, which is an error where spark.sql.ansi.enabled is set, and
+    # elsewhere another number.
+    size = picture["height"].cast("double") * picture["width"] * picture["channels"]
     found = F.octet_length(picture["data"])
+    # A null anywhere inside the picture makes the comparison null.
+    is_whole = picture["channels"].isin(1, 3) & (picture["height"] > 0) & (size == found)
     has_hand = HAND_COLUMN in frame.columns
     missing = F.concat_ws(", ", *(F.when(F.col(name).isNull(), name) for name in ("id", "label", "picture")))
     reason = (
         F.when(missing != "", EMPTY)
         .when(~F.col("label").isin(*STATIC_LETTERS), UNKNOWN_LABEL)
         .when(encoding != RAW, NOT_RAW)
-        # A null anywhere inside the picture makes the comparison null.
-        .when(~F.coalesce(picture["channels"].isin(1, 3) & (size == found), F.lit(False)), WRONG_PICTURE_SIZE)
+        .when(~F.coalesce(is_whole, F.lit(False)), WRONG_PICTURE_SIZE)
         .when(~_is_hand() if has_hand else F.lit(False), WRONG_HAND)
     )
     trouble = (
