@@ -16,6 +16,7 @@ from pyspark.sql import functions as F
 
 from aslspark.bundle import read_manifest, whole_folder
 from aslspark.config import Config, load_config
+from aslspark.data.exact_duplicates import picture_hash
 from aslspark.errors import AslsparkError
 from aslspark.evaluation.job import labelled_samples
 from aslspark.evaluation.pairs import count_pairs, judge
@@ -185,7 +186,7 @@ def _see_that_test_is_not_learned(frozen: DataFrame, learned: DataFrame) -> None
     """Refuse data that holds pictures of the frozen test, byte by byte the same."""
 
     def pictures(samples: DataFrame) -> DataFrame:
-        return samples.select(F.xxhash64("picture.data").alias("pixels"))
+        return samples.select(picture_hash().alias("pixels"))
 
     rows = pictures(frozen).join(pictures(learned).distinct(), "pixels", "left_semi").count()
     if rows:

@@ -14,7 +14,6 @@ from aslspark.images.endings import is_picture_name
 from aslspark.sources.hadoop_files import HadoopFiles
 from aslspark.sources.local_folders import is_special
 from aslspark.sources.pictures.files import is_manifest_line
-from aslspark.sources.pictures.listing import SPLIT_FOLDERS
 
 MANY_COLUMNS = 100
 """A table with more was meant for a pixel table, whatever its header."""
@@ -87,9 +86,3 @@ def look_at(hadoop: HadoopFiles, path: str) -> Contents:
 def is_pixel_line(line: str) -> bool:
     """Tell the first line of a table that is, or was meant for, a pixel table."""
     return names_pixels(line) or len(re.split(r"[,;\t]", line)) > MANY_COLUMNS
-
-
-def split_of_table(path: str) -> str:
-    """Return the split that a table's own name says, such as that of test.csv; empty where it says none."""
-    stem = path.rpartition("/")[2].partition(".")[0]
-    return stem if stem.lower() in SPLIT_FOLDERS else ""

@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 from aslspark.data.label_numbers import numbering_warning
 from aslspark.data.pixel_table import PIXELS, PLAIN
 from aslspark.errors import AslsparkError
-from aslspark.samples import HAND_COLUMN, HAND_TYPE, SAMPLE_SCHEMA, TEST, TRAIN
+from aslspark.samples import HAND_COLUMN, HAND_TYPE, SAMPLE_SCHEMA, TEST, TRAIN, VALIDATION
 from aslspark.sources.hadoop_files import plain_path
 from aslspark.sources.opening import OpenedSources
 from aslspark.sources.pictures.listing import picture_splits
@@ -196,7 +196,7 @@ def _group_splits(opened: OpenedSources, first: FirstPass, options: SplitOptions
     """Split of each signer or source that is not test already; nothing for the other kinds."""
     if options.kind not in ("signer", "source"):
         return {}
-    tables = [name for name in opened.pixel_names if name not in opened.test]
+    tables = [name for name in opened.pixel_names if name not in opened.test | opened.validation]
     in_frames = [group for name, frame in first.frames.items() if name not in opened.test for group in frame.groups]
     # Of pictures, those whose split is given already do not ask for a group.
     of_pictures = {
@@ -219,6 +219,8 @@ def _table_splits(
     """Choose the splits of a pixel table's contiguous runs of rows; one run where all rows go together."""
     if name in opened.test:
         return (TEST,)
+    if name in opened.validation:
+        return (VALIDATION,)
     if options.kind == "block":
         return splits_of_blocks(options, name)
     return (BY_HASH,) if options.kind == "random" else (groups[name],)

@@ -14,6 +14,7 @@ from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import to_arrow_schema
 
+from aslspark.data.exact_duplicates import ExactDuplicates, count_exact_duplicates
 from aslspark.errors import AslsparkError
 from aslspark.paths import mounted_as_spark
 from aslspark.samples import (
@@ -107,7 +108,7 @@ def ingest(
     if hadoop.exists(out):
         raise AslsparkError(f"out {out} exists already and is never overwritten: choose another, or remove it")
     opened = open_sources(spark, sources, test_sources, out, picture_options)
-    if test_sources or opened.giving(TEST):
+    if opened.test or opened.giving(TEST):
         options = replace(options, test=0.0)
     if opened.giving(VALIDATION):
         options = replace(options, validation=0.0)
@@ -136,7 +137,9 @@ def ingest(
             near = finish_pictures(spark, hadoop, folder, opened, picture_options, written_with)
         quarantined = _move_quarantine(spark, hadoop, folder)
         kept = _count_samples(spark, folder)
-        report = _report(out, opened, first.rows, options, kept, quarantined, near, started)
+        of_several = len({row["split"] for row in kept}) > 1
+        duplicates = count_exact_duplicates(read_samples(spark, folder)) if of_several else None
+        report = _report(out, opened, first.rows, options, kept, quarantined, near, duplicates, started)
         report.warnings.extend(first.numbering_warnings())
         if opened.pictures:
             report = replace(
@@ -230,6 +233,7 @@ def _report(
     kept: Sequence[Row],
     quarantined: Sequence[Row],
     near: NearDuplicates | None,
+    duplicates: ExactDuplicates | None,
     started: float,
 ) -> IngestReport:
     """Add up the counts, and refuse an ingest that lost rows or kept none."""
@@ -265,11 +269,12 @@ def _report(
     for row in quarantined:
         counts = sources.setdefault(row["source"], {})
         counts[QUARANTINE] = counts.get(QUARANTINE, 0) + row["rows"]
-    warnings = missing_labels(labels, splits)
+    warnings = [*opened.remarks, *missing_labels(labels, splits)]
     if options.kind == "random":
         warnings.insert(0, LEAK_WARNING)
     if near is not None:
         warnings += near.warnings()
+    warnings += duplicates.warnings() if duplicates is not None else []
     warnings += [f"{name} has a header and no rows" for name in opened.pixel_names if name not in sources]
     test_sources = sorted([*opened.test, *given[TEST]])
     return IngestReport(
@@ -281,13 +286,14 @@ def _report(
         reasons=reasons,
         sources=sources,
         splits=splits,
-        split=describe(options, test_sources, given[VALIDATION]),
+        split=describe(options, test_sources, given[VALIDATION], opened.named()),
         seed=options.seed,
         seconds=time.monotonic() - started,
         warnings=warnings,
         passed_over=opened.passed_over,
         test_sources=test_sources,
         near_duplicates=near.as_dict() if near is not None else None,
+        exact_duplicates=duplicates.as_dict() if duplicates is not None else None,
     )
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from pyspark.sql import DataFrame, SparkSession
 
-from aslspark.data.discover import Contents, look_at, split_of_table
+from aslspark.data.discover import Contents, look_at
 from aslspark.data.pixel_table import Layout
+from aslspark.data.split_names import nearest_named, split_of_name
 from aslspark.errors import AslsparkError
 from aslspark.masking import shown
+from aslspark.samples import TEST, TRAIN, VALIDATION
 from aslspark.sources.hadoop_files import HadoopFiles
 from aslspark.sources.local_folders import as_text, is_special
 from aslspark.sources.pictures.archives import open_zip
@@ -37,8 +40,12 @@ class OpenedSources:
         For each of their short names, which of its columns is what.
     pixel_frames, sample_frames : dict of str to DataFrame
         Tables in memory, under the names dataframe-1, dataframe-2 and so on.
-    test : set of str
-        Names of those that are all test.
+    test, validation : set of str
+        Names of those that are all test, or all validation.
+    split_names : dict of str to str
+        For each pixel table of which its name, or that of a folder between it and its source, says a split: what.
+    remarks : list of str
+        What was made of names that say test or validation, where a person might expect something else.
     pictures : dict of str to PictureSource
         Folders, manifests, zips and tables of picture files.
     passed_over : list of str
@@ -52,6 +59,9 @@ class OpenedSources:
     sample_frames: dict[str, DataFrame] = field(default_factory=dict)
     pictures: dict[str, PictureSource] = field(default_factory=dict)
     test: set[str] = field(default_factory=set)
+    validation: set[str] = field(default_factory=set)
+    split_names: dict[str, str] = field(default_factory=dict)
+    remarks: list[str] = field(default_factory=list)
     passed_over: list[str] = field(default_factory=list)
 
     @property
@@ -65,12 +75,35 @@ class OpenedSources:
         return [*self.pixel_names, *self.sample_frames, *self.pictures]
 
     def giving(self, split: str) -> list[str]:
-        """Names of the sources of pictures whose own folders or manifest say what belongs to a split."""
-        return sorted(
+        """Names of the sources that say themselves that they, or some of their rows, belong to a split."""
+        of_pictures = [
             name
             for name, source in self.pictures.items()
             if name not in self.test and any(picture.split == split for picture in source.usable)
+        ]
+        return sorted([*of_pictures, *(self.validation if split == VALIDATION else ())])
+
+    @property
+    def has_train(self) -> bool:
+        """Whether there is anything to learn from, going by what was named or given as test and validation."""
+        tables = {*self.pixel_names, *self.sample_frames} - self.test - self.validation
+        return bool(tables) or any(
+            picture.split in (None, TRAIN)
+            for name, source in self.pictures.items()
+            if name not in self.test
+            for picture in source.usable
         )
+
+    def named(self) -> list[str]:
+        """List the names by which something was taken for validation or test, each with what it was taken for."""
+        found = {(f"{name}", split) for name, split in self.split_names.items() if split != TRAIN}
+        for name, source in self.pictures.items():
+            if name not in self.test:
+                of_source = {
+                    (picture.split_name, str(picture.split)) for picture in source.usable if picture.split_name
+                }
+                found |= {(f"{name}: {folder}", split) for folder, split in of_source if split != TRAIN}
+        return [f"{name} ({split})" for name, split in sorted(found)]
 
 
 def open_sources(
@@ -105,6 +138,7 @@ def open_sources(
     hadoop = HadoopFiles(spark)
     opened = OpenedSources()
     test_paths: set[str] = set()
+    split_names: dict[str, str] = {}
     paths: list[str] = []
     of_pictures: dict[str, PictureSource] = {}
     both = [*((source, False) for source in sources), *((source, True) for source in test_sources)]
@@ -134,6 +168,8 @@ def open_sources(
             notes = notes if notes < set(tables) else set()
             tables = [table for table in tables if table not in notes]
             opened.passed_over += [*others, *(f"{as_text(note)}: no header of a pixel table" for note in sorted(notes))]
+            if not is_test:
+                split_names |= _named_tables(hadoop, source, tables)
         paths += tables
         if is_test:
             test_paths.update(tables)
@@ -150,7 +186,49 @@ def open_sources(
             opened.layouts[name] = layouts[path]
     opened.uris = {hadoop.as_uri(path): name for path, name in opened.files.items()}
     opened.test |= {names[path] for path in test_paths}
+    opened.split_names = {names[path]: split for path, split in split_names.items()}
+    opened.test |= {name for name, split in opened.split_names.items() if split == TEST}
+    opened.validation = {name for name, split in opened.split_names.items() if split == VALIDATION}
+    _remark_names(opened, [source for source in sources if isinstance(source, str)])
     return opened
+
+
+def _named_tables(hadoop: HadoopFiles, source: str, tables: Sequence[str]) -> dict[str, str]:
+    """Find the splits that tables below a source, or below the fixed part of a pattern, are called by."""
+    fixed = re.split(r"[*?\[{]", source)[0] if not hadoop.exists(source) else f"{source}/"
+    base = f"{hadoop.qualified(fixed.rpartition('/')[0] or '.')}/"
+    found = {}
+    for table in tables:
+        if table.startswith(base) and (name := nearest_named(table.removeprefix(base).split("/"))):
+            found[table] = str(split_of_name(name))
+    return found
+
+
+def _remark_names(opened: OpenedSources, sources: Sequence[str]) -> None:
+    """Go by the names of the sources as far as something is left to learn from, and say so where that is not as far."""
+    if not opened.has_train and (named := opened.named()):
+        opened.remarks.append(
+            f"nothing would be left to learn from if names were gone by ({', '.join(named[:3])}): these rows are "
+            "divided as split.* says; give them as --test-source to test on them alone"
+        )
+        opened.test -= opened.split_names.keys()
+        opened.validation.clear()
+        opened.split_names.clear()
+        for source in opened.pictures.values():
+            source.pictures = [
+                picture._replace(split=None, split_name="") if picture.split_name else picture
+                for picture in source.pictures
+            ]
+        return
+    # Sources that are named themselves are what they were named as, whatever they are called.
+    called = {source: split_of_name(source.rstrip("/").rpartition("/")[2]) for source in sources}
+    held_out = [source for source, split in called.items() if split in (TEST, VALIDATION)]
+    if len(held_out) < len(sources) or opened.sample_frames or opened.pixel_frames:
+        opened.remarks += [
+            f"{shown(as_text(source))} is called {called[source]}, and is divided and learned from as the others are: "
+            "give it as --test-source to test on it alone"
+            for source in held_out
+        ]
 
 
 def _pictures_at(
@@ -199,8 +277,8 @@ def _opened_manifests(
     trouble: AslsparkError | None = None
     for manifest in found.manifests:
         try:
-            split = split_of_table(manifest) if several else ""
-            opened[manifest if several else path] = open_manifest(spark, hadoop, manifest, options, split)
+            name = manifest.rpartition("/")[2]
+            opened[manifest if several else path] = open_manifest(spark, hadoop, manifest, options, name)
         except AslsparkError as error:
             trouble = trouble or error
             passed.append(f"{as_text(manifest)}: {error}")

@@ -82,6 +82,9 @@ class IngestReport:
         them: they were given as test, and are never learned from. Without, the test rows are a share of the sources.
     near_duplicates : dict, optional
         Of pictures in files; see `aslspark.sources.pictures.near.NearDuplicates`.
+    exact_duplicates : dict, optional
+        Rows that stand byte for byte in several splits; see `aslspark.data.exact_duplicates.ExactDuplicates`. None
+        where all rows are in one split.
     hands : dict, optional
         How pictures were cropped to hands; see `aslspark.hands.options.HandOptions`.
     hands_found : dict of str to HandsFound, optional
@@ -106,6 +109,7 @@ class IngestReport:
     test_sources: list[str] = field(default_factory=list)
     pictures: dict[str, Any] | None = None
     near_duplicates: dict[str, Any] | None = None
+    exact_duplicates: dict[str, Any] | None = None
     hands: dict[str, Any] | None = None
     hands_found: dict[str, HandsFound] | None = None
     pictures_per_second: float | None = None

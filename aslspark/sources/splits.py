@@ -139,7 +139,12 @@ def random_split(options: SplitOptions, row_id: Column) -> Column:
     )
 
 
-def describe(options: SplitOptions, test_sources: Sequence[str] = (), validation_sources: Sequence[str] = ()) -> str:
+def describe(
+    options: SplitOptions,
+    test_sources: Sequence[str] = (),
+    validation_sources: Sequence[str] = (),
+    by_name: Sequence[str] = (),
+) -> str:
     """Say in a sentence or two how the split was made.
 
     Parameters
@@ -150,6 +155,8 @@ def describe(options: SplitOptions, test_sources: Sequence[str] = (), validation
         Short names of the sources that are all test, or name their test rows themselves.
     validation_sources : sequence of str
         The same of validation.
+    by_name : sequence of str
+        Files and folders that were taken for test or validation since they are called so.
 
     Returns
     -------
@@ -174,6 +181,9 @@ def describe(options: SplitOptions, test_sources: Sequence[str] = (), validation
     if test_sources:
         shown = ", ".join(test_sources[:3]) + (" and others" if len(test_sources) > 3 else "")
         sentence += f" {GIVEN_AS_TEST} ({shown})."
+    if by_name:
+        named = ", ".join(by_name[:4]) + (" and others" if len(by_name) > 4 else "")
+        sentence += f" Taken as they are called: {named}."
     return sentence
 
 

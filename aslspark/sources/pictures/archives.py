@@ -28,13 +28,13 @@ from aslspark.sources.pictures.files import (
     text_of_manifest,
 )
 from aslspark.sources.pictures.listing import (
-    SPLIT_FOLDERS,
     Listed,
     Picture,
     PictureSource,
     labelled_by_folder,
     labelled_by_word,
     once_each,
+    with_named_splits,
 )
 from aslspark.sources.pictures.options import PictureOptions
 
@@ -189,10 +189,8 @@ def _labelled_by_manifests(
     pictures = []
     for manifest, rows in manifests:
         base, _, file = manifest.rpartition("/")
-        split = file.rpartition(".")[0] if len(manifests) > 1 else ""
-        split = split if split.lower() in SPLIT_FOLDERS else ""
-        for row in rows:
-            pictures.append(_named_in_zip(row, base, split, of_name, options))
+        listed = [_named_in_zip(row, base, of_name, options) for row in rows]
+        pictures += with_named_splits(listed, options, file)
     pictures = once_each(pictures)
     named = {picture.path for picture in pictures}
     left = sum(is_picture_name(name) and entry.filename not in named for name, entry in of_name.items())
@@ -200,7 +198,7 @@ def _labelled_by_manifests(
 
 
 def _named_in_zip(
-    row: ManifestRow, base: str, split: str, of_name: Mapping[str, zipfile.ZipInfo], options: PictureOptions
+    row: ManifestRow, base: str, of_name: Mapping[str, zipfile.ZipInfo], options: PictureOptions
 ) -> Picture:
     spellings = [row.path, row.path.replace("\\", "/")]
     names = [posixpath.normpath(posixpath.join(base, path)) for path in spellings if not path.startswith("/")]
@@ -210,7 +208,7 @@ def _named_in_zip(
     shown_name = shown(as_text(row.path))
     listed = Listed(path, shown_name, -1 if entry is None else entry.file_size)
     picture = Picture(path, shown_name, listed.length, signer=as_text(row.signer) or None, row=row.number)
-    picture = labelled_by_word(picture, row.label, row.split or split, options, listed)
+    picture = labelled_by_word(picture, row.label, row.split, options, listed)
     if picture.reason is None and not _is_safe(name):
         return picture._replace(reason=UNSAFE_NAME, detail="it points outside of the zip")
     if picture.reason is None and entry is None:

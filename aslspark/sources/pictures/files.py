@@ -35,6 +35,7 @@ from aslspark.sources.pictures.listing import (
     labelled_by_folder,
     labelled_by_word,
     once_each,
+    with_named_splits,
 )
 from aslspark.sources.pictures.options import PictureOptions
 
@@ -360,7 +361,7 @@ def _unpacked(file: IO[bytes], path: str) -> IO[bytes]:
 
 
 def open_manifest(
-    spark: SparkSession, hadoop: HadoopFiles, path: str, options: PictureOptions, split: str = ""
+    spark: SparkSession, hadoop: HadoopFiles, path: str, options: PictureOptions, name: str = ""
 ) -> PictureSource:
     """List the pictures that a manifest names.
 
@@ -375,16 +376,16 @@ def open_manifest(
     path : str
         Qualified, of a file whose header `is_manifest_header`.
     options : PictureOptions
-    split : str
-        Of rows that say none.
+    name : str
+        Its own name, where that may say the split of rows of which nothing else does.
     """
     rows = read_manifest(manifest_text(hadoop, path), as_text(path)) or []
     files = named_files(spark, hadoop, path, rows, options.roots)
     pictures = []
     for row, file in zip(rows, files, strict=True):
         picture = Picture(file.path, file.name, file.length, signer=as_text(row.signer) or None, row=row.number)
-        pictures.append(labelled_by_word(picture, row.label, row.split or split, options, file))
-    pictures = once_each(pictures)
+        pictures.append(labelled_by_word(picture, row.label, row.split, options, file))
+    pictures = with_named_splits(once_each(pictures), options, name)
     if all(picture.reason is not None for picture in pictures):
         first = pictures[0]
         raise AslsparkError(

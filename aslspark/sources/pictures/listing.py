@@ -5,9 +5,10 @@ In: paths and lengths. Out: `PictureSource`, with a `Picture` for each file that
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -16,6 +17,7 @@ from pyspark.sql import DataFrame
 from aslspark.data.file_bytes import MAX_FILE_BYTES, TOO_LARGE
 from aslspark.data.natural_order import natural_key
 from aslspark.data.pixel_table import EMPTY, UNKNOWN_LABEL
+from aslspark.data.split_names import nearest_named, split_of_name
 from aslspark.images.endings import (
     PICTURE_ENDINGS,
     UNREAD_FORMAT,
@@ -23,11 +25,11 @@ from aslspark.images.endings import (
     is_picture_name,
     is_unread_format,
 )
-from aslspark.samples import TEST, TRAIN, VALIDATION
+from aslspark.samples import TEST, TRAIN
 from aslspark.sources.pictures.options import PictureOptions
 from aslspark.sources.splits import SplitOptions, splits_of_blocks
 
-SPLIT_FOLDERS = {"train": TRAIN, "valid": VALIDATION, "validation": VALIDATION, "val": VALIDATION, "test": TEST}
+_ABSOLUTE = re.compile(r"[/\\]|[A-Za-z][A-Za-z0-9+.-]*:")
 
 UNKNOWN_SPLIT = "unknown split"
 NOT_ASKED_FOR = "label not asked for"
@@ -77,6 +79,8 @@ class Picture(NamedTuple):
     reason: str | None = None
     """Why it cannot be used, where that is known already."""
     detail: str = ""
+    split_name: str = ""
+    """The folder or file whose name says `split`; empty where a manifest's row or a column does."""
 
 
 @dataclass
@@ -151,8 +155,7 @@ def labelled_by_folder(files: Iterable[Listed], options: PictureOptions) -> tupl
         if label is None:
             folders["/".join(above) or "."] += 1
             continue
-        split = next((SPLIT_FOLDERS[folder.lower()] for folder in above if folder.lower() in SPLIT_FOLDERS), None)
-        picture = Picture(listed.path, listed.name, listed.length, label, options.signer_of(listed.name), split)
+        picture = Picture(listed.path, listed.name, listed.length, label, options.signer_of(listed.name))
         picture = _checked(picture, listed, options)
         if picture.reason is None and _is_depth(listed.name) and _shot(listed.name) in colours:
             picture = picture._replace(reason=DEPTH, detail=DEPTH_DETAIL)
@@ -160,7 +163,50 @@ def labelled_by_folder(files: Iterable[Listed], options: PictureOptions) -> tupl
     passed = [f"{folder}: {count} pictures, the name is no label" for folder, count in sorted(folders.items())]
     if others:
         passed.append(f"{len(others)} files that do not end in {', '.join(PICTURE_ENDINGS)}, such as {min(others)}")
-    return pictures, passed
+    return with_named_splits(pictures, options), passed
+
+
+def with_named_splits(pictures: Sequence[Picture], options: PictureOptions, manifest: str = "") -> list[Picture]:
+    """Give the pictures of a source the splits that its folders are called by, where nothing else says any.
+
+    The folder that is nearest to the label's decides, those above it first; a folder that is called like a label says
+    nothing else. Where no folder says anything and every file's own name does, those decide.
+
+    Parameters
+    ----------
+    pictures : sequence of Picture
+        All of one source. Of absolute paths, the folders that all of them share lie above the source.
+    options : PictureOptions
+    manifest : str
+        The name of the manifest that lists them, which says it where nothing else does.
+    """
+    if not any(picture.split for picture in pictures):
+        pictures = _by_folders(pictures, options)
+    if (split := split_of_name(manifest)) is None:
+        return list(pictures)
+    return [picture if picture.split else picture._replace(split=split, split_name=manifest) for picture in pictures]
+
+
+def _by_folders(pictures: Sequence[Picture], options: PictureOptions) -> list[Picture]:
+    parts = [tuple(re.split(r"[/\\]", picture.name)) for picture in pictures]
+    absolute = [_ABSOLUTE.match(picture.name) is not None for picture in pictures]
+    shared = len(posixpath.commonprefix([part[:-1] for part, is_one in zip(parts, absolute, strict=True) if is_one]))
+    below = [part[shared:] if is_one else part for part, is_one in zip(parts, absolute, strict=True)]
+    names = [_deciding_folder(part[:-1], options) for part in below]
+    if pictures and not any(names) and all(split_of_name(part[-1]) for part in below):
+        names = [part[-1] for part in below]
+    return [
+        picture._replace(split=split_of_name(name), split_name=name) if name else picture
+        for picture, name in zip(pictures, names, strict=True)
+    ]
+
+
+def _deciding_folder(folders: Sequence[str], options: PictureOptions) -> str | None:
+    labels = [place for place, folder in enumerate(folders) if options.label_of(folder) is not None]
+    above = folders[: max(labels, default=len(folders))]
+    return nearest_named([folder for place, folder in enumerate(above) if place not in labels]) or nearest_named(
+        folders[len(above) + 1 :]
+    )
 
 
 DEPTH_DETAIL = (
@@ -189,10 +235,10 @@ def labelled_by_word(
     found = options.label_of(label or "")
     if found is None:
         return picture._replace(reason=UNKNOWN_LABEL, detail=f"label is {label!r}")
-    if split and split.strip().lower() not in SPLIT_FOLDERS:
+    decided = split_of_name(split) if split and split.strip() else None
+    if split and decided is None:
         return picture._replace(reason=UNKNOWN_SPLIT, detail=f"split is {split!r}")
     signer = picture.signer if picture.signer is not None else options.signer_of(picture.name)
-    decided = SPLIT_FOLDERS[split.strip().lower()] if split and split.strip() else None
     return _checked(picture._replace(label=found, split=decided, signer=signer), listed, options)
 
 

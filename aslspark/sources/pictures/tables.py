@@ -11,7 +11,15 @@ from pyspark.sql.types import BinaryType, StringType, StructType
 from aslspark.data.pixel_table import UNKNOWN_LABEL
 from aslspark.errors import AslsparkError
 from aslspark.masking import shown
-from aslspark.sources.pictures.listing import TWICE, Listed, Picture, PictureSource, labelled_by_word, once_each
+from aslspark.sources.pictures.listing import (
+    TWICE,
+    Listed,
+    Picture,
+    PictureSource,
+    labelled_by_word,
+    once_each,
+    with_named_splits,
+)
 from aslspark.sources.pictures.options import PictureOptions
 
 NO_PATH = "no path"
@@ -64,7 +72,7 @@ def open_picture_table(frame: DataFrame, name: str, options: PictureOptions) -> 
             listed = Listed(picture.path, picture.name, picture.length)
             picture = labelled_by_word(picture, label, said.get("split"), options, listed)
         pictures.append(picture)
-    pictures = once_each(pictures)
+    pictures = with_named_splits(once_each(pictures), options)
     content = frame.select(path, F.col("content") if is_bytes else F.col("image"))
     if any(picture.reason == TWICE for picture in pictures):
         content = content.dropDuplicates(["path"])

@@ -1,0 +1,87 @@
+"""Samples with their splits in, how many of them stand byte for byte on both sides out."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from aslspark.samples import TEST, TRAIN, VALIDATION
+
+
+@dataclass(frozen=True)
+class ExactDuplicates:
+    """What was found.
+
+    Parameters
+    ----------
+    test : int
+        Test rows whose picture is that of a train or validation row.
+    others : int
+        Those train and validation rows.
+    validation : int
+        Validation rows whose picture is that of a train row.
+    first : tuple of str and str, optional
+        The ids of a test row and of one of the others.
+    """
+
+    test: int
+    others: int
+    validation: int
+    first: tuple[str, str] | None = None
+
+    def warnings(self) -> list[str]:
+        """Say what it means, where there is anything to say."""
+        found = []
+        if self.first is not None:
+            found.append(
+                f"{self.test:,} test rows are, byte for byte, among those of train and validation too ({self.others:,} "
+                "there), and say nothing about new pictures: leave them out on one side; such as "
+                f"{self.first[0]}, which is {self.first[1]}"
+            )
+        if self.validation:
+            found.append(
+                f"{self.validation:,} validation rows are, byte for byte, among those of train: the best epoch is "
+                "chosen by what was learned"
+            )
+        return found
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as plain values, for `ingest.json`."""
+        return asdict(self)
+
+
+def picture_hash() -> Column:
+    """Make the column (long) that is the same for pictures of the same bytes and shape, and for hardly any others."""
+    # 64 bits: among a million pictures, two others share theirs once in 40 million tables.
+    return F.xxhash64(*(f"picture.{name}" for name in ("height", "width", "channels", "data")))
+
+
+def count_exact_duplicates(samples: DataFrame) -> ExactDuplicates:
+    """Count rows that stand in two splits.
+
+    Parameters
+    ----------
+    samples : DataFrame
+        With id, picture and split. Spark reads the pictures once, and shuffles their hashes, not themselves.
+    """
+    hashed = samples.select(picture_hash().alias("hash"), "split")
+    rows = {split: F.sum((F.col("split") == split).cast("int")).alias(split) for split in (TRAIN, VALIDATION, TEST)}
+    by_picture = hashed.groupBy("hash").agg(*rows.values())
+    tested, others = F.col(TEST) > 0, F.col(TRAIN) + F.col(VALIDATION)
+    counts = by_picture.agg(
+        F.sum(F.when(others > 0, F.col(TEST))).alias("test"),
+        F.sum(F.when(tested, others)).alias("others"),
+        F.sum(F.when(F.col(TRAIN) > 0, F.col(VALIDATION))).alias("validation"),
+        F.min(F.when(tested & (others > 0), F.col("hash"))).alias("shared"),
+    ).first()
+    assert counts is not None
+    first = None
+    if counts["shared"] is not None:
+        both = samples.where(picture_hash() == counts["shared"])
+        is_test = F.col("split") == TEST
+        pair = both.agg(F.min(F.when(is_test, F.col("id"))), F.min(F.when(~is_test, F.col("id")))).first()
+        first = tuple(pair) if pair is not None else None
+    return ExactDuplicates(counts["test"] or 0, counts["others"] or 0, counts["validation"] or 0, first)
