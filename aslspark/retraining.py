@@ -15,6 +15,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from aslspark.bundle import read_manifest, whole_folder
+from aslspark.common.begun_with import require_same
 from aslspark.config import Config, load_config
 from aslspark.data.exact_duplicates import picture_hash
 from aslspark.errors import AslsparkError
@@ -130,6 +131,7 @@ def retrain(
     with registry.work() as work:
         ingested = data[0] if len(data) == 1 and is_ingested(data[0]) else _ingested(spark, data, work, config)
         frozen = read_samples(spark, spark_path(registry.frozen_test))
+        _see_that_test_is_the_same(spark, registry)
         _see_that_test_is_not_learned(frozen, read_samples(spark, ingested).where(F.col("split") != TEST))
         challenger = work / "bundle"
         train_named(spark, [ingested], str(challenger), config)
@@ -180,6 +182,19 @@ def _ingested(spark: SparkSession, data: Sequence[str], work: Path, config: Conf
     pictures = picture_options(spark, config.pictures, config.hands)
     print(ingest(spark, data, folder, split=SplitOptions(**vars(config.split)), pictures=pictures))
     return folder
+
+
+def _see_that_test_is_the_same(spark: SparkSession, registry: Registry) -> None:
+    """Refuse a frozen test that is not the one that the registry was begun with: champions were judged on that."""
+    begun = next((row for row in registry.decisions() if row["action"] == BEGUN), {})
+    if "test_fingerprint" in begun:
+        require_same(
+            f"--registry {registry.given}: it",
+            {"test": begun["test_fingerprint"]},
+            {"test": fingerprint(spark, spark_path(registry.frozen_test))},
+            f"put {FROZEN_TEST} back as it was, or begin another registry",
+            options={"test": f"a {FROZEN_TEST} of the fingerprint"},
+        )
 
 
 def _see_that_test_is_not_learned(frozen: DataFrame, learned: DataFrame) -> None:

@@ -271,10 +271,15 @@ def test_a_run_that_was_stopped_goes_on_behind_its_last_finished_fold(judged):
     assert any(line.startswith("fold 2 of 2: tested on") for line in said)
 
 
+@pytest.mark.promise(
+    "tested",
+    "A cross-validation goes on with the folds, data and settings that it was begun with, or is refused in one line.",
+    kind="a run goes on with other data or settings than it was given",
+)
 def test_a_second_call_with_other_settings_is_refused_and_changes_nothing(judged):
     out, _, call, *_ = judged
     before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
-    with pytest.raises(AslsparkError, match=r"begun with folds.seed=42, and now it is 43"):
+    with pytest.raises(AslsparkError, match=r"begun with folds.seed=42, not 43"):
         call(seed=43)
     assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
 

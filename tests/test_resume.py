@@ -70,10 +70,19 @@ def test_a_run_goes_on_with_another_number_of_workers(spark, ingested, unbroken,
     assert rows[4]["loss"] < rows[2]["loss"] * 1.1
 
 
+@pytest.mark.promise(
+    "tested",
+    "A training run is resumed with the data and settings that it was begun with, or refused in one line.",
+    kind="a run goes on with other data or settings than it was given",
+)
 def test_what_a_run_was_begun_with_is_asked_for_again(spark, ingested, stopped, tmp_path):
     out = again(stopped, tmp_path)
     with pytest.raises(AslsparkError, match=r"begun with training\.learning_rate=0\.001, not 0\.01"):
         train_cnn(spark, [ingested], str(out), load_config(None, [*WORDS, "training.learning_rate=0.01"]), resume=True)
+    with pytest.raises(AslsparkError, match=r"begun with pictures\.size=64, not 32; give the same, or begin a new one"):
+        train_cnn(spark, [ingested], str(out), load_config(None, [*WORDS, "pictures.size=32"]), resume=True)
+    with pytest.raises(AslsparkError, match=r"begun with --data \S+, not other\.csv"):
+        train_cnn(spark, ["other.csv"], str(out), load_config(None, WORDS), resume=True)
     with pytest.raises(AslsparkError, match="holds a run that did not come to its end; go on with it by --resume"):
         train_cnn(spark, [ingested], str(out), load_config(None, WORDS))
     with pytest.raises(AslsparkError, match="holds no run to go on with; leave --resume out"):

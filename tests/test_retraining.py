@@ -64,6 +64,26 @@ def registry(spark, wrong, frozen, tmp_path_factory):
 
 
 @pytest.mark.promise(
+    "tested",
+    "Challengers are judged on the frozen test that the registry was begun with, or retraining is refused in one line.",
+    kind="what is tested on changes unseen",
+)
+def test_a_frozen_test_that_has_changed_is_refused(spark, registry, true, tmp_path):
+    copied = tmp_path / "registry"
+    shutil.copytree(registry.folder, copied, symlinks=True)
+    table = copied / "frozen-test" / "samples"
+    rows = spark.read.parquet(f"file://{table}").where("label <> 'A'").toPandas()
+    shutil.rmtree(table)
+    spark.createDataFrame(rows, read_samples(spark, true).schema).write.partitionBy("split").parquet(f"file://{table}")
+    with pytest.raises(
+        AslsparkError, match=r"begun with a frozen-test of the fingerprint \w{64}, not \w{64}; put"
+    ) as error:
+        retrain.main(["--registry", str(copied), "--data", true])
+    assert "\n" not in str(error.value)
+    assert len(Registry(str(copied)).decisions()) == len(registry.decisions())
+
+
+@pytest.mark.promise(
     "registry",
     "A challenger is judged against the champion of the moment at which it is decided on.",
     kind="a champion that changed while the challenger was trained",

@@ -19,6 +19,7 @@ import numpy as np
 from pyspark.sql import DataFrame, SparkSession
 
 from aslspark.bundle import require_new
+from aslspark.common.begun_with import require_same, write_begun
 from aslspark.config import Config
 from aslspark.errors import AslsparkError
 from aslspark.evaluation.certainty import TEMPERATURES, by_temperature, temperature_of
@@ -26,7 +27,6 @@ from aslspark.evaluation.cross_validation_page import write_page
 from aslspark.evaluation.fold_options import SIGNER, FoldOptions
 from aslspark.evaluation.folds import Fold, divided, plan_folds
 from aslspark.evaluation.metrics import UNSCORED
-from aslspark.masking import shown_all
 from aslspark.models.known import NO_CLASSIFIER
 from aslspark.paths import local_path, spark_path
 from aslspark.samples import REPORT_FILE, SPLITS, TEST, TRAIN, VALIDATION, read_samples, write_divided
@@ -38,6 +38,7 @@ from aslspark.training.job import train_named
 log = logging.getLogger("aslspark")
 
 SETTINGS_FILE, FOLDS_FOLDER, RESULT_FILE, SCRATCH = "settings.json", "folds", "cross_validation.json", ".scratch"
+_COMPARED = ("model", "folds", "data")
 SCORES = {"accuracy": "right", "macro_f1": "macro F1", "top3_accuracy": "among the best three"}
 """The figures that are followed over the folds, and what they are called."""
 
@@ -79,15 +80,19 @@ def cross_validate(
     if config.mllib.classifier == NO_CLASSIFIER:
         require_slots(spark, config.training.num_proc)
     folder = _open(out)
+    chosen = {
+        "model": "network" if config.mllib.classifier == NO_CLASSIFIER else config.mllib.classifier,
+        "folds": asdict(options),
+        "settings": config.as_dict(),
+    }
+    _require_same(folder, chosen)
     scratch = folder / SCRATCH
     shutil.rmtree(scratch, ignore_errors=True)  # of a run that was killed
     scratch.mkdir(parents=True)
     try:
         with training_data(spark, data, (), config, scratch) as table:
             settings = {
-                "model": "network" if config.mllib.classifier == NO_CLASSIFIER else config.mllib.classifier,
-                "folds": asdict(options),
-                "settings": config.as_dict(),
+                **chosen,
                 "data": {
                     "fingerprint": table.fingerprint,
                     "sources": sorted(table.report["sources"]),
@@ -99,7 +104,10 @@ def cross_validate(
             if table.test_is_given:
                 log.info("rows that were given as test are in no fold: %s", _left_out(table))
             folds = plan_folds(samples, options)
-            _same_settings(folder, settings)
+            _require_same(folder, settings)
+            if not (folder / SETTINGS_FILE).exists():
+                (folder / FOLDS_FOLDER).mkdir(exist_ok=True)
+                write_begun(folder / SETTINGS_FILE, settings)
             figures = _run(spark, table, samples, folds, folder, config, options)
         result = {"settings": settings, **_together(figures)}
         _write(folder / RESULT_FILE, result)
@@ -129,26 +137,16 @@ def _open(out: str) -> Path:
     return folder
 
 
-def _same_settings(folder: Path, settings: dict[str, Any]) -> None:
-    """Write the settings of a new run; compare those of one that goes on."""
-    path, settings = folder / SETTINGS_FILE, shown_all(settings)
-    if not path.exists():
-        (folder / FOLDS_FOLDER).mkdir(exist_ok=True)
-        _write(path, settings)
-        return
-    before, now = dict(_leaves(json.loads(path.read_text()))), dict(_leaves(json.loads(json.dumps(settings))))
-    for name in sorted(before.keys() | now.keys()):
-        if before.get(name) != now.get(name):
-            raise AslsparkError(
-                f"--out {folder}: it was begun with {name}={before.get(name)}, and now it is {now.get(name)}; "
-                "go on with the same settings and data, or choose another folder"
-            )
-
-
-def _leaves(tree: Any, name: str = "") -> list[tuple[str, Any]]:
-    if not isinstance(tree, dict):
-        return [(name, tree)]
-    return [leaf for key, value in tree.items() for leaf in _leaves(value, f"{name}.{key}" if name else key)]
+def _require_same(folder: Path, settings: Mapping[str, Any]) -> None:
+    """Compare what is known of a run so far with what one that goes on was begun with."""
+    path = folder / SETTINGS_FILE
+    if path.exists():
+        before, now = (
+            {**of["settings"], **{name: of[name] for name in _COMPARED if name in settings}}
+            for of in (json.loads(path.read_text()), settings)
+        )
+        mend = "go on with the same settings and data, or choose another folder"
+        require_same(f"--out {folder}: it", before, now, mend)
 
 
 def _left_out(table: TrainingData) -> str | None:

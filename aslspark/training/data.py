@@ -17,6 +17,7 @@ from pyspark.ml import Pipeline
 from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
+from aslspark.common.begun_with import require_same, write_begun
 from aslspark.config import Config, FeatureConfig
 from aslspark.decoding import Form, form_of
 from aslspark.errors import AslsparkError
@@ -30,6 +31,9 @@ from aslspark.sources.pictures.options import picture_options
 from aslspark.sources.splits import GIVEN_AS_TEST, SplitOptions
 
 log = logging.getLogger("aslspark")
+
+BEGUN_FILE = "ingested_from.json"
+"""Lies beside what a job ingested for itself: from what, and how."""
 
 DRAWN_WARNING = "drawn hands, not photographs: the figures say nothing about pictures of real hands"
 
@@ -119,7 +123,12 @@ def training_data(
         Raw sources that are only tested on.
     config : Config
     scratch : Path
-        A folder for what is ingested here; the caller removes it. What it holds already is taken as it is.
+        A folder for what is ingested here; the caller removes it, or keeps it for a call that goes on.
+
+    Raises
+    ------
+    AslsparkError
+        Where `scratch` holds what was ingested from other data, or in another way, besides what ingest raises.
     """
     if len(data) == 1 and is_ingested(data[0]):
         if test_data:
@@ -129,10 +138,26 @@ def training_data(
         yield look_at(spark, data[0])
         return
     folder = spark_path(scratch / "ingested")
+    sections = ("split", "pictures", "hands") if data else ("split", "drawn")
+    given = {
+        "data": list(data),
+        "test_data": list(test_data),
+        **{name: value for name, value in config.as_dict().items() if name in sections},
+    }
+    begun = scratch / BEGUN_FILE
     if is_ingested(folder):
+        if begun.exists():
+            require_same(
+                f"--out {scratch}: what is ingested there",
+                json.loads(begun.read_text()),
+                given,
+                "give the same, or choose another folder",
+                options={"data": "--data", "test_data": "--test-data"},
+            )
         log.info("%s was ingested before", folder)
         yield look_at(spark, folder)
         return
+    write_begun(begun, given)
     split = SplitOptions(**vars(config.split))
     if data:
         pictures = picture_options(spark, config.pictures, config.hands)

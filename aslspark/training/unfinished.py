@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from aslspark.common.begun_with import require_same, write_begun
 from aslspark.errors import AslsparkError
 from aslspark.training.checkpoint import has_checkpoint
 
@@ -32,8 +33,9 @@ MAY_DIFFER = (
     "training.profile_steps",
     "training.tries",
     "answers.threshold",
+    "tracking",
 )
-"""Settings that a run may go on with, though it began with others."""
+"""Settings, and a section of them, that a run may go on with, though it began with others."""
 
 
 @contextmanager
@@ -67,10 +69,17 @@ def unfinished_run(out: Path, about: Mapping[str, Any], resume: bool) -> Iterato
                 "go on with it by --resume, or remove that folder"
             )
         if resume:
-            _require_same(json.loads((folder / RUN_FILE).read_text()), about)
+            require_same(
+                "--resume: the run",
+                _compared(json.loads((folder / RUN_FILE).read_text())),
+                _compared(about),
+                "give the same, or begin a new one",
+                options={"data": "--data", "test_data": "--test-data"},
+                may_differ=MAY_DIFFER,
+            )
         else:
             _empty(folder)
-            (folder / RUN_FILE).write_text(json.dumps(about, indent=1))
+            write_begun(folder / RUN_FILE, about)
         try:
             yield folder
         except BaseException:
@@ -82,24 +91,9 @@ def unfinished_run(out: Path, about: Mapping[str, Any], resume: bool) -> Iterato
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _require_same(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    for name, option in (("data", "--data"), ("test_data", "--test-data")):
-        if before[name] != now[name]:
-            raise AslsparkError(
-                f"--resume: the run was begun with {option} {' '.join(before[name]) or '(none)'}, not "
-                f"{' '.join(now[name]) or '(none)'}; give the same"
-            )
-    was, given = _flat(before["settings"]), _flat(now["settings"])
-    for name in sorted(was.keys() | given.keys()):
-        if name not in MAY_DIFFER and was.get(name) != given.get(name):
-            raise AslsparkError(
-                f"--resume: the run was begun with {name}={was.get(name)}, not {given.get(name)}; give the same, or "
-                "begin a new one"
-            )
-
-
-def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
-    return {f"{section}.{name}": value for section, values in settings.items() for name, value in values.items()}
+def _compared(about: Mapping[str, Any]) -> dict[str, Any]:
+    """Name settings as people do, without a word before their section."""
+    return {"data": about["data"], "test_data": about["test_data"], **about["settings"]}
 
 
 def _empty(folder: Path) -> None:

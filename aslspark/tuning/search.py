@@ -22,8 +22,10 @@ import optuna
 import psutil
 from pyspark.sql import SparkSession
 
+from aslspark.common.begun_with import require_same
 from aslspark.config import Config, load_config
 from aslspark.errors import AslsparkError
+from aslspark.masking import shown_all
 from aslspark.models.known import NO_CLASSIFIER
 from aslspark.models.mllib import check_classifier
 from aslspark.paths import is_mounted, local_path
@@ -33,6 +35,7 @@ from aslspark.training.data import TrainingData, training_data
 from aslspark.training.launch import StoppedEarly
 from aslspark.training.network import fit_in_one_task
 from aslspark.training.start import check_network
+from aslspark.training.unfinished import MAY_DIFFER
 from aslspark.tuning.options import SearchOptions
 from aslspark.tuning.report import write_report
 from aslspark.tuning.space import Space
@@ -41,6 +44,8 @@ from aslspark.tuning.trial import fit_trial, judge
 log = logging.getLogger("aslspark")
 
 DATABASE = "study.db"
+BEGUN_WITH = "begun_with"
+"""The attribute of a study that says what may not change while it goes on."""
 TRIALS_BEFORE_STOPPING, FIRST_JUDGED = 4, 0.4
 """Trials that the median needs to be one, and the share of the epochs after which a trial is held against it: before
 that, all are as bad."""
@@ -77,8 +82,13 @@ def search(
     folder.mkdir(parents=True, exist_ok=True)
     database = place_database(folder)
     study = _study(database, space, options, config.training.epochs)
+    begun = {"space": space.as_dict(), **config.as_dict()}
+    _require_same(study, out, begun)
     _enqueue_defaults(study, config, space)
     with training_data(spark, data, (), config, folder) as table:
+        begun |= {"data": table.fingerprint}
+        _require_same(study, out, begun)
+        study.set_user_attr(BEGUN_WITH, shown_all(begun))
         if not table.report["splits"].get(VALIDATION):
             raise AslsparkError("--data: there is no validation split to judge trials by; hold some out")
         _run(spark, study, table, config, space, options, folder, database)
@@ -86,6 +96,21 @@ def search(
         raise AslsparkError(f"--out {out}: no trial came to its end; the log says why each failed")
     write_report(study, config, folder)
     return study
+
+
+def _require_same(study: optuna.Study, out: str, given: dict[str, Any]) -> None:
+    """Compare what a study that goes on was begun with, as far as it is known: trials of something else say nothing."""
+    before = study.user_attrs.get(BEGUN_WITH)
+    if before is None:
+        return
+    require_same(
+        f"--out {out}: the search",
+        {name: value for name, value in before.items() if name in given},
+        given,
+        "go on with the same, or choose another --out or --study",
+        options={"space": "--space", "data": "--data of the fingerprint"},
+        may_differ=MAY_DIFFER,
+    )
 
 
 def _check_at_once(spark: SparkSession, config: Config, at_once: int) -> None:

@@ -6,7 +6,7 @@ In: a YAML file. Out: a `Space`, each of whose settings has been held against th
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,6 +65,10 @@ class Space:
     def grid(self) -> dict[str, list[Any]]:
         """Return what a grid search goes through."""
         return {name: of.grid() if isinstance(of, Range) else list(of) for name, of in self.settings.items()}
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as plain values, by setting."""
+        return {name: asdict(of) if isinstance(of, Range) else list(of) for name, of in self.settings.items()}
 
     def holds(self, name: str, value: Any) -> bool:
         """Say whether a value could be drawn."""
