@@ -236,12 +236,34 @@ def bad_manifests(count, seed):
     """Tables of pictures with rows and headers of all kinds, in all encodings; (kind, bytes)."""
     random = np.random.default_rng([seed, 3])
     words = ("A", "b", "space", "9", "", "..", "/etc/passwd", "s3a://key:secret@bucket/a.jpg", "A/1.jpg", "x" * 9999)
-    odd = (*words, *NAMES, "\0", '"', "\n", "train", "'; --", "=cmd|'/c calc'!A1")
+    elsewhere = (
+        "http://localhost/a.jpg",
+        "nosuch://x/a.jpg",
+        "//host/a.jpg",
+        "file:/etc/passwd",
+        "C:\\A\\1.jpg",
+        "A\\1.jpg",
+    )
+    ways = (
+        "A\\1.jpg",
+        "A/link.jpg",
+        "A/../A/1.jpg",
+        "A//1.jpg",
+        "./A/1.jpg",
+        "A",
+        "A/loop.jpg",
+        "~/a.jpg",
+        "file:///A/1.jpg",
+    )
+    odd = (*words, *NAMES, *elsewhere, *ways, "\0", '"', "\n", "train", "'; --", "=cmd|'/c calc'!A1")
     headers = (["path", "label"], ["path", "label", "signer", "split"], ["label", "path"], ["PATH ", ' "Label"'], ["x"])
+    headers += (["filename", "class"], ["file_name", "label", "pixel1"], ["file", "who"])
     for _ in range(count):
         file = io.StringIO()
         header = headers[random.integers(len(headers))]
-        writer = csv.writer(file, lineterminator=("\n", "\r\n", "\r")[random.integers(3)])
+        writer = csv.writer(
+            file, lineterminator=("\n", "\r\n", "\r")[random.integers(3)], delimiter=",;\t"[random.integers(3)]
+        )
         writer.writerow(header)
         for _ in range(random.integers(6)):
             writer.writerow([odd[random.integers(len(odd))] for _ in range(random.integers(1, len(header) + 3))])
@@ -257,7 +279,16 @@ def bad_zips(count, seed):
     """Zips with odd names, bombs and damage; (kind, bytes)."""
     random = np.random.default_rng([seed, 4])
     files = list(good_pictures().values())
-    paths = ("../../A/up.jpg", "/A/root.jpg", "C:\\A\\drive.jpg", "A/..\\..\\up.jpg", "A/\0.jpg", "__MACOSX/A/x.jpg")
+    windows = ("hands\\A\\1.jpg", "\\A\\1.jpg", "A\\..\\..\\up.jpg", "hands\\labels.csv", "more.csv")
+    paths = (
+        *windows,
+        "../../A/up.jpg",
+        "/A/root.jpg",
+        "C:\\A\\drive.jpg",
+        "A/..\\..\\up.jpg",
+        "A/\0.jpg",
+        "__MACOSX/A/x.jpg",
+    )
     names = (
         *NAMES,
         *paths,
@@ -273,7 +304,9 @@ def bad_zips(count, seed):
         with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
             for _ in range(random.integers(5)):
                 name = names[random.integers(len(names))]
-                content = b"path,label\n../x.jpg,A\n" if name.endswith("csv") else files[random.integers(len(files))]
+                rows = b"filename;label\n../x.jpg;A\nA\\1.jpg;A\nA/1.jpg;B\nhttp://x/a.jpg;A\nA/1.jpg;A\n"
+                rows = (rows, rows.replace(b";", b","), b"path,label\n../x.jpg,A\n")[random.integers(3)]
+                content = rows if name.endswith("csv") else files[random.integers(len(files))]
                 if random.random() < 0.02:
                     content = bytes(3 << 20)  # shrinks a thousand times
                 archive.writestr(zipfile.ZipInfo(name), content, (0, 8, 12, 14)[random.integers(4)])

@@ -3,9 +3,14 @@
 The tests of bad input and the fuzzer both go through here.
 """
 
+import atexit
 import io
+import os
+import shutil
+import tempfile
 import zipfile
 from contextlib import contextmanager
+from functools import cache
 
 import numpy as np
 import pyarrow as pa
@@ -20,9 +25,10 @@ from aslspark.reading import BYTES, NUMBERS, REASON
 from aslspark.serving.limits import Limits, Refused
 from aslspark.serving.payload import pictures_of
 from aslspark.sources import parse_pixels
+from aslspark.sources.local_folders import local_of
 from aslspark.sources.parse_pixels import parse_lines, parse_row_by_row
 from aslspark.sources.pictures import archives
-from aslspark.sources.pictures.files import read_manifest
+from aslspark.sources.pictures.files import named_files, read_manifest, text_of_manifest
 from aslspark.sources.pictures.options import PictureOptions
 
 REASONS = {
@@ -127,12 +133,45 @@ def table_text(data):
 
 
 def manifest(data):
-    """Rows, or none, or one line that says why; return the number of rows."""
+    """Rows, or none, or one line that says why; each names a file in its folder or has a reason; return how many."""
     found = []
     with refused_in_one_line():
-        found = read_manifest(data.decode("utf-8", "replace"), "labels.csv") or []
+        found = read_manifest(text_of_manifest(data), "labels.csv") or []
         assert [row.number for row in found] == list(range(1, len(found) + 1))
+    folder = folder_of_manifest()
+    files = named_files(None, ThisMachine(), f"file:{folder}/labels.csv", found, [])
+    assert len(files) == len(found)
+    for file in files:
+        f"{file.path} {file.name} {file.detail}".encode()  # it can be stored and printed
+        if file.reason is None:
+            assert os.path.realpath(file.file).startswith(os.fsencode(folder) + b"/")
+            assert os.path.isfile(file.file)
+        else:
+            assert len(file.detail.splitlines()) == 1
+            assert "secret" not in f"{file.path} {file.detail}" or "secret" in file.name
     return len(found)
+
+
+@cache
+def folder_of_manifest():
+    """A folder with a picture, a link that leads out of it and one to itself."""
+    top = os.path.realpath(tempfile.mkdtemp(prefix="aslspark-manifest-"))
+    atexit.register(shutil.rmtree, top, ignore_errors=True)
+    os.makedirs(f"{top}/hands/A")
+    for name in ("hands/A/1.jpg", "outside.jpg"):
+        with open(f"{top}/{name}", "wb") as file:
+            file.write(b"x")
+    os.symlink(f"{top}/outside.jpg", f"{top}/hands/A/link.jpg")
+    os.symlink("loop.jpg", f"{top}/hands/A/loop.jpg")
+    return f"{top}/hands"
+
+
+class ThisMachine:
+    """A file system that knows where paths lie, and of no other store."""
+
+    def local(self, path):
+        found = local_of(path)
+        return None if found is None else os.path.abspath(found)
 
 
 def archive(data):

@@ -6,6 +6,11 @@ import zipfile
 import contracts
 import pytest
 
+from aslspark.errors import AslsparkError
+from aslspark.sources.pictures.archives import open_zip
+from aslspark.sources.pictures.files import named_files, read_manifest
+from aslspark.sources.pictures.options import PictureOptions
+
 
 def test_a_zip_with_an_entry_without_a_name():
     file = io.BytesIO()
@@ -55,3 +60,32 @@ def test_an_address_before_a_secret_with_an_at_sign(text):
 )
 def test_a_body_whose_words_would_break_the_line(body):
     assert contracts.body(body) in (1, 415, 422)
+
+
+def test_a_manifest_damaged_in_its_zip_is_named_without_the_bytes_around_it():
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("labels.csv", "path,label\nA/1.jpg,A\n")
+        archive.writestr("A/secret.txt", b"secret" * 400)
+    data = bytearray(file.getvalue())
+    data[26:28] = (1500).to_bytes(2, "little")  # the length of the first entry's name
+    with pytest.raises(AslsparkError) as refused:
+        open_zip(None, contracts.Files(bytes(data)), "a.zip", PictureOptions())
+    assert "'labels.csv' cannot be unpacked (BadZipFile): pack it again" in str(refused.value)
+    assert "secret" not in str(refused.value)
+
+
+def test_a_table_in_a_zip_is_named_in_one_line():
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("a\x85\u2028b.csv", "x")
+    with pytest.raises(AslsparkError) as refused:
+        open_zip(None, contracts.Files(file.getvalue()), "a.zip", PictureOptions())
+    assert len(str(refused.value).splitlines()) == 1
+
+
+def test_a_key_in_a_manifests_row_is_masked_whatever_its_path_comes_to():
+    rows = read_manifest("path,label\nS3a://key:secret@bucket/a.jpg,A\ns3a://key:secret@bucket/a.jpg,A\n", "a.csv")
+    for file in named_files(None, contracts.ThisMachine(), "file:/nowhere/a.csv", rows, []):
+        assert file.reason == "outside of its folder"
+        assert "secret" not in f"{file.path} {file.name} {file.detail}"

@@ -153,7 +153,7 @@ def test_a_zip_from_windows_gives_all_its_pictures(spark, at, small, tmp_path):
 @pytest.mark.parametrize(
     ("name", "file", "words"),
     [
-        ("kaggle_zip", "archive.zip", r"holds tables \(sign_mnist_test\.csv and 3 more\): unpack it"),
+        ("kaggle_zip", "archive.zip", r"holds tables \('sign_mnist_test\.csv' and 3 more\): unpack it"),
         ("hf_parquet", "train-00000-of-00001.parquet", r"is Parquet: .*path \(string\), content.*image\.bytes"),
     ],
 )

@@ -116,7 +116,9 @@ def _nothing_in(path: str, entries: Sequence[zipfile.ZipInfo]) -> str:
     tables = sorted(_name(entry) for entry in entries if is_table_name(entry.filename))
     if tables:
         more = f" and {len(tables) - 1} more" if len(tables) > 1 else ""
-        return f"source {as_text(path)} holds tables ({tables[0][:80]}{more}): unpack it and name the tables themselves"
+        return (
+            f"source {as_text(path)} holds tables ({tables[0][:80]!r}{more}): unpack it and name the tables themselves"
+        )
     return (
         f"source {as_text(path)} has no picture in a folder that is called like a label (A to Z, del, nothing, space), "
         "and no manifest with path,label"
@@ -173,8 +175,12 @@ def _manifests(
         try:
             text = text_of_manifest(_read(archive, entry))
         except Exception as error:  # each way of packing has errors of its own
-            raise AslsparkError(f"source {as_text(path)}: {name!r} cannot be unpacked: {error}") from error
-        if rows := read_manifest(text, f"source {as_text(path)}: {name!r}"):
+            # Not in its own words, which quote bytes of the zip.
+            kind = type(error).__name__
+            raise AslsparkError(
+                f"source {as_text(path)}: {name[:80]!r} cannot be unpacked ({kind}): pack it again"
+            ) from error
+        if rows := read_manifest(text, f"source {as_text(path)}: {name[:80]!r}"):
             found.append((name, rows))
             depth = name.count("/")
         else:

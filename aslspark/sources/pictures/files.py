@@ -390,7 +390,7 @@ def open_manifest(
         first = pictures[0]
         raise AslsparkError(
             f"source {as_text(path)}: none of its {len(rows)} pictures can be read "
-            f"(row {first.row}: {first.reason}: {first.detail})"
+            f"(row {first.row}, {first.name!r}: {first.reason}: {first.detail})"
         )
     return PictureSource("", pictures, _contents(spark, files, pictures), LOST)
 
@@ -444,14 +444,14 @@ def named_files(
         name = shown(as_text(row.path))
         path = _resolved(base, row.path)
         if not row.path:
-            found.append(Listed("", name, -1, None, MISSING, "the row names no file"))
+            found.append(Listed(name, name, -1, None, MISSING, "the row names no file"))
         elif (local := hadoop.local(path)) is not None:
             found.append(_local_named(local, row.path, name, local_roots))
         elif any(plain_path(path).startswith(f"{root}/") for root in other_roots):
             others[place] = plain_path(path)
             found.append(Listed(path, name, -1))
         else:
-            found.append(Listed(as_text(path), name, -1, None, OUTSIDE, _OUTSIDE_DETAIL))
+            found.append(Listed(name, name, -1, None, OUTSIDE, _OUTSIDE_DETAIL))
     if others:
         _find_others(spark, hadoop, found, others)
     return found
@@ -465,7 +465,8 @@ def _local_named(local: str, written: str, name: str, roots: Sequence[str]) -> L
     spellings = [local]
     if "\\" in written:
         spellings.append(os.path.normpath(local.replace("\\", "/")))
-    missing = Listed(as_text(f"file:{local}"), name, -1, None, MISSING, f"there is no file {as_text(local)}")
+    # By the name as it was written and masked: in a path that is made plain, a key is no longer told from a folder.
+    missing = Listed(name, name, -1, None, MISSING, "there is no such file")
     for spelled in spellings:
         try:
             real = os.path.realpath(spelled)
@@ -496,7 +497,7 @@ def _find_others(spark: SparkSession, hadoop: HadoopFiles, found: list[Listed], 
             spelled, length = there[path]
             found[place] = found[place]._replace(path=spelled, length=length)
         else:
-            found[place] = found[place]._replace(reason=MISSING, detail=f"there is no file {shown(path)}")
+            found[place] = found[place]._replace(reason=MISSING, detail=f"there is no file {shown(path)!r}")
 
 
 def _resolved(base: str, path: str) -> str:
