@@ -204,4 +204,10 @@ def _name(name: str) -> str:
 
 
 def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    return ", ".join(map(_short, names[:3])) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def _short(name: str) -> str:
+    """Keep a name, which may be anything, to a part of a line."""
+    name = "".join(letter if letter.isprintable() else "?" for letter in name[:41])
+    return name if len(name) <= 40 else f"{name[:37]}..."

@@ -114,6 +114,13 @@ def test_the_header_of_every_form_is_told_from_that_of_notes(form):
     assert not names_pixels(None)
 
 
+def test_a_name_of_any_length_and_letters_stays_within_a_line():
+    with pytest.raises(AslsparkError, match=r"other columns too, b\?x{3,}\.\.\.: ") as refused:
+        layout_of_line(f"{HEADER},b\u2028{'x' * 5000}", "a.csv")
+    assert len(str(refused.value).splitlines()) == 1
+    assert len(str(refused.value)) < 300
+
+
 def test_a_table_to_score_needs_no_label_and_one_to_learn_from_does():
     assert layout_of_line(PIXEL_NAMES, "a.csv", label=False).label is None
     with pytest.raises(AslsparkError, match=r"a.csv lacks label: "):
