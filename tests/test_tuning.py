@@ -1,5 +1,9 @@
 """The search for settings: real trials, two processes each, on drawn hands."""
 
+import json
+import subprocess
+import sys
+
 import pytest
 from conftest import REPOSITORY
 
@@ -86,7 +90,7 @@ def test_trials_run_side_by_side_each_in_a_spark_task(spark, few_letters, tmp_pa
     config = load_config(None, [*QUICK, "training.epochs=2"])
     options = SearchOptions(trials=3, seed=1, at_once=2, storage=f"sqlite:///{tmp_path}/study.db")
     space = space_of(tmp_path, SPACE + 'network.channels: ["", "8,16,24"]\n')
-    waiting = searching._study(tmp_path / "study.db", space, options, 2)
+    waiting = searching.open_study(tmp_path / "study.db", space, options, 2)
     for channels in ("", "8,16,24"):  # what is drawn side by side depends on which is first
         waiting.enqueue_trial({"network.channels": channels})
     study = search(spark, [few_letters], str(tmp_path / "search"), config, space, options)
@@ -125,7 +129,9 @@ def test_a_forest_is_searched_too(spark, few_letters, tmp_path):
 def test_a_search_that_goes_on_does_not_draw_its_first_trials_again(sampler, tmp_path):
     drawn = []
     for _ in range(2):
-        study = searching._study(tmp_path / "study.db", space_of(tmp_path), SearchOptions(sampler=sampler, seed=3), 3)
+        study = searching.open_study(
+            tmp_path / "study.db", space_of(tmp_path), SearchOptions(sampler=sampler, seed=3), 3
+        )
         drawn.append(space_of(tmp_path).draw(trial := study.ask())["training.learning_rate"])
         study.tell(trial, 0.5)
     assert drawn[0] != drawn[1]
@@ -135,3 +141,19 @@ def test_a_trial_that_fails_is_a_failed_trial(spark, ingested, tmp_path):
     space = space_of(tmp_path, "training.num_proc: [64]\n")
     with pytest.raises(AslsparkError, match="no trial came to its end"):
         search(spark, [ingested], str(tmp_path / "search"), load_config(None, QUICK), space, SearchOptions(failures=2))
+
+
+@pytest.mark.promise(
+    "registry",
+    "A trial that waits in a study is taken once, however many processes ask for it at the same time.",
+    kind="a state that is read and then set, in a database without locks of rows",
+)
+def test_two_processes_that_ask_at_once_never_get_the_same_trial(tmp_path):
+    rounds = 20
+    script = [sys.executable, str(REPOSITORY / "tests" / "study_askers.py"), str(tmp_path / "study.db"), str(rounds)]
+    found = subprocess.run(script, capture_output=True, text=True, check=True)
+    asked = [json.loads(line) for line in found.stdout.splitlines()]
+    assert len(asked) == rounds
+    for one in asked:
+        assert one["waiting"] in one["got"]
+        assert len(set(one["got"])) == 2, asked

@@ -11,7 +11,6 @@ import logging
 import math
 import shutil
 import tempfile
-import threading
 import time
 import warnings
 from collections.abc import Sequence
@@ -39,6 +38,7 @@ from aslspark.training.unfinished import MAY_DIFFER
 from aslspark.tuning.options import SearchOptions
 from aslspark.tuning.report import write_report
 from aslspark.tuning.space import Space
+from aslspark.tuning.storage import StudyStorage
 from aslspark.tuning.trial import fit_trial, judge
 
 log = logging.getLogger("aslspark")
@@ -81,10 +81,9 @@ def search(
     folder = Path(local_path(out))
     folder.mkdir(parents=True, exist_ok=True)
     database = place_database(folder)
-    study = _study(database, space, options, config.training.epochs)
+    study = open_study(database, space, options, config.training.epochs, config)
     begun = {"space": space.as_dict(), **config.as_dict()}
     _require_same(study, out, begun)
-    _enqueue_defaults(study, config, space)
     with training_data(spark, data, (), config, folder) as table:
         begun |= {"data": table.fingerprint}
         _require_same(study, out, begun)
@@ -141,16 +140,24 @@ def keep_database(database: Path, folder: Path) -> None:
         shutil.copyfile(database, folder / DATABASE)
 
 
-def _study(database: Path, space: Space, options: SearchOptions, epochs: int) -> optuna.Study:
+def open_study(
+    database: Path, space: Space, options: SearchOptions, epochs: int, config: Config | None = None
+) -> optuna.Study:
+    """Open a study, or begin it: then the settings as they are wait to be its first trial, where a config is given."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)  # heartbeats
-    storage = optuna.storages.RDBStorage(
+    storage = StudyStorage(
         options.storage or f"sqlite:///{database.absolute()}",
         heartbeat_interval=HEARTBEAT_SECONDS,
         grace_period=LOST_AFTER_SECONDS,
         heartbeat_stale_trial_callback=optuna.storages.RetryHeartbeatStaleTrialCallback(max_retry=1),
     )
-    study = optuna.create_study(storage=storage, study_name=options.study, direction="maximize", load_if_exists=True)
+    with storage.one_at_a_time():
+        study = optuna.create_study(
+            storage=storage, study_name=options.study, direction="maximize", load_if_exists=True
+        )
+        if config is not None:
+            _enqueue_defaults(study, config, space)
     # Not the first draws again where a search goes on.
     seed = options.seed + len(study.trials)
     samplers: dict[str, Any] = {
@@ -174,17 +181,6 @@ def _enqueue_defaults(study: optuna.Study, config: Config, space: Space) -> None
     usual = {name: settings[name.split(".")[0]][name.split(".")[1]] for name in space.settings}
     if not study.trials and all(space.holds(name, value) for name, value in usual.items()):
         study.enqueue_trial(usual)
-
-
-def _let_one_ask_at_a_time(study: optuna.Study) -> None:
-    """Of two threads that ask SQLite at once for a trial that waits, both get it, and the second ends the search."""
-    lock, ask = threading.Lock(), study.ask
-
-    def one_by_one(*given: Any, **named: Any) -> optuna.Trial:
-        with lock:
-            return ask(*given, **named)
-
-    study.ask = one_by_one  # type: ignore[method-assign]
 
 
 def _run(
@@ -249,7 +245,6 @@ def _run(
     if len(ended) >= options.trials:
         return
     started = time.monotonic()
-    _let_one_ask_at_a_time(study)
     study.optimize(
         objective,
         timeout=options.minutes * 60 or None,
