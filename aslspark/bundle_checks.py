@@ -1,53 +1,31 @@
 """What a bundle must be before anything in it is loaded: each function raises `Refused` with the reason.
 
-In: a bundle's folder, whose checksums hold. They tell damage, not intent: whoever makes a bundle makes its checksums
-too. So no class, module or path that a bundle names is taken unless it is one of those that this package writes.
+In: what a bundle holds, whose checksums are right. They tell damage, not intent: whoever makes a bundle makes its
+checksums too. So no class, module or path that a bundle names is taken unless it is one of those that this package
+writes.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import re
 from collections.abc import Collection, Sequence
-from pathlib import Path
 from typing import Any
 
+from aslspark.config import check_setting
+from aslspark.decoding import FITS
+from aslspark.errors import AslsparkError
 from aslspark.models.known import LANDMARKS, PICTURE
 
 NETWORK_FILES = ("network.keras", "network.safetensors")
-
-STAGES = (
-    "pyspark.ml.pipeline.PipelineModel",
-    "org.apache.spark.ml.PipelineModel",
-    "aslspark.features.pipeline.PictureScaler",
-    "aslspark.features.pipeline.LandmarkFeatures",
-    "org.apache.spark.ml.feature.VectorAssembler",
-    "org.apache.spark.ml.feature.StringIndexerModel",
-    "org.apache.spark.ml.feature.OneHotEncoderModel",
-    "org.apache.spark.ml.classification.RandomForestClassificationModel",
-    "org.apache.spark.ml.classification.MultilayerPerceptronClassificationModel",
-    "org.apache.spark.ml.classification.LogisticRegressionModel",
-    "org.apache.spark.ml.classification.OneVsRestModel",
-    "pyspark.ml.classification.OneVsRestModel",
-    "org.apache.spark.ml.classification.GBTClassifier",
-    "org.apache.spark.ml.classification.GBTClassificationModel",
-    "org.apache.spark.ml.regression.DecisionTreeRegressionModel",
-)
-"""What a bundle's pipeline is made of. Not all of Spark's stages: SQLTransformer runs any SQL, and SQL calls Java."""
+FRAMEWORKS = ("keras", "torch")
+BOUNDED_HANDS = {"margin", "upright", "background", "seconds", "confidence", "looks"}
+MOST_LABEL = 100
+MOST_SIDE = 4096
+"""Pixels of a side of the pictures that a network takes; a larger one would fill the memory with a batch."""
+LEAST_TEMPERATURE, MOST_TEMPERATURE = 1e-3, 1e3
 
 
 class Refused(Exception):  # noqa: N818  (the caller says which bundle, and what would work)
     """Something that is not loaded, and why."""
-
-
-def check_links(folder: Path) -> None:
-    """See that nothing in the folder lies elsewhere."""
-    home = os.path.realpath(folder)
-    for path in folder.rglob("*"):
-        # Not Path.resolve, which raises at a link that leads to itself.
-        if path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(home):
-            raise Refused(f"{path.relative_to(folder)} is a link to a place outside of the bundle")
 
 
 def check_manifest(manifest: dict[str, Any], files: Collection[str]) -> None:
@@ -62,68 +40,72 @@ def check_manifest(manifest: dict[str, Any], files: Collection[str]) -> None:
     labels, shape = manifest.get("labels"), manifest.get("shape")
     if not (isinstance(labels, list) and labels and all(isinstance(label, str) for label in labels)):
         raise Refused("its labels are no list of names")
+    if not all(label.isprintable() and 0 < len(label) <= MOST_LABEL for label in labels):
+        raise Refused(f"its labels are not {MOST_LABEL} printable characters at most")
+    if len(set(labels)) != len(labels):
+        raise Refused("its labels name one letter twice")
     if not (isinstance(shape, list) and len(shape) == 3 and all(type(size) is int and size > 0 for size in shape)):
         raise Refused("its shape is not height, width and channels")
-    if not set(manifest.get("inputs", [PICTURE])) <= {PICTURE, LANDMARKS}:
+    if max(shape[:2]) > MOST_SIDE or shape[2] not in (1, 3):
+        raise Refused(f"its shape is {shape}, not sides of at most {MOST_SIDE} and 1 or 3 channels")
+    inputs = manifest.get("inputs", [PICTURE])
+    if inputs not in ([PICTURE], [LANDMARKS], [PICTURE, LANDMARKS], [LANDMARKS, PICTURE]):
         raise Refused(f"its inputs are not {PICTURE}, {LANDMARKS} or both")
-    if not isinstance(manifest.get("preprocessing", {}), dict):
-        raise Refused("its preprocessing is no table")
-    for name, most in (("temperature", float("inf")), ("threshold", 1.0)):
+    for name in ("preprocessing", "settings", "versions", "seconds", "data"):
+        if not isinstance(manifest.get(name, {}), dict):
+            raise Refused(f"its {name} is no table")
+    _check_preprocessing(manifest.get("preprocessing", {}))
+    for name, low, high in (("temperature", LEAST_TEMPERATURE, MOST_TEMPERATURE), ("threshold", 0.0, 1.0)):
         number = manifest.get(name, 1.0)
-        if not (isinstance(number, int | float) and 0 <= number <= most):
-            raise Refused(f"its {name} is {number!r}")
+        if type(number) not in (int, float) or not low <= number <= high:
+            raise Refused(f"its {name} is {_said(number)}")
+    framework = manifest.get("framework")
+    if framework is not None and framework not in FRAMEWORKS:
+        raise Refused(f"its framework is {_said(framework)}, not {' or '.join(FRAMEWORKS)}")
     needed = {"network": "network.onnx", "mllib": "pipeline/metadata/part-00000"}.get(str(manifest.get("kind")))
     if needed is None:
-        raise Refused(f"its kind is {manifest.get('kind')!r}, not network or mllib")
+        raise Refused(f"its kind is {_said(manifest.get('kind'))}, not network or mllib")
     if needed not in files:
         raise Refused(f"{needed} is missing")
     named = manifest.get("network_file")
     if named is not None and named not in NETWORK_FILES:
-        raise Refused(f"its network_file is {str(named)[:100]!r}, not {' or '.join(NETWORK_FILES)}")
+        raise Refused(f"its network_file is {_said(named)}, not {' or '.join(NETWORK_FILES)}")
     if named is not None and named not in files:
         raise Refused(f"{named} is missing")
 
 
-def check_pipeline(pipeline: Path) -> None:
-    """See that a saved pipeline names no class but `STAGES`: Spark imports whatever class stands there.
-
-    Parameters
-    ----------
-    pipeline : Path
-        The folder of a `pyspark.ml` PipelineModel.
-    """
-    for folder in [pipeline, *(path for path in pipeline.rglob("*") if path.is_dir())]:
-        if folder.name != "metadata":
-            continue
-        # Spark takes the first line of the first file that is not hidden, unpacked by its ending.
-        for file in folder.iterdir():
-            if file.name.startswith((".", "_")):
-                continue
-            if not (file.is_file() and re.fullmatch(r"part-\d{5}", file.name)):
-                raise Refused(f"{file.relative_to(pipeline.parent)} is none of Spark's files")
-            for line in file.read_text(encoding="utf-8").splitlines():
-                _check_stage(line, file.relative_to(pipeline.parent))
-
-
-def _check_stage(line: str, where: Path) -> None:
-    try:
-        stage = json.loads(line, object_pairs_hook=_once_each)
-        name, ids = stage["class"], stage["paramMap"].get("stageUids", [])
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise Refused(f"{where} is not what Spark writes") from error
-    if name not in STAGES:
-        raise Refused(f"{where} names the class {str(name)[:100]}, which no pipeline of this package has")
-    # They become parts of paths.
-    if not all(isinstance(uid, str) and re.fullmatch(r"\w+", uid) for uid in ids):
-        raise Refused(f"{where} names a stage that is no name")
+def _check_preprocessing(preprocessing: dict[str, Any]) -> None:
+    """See that pictures are made ready within the bounds that the settings have."""
+    fit, mask, hands = (preprocessing.get(name) for name in ("fit", "mask", "hands"))
+    if fit is not None and fit not in FITS:
+        raise Refused(f"its fit is {_said(fit)}, not {' or '.join(FITS)}")
+    if mask is not None and not (
+        isinstance(mask, list)
+        and len(mask) == 2
+        and all(isinstance(end, list) and len(end) == 3 for end in mask)
+        and all(type(number) is int and 0 <= number <= 255 for end in mask for number in end)
+    ):
+        raise Refused(f"its mask is {_said(mask)}, not two of three numbers of 0-255")
+    for name in ("upright", "stretch"):
+        if type(preprocessing.get(name, False)) is not bool:
+            raise Refused(f"its {name} is {_said(preprocessing[name])}, not true or false")
+    if type(preprocessing.get("landmark_features", 0)) is not int:
+        raise Refused(f"its landmark_features are {_said(preprocessing['landmark_features'])}, no number")
+    if hands is None:
+        return
+    if not isinstance(hands, dict):
+        raise Refused(f"its hands are {_said(hands)}, no table")
+    for name in BOUNDED_HANDS & hands.keys():  # another name is a later version's, and the reader says so
+        value = hands[name]
+        try:
+            check_setting(f"hands.{name}", value)
+        except AslsparkError as error:
+            raise Refused(f"its preprocessing: {error}") from error
 
 
-def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Refuse a key that is there twice: of two, Python takes one and Java the other."""
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a key is there twice")
-    return found
+def _said(value: Any) -> str:
+    """Quote a value of a file from elsewhere in a line that stays one."""
+    return ascii(value)[:100]
 
 
 def check_network(onnx: bytes, inputs: Collection[str], shape: tuple[int, int, int], classes: int) -> None:

@@ -5,24 +5,32 @@ In: a folder. Out: its manifest, or what is wrong with it. Nothing here needs Sp
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import re
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import aslspark
-from aslspark.bundle_checks import Refused, check_links, check_manifest
+from aslspark.bundle_checks import Refused, check_manifest
+from aslspark.common.plain_folder import NotPlain, PlainFolder
 from aslspark.errors import AslsparkError
 from aslspark.paths import local_path
 
 FORMAT = 1
 MANIFEST, SUMS, ONNX = "bundle.json", "SHA256SUMS", "network.onnx"
+MOST_FILE_BYTES = 2 << 30
+"""Of one file: ONNX ends at 2 GiB."""
+MOST_LISTED_BYTES = 32 << 20
+"""Of SHA256SUMS: 50,000 files with paths of 500 characters."""
+_LONGEST_NAME = 200
 
 
 def require_new(path: str) -> Path:
@@ -82,14 +90,34 @@ def behind_alias(path: str) -> str:
     return str(link.resolve()) if link.is_symlink() else path
 
 
-def read_manifest(path: str, setting: str = "--model ") -> dict[str, Any]:
-    """Check a bundle and return its manifest.
+@dataclass(frozen=True)
+class BundleContents:
+    """What a bundle held when it was read: nothing of it is opened again by its path."""
+
+    manifest: dict[str, Any]
+    files: Mapping[str, bytes]
+    """By name, those that were asked for and are there."""
+    digest: str
+    """What tells the bundle from any other: the SHA-256 of its SHA256SUMS, which name every file's."""
+
+
+def read_bundle(
+    path: str, setting: str = "--model ", keep: Collection[str] = (), copy_to: Path | None = None
+) -> BundleContents:
+    """Check a bundle, and read what is asked for in the same pass.
+
+    Every file is opened once, by the folder that it lies in, and what is kept or copied are the bytes whose SHA-256 was
+    compared. Links are refused, but for `path` itself, which may be an alias. A hard link is a file like any other.
 
     Parameters
     ----------
     path : str
     setting : str
         By which the path was given; errors begin with it.
+    keep : collection of str
+        Names of files, and of folders (ending in ``/``), whose bytes are wanted.
+    copy_to : Path, optional
+        A folder of the caller's own, in which every file is written.
 
     Raises
     ------
@@ -97,33 +125,38 @@ def read_manifest(path: str, setting: str = "--model ") -> dict[str, Any]:
         Where the folder is no bundle, a newer one, not as it was written, or names what is not its own; it says which
         file.
     """
-    folder = Path(local_path(path))
-    if not folder.is_dir():
+    folder = local_path(path)
+    if not os.path.isdir(folder):
         raise AslsparkError(f"{setting}{path}: there is no such folder; give the --out of a training job")
-    if not (folder / SUMS).is_file() or not (folder / MANIFEST).is_file():
-        raise AslsparkError(f"{setting}{path}: no bundle: {SUMS} or {MANIFEST} is missing")
     try:
-        lines = (folder / SUMS).read_text(encoding="utf-8").splitlines()
-    except UnicodeDecodeError as error:
-        raise AslsparkError(f"{setting}{path}: {SUMS} was changed; copy the bundle again") from error
-    sums = {}
-    for line in lines:
-        match = re.fullmatch(r"([0-9a-f]{64})  (\S.*)", line)
-        if not match:
-            raise AslsparkError(f"{setting}{path}: {SUMS} was changed; copy the bundle again")
-        sums[match[2]] = match[1]
-    there = {file.relative_to(folder).as_posix(): file for file in _files(folder)}
-    for name in sorted(sums.keys() | there.keys()):
-        if name not in there:
-            raise AslsparkError(f"{setting}{path}: {name} is missing; copy the bundle again")
-        if name not in sums:
-            raise AslsparkError(
-                f"{setting}{path}: {name} does not belong to the bundle; remove it or copy the bundle again"
-            )
-        if _digest(there[name]) != sums[name]:
-            raise AslsparkError(f"{setting}{path}: {name} was changed (its SHA-256 differs); copy the bundle again")
+        with PlainFolder(folder) as plain:
+            names = plain.names()
+            if SUMS not in names or MANIFEST not in names:
+                raise AslsparkError(f"{setting}{path}: no bundle: {SUMS} or {MANIFEST} is missing")
+            with plain.open(SUMS) as file:
+                listed = _limited(file, SUMS, MOST_LISTED_BYTES)
+            sums = _parse_sums(listed, f"{setting}{path}")
+            _require_listed(names, sums, f"{setting}{path}")
+            wanted = {MANIFEST, *(name for name in names if _is_wanted(name, keep))}
+            kept = {}
+            for name in sums:
+                with plain.open(name) as file:
+                    content = _checked(file, name, sums[name], f"{setting}{path}", name in wanted, copy_to)
+                if content is not None:
+                    kept[name] = content
+            if copy_to is not None:
+                (copy_to / SUMS).write_bytes(listed)
+    except NotPlain as found:
+        raise AslsparkError(
+            f"{setting}{path}: {found}: a bundle is read only where it holds plain files and folders, and nothing of "
+            "it was loaded; copy it again, with what links lead to if that is to be trusted (cp -rL)"
+        ) from found
+    except Refused as refused:
+        raise _not_ours(setting, path, refused) from refused
+    except OSError as error:
+        raise AslsparkError(f"{setting}{path}: it cannot be read ({error.strerror or error}); mend that") from error
     try:
-        manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        manifest: dict[str, Any] = json.loads(kept[MANIFEST].decode("utf-8"))
         written = manifest["format"]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise AslsparkError(
@@ -131,13 +164,78 @@ def read_manifest(path: str, setting: str = "--model ") -> dict[str, Any]:
         ) from error
     if written != FORMAT:
         raise AslsparkError(
-            f"{setting}{path}: bundle format {written}; this aslspark {aslspark.__version__} reads "
+            f"{setting}{path}: bundle format {str(written)[:20]}; this aslspark {aslspark.__version__} reads "
             f"{FORMAT}: use the version that wrote it"
         )
     with refusal_named(setting, path):
-        check_links(folder)
         check_manifest(manifest, sums)
-    return manifest
+    return BundleContents(manifest, kept, hashlib.sha256(listed).hexdigest())
+
+
+def read_manifest(path: str, setting: str = "--model ") -> dict[str, Any]:
+    """Check a bundle and return its manifest; see `read_bundle`."""
+    return read_bundle(path, setting).manifest
+
+
+def _is_wanted(name: str, keep: Collection[str]) -> bool:
+    return any(name.startswith(part) if part.endswith("/") else name == part for part in keep)
+
+
+def _limited(file: BinaryIO, name: str, most: int) -> bytes:
+    content = file.read(most + 1)
+    if len(content) > most:
+        raise Refused(f"{name} has more than {most:,} bytes")
+    return content
+
+
+def _parse_sums(listed: bytes, where: str) -> dict[str, str]:
+    """Read SHA256SUMS: name -> SHA-256."""
+    changed = f"{where}: {SUMS} was changed; copy the bundle again"
+    try:
+        lines = listed.decode("utf-8").split("\n")  # not splitlines, which ends lines at other signs too
+    except UnicodeDecodeError as error:
+        raise AslsparkError(changed) from error
+    sums: dict[str, str] = {}
+    for line in lines[:-1]:
+        match = re.fullmatch(r"([0-9a-f]{64})  (\S.*)", line)
+        if not match or match[2] in sums:
+            raise AslsparkError(changed)
+        sums[match[2]] = match[1]
+    if lines[-1]:
+        raise AslsparkError(changed)
+    return sums
+
+
+def _require_listed(names: Collection[str], sums: Mapping[str, str], where: str) -> None:
+    there = set(names) - {SUMS}
+    for name in sorted(sums.keys() ^ there):
+        said = name if len(name) <= _LONGEST_NAME and name.isprintable() else ascii(name[:_LONGEST_NAME])
+        if name not in there:
+            raise AslsparkError(f"{where}: {said} is missing; copy the bundle again")
+        raise AslsparkError(f"{where}: {said} does not belong to the bundle; remove it or copy the bundle again")
+
+
+def _checked(file: BinaryIO, name: str, expected: str, where: str, keep: bool, copy_to: Path | None) -> bytes | None:
+    """Read a file whose SHA-256 must be `expected`, and return its bytes if they are to be kept."""
+    digest, kept, read = hashlib.sha256(), [], 0
+    with contextlib.ExitStack() as stack:
+        copy = None
+        if copy_to is not None:
+            target = copy_to / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            copy = stack.enter_context(target.open("xb"))
+        while block := file.read(1 << 20):
+            read += len(block)
+            if read > MOST_FILE_BYTES:
+                raise Refused(f"{name} has more than {MOST_FILE_BYTES:,} bytes")
+            digest.update(block)
+            if keep:
+                kept.append(block)
+            if copy is not None:
+                copy.write(block)
+    if digest.hexdigest() != expected:
+        raise AslsparkError(f"{where}: {name} was changed (its SHA-256 differs); copy the bundle again")
+    return b"".join(kept) if keep else None
 
 
 @contextmanager
@@ -146,10 +244,14 @@ def refusal_named(setting: str, path: str) -> Iterator[None]:
     try:
         yield
     except Refused as refused:
-        raise AslsparkError(
-            f"{setting}{path}: it was not made by this package ({refused}), and nothing of it was loaded; "
-            "take a bundle of a training job"
-        ) from refused
+        raise _not_ours(setting, path, refused) from refused
+
+
+def _not_ours(setting: str, path: str, refused: Refused) -> AslsparkError:
+    return AslsparkError(
+        f"{setting}{path}: it was not made by this package ({refused}), and nothing of it was loaded; "
+        "take a bundle of a training job"
+    )
 
 
 def _files(folder: Path) -> list[Path]:

@@ -7,10 +7,8 @@ DataFrames, with inputs made in the same way.
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +16,7 @@ import numpy.typing as npt
 
 import aslspark
 from aslspark.bundle_checks import check_network
-from aslspark.bundle_files import ONNX, SUMS, read_manifest, refusal_named
+from aslspark.bundle_files import ONNX, BundleContents, read_bundle, refusal_named
 from aslspark.certainty import BEST, NOT_SURE, best_places
 from aslspark.decoding import Form, Unusable, form_of
 from aslspark.errors import AslsparkError
@@ -29,7 +27,6 @@ from aslspark.hands.hand import RIGHT as RIGHT_SIDE
 from aslspark.hands.hand import Hand
 from aslspark.hands.options import HandOptions, hands_of, require_detector
 from aslspark.models.known import LANDMARKS, PICTURE
-from aslspark.paths import local_path
 
 NOTHING = "nothing"
 """The label of pictures without a hand; a network that knows it may answer it where none was found."""
@@ -103,14 +100,13 @@ class OnnxClassifier:
         return np.concatenate(runs) if runs else np.empty((0, BEST), np.float32)
 
 
-def network_of(manifest: Mapping[str, Any], folder: Path, named: str) -> OnnxClassifier:
+def network_of(bundle: BundleContents, named: str) -> OnnxClassifier:
     """Read the network of a bundle.
 
     Parameters
     ----------
-    manifest : mapping
-        As `bundle_files.read_manifest` gives it, of kind 'network'.
-    folder : Path
+    bundle : BundleContents
+        Of kind 'network', with the bytes of its `bundle_files.ONNX`.
     named : str
         What the user called the bundle.
 
@@ -119,6 +115,7 @@ def network_of(manifest: Mapping[str, Any], folder: Path, named: str) -> OnnxCla
     AslsparkError
         Where the network takes landmarks that another version made, or is none of ours.
     """
+    manifest = bundle.manifest
     preprocessing = manifest.get("preprocessing", {})
     inputs = tuple(manifest.get("inputs", [PICTURE]))
     given = preprocessing.get("landmark_features", FEATURES)
@@ -128,7 +125,7 @@ def network_of(manifest: Mapping[str, Any], folder: Path, named: str) -> OnnxCla
             f"{aslspark.__version__} makes {FEATURES}: use the version that wrote it"
         )
     height, width, channels = manifest["shape"]
-    onnx, labels = (folder / ONNX).read_bytes(), tuple(manifest["labels"])
+    onnx, labels = bundle.files[ONNX], tuple(manifest["labels"])
     with refusal_named("--model ", named):
         check_network(onnx, inputs, (height, width, channels), len(labels))
     return OnnxClassifier(
@@ -138,6 +135,23 @@ def network_of(manifest: Mapping[str, Any], folder: Path, named: str) -> OnnxCla
         inputs=inputs,
         upright=preprocessing.get("upright", False),
     )
+
+
+def form_and_hands(manifest: Mapping[str, Any], named: str) -> tuple[Form, HandOptions | None]:
+    """Read from a bundle's manifest how pictures are made ready.
+
+    Raises
+    ------
+    AslsparkError
+        Where a later version knows more ways.
+    """
+    preprocessing = manifest.get("preprocessing", {})
+    try:
+        return form_of(tuple(manifest["shape"]), preprocessing), hands_of(preprocessing.get("hands"))
+    except (KeyError, TypeError, ValueError) as error:
+        raise AslsparkError(
+            f"--model {named}: its preprocessing is not known here ({error}): use the version that wrote it"
+        ) from error
 
 
 def open_session(onnx: bytes, threads: int) -> Any:
@@ -239,25 +253,23 @@ class Reader:
         AslsparkError
             Where the folder is no bundle, not as it was written, or holds a model of Spark MLlib.
         """
-        real = os.path.realpath(local_path(path))
-        manifest = read_manifest(real)
+        bundle = read_bundle(path, keep=[ONNX])
+        manifest = bundle.manifest
         if manifest["kind"] != "network":
             raise AslsparkError(
                 f"--model {path}: a model of Spark MLlib, which needs Spark; give a bundle with a network, or use "
                 "jobs/score.py"
             )
-        preprocessing = manifest.get("preprocessing", {})
-        hands = hands_of(preprocessing.get("hands"))
+        form, hands = form_and_hands(manifest, path)
         if hands is not None:
             require_detector("the model's hands.on=true")
-        network = network_of(manifest, Path(real), path)
         return cls(
-            network,
-            form_of(network.shape, preprocessing),
+            network_of(bundle, path),
+            form,
             hands,
             temperature=manifest.get("temperature", 1.0),
             threshold=manifest.get("threshold", 0.0),
-            digest=bundle_digest(real),
+            digest=bundle.digest,
         )
 
     @property
@@ -360,11 +372,6 @@ def prepared(
     if kind == REASON:
         raise Unusable(value, "")
     return Normaliser(kind, form, hands, find).one(value)
-
-
-def bundle_digest(path: str) -> str:
-    """Return what tells a bundle from any other: the SHA-256 of its SHA256SUMS, which name every file's."""
-    return hashlib.sha256(Path(os.path.realpath(local_path(path)), SUMS).read_bytes()).hexdigest()
 
 
 def hand_vector(hand: Hand | None) -> npt.NDArray[np.float32]:

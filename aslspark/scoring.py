@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,7 +32,7 @@ from aslspark.features.pictures import UNUSABLE, Normaliser
 from aslspark.hands.options import HandOptions
 from aslspark.masking import shown
 from aslspark.models.known import LANDMARKS, PICTURE
-from aslspark.paths import local_path, mounted_as_spark
+from aslspark.paths import mounted_as_spark
 from aslspark.reading import NO_HAND, OnnxClassifier, kept_session, needs_hand
 from aslspark.samples import HAND_COLUMN, PICTURE_TYPE, no_hands
 
@@ -106,6 +105,8 @@ class SignClassifierModel(Model, HasInputCol, MLReadable, MLWritable):
         """How the training pictures were cropped to the hand; None: they stayed whole."""
         self.temperature = 1.0
         """What makes the probabilities hold; see `aslspark.certainty`. A bundle keeps it."""
+        self.digest = ""
+        """Of the bundle that it was loaded from, by which two are told apart; see `bundle_files.BundleContents`."""
         self._setDefault(inputCol="picture", threshold=0.0)
 
     @classmethod
@@ -359,13 +360,16 @@ class _Writer(MLWriter):
 
 class _Reader(MLReader):
     def load(self, path: str) -> SignClassifierModel:
-        from aslspark.bundle import read_model
+        from aslspark.bundle import read_model, read_stage
 
         model = read_model(path)
-        if (Path(local_path(path)) / "metadata").is_dir():  # a stage, whose params may differ from the bundle's
-            metadata = DefaultParamsReader.loadMetadata(path, self.sc)
+        if (metadata := read_stage(path)) is not None:  # a stage, whose params may differ from the bundle's
             model._resetUid(metadata["uid"])
-            DefaultParamsReader.getAndSetParams(model, metadata)
+            try:
+                DefaultParamsReader.getAndSetParams(model, metadata)
+                model.setThreshold(model.getThreshold())
+            except Exception as error:  # AttributeError, TypeError, AssertionError, by what is written there
+                raise AslsparkError(f"--model {path}: its metadata is not what Spark writes ({error})") from error
         return model
 
 

@@ -9,7 +9,6 @@ import argparse
 from collections.abc import Sequence
 
 from aslspark.jobs_support import run_job
-from aslspark.reading import bundle_digest
 
 
 def main(argv: Sequence[str]) -> None:
@@ -27,9 +26,10 @@ def main(argv: Sequence[str]) -> None:
 
     with spark_session("aslspark score_stream") as spark:
         model = SignClassifierModel.load(options.model)
-        digest = bundle_digest(options.model)
         where = (options.folder, options.checkpoint)
-        letters_beside(spark, model, *where, digest=digest, files=options.files, once=options.once).awaitTermination()
+        letters_beside(
+            spark, model, *where, digest=model.digest, files=options.files, once=options.once
+        ).awaitTermination()
 
 
 if __name__ == "__main__":

@@ -117,3 +117,16 @@ def change_json(path, **what):
     """Change a JSON file, and forget Hadoop's checksum of it."""
     path.write_text(json.dumps({**json.loads(path.read_text()), **what}))
     path.with_name(f".{path.name}.crc").unlink(missing_ok=True)
+
+
+def name_class_in_parquet(path, name):
+    """Let a column of a Parquet file, by Spark's schema in it, be of a Java class."""
+    import pyarrow.parquet as pq
+
+    table = pq.ParquetFile(path).read()
+    key = b"org.apache.spark.sql.parquet.row.metadata"
+    schema = json.loads(table.schema.metadata[key])
+    schema["fields"][0]["type"] = {"type": "udt", "class": name, "sqlType": "integer"}
+    kept = {**table.schema.metadata, key: json.dumps(schema)}
+    pq.write_table(table.replace_schema_metadata(kept), path)
+    Path(path).with_name(f".{Path(path).name}.crc").unlink(missing_ok=True)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from pyspark.sql import functions as F
 
-from aslspark.bundle import read_manifest, seal, whole_folder, write_model
+from aslspark.bundle import seal, whole_folder, write_model
 from aslspark.config import load_config
 from aslspark.errors import AslsparkError
 from aslspark.evaluation.comparison import Contender, LabelledSet, samples_for
@@ -173,9 +173,7 @@ def test_the_network_that_is_looked_into_is_the_one_that_scores(spark, bundles, 
     path = bundles[framework]
     model = SignClassifierModel.load(path)
     rows = model.transform(read_samples(spark, ingested, ["test"]).limit(40)).collect()
-    letters, heat = explain_bundle(
-        path, read_manifest(path), np.stack([as_read(row["picture"], model) for row in rows])
-    )
+    letters, heat = explain_bundle(path, np.stack([as_read(row["picture"], model) for row in rows]))
     assert letters == [row["letter"] for row in rows]
     assert heat.shape == (40, 28, 28)
     assert heat.max() == pytest.approx(1, abs=0.02)

@@ -145,10 +145,10 @@ def test_a_bundle_with_another_number_of_features_is_refused(bundle, tmp_path):
 
 
 def test_grad_cam_looks_at_the_picture_branch_with_the_landmarks_given(spark, bundle, table, tmp_path):
-    model, manifest = SignClassifierModel.load(str(bundle)), require_network(str(bundle))
+    model = SignClassifierModel.load(str(bundle))
     rows = one_of_each_label(read_samples(spark, table, [TEST]))
     pictures = np.stack([as_read(row["picture"], model) for row in rows])
-    letters, heat = explain_bundle(str(bundle), manifest, pictures, hands_of(rows))
+    letters, heat = explain_bundle(str(bundle), pictures, hands_of(rows))
     assert heat.shape == (len(rows), 28, 28)
     assert heat.max() == pytest.approx(1)
     scored = {row["id"]: row["letter"] for row in model.transform(read_samples(spark, table, [TEST])).collect()}

@@ -164,7 +164,6 @@ def _describe(contender: Contender) -> dict[str, Any]:
     }
     if row["fit_seconds"] is None:
         why_empty["fit_seconds"] = "the bundle does not say"
-    folder = Path(local_path(contender.path))
     if isinstance(classifier, OnnxClassifier):
         row |= {
             "model": settings.get("network", {}).get("name", "network"),
@@ -179,7 +178,8 @@ def _describe(contender: Contender) -> dict[str, Any]:
         except (AslsparkError, ImportError) as error:  # the package onnx need not be there to score
             row["multiply_adds"], why_empty["multiply_adds"] = None, str(error)
         return row
-    files = [path for path in (folder / PIPELINE).rglob("*") if path.is_file()]
+    folder = Path(local_path(contender.path)) / PIPELINE
+    files = [path for path in folder.rglob("*") if path.is_file()]
     row |= {
         "model": {NO_CLASSIFIER: "MLlib"}.get(name := load_config(of_bundle=settings).mllib.classifier, name),
         "file": f"{PIPELINE}/",

@@ -15,14 +15,14 @@ import numpy.typing as npt
 from matplotlib import colormaps
 from pyspark.sql import Row
 
-from aslspark.bundle import read_manifest
+from aslspark.bundle import read_bundle, read_manifest
+from aslspark.bundle_checks import NETWORK_FILES
 from aslspark.errors import AslsparkError
 from aslspark.evaluation.sheets import Tile, colour_of, draw_sheet
 from aslspark.evaluation.shown import as_read, hands_of
 from aslspark.features.landmarks import landmark_features
 from aslspark.features.scaling import scale
 from aslspark.models.known import LANDMARKS, PICTURE
-from aslspark.paths import local_path
 from aslspark.scoring import SignClassifierModel
 
 SMALLEST_MAP = 4
@@ -90,7 +90,6 @@ def heat_maps(explained: Explained, height: int, width: int) -> npt.NDArray[np.f
 
 def explain_bundle(
     path: str,
-    manifest: dict[str, Any],
     pictures: npt.NDArray[np.uint8],
     hands: npt.NDArray[np.float32] | None = None,
 ) -> tuple[list[str], npt.NDArray[np.float32]]:
@@ -99,9 +98,7 @@ def explain_bundle(
     Parameters
     ----------
     path : str
-        The bundle.
-    manifest : dict
-        Its manifest.
+        The bundle; see `require_network`.
     pictures : ndarray of uint8, shape (n, height, width, channels)
         Of the network's shape.
     hands : ndarray of float32, shape (n, HAND_NUMBERS), optional
@@ -114,11 +111,14 @@ def explain_bundle(
     ndarray of float32, shape (n, height, width)
         See `heat_maps`.
     """
+    bundle = read_bundle(path, keep=NETWORK_FILES)
+    manifest = bundle.manifest
     if manifest["framework"] == "keras":
         from aslspark.evaluation.grad_cam_keras import explain, load
     else:
         from aslspark.evaluation.grad_cam_torch import explain, load
-    network = load(Path(local_path(path)), manifest)
+    name = manifest["network_file"]
+    network = load(bundle.files[name], manifest, f"{path}: {name}")
     preprocessing = manifest["preprocessing"]
     landmarks = None if hands is None else landmark_features(hands, preprocessing["upright"])
     explained = explain(network, scale(pictures, preprocessing["stretch"]), landmarks)
@@ -171,7 +171,7 @@ def write_sheet(path: str, model: SignClassifierModel, rows: Sequence[Row], shee
     hands = None
     if LANDMARKS in _inputs(manifest):
         hands = hands_of(rows)
-    letters, heat = explain_bundle(path, manifest, pictures, hands)
+    letters, heat = explain_bundle(path, pictures, hands)
     name = manifest["settings"]["network"]["name"]
     title = f"where '{name}' ({manifest['framework']}) looks: true letter → read letter (Grad-CAM)"
     tiles = [

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,13 +17,12 @@ from aslspark.models.keras_files import Refused, load_model
 Seen = list[tuple[bool, tf.Tensor]]
 
 
-def load(folder: Path, manifest: dict[str, Any]) -> tf.keras.Model:
-    """Load the network of a bundle; a file with code in it is refused."""
-    path = folder / manifest["network_file"]
+def load(content: bytes, manifest: dict[str, Any], where: str) -> tf.keras.Model:
+    """Load the network of a bundle from the bytes of its file; one with code in it is refused, as `where`."""
     try:
-        return load_model(path)
+        return load_model(content)
     except Refused as refused:
-        raise AslsparkError(f"{path}: {refused}; copy the bundle again from where it was trained") from refused
+        raise AslsparkError(f"{where}: {refused}; copy the bundle again from where it was trained") from refused
 
 
 def explain(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,16 +10,25 @@ import safetensors.torch
 import torch
 from torch import nn
 
+from aslspark.errors import AslsparkError
 from aslspark.evaluation.grad_cam import Explained, chosen_map
 from aslspark.models.torch_network import build
 
+_BUILT_FROM = ("name", "dropout", "hidden", "channels", "kernels")
 
-def load(folder: Path, manifest: dict[str, Any]) -> nn.Module:
-    """Load the network of a bundle."""
-    settings = manifest["settings"]["network"]
-    named = {name: settings[name] for name in ("name", "dropout", "hidden", "channels", "kernels") if name in settings}
-    network = build(shape=tuple(manifest["shape"]), classes=len(manifest["labels"]), **named)
-    network.load_state_dict(safetensors.torch.load_file(folder / manifest["network_file"]))
+
+def load(content: bytes, manifest: dict[str, Any], where: str) -> nn.Module:
+    """Load the network of a bundle from the bytes of its file; what does not fit is refused, as `where`."""
+    try:
+        settings = manifest["settings"]["network"]
+        known = {name: settings[name] for name in _BUILT_FROM if name in settings}
+        network = build(shape=tuple(manifest["shape"]), classes=len(manifest["labels"]), **known)
+        network.load_state_dict(safetensors.torch.load(content))
+    except Exception as error:  # a damaged or foreign file raises nearly anything
+        said = (str(error).splitlines() or [type(error).__name__])[0][:300]
+        raise AslsparkError(
+            f"{where}: it is no network of the bundle's settings ({said}); copy the bundle again"
+        ) from error
     return network.eval()
 
 

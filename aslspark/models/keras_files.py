@@ -1,14 +1,18 @@
 """Files of Keras networks, read so that nothing in them runs.
 
-In: a `.keras` or `.h5` file from anywhere. Out: the model, or `Refused` with the reason, before Keras looks at it.
-Keras' safe mode alone does not do: it imports any module that the file names, and reads an HDF5 file that is called
-`.keras` the old way, with the code of its Lambda layers.
+In: the bytes of a `.keras` or `.h5` file from anywhere. Out: the model, or `Refused` with the reason, before Keras
+looks at it. Keras' safe mode alone does not do: it imports any module that the file names, and reads an HDF5 file that
+is called `.keras` the old way, with the code of its Lambda layers.
 """
 
 from __future__ import annotations
 
+import io
 import json
+import tempfile
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -70,16 +74,26 @@ class Refused(Exception):  # noqa: N818  (its callers say which file, and what w
     """A file that is not loaded, and why."""
 
 
-def load_model(path: Path) -> tf.keras.Model:
-    """Load a `.keras` file that holds Keras' own layers alone.
+@contextmanager
+def as_private_file(content: bytes, name: str) -> Iterator[Path]:
+    """Give a file of the checked bytes for a library that takes names: nobody else can change it meanwhile."""
+    with tempfile.TemporaryDirectory(prefix="aslspark-") as folder:
+        path = Path(folder) / name  # Keras tells by it what the file is
+        path.write_bytes(content)
+        yield path
+
+
+def load_model(content: bytes) -> tf.keras.Model:
+    """Load a `.keras` file, given as its bytes, that holds Keras' own layers alone.
 
     Raises
     ------
     Refused
     """
-    _check_archive(path)
+    _check_archive(content)
     try:
-        return tf.keras.models.load_model(str(path), compile=False, safe_mode=True)
+        with as_private_file(content, "network.keras") as path:
+            return tf.keras.models.load_model(str(path), compile=False, safe_mode=True)
     except Exception as error:  # a damaged file raises nearly anything
         raise Refused(f"it cannot be read ({_first_line(error)})") from error
 
@@ -123,9 +137,9 @@ def _outside(group: h5py.Group) -> str | None:
     return None
 
 
-def _check_archive(path: Path) -> None:
+def _check_archive(content: bytes) -> None:
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
             names = archive.namelist()
             if sorted(names) != sorted((CONFIG, WEIGHTS, METADATA)):
                 raise Refused(f"it holds {', '.join(sorted(names)[:5])}: Keras writes {CONFIG}, {METADATA}, {WEIGHTS}")

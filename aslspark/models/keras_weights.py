@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import tensorflow as tf
 
 from aslspark.errors import AslsparkError
-from aslspark.models.keras_files import Refused, check_h5, load_model
+from aslspark.models.keras_files import Refused, as_private_file, check_h5, load_model
 from aslspark.models.keras_network import backbone_of
 from aslspark.models.known import fitting_failed
 
 
-def load_weights(model: tf.keras.Model, name: str, path: Path, keep_head: bool) -> bool:
+def load_weights(model: tf.keras.Model, name: str, path: Path, keep_head: bool, content: bytes | None = None) -> bool:
     """Take a network's weights from a file.
 
     Parameters
@@ -26,6 +27,8 @@ def load_weights(model: tf.keras.Model, name: str, path: Path, keep_head: bool) 
         that keras.applications publishes without their top.
     keep_head : bool
         Take the head as well, where the file's has the same shape; otherwise it keeps its random weights.
+    content : bytes, optional
+        Of the file, where it was read already.
 
     Returns
     -------
@@ -38,12 +41,13 @@ def load_weights(model: tf.keras.Model, name: str, path: Path, keep_head: bool) 
         Where the file cannot be read, or its backbone is not that of the network; it names the first difference.
     """
     try:
+        content = path.read_bytes() if content is None else content
         if path.suffix == ".keras":
-            return _from_model(model, name, load_model(path), path, keep_head)
-        check_h5(path)
-    except Refused as refused:
+            return _from_model(model, name, load_model(content), path, keep_head)
+        check_h5(io.BytesIO(content))
+    except (Refused, OSError) as refused:
         raise fitting_failed(path, name, str(refused)) from refused
-    return _from_h5(model, name, path)
+    return _from_h5(model, name, path, content)
 
 
 def _from_model(model: tf.keras.Model, name: str, given: tf.keras.Model, path: Path, keep_head: bool) -> bool:
@@ -69,17 +73,18 @@ def _from_model(model: tf.keras.Model, name: str, given: tf.keras.Model, path: P
     return takes_head
 
 
-def _from_h5(model: tf.keras.Model, name: str, path: Path) -> bool:
+def _from_h5(model: tf.keras.Model, name: str, path: Path, content: bytes) -> bool:
     # The weights alone: the model that an .h5 may describe, Lambda layers and all, is never built.
     before = model.get_weights()
     reasons = []
-    for part in (model, backbone_of(model)):
-        try:
-            part.load_weights(str(path))
-            return part is model
-        except Exception as error:  # Keras raises nearly anything for a file that does not fit
-            reasons.append(_first_line(error))
-            model.set_weights(before)
+    with as_private_file(content, path.name) as checked:
+        for part in (model, backbone_of(model)):
+            try:
+                part.load_weights(str(checked))
+                return part is model
+            except Exception as error:  # Keras raises nearly anything for a file that does not fit
+                reasons.append(_first_line(error))
+                model.set_weights(before)
     raise fitting_failed(path, name, f"neither of the network ({reasons[0]}) nor of its backbone ({reasons[1]})")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -16,7 +17,7 @@ _COUNTER = "num_batches_tracked"
 """BatchNorm's count of steps: files of old versions of torch leave it out, and nothing here reads it."""
 
 
-def load_weights(model: nn.Module, name: str, path: Path, keep_head: bool) -> bool:
+def load_weights(model: nn.Module, name: str, path: Path, keep_head: bool, content: bytes | None = None) -> bool:
     """Take a network's weights from a file.
 
     Parameters
@@ -30,6 +31,8 @@ def load_weights(model: nn.Module, name: str, path: Path, keep_head: bool) -> bo
         the names of this package or, for torchvision's networks, with torchvision's.
     keep_head : bool
         Take the head as well, where the file's has the same shape; otherwise it keeps its random weights.
+    content : bytes, optional
+        Of the file, where it was read already.
 
     Returns
     -------
@@ -41,7 +44,7 @@ def load_weights(model: nn.Module, name: str, path: Path, keep_head: bool) -> bo
     AslsparkError
         Where the file cannot be read, or its backbone is not that of the network; it names the first difference.
     """
-    given = _as_named_here(_read(path, name), model, name)
+    given = _as_named_here(_read(path, name, content), model, name)
     own = model.state_dict()
     heads = head_prefixes(model)
     wanted = {key: value for key, value in own.items() if not key.startswith(heads)}
@@ -64,11 +67,15 @@ def load_weights(model: nn.Module, name: str, path: Path, keep_head: bool) -> bo
     return takes_head
 
 
-def _read(path: Path, name: str) -> Mapping[str, torch.Tensor]:
-    from safetensors.torch import load_file
+def _read(path: Path, name: str, content: bytes | None) -> Mapping[str, torch.Tensor]:
+    from safetensors.torch import load
 
     try:
-        given = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
+        content = path.read_bytes() if content is None else content
+        if path.suffix == ".safetensors":
+            given = load(content)
+        else:
+            given = torch.load(io.BytesIO(content), "cpu", weights_only=True)
     except Exception as error:  # a damaged or hostile file raises nearly anything
         said = (str(error).splitlines() or [type(error).__name__])[0]
         raise fitting_failed(path, name, f"it cannot be read ({said})") from error

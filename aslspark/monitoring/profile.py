@@ -18,11 +18,10 @@ import pandas as pd
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from aslspark.bundle import read_manifest
+from aslspark.bundle import read_bundle
 from aslspark.data.natural_order import natural_key
 from aslspark.errors import AslsparkError
 from aslspark.monitoring.measures import ANSWER, CONFIDENCE, FLAGS, MEASURES, measured
-from aslspark.paths import local_path
 from aslspark.samples import TEST, TRAIN, VALIDATION
 from aslspark.scoring import SignClassifierModel
 
@@ -169,14 +168,22 @@ def read_reference(path: str) -> Profile:
     AslsparkError
         Where it has none: it was made by an earlier version.
     """
-    version = read_manifest(path)["versions"]["aslspark"]
-    file = Path(local_path(path)) / REFERENCE
-    if not file.is_file():
+    bundle = read_bundle(path, keep=[REFERENCE])
+    version = bundle.manifest.get("versions", {}).get("aslspark", "an unknown version")
+    if REFERENCE not in bundle.files:
         raise AslsparkError(
             f"--model {path}: it carries no {REFERENCE} to compare with (made by aslspark {version}); "
             "train it again to watch it"
         )
-    found = json.loads(file.read_text(encoding="utf-8"))
+    try:
+        return _profile_of(json.loads(bundle.files[REFERENCE]), path)
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+        raise AslsparkError(
+            f"--model {path}: {REFERENCE} is not what aslspark writes; copy the bundle again"
+        ) from error
+
+
+def _profile_of(found: dict[str, Any], path: str) -> Profile:
     if found["format"] != FORMAT:
         raise AslsparkError(f"--model {path}: {REFERENCE} is of format {found['format']}; this aslspark reads {FORMAT}")
     return Profile(

@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from aslspark.common.plain_folder import NotPlain, PlainFolder
 from aslspark.errors import AslsparkError
 
 log = logging.getLogger("aslspark")
@@ -151,7 +152,7 @@ def read_checkpoint(folder: Path, fit: str, epoch: int | None = None) -> Checkpo
             best = weights
             if progress.best_epoch not in (0, number):
                 best = _read(_path(folder, progress.best_epoch))[1]
-        except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+        except (OSError, EOFError, ValueError, KeyError, TypeError, MemoryError, NotPlain, zipfile.BadZipFile) as error:
             log.warning("%s cannot be read (%s), and is left out", _path(folder, number), error)
             continue
         return Checkpoint(progress, best, weights, state)
@@ -159,7 +160,11 @@ def read_checkpoint(folder: Path, fit: str, epoch: int | None = None) -> Checkpo
 
 
 def _read(path: Path) -> tuple[dict[str, Any], bytes, dict[str, npt.NDArray[Any]]]:
-    with np.load(path, allow_pickle=False) as archive:
+    with (
+        PlainFolder(path.parent) as folder,
+        folder.open(path.name) as file,
+        np.load(file, allow_pickle=False) as archive,
+    ):
         about = json.loads(archive[_ABOUT].tobytes())
         if about["format"] != FORMAT:
             raise ValueError(f"format {about['format']}, not {FORMAT}")

@@ -11,7 +11,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from aslspark.bundle import read_manifest
+from aslspark.bundle import read_bundle
+from aslspark.bundle_checks import NETWORK_FILES
 from aslspark.config import Config, TrainingConfig
 from aslspark.errors import AslsparkError
 from aslspark.models.known import LANDMARKS, NETWORKS, convolutions, fitting_failed, require_network
@@ -31,6 +32,8 @@ class WeightsFile:
     """Weights on disk."""
 
     path: Path
+    content: bytes | None
+    """Of a bundle's file, as its checksum holds: it is not opened again."""
     labels: tuple[str, ...] | None
     """What the head stands for; None where the file does not say."""
 
@@ -139,21 +142,24 @@ def find_weights(config: Config) -> WeightsFile:
             raise AslsparkError(
                 f"network.weights={given}: training.framework={framework} reads {', '.join(suffixes)} files"
             )
-        return WeightsFile(path, None)
+        return WeightsFile(path, None, None)
     if not path.is_dir():
         raise AslsparkError(
             f"network.weights={given}: there is no such file or bundle; give none, imagenet, a file "
             f"({', '.join(suffixes)}) or the --out of a training job"
         )
-    manifest = read_manifest(given, "network.weights=")
+    bundle = read_bundle(given, "network.weights=", keep=NETWORK_FILES)
+    manifest = bundle.manifest
     if manifest.get("framework") != framework:
         raise fitting_failed(given, name, f"the bundle's model is of {manifest.get('framework', 'Spark MLlib')}")
-    other = manifest.get("settings", {}).get("network", {}).get("name", "one that it does not name")
+    network = manifest.get("settings", {}).get("network", {})
+    other = network.get("name") if isinstance(network, dict) else None
     if other != name:
-        raise fitting_failed(given, name, f"the bundle's network is {other}")
+        raise fitting_failed(given, name, f"the bundle's network is {other or 'one that it does not name'}")
     if "network_file" not in manifest:
         raise fitting_failed(given, name, "the bundle has it as ONNX alone")
-    return WeightsFile(path / manifest["network_file"], tuple(manifest["labels"]))
+    file = manifest["network_file"]
+    return WeightsFile(path / file, bundle.files[file], tuple(manifest["labels"]))
 
 
 def started_network(config: Config, shape: tuple[int, int, int], labels: tuple[str, ...]) -> Any:
@@ -183,7 +189,7 @@ def started_network(config: Config, shape: tuple[int, int, int], labels: tuple[s
     )
     if network.weights not in (NONE, IMAGENET):
         found = find_weights(config)
-        head_taken = load_weights(model, network.name, found.path, found.labels in (None, labels))
+        head_taken = load_weights(model, network.name, found.path, found.labels in (None, labels), found.content)
         log.info("%s: the backbone starts from it, the head %s", network.weights, "too" if head_taken else "anew")
     if network.freeze:
         framework.freeze(model)
