@@ -5,7 +5,6 @@ In: a model, its pipeline, its settings. Out: a folder that scoring, serving and
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import shutil
@@ -37,9 +36,9 @@ from aslspark.bundle_files import (
     whole_folder,
 )
 from aslspark.common.plain_folder import NotPlain, PlainFolder
+from aslspark.common.written import write_json
 from aslspark.errors import AslsparkError
 from aslspark.features.landmarks import FEATURES
-from aslspark.masking import shown_all
 from aslspark.models.known import LANDMARKS, PICTURE
 from aslspark.paths import is_mounted, local_path, spark_path
 from aslspark.pipeline_checks import MOST_METADATA_BYTES, check_metadata, pipeline_files
@@ -129,7 +128,7 @@ def write_model(model: SignClassifierModel, pipeline: PipelineModel | None, fold
                 f"{folder.parent}: Spark's workers wrote the pipeline elsewhere; "
                 "give --out a folder that the driver and all workers share"
             )
-    (folder / MANIFEST).write_text(json.dumps(shown_all(manifest), indent=1))
+    write_json(folder / MANIFEST, manifest)
 
 
 def read_model(path: str) -> SignClassifierModel:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from aslspark.config import Config, load_config
 from aslspark.errors import AslsparkError
-from aslspark.masking import shown
+from aslspark.masking import mask_record, masked_console
 from aslspark.models.known import READS
 
 EXTRAS = {
@@ -31,8 +31,13 @@ def run_job(main: Callable[[Sequence[str]], None]) -> None:
     """Run a job's `main` on the command line's words and leave with a fitting exit code.
 
     An `AslsparkError` becomes one line on standard error and exit code 2; Ctrl-C is exit code 130. Keys and passwords
-    in a traceback are masked.
+    in what Python prints, tracebacks included, are masked.
     """
+    with masked_console():
+        _run(main)
+
+
+def _run(main: Callable[[Sequence[str]], None]) -> None:
     start_logging()
     try:
         main(sys.argv[1:])
@@ -66,12 +71,14 @@ def not_installed(error: ModuleNotFoundError) -> str | None:
 
 
 def _print_traceback() -> None:
-    print(shown(traceback.format_exc()), file=sys.stderr)
+    print(traceback.format_exc(), file=sys.stderr)
 
 
 def start_logging() -> None:
     """Let the package say on standard output what it does, and TensorFlow nothing but warnings."""
     logging.basicConfig(level=logging.ERROR, format="%(message)s", stream=sys.stdout)
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(mask_record)  # of libraries, too
     logging.getLogger("aslspark").setLevel(logging.INFO)
     # Set before TensorFlow is first imported: its start-up lines say nothing about this job.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")

@@ -5,9 +5,14 @@ In: paths, settings, messages. Out: the same with *** where a secret stood. It i
 
 from __future__ import annotations
 
+import contextlib
+import io
 import logging
 import re
-from typing import Any
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, BinaryIO, TextIO, cast
 
 MASK = "***"
 
@@ -15,10 +20,13 @@ _LONGEST_NAME = 120
 _SECRETS = (
     *("password", "passwd", "passphrase", "secret", "token", "signature", "credential", "credentials", "authorization"),
     *("accesskey", "accesskeyid", "accountkey", "apikey", "privatekey", "secretkey", "sharedkey", "subscriptionkey"),
+    *("encryptionkey", "signingkey", "masterkey", "storagekey", "sharedaccesssignature", "clientsecretvalue"),
 )
 """How the name of a parameter or a setting ends that holds a secret, without what stands between its words."""
 _SHORT_WORDS = ("sig", "sas", "pwd")
 """So short that they must be a word of their own, or the last of several: X-sig, not misig."""
+_SHORT_AND_COMMON = ("pass", "auth")
+"""The same, and words of prose too: `pass=...`, not `pass: 3 rows`."""
 
 # user:password@ and token@ before the host; a port is no password.
 _IN_ADDRESS = re.compile(
@@ -27,43 +35,108 @@ _IN_ADDRESS = re.compile(
 )
 _CONTAINERS = ("wasb://", "wasbs://", "abfs://", "abfss://")
 """Azure's stores, where a container's name stands before the @."""
+# user/password@ of Oracle's JDBC, which has no // before it.
+_OF_ORACLE = re.compile(r"(jdbc:oracle:[a-z0-9]{1,10}:)[^\s@'\"]{1,500}@", re.IGNORECASE)
+# Whoever knows the address of a webhook may write to it: what follows its fixed beginning is the secret.
+_WEBHOOK = re.compile(
+    r"(https?://(?:hooks\.[^\s/'\"<>]{1,255}/[a-z]{1,20}/"
+    r"|[^\s/'\"<>]{1,255}/(?:[\w.-]{1,40}/){0,2}(?:webhooks?|webhookb2|hooks)/"
+    r"|api\.telegram\.org/bot))[^\s'\"<>)\]}]{1,2000}",
+    re.IGNORECASE,
+)
+# Keys that are known by how they begin: AWS (with the secret one that stands beside it in tables of them), GitHub,
+# Slack, Databricks, Hugging Face, Google, OpenAI, JSON Web Tokens, PEM.
+_KNOWN_FORMS = re.compile(
+    r"(?<![A-Za-z0-9_])(?:"
+    r"A(?:KIA|SIA|ROA|IDA)[0-9A-Z]{16}(?:[\s,:;'\"]{1,4}[A-Za-z0-9/+]{40})?"
+    r"|gh[opsur]_[A-Za-z0-9]{20,255}|github_pat_[A-Za-z0-9_]{20,255}"
+    r"|xox[abeoprs]-[A-Za-z0-9-]{10,255}|dapi[0-9a-f]{32}(?:-\d)?|hf_[A-Za-z0-9]{20,255}"
+    r"|AIza[A-Za-z0-9_-]{35}|sk-[A-Za-z0-9_-]{20,255}"
+    r"|eyJ[A-Za-z0-9_-]{8,4000}\.[A-Za-z0-9_-]{4,4000}\.[A-Za-z0-9_-]{0,4000})"
+    r"|-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----[^-]{0,20000}(?:-----END [A-Z ]{0,30}PRIVATE KEY-----)?"
+)
+_BEARER = re.compile(r"\b(Bearer\s{1,3}|bearer\s{1,3}(?=\S{0,200}\d))[A-Za-z0-9._~+/=-]{6,4000}")
+# --password X and ['--password', 'X']; with = it is a parameter like any other.
+_OPTION = re.compile(
+    rf"(?<![\w-])(--?([A-Za-z][\w.-]{{0,{_LONGEST_NAME}}})(?:['\"],?)?\s{{1,4}}['\"]?)(?!-)([^\s'\",]{{1,4000}})"
+)
 
 # ?sig=... and &token=..., ;password=... of JDBC, AccountKey=... of Azure,
 # `password: ...` of YAML, "token": "..." of JSON.
-_IS = re.compile(r"[\"']?\s?[=:]\s?[\"']?")
+_IS = re.compile(r"(?:\\?[\"'])?[ \t]{0,20}[=:][ \t]{0,20}(?P<quote>\\?[\"']?)")
 _NAME = re.compile(rf"[A-Za-z0-9_.\-]{{1,{_LONGEST_NAME}}}$")
 _VALUE = re.compile(r"(?:(?:Bearer|Basic)\s)?[^\s&;,'\"<>)}\]]{1,4000}")
+_QUOTED = {quote: re.compile(rf"(?:\\.|[^{quote}\\\n]){{1,4000}}") for quote in "\"'"}
+_ESCAPED = re.compile(r"[^\\\n]{1,4000}")
+"""In JSON within JSON."""
+_LINE = re.compile(r"[^\n#&;,'\"<>)}\]]{0,4000}[^\s#&;,'\"<>)}\]]")
+"""To the end of a line that holds nothing else: a passphrase has spaces."""
+_BEGINS_LINE = re.compile(r"(?:^|\n)[ \t-]{0,40}[\"']?$")
 _OF_AN_ACCOUNT = re.compile(r"account\.key\.[a-z0-9.\-]+$")
+_ROUNDS = 4
+"""What is uncovered by masking something else is masked in the next."""
 
 
 def shown(text: str) -> str:
     """Mask what must not be seen in a text.
 
-    Masked are what stands before the host of an address (``s3a://KEY:SECRET@bucket``), and the values of
-    parameters that are called like a secret: ``?sig=``, ``&token=``, ``X-Amz-Signature=``, ``AccountKey=``,
-    ``;password=``. What is masked already stays as it is.
+    Masked are what stands before the host of an address (``s3a://KEY:SECRET@bucket``, ``mysql+pymysql://u:p@host``,
+    ``jdbc:oracle:thin:u/p@host``); the values of parameters, settings and options that are called like a secret
+    (``?sig=``, ``&token=``, ``X-Amz-Signature=``, ``AccountKey=``, ``;password=``, ``password: ...``, ``--token ...``);
+    bearer tokens; the paths of webhooks; and keys of known forms (``AKIA...``, ``ghp_...``, ``dapi...``, PEM). What is
+    masked already stays as it is.
 
     Parameters
     ----------
     text : str
         A path, a message, or anything that may hold some.
     """
+    for _ in range(_ROUNDS):
+        masked = _once(text)
+        if masked == text:
+            break
+        text = masked
+    return text
+
+
+def _once(text: str) -> str:
     if "=" in text or ":" in text:
         text = _without_values(text)
+    if "-" in text:
+        text = _OPTION.sub(_masked_option, text)
+    if "://" in text:
+        text = _WEBHOOK.sub(rf"\1{MASK}", text)
     # After the values: an @ in one of them ends no address.
-    return _IN_ADDRESS.sub(_masked_address, text) if "@" in text else text
+    if "@" in text:
+        text = _IN_ADDRESS.sub(_masked_address, _OF_ORACLE.sub(rf"\1{MASK}@", text))
+    text = _BEARER.sub(rf"\1{MASK}", text)
+    return _KNOWN_FORMS.sub(MASK, text)
 
 
 def _without_values(text: str) -> str:
     parts, done = [], 0
     for sign in _IS.finditer(text):
         name = _NAME.search(text, max(0, sign.start() - _LONGEST_NAME), sign.start())
-        if sign.start() < done or name is None or not _is_secret(name.group()):
+        if sign.start() < done or name is None or not _is_secret(name.group(), "=" in sign.group()):
             continue
-        if value := _VALUE.match(text, sign.end()):
+        value = _value(text, sign, name)
+        if value:
             parts += [text[done : sign.end()], MASK]
             done = value.end()
     return "".join([*parts, text[done:]])
+
+
+def _value(text: str, sign: re.Match[str], name: re.Match[str]) -> re.Match[str] | None:
+    quote = sign["quote"]
+    if quote:
+        return (_QUOTED[quote] if len(quote) == 1 else _ESCAPED).match(text, sign.end())
+    if ":" in sign.group() and _BEGINS_LINE.search(text, max(0, name.start() - 50), name.start()):
+        return _LINE.match(text, sign.end()) or _VALUE.match(text, sign.end())
+    return _VALUE.match(text, sign.end())
+
+
+def _masked_option(found: re.Match[str]) -> str:
+    return f"{found[1]}{MASK}" if _is_secret(found[2]) else found.group()
 
 
 def _masked_address(found: re.Match[str]) -> str:
@@ -71,11 +144,11 @@ def _masked_address(found: re.Match[str]) -> str:
     return found.group() if scheme.lower() in _CONTAINERS and ":" not in before else f"{scheme}{MASK}@"
 
 
-def _is_secret(name: str) -> bool:
+def _is_secret(name: str, is_parameter: bool = True) -> bool:
     """Tell by its name whether a setting or a parameter holds a secret."""
     name = name.lower()
     last = re.split(r"[^a-z0-9]", name)[-1]
-    if last in _SHORT_WORDS or _OF_AN_ACCOUNT.search(name):
+    if last in _SHORT_WORDS or (is_parameter and last in _SHORT_AND_COMMON) or _OF_AN_ACCOUNT.search(name):
         return True
     together = re.sub(r"[^a-z0-9]", "", name)
     return together.endswith(_SECRETS)
@@ -92,28 +165,105 @@ def shown_all(value: Any) -> Any:
         return shown(value)
     if isinstance(value, dict):
         return {
-            shown(key) if isinstance(key, str) else key: MASK
-            if isinstance(key, str) and isinstance(part, str) and part and _is_secret(key)
+            shown(key) if isinstance(key, str) else key: _hidden(part)
+            if isinstance(key, str) and _is_secret(key)
             else shown_all(part)
             for key, part in value.items()
         }
     if isinstance(value, list | tuple):
-        return [shown_all(part) for part in value]
+        return [
+            _hidden(part) if _names_secret(before) else shown_all(part)
+            for before, part in zip([None, *value], value, strict=False)
+        ]
     return value
 
 
-class _Masked(logging.Filter):
-    """Masks what is logged, with its traceback, before any handler sees it."""
+def _names_secret(word: Any) -> bool:
+    """Tell whether a word of a command line is an option whose value, the next word, is a secret."""
+    return isinstance(word, str) and re.fullmatch(r"--?[A-Za-z][\w.-]*", word) is not None and _is_secret(word)
 
-    def filter(self, record: logging.LogRecord) -> bool:
+
+def _hidden(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {shown(key) if isinstance(key, str) else key: _hidden(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_hidden(part) for part in value]
+    return value if value in (None, "") or isinstance(value, bool) else MASK
+
+
+def mask_record(record: logging.LogRecord) -> bool:
+    """Mask a record and its traceback in place; a filter of loggers and handlers, which lets every record pass."""
+    try:
         record.msg, record.args = shown(record.getMessage()), None
-        if record.exc_info:
-            record.exc_text = shown(logging.Formatter().formatException(record.exc_info))
-        return True
+    except Exception:  # a library's message and its arguments do not fit, which logging says when it writes it
+        record.msg = shown(str(record.msg))
+    if record.exc_info:
+        record.exc_text = shown(logging.Formatter().formatException(record.exc_info))
+    if record.stack_info:
+        record.stack_info = shown(record.stack_info)
+    return True
+
+
+class _Masking(logging.Handler):
+    """Masks what the loggers below "aslspark" send up, before the handlers above see it: filters are not inherited."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        mask_record(record)
+        # Since this one is there, logging does not see that nobody else is.
+        last = logging.lastResort
+        if last and not logging.getLogger().handlers and record.levelno >= last.level and len(_logger().handlers) == 1:
+            last.handle(record)
+
+
+def _logger() -> logging.Logger:
+    return logging.getLogger("aslspark")
 
 
 def mask_logs() -> None:
-    """Mask what goes to the logger "aslspark", once."""
-    logger = logging.getLogger("aslspark")
-    if not any(isinstance(known, _Masked) for known in logger.filters):
-        logger.addFilter(_Masked())
+    """Mask what goes to the logger "aslspark" and to those below it, once."""
+    if not any(isinstance(known, _Masking) for known in _logger().handlers):
+        _logger().addFilter(mask_record)
+        _logger().addHandler(_Masking())
+
+
+class _MaskedStream(io.TextIOBase):
+    """Standard output or standard error, with what is written at once masked."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        self._stream.write(shown(text))
+        return len(text)
+
+    def flush(self) -> None:
+        self._stream.flush()
+
+    def isatty(self) -> bool:
+        return self._stream.isatty()
+
+    def fileno(self) -> int:
+        return self._stream.fileno()
+
+    @property
+    def buffer(self) -> BinaryIO:
+        return self._stream.buffer
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        return self._stream.encoding
+
+
+@contextmanager
+def masked_console() -> Iterator[None]:
+    """Mask what Python writes to the console meanwhile: a job, a library, the parser of its words."""
+    with (
+        contextlib.redirect_stdout(cast(TextIO, _MaskedStream(sys.stdout))),
+        contextlib.redirect_stderr(cast(TextIO, _MaskedStream(sys.stderr))),
+    ):
+        yield
+
+
+def say(text: object) -> None:
+    """Print a line, masked."""
+    print(shown(str(text)), flush=True)

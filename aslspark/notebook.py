@@ -18,6 +18,7 @@ from pyspark.sql import SparkSession
 
 from aslspark.errors import AslsparkError
 from aslspark.jobs_support import start_logging
+from aslspark.masking import say
 from aslspark.paths import local_path, on_databricks, spark_path
 from aslspark.session import spark_session
 
@@ -128,7 +129,7 @@ def show(picture: str) -> None:
 
         display(Image(data=path.read_bytes(), format="png"))
     else:
-        print(f"picture: {path}")
+        say(f"picture: {path}")
 
 
 def _in_notebook() -> bool:

@@ -21,6 +21,7 @@ from aslspark.data.exact_duplicates import picture_hash
 from aslspark.errors import AslsparkError
 from aslspark.evaluation.job import labelled_samples
 from aslspark.evaluation.pairs import count_pairs, judge
+from aslspark.masking import say
 from aslspark.models.known import NO_CLASSIFIER
 from aslspark.paths import local_path, spark_path
 from aslspark.registry import ALPHA, BEGUN, CHAMPION, FROZEN_TEST, MOST_FALL, PROMOTED, REFUSED, Registry
@@ -180,7 +181,7 @@ def _starting_weights(champion: Path, settings: dict[str, Any], anew: bool) -> l
 def _ingested(spark: SparkSession, data: Sequence[str], work: Path, config: Config) -> str:
     folder = spark_path(work / "ingested")
     pictures = picture_options(spark, config.pictures, config.hands)
-    print(ingest(spark, data, folder, split=SplitOptions(**vars(config.split)), pictures=pictures))
+    say(ingest(spark, data, folder, split=SplitOptions(**vars(config.split)), pictures=pictures))
     return folder
 
 

@@ -30,7 +30,7 @@ from aslspark.features.crops import ROW, brings_hands, crop_to_hands
 from aslspark.features.landmarks import HAND_FIELDS, frame_vectors
 from aslspark.features.pictures import UNUSABLE, Normaliser
 from aslspark.hands.options import HandOptions
-from aslspark.masking import shown
+from aslspark.masking import say
 from aslspark.models.known import LANDMARKS, PICTURE
 from aslspark.paths import mounted_as_spark
 from aslspark.reading import NO_HAND, OnnxClassifier, kept_session, needs_hand
@@ -396,8 +396,8 @@ def write_scores(scored: DataFrame, out: str) -> None:
         reasons = written.where("letter is null").groupBy("reason").count().orderBy(F.desc("count")).collect()
     total = sum(row["rows"] for row in answers)
     read = {row["letter"]: row["rows"] for row in answers if row["letter"] is not None}
-    print(f"{total:,} rows: {sum(read.values()):,} read, {total - sum(read.values()):,} not")
-    print("  ".join(f"{letter} {rows:,}" for letter, rows in read.items()))
+    say(f"{total:,} rows: {sum(read.values()):,} read, {total - sum(read.values()):,} not")
+    say("  ".join(f"{letter} {rows:,}" for letter, rows in read.items()))
     for row in reasons[:10]:
-        print(f"  not read, {row['count']:,}: {row['reason']}")
-    print(f"written to {shown(out)}")
+        say(f"  not read, {row['count']:,}: {row['reason']}")
+    say(f"written to {out}")

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from aslspark.config import SplitConfig
 from aslspark.jobs_support import add_config_options, config_from, run_job
-from aslspark.masking import shown
+from aslspark.masking import say
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -59,8 +59,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         report = ingest(
             spark, chosen.source, chosen.out, test_sources=chosen.test_source, split=split, pictures=pictures
         )
-        print(report)
-        print(f"written to {shown(chosen.out)}")
+        say(report)
+        say(f"written to {chosen.out}")
 
 
 if __name__ == "__main__":

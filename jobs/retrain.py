@@ -14,6 +14,7 @@ import sys
 from collections.abc import Sequence
 
 from aslspark.jobs_support import add_config_options, config_from, run_job
+from aslspark.masking import say
 from aslspark.registry import ALPHA, MOST_FALL, PROMOTED, Registry
 from aslspark.tracking import log_champion, restore_champion, tracked
 
@@ -56,7 +57,7 @@ def main(argv: Sequence[str]) -> None:
     if options.rollback:
         version = registry.roll_back(options.reason)
         restore_champion(config, version)
-        print(f"{options.registry}: the champion is {version} again")
+        say(f"{options.registry}: the champion is {version} again")
         return
     if (options.begin is None) != (options.test is None):
         parser.error("--begin and --test belong together")

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from aslspark.common.written import write_text
 from aslspark.evaluation.certainty import BINS
 from aslspark.evaluation.groups import NAMES, SKIN_NOTE
 from aslspark.features.landmarks import FEATURES
@@ -17,7 +18,7 @@ from aslspark.training.watch import in_words
 def write_card(folder: Path, metrics: dict[str, Any], model: SignClassifierModel) -> None:
     """Write the model card beside a manifest and plots that are already in the folder."""
     about = json.loads((folder / "bundle.json").read_text())
-    (folder / "README.md").write_text(_card(about, metrics, model, {path.name for path in folder.iterdir()}))
+    write_text(folder / "README.md", _card(about, metrics, model, {path.name for path in folder.iterdir()}))
 
 
 def _card(about: dict[str, Any], metrics: dict[str, Any], model: SignClassifierModel, files: set[str]) -> str:

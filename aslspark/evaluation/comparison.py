@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import shutil
 from collections.abc import Mapping, Sequence
@@ -22,6 +21,7 @@ from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
 from aslspark.bundle import ONNX, PIPELINE, read_manifest, require_new, whole_folder
+from aslspark.common.written import write_json
 from aslspark.config import PictureConfig, load_config
 from aslspark.decoding import pixels_of
 from aslspark.errors import AslsparkError
@@ -129,7 +129,7 @@ def compare_bundles(
                 "sets": about_sets,
             }
         )
-        (folder / RESULT_FILE).write_text(json.dumps(result, indent=1))
+        write_json(folder / RESULT_FILE, result)
         write_page(result, folder, folder / PAGE_FILE)
         shutil.rmtree(scratch, ignore_errors=True)
     for contender in contenders:

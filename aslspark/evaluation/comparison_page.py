@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from aslspark.common.written import write_text
 from aslspark.evaluation import html
 from aslspark.evaluation.comparison_plots import plot_cost, plot_scores
 
@@ -81,7 +82,7 @@ def write_page(result: Mapping[str, Any], folder: Path, page: Path) -> None:
                 html.heading(f"Where {bundle['name']} looks, on {sets[0]}"),
                 html.picture(folder / bundle["grad_cam"], "pictures and their heat maps"),
             ]
-    page.write_text(html.page(f"{len(bundles)} bundles compared", parts), encoding="utf-8")
+    write_text(page, html.page(f"{len(bundles)} bundles compared", parts))
 
 
 def _model(bundle: Mapping[str, Any]) -> str:

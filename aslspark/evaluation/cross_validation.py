@@ -20,6 +20,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from aslspark.bundle import require_new
 from aslspark.common.begun_with import require_same, write_begun
+from aslspark.common.written import write_json
 from aslspark.config import Config
 from aslspark.errors import AslsparkError
 from aslspark.evaluation.certainty import TEMPERATURES, by_temperature, temperature_of
@@ -254,7 +255,7 @@ def _write_fold(
         "splits": rows,
         "test_sources": [],
     }
-    (Path(local_path(folder)) / REPORT_FILE).write_text(json.dumps(about))
+    write_json(Path(local_path(folder)) / REPORT_FILE, about)
     return rows
 
 
@@ -319,5 +320,5 @@ def _pooled(confusions: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 def _write(path: Path, content: Any) -> None:
     """Write JSON whole or not at all."""
     half = path.with_name(f".{path.name}.tmp")
-    half.write_text(json.dumps(content, indent=1))
+    write_json(half, content)
     os.replace(half, path)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from aslspark.common.written import write_text
 from aslspark.evaluation import html
 from aslspark.evaluation.fold_options import BLOCK, LEAKING, LEAVE_ONE, SIGNER
 from aslspark.evaluation.metrics import wilson
@@ -83,7 +84,7 @@ def write_page(result: Mapping[str, Any], folder: Path) -> None:
         if fold["never_trained"]:
             letters = ", ".join(fold["never_trained"])
             parts.append(html.warning(f"Fold {fold['fold']} tests letters that it never trained on: {letters}."))
-    (folder / "report.html").write_text(html.page(title, parts), encoding="utf-8")
+    write_text(folder / "report.html", html.page(title, parts))
 
 
 def _table(folds: Sequence[Mapping[str, Any]], scores: Mapping[str, Any]) -> str:

@@ -16,6 +16,7 @@ from aslspark.config import Config
 from aslspark.evaluation.grad_cam import require_network, write_sheet
 from aslspark.evaluation.report import evaluate, summary
 from aslspark.evaluation.shown import one_of_each_label
+from aslspark.masking import say
 from aslspark.paths import spark_path
 from aslspark.samples import TEST, read_samples
 from aslspark.scoring import SignClassifierModel
@@ -97,5 +98,5 @@ def labelled_samples(
     form = replace(model.form, max_pixels=pictures.form.max_pixels)
     pictures = replace(pictures, form=form, hands=model.hands)
     split = SplitOptions(validation=0.0, test=0.0)
-    print(ingest(spark, data, spark_path(folder), split=split, pictures=pictures))
+    say(ingest(spark, data, spark_path(folder), split=split, pictures=pictures))
     return read_samples(spark, spark_path(folder)).withColumn("split", F.lit(TEST))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from pyspark import StorageLevel
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from aslspark.common.written import write_json
 from aslspark.decoding import pixels_of
 from aslspark.errors import AslsparkError
 from aslspark.evaluation.certainty import at_threshold, certainty_figures
@@ -83,7 +83,7 @@ def evaluate(
     finally:
         scored.unpersist()
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "metrics.json").write_text(json.dumps(metrics, indent=1))
+    write_json(folder / "metrics.json", metrics)
     title = f"{metrics['accuracy']:.1%} of {metrics['rows']:,} right ({', '.join(judged_on)})"
     plot_confusion(metrics["confusion"], title, folder / "confusion.png")
     mistakes = []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterator
 from typing import Any
@@ -14,6 +13,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import TimestampNTZType, TimestampType
 
 from aslspark.bundle import behind_alias, require_new, whole_folder
+from aslspark.common.written import write_json
 from aslspark.errors import AslsparkError
 from aslspark.monitoring import ALARM_RATE
 from aslspark.monitoring.drift import LEAST_ROWS, RESAMPLES, Comparison
@@ -95,7 +95,7 @@ def monitor(
         "batches": batches,
     }
     with whole_folder(path) as folder:
-        (folder / "drift.json").write_text(json.dumps(report, indent=1))
+        write_json(folder / "drift.json", report)
         plot_drift(batches, alarm_rate, folder / "drift.png")
         worst = max(batches, key=lambda row: _excess(row["statistics"]))
         plot_shares(profile, counts[worst["batch"]], worst, folder / "shares.png")

@@ -19,6 +19,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from aslspark.bundle import read_bundle
+from aslspark.common.written import write_json
 from aslspark.data.natural_order import natural_key
 from aslspark.errors import AslsparkError
 from aslspark.monitoring.measures import ANSWER, CONFIDENCE, FLAGS, MEASURES, measured
@@ -112,7 +113,7 @@ def write_reference(model: SignClassifierModel, samples: DataFrame, folder: Path
     # The samples bring their hands: what stands in `picture` is a crop already.
     found = measured(model, samples.where(wanted), *(F.col(name) for name in _KEPT)).toPandas()
     profile = make_profile(found, model.labels)
-    (folder / REFERENCE).write_text(json.dumps(_as_json(profile), separators=(",", ":")), encoding="utf-8")
+    write_json(folder / REFERENCE, _as_json(profile), indent=None)
 
 
 def make_profile(rows: pd.DataFrame, labels: tuple[str, ...]) -> Profile:

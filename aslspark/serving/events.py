@@ -7,7 +7,6 @@ letter), probability, best three, or why there is none.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import stat
 import tempfile
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import unquote_plus
 
+from aslspark.common.written import as_json
 from aslspark.errors import AslsparkError
 from aslspark.images.endings import is_picture_name
 from aslspark.masking import shown
@@ -211,7 +211,7 @@ def written(answer: Answer, name: str, reader: Reading) -> bytes:
     letter = said.pop("letter")
     place = reader.labels.index(letter) if letter is not None else None
     both = {"picture": name, "prediction": place, "category": letter, **said, "model": reader.digest[:12]}
-    return (json.dumps(both) + "\n").encode()
+    return (as_json(both) + "\n").encode()
 
 
 def read_one(store: Store, reader: Reading, bucket: str, key: str) -> bool:

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from aslspark.errors import AslsparkError
-from aslspark.masking import shown
+from aslspark.masking import say, shown
 from aslspark.reading import Reader
 from aslspark.serving.apart import ReaderApart
 from aslspark.serving.events import FolderStore, answer_name, is_picture, read_one
@@ -126,5 +126,5 @@ def main(argv: Sequence[str]) -> None:
         pause.wait(options.every)
         if new := watch.look(settled=True):
             total += new
-            print(f"{total:,} pictures read", flush=True)
-    print(f"{total:,} pictures read")
+            say(f"{total:,} pictures read")
+    say(f"{total:,} pictures read")

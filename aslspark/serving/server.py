@@ -127,6 +127,7 @@ def main(argv: Sequence[str]) -> None:
         app,
         http=connections.protocol(),
         log_level="warning",
+        log_config=None,  # through the handlers of the job, which mask
         access_log=False,
         ws_max_size=limits.bytes + 1,
         ws_per_message_deflate=False,  # pictures are compressed already

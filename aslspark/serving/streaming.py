@@ -5,7 +5,6 @@ In: files, as Structured Streaming finds them. Out: NAME.json beside each, as `e
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Mapping
 from typing import Any
@@ -16,6 +15,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.functions import col
 from pyspark.sql.streaming import StreamingQuery
 
+from aslspark.common.written import as_json
 from aslspark.decoding import EMPTY
 from aslspark.errors import AslsparkError
 from aslspark.images.endings import picture_glob
@@ -142,4 +142,4 @@ def _written(row: Mapping[str, Any], labels: list[str], digest: str) -> bytes:
         "reason": row["reason"],
         "model": digest[:12],
     }
-    return (json.dumps(said) + "\n").encode()
+    return (as_json(said) + "\n").encode()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from aslspark.masking import shown, shown_all
+from aslspark.common.written import as_json
+from aslspark.masking import shown
 from aslspark.samples import SPLITS, TRAIN
 
 
@@ -122,7 +122,7 @@ class IngestReport:
     def to_json(self) -> str:
         """Return the report as JSON text."""
         report = asdict(self) | {"rows_per_second": round(self.rows_per_second, 1)}
-        return json.dumps(shown_all(report), indent=2) + "\n"
+        return as_json(report, indent=2) + "\n"
 
     def __str__(self) -> str:
         lines = [

@@ -23,6 +23,7 @@ from aslspark.decoding import Form, form_of
 from aslspark.errors import AslsparkError
 from aslspark.features.pipeline import feature_pipeline
 from aslspark.hands.options import HandOptions, hands_of
+from aslspark.masking import say
 from aslspark.paths import local_path, spark_path
 from aslspark.samples import REPORT_FILE, SAMPLES_FOLDER, TEST, TRAIN, VALIDATION, read_samples
 from aslspark.sources.drawn import drawn_samples
@@ -161,7 +162,7 @@ def training_data(
     split = SplitOptions(**vars(config.split))
     if data:
         pictures = picture_options(spark, config.pictures, config.hands)
-        print(ingest(spark, data, folder, test_sources=test_data, split=split, pictures=pictures))
+        say(ingest(spark, data, folder, test_sources=test_data, split=split, pictures=pictures))
         yield look_at(spark, folder)
         return
     drawn = config.drawn
@@ -170,7 +171,7 @@ def training_data(
     hands = hands.persist(StorageLevel.MEMORY_AND_DISK)  # drawn once, read twice
     try:
         # Whole signers are held out: another picture of a known hand is no test.
-        print(ingest(spark, [hands], folder, split=replace(split, kind="signer")))
+        say(ingest(spark, [hands], folder, split=replace(split, kind="signer")))
     finally:
         hands.unpersist()
     yield look_at(spark, folder)

@@ -6,7 +6,6 @@ split; the test split, by which nothing was chosen, says how good the best of ea
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import shutil
@@ -22,6 +21,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from aslspark.bundle import require_new, whole_folder
+from aslspark.common.written import write_json
 from aslspark.config import Config, load_config
 from aslspark.errors import AslsparkError
 from aslspark.evaluation.speed import measure_speed
@@ -293,5 +293,5 @@ def _all_to_learn(spark: SparkSession, table: TrainingData, scratch: Path, hones
         "splits": {name: count for name, count in rows.items() if count},
         "test_sources": [],
     }
-    (Path(local_path(folder)) / REPORT_FILE).write_text(json.dumps(about))
+    write_json(Path(local_path(folder)) / REPORT_FILE, about)
     return folder

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
 
+from aslspark.common.written import write_json, write_settings, write_text
 from aslspark.config import Config
-from aslspark.masking import shown_all
 from aslspark.training.data import DRAWN_WARNING
 
 RESULT_FILE, PLOT_FILE, SETTINGS_FILE = "leaderboard.json", "leaderboard.png", "best.yaml"
@@ -27,13 +26,10 @@ def write_leaderboard(result: dict[str, Any], settings: Config, folder: Path) ->
         The winner's.
     folder : Path
     """
-    import yaml
-
-    result = shown_all(result)
-    (folder / RESULT_FILE).write_text(json.dumps(result, indent=1))
-    (folder / SETTINGS_FILE).write_text(yaml.safe_dump(shown_all(settings.as_dict()), sort_keys=False))
+    write_json(folder / RESULT_FILE, result)
+    write_settings(folder / SETTINGS_FILE, settings.as_dict(), "The winner's settings, for --config.")
     _plot([row for row in result["models"] if row["score"] is not None], folder / PLOT_FILE)
-    (folder / "README.md").write_text("\n".join(_lines(result)) + "\n", encoding="utf-8")
+    write_text(folder / "README.md", "\n".join(_lines(result)) + "\n")
 
 
 def _lines(result: dict[str, Any]) -> list[str]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import optuna
 
+from aslspark.common.written import write_settings, write_text
 from aslspark.config import Config
 from aslspark.models.known import NO_CLASSIFIER
 
@@ -34,8 +35,6 @@ def write_report(study: optuna.Study, config: Config, folder: Path) -> None:
         What the search began with.
     folder : Path
     """
-    import yaml
-
     best = study.best_trial
     settings = config.as_dict()
     name = config.mllib.classifier
@@ -43,16 +42,15 @@ def write_report(study: optuna.Study, config: Config, folder: Path) -> None:
     for name, value in best.params.items():
         section, key = name.split(".")
         settings[section][key] = value
-    (folder / "best.yaml").write_text(
-        f"# The best of {len(study.trials)} trials, {best.value:.4f} of the validation split right:\n"
-        f"#   spark-submit jobs/{job} --data ... --out ... --config best.yaml\n"
-        + yaml.safe_dump(settings, sort_keys=False),
-        encoding="utf-8",
+    about = (
+        f"The best of {len(study.trials)} trials, {best.value:.4f} of the validation split right:\n"
+        f"  spark-submit jobs/{job} --data ... --out ... --config best.yaml"
     )
+    write_settings(folder / "best.yaml", settings, about)
     epochs = any(trial.intermediate_values for trial in study.trials)
     wanted = {name: function for name, (function, _) in PLOTS.items() if epochs or name != STOPPED}
     drawn = [name for name, function in wanted.items() if _draw(study, function, folder / name)]
-    (folder / "README.md").write_text("\n".join(_lines(study, drawn)) + "\n", encoding="utf-8")
+    write_text(folder / "README.md", "\n".join(_lines(study, drawn)) + "\n")
 
 
 def _lines(study: optuna.Study, drawn: list[str]) -> list[str]:
