@@ -93,7 +93,8 @@ def test_the_network_file_and_the_onnx_file_say_the_same(bundle, table):
         from aslspark.evaluation.grad_cam_keras import load
     else:
         from aslspark.evaluation.grad_cam_torch import load
-    network = load(bundle, read_manifest(str(bundle)))
+    manifest = read_manifest(str(bundle))
+    network = load((bundle / manifest["network_file"]).read_bytes(), manifest, str(bundle))
     assert np.allclose(by_onnx, answers(framework, network, *given.values()), atol=1e-5)
 
 

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from aslspark.common.markdown import code, text
 from aslspark.common.written import write_text
 from aslspark.evaluation.certainty import BINS
 from aslspark.evaluation.groups import NAMES, SKIN_NOTE
@@ -24,19 +25,19 @@ def write_card(folder: Path, metrics: dict[str, Any], model: SignClassifierModel
 def _card(about: dict[str, Any], metrics: dict[str, Any], model: SignClassifierModel, files: set[str]) -> str:
     height, width, channels = about["shape"]
     what = (
-        f"the network '{about['settings']['network']['name']}' ({about['parameters']:,} parameters, "
+        f"the network '{text(about['settings']['network']['name'])}' ({about['parameters']:,} parameters, "
         f"{about['framework']})"
         if about["kind"] == "network"
         else f"MLlib's {about['settings']['mllib']['classifier']}, which reads {_READ[tuple(about['inputs'])]}"
     )
     lines = []
     if about["drawn"]:
-        lines += [f"**Trained and tested on {about['drawn']}.**", ""]
+        lines += [f"**Trained and tested on {text(about['drawn'])}.**", ""]
     lines += [
         "# A reader of hand-signed letters",
         "",
-        f"It reads one of {len(about['labels'])} letters ({' '.join(about['labels'])}) from a picture of a hand, with "
-        f"{what}. Pictures are {height}x{width}, {'grey' if channels == 1 else 'RGB'}"
+        f"It reads one of {len(about['labels'])} letters ({' '.join(map(text, about['labels']))}) from a picture of a "
+        f"hand, with {what}. Pictures are {height}x{width}, {'grey' if channels == 1 else 'RGB'}"
         + (", each stretched to its own darkest and brightest point" if about["preprocessing"]["stretch"] else "")
         + ". It reads letters of the American manual alphabet, not sign language.",
         "",
@@ -50,13 +51,14 @@ def _card(about: dict[str, Any], metrics: dict[str, Any], model: SignClassifierM
         f"{part['macro']['f1']:.4f} |"
         for split, part in metrics["splits"].items()
     ]
-    lines += ["", f"How the split was made: {about['split']}"]
+    lines += ["", f"How the split was made: {text(about['split'])}"]
     for warning in about["data"]["warnings"]:
-        lines += ["", f"Note: {warning}."]
+        lines += ["", f"Note: {text(warning)}."]
     if len(metrics["by_source"]) > 1:
         lines += ["", "| source (test) | pictures | right |", "|---|---|---|"]
         lines += [
-            f"| {source} | {part['rows']:,} | {part['accuracy']:.2%} |" for source, part in metrics["by_source"].items()
+            f"| {text(source)} | {part['rows']:,} | {part['accuracy']:.2%} |"
+            for source, part in metrics["by_source"].items()
         ]
     if hands := metrics["groups"].get("hand"):
         lines += ["", _of_hands(hands)]
@@ -64,7 +66,7 @@ def _card(about: dict[str, Any], metrics: dict[str, Any], model: SignClassifierM
     weakest = sorted(metrics["per_class"].items(), key=lambda item: item[1]["f1"])[:5]
     lines += [
         "",
-        "Weakest letters (test): " + ", ".join(f"{label} (F1 {part['f1']:.2f})" for label, part in weakest) + ".",
+        "Weakest letters (test): " + ", ".join(f"{text(label)} (F1 {part['f1']:.2f})" for label, part in weakest) + ".",
     ]
     if model.fitted is not None:
         epochs = len(model.fitted.history)
@@ -72,7 +74,7 @@ def _card(about: dict[str, Any], metrics: dict[str, Any], model: SignClassifierM
             "",
             f"Trained for {epochs} epochs; the weights are those of epoch {model.fitted.best_epoch}.",
         ]
-        lines += [f"- {in_words(note)}." for note in model.fitted.watch]
+        lines += [f"- {text(in_words(note))}." for note in model.fitted.watch]
     lines += [
         "",
         "![which letter was read as which](confusion.png)",
@@ -127,8 +129,8 @@ def _card(about: dict[str, Any], metrics: dict[str, Any], model: SignClassifierM
     lines += [
         "## How it was made",
         "",
-        f"Sources: {', '.join(about['data']['sources'])}. "
-        f"Fingerprint of the samples: `{about['data']['fingerprint']}`.",
+        f"Sources: {', '.join(map(text, about['data']['sources']))}. "
+        f"Fingerprint of the samples: {code(about['data']['fingerprint'])}.",
         f"Time: {seconds}. Settings and versions are in `bundle.json`; `SHA256SUMS` is checked at loading.",
         "",
     ]
@@ -188,7 +190,7 @@ def _of_groups(groups: dict[str, list[dict[str, Any]]]) -> list[str]:
     lines = ["", "## Who is read how well", "", "| test pictures | | right | 95 % range |", "|---|---|---|---|"]
     for kind, found in groups.items():
         lines += [
-            f"| {NAMES[kind]}: {figures['group']} | {figures['rows']:,} | {figures['accuracy']:.2%} | "
+            f"| {NAMES[kind]}: {text(figures['group'])} | {figures['rows']:,} | {figures['accuracy']:.2%} | "
             f"{figures['low']:.1%} to {figures['high']:.1%} |"
             for figures in found
         ]

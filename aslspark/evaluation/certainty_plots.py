@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from aslspark.common.drawing import plain_words
 from aslspark.evaluation.groups import NAMES
 from aslspark.evaluation.metrics import wilson
 from aslspark.evaluation.plots import QUIET, TRAIN_COLOUR, VALIDATION_COLOUR
@@ -18,6 +19,7 @@ _COLOURS = {"validation": VALIDATION_COLOUR, "test": TRAIN_COLOUR}
 _SHOWN_GROUPS = 20
 
 
+@plain_words()
 def plot_calibration(certainty: Mapping[str, Any], path: Path) -> None:
     """Draw accuracy against the model's own probability, before and after the temperature, for each held-out split.
 
@@ -52,6 +54,7 @@ def plot_calibration(certainty: Mapping[str, Any], path: Path) -> None:
     figure.savefig(path, dpi=120)
 
 
+@plain_words()
 def plot_coverage(certainty: Mapping[str, Any], path: Path) -> None:
     """Draw the accuracy of what is answered against how much is, with thresholds marked."""
     figure = Figure(figsize=(7, 4.4), layout="constrained")
@@ -80,6 +83,7 @@ def plot_coverage(certainty: Mapping[str, Any], path: Path) -> None:
     figure.savefig(path, dpi=120)
 
 
+@plain_words()
 def plot_groups(groups: Mapping[str, Sequence[Mapping[str, Any]]], accuracy: float, path: Path) -> None:
     """Draw the accuracy of each group with the range that chance leaves, and that of all together."""
     shown = {kind: _fewest_right(found) for kind, found in groups.items()}

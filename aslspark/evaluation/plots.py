@@ -11,6 +11,7 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from aslspark.common.drawing import plain_words
 from aslspark.evaluation.sheets import PLAIN, Tile, colour_of, draw_sheet
 
 TRAIN_COLOUR, VALIDATION_COLOUR, QUIET = "#4C78A8", "#E45756", "#777777"
@@ -39,6 +40,7 @@ def plot_curves(history: Sequence[Mapping[str, Any]], best_epoch: int, path: Pat
     figure.savefig(path, dpi=120)
 
 
+@plain_words()
 def plot_confusion(confusion: Mapping[str, Any], title: str, path: Path) -> None:
     """Draw which label was read as which, as shares of each label's rows, with the counts in the cells."""
     counts = np.array(confusion["counts"])

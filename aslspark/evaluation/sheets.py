@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 
+from aslspark.common.drawing import plain_words
+
 RIGHT, WRONG, PLAIN = "#2A7F3F", "#C0392B", "black"
 
 _TITLE, _LINE, _GAP = 0.45, 0.16, 0.08
@@ -36,6 +38,7 @@ def colour_of(answer: str, label: str) -> str:
     return RIGHT if answer == label else WRONG
 
 
+@plain_words()
 def draw_sheet(
     blocks: Sequence[tuple[str, Sequence[Tile]]], path: Path, *, columns: int, width: float = 1.1, size: float = 7.5
 ) -> None:

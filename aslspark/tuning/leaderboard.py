@@ -8,6 +8,8 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from aslspark.common.drawing import plain_words
+from aslspark.common.markdown import code, text
 from aslspark.common.written import write_json, write_settings, write_text
 from aslspark.config import Config
 from aslspark.training.data import DRAWN_WARNING
@@ -39,12 +41,12 @@ def _lines(result: dict[str, Any]) -> list[str]:
     done = sum("score" in trial for row in result["models"] for trial in row["trials"])
     tried = sum(len(row["trials"]) for row in result["models"])
     lines += [
-        f"{result['winner']} wins; `bundle/` is it, trained again on {result['learned_from']}. "
+        f"{text(result['winner'])} wins; `bundle/` is it, trained again on {result['learned_from']}. "
         f"{tried} trials, {done} done, {result['seconds']} s with that last training. Models were chosen by the "
         "validation split; by the test split nothing was chosen. After ± stands the standard error over letters of "
         "signers or sources.",
         "",
-        f"Sources: {', '.join(result['sources'])}. {result['split']}",
+        f"Sources: {', '.join(map(text, result['sources']))}. {text(result['split'])}",
         "",
         f"![validation and test accuracy of the best of each kind]({PLOT_FILE})",
         "",
@@ -55,19 +57,19 @@ def _lines(result: dict[str, Any]) -> list[str]:
         count = len(row["trials"])
         if row["score"] is None:
             reason = row["trials"][-1]["reason"] if count else "the time was over before it was tried"
-            lines.append(f"| | {row['model']} | {reason} | | | | | | {count} |")
+            lines.append(f"| | {text(row['model'])} | {text(reason)} | | | | | | {count} |")
             continue
         alone = f"{row['ms_a_picture']:.2f}" if row["ms_a_picture"] is not None else "only in Spark"
         lines.append(
-            f"| {row['place']} | {row['model']} | {row['score']:.2%} ± {row['spread']:.1%} | "
+            f"| {row['place']} | {text(row['model'])} | {row['score']:.2%} ± {row['spread']:.1%} | "
             f"{row['test']:.2%} ± {row['test_spread']:.1%} | {row['bytes'] / 1e6:.2f} MB | {alone} | "
             f"{row['pictures_a_second']:,} | {row['fit_seconds']:.0f} s | {count} |"
         )
     lines += ["", "| model | settings | validation |", "|---|---|---|"]
     for row in result["models"]:
         for trial in row["trials"]:
-            words = "`" + "` `".join(trial["settings"]) + "`"
-            lines.append(f"| {row['model']} | {words} | {_outcome(trial)} |")
+            words = " ".join(map(code, trial["settings"]))
+            lines.append(f"| {text(row['model'])} | {words} | {text(_outcome(trial))} |")
     return lines
 
 
@@ -75,6 +77,7 @@ def _outcome(trial: dict[str, Any]) -> str:
     return f"{trial['score']:.2%}" if "score" in trial else str(trial["reason"])
 
 
+@plain_words()
 def _plot(rows: Sequence[dict[str, Any]], path: Path) -> None:
     figure = Figure(figsize=(8, 1.2 + 0.5 * len(rows)), layout="constrained")
     axes = figure.subplots()

@@ -9,6 +9,8 @@ from typing import Any
 
 import optuna
 
+from aslspark.common.drawing import plain_words
+from aslspark.common.markdown import text
 from aslspark.common.written import write_settings, write_text
 from aslspark.config import Config
 from aslspark.models.known import NO_CLASSIFIER
@@ -67,7 +69,7 @@ def _lines(study: optuna.Study, drawn: list[str]) -> list[str]:
         "",
         "`best.yaml` is for the `--config` of the job that it names.",
         "",
-        "| trial | state | right | epochs | " + " | ".join(names) + " |",
+        "| trial | state | right | epochs | " + " | ".join(map(text, names)) + " |",
         "|---" * (4 + len(names)) + "|",
     ]
     for trial in sorted(study.trials, key=lambda trial: -(trial.value if trial.value is not None else -1.0)):
@@ -83,9 +85,10 @@ def _lines(study: optuna.Study, drawn: list[str]) -> list[str]:
 
 
 def _cell(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return f"{value:.4g}" if isinstance(value, float) else text(value)
 
 
+@plain_words()
 def _draw(study: optuna.Study, function: str, path: Path) -> bool:
     """Draw one of Optuna's plots; there are studies too small for some of them."""
     import matplotlib

@@ -1,0 +1,15 @@
+"""What all plots share: the words in them are names from elsewhere, and no formulas."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+
+import matplotlib
+
+
+def plain_words() -> AbstractContextManager[None]:
+    """Draw words as they are, while it lasts or, as a decorator, in a function.
+
+    Matplotlib sets what stands between two dollar signs as a formula, and a name that is none would end the job.
+    """
+    return matplotlib.rc_context({"text.parse_math": False})
