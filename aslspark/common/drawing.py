@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import matplotlib
 
 
-def plain_words() -> AbstractContextManager[None]:
+@contextmanager
+def plain_words() -> Iterator[None]:
     """Draw words as they are, while it lasts or, as a decorator, in a function.
 
     Matplotlib sets what stands between two dollar signs as a formula, and a name that is none would end the job.
     """
-    return matplotlib.rc_context({"text.parse_math": False})
+    with matplotlib.rc_context({"text.parse_math": False}):
+        yield
