@@ -63,7 +63,7 @@ _OPTION = re.compile(
 
 # ?sig=... and &token=..., ;password=... of JDBC, AccountKey=... of Azure,
 # `password: ...` of YAML, "token": "..." of JSON.
-_IS = re.compile(r"(?:\\?[\"'])?[ \t]{0,20}[=:][ \t]{0,20}(?P<quote>\\?[\"']?)")
+_IS = re.compile(r"(?:\\?[\"'])?[ \t]{0,20}[=:][ \t]{0,20}(?P<quote>(?:\\?[\"'])?)")
 _NAME = re.compile(rf"[A-Za-z0-9_.\-]{{1,{_LONGEST_NAME}}}$")
 _VALUE = re.compile(r"(?:(?:Bearer|Basic)\s)?[^\s&;,'\"<>)}\]]{1,4000}")
 _QUOTED = {quote: re.compile(rf"(?:\\.|[^{quote}\\\n]){{1,4000}}") for quote in "\"'"}
