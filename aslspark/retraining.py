@@ -14,7 +14,7 @@ from typing import Any
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from aslspark.bundle import read_manifest, whole_folder
+from aslspark.bundle import read_bundle, read_manifest, whole_folder
 from aslspark.common.begun_with import require_same
 from aslspark.config import Config, load_config
 from aslspark.data.exact_duplicates import picture_hash
@@ -23,7 +23,7 @@ from aslspark.evaluation.job import labelled_samples
 from aslspark.evaluation.pairs import count_pairs, judge
 from aslspark.masking import say
 from aslspark.models.known import NO_CLASSIFIER
-from aslspark.paths import local_path, spark_path
+from aslspark.paths import spark_path
 from aslspark.registry import ALPHA, BEGUN, CHAMPION, FROZEN_TEST, MOST_FALL, PROMOTED, REFUSED, Registry
 from aslspark.samples import SAMPLES_FOLDER, TEST, read_samples
 from aslspark.scoring import SignClassifierModel
@@ -76,7 +76,8 @@ def begin(
                 raise AslsparkError(f"--test {' '.join(test)}: it holds no test samples; give labelled data")
         about = {"bundle": bundle, "test": list(test), "test_rows": rows}
         about["test_fingerprint"] = fingerprint(spark, spark_path(work / FROZEN_TEST))
-        shutil.copytree(Path(local_path(bundle)).resolve(), work / "bundle")
+        (work / "bundle").mkdir()
+        read_bundle(bundle, "--begin ", copy_to=work / "bundle")  # what is checked are the bytes that are copied
         with registry.locked():
             _require_no_champion(registry, bundle)
             row = registry.decide(BEGUN, about, bundle=work / "bundle", frozen_test=work / FROZEN_TEST)

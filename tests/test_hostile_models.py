@@ -23,6 +23,7 @@ from aslspark.monitoring.profile import read_reference
 from aslspark.pipeline_checks import pipeline_files
 from aslspark.reading import Reader
 from aslspark.registry import Registry
+from aslspark.retraining import begin
 from aslspark.samples import read_samples
 from aslspark.scoring import MllibClassifier, OnnxClassifier, SignClassifierModel
 from aslspark.tracking_model import BundleModel
@@ -293,7 +294,7 @@ WAYS = {
     "monitoring": read_reference,
     "Grad-CAM": explained,
     "training that starts from it": started,
-    "the registry": lambda path: Registry(f"{path}-registry").add(path),
+    "the registry": lambda path: begin(None, Registry(f"{path}-registry"), path, ["none.csv"]),
 }
 """All that read a bundle."""
 

@@ -12,6 +12,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+from aslspark.common.written import write_json
 from aslspark.errors import AslsparkError
 from aslspark.masking import shown_all
 
@@ -71,7 +72,7 @@ def flattened(tree: Mapping[str, Any]) -> dict[str, Any]:
 def write_begun(path: Path, given: Mapping[str, Any]) -> None:
     """Write down what a run is begun with, whole or not at all, with keys masked."""
     half = path.with_name(f".{path.name}.tmp")
-    half.write_text(json.dumps(shown_all(dict(given)), indent=1), encoding="utf-8")
+    write_json(half, dict(given))
     os.replace(half, path)
 
 
