@@ -239,6 +239,9 @@ class _MaskedStream(io.TextIOBase):
     def flush(self) -> None:
         self._stream.flush()
 
+    def close(self) -> None:
+        """Leave the stream open: it is not ours, and may have been closed when this one is forgotten."""
+
     def isatty(self) -> bool:
         return self._stream.isatty()
 
