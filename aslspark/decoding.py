@@ -8,7 +8,7 @@ image source.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -176,7 +176,7 @@ def decode_whole(data: bytes | None, max_pixels: int, least_side: int) -> Image.
         return _loaded(image)
 
 
-def _opened(data: bytes | None, max_pixels: int, formats: Sequence[str] = _FORMATS) -> Any:
+def _opened(data: bytes | None, max_pixels: int, formats: tuple[str, ...] = _FORMATS) -> Any:
     """Open a picture file without decoding it."""
     from PIL import Image, UnidentifiedImageError
 
