@@ -82,7 +82,7 @@ def search(
     folder.mkdir(parents=True, exist_ok=True)
     database = place_database(folder)
     study = open_study(database, space, options, config.training.epochs, config)
-    begun = {"space": space.as_dict(), **config.as_dict()}
+    begun: dict[str, Any] = {"space": space.as_dict(), **config.as_dict()}
     _require_same(study, out, begun)
     with training_data(spark, data, (), config, folder) as table:
         begun |= {"data": table.fingerprint}
