@@ -212,6 +212,18 @@ def test_the_doctor_knows_javas_that_spark_does_not_run_on(tmp_path, monkeypatch
         assert found.state == state
 
 
+@pytest.mark.promise(
+    "install",
+    "The doctor says where a host or a user without a name would keep Spark from starting.",
+    kind="a machine that is looked at less closely than Spark does",
+)
+def test_the_doctor_knows_hosts_and_users_without_a_name(monkeypatch):
+    assert [found.state for found in (*doctor._host(), *doctor._user())] == [doctor.OK, doctor.OK]
+    monkeypatch.setattr(doctor.socket, "gethostname", lambda: "no-such-host.invalid")
+    monkeypatch.setattr(doctor.os, "getuid", lambda: 4_000_000)
+    assert [found.state for found in (*doctor._host(), *doctor._user())] == [doctor.MISSING, doctor.MISSING]
+
+
 @pytest.fixture
 def small_set(tmp_path, monkeypatch):
     """A set of one small file, and a client that brings what it is told to."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import pwd
 import re
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -106,6 +108,24 @@ def _started_with() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name not in ("LC_ALL", "LC_CTYPE", "LANG")} | locale
 
 
+def _host() -> list[Finding]:
+    name = socket.gethostname()
+    try:
+        return [Finding(OK, "host name", f"{name} is {socket.gethostbyname(name)}")]
+    except OSError:
+        do = f"Spark starts only if it resolves: add '127.0.0.1 {name}' to /etc/hosts, or set SPARK_LOCAL_IP=127.0.0.1"
+        return [Finding(MISSING, "host name", f"{name} does not resolve", do)]
+
+
+def _user() -> list[Finding]:
+    number = os.getuid()
+    try:
+        return [Finding(OK, "user", f"{pwd.getpwuid(number).pw_name} ({number})")]
+    except KeyError:
+        do = "Spark's Hadoop needs a name: add a line for it to /etc/passwd, or run as a user that has one"
+        return [Finding(MISSING, "user", f"{number} has no name", do)]
+
+
 def _memory() -> list[Finding]:
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
@@ -170,7 +190,18 @@ def _slots() -> list[Finding]:
     return [Finding(OK if cores > 1 else HINT, "slots", found, "training.num_proc=1 is all that fits")]
 
 
-CHECKS: tuple[Callable[[], list[Finding]], ...] = (_python, _java, _locale, _memory, _slots, _gpus, _packages, _horovod)
+CHECKS: tuple[Callable[[], list[Finding]], ...] = (
+    _python,
+    _java,
+    _host,
+    _user,
+    _locale,
+    _memory,
+    _slots,
+    _gpus,
+    _packages,
+    _horovod,
+)
 
 
 def _version(name: str) -> str | None:
