@@ -69,7 +69,7 @@ def test_too_few_groups_are_an_error_that_counts_them():
 
 
 def test_rows_without_a_signer_are_an_error():
-    with pytest.raises(AslsparkError, match="these sources name no signer"):
+    with pytest.raises(AslsparkError, match="rows that name no signer"):
         splits_of_groups(SplitOptions(kind="signer"), ["a", "b", "c", None])
 
 

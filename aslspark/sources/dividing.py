@@ -11,15 +11,17 @@ from functools import partial, reduce
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from aslspark.data.foretold_splits import Group, Listing
 from aslspark.data.label_numbers import numbering_warning
 from aslspark.data.pixel_table import PIXELS, PLAIN
 from aslspark.errors import AslsparkError
+from aslspark.labels import LETTER_OF_NUMBER
 from aslspark.samples import HAND_COLUMN, HAND_TYPE, SAMPLE_SCHEMA, TEST, TRAIN, VALIDATION
 from aslspark.sources.hadoop_files import plain_path
 from aslspark.sources.opening import OpenedSources
 from aslspark.sources.pictures.listing import picture_splits
 from aslspark.sources.pictures.options import PictureOptions
-from aslspark.sources.pictures.reading import picture_samples
+from aslspark.sources.pictures.reading import picture_samples, sample_id
 from aslspark.sources.pixel_tables import (
     count_lines,
     labelled_lines,
@@ -192,10 +194,46 @@ def all_samples(
     return samples
 
 
+def list_samples(spark: SparkSession, opened: OpenedSources, first: FirstPass, options: SplitOptions) -> Listing | None:
+    """List what is to be divided, by name; None where that says nothing of the splits.
+
+    So it is of samples in memory, whose labels are not counted before they are divided, and of the rows of tables
+    that are divided by the hash of their numbers.
+    """
+    if opened.sample_frames or (options.kind == "random" and opened.pixel_names):
+        return None
+    rows: Counter[Group] = Counter()
+    for (path, _), found in first.counts.items():
+        source = first.source_of[path]
+        split = TEST if source in opened.test else VALIDATION if source in opened.validation else None
+        for number, count in found.items():
+            if number in LETTER_OF_NUMBER:
+                rows[Group(source, None, LETTER_OF_NUMBER[number], split)] += count
+    ids: list[tuple[str, str]] = []
+    for name, pictures in opened.pictures.items():
+        for picture in pictures.usable:
+            split = TEST if name in opened.test else picture.split
+            rows[Group(name, picture.signer, picture.label or "", split)] += 1
+            if options.kind == "random" and split in (None, TRAIN):
+                ids.append((sample_id(name, picture.name), picture.label or ""))
+    names = {kind: _group_names(opened, first, kind) for kind in ("signer", "source")}
+    by_hash: dict[str, Counter[str]] = {}
+    if ids:
+        table = spark.createDataFrame(ids, "id string, label string")
+        for row in table.select(random_split(options, F.col("id")).alias("split"), "label").collect():
+            by_hash.setdefault(row["split"], Counter())[row["label"]] += 1
+    return Listing(rows, names, by_hash)
+
+
 def _group_splits(opened: OpenedSources, first: FirstPass, options: SplitOptions) -> dict[str, str]:
     """Split of each signer or source that is not test already; nothing for the other kinds."""
     if options.kind not in ("signer", "source"):
         return {}
+    return splits_of_groups(options, _group_names(opened, first, options.kind))
+
+
+def _group_names(opened: OpenedSources, first: FirstPass, kind: str) -> list[str | None]:
+    """List the signers or sources that are to be divided, perhaps several times."""
     tables = [name for name in opened.pixel_names if name not in opened.test | opened.validation]
     in_frames = [group for name, frame in first.frames.items() if name not in opened.test for group in frame.groups]
     # Of pictures, those whose split is given already do not ask for a group.
@@ -207,10 +245,10 @@ def _group_splits(opened: OpenedSources, first: FirstPass, options: SplitOptions
         if picture.split in (None, TRAIN)
     }
     in_frames += sorted(of_pictures, key=str)
-    if options.kind == "source":
-        return splits_of_groups(options, [*tables, *(source for source, _ in in_frames)])
+    if kind == "source":
+        return [*tables, *(source for source, _ in in_frames)]
     # Pixel tables name no signer.
-    return splits_of_groups(options, [*(None for _ in tables), *(signer for _, signer in in_frames)])
+    return [*(None for _ in tables), *(signer for _, signer in in_frames)]
 
 
 def _table_splits(

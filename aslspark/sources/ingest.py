@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,6 +16,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import to_arrow_schema
 
 from aslspark.data.exact_duplicates import ExactDuplicates, count_exact_duplicates
+from aslspark.data.foretold_splits import Needs, missing_labels_foretold, require_divisible
 from aslspark.errors import AslsparkError
 from aslspark.paths import mounted_as_spark
 from aslspark.samples import (
@@ -31,7 +33,7 @@ from aslspark.samples import (
     read_samples,
 )
 from aslspark.session import settings
-from aslspark.sources.dividing import FirstPass, all_samples, count_sources
+from aslspark.sources.dividing import FirstPass, all_samples, count_sources, list_samples
 from aslspark.sources.hadoop_files import HadoopFiles
 from aslspark.sources.opening import OpenedSources, open_sources
 from aslspark.sources.pictures.finishing import finish_pictures
@@ -42,6 +44,8 @@ from aslspark.sources.pictures.reading import packing
 from aslspark.sources.pixel_tables import CHANGED, QUARANTINE
 from aslspark.sources.report import IngestReport, Reason, missing_labels
 from aslspark.sources.splits import LEAK_WARNING, SplitOptions, describe
+
+log = logging.getLogger("aslspark")
 
 # Row groups of small tables are smaller than `LARGEST_ROW_GROUP`, so that several readers have something each, but not
 # below these bytes of pictures.
@@ -65,6 +69,7 @@ def ingest(
     test_sources: Sequence[str | DataFrame] = (),
     split: SplitOptions | None = None,
     pictures: PictureOptions | None = None,
+    needs: Needs | None = None,
 ) -> IngestReport:
     """Read sources into a sample table, divided into train, validation and test.
 
@@ -89,6 +94,8 @@ def ingest(
     split : SplitOptions, optional
     pictures : PictureOptions, optional
         What is done to pictures in files.
+    needs : Needs, optional
+        What a training that follows asks of the splits: what cannot give it is refused before it is decoded.
 
     Returns
     -------
@@ -119,6 +126,7 @@ def ingest(
         hadoop.written_whole(out) as folder,
     ):
         first = count_sources(spark, opened, f"{folder}/{LINES_FOLDER}", picture_options)
+        _foretell(spark, opened, first, options, needs)
         samples = all_samples(spark, opened, first, options, picture_options, f"{folder}/{UNPACKED_FOLDER}")
         # Kept and quarantined rows come out of one pass and one write, as partitions of one table. The
         # quarantine, without pictures and mostly tiny, is then written again in its own columns.
@@ -152,6 +160,19 @@ def ingest(
         hadoop.delete(f"{folder}/{LINES_FOLDER}")
         hadoop.delete(f"{folder}/{UNPACKED_FOLDER}")
     return report
+
+
+def _foretell(
+    spark: SparkSession, opened: OpenedSources, first: FirstPass, options: SplitOptions, needs: Needs | None
+) -> None:
+    """Say what the names of pictures and the labels of tables tell of the splits, before anything is decoded."""
+    listing = list_samples(spark, opened, first, options)
+    if listing is None:
+        return
+    require_divisible(listing, options, needs)
+    # Of tables alone, the report is there soon enough.
+    if opened.pictures and (warning := missing_labels_foretold(listing, options)):
+        log.warning("%s", warning)
 
 
 def _as_spark_finds_them(sources: Sequence[str | DataFrame]) -> list[str | DataFrame]:

@@ -115,19 +115,27 @@ def splits_of_groups(options: SplitOptions, names: Iterable[str | None]) -> dict
         If a name is None, or there are too few names for a group in each split.
     """
     distinct = set(names)
-    if None in distinct:
-        raise AslsparkError(
-            "split kind 'signer' cannot be used: these sources name no signer; choose 'block' or 'source'"
-        )
+    if trouble := too_few_groups(options, distinct):
+        raise AslsparkError(f"{trouble}; add sources, set a fraction to 0, or choose split.kind=block")
     groups = sorted(name for name in distinct if name is not None)
+    return _shuffled_splits(options, groups, random.Random(f"{options.seed}"))
+
+
+def too_few_groups(options: SplitOptions, names: Iterable[str | None]) -> str | None:
+    """Say why signers or sources cannot be divided, for the arguments of `splits_of_groups`; None where they can."""
+    groups = set(names)
+    if None in groups:
+        return (
+            f"split.kind={options.kind}: there are rows that name no signer, which a manifest's column signer or "
+            "pictures.signer_pattern would name"
+        )
     needed = sum(_held_out(options, len(groups))) + 1
     if len(groups) < needed:
-        raise AslsparkError(
-            f"split kind {options.kind!r} has {len(groups)} {options.kind}(s) to divide and needs {needed} "
-            f"or more for validation {options.validation} and test {options.test}: add sources, set a "
-            "fraction to 0, or choose 'block'"
+        return (
+            f"split.kind={options.kind} has {len(groups)} {options.kind}(s) to divide and needs {needed} or more for "
+            f"split.validation={options.validation:g} and split.test={options.test:g}"
         )
-    return _shuffled_splits(options, groups, random.Random(f"{options.seed}"))
+    return None
 
 
 def random_split(options: SplitOptions, row_id: Column) -> Column:

@@ -19,6 +19,7 @@ from pyspark.sql import functions as F
 
 from aslspark.common.begun_with import require_same, write_begun
 from aslspark.config import Config, FeatureConfig
+from aslspark.data.foretold_splits import Needs
 from aslspark.decoding import Form, form_of
 from aslspark.errors import AslsparkError
 from aslspark.features.pipeline import feature_pipeline
@@ -111,7 +112,12 @@ class TrainingData:
 
 @contextmanager
 def training_data(
-    spark: SparkSession, data: Sequence[str], test_data: Sequence[str], config: Config, scratch: Path
+    spark: SparkSession,
+    data: Sequence[str],
+    test_data: Sequence[str],
+    config: Config,
+    scratch: Path,
+    needs: Needs | None = None,
 ) -> Iterator[TrainingData]:
     """Give the data of a job: an ingested folder as it is, raw sources ingested, or drawn hands where there is none.
 
@@ -125,6 +131,8 @@ def training_data(
     config : Config
     scratch : Path
         A folder for what is ingested here; the caller removes it, or keeps it for a call that goes on.
+    needs : Needs, optional
+        What is asked of the splits of raw sources: those that cannot give it are refused before they are decoded.
 
     Raises
     ------
@@ -162,7 +170,7 @@ def training_data(
     split = SplitOptions(**vars(config.split))
     if data:
         pictures = picture_options(spark, config.pictures, config.hands)
-        say(ingest(spark, data, folder, test_sources=test_data, split=split, pictures=pictures))
+        say(ingest(spark, data, folder, test_sources=test_data, split=split, pictures=pictures, needs=needs or Needs()))
         yield look_at(spark, folder)
         return
     drawn = config.drawn

@@ -17,6 +17,7 @@ from pyspark.sql import functions as F
 
 from aslspark.bundle import require_new, seal, whole_folder, write_model
 from aslspark.config import Config
+from aslspark.data.foretold_splits import Needs
 from aslspark.decoding import pixels_of
 from aslspark.evaluation.card import write_card
 from aslspark.evaluation.certainty import set_temperature
@@ -87,7 +88,7 @@ def train_cnn(
     import_ahead(config.training)
     given = {"data": list(data), "test_data": list(test_data), "settings": config.as_dict()}
     with unfinished_run(path, given, resume) as run:
-        return _run(spark, data, path, run, config, test_data, fit)
+        return _run(spark, data, path, run, config, test_data, fit, Needs(processes=training.num_proc))
 
 
 def train_baseline(
@@ -123,7 +124,7 @@ def train_baseline(
 
     path = require_new(out)
     with TemporaryDirectory(prefix=f".{path.name}.tmp-", dir=_parent(path)) as run:
-        return _run(spark, data, path, Path(run), config, test_data, fit)
+        return _run(spark, data, path, Path(run), config, test_data, fit, Needs())
 
 
 def train_named(spark: SparkSession, data: Sequence[str], out: str, config: Config) -> dict[str, Any]:
@@ -140,11 +141,12 @@ def _run(
     config: Config,
     test_data: Sequence[str],
     fit: Fit,
+    needs: Needs,
 ) -> dict[str, Any]:
     """Ingest, fit and judge; `run` is a folder beside `path` for what does not stay."""
     started = time.monotonic()
     with whole_folder(path, run / "bundle") as folder:
-        with training_data(spark, data, test_data, config, run) as table:
+        with training_data(spark, data, test_data, config, run, needs) as table:
             ingested = time.monotonic()
             model, pipeline = fit(table, run)
             model.form, model.hands = table.form, table.hands

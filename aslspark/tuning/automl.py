@@ -23,6 +23,7 @@ from pyspark.sql import functions as F
 from aslspark.bundle import require_new, whole_folder
 from aslspark.common.written import write_json
 from aslspark.config import Config, load_config
+from aslspark.data.foretold_splits import Needs
 from aslspark.errors import AslsparkError
 from aslspark.evaluation.speed import measure_speed
 from aslspark.models.known import CLASSIFIERS
@@ -104,7 +105,7 @@ def automl(spark: SparkSession, data: Sequence[str], out: str, config: Config, b
     path.absolute().parent.mkdir(parents=True, exist_ok=True)
     with whole_folder(path) as folder:
         scratch = Path(tempfile.mkdtemp(prefix="aslspark-", dir=folder))
-        with training_data(spark, data, (), config, scratch) as table:
+        with training_data(spark, data, (), config, scratch, Needs((TEST, VALIDATION))) as table:
             if LEAK_WARNING in table.report["warnings"]:
                 raise AslsparkError(f"--data {data[0]}: it was split at random: {_LEAKS}")
             for split in (VALIDATION, TEST):

@@ -23,12 +23,13 @@ from pyspark.sql import SparkSession
 
 from aslspark.common.begun_with import require_same
 from aslspark.config import Config, load_config
+from aslspark.data.foretold_splits import Needs
 from aslspark.errors import AslsparkError
 from aslspark.masking import shown_all
 from aslspark.models.known import NO_CLASSIFIER
 from aslspark.models.mllib import check_classifier
 from aslspark.paths import is_mounted, local_path
-from aslspark.samples import VALIDATION
+from aslspark.samples import TEST, VALIDATION
 from aslspark.session import task_slots
 from aslspark.training.data import TrainingData, training_data
 from aslspark.training.launch import StoppedEarly
@@ -84,7 +85,7 @@ def search(
     study = open_study(database, space, options, config.training.epochs, config)
     begun: dict[str, Any] = {"space": space.as_dict(), **config.as_dict()}
     _require_same(study, out, begun)
-    with training_data(spark, data, (), config, folder) as table:
+    with training_data(spark, data, (), config, folder, Needs((TEST, VALIDATION))) as table:
         begun |= {"data": table.fingerprint}
         _require_same(study, out, begun)
         study.set_user_attr(BEGUN_WITH, shown_all(begun))

@@ -1,0 +1,107 @@
+"""What no model could be trained on is refused by the names of pictures alone, with settings that would work."""
+
+from collections import Counter
+
+import pytest
+
+from aslspark.data.foretold_splits import Group, Listing, Needs, missing_labels_foretold, require_divisible
+from aslspark.errors import AslsparkError
+from aslspark.samples import TEST, TRAIN, VALIDATION
+from aslspark.sources.splits import SplitOptions
+
+HANDS = SplitOptions(blocks=25, validation=0.04, test=0.04)
+
+
+def listing(labels, signers=(None,), source="hands", split=None):
+    rows = Counter(
+        {Group(source, signer, label, split): count for signer in signers for label, count in labels.items()}
+    )
+    return Listing(rows, {"signer": [group.signer for group in rows], "source": [group.source for group in rows]})
+
+
+def refused(listing, options, needs):
+    with pytest.raises(AslsparkError) as error:
+        require_divisible(listing, options, needs)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+THREE = {"A": 5, "B": 5, "C": 5}
+
+
+@pytest.mark.promise(
+    "input",
+    "Data that no model could be trained on, as they would be divided, are refused before a picture is decoded, with "
+    "settings that work.",
+    kind="minutes of decoding for a split that is empty",
+)
+@pytest.mark.parametrize(
+    ("listing", "options", "needs", "words"),
+    [
+        (listing(THREE), HANDS, Needs(), ["split.blocks=25", "none of the 15 samples", "test", "set split.blocks=5"]),
+        (listing({"A": 1, "B": 2}), SplitOptions(), Needs(), ["none of the 3 samples", "give more data"]),
+        (listing({"A": 5}), HANDS, Needs(), ["labelled A", "at least two letters"]),
+        (listing({"A": 5, "B": 5}, split=TEST), HANDS, Needs(), ["left to train on", "give more data"]),
+        (listing(THREE), SplitOptions(test=0), Needs(), ["split.test=0", "set split.test=0.1 split.blocks=5"]),
+        (listing(THREE), SplitOptions(blocks=5, validation=0), Needs((TEST, VALIDATION)), ["set split.validation=0.1"]),
+        (
+            listing({"A": 10, "B": 1}),
+            SplitOptions(),
+            Needs(processes=2),
+            ["training.num_proc=2", "only 1 validation samples", "set "],
+        ),
+        (listing(THREE), SplitOptions(kind="signer"), Needs(), ["name no signer", "split.kind=block split.blocks=5"]),
+        (listing(THREE, ["x"]), SplitOptions(kind="signer"), Needs(), ["1 signer", "split.kind=block"]),
+        (listing(THREE, ["x", "y"]), SplitOptions(kind="signer"), Needs(), ["2 signer", "set split.validation=0,"]),
+        (listing(THREE), SplitOptions(kind="source"), Needs(), ["1 source", "split.kind=block"]),
+        (listing(THREE), SplitOptions(kind="signer"), None, ["name no signer", "split.kind=block"]),
+    ],
+)
+def test_what_cannot_be_trained_on_is_refused_with_what_would_work(listing, options, needs, words):
+    message = refused(listing, options, needs)
+    print(message)
+    assert all(word in message for word in words), message
+
+
+def settings_of(message):
+    words = message.partition("set ")[2].partition(", or ")[0].split()
+    named = dict(word.removeprefix("split.").split("=") for word in words if word.startswith("split."))
+    kinds = {"kind": str, "blocks": int, "validation": float, "test": float}
+    return {name: kinds[name](value) for name, value in named.items()}, "training.num_proc=1" in words
+
+
+@pytest.mark.parametrize("kind", ["block", "signer", "source"])
+@pytest.mark.parametrize("count", range(1, 9))
+@pytest.mark.parametrize("processes", [1, 2])
+def test_settings_that_are_proposed_do_work(kind, count, processes):
+    proposed = 0
+    for signers in (["x"], ["x", "y"], ["x", "y", "z"]):
+        given = listing({"A": count, "B": count + 1, "C": 1}, signers)
+        for options in (SplitOptions(kind=kind), SplitOptions(kind=kind, blocks=25, validation=0.04, test=0.04)):
+            needs = Needs(processes=processes)
+            try:
+                require_divisible(given, options, needs)
+            except AslsparkError as error:
+                settings, alone = settings_of(str(error))
+                if settings or alone:
+                    require_divisible(given, SplitOptions(**{**vars(options), **settings}), Needs() if alone else needs)
+                    proposed += 1
+    assert proposed or kind == "block" or count == 1
+
+
+def test_what_can_be_trained_on_passes_and_nothing_is_asked_where_nothing_is_trained():
+    require_divisible(listing(THREE), SplitOptions(blocks=5), Needs(processes=2))
+    require_divisible(listing({"A": 1}), HANDS, None)
+    require_divisible(Listing(Counter()), HANDS, Needs())
+
+
+def test_labels_that_a_split_would_lack_are_warned_of():
+    assert missing_labels_foretold(listing(THREE), SplitOptions(blocks=5)) is None
+    warning = missing_labels_foretold(listing(THREE), HANDS)
+    assert "test would have no sample of A, B, C" in warning
+    assert "with split.blocks=5 each split would have samples of each label" in warning
+    given = listing({"A": 10, "B": 10}).rows + listing({"C": 3}, source="other", split=TEST).rows
+    assert "validation would have no sample of C; give more samples" in missing_labels_foretold(
+        Listing(given), SplitOptions()
+    )
+    assert listing(THREE).divided(SplitOptions(blocks=5))[TRAIN] == {"A": 3, "B": 3, "C": 3}
