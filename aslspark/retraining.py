@@ -18,6 +18,7 @@ from aslspark.bundle import read_bundle, read_manifest, whole_folder
 from aslspark.common.begun_with import require_same
 from aslspark.config import Config, load_config
 from aslspark.data.exact_duplicates import picture_hash
+from aslspark.data.foretold_splits import Needs
 from aslspark.errors import AslsparkError
 from aslspark.evaluation.job import labelled_samples
 from aslspark.evaluation.pairs import count_pairs, judge
@@ -182,7 +183,8 @@ def _starting_weights(champion: Path, settings: dict[str, Any], anew: bool) -> l
 def _ingested(spark: SparkSession, data: Sequence[str], work: Path, config: Config) -> str:
     folder = spark_path(work / "ingested")
     pictures = picture_options(spark, config.pictures, config.hands)
-    say(ingest(spark, data, folder, split=SplitOptions(**vars(config.split)), pictures=pictures))
+    needs = Needs(processes=config.training.num_proc if config.mllib.classifier == NO_CLASSIFIER else 1)
+    say(ingest(spark, data, folder, split=SplitOptions(**vars(config.split)), pictures=pictures, needs=needs))
     return folder
 
 

@@ -180,8 +180,8 @@ def _trouble(divided: Mapping[str, Counter[str]], options: SplitOptions, needs: 
 def _mend(listing: Listing, options: SplitOptions, needs: Needs) -> str:
     enough = {
         "block": f"{options.blocks} samples of each label",  # then each label is in each block
-        "signer": "of more signers",
-        "source": "more sources",
+        "signer": "pictures of more signers",
+        "source": "further sources",
         "random": "ten samples of each label",
     }[options.kind]
     more = f"give more data: {enough}"

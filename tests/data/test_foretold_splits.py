@@ -1,12 +1,20 @@
 """What no model could be trained on is refused by the names of pictures alone, with settings that would work."""
 
+import re
 from collections import Counter
 
 import pytest
+from PIL import Image
 
 from aslspark.data.foretold_splits import Group, Listing, Needs, missing_labels_foretold, require_divisible
+from aslspark.data.pixel_table import PIXELS
+from aslspark.decoding import Form
 from aslspark.errors import AslsparkError
 from aslspark.samples import TEST, TRAIN, VALIDATION
+from aslspark.sources.dividing import count_sources, list_samples
+from aslspark.sources.ingest import ingest
+from aslspark.sources.opening import open_sources
+from aslspark.sources.pictures.options import PictureOptions
 from aslspark.sources.splits import SplitOptions
 
 HANDS = SplitOptions(blocks=25, validation=0.04, test=0.04)
@@ -59,7 +67,6 @@ THREE = {"A": 5, "B": 5, "C": 5}
 )
 def test_what_cannot_be_trained_on_is_refused_with_what_would_work(listing, options, needs, words):
     message = refused(listing, options, needs)
-    print(message)
     assert all(word in message for word in words), message
 
 
@@ -105,3 +112,51 @@ def test_labels_that_a_split_would_lack_are_warned_of():
         Listing(given), SplitOptions()
     )
     assert listing(THREE).divided(SplitOptions(blocks=5))[TRAIN] == {"A": 3, "B": 3, "C": 3}
+
+
+def fill(folder, counts, content=None):
+    """Write so many pictures of each label, or files of `content`."""
+    for label, count in counts.items():
+        (folder / label).mkdir(parents=True)
+        for number in range(count):
+            path = folder / label / f"hand{number % 3}_{number}.png"
+            if content is None:
+                colour = (number * 20, ord(label), 99)
+                Image.new("RGB", (20, 20), colour).save(path)
+            else:
+                path.write_bytes(content)
+    return str(folder)
+
+
+@pytest.mark.parametrize("kind", ["block", "random"])
+def test_no_picture_is_decoded_for_what_names_alone_foretell(spark, tmp_path, kind):
+    folder = fill(tmp_path / "hands", THREE, b"not a picture: read, it would be quarantined")
+    options = SplitOptions(kind=kind, blocks=25, validation=0.04, test=0.04)
+    with pytest.raises(AslsparkError, match=r"none of the 15 samples would fall into the test.*set .*split.blocks=5"):
+        ingest(spark, [folder], str(tmp_path / "out"), split=options, needs=Needs())
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.promise(
+    "input",
+    "Counts that are foretold from names and labels are the counts that an ingest comes to.",
+    kind="a warning or a refusal that goes by another split than the ingest makes",
+)
+@pytest.mark.parametrize("kind", ["block", "signer", "random"])
+def test_rows_are_divided_as_it_was_foretold(spark, tmp_path, kind):
+    given = [fill(tmp_path / "hands", {"A": 7, "B": 5, "C": 1})]
+    if kind == "block":
+        rows = [f"{number},{','.join(['7'] * PIXELS)}" for number in [0] * 5 + [2] * 13]
+        header = ",".join(["label", *(f"pixel{number}" for number in range(1, PIXELS + 1))])
+        (tmp_path / "table.csv").write_text("\n".join([header, *rows]) + "\n")
+        given.append(str(tmp_path / "table.csv"))
+    pictures = PictureOptions(form=Form(28, 28, 1), signer_pattern=re.compile(r"hand(\d)_"))
+    options = SplitOptions(kind=kind, blocks=7, validation=0.2, test=0.2)
+    opened = open_sources(spark, given, [], str(tmp_path / "out"), pictures)
+    first = count_sources(spark, opened, str(tmp_path / "lines"), pictures)
+    foretold = list_samples(spark, opened, first, options).divided(options)
+    report = ingest(spark, given, str(tmp_path / "out"), split=options, pictures=pictures)
+    assert {split: dict(counts) for split, counts in foretold.items()} == {
+        split: {label: counts[split] for label, counts in report.labels.items() if counts.get(split)}
+        for split in foretold
+    }
