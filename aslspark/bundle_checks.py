@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any
 
+from aslspark.common.markdown import reason
 from aslspark.config import check_setting
 from aslspark.decoding import FITS
 from aslspark.errors import AslsparkError
@@ -24,8 +25,11 @@ MOST_SIDE = 4096
 LEAST_TEMPERATURE, MOST_TEMPERATURE = 1e-3, 1e3
 
 
-class Refused(Exception):  # noqa: N818  (the caller says which bundle, and what would work)
-    """Something that is not loaded, and why."""
+class Refused(Exception):  # noqa: N818  (the caller says which file or bundle, and what would work)
+    """Something that is not loaded, and why, in one line that can be printed whatever the file says."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(reason(why))
 
 
 def check_manifest(manifest: dict[str, Any], files: Collection[str]) -> None:
@@ -124,9 +128,11 @@ def check_network(onnx: bytes, inputs: Collection[str], shape: tuple[int, int, i
 
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.intra_op_num_threads = 1  # it is opened, and never run
     options.log_severity_level = 4  # what is wrong is said once, below
     try:
-        session = onnxruntime.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
+        # Without the second try, which prints what is wrong with the file to standard output.
+        session = onnxruntime.InferenceSession(onnx, options, providers=["CPUExecutionProvider"], enable_fallback=0)
     except Exception as error:  # onnxruntime has an error class for each kind of damage
         raise Refused(f"network.onnx cannot be opened ({str(error).splitlines()[0][:300]})") from error
     takes = {given.name: given.shape for given in session.get_inputs()}

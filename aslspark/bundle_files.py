@@ -20,7 +20,7 @@ from typing import Any, BinaryIO
 
 import aslspark
 from aslspark.bundle_checks import Refused, check_manifest
-from aslspark.common.plain_folder import NotPlain, PlainFolder
+from aslspark.common.plain_folder import NotPlain, PlainFolder, said
 from aslspark.errors import AslsparkError
 from aslspark.paths import local_path
 
@@ -30,7 +30,6 @@ MOST_FILE_BYTES = 2 << 30
 """Of one file: ONNX ends at 2 GiB."""
 MOST_LISTED_BYTES = 32 << 20
 """Of SHA256SUMS: 50,000 files with paths of 500 characters."""
-_LONGEST_NAME = 200
 
 
 def require_new(path: str) -> Path:
@@ -164,7 +163,7 @@ def read_bundle(
         ) from error
     if written != FORMAT:
         raise AslsparkError(
-            f"{setting}{path}: bundle format {str(written)[:20]}; this aslspark {aslspark.__version__} reads "
+            f"{setting}{path}: bundle format {ascii(written)[:20]}; this aslspark {aslspark.__version__} reads "
             f"{FORMAT}: use the version that wrote it"
         )
     with refusal_named(setting, path):
@@ -209,10 +208,9 @@ def _parse_sums(listed: bytes, where: str) -> dict[str, str]:
 def _require_listed(names: Collection[str], sums: Mapping[str, str], where: str) -> None:
     there = set(names) - {SUMS}
     for name in sorted(sums.keys() ^ there):
-        said = name if len(name) <= _LONGEST_NAME and name.isprintable() else ascii(name[:_LONGEST_NAME])
         if name not in there:
-            raise AslsparkError(f"{where}: {said} is missing; copy the bundle again")
-        raise AslsparkError(f"{where}: {said} does not belong to the bundle; remove it or copy the bundle again")
+            raise AslsparkError(f"{where}: {said(name)} is missing; copy the bundle again")
+        raise AslsparkError(f"{where}: {said(name)} does not belong to the bundle; remove it or copy the bundle again")
 
 
 def _checked(file: BinaryIO, name: str, expected: str, where: str, keep: bool, copy_to: Path | None) -> bytes | None:
@@ -234,7 +232,7 @@ def _checked(file: BinaryIO, name: str, expected: str, where: str, keep: bool, c
             if copy is not None:
                 copy.write(block)
     if digest.hexdigest() != expected:
-        raise AslsparkError(f"{where}: {name} was changed (its SHA-256 differs); copy the bundle again")
+        raise AslsparkError(f"{where}: {said(name)} was changed (its SHA-256 differs); copy the bundle again")
     return b"".join(kept) if keep else None
 
 

@@ -18,6 +18,7 @@ import aslspark
 from aslspark.bundle_checks import check_network
 from aslspark.bundle_files import ONNX, BundleContents, read_bundle, refusal_named
 from aslspark.certainty import BEST, NOT_SURE, best_places
+from aslspark.common.markdown import reason
 from aslspark.decoding import Form, Unusable, form_of
 from aslspark.errors import AslsparkError
 from aslspark.features.landmarks import FEATURES, HAND_NUMBERS, RIGHT, SEEN, WORLD, landmark_features
@@ -121,7 +122,7 @@ def network_of(bundle: BundleContents, named: str) -> OnnxClassifier:
     given = preprocessing.get("landmark_features", FEATURES)
     if LANDMARKS in inputs and given != FEATURES:
         raise AslsparkError(
-            f"--model {named}: its network takes {given} features of a hand's landmarks, and this aslspark "
+            f"--model {named}: its network takes {str(given)[:20]} features of a hand's landmarks, and this aslspark "
             f"{aslspark.__version__} makes {FEATURES}: use the version that wrote it"
         )
     height, width, channels = manifest["shape"]
@@ -150,7 +151,7 @@ def form_and_hands(manifest: Mapping[str, Any], named: str) -> tuple[Form, HandO
         return form_of(tuple(manifest["shape"]), preprocessing), hands_of(preprocessing.get("hands"))
     except (KeyError, TypeError, ValueError) as error:
         raise AslsparkError(
-            f"--model {named}: its preprocessing is not known here ({error}): use the version that wrote it"
+            f"--model {named}: its preprocessing is not known here ({reason(error)}): use the version that wrote it"
         ) from error
 
 

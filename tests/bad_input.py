@@ -1,4 +1,4 @@
-"""Bad input, as much as wanted, each piece from a seed: pictures, lines of pixel tables, manifests and zips.
+"""Bad input, as much as wanted, each piece from a seed: pictures, lines of pixel tables, manifests, zips and bundles.
 
 A piece is a kind, in words, and its bytes. The same seed gives the same pieces.
 """
@@ -12,7 +12,9 @@ import zipfile
 import zlib
 from functools import cache
 
+import bundle_pieces
 import numpy as np
+from bundle_pieces import OUTSIDE
 from PIL import Image, PngImagePlugin
 
 from aslspark.sources.parse_pixels import COLUMNS
@@ -360,3 +362,153 @@ def bad_bodies(count, seed):
         if number % 2:
             how, data = mutated(data, random, odd[random.integers(len(odd))])
         yield f"{kind}: {how}", content_type + b"\n" + data
+
+
+_VALUES = (
+    *(
+        "null",
+        "true",
+        "0",
+        "-1",
+        "1.5",
+        "1e999",
+        "-1e999",
+        "NaN",
+        "9" * 400,
+        "[]",
+        "{}",
+        '""',
+        '" "',
+        "[[]]",
+        '"\\ud800"',
+    ),
+    *('"A"', '["A", "A"]', '["A\\n", "B", "C"]', "[4, 4, 3]", "[1, 1, 1]", "[4096, 4096, 3]", "[true, 4, 1]", "2"),
+    *('"network"', '"mllib"', '"keras"', '"torch"', '"network.keras"', '"network.safetensors"', '"../network.keras"'),
+    *('["landmarks"]', '["picture", "landmarks"]', '["picture", "picture"]', "[[0, 60, 110], [30, 209, 255]]"),
+    *('{"margin": 0.25}', '{"margin": 1e999}', '{"later": 1}', '{"looks": "4"}', '{"seconds": true}', '"letterbox"'),
+    *('"org.apache.spark.ml.feature.SQLTransformer"', '"os.system"', '"builtins"', '["../../outside"]', '"a b;--"'),
+    *('{"type": "udt", "class": "java.lang.Runtime"}', '{"type": "udt", "serializedClass": "gASV"}', '"TFOpLambda"'),
+    *('"Lambda"', '{"class_name": "Lambda", "module": "keras.layers"}', '"' + "x" * 5000 + '"', '"\\u2028\\u202e"'),
+    *("[" * 900 + "]" * 900, f'"{OUTSIDE.decode()}"', f'"{OUTSIDE.decode()}/secret"'),
+)
+_KEYS = ("kind", "framework", "network_file", "inputs", "threshold", "temperature", "hands", "stageUids", "inputCol")
+_KEYS += ("class", "class_name", "module", "function", "serializedClass", "preprocessing", "format", "shape", "labels")
+_WHOLE = (
+    b"",
+    b"{}",
+    b"[" * 5000,
+    b'{"format": 1, "format": 1}',
+    b'{"class": "a", "class": "b", "uid": "x", "paramMap": {}}',
+    b"\x80\x04\x95cos\nsystem\n",
+    b"PK\x05\x06" + bytes(18),
+    b"PAR1\0\0\0\0PAR1",
+)
+_FILES_BESIDE = (
+    *(
+        b"extra",
+        b"pipeline/stages/5_x/metadata/part-00000",
+        b"pipeline/_metadata",
+        b"pipeline/.hidden",
+        b"NETWORK.onnx",
+    ),
+    *(
+        b"a\nb",
+        b"a\\b",
+        b"\xff\xfe",
+        "\u202eb".encode(),
+        b" a",
+        b"a ",
+        b"x" * 250,
+        b"\xff" * 250,
+        b"network.onnx.data",
+        b"profile/a",
+    ),
+    *("e\u0301".encode(), b"SHA256SUMS ", b"pipeline/stages/0_/data/part-0.parquet", b"*", b"BUNDLE.JSON"),
+)
+_SUMS = (
+    b"",
+    b"\0\n",
+    b"\0x",
+    b"\0" + b"0" * 64 + b"  ../outside/secret\n",
+    b"\0" + b"0" * 64 + b"  /etc/passwd\n",
+    b"\1",
+    b"\2",
+    b"\3 *",
+    b"\4\xff\n",
+    b"\4\xef\xbb\xbf",
+    b"\0" + (b"0" * 64 + b"  a\n") * 3,
+)
+
+
+@cache
+def _networks():
+    """Networks that ask for more than they may: another file's numbers, more memory than there is, unknown nodes."""
+    from onnx import TensorProto, helper
+
+    def outside(location):
+        kept = TensorProto(name="far", data_type=TensorProto.FLOAT, dims=[3], data_location=TensorProto.EXTERNAL)
+        kept.external_data.add(key="location", value=location)
+        return kept
+
+    def node(kind, given, made, **how):
+        return helper.make_node(kind, [given], [made], **how)
+
+    huge = helper.make_tensor("huge", TensorProto.INT64, [2], [1 << 20, 1 << 20])
+    away = OUTSIDE.decode()
+    return (
+        *(
+            bundle_pieces.onnx([4, 4, 1], 3, node("Identity", "far", "near"), ends=[outside(where)])
+            for where in (f"{away}/secret", "../outside/secret", "bundle.json", "")
+        ),
+        bundle_pieces.onnx([4, 4, 1], 3, node("ConstantOfShape", "huge", "filled"), ends=[huge]),
+        bundle_pieces.onnx([4, 4, 1], 3, node("Shell", "mean", "ran", domain="com.example")),
+        bundle_pieces.onnx([4, 4, 3], 3),
+        bundle_pieces.onnx([4, 4, 1], 4),
+    )
+
+
+def bad_bundles(count, seed):
+    """Bundles with changed files, names, links and values, their SHA-256 mostly right again; (kind, bytes)."""
+    random = np.random.default_rng([seed, 6])
+
+    def one_of(some):
+        return some[random.integers(len(some))]
+
+    def told_to(kind, name):
+        number = random.bytes(2)
+        if kind in ("set", "schema"):
+            return random.bytes(1) + one_of(_VALUES).encode()
+        if kind == "add key":
+            return random.bytes(1) + f"{one_of(_KEYS)}\n{one_of(_VALUES)}".encode()
+        if kind in ("flip", "remove key"):
+            return random.bytes(int(random.integers(1, 7)) * 2)
+        if kind == "replace":
+            if name == "network.onnx":
+                return one_of(_networks())
+            if name.endswith(".h5"):
+                return bundle_pieces.h5(OUTSIDE + one_of((b"/secret", b"")), one_of(("link", "virtual")))
+            return one_of(_WHOLE)
+        if kind in ("link", "pipe", "folder"):
+            target = (
+                OUTSIDE,
+                OUTSIDE + b"/secret",
+                OUTSIDE + b"/part-00000",
+                b".",
+                b"..",
+                b"bundle.json",
+                b"../outside",
+            )
+            return b"^" * int(random.integers(4)) + b"\n" + one_of(target)
+        if kind in ("rename", "new"):
+            return one_of(_FILES_BESIDE) + (b"\n" + one_of(_WHOLE) if kind == "new" else b"")
+        return one_of(_SUMS) if kind == "sums" else number + random.bytes(int(random.integers(9)))
+
+    for _ in range(count):
+        base = int(random.integers(len(bundle_pieces.good_bundles())))
+        names, changes = [*bundle_pieces.good_bundles()[base]], []
+        for _ in range(int(random.integers(1, 4))):
+            kind = one_of((*bundle_pieces.KINDS, "set", "set", "set", "flip", "flip", "replace"))
+            fitting = {"set": (".json", "00000"), "schema": (".parquet",)}.get(kind, ("",))
+            name = one_of([name for name in names if name.endswith(fitting)] or names)
+            changes.append((kind, name, told_to(kind, name)))
+        yield ", ".join(kind for kind, _, _ in changes), bundle_pieces.pack(base, changes)

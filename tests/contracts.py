@@ -4,24 +4,34 @@ The tests of bad input and the fuzzer both go through here.
 """
 
 import atexit
+import ctypes
+import hashlib
 import io
 import os
 import shutil
+import stat
+import struct
+import sys
 import tempfile
+import threading
 import zipfile
 from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 
+import bundle_pieces
 import numpy as np
 import pyarrow as pa
 
 from aslspark import decoding
+from aslspark.bundle_files import MANIFEST, ONNX, SUMS, read_bundle, refusal_named
 from aslspark.data.pixel_lines import pixel_lines
 from aslspark.data.pixel_table import layout_of_line, names_pixels
 from aslspark.decoding import Form, Unusable, decode, decode_whole, stored
 from aslspark.errors import AslsparkError
 from aslspark.masking import shown
-from aslspark.reading import BYTES, NUMBERS, REASON
+from aslspark.pipeline_checks import STAGES, check_metadata, pipeline_files
+from aslspark.reading import BYTES, NUMBERS, REASON, Reader
 from aslspark.serving.limits import Limits, Refused
 from aslspark.serving.payload import pictures_of
 from aslspark.sources import parse_pixels
@@ -222,15 +232,204 @@ def body(data):
     return len(found)
 
 
+SECRET = b"only who leaves the bundle reads this"
+NONE_OF_OURS = "a network that is none of ours"
+IN_MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # folders are made and removed for each piece
+KEPT = (ONNX, "pipeline/", "network.keras", "network.safetensors")
+
+
+def bundle(data):
+    """A bundle loads or is refused in one line; nothing outside it is read, nothing runs; return what came of it."""
+    with tempfile.TemporaryDirectory(prefix="aslspark-bundle-", dir=IN_MEMORY) as top:
+        folder, outside, copy = (Path(os.path.realpath(top)) / name for name in ("bundle", "outside", "copy"))
+        outside.mkdir()
+        copy.mkdir()
+        for name in ("secret", "part-00000", MANIFEST):
+            (outside / name).write_bytes(SECRET)
+        bundle_pieces.make(data, folder, outside)
+        before = listing(folder), listing(outside)
+        _ready_to_read()
+        with nothing_read_in(outside), nothing_run():
+            came = _read_all(folder, copy)
+        assert (listing(folder), listing(outside)) == before
+        return came
+
+
+def _read_all(folder, copy):
+    """Read a folder in each way that needs no Spark and no framework; return how far that came, in words."""
+    contents, pipeline = None, {}
+    with refused_in_a_line_to_print() as refused:
+        contents = read_bundle(str(folder), keep=KEPT, copy_to=copy)
+    reader = None
+    with refused_in_a_line_to_print():
+        reader = Reader.load(str(folder))
+    if contents is None:
+        assert reader is None
+        return refused.kind()
+    assert contents.digest == hashlib.sha256((folder / SUMS).read_bytes()).hexdigest()
+    assert {*contents.files} >= {MANIFEST}
+    for name, content in contents.files.items():
+        assert name == MANIFEST or name.startswith(KEPT)
+        assert SECRET not in content
+        assert (copy / name).read_bytes() == content
+    assert listing(copy) == listing(folder)
+    if contents.manifest["kind"] == "mllib":
+        assert reader is None
+        with refused_in_a_line_to_print() as refused, refusal_named("--model ", "x"):
+            pipeline = pipeline_files(contents.files, "pipeline/")
+        for name, content in pipeline.items():
+            assert contents.files[f"pipeline/{name}"] == content
+            assert not name.rpartition("/")[2].startswith((".", "_"))
+            if "/metadata/" in f"/{name}":
+                assert check_metadata(content, name)["class"] in STAGES
+        return "a pipeline" if pipeline else refused.kind()
+    if "network.keras" in contents.files:
+        keras_files = _loaders()[0]
+        said = "one line"
+        try:
+            keras_files.check_archive(contents.files["network.keras"])
+        except keras_files.Refused as error:
+            said = str(error)
+        assert said.isprintable()
+        assert len(said) < 1000
+    if "network.safetensors" in contents.files:
+        _, torch_weights, network = _loaders()
+        with refused_in_a_line_to_print():
+            torch_weights.load_weights(
+                network, "cnn", Path("network.safetensors"), True, contents.files["network.safetensors"]
+            )
+    if reader is None:
+        return NONE_OF_OURS
+    assert reader.labels == tuple(contents.manifest["labels"])
+    return "a network"
+
+
+@cache
+def _loaders():
+    from aslspark.models import keras_files, torch_network, torch_weights
+
+    return keras_files, torch_weights, torch_network.build("cnn", (28, 28, 1), 3, 0.0)
+
+
+@cache
+def _ready_to_read():
+    """Read each bundle that is one: what is imported at another later is that one's doing."""
+    with tempfile.TemporaryDirectory(prefix="aslspark-bundle-", dir=IN_MEMORY) as top:
+        for number in range(len(bundle_pieces.good_bundles())):
+            folder, copy = Path(top) / f"{number}", Path(top) / f"{number}-copy"
+            copy.mkdir()
+            bundle_pieces.make(bytes([number]), folder, copy)
+            assert _read_all(folder, copy) in ("a network", "a pipeline")
+
+
+def listing(folder):
+    """All that lies in a folder: name -> its kind and size."""
+    found = {}
+    for above, folders, names in os.walk(folder):
+        for name in [*folders, *names]:
+            path = os.path.join(above, name)
+            about = os.lstat(path)
+            if not stat.S_ISDIR(about.st_mode):
+                found[os.path.relpath(path, folder)] = (stat.S_IFMT(about.st_mode), about.st_size)
+    return found
+
+
+OPENED = 0x20  # IN_OPEN
+
+
+@cache
+def _inotify():
+    """Open Linux' watch over files, which sees C libraries too, once: to close it takes longer than all else here."""
+    library = ctypes.CDLL(None, use_errno=True)
+    handle = library.inotify_init1(os.O_NONBLOCK)
+    assert handle >= 0
+    return library, handle
+
+
 @contextmanager
-def refused_in_one_line():
-    said = "one line"
+def nothing_read_in(folder):
+    """See that neither a folder nor a file in it is opened, whoever does it."""
+    library, handle = _inotify()
+    watch = library.inotify_add_watch(handle, os.fsencode(folder), OPENED)
+    assert watch >= 0
+    yield
+    assert watch not in [number for number, what in _events(handle) if what & OPENED], f"{folder} was looked into"
+
+
+def _events(handle):
+    """What was seen since the last time: the number of a watch, and what happened."""
+    while True:
+        try:
+            seen = os.read(handle, 65536)
+        except BlockingIOError:
+            return
+        at = 0
+        while at < len(seen):
+            number, what, _, length = struct.unpack_from("iIII", seen, at)
+            yield number, what
+            at += 16 + length
+
+
+RUNS = {
+    *("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.spawn", "os.fork", "os.forkpty"),
+    *("pickle.find_class", "socket.connect", "socket.getaddrinfo", "urllib.Request", "ctypes.dlopen"),
+}
+_seen = threading.local()
+
+
+@cache
+def _listen():
+    def hear(event, given):
+        heard = getattr(_seen, "events", None)
+        if heard is not None and event in RUNS:
+            heard.append(f"{event} {given}"[:300])
+
+    sys.addaudithook(hear)  # for good: Python takes none away
+
+
+@contextmanager
+def nothing_run():
+    """See that this thread starts no program, unpickles nothing, asks no host and imports nothing but Python's own."""
+    _listen()
+    before = {*sys.modules}
+    _seen.events = []
     try:
         yield
+        assert not _seen.events, _seen.events
+    finally:
+        _seen.events = None
+    assert {name.partition(".")[0] for name in sys.modules.keys() - before} <= sys.stdlib_module_names
+
+
+class Said:
+    """What was refused, in one line; empty where nothing was."""
+
+    line = ""
+
+    def kind(self):
+        """The line without what belongs to this piece alone."""
+        for word in ("is a link", "no plain file", "made by this package", "was changed", "is missing", "belong"):
+            if word in self.line:
+                return word
+        return "other"
+
+
+@contextmanager
+def refused_in_one_line():
+    said, told = Said(), "one line"
+    try:
+        yield said
     except AslsparkError as error:
-        said = str(error)
-    assert len(said.splitlines()) == 1, said
-    assert len(said) < 1000
+        said.line = told = str(error)
+    assert len(told.splitlines()) == 1, told
+    assert len(told) < 1000
+
+
+@contextmanager
+def refused_in_a_line_to_print():
+    with refused_in_one_line() as refused:
+        yield refused
+    assert refused.line.isprintable(), ascii(refused.line)
 
 
 class Files:

@@ -15,7 +15,7 @@ from pathlib import Path
 import bad_input
 import contracts
 import pytest
-from bad_input import bad_bodies, bad_lines, bad_manifests, bad_pictures, bad_zips, bombs, good_pictures
+from bad_input import bad_bodies, bad_bundles, bad_lines, bad_manifests, bad_pictures, bad_zips, bombs, good_pictures
 
 from aslspark.config import PictureConfig
 from aslspark.errors import AslsparkError
@@ -78,6 +78,27 @@ def test_twelve_thousand_bad_pieces_are_each_kept_or_told_why_not(kind):
 @pytest.mark.parametrize("kind", PIECES)
 def test_five_times_as_many_from_another_seed_are_too(kind):
     assert look_at_all(kind, seed=2, times=5).total() == 5 * PIECES[kind]
+
+
+BUNDLES = 250
+
+
+@pytest.mark.promise(
+    "bundle",
+    "Whatever a bundle's files, names and values are, it loads or is refused in one printable line, without a look at "
+    "anything outside of it.",
+    kind="a bundle's own words in an error",
+)
+def test_hundreds_of_bad_bundles_each_load_or_are_refused():
+    outcomes = Counter(contracts.bundle(data) for _, data in bad_bundles(BUNDLES, 1))
+    assert outcomes.total() == BUNDLES
+    ends = {"is a link", "no plain file", "made by this package", "was changed", "is missing", "belong", "other"}
+    assert set(outcomes) == {"a network", "a pipeline", contracts.NONE_OF_OURS, *ends}
+
+
+@pytest.mark.long
+def test_ten_times_as_many_from_another_seed_do_too():
+    assert Counter(contracts.bundle(data) for _, data in bad_bundles(10 * BUNDLES, 2)).total() == 10 * BUNDLES
 
 
 def test_bombs_take_no_more_memory_than_a_picture_may():

@@ -1,10 +1,14 @@
 """What the fuzzer (`fuzz/fuzz.py`) and the generator of bad input found, each as its smallest case."""
 
 import io
+import json
 import zipfile
 
+import bundle_pieces
 import contracts
+import numpy as np
 import pytest
+import safetensors.numpy
 
 from aslspark.errors import AslsparkError
 from aslspark.sources.pictures.archives import open_zip
@@ -89,3 +93,49 @@ def test_a_key_in_a_manifests_row_is_masked_whatever_its_path_comes_to():
     for file in named_files(None, contracts.ThisMachine(), "file:/nowhere/a.csv", rows, []):
         assert file.reason == "outside of its folder"
         assert "secret" not in f"{file.path} {file.name} {file.detail}"
+
+
+def a_bundle(base, *changes):
+    return contracts.bundle(bundle_pieces.pack(base, changes))
+
+
+@pytest.mark.promise(
+    "bundle",
+    "Whatever a bundle's files, names and values are, it loads or is refused in one printable line, without a look at "
+    "anything outside of it.",
+    kind="a bundle's own words in an error",
+)
+@pytest.mark.parametrize(
+    "words", ["a\\u2028b", "\\u001b[2J", "a\\nb", "x" * 5000], ids=["line", "escape", "end", "long"]
+)
+def test_a_bundle_whose_words_would_break_the_line(words):
+    value = f'"{words}"'.encode()
+    manifest = json.loads(bundle_pieces.good_bundles()[1]["bundle.json"])
+    for key in ("format", "kind", "hands"):
+        changed = json.dumps(manifest).replace(
+            f'"{key}": {json.dumps(manifest.get(key))}', f'"{key}": {value.decode()}'
+        )
+        a_bundle(1, ("replace", "bundle.json", changed.encode()))
+    hands = json.dumps(manifest).replace('"hands": null', f'"hands": {{{value.decode()}: 1}}')
+    a_bundle(1, ("replace", "bundle.json", hands.encode()))
+    layer = b'{"class_name": %b, "module": "keras.layers"}' % value
+    a_bundle(1, ("replace", "network.keras!config.json", layer))
+    stage = b'{"class": %b, "uid": "x", "paramMap": {}}' % value
+    assert a_bundle(2, ("replace", "pipeline/metadata/part-00000", stage)) == "made by this package"
+    weights = {json.loads(value): np.zeros(1, np.float32)}
+    a_bundle(1, ("replace", "network.safetensors", safetensors.numpy.save(weights)))
+
+
+@pytest.mark.parametrize(
+    "name", [b"\xff" * 250, b"x" * 250, b"a\nb", b"\x1b[2J"], ids=["bytes", "long", "end", "escape"]
+)
+def test_a_file_in_a_bundle_whose_name_would_break_the_line(name):
+    loads = a_bundle(1, ("rename", "card.md", name)) == "a network"
+    assert loads == (name == b"x" * 250)  # listed among the checksums, it is a file like any other
+    assert a_bundle(2, ("new", 0, b"pipeline/" + b"/".join([name] * 5))) not in ("a network", "a pipeline")
+
+
+def test_a_network_whose_error_is_no_text_prints_nothing(capfd):
+    network = bundle_pieces.good_bundles()[0]["network.onnx"].replace(b"Softmax", b"Soft\xf3ax")
+    assert a_bundle(0, ("replace", "network.onnx", network)) == contracts.NONE_OF_OURS
+    assert capfd.readouterr().out == ""

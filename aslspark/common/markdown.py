@@ -37,6 +37,15 @@ def code(words: object) -> str:
     return f"{fence}{space}{line}{space}{fence}".replace("|", "\\|")
 
 
+LONGEST_REASON = 600
+"""Letters of a reason that repeats what a file from elsewhere says."""
+
+
+def reason(words: object) -> str:
+    """Give the reason of an error, which repeats what a file says: one line, and not of any length."""
+    return one_line(str(words)[:LONGEST_REASON])
+
+
 def one_line(words: object) -> str:
     """Give words as one line: line ends and what cannot be printed become spaces."""
     return "".join(sign if sign.isprintable() else " " for sign in str(words))

@@ -10,6 +10,7 @@ import safetensors.torch
 import torch
 from torch import nn
 
+from aslspark.common.markdown import reason
 from aslspark.errors import AslsparkError
 from aslspark.evaluation.grad_cam import Explained, chosen_map
 from aslspark.models.torch_network import build
@@ -25,7 +26,7 @@ def load(content: bytes, manifest: dict[str, Any], where: str) -> nn.Module:
         network = build(shape=tuple(manifest["shape"]), classes=len(manifest["labels"]), **known)
         network.load_state_dict(safetensors.torch.load(content))
     except Exception as error:  # a damaged or foreign file raises nearly anything
-        said = (str(error).splitlines() or [type(error).__name__])[0][:300]
+        said = reason((str(error).splitlines() or [type(error).__name__])[0])
         raise AslsparkError(
             f"{where}: it is no network of the bundle's settings ({said}); copy the bundle again"
         ) from error

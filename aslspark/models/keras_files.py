@@ -14,10 +14,14 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import h5py
-import tensorflow as tf
+
+from aslspark.bundle_checks import Refused
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 CONFIG, WEIGHTS, METADATA = "config.json", "model.weights.h5", "metadata.json"
 MAX_CONFIG_BYTES = 16 << 20
@@ -70,10 +74,6 @@ KNOWN_OPERATIONS = ("reverse",)
 """Of TensorFlow, which `TFOpLambda` calls by name; others write files."""
 
 
-class Refused(Exception):  # noqa: N818  (its callers say which file, and what would work)
-    """A file that is not loaded, and why."""
-
-
 @contextmanager
 def as_private_file(content: bytes, name: str) -> Iterator[Path]:
     """Give a file of the checked bytes for a library that takes names: nobody else can change it meanwhile."""
@@ -90,7 +90,9 @@ def load_model(content: bytes) -> tf.keras.Model:
     ------
     Refused
     """
-    _check_archive(content)
+    check_archive(content)
+    import tensorflow as tf
+
     try:
         with as_private_file(content, "network.keras") as path:
             return tf.keras.models.load_model(str(path), compile=False, safe_mode=True)
@@ -137,7 +139,13 @@ def _outside(group: h5py.Group) -> str | None:
     return None
 
 
-def _check_archive(content: bytes) -> None:
+def check_archive(content: bytes) -> None:
+    """See that a `.keras` file, given as its bytes, holds Keras' own layers alone, and its numbers itself.
+
+    Raises
+    ------
+    Refused
+    """
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             names = archive.namelist()

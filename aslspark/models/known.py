@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from aslspark.common import markdown
 from aslspark.errors import AslsparkError
 
 PICTURE, LANDMARKS = "picture", "landmarks"
@@ -172,4 +173,6 @@ def fetching_failed(name: str, error: Exception) -> AslsparkError:
 
 def fitting_failed(path: object, name: str, reason: str) -> AslsparkError:
     """Return the error for a file whose weights are not those of the network."""
-    return AslsparkError(f"network.weights={path}: these are no weights for network.name={name}: {reason}")
+    return AslsparkError(
+        f"network.weights={path}: these are no weights for network.name={name}: {markdown.reason(reason)}"
+    )

@@ -58,6 +58,7 @@ TARGETS = {
     "zips": (contracts.archive, bad_input.bad_zips),
     "masking": (text, bad_input.bad_manifests),
     "bodies": (contracts.body, bad_input.bad_bodies),
+    "bundles": (contracts.bundle, bad_input.bad_bundles),
 }
 
 
