@@ -35,6 +35,7 @@ from aslspark.scoring import SignClassifierModel
 from aslspark.session import require_slots
 from aslspark.training.data import DRAWN_WARNING, TrainingData, training_data
 from aslspark.training.job import train_named
+from aslspark.training.unfinished import ingest_kept
 
 log = logging.getLogger("aslspark")
 
@@ -91,7 +92,7 @@ def cross_validate(
     shutil.rmtree(scratch, ignore_errors=True)  # of a run that was killed
     scratch.mkdir(parents=True)
     try:
-        with training_data(spark, data, (), config, scratch) as table:
+        with ingest_kept(scratch, folder, data), training_data(spark, data, (), config, scratch) as table:
             settings = {
                 **chosen,
                 "data": {

@@ -34,6 +34,9 @@ from aslspark.sources.splits import GIVEN_AS_TEST, SplitOptions
 
 log = logging.getLogger("aslspark")
 
+INGESTED = "ingested"
+"""The folder of a job's own ingest, in its scratch folder."""
+
 BEGUN_FILE = "ingested_from.json"
 """Lies beside what a job ingested for itself: from what, and how."""
 
@@ -146,7 +149,7 @@ def training_data(
             )
         yield look_at(spark, data[0])
         return
-    folder = spark_path(scratch / "ingested")
+    folder = spark_path(scratch / INGESTED)
     sections = ("split", "pictures", "hands") if data else ("split", "drawn")
     given = {
         "data": list(data),

@@ -19,12 +19,13 @@ from aslspark.bundle import require_new, seal, whole_folder, write_model
 from aslspark.config import Config
 from aslspark.data.foretold_splits import Needs
 from aslspark.decoding import pixels_of
+from aslspark.errors import AslsparkError
 from aslspark.evaluation.card import write_card
 from aslspark.evaluation.certainty import set_temperature
 from aslspark.evaluation.plots import plot_augmented, plot_curves
 from aslspark.evaluation.report import evaluate, summary
 from aslspark.features.augment_sheet import augmented_versions
-from aslspark.models.known import NETWORKS, NO_CLASSIFIER, PICTURE
+from aslspark.models.known import LANDMARKS, NETWORKS, NO_CLASSIFIER, PICTURE, READS
 from aslspark.models.mllib import check_classifier
 from aslspark.monitoring.profile import write_reference
 from aslspark.reading import OnnxClassifier
@@ -36,7 +37,7 @@ from aslspark.training.data import DRAWN_WARNING, TrainingData, is_ingested, tra
 from aslspark.training.gpus import gpu_tasks
 from aslspark.training.network import fit_network
 from aslspark.training.start import check_network, import_ahead
-from aslspark.training.unfinished import unfinished_run
+from aslspark.training.unfinished import ingest_kept, unfinished_run
 
 log = logging.getLogger("aslspark")
 
@@ -115,9 +116,15 @@ def train_baseline(
     Raises
     ------
     AslsparkError
-        Where the settings name no classifier, or landmarks are to be read and the table has no column of hands.
+        Where the settings name no classifier, or landmarks are to be read and the data have no hands, or get none.
     """
     check_classifier(config.mllib)
+    raw = bool(data) and not (len(data) == 1 and is_ingested(data[0]))
+    if raw and LANDMARKS in READS[config.mllib.reads] and not config.hands.on:
+        raise AslsparkError(
+            f"mllib.reads={config.mllib.reads} (--features): pictures in files get landmarks with hands.on=true; set "
+            "it, or choose picture"
+        )
 
     def fit(table: TrainingData, scratch: Path) -> tuple[SignClassifierModel, PipelineModel]:
         return fit_classifier(spark, table, config)
@@ -146,7 +153,7 @@ def _run(
     """Ingest, fit and judge; `run` is a folder beside `path` for what does not stay."""
     started = time.monotonic()
     with whole_folder(path, run / "bundle") as folder:
-        with training_data(spark, data, test_data, config, run, needs) as table:
+        with ingest_kept(run, path, data), training_data(spark, data, test_data, config, run, needs) as table:
             ingested = time.monotonic()
             model, pipeline = fit(table, run)
             model.form, model.hands = table.form, table.hands

@@ -10,14 +10,16 @@ import fcntl
 import json
 import logging
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
 from aslspark.common.begun_with import require_same, write_begun
 from aslspark.errors import AslsparkError
 from aslspark.training.checkpoint import has_checkpoint
+from aslspark.training.data import INGESTED, is_ingested
 
 log = logging.getLogger("aslspark")
 
@@ -78,6 +80,8 @@ def unfinished_run(out: Path, about: Mapping[str, Any], resume: bool) -> Iterato
                 may_differ=MAY_DIFFER,
             )
         else:
+            with suppress(OSError, ValueError):  # of a run that was killed before its first checkpoint
+                _keep_ingested(folder, out, bool(json.loads((folder / RUN_FILE).read_text())["data"]))
             _empty(folder)
             write_begun(folder / RUN_FILE, about)
         try:
@@ -89,6 +93,40 @@ def unfinished_run(out: Path, about: Mapping[str, Any], resume: bool) -> Iterato
                 shutil.rmtree(folder, ignore_errors=True)
             raise
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def ingest_kept(scratch: Path, out: Path, data: Sequence[str]) -> Iterator[None]:
+    """Keep what a job ingested for itself where a later step fails: as `OUT.ingested`, which --data takes.
+
+    A run with a checkpoint has it in its own folder, for --resume.
+
+    Parameters
+    ----------
+    scratch : Path
+        What `training_data` is given, on the file system of `out`.
+    out : Path
+        What the job was to leave.
+    data : sequence of str
+        What it was given; drawn hands are not kept, since they are drawn again in no time.
+    """
+    try:
+        yield
+    except BaseException:
+        if not has_checkpoint(scratch / CHECKPOINTS):
+            _keep_ingested(scratch, out, bool(data))
+        raise
+
+
+def _keep_ingested(scratch: Path, out: Path, is_given: bool) -> None:
+    ingested = scratch / INGESTED
+    if not is_given or not is_ingested(str(ingested)):
+        return
+    endings = chain([""], (f"-{number}" for number in count(2)))
+    names = (out.absolute().with_name(f"{out.name}.ingested{ending}") for ending in endings)
+    kept = next(path for path in names if not path.exists())
+    ingested.rename(kept)
+    log.info("what was ingested is kept: --data %s, in place of what was given, needs no ingest", kept)
 
 
 def _compared(about: Mapping[str, Any]) -> dict[str, Any]:

@@ -35,6 +35,7 @@ from aslspark.sources.splits import LEAK_WARNING
 from aslspark.training.data import TrainingData, is_ingested, training_data
 from aslspark.training.job import train_named
 from aslspark.training.launch import StoppedEarly
+from aslspark.training.unfinished import ingest_kept
 from aslspark.tuning.families import Family, families_for
 from aslspark.tuning.leaderboard import write_leaderboard
 from aslspark.tuning.options import Budget
@@ -105,7 +106,8 @@ def automl(spark: SparkSession, data: Sequence[str], out: str, config: Config, b
     path.absolute().parent.mkdir(parents=True, exist_ok=True)
     with whole_folder(path) as folder:
         scratch = Path(tempfile.mkdtemp(prefix="aslspark-", dir=folder))
-        with training_data(spark, data, (), config, scratch, Needs((TEST, VALIDATION))) as table:
+        needs = Needs((TEST, VALIDATION))
+        with ingest_kept(scratch, path, data), training_data(spark, data, (), config, scratch, needs) as table:
             if LEAK_WARNING in table.report["warnings"]:
                 raise AslsparkError(f"--data {data[0]}: it was split at random: {_LEAKS}")
             for split in (VALIDATION, TEST):
