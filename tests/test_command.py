@@ -293,3 +293,97 @@ def test_installed_the_command_finds_its_jobs_and_its_page(tmp_path):
     )
     assert (found.returncode, "--grad-cam" in found.stdout) == (0, True), found.stderr
     assert (tmp_path / "site" / "aslspark" / "serving" / "page" / "index.html").is_file()
+
+
+BROKEN = {
+    "crashes": ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", "crashes: ended by signal 11 (Segmentation"),
+    "lacks": ("raise ImportError('libGL.so.1: cannot open shared object file')", "lacks: ImportError: libGL.so.1"),
+    "ends": ("import os; os._exit(3)", "ends: ended with 3"),
+    "hangs": ("import threading; threading.Event().wait()", "hangs: no end after 2 s"),
+}
+
+
+@pytest.mark.promise(
+    "install",
+    "The doctor imports what each part imports, and one that crashes, hangs or lacks a file is one line.",
+    kind="a package that is installed and cannot be used",
+)
+@pytest.mark.parametrize("name", BROKEN)
+def test_the_doctor_imports_what_each_part_imports(tmp_path, monkeypatch, capsys, name):
+    code, line = BROKEN[name]
+    (tmp_path / f"{name}.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    if name == "hangs":
+        monkeypatch.setattr(doctor, "IMPORT_SECONDS", 2.0)
+    part = doctor.Part(("pytest",), ("json", name, "never_reached"), "install it again")
+    monkeypatch.setattr(doctor, "CHECKS", (lambda: doctor._packages([part]), doctor._user))
+    doctor.main([])
+    said = capsys.readouterr().out.splitlines()
+    assert said[0].startswith(f"note    package      pytest {pytest.__version__} does not import: {line}"), said
+    assert (len(said), said[1].strip(), said[2][:7]) == (3, "-> install it again", "ok     ")
+
+
+def test_the_doctor_passes_what_imports():
+    assert doctor._packages([doctor.PARTS[0]])[0].state == doctor.OK
+    absent = doctor.Part(("no-such-distribution",), ("json",), "install it")
+    assert doctor._package(absent) == (doctor.HINT, "package", "no no-such-distribution", "install it")
+
+
+GROUPS = {
+    "cgroup v2": ("0::/docker/a", "docker", ("memory.max", "memory.current", "inactive_file")),
+    "cgroup v2, seen from inside": ("0::/", ".", ("memory.max", "memory.current", "inactive_file")),
+    "cgroup v1": (
+        "3:cpuset:/\n4:memory:/docker/a",
+        "memory/docker/a",
+        ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+    ),
+    "cgroup v1, seen from inside": (
+        "4:cpu,memory:/docker/a",
+        "memory",
+        ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+    ),
+}
+
+
+@pytest.mark.promise(
+    "install",
+    "The doctor says where a container may use less memory than Spark's driver and a worker take.",
+    kind="a limit that kills a job without a word",
+)
+@pytest.mark.parametrize("kind", GROUPS)
+def test_the_doctor_compares_a_containers_memory_with_what_the_driver_is_given(tmp_path, monkeypatch, kind):
+    listed, folder, (limit, usage, cached) = GROUPS[kind]
+    (tmp_path / "proc" / "self").mkdir(parents=True)
+    (tmp_path / "proc" / "meminfo").write_text(f"MemTotal: {64 << 20} kB\nMemAvailable: {32 << 20} kB\nHugePages: 0\n")
+    (tmp_path / "proc" / "self" / "cgroup").write_text(f"{listed}\n")
+    group = tmp_path / "cgroup" / folder
+    group.mkdir(parents=True)
+    monkeypatch.setenv("SPARK_CONF_DIR", str(tmp_path))
+    (tmp_path / "spark-defaults.conf").write_text("spark.master local[*]\nspark.driver.memory   3g\n")
+
+    def looked_at(limit_in_bytes):
+        (group / limit).write_text(f"{limit_in_bytes}\n")
+        (group / usage).write_text(f"{1 << 30}\n")
+        (group / "memory.stat").write_text(f"anon 7\n{cached} {1 << 29}\n")
+        [found] = doctor._memory(tmp_path / "proc", tmp_path / "cgroup")
+        return found
+
+    found = looked_at(3 << 30)
+    assert (found.state, found.found[:43]) == (doctor.HINT, "2.5 of 3.0 GiB that this container may use ")
+    assert "spark.driver.memory=3g and a worker take 4" in found.found
+    assert f"set spark.driver.memory=1g in {tmp_path / 'spark-defaults.conf'}" in found.do
+    assert looked_at(8 << 30).state == doctor.OK
+    unlimited = looked_at("max" if limit == "memory.max" else 9223372036854771712)
+    assert (unlimited.state, unlimited.found[:26]) == (doctor.OK, "32.0 of 64.0 GiB are free;")
+
+
+def test_the_doctor_looks_at_the_disk_where_spark_spills(tmp_path, monkeypatch):
+    monkeypatch.setenv("SPARK_LOCAL_DIRS", f"{tmp_path},/elsewhere")
+    found = doctor._disk(tmp_path)
+    assert [line.what for line in found] == ["disk", "disk", "shared"]
+    assert found[0].found.endswith(f" GiB are free in {tmp_path}")
+    monkeypatch.setattr(doctor, "LEAST_DISK", 1e9)
+    monkeypatch.setattr(doctor, "LEAST_SHARED", 1e9)
+    assert {line.state for line in doctor._disk(tmp_path)} == {doctor.HINT}
+    monkeypatch.setenv("SPARK_LOCAL_DIRS", str(tmp_path / "nowhere"))
+    assert "cannot be looked at" in doctor._disk(tmp_path)[0].found

@@ -3,32 +3,78 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import platform
 import pwd
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
 from pathlib import Path
 from typing import NamedTuple
 
-from aslspark.common.child_process import module_command
+from aslspark.common.child_process import import_path, module_command
 
 OK, HINT, MISSING = "ok", "note", "missing"
-LEAST_MEMORY = 4.0
-"""GiB: Spark's driver takes two, two training processes one."""
-PACKAGES = {
-    "onnxruntime": "pip install aslspark",
-    "pyspark": "pip install aslspark[spark]; a cluster brings its own",
-    "torch": "for training with torch: pip install aslspark[torch]",
-    "tensorflow-cpu tensorflow": "for training with Keras: pip install aslspark[tensorflow]",
-    "mediapipe": "for finding hands: pip install aslspark[hands]",
-    "fastapi": "for the service: pip install aslspark[serve]",
-}
+GIB = 2**30
+WORKER_MEMORY, LEAST_DISK, LEAST_SHARED = 1.0, 5.0, 0.25
+"""GiB: of a training process beside Spark's driver; in the temporary folder; in /dev/shm (of containers: 64 MiB)."""
+IMPORT_SECONDS = 120.0
+"""For one part: TensorFlow takes ten from a cold disk."""
+
+
+class Part(NamedTuple):
+    """What one part of aslspark imports, beside what all import."""
+
+    distributions: tuple[str, ...]
+    """Any of them brings the first module."""
+    modules: tuple[str, ...]
+    do: str
+    """Where there is none, or it does not import."""
+
+
+PARTS = (
+    Part(
+        ("onnxruntime",),
+        ("numpy", "pandas", "pyarrow", "PIL.Image", "yaml", "scipy", "sklearn.metrics", "matplotlib", "onnxruntime"),
+        "pip install aslspark",
+    ),
+    Part(("pyspark",), ("pyspark.sql", "pyspark.ml"), "pip install aslspark[spark]; a cluster brings its own"),
+    Part(
+        ("torch",),
+        ("torch", "aslspark.models.torchvision_ops", "safetensors.torch", "onnx"),
+        "for training with torch: pip install aslspark[torch]",
+    ),
+    Part(
+        ("tensorflow-cpu", "tensorflow"),
+        ("tensorflow", "h5py", "onnx", "tf2onnx"),
+        "for training with Keras: pip install aslspark[tensorflow]",
+    ),
+    Part(
+        ("mediapipe",),
+        ("cv2", "mediapipe.python.solutions.hands"),
+        "for finding hands: pip install aslspark[hands]",
+    ),
+    Part(
+        ("fastapi",),
+        ("fastapi", "uvicorn", "websockets", "multipart", "prometheus_client"),
+        "for the service: pip install aslspark[serve]",
+    ),
+    Part(("optuna",), ("sqlalchemy", "optuna"), "for searching settings: pip install aslspark[tune]"),
+    Part(("mlflow-skinny", "mlflow"), ("mlflow",), "for tracking: pip install aslspark[mlflow]"),
+)
+# Says what is being imported, so that a crash has a name.
+_IMPORT = (
+    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from importlib import import_module\n"
+    "for name in sys.argv[2:]: print(name, flush=True); import_module(name)"
+)
 
 
 class Finding(NamedTuple):
@@ -45,12 +91,14 @@ def main(argv: Sequence[str]) -> None:
     argparse.ArgumentParser(
         prog="aslspark doctor", description="Look whether this machine has what the jobs and the service need."
     ).parse_args(argv)
-    found = [finding for check in CHECKS for finding in check()]
-    for finding in found:
-        print(f"{finding.state:<8}{finding.what:<13}{finding.found}")
-        if finding.do and finding.state != OK:
-            print(f"{'':<21}-> {finding.do}")
-    if any(finding.state == MISSING for finding in found):
+    states = set()
+    for check in CHECKS:
+        for finding in check():
+            print(f"{finding.state:<8}{finding.what:<13}{finding.found}", flush=True)
+            if finding.do and finding.state != OK:
+                print(f"{'':<21}-> {finding.do}", flush=True)
+            states.add(finding.state)
+    if MISSING in states:
         sys.exit(1)
 
 
@@ -126,28 +174,132 @@ def _user() -> list[Finding]:
         return [Finding(MISSING, "user", f"{number} has no name", do)]
 
 
-def _memory() -> list[Finding]:
+def _memory(proc: Path = Path("/proc"), cgroups: Path = Path("/sys/fs/cgroup")) -> list[Finding]:
     try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
+        lines = (proc / "meminfo").read_text().splitlines()
     except OSError:
         return [Finding(HINT, "memory", "not known on this system")]
-    sizes = {line.split(":")[0]: int(line.split()[1]) / 2**20 for line in lines if line.endswith("kB")}
-    free = sizes["MemAvailable"]
-    do = "end other programs, or lower spark.driver.memory and training.num_proc"
-    return [
-        Finding(
-            OK if free >= LEAST_MEMORY else HINT, "memory", f"{free:.1f} of {sizes['MemTotal']:.1f} GiB are free", do
-        )
-    ]
+    sizes = {line.split(":")[0]: int(line.split()[1]) * 1024 for line in lines if line.endswith("kB")}
+    free, whole, where = sizes["MemAvailable"], sizes["MemTotal"], "are free"
+    for limit, left in _memory_limits(proc, cgroups):
+        if limit < whole:
+            free, whole, where = min(free, left), limit, "that this container may use are free"
+    driver, named_in = _driver_memory()
+    needed = driver + WORKER_MEMORY
+    asked_for = f"spark.driver.memory={driver:g}g and a worker take {needed:g}"
+    found = f"{free / GIB:.1f} of {whole / GIB:.1f} GiB {where}; {asked_for}"
+    fits = int(free / GIB - WORKER_MEMORY)
+    lower = (
+        f"set spark.driver.memory={fits}g in {named_in}" if fits >= 1 else f"lower spark.driver.memory in {named_in}"
+    )
+    do = f"what takes more is killed: end other programs, or give {needed:g} GiB, or {lower}"
+    return [Finding(OK if free >= needed * GIB else HINT, "memory", found, do)]
 
 
-def _packages() -> list[Finding]:
+def _memory_limits(proc: Path, cgroups: Path) -> list[tuple[int, int]]:
+    """List the limits of the groups that this process is in, of both versions, and what is left of each; in bytes."""
+    try:
+        groups = [line.split(":", 2) for line in (proc / "self" / "cgroup").read_text().splitlines()]
+    except OSError:
+        groups = []
+    folders: list[tuple[Path, str, str, str]] = []
+    for _, controllers, path in groups:
+        if "memory" in controllers.split(","):
+            top, names = cgroups / "memory", ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+        elif not controllers:
+            top, names = cgroups, ("memory.max", "memory.current", "inactive_file")
+        else:
+            continue
+        below = Path(path.strip("/"))
+        # Inside a container the path may be the host's, and the group itself what is mounted.
+        folders += [(top / part, *names) for part in (below, *below.parents)]
     found = []
-    for names, do in PACKAGES.items():
-        versions = [f"{name} {version}" for name in names.split() if (version := _version(name))]
-        state = OK if versions else MISSING if names == "onnxruntime" else HINT
-        found.append(Finding(state, "package", versions[0] if versions else f"no {names.split()[-1]}", do))
+    for folder, limit, usage, cached in folders:
+        try:
+            bytes_of = {name: int((folder / name).read_text()) for name in (limit, usage)}
+            stat = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
+        except (OSError, ValueError):  # no such group, or the limit is "max"
+            continue
+        # Files that are cached are given up where memory is asked for.
+        found.append((bytes_of[limit], bytes_of[limit] - bytes_of[usage] + int(stat.get(cached, 0))))
     return found
+
+
+def _driver_memory() -> tuple[float, Path]:
+    """Return what spark-submit gives the driver by its file of settings, in GiB, and that file."""
+    beside = Path(__file__).resolve().parents[2] / "conf"
+    folder = Path(os.environ.get("SPARK_CONF_DIR") or (beside if beside.is_dir() else "conf"))
+    file = folder / "spark-defaults.conf"
+    try:
+        match = re.search(r"^\s*spark\.driver\.memory[\s=]+(\d+)([kmgt]?)b?\s*$", file.read_text(), re.MULTILINE | re.I)
+    except OSError:
+        match = None
+    if match is None:
+        return 1.0, file  # Spark's own
+    return int(match[1]) * {"k": 2**-20, "": 2**-10, "m": 2**-10, "g": 1.0, "t": 2.0**10}[match[2].lower()], file
+
+
+def _disk(shared: Path = Path("/dev/shm")) -> list[Finding]:
+    folders = [os.environ.get("SPARK_LOCAL_DIRS", "").split(",")[0], tempfile.gettempdir()]
+    found = []
+    for folder in dict.fromkeys(filter(None, folders)):
+        free = _free(Path(folder))
+        do = "Spark spills there, and zips are unpacked: set SPARK_LOCAL_DIRS and TMPDIR to a folder with more room"
+        said = "cannot be looked at" if free is None else f"{free:.1f} GiB are free"
+        found.append(Finding(OK if free and free >= LEAST_DISK else HINT, "disk", f"{said} in {folder}", do))
+    if (free := _free(shared)) is not None:
+        do = "GPU workers on one machine share memory there: start the container with --shm-size=1g"
+        found.append(
+            Finding(OK if free >= LEAST_SHARED else HINT, "shared", f"{free:.1f} GiB are free in {shared}", do)
+        )
+    return found
+
+
+def _free(folder: Path) -> float | None:
+    try:
+        return shutil.disk_usage(folder).free / GIB
+    except OSError:
+        return None
+
+
+def _packages(parts: Sequence[Part] = PARTS) -> list[Finding]:
+    # Side by side: most of the time is spent on waiting for the disk.
+    with ThreadPoolExecutor(2) as pool:
+        return list(pool.map(_package, parts))
+
+
+def _package(part: Part) -> Finding:
+    needed = part is PARTS[0]
+    versions = [f"{name} {version}" for name in part.distributions if (version := _version(name))]
+    if not versions:
+        return Finding(MISSING if needed else HINT, "package", f"no {part.distributions[-1]}", part.do)
+    trouble = _import_trouble(part.modules)
+    if trouble is None:
+        return Finding(OK, "package", versions[0])
+    return Finding(MISSING if needed else HINT, "package", f"{versions[0]} does not import: {trouble}", part.do)
+
+
+def _import_trouble(modules: Sequence[str]) -> str | None:
+    """Import modules in a process of its own: a library that crashes, or does not end, costs one line."""
+    command = [sys.executable, "-I", "-c", _IMPORT, json.dumps(import_path()), *modules]
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, errors="replace", timeout=IMPORT_SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        return f"{_last(error.stdout)}: no end after {IMPORT_SECONDS:g} s"
+    except OSError as error:
+        return str(error)
+    if done.returncode == 0:
+        return None
+    if done.returncode < 0:
+        return f"{_last(done.stdout)}: ended by signal {-done.returncode} ({signal.strsignal(-done.returncode)})"
+    return f"{_last(done.stdout)}: {_last(done.stderr) or f'ended with {done.returncode}'}"
+
+
+def _last(said: str | bytes | None) -> str:
+    text = said.decode(errors="replace") if isinstance(said, bytes) else said or ""
+    return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "")
 
 
 def _horovod() -> list[Finding]:
@@ -197,6 +349,7 @@ CHECKS: tuple[Callable[[], list[Finding]], ...] = (
     _user,
     _locale,
     _memory,
+    _disk,
     _slots,
     _gpus,
     _packages,
