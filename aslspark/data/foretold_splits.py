@@ -31,6 +31,15 @@ class Group(NamedTuple):
     """Where the sources decide; 'train' and None are divided further."""
 
 
+class LeastGroups(NamedTuple):
+    """So many signers or sources are divided into folds."""
+
+    column: str
+    least: int
+    asked_by: str
+    """The option that asks for them."""
+
+
 @dataclass(frozen=True)
 class Needs:
     """What the training that follows an ingest asks of its splits.
@@ -41,10 +50,13 @@ class Needs:
         Those besides train that must have rows.
     processes : int
         Each takes one or more of the rows to train on, and of those to validate with, where there are any.
+    groups : LeastGroups, optional
+        Counted among what is not given as test.
     """
 
     splits: tuple[str, ...] = (TEST,)
     processes: int = 1
+    groups: LeastGroups | None = None
 
 
 @dataclass(frozen=True)
@@ -128,6 +140,13 @@ def require_divisible(listing: Listing, options: SplitOptions, needs: Needs | No
     trouble = too_few_groups(options, listing.names[options.kind]) if options.kind in listing.names else None
     if needs and len(listing.labels) == 1:
         raise AslsparkError(f"--data: every sample is labelled {next(iter(listing.labels))}; give at least two letters")
+    if needs and needs.groups:
+        column, least, asked_by = needs.groups
+        named = {getattr(group, column) for group in listing.rows if group.split != TEST} - {None}
+        if len(named) < least:
+            raise AslsparkError(
+                f"{asked_by}: the data name {len(named)} {column}(s), and {least} or more are needed; choose --by block"
+            )
     if needs and not trouble:
         trouble = _trouble(listing.divided(options), options, needs)
     if trouble:

@@ -22,10 +22,11 @@ from aslspark.bundle import require_new
 from aslspark.common.begun_with import require_same, write_begun
 from aslspark.common.written import write_json
 from aslspark.config import Config
+from aslspark.data.foretold_splits import LeastGroups, Needs
 from aslspark.errors import AslsparkError
 from aslspark.evaluation.certainty import TEMPERATURES, by_temperature, temperature_of
 from aslspark.evaluation.cross_validation_page import write_page
-from aslspark.evaluation.fold_options import SIGNER, FoldOptions
+from aslspark.evaluation.fold_options import LEAVE_ONE, SIGNER, FoldOptions
 from aslspark.evaluation.folds import Fold, divided, plan_folds
 from aslspark.evaluation.metrics import UNSCORED
 from aslspark.models.known import NO_CLASSIFIER
@@ -91,8 +92,9 @@ def cross_validate(
     scratch = folder / SCRATCH
     shutil.rmtree(scratch, ignore_errors=True)  # of a run that was killed
     scratch.mkdir(parents=True)
+    needs = Needs(groups=_least_groups(options))
     try:
-        with ingest_kept(scratch, folder, data), training_data(spark, data, (), config, scratch) as table:
+        with ingest_kept(scratch, folder, data), training_data(spark, data, (), config, scratch, needs) as table:
             settings = {
                 **chosen,
                 "data": {
@@ -130,6 +132,13 @@ def cross_validate(
         log.info("what was held out asks for answers.temperature=%g", result["temperature"])
     log.info("%s written", folder)
     return result
+
+
+def _least_groups(options: FoldOptions) -> LeastGroups | None:
+    if options.kind == SIGNER:
+        return LeastGroups("signer", options.folds, f"--by signer --folds {options.folds}")
+    column = next((name for name, kind in LEAVE_ONE.items() if kind == options.kind), None)
+    return LeastGroups(column, 2, f"--leave-one {column}") if column else None
 
 
 def _open(out: str) -> Path:
