@@ -172,7 +172,7 @@ def _foretell(
     require_divisible(listing, options, needs)
     # Of tables alone, the report is there soon enough.
     if opened.pictures and (warning := missing_labels_foretold(listing, options)):
-        log.warning("%s", warning)
+        log.warning("warning: %s", warning)
 
 
 def _as_spark_finds_them(sources: Sequence[str | DataFrame]) -> list[str | DataFrame]:
