@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds the environment of requirements.lock, with Horovod compiled for its TensorFlow and torch, and prints
-# where it is. It is kept under a name that holds a hash of all that it is made from, so that a second clone
-# with the same lock finds it again. GPU=1 builds for CUDA with NCCL.
+# where it is. Nothing is installed whose hash is not in a lock. The environment is kept under a name that holds a hash of
+# all that it is made from, so that a second clone with the same locks finds it again. GPU=1 builds for CUDA with NCCL.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -9,8 +9,6 @@ gpu=${GPU:-0}
 python=${PYTHON:-python3.11}
 command -v "$python" >/dev/null || python=python3
 cache=${ASLSPARK_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/aslspark}
-horovod=0.28.1
-pip=25.2  # 25.3 drops the route by which Horovod's setup.py builds a wheel
 
 say() { echo "environment: $*" >&2; }
 
@@ -38,8 +36,7 @@ check_tools() {
   fi
 }
 
-lock=$here/requirements.lock
-key=$( { cat "$lock" "$here/cxx17.cmake" "${BASH_SOURCE[0]}"; echo "gpu=$gpu"; uname -m; "$python" --version || true; } 2>/dev/null \
+key=$( { cat "$here"/*.lock "$here/cxx17.cmake" "${BASH_SOURCE[0]}"; echo "gpu=$gpu"; uname -m; "$python" --version || true; } 2>/dev/null \
   | sha256sum | cut -c1-16)
 env=$cache/env-$key
 if [ -f "$env/.complete" ]; then
@@ -64,22 +61,44 @@ run() { "$@" >>"$log" 2>&1 || { tail -n 30 "$log" >&2; say "failed: $*"; say "th
 
 : >"$log"
 run "$python" -m venv "$env"
-run "$env/bin/pip" install "pip==$pip"
+locks=$env/locks
+mkdir "$locks"
+cp "$here"/*.lock "$locks"
+# What is wanted of a lock, which holds a package over several lines, and each but the last of these ends in a backslash.
+only() { sed -nE "/^($1)==/,/[^\\\\]\$/p" "$2"; }
+# Every package stands in a lock, with those that it asks for: --no-deps takes no other, and `pip check` finds a missing one.
+# Sources (pyspark's are) are built by the locked setuptools, not by one that pip would fetch for it without a hash.
+install() { run "$env/bin/pip" install --require-hashes --no-deps --no-build-isolation "$@"; }
+only pip "$locks/build.lock" >"$locks/pip.lock"
+only 'setuptools|wheel' "$locks/requirements.lock" >"$locks/builders.lock"
+only horovod "$locks/build.lock" >"$locks/horovod.lock"
+only torch "$locks/requirements.lock" >"$locks/torch.lock"
 if [ "$gpu" = 1 ]; then
   # TensorFlow brings CUDA 12's libraries and torch CUDA 13's, under names that differ: pip installs both.
-  sed 's/^tensorflow-cpu==/tensorflow[and-cuda]==/' "$lock" >"$env/requirements.lock"
-else
-  cp "$lock" "$env/requirements.lock"
+  sed -i '/^tensorflow-cpu==/,/[^\\]$/d' "$locks/requirements.lock"
+  cat "$locks/tensorflow-cuda.lock" >>"$locks/requirements.lock"
 fi
 say "1/2 installing the packages"
-run "$env/bin/pip" install -r "$env/requirements.lock"
+install -r "$locks/pip.lock"
+install -r "$locks/builders.lock"
+# Which build of torch there is depends on the places of pip's settings: +cpu where one offers it, else the index's own, which
+# for Linux is for CUDA. Asked for hashes, pip would take the latter for its hash that the index tells beforehand. So
+# torch is fetched first, which runs nothing of it, and its hash is checked when it is installed from the folder.
+run "$env/bin/pip" download --no-deps --only-binary :all: --dest "$env/fetched" \
+  "$(sed -n 's/^\(torch==[^ ]*\).*/\1/p' "$locks/torch.lock")"
+install --no-index --find-links "$env/fetched" -r "$locks/torch.lock"
+rm -r "$env/fetched"
+install -r "$locks/requirements.lock"
+if "$env/bin/pip" show torch 2>>"$log" | grep '^Requires:.*nvidia' >>"$log"; then
+  install -r "$locks/torch-cuda.lock"
+fi
 run "$env/bin/pip" check
 if [ "$gpu" = 1 ] && ! "$env/bin/python" -c 'import sys, torch; sys.exit(torch.version.cuda is None)' 2>>"$log"; then
   say "torch is a build for the CPU: pip takes a version with +cpu before the plain one; take the place that offers it out of pip's settings"
   exit 1
 fi
 
-say "2/2 compiling Horovod $horovod"
+say "2/2 compiling Horovod"
 export HOROVOD_WITH_GLOO=1 HOROVOD_WITHOUT_MPI=1 HOROVOD_WITHOUT_MXNET=1 HOROVOD_WITHOUT_NVTX=1
 export HOROVOD_WITH_TENSORFLOW=1 HOROVOD_WITH_PYTORCH=1 HOROVOD_CPU_OPERATIONS=GLOO
 [ "$gpu" = 1 ] && export HOROVOD_GPU_OPERATIONS=NCCL
@@ -87,8 +106,7 @@ export CMAKE_TOOLCHAIN_FILE=$here/cxx17.cmake
 MAKEFLAGS=-j$(nproc)
 export MAKEFLAGS
 # No cache: a wheel that was built against another TensorFlow or torch would be taken again.
-PATH=$env/bin:$PATH run "$env/bin/pip" install --no-deps --no-build-isolation --no-cache-dir \
-  --no-binary horovod "horovod==$horovod"
+PATH=$env/bin:$PATH install --no-cache-dir --no-binary horovod -r "$locks/horovod.lock"
 run "$env/bin/python" -c 'import horovod.tensorflow'
 run "$env/bin/python" -c 'import horovod.torch'
 touch "$env/.complete"

@@ -1,9 +1,12 @@
+import os
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from locks import pins_of, requirements_of
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 BUILD = REPOSITORY / "environment" / "build.sh"
@@ -39,8 +42,7 @@ def test_a_cmake_that_is_too_old_is_named_with_its_version(bare_machine, tmp_pat
 
 
 def test_the_lock_pins_every_package_and_holds_every_one_that_was_asked_for():
-    lock = (REPOSITORY / "environment" / "requirements.lock").read_text().splitlines()
-    pinned = dict(line.split("==") for line in lock if line and not line.startswith("#"))
+    pinned = dict(pin.split("==") for pin in pins_of("requirements.lock"))
     asked = (REPOSITORY / "environment" / "requirements.in").read_text().splitlines()
     for line in asked:
         name, _, version = line.split("#")[0].strip().partition("==")
@@ -51,11 +53,60 @@ def test_the_lock_pins_every_package_and_holds_every_one_that_was_asked_for():
 
 
 def test_this_environment_is_what_the_lock_says():
-    lock = (REPOSITORY / "environment" / "requirements.lock").read_text().splitlines()
-    wanted = {line.lower().replace("_", "-") for line in lock if line and not line.startswith("#")}
+    wanted = {pin.lower().replace("_", "-") for pin in pins_of("requirements.lock", "build.lock")}
     frozen = subprocess.run(
         [sys.executable, "-m", "pip", "freeze", "--all"], capture_output=True, text=True, check=True
     ).stdout
     here = {line.split("+")[0].lower().replace("_", "-") for line in frozen.splitlines()}
+    assert "horovod==0.28.1" in wanted
     assert wanted <= here
-    assert "horovod==0.28.1" in here
+
+
+@pytest.mark.promise(
+    "install",
+    "Every package that the environment holds, pip, Horovod's sources and CUDA's libraries among them, is pinned to a "
+    "version and to the hashes of its files.",
+    kind="a file that changes at its source after it was looked at",
+)
+def test_every_requirement_of_every_lock_has_a_version_and_the_hashes_of_its_files():
+    locks = sorted(path.name for path in BUILD.parent.glob("*.lock"))
+    assert locks == ["build.lock", "requirements.lock", "tensorflow-cuda.lock", "torch-cuda.lock"]
+    for lock in locks:
+        assert requirements_of(lock)
+        for line in requirements_of(lock):
+            assert re.fullmatch(r"[\w.-]+==[\w.]+( --hash=sha256:[0-9a-f]{64})+", line), f"{lock}: {line}"
+    names = [pin.partition("==")[0].lower().replace("_", "-") for pin in pins_of(*locks)]
+    assert len(set(names)) == len(names)
+    assert [pin.partition("==")[0] for pin in pins_of("build.lock")] == ["pip", "horovod"]
+    asked = (BUILD.parent / "build.in").read_text()
+    assert all(f"{pin} " in asked for pin in pins_of("build.lock"))
+
+
+def test_the_tensorflow_for_cuda_is_of_the_version_of_the_one_without():
+    plain = next(pin for pin in pins_of("requirements.lock") if pin.startswith("tensorflow-cpu=="))
+    assert plain.replace("-cpu", "") in pins_of("tensorflow-cuda.lock")
+
+
+@pytest.mark.promise(
+    "install",
+    "The environment is built of files whose hash the locks name: one that differs is refused before it is installed.",
+    kind="a package that is taken by its name and version alone",
+)
+def test_a_file_of_another_hash_is_refused_and_leaves_no_environment(tmp_path):
+    places = tmp_path / "places"
+    places.mkdir()
+    pip = next(pin for pin in pins_of("build.lock") if pin.startswith("pip==")).replace("==", "-")
+    (places / f"{pip}-py3-none-any.whl").write_bytes(b"another file under the name of the right one")
+    cache = tmp_path / "cache"
+    settings = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(places), "ASLSPARK_CACHE": str(cache), "GPU": "0"}
+    result = subprocess.run(
+        ["bash", str(BUILD)], env={**os.environ, **settings}, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 1, result.stderr
+    assert "DO NOT MATCH THE HASHES" in result.stderr
+    assert not list(cache.glob("env-*"))
+    commands = re.findall(r'pip" ((?:install|download|wheel)\b[^"]*)', BUILD.read_text())
+    assert [" ".join(command.split()) for command in commands] == [
+        "install --require-hashes --no-deps --no-build-isolation",
+        "download --no-deps --only-binary :all: --dest",  # of torch, which runs nothing of it
+    ]
