@@ -1,8 +1,9 @@
 """`make audit`: known weaknesses of what requirements.lock pins, those aside of which advisories.yaml says why.
 
 pip-audit asks OSV, the database of weaknesses; further words are its options, such as `--osv-url URL` for a mirror.
-Where it is not reached, or knows none of the advisories and so nothing, this is said in one line, the advisories are
-listed, and the exit code is 0. It is 1 where a weakness is found that is not among them.
+The last line is the result, and begins with `audit: passed` or `audit: failed`. The exit code is 1 where a weakness is
+found that is not among the advisories, and 2 where OSV is not reached, or knows none of them and so nothing: the
+advisories are listed then, but nothing was audited.
 """
 
 from __future__ import annotations
@@ -44,10 +45,13 @@ def main() -> int:
     if not isinstance(answer, str) and not any(package.get("vulns") for package in answer):
         answer = f"what answers does not know even {known[0]['id']} of {known[0]['package']}"
     if isinstance(answer, str):
-        print(f"audit: no database of weaknesses can be reached from here ({answer}); these are known:")
         for one in known:
             print(f"  {one['package']} {one['version']} {one['id']}: {one['what']}; does not reach us: {one['why']}")
-        return 0
+        print(
+            f"audit: failed: no database of weaknesses can be reached from here ({answer}), so nothing was audited; "
+            f"the {len(known)} known are above"
+        )
+        return 2
     of_package: dict[str, set[str]] = {}
     for one in known:
         of_package.setdefault(one["package"], set()).add(one["id"])
@@ -59,7 +63,10 @@ def main() -> int:
             new += 1
             mended = ", ".join(weakness.get("fix_versions", [])) or "no version yet"
             print(f"  {package['name']} {package['version']} {' '.join(sorted(names))}, mended in {mended}")
-    print(f"audit: {len(answer)} packages, {len(found)} weaknesses, {new} of them not in environment/advisories.yaml")
+    print(
+        f"audit: {'failed' if new else 'passed'}: {len(answer)} packages, {len(found)} weaknesses, "
+        f"{new} of them not in environment/advisories.yaml"
+    )
     return int(new > 0)
 
 

@@ -1,6 +1,7 @@
 """The audit: what is known of the locked packages, with a database of weaknesses and without one."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -78,19 +79,24 @@ def test_every_advisory_names_a_package_and_its_version_as_they_are_locked():
     assert "CVE-2023-47248" in {one["id"] for one in advisories() if one["package"] == "pyarrow"}
 
 
-def test_without_a_database_the_audit_says_so_and_lists_what_is_known(tmp_path):
+@pytest.mark.promise(
+    "install",
+    "An audit that reaches no database of weaknesses fails, and says so in its last line.",
+    kind="an audit that asked nobody and looks like one that found nothing",
+)
+def test_without_a_database_the_audit_fails_says_so_and_lists_what_is_known(tmp_path):
     ran = audit("http://127.0.0.1:9/", tmp_path)
-    assert ran.returncode == 0
-    first, *listed = ran.stdout.splitlines()
-    assert re.match(r"audit: no database of weaknesses can be reached from here \(\w*ConnectionError\)", first)
+    assert ran.returncode == 2
+    *listed, last = ran.stdout.splitlines()
+    assert re.match(r"audit: failed: no database of weaknesses can be reached from here \(\w*ConnectionError\)", last)
     assert len(listed) == len(advisories())
     assert "pyarrow 10.0.1 CVE-2023-47248" in listed[0]
 
 
 def test_a_database_that_knows_nothing_is_not_believed(database, tmp_path):
     ran = audit(database[1], tmp_path)
-    assert ran.returncode == 0
-    assert "does not know even CVE-2023-47248 of pyarrow" in ran.stdout.splitlines()[0]
+    assert ran.returncode == 2
+    assert "does not know even CVE-2023-47248 of pyarrow" in ran.stdout.splitlines()[-1]
 
 
 def test_a_new_weakness_fails_the_audit_and_a_known_one_does_not(database, tmp_path):
@@ -98,8 +104,38 @@ def test_a_new_weakness_fails_the_audit_and_a_known_one_does_not(database, tmp_p
     known["pyarrow"] = ["CVE-2023-47248"]
     ran = audit(url, tmp_path / "first")
     assert (ran.returncode, ran.stdout.count("\n")) == (0, 1), ran.stdout
-    assert "1 weaknesses, 0 of them not in" in ran.stdout
+    assert ran.stdout.startswith("audit: passed: 3 packages, 1 weaknesses, 0 of them not in")
     known["numpy"] = ["GHSA-aaaa-bbbb-cccc"]
     ran = audit(url, tmp_path / "second")
     assert ran.returncode == 1
     assert re.search(r"numpy 1\.26\.4 GHSA-aaaa-bbbb-cccc GHSA-aaaa-bbbb-cccc-too, mended in 99\.0", ran.stdout)
+    assert ran.stdout.splitlines()[-1].startswith("audit: failed: 3 packages, 2 weaknesses, 1 of them not in")
+
+
+@pytest.mark.promise(
+    "install",
+    "Continuous integration ends with the audit's result, passed or failed, and does not fail by it.",
+    kind="a result that stands nowhere, or far up in the output",
+)
+@pytest.mark.parametrize(
+    ("audited", "last"),
+    [
+        ("echo '  wheel 0.45.1'; echo 'audit: failed: no database'; exit 2", "audit: failed: no database"),
+        ("echo 'audit: passed: 3 packages'", "audit: passed: 3 packages"),
+        ("echo 'missing: Java' >&2; exit 1", "audit: failed: it did not run"),
+    ],
+)
+def test_continuous_integration_ends_with_the_result_of_the_audit(tmp_path, audited, last):
+    (tmp_path / ".ci").mkdir()
+    shutil.copy(ENVIRONMENT.parent / ".ci" / "run", tmp_path / ".ci")
+    (tmp_path / "Makefile").write_text(f"test lint:\n\t@echo $@ ran\naudit:\n\t@{audited}\n")
+    for present in ("chromium", "nginx"):  # so that it installs neither
+        (tmp_path / present).write_text("#!/bin/sh\n")
+        (tmp_path / present).chmod(0o755)
+    path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+    ran = subprocess.run(
+        [tmp_path / ".ci" / "run"], env={**os.environ, "PATH": path}, capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.splitlines()[:2] == ["test ran", "lint ran"]
+    assert ran.stdout.splitlines()[-1] == last
