@@ -177,7 +177,7 @@ def _files_at(
         elif file.path not in named and _real_path(file) not in named:
             files.append(ToScore(file, _label_below(file.name)))
     base = as_text(path)
-    lines = [f"{base}/{line}" for line in below.passed_over]
+    lines = [f"{base}: {line}" for line in below.passed_over]
     tables = {as_text(table).rpartition("/")[2] for table in (*found.manifests, *found.notes, *found.tables)}
     if files and (others := [name for name in others if name not in tables]):
         lines.append(f"{base}: {len(others)} files that are no pictures by their endings, such as {others[0]}")

@@ -218,7 +218,7 @@ def open_folder(
         pictures=(pictures := once_each(pictures)),
         contents=_contents(spark, below.listed, pictures),
         lost=LOST,
-        passed_over=[f"{base}/{line}" for line in [*passed, *below.passed_over]],
+        passed_over=[f"{base}: {line}" for line in [*passed, *below.passed_over]],
     )
 
 
