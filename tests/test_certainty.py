@@ -107,7 +107,7 @@ def test_below_the_threshold_there_is_no_letter_and_the_guesses_stay(spark, mode
         assert (row["probability"], row["top"]) == (always[row["id"]]["probability"], always[row["id"]]["top"])
     assert all(row["letter"] for row in model.best_guesses(samples).collect())
     unusable = model.transform(spark.createDataFrame([(None,)], "picture binary")).first()
-    assert (unusable["letter"], unusable["top"], unusable["reason"]) == (None, None, "empty")
+    assert (unusable["letter"], unusable["top"], unusable["reason"]) == (None, None, "empty: no picture")
 
 
 def test_a_threshold_that_is_no_share_is_refused(model):

@@ -64,9 +64,8 @@ def test_a_torch_bundle_is_loaded_with_the_shape_that_its_settings_gave_it(tmp_p
     shaped = {"channels": "4,8,12", "kernels": "3,3,3"}
     file = save(build("cnn", (28, 28, 1), 3, 0.1, 16, **shaped), tmp_path)
     settings = {"network": {"name": "cnn", "dropout": 0.1, "hidden": 16, **shaped}}
-    network = load(
-        tmp_path, {"settings": settings, "shape": [28, 28, 1], "labels": ["A", "B", "C"], "network_file": file}
-    )
+    about = {"settings": settings, "shape": [28, 28, 1], "labels": ["A", "B", "C"]}
+    network = load((tmp_path / file).read_bytes(), about, "the bundle")
     assert network[0].weight.shape == (4, 1, 3, 3)
 
 
