@@ -110,8 +110,8 @@ def test_files_that_cannot_be_scored_keep_their_rows_with_a_reason(spark, folder
     reasons = [row["reason"] for row in scored]
     assert (reasons[0], reasons[4], reasons[5]) == (None, None, None)
     assert reasons[1].startswith("cut short")
-    assert reasons[2].startswith("wrong size: 4 values")
-    assert reasons[3] == "empty"
+    assert reasons[2] == "not a picture: 4 bytes that are no JPEG, PNG, GIF, WebP or BMP file"
+    assert reasons[3] == "empty: no picture"
     assert all((row["letter"] is None) == (row["reason"] is not None) for row in scored)
 
 
