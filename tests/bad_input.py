@@ -78,6 +78,16 @@ def good_pictures():
     }
 
 
+@cache
+def refused_pictures():
+    """Whole pictures that are refused all the same, by name."""
+    dark = Image.fromarray(np.arange(24 * 20, dtype=np.uint16).reshape(24, 20))
+    return {
+        "jpeg, too many scans": many_scans(as_file(Image.new("L", (20, 24)), "JPEG", progressive=True), 200),
+        "png, sixteen bits of a depth camera": as_file(dark, "PNG"),
+    }
+
+
 def png_chunk(kind, data):
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
@@ -159,7 +169,7 @@ def mutated(data, random, other):
 def bad_pictures(count, seed):
     """Pictures that were spoilt, or that never were any; (kind, bytes)."""
     random = np.random.default_rng([seed, 1])
-    names, files = list(good_pictures()), list(good_pictures().values())
+    names, files = zip(*good_pictures().items(), *refused_pictures().items(), strict=True)
     never = (
         b"",
         b"\0",
@@ -211,12 +221,14 @@ def bad_lines(count, seed):
     for _ in range(count):
         numbers = [str(number) for number in random.integers(0, 256, len(COLUMNS))]
         numbers[0] = str(random.integers(-2, 30))
-        kind = ("field", "fields", "label", "length", "bytes", "cut", "whole", "good")[random.integers(8)]
+        kind = ("field", "fields", "label", "length", "bytes", "cut", "whole", "scaled", "good")[random.integers(9)]
         if kind in ("field", "fields"):
             for place in random.integers(0, len(numbers), 1 if kind == "field" else 40):
                 numbers[place] = _FIELDS[random.integers(len(_FIELDS))]
         elif kind == "label":
             numbers[0] = (*_FIELDS, "J", "z", "9", "25", "1e18")[random.integers(len(_FIELDS) + 5)]
+        elif kind == "scaled":
+            numbers[1:] = [f"{int(number) / 255:.4g}" for number in numbers[1:]]
         elif kind == "length":
             numbers = numbers[: random.integers(785)] if random.random() < 0.5 else numbers * int(random.integers(2, 9))
         line = ",".join(numbers).encode()
@@ -228,9 +240,14 @@ def bad_lines(count, seed):
         elif kind == "cut":
             line = line[: random.integers(len(line))]
         elif kind == "whole":
-            line = (",".join(COLUMNS).encode(), b'"' + line + b'"', b"," * 784, line.replace(b",", b";"), b"\0" * 99)[
-                random.integers(5)
-            ]
+            line = (
+                ",".join(COLUMNS).encode(),
+                b'"' + line + b'"',
+                b"," * 784,
+                line.replace(b",", b";"),
+                b"\0" * 99,
+                b" ",
+            )[random.integers(6)]
         yield kind, line
 
 
