@@ -98,6 +98,7 @@ def classifier(spark, home, tmp_path_factory):
     return home / "champion"
 
 
+@pytest.mark.long
 @pytest.mark.promise(
     "bundle",
     "A secret in a path, a setting or a word stands in no file, line or log that a job leaves.",
