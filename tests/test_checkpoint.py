@@ -94,6 +94,39 @@ def test_a_process_killed_while_it_writes_leaves_one_that_can_be_read(tmp_path):
         assert read_checkpoint(folder, "this").progress.epochs >= told
 
 
+def test_one_is_written_beside_its_place_so_that_who_reads_the_earlier_one_has_it_whole(tmp_path):
+    keep(tmp_path, 2)
+    path = tmp_path / "epoch-0002.npz"
+    before, content = path.stat(), path.read_bytes()
+    with path.open("rb") as reader:
+        write_checkpoint(tmp_path, "this", Progress(epochs=2, best_epoch=2), b"of another try", {"a": np.zeros(9000)})
+        assert path.stat().st_ino != before.st_ino
+        assert reader.read() == content
+    assert read_checkpoint(tmp_path, "this").weights == b"of another try"
+    assert [found.name for found in tmp_path.iterdir()] == ["epoch-0002.npz"]
+
+
+def test_what_cannot_be_written_leaves_the_earlier_one_of_the_same_epoch(tmp_path):
+    keep(tmp_path, 2)
+    # A limit on the size of files stops the write half-way, as a full disk does; it counts for a process and its end.
+    program = (
+        "import resource, signal, sys, numpy as np; from pathlib import Path\n"
+        "from aslspark.errors import AslsparkError\n"
+        "from aslspark.training.checkpoint import Progress, write_checkpoint\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
+        "try:\n"
+        "    write_checkpoint(Path(sys.argv[1]), 'this', Progress(epochs=2), b'w', {'a': np.zeros(200_000)})\n"
+        "except AslsparkError as error:\n"
+        "    print(error)\n"
+    )
+    said = subprocess.run([sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert "checkpoint of epoch 2" in said.stdout
+    assert "cannot be written: File too large" in said.stdout
+    assert read_checkpoint(tmp_path, "this").weights == b"weights of 2"
+    assert [found.name for found in tmp_path.iterdir()] == ["epoch-0002.npz"]
+
+
 def test_a_full_disk_is_one_clear_line_and_leaves_the_earlier_ones(tmp_path):
     disk = tmp_path / "disk"
     disk.mkdir()

@@ -51,9 +51,19 @@ def random_inputs(names, shape, n, seed=0):
 
 class SimpleTraining:
     def __init__(
-        self, framework, model, shape, unfreeze_rate=0.1, optimizer=None, half=None, inputs=("picture",), **more
+        self,
+        framework,
+        model,
+        shape,
+        unfreeze_rate=0.1,
+        optimizer=None,
+        half=None,
+        inputs=("picture",),
+        ranks=None,
+        **more,
     ):
         self.framework, self.shape, self.inputs = framework, shape, inputs
+        ranks = ranks or alone()
         self.classes = model.output_shape[-1] if framework == "keras" else list(model.parameters())[-1].numel()
         job = {
             "train_folder": "",
@@ -89,7 +99,7 @@ class SimpleTraining:
                 "loss": "categorical_crossentropy",
             }
             self.trainable = KerasTrainable(
-                WorkerJob(network=spec, **job), alone(), f"mixed_{half}" if half else "float32"
+                WorkerJob(network=spec, **job), ranks, f"mixed_{half}" if half else "float32"
             )
         else:
             import cloudpickle
@@ -103,7 +113,7 @@ class SimpleTraining:
                 "loss": cloudpickle.dumps(torch.nn.CrossEntropyLoss()),
             }
             kind = getattr(torch, half) if half else None
-            self.trainable = TorchTrainable(WorkerJob(network=spec, **job), alone(), torch.device("cpu"), kind)
+            self.trainable = TorchTrainable(WorkerJob(network=spec, **job), ranks, torch.device("cpu"), kind)
 
     def sent(self):
         """How many numbers the gradients have that a step averages over the ranks, by message."""
