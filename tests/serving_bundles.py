@@ -32,6 +32,25 @@ def network(name="small_cnn", shape=SHAPE, labels=LABELS, inputs=("picture",), s
     return OnnxClassifier(onnx, labels, shape, inputs=inputs)
 
 
+def network_saying(probabilities, labels, shape=SHAPE):
+    """A network that gives every picture the same probabilities."""
+    from onnx import TensorProto, helper
+
+    given = helper.make_tensor_value_info("picture", TensorProto.UINT8, ["n", *shape])
+    made = helper.make_tensor_value_info("probability", TensorProto.FLOAT, ["n", len(labels)])
+    values = helper.make_tensor("values", TensorProto.FLOAT, [1, len(labels)], probabilities)
+    nodes = [
+        helper.make_node("Constant", [], ["row"], value=values),
+        helper.make_node("Shape", ["picture"], ["rows"], start=0, end=1),
+        helper.make_node("Constant", [], ["columns"], value_ints=[len(labels)]),
+        helper.make_node("Concat", ["rows", "columns"], ["size"], axis=0),
+        helper.make_node("Expand", ["row", "size"], ["probability"]),
+    ]
+    graph = helper.make_graph(nodes, "constant", [given], [made])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    return OnnxClassifier(model.SerializeToString(), labels, shape)
+
+
 def write_bundle(folder, classifier, hands=None, temperature=1.0, threshold=0.0):
     model = SignClassifierModel(classifier)
     model.hands, model.temperature = HandOptions() if hands else None, temperature

@@ -6,9 +6,9 @@ import pytest
 from pyspark.ml import Pipeline, PipelineModel
 from pyspark.sql import functions as F
 
-from aslspark.answers import NOT_SURE
+from aslspark.answers import NOT_SURE, output_columns, ranking
 from aslspark.bundle import read_model, seal, whole_folder, write_model
-from aslspark.certainty import COLDEST, HOTTEST, fit_temperature, with_temperature
+from aslspark.certainty import COLDEST, HOTTEST, best_places, fit_temperature, with_temperature
 from aslspark.config import load_config
 from aslspark.errors import AslsparkError
 from aslspark.evaluation.certainty import (
@@ -108,6 +108,39 @@ def test_below_the_threshold_there_is_no_letter_and_the_guesses_stay(spark, mode
     assert all(row["letter"] for row in model.best_guesses(samples).collect())
     unusable = model.transform(spark.createDataFrame([(None,)], "picture binary")).first()
     assert (unusable["letter"], unusable["top"], unusable["reason"]) == (None, None, "empty: no picture")
+
+
+@pytest.mark.parametrize("temperature", [0.5, 2.0])
+def test_in_spark_the_threshold_is_held_against_the_probability_that_is_shown(spark, temperature):
+    given = np.array([[0.1, 0.6, 0.3], [0.5, 0.25, 0.25], [0.05, 0.05, 0.9]], np.float32)
+    shown = given ** (1 / temperature) / (given ** (1 / temperature)).sum(axis=1, keepdims=True)
+    reasons = np.array([None, None, None, "empty"], object)
+    ranked = ranking(temperature).make(np.vstack([given, np.zeros((1, 3), np.float32)]), reasons)
+    frame = spark.createDataFrame(ranked.astype(object).where(ranked.notna(), None), ranking(temperature).columns)
+    rows = frame.select(F.struct("*").alias("_ranked"))
+    best = shown.max(axis=1)
+    for beside, sure in ((-0.001, [True, False, True]), (0.001, [False, False, True])):
+        # Held against the numbers before the temperature (0.6, 0.5, 0.9), others would be answered.
+        scored = rows.select(*output_columns(("A", "B", "C"), float(best[0]) + beside)).collect()
+        letters = [letter if yes else None for letter, yes in zip("BAC", sure, strict=True)]
+        assert [row["letter"] for row in scored] == [*letters, None]
+        assert [row["reason"] for row in scored] == [None if yes else NOT_SURE for yes in sure] + ["empty"]
+        assert [row["probability"] for row in scored[:3]] == pytest.approx(best.tolist(), abs=1e-5)
+        assert scored[3]["probability"] is scored[3]["top"] is None
+        for row, shares in zip(scored[:3], shown, strict=True):
+            assert [one["probability"] for one in row["top"]] == pytest.approx(sorted(shares.tolist())[::-1], abs=1e-5)
+
+
+def test_known_probabilities_with_a_temperature_are_their_powers_brought_to_a_sum_of_1():
+    given = np.array([[0.7, 0.2, 0.1], [0.0, 0.5, 0.5]], np.float32)
+    np.testing.assert_allclose(with_temperature(given, 2.0)[0], [0.5228, 0.2795, 0.1976], atol=1e-4)
+    np.testing.assert_allclose(with_temperature(given, 0.5)[0], [0.9074, 0.0741, 0.0185], atol=1e-4)
+    # Trees give 0, which stands for one in ten million.
+    np.testing.assert_allclose(with_temperature(given, 2.0)[1], [0.00022, 0.49989, 0.49989], atol=1e-5)
+    places, shares, as_given = best_places(given, 2.0)
+    assert places.tolist() == [[0, 1, 2], [1, 2, 0]]
+    np.testing.assert_allclose(shares[0], [0.5228, 0.2795, 0.1976], atol=1e-4)
+    np.testing.assert_allclose(as_given, [0.7, 0.5])
 
 
 def test_a_threshold_that_is_no_share_is_refused(model):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aslspark.decoding import ENCODINGS, Form, Unusable, decode, encode, is_encoded, stored
+from aslspark.decoding import ENCODINGS, Form, Unusable, decode, decode_whole, encode, is_encoded, stored
 from aslspark.sources.pictures.listing import natural_key
 from aslspark.sources.pictures.near import near_pairs, perceptual_hashes
 
@@ -58,6 +58,41 @@ def test_the_turn_that_a_camera_noted_is_applied(kind, orientation, red_at):
     picture = decode(as_file(red_left_blue_right(600, 300), kind, exif=exif), Form(32, 32, 3, "letterbox"))
     place = {"left": (16, 4), "right": (16, 27), "top": (4, 16), "bottom": (27, 16)}[red_at]
     assert close(picture[place], RED)
+
+
+FOUR = {"top left": RED, "top right": (0, 255, 0), "bottom left": BLUE, "bottom right": (255, 255, 0)}
+CORNERS = {"top left": (3, 3), "top right": (3, 28), "bottom left": (28, 3), "bottom right": (28, 28)}
+STORED_FROM = {
+    1: ("top left", "top right", "bottom left", "bottom right"),
+    2: ("top right", "top left", "bottom right", "bottom left"),
+    3: ("bottom right", "bottom left", "top right", "top left"),
+    4: ("bottom left", "bottom right", "top left", "top right"),
+    5: ("top left", "bottom left", "top right", "bottom right"),
+    6: ("bottom left", "top left", "bottom right", "top right"),
+    7: ("bottom right", "top right", "bottom left", "top left"),
+    8: ("top right", "bottom right", "top left", "bottom left"),
+}
+"""What is seen at the corners of a picture, by the corner of the stored pixels that it comes from; of TIFF 6.0."""
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize("orientation", STORED_FROM)
+def test_each_of_the_eight_turns_brings_every_corner_to_its_place(kind, orientation):
+    pixels = np.zeros((300, 600, 3), np.uint8)
+    for name, colour in FOUR.items():
+        rows = slice(0, 150) if name.startswith("top") else slice(150, 300)
+        columns = slice(0, 300) if name.endswith("left") else slice(300, 600)
+        pixels[rows, columns] = colour
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    how = {"lossless": True} if kind == "WEBP" else {"quality": 95, "subsampling": 0} if kind == "JPEG" else {}
+    file = as_file(Image.fromarray(pixels), kind, exif=exif, **how)
+    picture = decode(file, SQUARE)
+    whole = np.asarray(decode_whole(file, 1_000_000, 600))
+    assert whole.shape == ((600, 300, 3) if orientation > 4 else (300, 600, 3))
+    for (corner, (y, x)), stored_at in zip(CORNERS.items(), STORED_FROM[orientation], strict=True):
+        assert close(picture[y, x], FOUR[stored_at]), (corner, picture[y, x])
+        assert close(whole[y * whole.shape[0] // 32, x * whole.shape[1] // 32], FOUR[stored_at]), corner
 
 
 @pytest.mark.parametrize(
@@ -193,3 +228,22 @@ def test_the_nearest_test_picture_is_found_in_any_block(monkeypatch):
     pairs = near_pairs(np.array([f"p{n}" for n in range(30)]), hashes, test, 2)
     assert pairs[~pairs["of_test"]].values.tolist() == [["p25", 13, 2, False]]
     assert pairs.loc[pairs["of_test"], "place"].tolist() == [13]
+
+
+@pytest.mark.parametrize("limit", [0, 1, 6, 63])
+def test_a_near_twin_differs_in_as_many_bits_as_are_allowed_and_in_no_more(limit):
+    test = np.array([0x0123456789ABCDEF], np.int64)
+    first = (1 << limit) - 1  # so many bits
+    nearer, at_the_limit, beyond = (test[0] ^ as_signed(bits) for bits in (first >> 1, first, (first << 1) | 1))
+    hashes = np.array([nearer, at_the_limit, beyond], np.int64)
+    found = near_pairs(np.array(["nearer", "at the limit", "beyond"]), hashes, test, limit)
+    of_others = found[~found["of_test"]]
+    assert of_others["id"].tolist() == ["nearer", "at the limit"]
+    assert of_others["bits"].tolist() == [max(limit - 1, 0), limit]
+    alone = near_pairs(np.array(["beyond"]), hashes[2:], test, limit)
+    assert alone.empty
+    assert near_pairs(np.array(["at the limit"]), hashes[1:2], test, limit)["of_test"].tolist() == [True, False]
+
+
+def as_signed(bits):
+    return np.array([bits], np.uint64).astype(np.int64)[0]

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from aslspark.monitoring.drift import Comparison, gap, histogram, kolmogorov_smirnov, psi
+from aslspark.monitoring.drift import Comparison, Statistic, gap, histogram, kolmogorov_smirnov, psi
 from aslspark.monitoring.measures import ANSWER, FLAGS, hand_measures, picture_measures
 from aslspark.monitoring.profile import NONE, PIECES, Profile, make_profile
 
@@ -175,3 +175,51 @@ def test_a_hand_is_measured_by_its_landmarks():
     assert found[:2, 2] == pytest.approx([0.35, 0.225])
     assert found[1, 3] > 1.5 * found[0, 3]
     assert np.isnan(found[2]).all()
+
+
+def test_limits_of_answers_are_drawn_from_rows_that_were_not_learned_and_those_of_pictures_from_all():
+    """What was learned is light here, what was held out is dark: of pictures both are usual."""
+    learned, held_out = rows(900, 1, "train", light=0.8), rows(900, 2, "test", light=0.4)
+    both = Comparison(make_profile(pd.concat([learned, held_out]), LABELS), 0.01)
+    # Without the learned rows, the same answers are left.
+    alone = Comparison(make_profile(held_out, LABELS), 0.01)
+    for name in (("confidence", "psi"), ("confidence", "ks"), ("answer", "psi"), ("answer", "gap"), ("unread", "gap")):
+        measure, statistic = name
+        limits = [comparison.limits(300, (measure,))[f"{measure} {statistic}"] for comparison in (both, alone)]
+        assert limits[0] == pytest.approx(limits[1], rel=0.15), name
+    limits = [comparison.limits(300, ("brightness",))["brightness ks"] for comparison in (both, alone)]
+    assert limits[0] > 3 * limits[1]
+    assert not alarms(both, rows(300, 3, light=0.4))
+    assert {"confidence ks", "confidence psi"} <= alarms(both, rows(300, 3, light=0.8))
+
+
+def test_a_statistic_at_its_limit_is_no_alarm_and_one_beyond_it_is():
+    assert [Statistic(value, 0.5).alarm for value in (0.4999, 0.5, 0.5001)] == [False, False, True]
+
+
+def test_a_value_on_an_edge_lies_in_the_bin_above_it_and_what_is_missing_in_none():
+    found = rows(200, 1, "test")
+    found["brightness"] = np.arange(200) / 200
+    profile = make_profile(found, LABELS)
+    edges = profile.edges["brightness"]
+    given = found.iloc[:4].assign(brightness=[edges[3], np.nextafter(edges[3], 0), np.nan, 9.0])
+    bins = profile.bins_of(given)
+    assert bins["brightness"].tolist() == [4, 3, NONE, len(edges)]
+    given["answer"] = ["A", "H", "no letter of the model", None]
+    assert profile.bins_of(given)[ANSWER].tolist() == [0, 7, NONE, NONE]
+    assert histogram(profile.bins_of(given)[ANSWER], 8).tolist() == [1, 0, 0, 0, 0, 0, 0, 1]
+
+
+def test_a_batch_that_the_reference_has_no_answers_for_is_judged_by_its_pictures_alone():
+    comparison = Comparison(make_profile(rows(600, 1, "train"), LABELS), 0.05)
+    found = rows(300, 2)
+    judged = comparison.statistics(counts(comparison.profile, found), len(found))
+    assert {name.split()[0] for name in judged} == {"brightness", "contrast"}
+
+
+@pytest.mark.parametrize(
+    ("rows_of_batch", "as_rows"), [(99, 99), (100, 100), (1099, 1000), (1100, 1100), (12_345, 12_000)]
+)
+def test_limits_are_those_of_batches_of_no_more_rows_in_two_leading_digits(profile, rows_of_batch, as_rows):
+    names = ("brightness",)
+    assert Comparison(profile, 0.05).limits(rows_of_batch, names) == Comparison(profile, 0.05).limits(as_rows, names)

@@ -1,7 +1,14 @@
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, precision_score, recall_score
+from sklearn.metrics import (
+    accuracy_score,
+    confusion_matrix,
+    f1_score,
+    precision_recall_fscore_support,
+    precision_score,
+    recall_score,
+)
 
 from aslspark.evaluation.metrics import UNSCORED, figures
 from aslspark.evaluation.plots import plot_confusion, plot_curves, plot_mistakes
@@ -38,6 +45,36 @@ def test_counted_figures_are_those_of_the_single_answers(answers, found):
             assert found[average][name] == pytest.approx(expected), (average, name)
     # Precision and recall are not one another: the system this grew from printed one under the other's name.
     assert found["per_class"]["A"]["precision"] != pytest.approx(found["per_class"]["A"]["recall"])
+
+
+@pytest.fixture(scope="module")
+def uneven():
+    """One label is never shown, one is never answered, and precision is far from recall."""
+    pairs = [("A", "A", 30), ("A", "B", 50), ("B", "B", 12), ("B", "A", 1), ("D", "B", 4), ("D", UNSCORED, 3)]
+    counts = pd.DataFrame(pairs, columns=["label", "letter", "rows"])
+    return counts.assign(split="test", source="x", in_top=counts["label"] == counts["letter"])
+
+
+def test_each_letter_has_scikit_learns_precision_recall_f1_and_rows(uneven):
+    found = figures(uneven, ["A", "B", "C", "D"])["per_class"]
+    single = uneven.loc[uneven.index.repeat(uneven["rows"])]
+    assert list(found) == ["A", "B", "D"]  # nobody showed a C
+    scores = precision_recall_fscore_support(single["label"], single["letter"], labels=[*found], zero_division=0)
+    for name, expected in zip(("precision", "recall", "f1", "rows"), scores, strict=True):
+        assert [part[name] for part in found.values()] == pytest.approx(expected.tolist()), name
+    assert found["A"] == pytest.approx({"precision": 30 / 31, "recall": 30 / 80, "f1": 60 / 111, "rows": 80})
+
+
+@pytest.mark.parametrize("average", ["macro", "weighted"])
+def test_averages_are_scikit_learns_over_the_letters_that_were_shown(uneven, average):
+    found = figures(uneven, ["A", "B", "C", "D"])[average]
+    single = uneven.loc[uneven.index.repeat(uneven["rows"])]
+    given = {"labels": ["A", "B", "D"], "average": average, "zero_division": 0}
+    expected = precision_recall_fscore_support(single["label"], single["letter"], **given)[:3]
+    assert [found[name] for name in ("precision", "recall", "f1")] == pytest.approx(list(expected))
+    # Over the letters that the model knows they would be others.
+    if average == "macro":
+        assert found["recall"] == pytest.approx((30 / 80 + 12 / 13 + 0) / 3)
 
 
 def test_the_confusion_counts_every_answer_and_the_missing_ones(answers, found):

@@ -6,8 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from serving_bundles import LABELS, SHAPE, network, picture_file, write_bundle
+from serving_bundles import LABELS, SHAPE, network, network_saying, picture_file, write_bundle
 
+from aslspark.answers import NOT_SURE
+from aslspark.decoding import Form
 from aslspark.errors import AslsparkError
 from aslspark.models import known
 from aslspark.reading import NO_PIXELS, NUMBERS, Reader
@@ -55,6 +57,21 @@ def test_pixels_as_numbers_are_read_as_their_bytes_are(bundle):
     pixels = np.random.default_rng(1).integers(0, 256, reader.form.shape, np.uint8)
     assert reader.read(pixels.ravel().tolist(), NUMBERS) == reader.read(pixels.tobytes())
     assert reader.read([0.0, 256.0], NUMBERS).reason.startswith("wrong size")
+
+
+@pytest.mark.parametrize(("temperature", "shares"), [(1.0, [0.6, 0.3, 0.1]), (2.0, [0.473, 0.334, 0.193])])
+@pytest.mark.parametrize(("beside", "answered"), [(-0.002, True), (0.0, True), (0.002, False)])
+def test_the_threshold_is_held_against_the_probability_that_is_shown(temperature, shares, beside, answered):
+    network = network_saying([0.1, 0.6, 0.3], ("A", "B", "C"))
+    reader = Reader(network, Form(*SHAPE), temperature=temperature)
+    best = reader.read(bytes(784)).probability
+    reader.threshold = best + beside
+    answer = reader.read(bytes(784))
+    assert [letter for letter, _ in answer.top] == ["B", "C", "A"]
+    # Of a temperature of 2, the square roots, brought to a sum of 1.
+    assert [share for _, share in answer.top] == pytest.approx(shares, abs=0.001)
+    assert answer.probability == best == answer.top[0][1]
+    assert (answer.letter, answer.reason) == (("B", None) if answered else (None, NOT_SURE))
 
 
 def test_a_model_of_landmarks_says_that_it_needs_a_file(tmp_path):
