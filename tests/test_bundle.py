@@ -1,12 +1,28 @@
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import serving_bundles
+from serving_bundles import network_saying
 
-from aslspark.bundle import FORMAT, MANIFEST, SUMS, read_model, require_new, seal, whole_folder, write_model
+from aslspark.bundle import (
+    FORMAT,
+    MANIFEST,
+    SUMS,
+    read_bundle,
+    read_model,
+    require_new,
+    seal,
+    whole_folder,
+    write_model,
+)
+from aslspark.decoding import Form
 from aslspark.errors import AslsparkError
+from aslspark.hands.options import HandOptions
 from aslspark.models import torch_network
+from aslspark.reading import Reader
 from aslspark.scoring import OnnxClassifier, SignClassifierModel
 
 SHAPE = (28, 28, 1)
@@ -52,6 +68,111 @@ def test_a_byte_changed_anywhere_is_found_and_the_file_named(bundle, tmp_path):
                 assert path.name in str(error.value)
         path.write_bytes(good)
     read_model(str(bundle))
+
+
+def deep_bundle(folder):
+    """A bundle as a fit with a trace leaves it: files side by side and in folders below, one of them empty."""
+    model = SignClassifierModel(network_saying([0.7, 0.2, 0.1], ("A", "B", "C")))
+    with whole_folder(folder) as scratch:
+        write_model(model, None, scratch)
+        for name in ("network.safetensors", "reference.json", "profile/trace.json", "profile/plugins/1/host.pb"):
+            (scratch / name).parent.mkdir(parents=True, exist_ok=True)
+            (scratch / name).write_bytes(np.random.default_rng(len(name)).bytes(3000))
+        (scratch / "profile" / "empty").write_bytes(b"")
+        seal(scratch)
+    return folder
+
+
+def test_each_file_of_a_bundle_is_missed_changed_longer_and_shorter_however_deep_it_lies(tmp_path):
+    folder = deep_bundle(tmp_path / "bundle")
+    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    assert len(names) == 8
+    assert "profile/plugins/1/host.pb" in names
+    for name in names:
+        path = folder / name
+        good = path.read_bytes()
+        bad = [good + b"x"]
+        if good:
+            changed = bytes([good[0] ^ 1]) + good[1:], good[:-1] + bytes([good[-1] ^ 1])
+            bad += [*changed, good[:-1], b""]
+        for content in bad:
+            path.write_bytes(content)
+            with pytest.raises(AslsparkError) as caught:
+                read_bundle(str(folder), keep=["network.onnx"])
+            assert name == SUMS or f"{name} was changed (its SHA-256 differs)" in str(caught.value)
+        path.unlink()
+        with pytest.raises(AslsparkError, match="missing"):
+            read_bundle(str(folder))
+        path.write_bytes(good)
+    for name in ("foreign", "profile/plugins/foreign"):
+        (folder / name).write_bytes(b"")
+        with pytest.raises(AslsparkError, match=f"{name} does not belong"):
+            read_bundle(str(folder))
+        (folder / name).unlink()
+    whole = read_bundle(str(folder), keep=["profile/"])
+    assert sorted(whole.files) == [MANIFEST, "profile/empty", "profile/plugins/1/host.pb", "profile/trace.json"]
+
+
+def test_a_bundle_that_is_copied_is_copied_whole_and_as_it_was_checked(tmp_path):
+    folder, copy = deep_bundle(tmp_path / "bundle"), tmp_path / "copy"
+    copy.mkdir()
+    read_bundle(str(folder), copy_to=copy)
+    there = {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    assert {path.relative_to(copy): path.read_bytes() for path in copy.rglob("*") if path.is_file()} == there
+    assert read_bundle(str(copy)).digest == read_bundle(str(folder)).digest
+
+
+def test_what_tells_two_bundles_apart_changes_with_every_file(tmp_path):
+    folder = deep_bundle(tmp_path / "bundle")
+    digests = {read_bundle(str(folder)).digest}
+    for name in ("bundle.json", "network.onnx", "profile/plugins/1/host.pb"):
+        (folder / name).write_bytes((folder / name).read_bytes() + b"\n")
+        seal(folder)
+        digests.add(read_bundle(str(folder)).digest)
+    assert len(digests) == 4
+
+
+MASK = ((0, 60, 110), (30, 209, 255))
+WRITTEN = {
+    "temperature": 1.7,
+    "threshold": 0.25,
+    "form": Form(20, 24, 3, fit="letterbox", mask=MASK),
+    "hands": HandOptions(margin=0.31, upright=True, background="blur", seconds=3.0, confidence=0.4, looks=2),
+}
+
+
+@pytest.mark.parametrize("alone", [*WRITTEN, "everything", "nothing"])
+def test_a_loaded_bundle_makes_pictures_ready_and_answers_as_the_model_that_was_written(tmp_path, alone):
+    if alone in ("hands", "everything"):
+        pytest.importorskip("mediapipe")
+    chosen = {name: value for name, value in WRITTEN.items() if alone in (name, "everything")}
+    classifier = network_saying([0.5, 0.3, 0.2], ("A", "B", "del"), (20, 24, 3))
+    model = SignClassifierModel(classifier)
+    model.form, model.hands = chosen.get("form", model.form), chosen.get("hands")
+    model.temperature = chosen.get("temperature", 1.0)
+    model.setThreshold(chosen.get("threshold", 0.0))
+    with whole_folder(tmp_path / "bundle") as folder:
+        write_model(model, None, folder)
+        seal(folder)
+    loaded, reader = read_model(str(tmp_path / "bundle")), Reader.load(str(tmp_path / "bundle"))
+    for again in (loaded, reader):
+        assert (again.form, again.hands, again.temperature) == (model.form, model.hands, model.temperature)
+        assert again.labels == ("A", "B", "del")
+    assert loaded.classifier == classifier
+    assert loaded.getThreshold() == reader.threshold == model.getThreshold()
+    assert loaded.digest == reader.digest != ""
+    assert reader.network == replace(classifier, onnx=b"")
+
+
+@pytest.mark.parametrize("upright", [False, True])
+def test_a_loaded_bundle_makes_landmarks_into_features_as_it_was_trained_on_them(tmp_path, upright):
+    pytest.importorskip("mediapipe")
+    classifier = replace(
+        serving_bundles.network("two_branch", (32, 32, 3), inputs=("picture", "landmarks")), upright=upright
+    )
+    path = serving_bundles.write_bundle(tmp_path / "bundle", classifier, hands=True)
+    assert read_model(path).classifier == classifier
+    assert Reader.load(path).network == replace(classifier, onnx=b"")
 
 
 def test_a_missing_file_a_foreign_file_and_a_short_file_are_named(bundle):

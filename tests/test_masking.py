@@ -53,6 +53,42 @@ def test_a_secret_is_masked_and_the_rest_stays(text, masked):
     assert shown(masked) == masked
 
 
+NAMES = (
+    *("password", "passwd", "passphrase", "secret", "token", "signature", "credential", "credentials", "authorization"),
+    *("access_key", "accessKeyId", "AccountKey", "api-key", "apikey", "private.key", "secretKey", "shared_key"),
+    *("subscription-key", "encryptionKey", "signing_key", "master-key", "storageKey", "SharedAccessSignature"),
+    *("clientSecretValue", "client_secret", "db_password", "X-Amz-Security-Token", "X-Amz-Signature", "GITHUB_TOKEN"),
+    *("sig", "sas", "pwd", "X-sig", "my_sas", "db.pwd", "fs.azure.account.key.me.blob.host"),
+)
+"""Written out, not taken from the list that is tested."""
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_name_of_a_secret_is_known_as_parameter_setting_and_option_in_any_case(name):
+    for spelled in (name, name.upper(), name.lower()):
+        assert shown(f"https://host/a?x=1&{spelled}=S3CR3T&y=2") == f"https://host/a?x=1&{spelled}=***&y=2"
+        assert shown(f"{spelled}: S3CR3T") == f"{spelled}: ***"
+        assert shown(f'{{"{spelled}": "S3CR3T", "y": 2}}') == f'{{"{spelled}": "***", "y": 2}}'
+        assert shown(f"job.py --{spelled} S3CR3T --y 2") == f"job.py --{spelled} *** --y 2"
+        assert shown_all({spelled: SECRET, "y": [SECRET]}) == {spelled: "***", "y": [SECRET]}
+        assert shown_all(["job.py", f"--{spelled}", SECRET, "y"]) == ["job.py", f"--{spelled}", "***", "y"]
+
+
+@pytest.mark.parametrize("name", ["pass", "auth", "http_auth", "db-pass"])
+def test_words_of_prose_are_secrets_as_parameters_and_options_alone(name):
+    assert shown(f"a?{name}=S3CR3T") == f"a?{name}=***"
+    assert shown(f"job.py --{name} S3CR3T") == f"job.py --{name} ***"
+    assert shown(f"first {name}: 3 rows") == f"first {name}: 3 rows"
+
+
+@pytest.mark.parametrize(
+    "name", ["design", "misig", "passage", "tokens", "secrets", "author", "atlas", "keyword", "key"]
+)
+def test_names_that_only_look_like_one_of_a_secret_stay(name):
+    for text in (f"a?{name}=S3CR3T", f"{name}: S3CR3T", f"job.py --{name} S3CR3T"):
+        assert shown(text) == text
+
+
 @pytest.mark.parametrize(
     "text",
     [
