@@ -20,7 +20,6 @@ from pyspark.ml.classification import OneVsRestModel
 from pyspark.sql import SparkSession
 
 import aslspark
-from aslspark.bundle_checks import Refused
 from aslspark.bundle_files import (
     FORMAT,
     MANIFEST,
@@ -36,6 +35,7 @@ from aslspark.bundle_files import (
     whole_folder,
 )
 from aslspark.common.plain_folder import NotPlain, PlainFolder
+from aslspark.common.refused import Refused
 from aslspark.common.written import write_json
 from aslspark.errors import AslsparkError
 from aslspark.features.landmarks import FEATURES

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from aslspark.common.markdown import reason
+from aslspark.common.refused import Refused
 from aslspark.config import check_setting
 from aslspark.decoding import FITS
 from aslspark.errors import AslsparkError
@@ -23,13 +23,6 @@ MOST_LABEL = 100
 MOST_SIDE = 4096
 """Pixels of a side of the pictures that a network takes; a larger one would fill the memory with a batch."""
 LEAST_TEMPERATURE, MOST_TEMPERATURE = 1e-3, 1e3
-
-
-class Refused(Exception):  # noqa: N818  (the caller says which file or bundle, and what would work)
-    """Something that is not loaded, and why, in one line that can be printed whatever the file says."""
-
-    def __init__(self, why: str) -> None:
-        super().__init__(reason(why))
 
 
 def check_manifest(manifest: dict[str, Any], files: Collection[str]) -> None:

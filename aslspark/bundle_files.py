@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import aslspark
-from aslspark.bundle_checks import Refused, check_manifest
+from aslspark.bundle_checks import check_manifest
 from aslspark.common.plain_folder import NotPlain, PlainFolder, said
+from aslspark.common.refused import Refused
 from aslspark.errors import AslsparkError
 from aslspark.paths import local_path
 

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pyarrow_hotfix  # noqa: F401  (CVE-2023-47248: whoever reads Parquet imports this module first)
 
-from aslspark.bundle_checks import Refused
+from aslspark.common.refused import Refused
 
 STAGES = (
     "pyspark.ml.pipeline.PipelineModel",

@@ -10,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from aslspark.common.refused import Refused
 from aslspark.errors import AslsparkError
 from aslspark.evaluation.grad_cam import Explained, chosen_map
-from aslspark.models.keras_files import Refused, load_model
+from aslspark.models.keras_files import load_model
 
 Seen = list[tuple[bool, tf.Tensor]]
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import h5py
 
-from aslspark.bundle_checks import Refused
+from aslspark.common.refused import Refused
 
 if TYPE_CHECKING:
     import tensorflow as tf

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import tensorflow as tf
 
+from aslspark.common.refused import Refused
 from aslspark.errors import AslsparkError
-from aslspark.models.keras_files import Refused, as_private_file, check_h5, load_model
+from aslspark.models.keras_files import as_private_file, check_h5, load_model
 from aslspark.models.keras_network import backbone_of
 from aslspark.models.known import fitting_failed
 
