@@ -30,6 +30,9 @@ RAW, PNG, JPEG = "raw", "png", "jpeg"
 ENCODINGS = (RAW, PNG, JPEG)
 """How `samples.PICTURE_TYPE` may hold a picture; null counts as raw."""
 
+UNUSABLE = "unusable"
+"""Field of a picture's struct: why it cannot be used, as an earlier stage found."""
+
 CROP, LETTERBOX = "crop", "letterbox"
 FITS = (CROP, LETTERBOX)
 

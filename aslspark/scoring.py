@@ -24,11 +24,11 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, BinaryType, NumericType, StructType
 
 from aslspark.answers import SHARES, Finish, output_columns, ranking
-from aslspark.decoding import RAW, Form
+from aslspark.decoding import RAW, UNUSABLE, Form
 from aslspark.errors import AslsparkError
 from aslspark.features.crops import ROW, brings_hands, crop_to_hands
 from aslspark.features.landmarks import HAND_FIELDS, frame_vectors
-from aslspark.features.pictures import UNUSABLE, Normaliser
+from aslspark.features.pictures import Normaliser
 from aslspark.hands.options import HandOptions
 from aslspark.masking import say
 from aslspark.models.known import LANDMARKS, PICTURE

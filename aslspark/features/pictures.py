@@ -14,6 +14,7 @@ from aslspark.decoding import (
     EMPTY,
     NO_PICTURE,
     RAW,
+    UNUSABLE,
     WRONG_SIZE,
     Form,
     Unusable,
@@ -31,9 +32,6 @@ from aslspark.hands.stage import hand_in, whole_picture
 
 if TYPE_CHECKING:
     import pandas as pd
-
-UNUSABLE = "unusable"
-"""Field of a picture's struct: why it cannot be used, as an earlier stage found."""
 
 _STRUCT_FIELDS = ("height", "width", "channels", "data", "encoding")
 """Of `samples.PICTURE_TYPE`, which this module does not import: a service without Spark uses it."""
