@@ -1,4 +1,4 @@
-"""What all plots share: the words in them are names from elsewhere, and no formulas."""
+"""What all plots share: colours, and words that are names from elsewhere and no formulas."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import matplotlib
+
+TRAIN_COLOUR, VALIDATION_COLOUR, QUIET = "#4C78A8", "#E45756", "#777777"
 
 
 @contextmanager

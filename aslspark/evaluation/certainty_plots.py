@@ -10,10 +10,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from aslspark.common.drawing import plain_words
+from aslspark.common.drawing import QUIET, TRAIN_COLOUR, VALIDATION_COLOUR, plain_words
 from aslspark.evaluation.groups import NAMES
 from aslspark.evaluation.metrics import wilson
-from aslspark.evaluation.plots import QUIET, TRAIN_COLOUR, VALIDATION_COLOUR
 
 _COLOURS = {"validation": VALIDATION_COLOUR, "test": TRAIN_COLOUR}
 _SHOWN_GROUPS = 20

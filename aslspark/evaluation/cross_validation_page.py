@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from aslspark.common.drawing import plain_words
+from aslspark.common.drawing import QUIET, TRAIN_COLOUR, VALIDATION_COLOUR, plain_words
 from aslspark.common.written import write_text
 from aslspark.evaluation import html
 from aslspark.evaluation.fold_options import BLOCK, LEAKING, LEAVE_ONE, SIGNER
 from aslspark.evaluation.metrics import wilson
-from aslspark.evaluation.plots import QUIET, TRAIN_COLOUR, VALIDATION_COLOUR, plot_confusion
+from aslspark.evaluation.plots import plot_confusion
 
 _HOW = {
     BLOCK: "by contiguous blocks of each source and label",

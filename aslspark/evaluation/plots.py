@@ -11,10 +11,8 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from aslspark.common.drawing import plain_words
+from aslspark.common.drawing import QUIET, TRAIN_COLOUR, VALIDATION_COLOUR, plain_words
 from aslspark.evaluation.sheets import PLAIN, Tile, colour_of, draw_sheet
-
-TRAIN_COLOUR, VALIDATION_COLOUR, QUIET = "#4C78A8", "#E45756", "#777777"
 
 
 def plot_curves(history: Sequence[Mapping[str, Any]], best_epoch: int, path: Path) -> None:

@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from aslspark.common.drawing import plain_words
-from aslspark.evaluation.plots import QUIET, TRAIN_COLOUR, VALIDATION_COLOUR
+from aslspark.common.drawing import QUIET, TRAIN_COLOUR, VALIDATION_COLOUR, plain_words
 from aslspark.monitoring.drift import histogram
 from aslspark.monitoring.measures import ANSWER, FLAGS
 from aslspark.monitoring.profile import Profile
