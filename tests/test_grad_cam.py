@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from aslspark.errors import AslsparkError
-from aslspark.evaluation.grad_cam import chosen_map, heat_maps
+from aslspark.evaluation.grad_cam_maps import chosen_map, heat_maps
 
 SIDE, PATCH = 16, 6
 UPRIGHT = np.array([[0, 0, 0], [-0.5, 1, -0.5], [0, 0, 0]], np.float32)
@@ -104,7 +104,7 @@ def test_the_maps_are_those_of_the_last_convolution_that_still_says_where():
 
 
 def test_nothing_that_speaks_for_the_answer_is_no_heat():
-    from aslspark.evaluation.grad_cam import Explained
+    from aslspark.evaluation.grad_cam_maps import Explained
 
     nothing = Explained(np.ones((1, 4, 4, 2), np.float32), -np.ones((1, 4, 4, 2), np.float32), np.zeros(1, int))
     assert heat_maps(nothing, 8, 8).max() == 0

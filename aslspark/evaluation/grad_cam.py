@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,7 @@ from pyspark.sql import Row
 from aslspark.bundle import read_bundle, read_manifest
 from aslspark.bundle_checks import NETWORK_FILES
 from aslspark.errors import AslsparkError
+from aslspark.evaluation.grad_cam_maps import heat_maps
 from aslspark.evaluation.sheets import Tile, colour_of, draw_sheet
 from aslspark.evaluation.shown import as_read, hands_of
 from aslspark.features.landmarks import landmark_features
@@ -25,67 +26,7 @@ from aslspark.features.scaling import scale
 from aslspark.models.known import LANDMARKS, PICTURE
 from aslspark.scoring import SignClassifierModel
 
-SMALLEST_MAP = 4
-"""A map of fewer rows or columns hardly says where: small pictures end in 2x2, and then an earlier one is taken."""
-
 _HEAT_SHARE = 0.45
-
-
-class Explained(NamedTuple):
-    """What a network hands over; `maps` and `gradients` are float32 (n, rows, columns, filters)."""
-
-    maps: npt.NDArray[np.float32]
-    gradients: npt.NDArray[np.float32]
-    answers: npt.NDArray[np.int64]
-
-
-def chosen_map(outputs: Sequence[tuple[bool, tuple[int, int]]]) -> int:
-    """Choose the layer whose maps are looked at.
-
-    It is the last convolution whose maps are 4x4 or larger (the one with the largest maps, where all are smaller),
-    and then what comes out of the layers behind it while it keeps that size: normalised, activated, added up.
-
-    Parameters
-    ----------
-    outputs : sequence of (bool, (int, int))
-        Of each layer in the order in which they ran: whether it is a convolution; rows and columns of its maps.
-
-    Returns
-    -------
-    int
-        The place in `outputs`.
-
-    Raises
-    ------
-    AslsparkError
-        Where there is no convolution.
-    """
-    convolutions = [(n, size) for n, (is_convolution, size) in enumerate(outputs) if is_convolution]
-    if not convolutions:
-        raise AslsparkError("the network has no convolution; Grad-CAM looks at the maps of one")
-    wide = [(n, size) for n, size in convolutions if min(size) >= SMALLEST_MAP]
-    place, size = wide[-1] if wide else max(convolutions, key=lambda found: min(found[1]))
-    while place + 1 < len(outputs) and outputs[place + 1][1] == size:
-        place += 1
-    return place
-
-
-def heat_maps(explained: Explained, height: int, width: int) -> npt.NDArray[np.float32]:
-    """Weight and add up the maps.
-
-    Returns
-    -------
-    ndarray of float32, shape (n, height, width)
-        From 0 to 1, each picture's warmest place 1; all 0 where nothing speaks for the answer.
-    """
-    from PIL import Image
-
-    weights = explained.gradients.mean(axis=(1, 2), keepdims=True)
-    sums = np.maximum((weights * explained.maps).sum(axis=3), 0)
-    warmest = sums.max(axis=(1, 2), keepdims=True)
-    small = (sums / np.where(warmest > 0, warmest, 1)).astype(np.float32)
-    large = [Image.fromarray(heat).resize((width, height), Image.Resampling.BILINEAR) for heat in small]
-    return np.stack([np.asarray(heat, np.float32) for heat in large])
 
 
 def explain_bundle(
@@ -109,7 +50,7 @@ def explain_bundle(
     list of str
         The letters it reads.
     ndarray of float32, shape (n, height, width)
-        See `heat_maps`.
+        See `grad_cam_maps.heat_maps`.
     """
     bundle = read_bundle(path, keep=NETWORK_FILES)
     manifest = bundle.manifest

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from aslspark.common.refused import Refused
 from aslspark.errors import AslsparkError
-from aslspark.evaluation.grad_cam import Explained, chosen_map
+from aslspark.evaluation.grad_cam_maps import Explained, chosen_map
 from aslspark.models.keras_files import load_model
 
 Seen = list[tuple[bool, tf.Tensor]]
@@ -29,7 +29,7 @@ def load(content: bytes, manifest: dict[str, Any], where: str) -> tf.keras.Model
 def explain(
     network: tf.keras.Model, pictures: npt.NDArray[np.float32], landmarks: npt.NDArray[np.float32] | None = None
 ) -> Explained:
-    """Follow the network's answers back to the maps of its last convolution; see `grad_cam.chosen_map`.
+    """Follow the network's answers back to the maps of its last convolution; see `grad_cam_maps.chosen_map`.
 
     Parameters
     ----------

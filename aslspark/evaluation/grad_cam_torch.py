@@ -12,7 +12,7 @@ from torch import nn
 
 from aslspark.common.markdown import reason
 from aslspark.errors import AslsparkError
-from aslspark.evaluation.grad_cam import Explained, chosen_map
+from aslspark.evaluation.grad_cam_maps import Explained, chosen_map
 from aslspark.models.torch_network import build
 
 _BUILT_FROM = ("name", "dropout", "hidden", "channels", "kernels")
@@ -36,7 +36,7 @@ def load(content: bytes, manifest: dict[str, Any], where: str) -> nn.Module:
 def explain(
     network: nn.Module, pictures: npt.NDArray[np.float32], landmarks: npt.NDArray[np.float32] | None = None
 ) -> Explained:
-    """Follow the network's answers back to the maps of its last convolution; see `grad_cam.chosen_map`.
+    """Follow the network's answers back to the maps of its last convolution; see `grad_cam_maps.chosen_map`.
 
     Parameters
     ----------
