@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, Protocol
 from urllib.parse import unquote_plus
 
 from aslspark.common.written import as_json
+from aslspark.data.file_bytes import MAX_FILE_BYTES, TOO_LARGE, UNREADABLE
 from aslspark.errors import AslsparkError
 from aslspark.images.endings import is_picture_name
 from aslspark.masking import shown
@@ -25,8 +26,7 @@ from aslspark.serving.apart import ReaderApart
 
 ANSWER = ".json"
 """Added to the picture's whole name."""
-MAX_FILE_BYTES = 64 << 20
-TOO_LARGE, NO_FILE, UNREADABLE, OUTSIDE = "too large a file", "no file", "unreadable", "a link that leads elsewhere"
+NO_FILE, OUTSIDE = "no file", "a link that leads elsewhere"
 _MOST_NAME = 230
 """Bytes of a name: usual file systems allow 255, and it is written under a longer one first."""
 

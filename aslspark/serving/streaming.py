@@ -16,12 +16,13 @@ from pyspark.sql.functions import col
 from pyspark.sql.streaming import StreamingQuery
 
 from aslspark.common.written import as_json
+from aslspark.data.file_bytes import MAX_FILE_BYTES, TOO_LARGE, UNREADABLE
 from aslspark.decoding import EMPTY
 from aslspark.errors import AslsparkError
 from aslspark.images.endings import picture_glob
 from aslspark.masking import shown
 from aslspark.scoring import SignClassifierModel
-from aslspark.serving.events import MAX_FILE_BYTES, TOO_LARGE, UNREADABLE, answer_name
+from aslspark.serving.events import answer_name
 from aslspark.sources.hadoop_files import HadoopFiles, no_pattern
 from aslspark.sources.local_folders import refuse_loops
 
