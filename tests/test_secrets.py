@@ -56,6 +56,9 @@ def shows(folder):
 @pytest.fixture(scope="module")
 def home(spark, few_letters, tmp_path_factory):
     """A folder whose name is a secret, with a table of hands, and a network that has learned nothing."""
+    # When it is first imported, it closes what absl's log handler (TensorFlow's) writes to, unless that is sys.stderr
+    # then. Imported where `capfd` stands in for sys.stderr, it would close what pytest itself writes to.
+    pytest.importorskip("mlflow")
     folder = tmp_path_factory.mktemp("home") / f"token={CANARY}"
     folder.mkdir()
     with (folder / "letters.csv").open("w", newline="") as file:
@@ -98,7 +101,6 @@ def classifier(spark, home, tmp_path_factory):
     return home / "champion"
 
 
-@pytest.mark.long
 @pytest.mark.promise(
     "bundle",
     "A secret in a path, a setting or a word stands in no file, line or log that a job leaves.",
