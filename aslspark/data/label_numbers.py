@@ -30,8 +30,10 @@ def numbering_warning(name: str, numbers: Iterable[int]) -> str | None:
     above = {number for number in there if number > LAST_KNOWN}
     if len(above) >= MANY:
         seems, mend = f"labels up to {max(above)}", "number the letters 0-25, and give digits and others elsewhere"
-    elif 0 not in there and (Z + 1 in there or (J in there and Z not in there)):
-        seems, mend = "counted from 1", f"subtract 1{'' if Z + 1 in there else ', and then add 1 from 9 up'}"
+    elif 0 not in there and {J, Z, Z + 1} & there:
+        # Counted from 1 with the gaps, J would be 10 and Y 25; without them K is 10 and nothing is above 24.
+        has_gaps = J + 1 not in there or {Z, Z + 1} & there
+        seems, mend = "counted from 1", f"subtract 1{'' if has_gaps else ', and then add 1 from 9 up'}"
     elif J in there and not {Y, Z} & there:
         seems, mend = "numbered 0-23 without a gap, as LabelEncoder does it", "add 1 from 9 up"
     else:
