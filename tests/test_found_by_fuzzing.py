@@ -42,6 +42,13 @@ def test_a_zip_that_asks_for_a_version_that_is_none():
     assert contracts.archive(bytes(data)) == (0, 0)
 
 
+@pytest.mark.parametrize("lines_before", [0, 1, 20])
+def test_a_byte_order_mark_before_a_row_is_no_number_wherever_the_row_stands(lines_before):
+    row = b",".join([b"3"] + [b"7"] * 784)
+    bad = contracts.rows([*[row] * lines_before, b"\xef\xbb\xbf" + row, *[row] * 20])
+    assert [(found.line, found.reason) for found in bad] == [(lines_before, "not a number")]
+
+
 @pytest.mark.parametrize("text", ["x://meek@\ufffdpsecret=\0@K;secret=\ufffd", "a://b@c?token=d@e"])
 def test_an_address_before_a_secret_with_an_at_sign(text):
     contracts.masking(text)
