@@ -16,10 +16,11 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from aslspark.data.discover import Contents, look_at
+from aslspark.data.endings import TABLE_ENDINGS
 from aslspark.data.file_bytes import with_content
 from aslspark.data.tables_to_score import table_rows
 from aslspark.errors import AslsparkError
-from aslspark.images.endings import is_picture_name
+from aslspark.images.endings import PICTURE_ENDINGS, is_picture_name
 from aslspark.labels import label_named
 from aslspark.masking import shown
 from aslspark.paths import mounted_as_spark
@@ -122,7 +123,7 @@ def rows_to_score(spark: SparkSession, paths: Sequence[str], roots: Sequence[str
     if passed and not _holds_parquet(hadoop, paths[0]):
         raise AslsparkError(f"--data {as_text(paths[0])}: nothing in it can be scored: {passed[0]}")
     hadoop.require_spelled(paths[0], "--data ")
-    return _parquet(spark, paths[0])
+    return _parquet(spark, hadoop, paths[0])
 
 
 def with_reasons(scored: DataFrame) -> DataFrame:
@@ -233,14 +234,21 @@ def _why_unread(file: Listed) -> str | None:
     return None if reason is None else ": ".join(reason)
 
 
-def _parquet(spark: SparkSession, path: str) -> tuple[DataFrame, str]:
+def _parquet(spark: SparkSession, hadoop: HadoopFiles, path: str) -> tuple[DataFrame, str]:
     try:
         table = read_parquet(spark, path)
     except AslsparkError:
         raise
     except Exception as error:
+        holds = "it is no pixel table, picture or Parquet file"
+        if hadoop.is_folder(path):
+            names = sorted(entry.name for entry in hadoop.entries(path))
+            holds = f"it holds no pixel table, picture or Parquet file (but {', '.join(names[:3]) or 'nothing'})"
+        # Of Java's lines the last cause alone speaks of the file.
+        causes = [line.split(": ", 2)[-1] for line in str(error).splitlines() if line.startswith("Caused by: ")]
         raise AslsparkError(
-            f"--data {path}: neither a pixel table nor pictures nor Parquet: {str(error).splitlines()[0]}"
+            f"--data {shown(as_text(path))}: {holds}; pixel tables end in {', '.join(TABLE_ENDINGS)}, pictures in "
+            f"{', '.join(PICTURE_ENDINGS)}{''.join(f' ({cause})' for cause in causes[-1:])}"
         ) from error
     column = next((name for name in PICTURE_COLUMNS if name in table.columns), None)
     if column is None:

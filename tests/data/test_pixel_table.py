@@ -263,3 +263,24 @@ def test_one_bad_cell_costs_its_row_and_new_numbers_are_warned_of(spark, cases, 
         assert ingest(spark, [path], str(tmp_path / "one")).kept == 39
     report = ingest(spark, [str(cases / "labels_0_to_23" / "letters.csv")], str(tmp_path / "new"))
     assert any("LabelEncoder" in warning for warning in report.warnings)
+
+
+@pytest.mark.parametrize(
+    ("files", "named", "words"),
+    [
+        (
+            {"letters.tsv": b"label\tpixel1"},
+            "",
+            r"it holds no pixel table, picture or Parquet file \(but letters.tsv\)",
+        ),
+        ({"letters.tsv": b"label\tpixel1"}, "letters.tsv", r"it is no pixel table, .*; pixel tables end in \.csv, "),
+        ({}, "", r"\(but nothing\)"),
+        ({"hands.parquet": b"not Parquet at all"}, "", r"\(but hands\.parquet\).*hands\.parquet is not a Parquet file"),
+    ],
+)
+def test_what_cannot_be_scored_is_refused_by_what_is_there_and_what_would_be_read(spark, tmp_path, files, named, words):
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(AslsparkError, match=words) as caught:
+        rows_to_score(spark, [str(tmp_path / named)])
+    assert "\n" not in str(caught.value)
