@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
+from made_once import MadeOnce
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 # Spark's Python workers and the jobs that tests start find the package here.
@@ -59,28 +60,36 @@ def setting(spark: SparkSession) -> Callable[[str, str], AbstractContextManager[
 
 
 @pytest.fixture(scope="session")
-def ingested(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> str:
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> MadeOnce:
+    """Make a folder that many tests read, once a run."""
+    return MadeOnce(tmp_path_factory, alone="PYTEST_XDIST_WORKER" not in os.environ)
+
+
+@pytest.fixture(scope="session")
+def ingested(spark: SparkSession, made_once: MadeOnce) -> str:
     """An ingested folder of 720 drawn hands of six signers, split by signer."""
     from aslspark.sources.drawn import drawn_samples
     from aslspark.sources.ingest import ingest
     from aslspark.sources.splits import SplitOptions
 
-    folder = tmp_path_factory.mktemp("drawn") / "ingested"
-    hands = drawn_samples(spark, count=720, seed=3, signers=6).persist()
-    ingest(spark, [hands], str(folder), split=SplitOptions(kind="signer", validation=0.2, test=0.2))
-    hands.unpersist()
-    return str(folder)
+    def make(folder: Path) -> None:
+        hands = drawn_samples(spark, count=720, seed=3, signers=6).persist()
+        ingest(spark, [hands], str(folder), split=SplitOptions(kind="signer", validation=0.2, test=0.2))
+        hands.unpersist()
+
+    return str(made_once("ingested", make))
 
 
 @pytest.fixture(scope="session")
-def few_letters(spark: SparkSession, ingested: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+def few_letters(spark: SparkSession, ingested: str, made_once: MadeOnce) -> str:
     """The ingested hands that show one of the first five letters, for what grows with the letters."""
     from aslspark.samples import read_samples
 
-    folder = tmp_path_factory.mktemp("few")
-    read_samples(spark, ingested).where("label < 'F'").write.partitionBy("split").parquet(str(folder / "samples"))
-    shutil.copy(Path(ingested) / "ingest.json", folder)
-    return str(folder)
+    def make(folder: Path) -> None:
+        read_samples(spark, ingested).where("label < 'F'").write.partitionBy("split").parquet(str(folder / "samples"))
+        shutil.copy(Path(ingested) / "ingest.json", folder)
+
+    return str(made_once("few-letters", make))
 
 
 @pytest.fixture(scope="session")
