@@ -1,5 +1,5 @@
 # make train [DATA="PATH ..."] [OUT=DIR] [FRAMEWORK=keras|torch] [GPU=1] [ARGS="--epochs 15 ..."]
-# make shell | test | test-long | bench | bench-gpu | lint | env | lock | audit
+# make shell | test | test-fast | test-long | bench | bench-gpu | lint | env | lock | audit
 # make notebooks [OUT=DIR]    # as .ipynb
 # make fuzz [SECONDS=60]
 # GPU=1 builds, and uses, an environment for CUDA, and trains with one process a GPU of this machine.
@@ -17,7 +17,7 @@ export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
 export SPARK_CONF_DIR := $(CURDIR)/conf
 IN_ENV = ENV=$$(environment/build.sh) && export PATH="$$ENV/bin:$$PATH" PYSPARK_PYTHON="$$ENV/bin/python" PYSPARK_DRIVER_PYTHON="$$ENV/bin/python" &&
 
-.PHONY: train shell notebooks test test-long bench bench-gpu lint env lock audit fuzz
+.PHONY: train shell notebooks test test-fast test-long bench bench-gpu lint env lock audit fuzz
 train:
 	@$(IN_ENV) spark-submit jobs/train_cnn.py \
 	  $(if $(DATA),--data $(DATA)) --out $(OUT) --framework $(FRAMEWORK) --config $(CONFIG) $(ARGS)
@@ -28,8 +28,14 @@ shell:
 notebooks:
 	@$(IN_ENV) python notebooks/to_ipynb.py $(if $(filter command line environment,$(origin OUT)),$(OUT),runs/notebooks)
 
+# Two processes, each with a Spark of its own; a file's tests stay together, for the bundles that they share.
+PYTEST = -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
 test:
-	@$(IN_ENV) python -m pytest
+	@$(IN_ENV) python $(PYTEST)
+
+test-fast:
+	@$(IN_ENV) python $(PYTEST) -m "not slow and not long"
 
 test-long:
 	@$(IN_ENV) python -m pytest -m long

@@ -62,6 +62,7 @@ def look_at_all(kind, seed, times=1):
     return outcomes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", PIECES)
 def test_twelve_thousand_bad_pieces_are_each_kept_or_told_why_not(kind):
     outcomes = look_at_all(kind, seed=1)
@@ -83,6 +84,7 @@ def test_five_times_as_many_from_another_seed_are_too(kind):
 BUNDLES = 250
 
 
+@pytest.mark.slow
 @pytest.mark.promise(
     "bundle",
     "Whatever a bundle's files, names and values are, it loads or is refused in one printable line, without a look at "
@@ -101,6 +103,7 @@ def test_ten_times_as_many_from_another_seed_do_too():
     assert Counter(contracts.bundle(data) for _, data in bad_bundles(10 * BUNDLES, 2)).total() == 10 * BUNDLES
 
 
+@pytest.mark.slow
 def test_bombs_take_no_more_memory_than_a_picture_may():
     program = """
 import resource, sys, warnings
@@ -133,6 +136,7 @@ def lying_zip(content, method=zipfile.ZIP_DEFLATED):
     return bytes(data)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
 def test_a_zip_that_says_less_than_it_unpacks_to_takes_little_memory(method):
     data = lying_zip(bytes(200_000_000), method)

@@ -143,6 +143,7 @@ def test_a_full_disk_is_one_clear_line_and_leaves_the_earlier_ones(tmp_path):
         subprocess.run(["umount", str(disk)], check=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["float32", "float16"])
 @pytest.mark.parametrize("framework", ["keras", "torch"])
 def test_a_step_after_a_checkpoint_is_the_step_without_one(framework, kind):

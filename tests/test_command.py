@@ -32,6 +32,7 @@ def test_help_fits_a_screen_and_names_every_job():
     assert aslspark().stdout == found.stdout
 
 
+@pytest.mark.slow
 def test_a_job_is_run_by_its_name_and_its_errors_are_one_line(tmp_path):
     found = aslspark("score", "--model", str(tmp_path / "none"), "--data", "x.csv", "--out", "y")
     assert found.returncode == 2

@@ -128,6 +128,7 @@ def test_a_torch_job_never_imports_tensorflow():
     assert not {"tensorflow", "tensorboard.compat.notf"} & modules
 
 
+@pytest.mark.slow
 def test_a_keras_worker_imports_tensorflow_alone():
     process = "aslspark.training.keras_process"
     modules = modules_with(process, then=f"{process}.import_tensorflow(); import horovod.tensorflow")

@@ -53,6 +53,7 @@ def alarms(comparison, found):
     return {name for name, one in seen.items() if one.alarm}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("size", "least"), [(100, 8), (700, 1)])
 def test_clean_batches_raise_alarms_at_the_stated_rate_and_no_oftener(profile, size, least):
     comparison = Comparison(profile, 0.05)

@@ -87,6 +87,7 @@ def test_the_tensorflow_for_cuda_is_of_the_version_of_the_one_without():
     assert plain.replace("-cpu", "") in pins_of("tensorflow-cuda.lock")
 
 
+@pytest.mark.slow
 @pytest.mark.promise(
     "install",
     "The environment is built of files whose hash the locks name: one that differs is refused before it is installed.",

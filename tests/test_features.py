@@ -128,6 +128,7 @@ def test_keras_and_torch_change_pictures_alike_where_the_amounts_are_the_same():
         assert np.allclose(one, other, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_keras_builds_its_graph_of_changes_once():
     import tensorflow as tf
 

@@ -22,6 +22,8 @@ from aslspark.training.feed import Batch
 from aslspark.training.gpus import BY_LOCAL_RANK, FROM_SPARK, claim_gpu, gpu_source, gpu_tasks
 from aslspark.training.network import fit_network
 
+pytestmark = pytest.mark.slow
+
 HERE = Path(__file__).resolve().parent
 FRAMEWORKS = ("keras", "torch")
 QUICK = ["training.batch_size=32", "augment.on=false"]

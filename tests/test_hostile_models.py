@@ -128,6 +128,7 @@ def test_weights_are_not_taken_from_a_file_that_the_file_names(keras_model, tmp_
     assert "from another file" in refused_by_keras(keras_model, path)
 
 
+@pytest.mark.slow
 def test_networks_of_this_package_are_read_back(tmp_path):
     # The largest set of Keras' layers: what is allowed must hold for each network, also for a grey one.
     for name in ("small_cnn", "two_branch", "mobilenet_v2"):

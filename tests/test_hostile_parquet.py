@@ -72,6 +72,7 @@ def modules_that_read_parquet():
     return sorted(str(path.relative_to(REPOSITORY).with_suffix("")).replace("/", ".") for path in found)
 
 
+@pytest.mark.slow
 def test_whatever_reads_parquet_has_the_cure_in_place_when_it_is_imported():
     names = modules_that_read_parquet()
     assert "aslspark.training.feed" in names

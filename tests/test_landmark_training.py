@@ -270,6 +270,7 @@ def test_inputs_that_are_neither_pictures_nor_landmarks_are_refused(spark, table
         estimator("torch", tmp_path, shapes).fit(read_samples(spark, table).withColumn("held_out", F.lit(False)))
 
 
+@pytest.mark.slow
 def test_speed_is_measured_of_every_kind_of_network():
     from aslspark.models.torch_network import to_onnx
 

@@ -5,6 +5,8 @@ from browser import browser, film, require_browser, until
 from PIL import Image
 from serving_bundles import service, spelling_bundle
 
+pytestmark = pytest.mark.slow
+
 require_browser()
 pytest.importorskip("mediapipe")
 

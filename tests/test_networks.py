@@ -35,6 +35,7 @@ def parameters(framework, model):
     return sum(weight.numel() for weight in model.parameters())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("framework", "name", "expected"),
     [
@@ -56,6 +57,7 @@ def test_the_plain_cnn_is_the_notebooks(framework):
     assert parameters(framework, build(framework, "cnn", (28, 28, 1), classes=24)) == 145_560
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("hidden", [0, 48])
 @pytest.mark.parametrize("name", ["small_cnn", "landmark_net", "two_branch"])
@@ -127,6 +129,7 @@ def test_the_small_network_costs_little_at_64_pixels():
     assert 2 * multiply_adds(build("torch", "small_cnn", shape), shape) < 25e6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("framework", "name", "channels"),
     [
@@ -160,6 +163,7 @@ def test_a_network_takes_a_step_and_says_the_same_in_onnx(framework, name, chann
     assert np.allclose(session.run(None, first)[0], probability[:1], atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("framework", "name"), [pair for pair in PAIRS if NETWORKS[pair[1]].imagenet and pair != ("keras", "resnet50")]
 )
@@ -176,6 +180,7 @@ def test_grey_pictures_are_seen_as_the_same_colour_in_all_three_channels(framewo
     assert np.allclose(one, three, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_keras_networks_see_what_their_librarys_preprocessing_makes():
     import tensorflow as tf
 
@@ -189,6 +194,7 @@ def test_keras_networks_see_what_their_librarys_preprocessing_makes():
         assert np.allclose(seen, library.preprocess_input(pictures * 255), atol=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["landmark_net", "two_branch"])
 @pytest.mark.parametrize("framework", ["keras", "torch"])
 def test_networks_of_landmarks_learn_in_16_bits_with_weights_of_32(framework, name):
@@ -202,6 +208,7 @@ def test_networks_of_landmarks_learn_in_16_bits_with_weights_of_32(framework, na
     assert {array.dtype for array in after.values() if array.ndim} == {np.dtype(np.float32)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("framework", "name"), [pair for pair in PAIRS if "picture" in NETWORKS[pair[1]].inputs])
 def test_pictures_too_small_for_a_network_are_refused_with_the_smallest_size(framework, name):
     least = NETWORKS[name].least
@@ -237,6 +244,7 @@ def test_imagenet_weights_that_cannot_be_fetched_are_one_line(framework, monkeyp
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.slow
 def test_a_fresh_worker_process_takes_torchvisions_own_network(tmp_path):
     import torch
 

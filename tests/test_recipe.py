@@ -85,6 +85,7 @@ def test_one_cycle_rises_and_falls_over_the_whole_run_in_steps():
     assert learning_rate_factor(Plan(1, 1, "one_cycle"), 1, 1) == pytest.approx(0.1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 def test_weight_decay_takes_its_share_of_weights_and_leaves_biases_and_batchnorm_alone(framework):
     words = ["training.optimizer=adamw", "training.weight_decay=0.5"]
@@ -99,6 +100,7 @@ def test_weight_decay_takes_its_share_of_weights_and_leaves_biases_and_batchnorm
     assert {before[name].ndim for name in learning} >= {1, 2, 4}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 def test_epsilon_and_adam_as_they_are_by_default_arrive_in_the_worker(framework):
     def steps(*words):
@@ -117,6 +119,7 @@ def test_epsilon_and_adam_as_they_are_by_default_arrive_in_the_worker(framework)
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("half", "close"), [(None, 1e-4), ("float16", 0.02)])
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 def test_clipping_bounds_the_gradient_of_all_parts_together(framework, half, close):

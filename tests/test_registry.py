@@ -145,6 +145,7 @@ STEPS = {
 """By change: the champion before and after it."""
 
 
+@pytest.mark.slow
 @pytest.mark.promise(
     "registry",
     "Killed at whatever step, a decision is carried out and recorded or neither, and the next call needs no help.",

@@ -22,6 +22,8 @@ from aslspark.serving.detectors import Detectors
 from aslspark.serving.limits import Limits, Refused
 from aslspark.serving.recording import Recorder
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def bundles(tmp_path_factory):

@@ -22,6 +22,8 @@ from serving_bundles import network, picture_file, service, write_bundle
 from aslspark.serving.limits import Limits, Refused
 from aslspark.serving.payload import plain_pictures
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory):

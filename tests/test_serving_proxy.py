@@ -18,6 +18,8 @@ from aslspark.errors import AslsparkError
 from aslspark.serving.origins import TOKEN, Keys, token_of
 from aslspark.serving.server import main
 
+pytestmark = pytest.mark.slow
+
 NGINX = shutil.which("nginx") or "/usr/sbin/nginx"
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "serving.md"
 SECRET = "f" * 32

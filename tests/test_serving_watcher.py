@@ -15,6 +15,8 @@ from aslspark.reading import OnnxClassifier, Reader
 from aslspark.serving import champion as module
 from aslspark.serving.champion import RETRYING, WATCHING, Champion
 
+pytestmark = pytest.mark.slow
+
 PIXELS = 1_000_000
 
 

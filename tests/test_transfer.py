@@ -140,6 +140,7 @@ def test_an_unfrozen_backbone_learns_and_all_ranks_hold_the_same_statistics(froz
     assert len(set(model.fitted.digests)) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 def test_what_is_frozen_is_in_no_message_and_learns_more_slowly_once_thawed(framework, tmp_path):
     from aslspark.training import start

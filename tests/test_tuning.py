@@ -143,6 +143,7 @@ def test_a_trial_that_fails_is_a_failed_trial(spark, ingested, tmp_path):
         search(spark, [ingested], str(tmp_path / "search"), load_config(None, QUICK), space, SearchOptions(failures=2))
 
 
+@pytest.mark.slow
 @pytest.mark.promise(
     "registry",
     "A trial that waits in a study is taken once, however many processes ask for it at the same time.",

@@ -9,6 +9,8 @@ import pytest
 
 from aslspark.common.child_process import ChildProcess, import_path, module_command
 
+pytestmark = pytest.mark.slow
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 NO_MODULE_FROM_HERE = pytest.mark.promise(
     "service",

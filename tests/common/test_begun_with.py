@@ -104,6 +104,7 @@ def search_of(tmp_path_factory):
     return folder, call
 
 
+@pytest.mark.slow
 @pytest.mark.promise(
     "tested",
     "A search goes on with the data, choices and settings that it was begun with, or is refused in one line.",

@@ -198,6 +198,7 @@ def table(path, rows, first=0):
     path.write_text("\n".join([head, *lines]) + "\n")
 
 
+@pytest.mark.slow
 @pytest.mark.promise(
     "books",
     "In a locale without UTF-8 every picture is read all the same, and tables that Spark cannot open are named.",
