@@ -116,6 +116,9 @@ def test_each_file_of_a_bundle_is_missed_changed_longer_and_shorter_however_deep
 def test_a_bundle_that_is_copied_is_copied_whole_and_as_it_was_checked(tmp_path):
     folder, copy = deep_bundle(tmp_path / "bundle"), tmp_path / "copy"
     copy.mkdir()
+    # Larger than what is read at once, and no multiple of it.
+    (folder / "profile" / "long").write_bytes(np.random.default_rng(1).bytes(2_500_001))
+    seal(folder)
     read_bundle(str(folder), copy_to=copy)
     there = {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     assert {path.relative_to(copy): path.read_bytes() for path in copy.rglob("*") if path.is_file()} == there

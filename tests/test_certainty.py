@@ -250,6 +250,18 @@ def test_coverage_is_the_share_that_is_answered_of_all_pictures(scored):
     assert test["curve"]["coverage"] == sorted(test["curve"]["coverage"])
 
 
+def test_probabilities_on_the_edges_count_as_answered_and_stay_in_the_last_bin(spark):
+    rows = [("test", "A", "A", 1.0), ("test", "A", "B", 1.0), ("test", "A", "A", 0.95), ("test", "A", "A", 0.5)]
+    frame = spark.createDataFrame(rows, "split string, label string, letter string, probability float")
+    found = certainty_figures(frame.withColumn("as_given", F.col("probability")), 1.0, 0.5)["splits"]["test"]
+    coverage = {threshold: at_threshold(found, threshold)["coverage"] for threshold in (0.3, 0.5, 0.6, 0.95, 0.99)}
+    assert coverage == {0.3: 1.0, 0.5: 1.0, 0.6: 0.75, 0.95: 0.75, 0.99: 0.5}
+    assert at_threshold(found, 0.5)["accuracy"] == 0.75
+    # 0.95 and 1 lie in the last of the fifteen bins: 14/15 is below both.
+    assert [part["rows"] for part in found["bins"]] == [1, 3]
+    assert found["calibration_error"] == pytest.approx((1 * 0.5 + 3 * (2.95 / 3 - 2 / 3)) / 4)
+
+
 def test_nothing_scored_is_told_as_such(spark, scored, tmp_path):
     frame, _ = scored
     found = certainty_figures(frame.where("letter is null"), 1.0, 0.0)

@@ -175,6 +175,19 @@ def test_leaving_out_details_while_decoding_hardly_changes_the_result():
     assert np.abs(small - decode(as_file(smooth), Form(64, 64, 3))).mean() < 2
 
 
+@pytest.mark.parametrize("form", [Form(100, 400, 3), Form(400, 100, 3, "letterbox")], ids=["crop", "letterbox"])
+@pytest.mark.parametrize("orientation", STORED_FROM)
+def test_no_more_is_left_out_of_a_turned_picture_than_of_one_that_is_stored_upright(orientation, form):
+    # Upright it is 400 wide and 1600 tall, with detail that half of its pixels would not hold.
+    size = (1600, 400) if orientation > 4 else (400, 1600)
+    grain = np.random.default_rng(3).integers(0, 256, (size[1] // 4, size[0] // 4, 3), dtype=np.uint8)
+    fine = Image.fromarray(grain).resize(size, Image.Resampling.BICUBIC)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    small = decode(as_file(fine, "JPEG", quality=95, subsampling=0, exif=exif), form).astype(int)
+    assert np.abs(small - decode(as_file(fine, exif=exif), form)).mean() < 4
+
+
 def test_a_skin_mask_makes_skin_white_and_all_else_black():
     pixels = np.zeros((32, 32, 3), np.uint8)
     pixels[:16] = (200, 140, 110)

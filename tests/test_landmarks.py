@@ -19,6 +19,8 @@ from aslspark.features.landmarks import (
     looked_vectors,
     one_look,
 )
+from aslspark.hands.hand import Hand
+from aslspark.reading import hand_vector
 
 CHANGES = {"noise": 0.02, "turn_degrees": 15.0, "tilt_degrees": 10.0, "bone": 0.1, "probability": 1.0}
 
@@ -121,6 +123,16 @@ def test_each_look_at_a_hand_can_be_learned_from_and_missing_ones_are_what_all_a
     for one in taken[:, 0]:
         np.testing.assert_array_equal(one[:126], agreed + one[0])
         np.testing.assert_array_equal(one[[RIGHT, SEEN]], [1, 1])
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_one_hand_has_the_vector_of_its_row_in_a_table(side):
+    points, world = (np.random.default_rng(seed).random((21, 3)).astype(np.float32) for seed in (1, 2))
+    row = {"found": "plain", "landmarks": points.ravel(), "world": world.ravel(), "side": side}
+    of_table = hand_vectors(pa.array([row, {"found": None}], pa.struct(list(HAND_FIELDS.items()))))
+    np.testing.assert_array_equal(hand_vector(Hand("plain", points, world, side)), of_table[0])
+    assert of_table[0, RIGHT] == (side == "right")
+    np.testing.assert_array_equal(hand_vector(None), of_table[1])
 
 
 def test_the_column_of_a_table_becomes_vectors_with_zeros_where_no_hand_was_found():

@@ -74,6 +74,28 @@ def test_every_name_of_a_secret_is_known_as_parameter_setting_and_option_in_any_
         assert shown_all(["job.py", f"--{spelled}", SECRET, "y"]) == ["job.py", f"--{spelled}", "***", "y"]
 
 
+@pytest.mark.parametrize(
+    "key",
+    [
+        *(f"{start}IOSFODNN7EXAMPLE" for start in ("AKIA", "ASIA", "AROA", "AIDA")),
+        *(f"{start}_" + "a1B2" * 9 for start in ("gho", "ghp", "ghs", "ghu", "ghr", "github_pat", "hf")),
+        *(f"xox{kind}-1234567890-abcdef" for kind in "abeoprs"),
+        *("dapi" + "0123456789abcdef" * 2 + end for end in ("", "-2")),
+        *("AIza" + "aB3_-" * 7, "sk-" + "aB3_-" * 8),
+    ],
+)
+def test_every_form_of_a_key_is_known_by_its_beginning_and_length(key):
+    assert shown(f"it is {key}.") == "it is ***."
+    assert shown(key[:8]) == key[:8]
+    assert shown(f"no{key}") == f"no{key}"  # in the midst of a word it is none
+
+
+@pytest.mark.parametrize("store", ["wasb", "wasbs", "abfs", "abfss"])
+def test_a_container_before_the_host_is_no_secret_and_what_follows_its_colon_is(store):
+    assert shown(f"{store}://hands@account.host/a.csv") == f"{store}://hands@account.host/a.csv"
+    assert shown(f"{store}://hands:S3CR3T@account.host/a.csv") == f"{store}://***@account.host/a.csv"
+
+
 @pytest.mark.parametrize("name", ["pass", "auth", "http_auth", "db-pass"])
 def test_words_of_prose_are_secrets_as_parameters_and_options_alone(name):
     assert shown(f"a?{name}=S3CR3T") == f"a?{name}=***"
