@@ -2,6 +2,7 @@
 # make shell | test | test-fast | test-long | bench | bench-gpu | lint | env | lock | audit
 # make notebooks [OUT=DIR]    # as .ipynb
 # make fuzz [SECONDS=60]
+# make mutants [ARGS="--only NAME ..."]    # small bugs, put in one at a time: do tests notice?
 # GPU=1 builds, and uses, an environment for CUDA, and trains with one process a GPU of this machine.
 
 SHELL := /bin/bash
@@ -17,7 +18,7 @@ export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
 export SPARK_CONF_DIR := $(CURDIR)/conf
 IN_ENV = ENV=$$(environment/build.sh) && export PATH="$$ENV/bin:$$PATH" PYSPARK_PYTHON="$$ENV/bin/python" PYSPARK_DRIVER_PYTHON="$$ENV/bin/python" &&
 
-.PHONY: train shell notebooks test test-fast test-long bench bench-gpu lint env lock audit fuzz
+.PHONY: train shell notebooks test test-fast test-long bench bench-gpu lint env lock audit fuzz mutants
 train:
 	@$(IN_ENV) spark-submit jobs/train_cnn.py \
 	  $(if $(DATA),--data $(DATA)) --out $(OUT) --framework $(FRAMEWORK) --config $(CONFIG) $(ARGS)
@@ -61,3 +62,6 @@ audit:
 
 fuzz:
 	@$(IN_ENV) nice python tests/fuzz/fuzz.py --seconds $(SECONDS) $(ARGS)
+
+mutants:
+	@$(IN_ENV) nice python tests/mutations/run.py $(ARGS)
