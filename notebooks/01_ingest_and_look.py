@@ -19,7 +19,7 @@ from aslspark.evaluation.sheets import PLAIN, Tile, draw_sheet
 from aslspark.evaluation.shown import one_of_each_label
 from aslspark.notebook import new_folder, session, show, widgets
 from aslspark.paths import local_path
-from aslspark.training.data import training_data
+from aslspark.workflows.training_data import training_data
 
 spark = session("aslspark: ingest and look")
 chosen = widgets(

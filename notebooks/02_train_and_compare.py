@@ -16,8 +16,9 @@ from aslspark.config import load_config
 from aslspark.evaluation.comparison import compare_bundles
 from aslspark.notebook import new_folder, session, show, widgets
 from aslspark.paths import local_path
-from aslspark.training.data import DRAWN_WARNING, training_data
+from aslspark.training.data import DRAWN_WARNING
 from aslspark.training.job import train_baseline, train_cnn
+from aslspark.workflows.training_data import training_data
 
 spark = session("aslspark: train and compare")
 chosen = widgets(

@@ -26,8 +26,8 @@ from aslspark.paths import local_path
 from aslspark.samples import TEST
 from aslspark.scoring import SignClassifierModel
 from aslspark.sources.drawn.files import SIGNER_PATTERN, draw_pictures
-from aslspark.training.data import training_data
 from aslspark.training.job import train_baseline, train_cnn
+from aslspark.workflows.training_data import training_data
 
 spark = session("aslspark: hands never seen")
 chosen = widgets(

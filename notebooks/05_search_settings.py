@@ -16,10 +16,10 @@ from pathlib import Path
 from aslspark.config import load_config
 from aslspark.notebook import new_folder, session, show, widgets
 from aslspark.paths import local_path
-from aslspark.training.data import training_data
 from aslspark.tuning.options import SearchOptions
 from aslspark.tuning.search import search
 from aslspark.tuning.space import read_space
+from aslspark.workflows.training_data import training_data
 
 spark = session("aslspark: search")
 chosen = widgets(

@@ -11,8 +11,8 @@ from aslspark.config import load_config
 from aslspark.errors import AslsparkError
 from aslspark.evaluation.cross_validation import cross_validate
 from aslspark.evaluation.fold_options import FoldOptions
-from aslspark.training.data import training_data
 from aslspark.training.job import train_baseline, train_cnn
+from aslspark.workflows.training_data import training_data
 
 SMALL = ["pictures.size=8", "split.blocks=5"]
 FOREST = [*SMALL, "mllib.classifier=forest", "mllib.trees=3", "mllib.depth=3"]

@@ -34,9 +34,10 @@ from aslspark.paths import local_path, spark_path
 from aslspark.samples import REPORT_FILE, SPLITS, TEST, TRAIN, VALIDATION, read_samples, write_divided
 from aslspark.scoring import SignClassifierModel
 from aslspark.session import require_slots
-from aslspark.training.data import DRAWN_WARNING, TrainingData, training_data
+from aslspark.training.data import DRAWN_WARNING, TrainingData
 from aslspark.training.job import train_named
 from aslspark.training.unfinished import ingest_kept
+from aslspark.workflows.training_data import training_data
 
 log = logging.getLogger("aslspark")
 

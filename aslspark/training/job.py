@@ -33,11 +33,12 @@ from aslspark.samples import TRAIN, VALIDATION
 from aslspark.scoring import SignClassifierModel
 from aslspark.session import require_slots
 from aslspark.training.classifier import fit_classifier
-from aslspark.training.data import DRAWN_WARNING, TrainingData, is_ingested, training_data
+from aslspark.training.data import DRAWN_WARNING, TrainingData, is_ingested
 from aslspark.training.gpus import gpu_tasks
 from aslspark.training.network import fit_network
 from aslspark.training.start import check_network, import_ahead
 from aslspark.training.unfinished import ingest_kept, unfinished_run
+from aslspark.workflows.training_data import training_data
 
 log = logging.getLogger("aslspark")
 

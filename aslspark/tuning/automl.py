@@ -32,7 +32,7 @@ from aslspark.samples import REPORT_FILE, TEST, TRAIN, VALIDATION, write_divided
 from aslspark.scoring import OnnxClassifier, SignClassifierModel
 from aslspark.session import require_slots
 from aslspark.sources.splits import LEAK_WARNING
-from aslspark.training.data import TrainingData, is_ingested, training_data
+from aslspark.training.data import TrainingData, is_ingested
 from aslspark.training.job import train_named
 from aslspark.training.launch import StoppedEarly
 from aslspark.training.unfinished import ingest_kept
@@ -40,6 +40,7 @@ from aslspark.tuning.families import Family, families_for
 from aslspark.tuning.leaderboard import write_leaderboard
 from aslspark.tuning.options import Budget
 from aslspark.tuning.trial import Score, fit_trial, judge
+from aslspark.workflows.training_data import training_data
 
 log = logging.getLogger("aslspark")
 

@@ -31,7 +31,7 @@ from aslspark.models.mllib import check_classifier
 from aslspark.paths import is_mounted, local_path
 from aslspark.samples import TEST, VALIDATION
 from aslspark.session import task_slots
-from aslspark.training.data import TrainingData, training_data
+from aslspark.training.data import TrainingData
 from aslspark.training.launch import StoppedEarly
 from aslspark.training.network import fit_in_one_task
 from aslspark.training.start import check_network
@@ -41,6 +41,7 @@ from aslspark.tuning.report import write_report
 from aslspark.tuning.space import Space
 from aslspark.tuning.storage import StudyStorage
 from aslspark.tuning.trial import fit_trial, judge
+from aslspark.workflows.training_data import training_data
 
 log = logging.getLogger("aslspark")
 

@@ -6,7 +6,7 @@ import pytest
 from aslspark.common.begun_with import require_same, write_begun
 from aslspark.config import load_config
 from aslspark.errors import AslsparkError
-from aslspark.training.data import training_data
+from aslspark.workflows.training_data import training_data
 
 HEADER = ",".join(["label", *(f"pixel{number}" for number in range(1, 785))])
 FOREST = ["mllib.classifier=forest", "mllib.depth=3", "split.blocks=5"]

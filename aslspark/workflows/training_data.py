@@ -1,0 +1,105 @@
+"""What a job is given to train on -> an ingested folder: as it is, ingested here, or drawn."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from pyspark import StorageLevel
+from pyspark.sql import SparkSession
+
+from aslspark.common.begun_with import require_same, write_begun
+from aslspark.config import Config
+from aslspark.data.foretold_splits import Needs
+from aslspark.errors import AslsparkError
+from aslspark.masking import say
+from aslspark.paths import spark_path
+from aslspark.sources.drawn import drawn_samples
+from aslspark.sources.ingest import ingest
+from aslspark.sources.pictures.options import picture_options
+from aslspark.sources.splits import SplitOptions
+from aslspark.training.data import DRAWN_WARNING, INGESTED, TrainingData, is_ingested, look_at
+
+log = logging.getLogger("aslspark")
+
+BEGUN_FILE = "ingested_from.json"
+"""Lies beside what a job ingested for itself: from what, and how."""
+
+
+@contextmanager
+def training_data(
+    spark: SparkSession,
+    data: Sequence[str],
+    test_data: Sequence[str],
+    config: Config,
+    scratch: Path,
+    needs: Needs | None = None,
+) -> Iterator[TrainingData]:
+    """Give the data of a job: an ingested folder as it is, raw sources ingested, or drawn hands where there is none.
+
+    Parameters
+    ----------
+    spark : SparkSession
+    data : sequence of str
+        One ingested folder, or raw sources; empty for drawn hands.
+    test_data : sequence of str
+        Raw sources that are only tested on.
+    config : Config
+    scratch : Path
+        A folder for what is ingested here; the caller removes it, or keeps it for a call that goes on.
+    needs : Needs, optional
+        What is asked of the splits of raw sources: those that cannot give it are refused before they are decoded.
+
+    Raises
+    ------
+    AslsparkError
+        Where `scratch` holds what was ingested from other data, or in another way, besides what ingest raises.
+    """
+    if len(data) == 1 and is_ingested(data[0]):
+        if test_data:
+            raise AslsparkError(
+                f"--test-data: {data[0]} is ingested and has its split already; give --test-source to the ingest job"
+            )
+        yield look_at(spark, data[0])
+        return
+    folder = spark_path(scratch / INGESTED)
+    sections = ("split", "pictures", "hands") if data else ("split", "drawn")
+    given = {
+        "data": list(data),
+        "test_data": list(test_data),
+        **{name: value for name, value in config.as_dict().items() if name in sections},
+    }
+    begun = scratch / BEGUN_FILE
+    if is_ingested(folder):
+        if begun.exists():
+            require_same(
+                f"--out {scratch}: what is ingested there",
+                json.loads(begun.read_text()),
+                given,
+                "give the same, or choose another folder",
+                options={"data": "--data", "test_data": "--test-data"},
+            )
+        log.info("%s was ingested before", folder)
+        yield look_at(spark, folder)
+        return
+    write_begun(begun, given)
+    split = SplitOptions(**vars(config.split))
+    if data:
+        pictures = picture_options(spark, config.pictures, config.hands)
+        say(ingest(spark, data, folder, test_sources=test_data, split=split, pictures=pictures, needs=needs or Needs()))
+        yield look_at(spark, folder)
+        return
+    drawn = config.drawn
+    log.info("no --data: drawing %d hands of %d signers (%s)", drawn.count, drawn.signers, DRAWN_WARNING)
+    hands = drawn_samples(spark, count=drawn.count, seed=drawn.seed, signers=drawn.signers)
+    hands = hands.persist(StorageLevel.MEMORY_AND_DISK)  # drawn once, read twice
+    try:
+        # Whole signers are held out: another picture of a known hand is no test.
+        say(ingest(spark, [hands], folder, split=replace(split, kind="signer")))
+    finally:
+        hands.unpersist()
+    yield look_at(spark, folder)
