@@ -34,16 +34,18 @@ from aslspark.bundle_files import (
     seal,
     whole_folder,
 )
+from aslspark.bundle_network import form_and_hands, network_of
 from aslspark.common.plain_folder import NotPlain, PlainFolder
 from aslspark.common.refused import Refused
 from aslspark.common.written import write_json
 from aslspark.errors import AslsparkError
 from aslspark.features.landmarks import FEATURES
 from aslspark.models.known import LANDMARKS, PICTURE
+from aslspark.models.mllib import MllibClassifier
+from aslspark.models.onnx_classifier import OnnxClassifier
 from aslspark.paths import is_mounted, local_path, spark_path
 from aslspark.pipeline_checks import MOST_METADATA_BYTES, check_metadata, pipeline_files
-from aslspark.reading import OnnxClassifier, form_and_hands, network_of
-from aslspark.scoring import MllibClassifier, SignClassifierModel
+from aslspark.scoring import SignClassifierModel
 
 __all__ = [
     "FORMAT",

@@ -6,176 +6,34 @@ DataFrames, with inputs made in the same way.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-import aslspark
-from aslspark.bundle_checks import check_network
-from aslspark.bundle_files import ONNX, BundleContents, read_bundle, refusal_named
-from aslspark.certainty import BEST, NOT_SURE, best_places
-from aslspark.common.markdown import reason
-from aslspark.decoding import Form, Unusable, form_of
+from aslspark.bundle_files import ONNX, read_bundle
+from aslspark.bundle_network import form_and_hands, network_of
+from aslspark.certainty import NOT_SURE, best_places
+from aslspark.decoding import Form, Unusable
 from aslspark.errors import AslsparkError
-from aslspark.features.landmarks import FEATURES, HAND_NUMBERS, RIGHT, SEEN, WORLD, landmark_features
+from aslspark.features.landmarks import HAND_NUMBERS, RIGHT, SEEN, WORLD
 from aslspark.features.landmarks import PICTURE as POINTS
 from aslspark.features.pictures import Normaliser
 from aslspark.hands.hand import RIGHT as RIGHT_SIDE
 from aslspark.hands.hand import Hand
-from aslspark.hands.options import HandOptions, hands_of, require_detector
-from aslspark.models.known import LANDMARKS, PICTURE
+from aslspark.hands.options import HandOptions, require_detector
+from aslspark.models.known import LANDMARKS
+from aslspark.models.onnx_classifier import NO_HAND, OnnxClassifier, needs_hand, open_session
 
-NOTHING = "nothing"
-"""The label of pictures without a hand; a network that knows it may answer it where none was found."""
-NO_HAND = "no hand found"
-"""Why a model of landmarks alone does not answer."""
 NO_PROBABILITIES = "the network gave no probabilities"
 """Why there is no answer where a network's numbers overflow at a picture."""
 NO_PIXELS = "bare pixels"
 """Why a model of landmarks alone does not answer to pixels of its pictures' size: hands are looked for in files."""
-ROWS_A_RUN = 256
-"""Pictures that go through the network at once: the notebook's CNN needs 75 kB for each while it runs."""
 
 BYTES, NUMBERS, REASON = "bytes", "numbers", "reason"
 """What a picture comes as; the last: none at all, and why."""
-
-
-def needs_hand(inputs: Sequence[str], labels: Sequence[str]) -> bool:
-    """Tell whether a model cannot answer where no hand was found."""
-    return tuple(inputs) == (LANDMARKS,) and NOTHING not in labels
-
-
-@dataclass(frozen=True)
-class OnnxClassifier:
-    """A network as ONNX: its inputs -> ``probability`` float32 (n, classes)."""
-
-    onnx: bytes
-    labels: tuple[str, ...]
-    shape: tuple[int, int, int]
-    """Of pictures; of a network that takes none, of those that lay beside the landmarks."""
-    inputs: tuple[str, ...] = (PICTURE,)
-    """``picture`` uint8 (n, height, width, channels), ``landmarks`` float32 (n, FEATURES), or both."""
-    upright: bool = False
-    """How landmarks become features; see `aslspark.features.landmarks.landmark_features`."""
-
-    def probabilities(
-        self,
-        session: Any,
-        pictures: npt.NDArray[np.uint8] | None,
-        hands: npt.NDArray[np.float32] | None,
-        reasons: npt.NDArray[Any],
-    ) -> npt.NDArray[np.float32]:
-        """Run the network over a batch.
-
-        Parameters
-        ----------
-        session : onnxruntime.InferenceSession
-            As `open_session` gives it.
-        pictures : ndarray of uint8, shape (n, height, width, channels), optional
-        hands : ndarray of float32, shape (n, HAND_NUMBERS), optional
-            Only what the network does not take may be missing.
-        reasons : ndarray of object, shape (n,)
-            None, or why a row cannot be used; NO_HAND is put in where the network cannot do without one.
-
-        Returns
-        -------
-        ndarray of float32, shape (n, classes)
-        """
-        if hands is not None and needs_hand(self.inputs, self.labels):
-            reasons[(hands[:, SEEN] == 0) & (reasons == None)] = NO_HAND  # noqa: E711  (element by element)
-        given: dict[str, npt.NDArray[Any]] = {}
-        if PICTURE in self.inputs:
-            assert pictures is not None
-            given[PICTURE] = pictures
-        if LANDMARKS in self.inputs:
-            assert hands is not None
-            given[LANDMARKS] = landmark_features(hands, self.upright)
-        runs = []
-        for start in range(0, len(reasons), ROWS_A_RUN):
-            some = {name: rows[start : start + ROWS_A_RUN] for name, rows in given.items()}
-            runs.append(session.run(["probability"], some)[0])
-        return np.concatenate(runs) if runs else np.empty((0, BEST), np.float32)
-
-
-def network_of(bundle: BundleContents, named: str) -> OnnxClassifier:
-    """Read the network of a bundle.
-
-    Parameters
-    ----------
-    bundle : BundleContents
-        Of kind 'network', with the bytes of its `bundle_files.ONNX`.
-    named : str
-        What the user called the bundle.
-
-    Raises
-    ------
-    AslsparkError
-        Where the network takes landmarks that another version made, or is none of ours.
-    """
-    manifest = bundle.manifest
-    preprocessing = manifest.get("preprocessing", {})
-    inputs = tuple(manifest.get("inputs", [PICTURE]))
-    given = preprocessing.get("landmark_features", FEATURES)
-    if LANDMARKS in inputs and given != FEATURES:
-        raise AslsparkError(
-            f"--model {named}: its network takes {str(given)[:20]} features of a hand's landmarks, and this aslspark "
-            f"{aslspark.__version__} makes {FEATURES}: use the version that wrote it"
-        )
-    height, width, channels = manifest["shape"]
-    onnx, labels = bundle.files[ONNX], tuple(manifest["labels"])
-    with refusal_named("--model ", named):
-        check_network(onnx, inputs, (height, width, channels), len(labels))
-    return OnnxClassifier(
-        onnx,
-        labels,
-        (height, width, channels),
-        inputs=inputs,
-        upright=preprocessing.get("upright", False),
-    )
-
-
-def form_and_hands(manifest: Mapping[str, Any], named: str) -> tuple[Form, HandOptions | None]:
-    """Read from a bundle's manifest how pictures are made ready.
-
-    Raises
-    ------
-    AslsparkError
-        Where a later version knows more ways.
-    """
-    preprocessing = manifest.get("preprocessing", {})
-    try:
-        return form_of(tuple(manifest["shape"]), preprocessing), hands_of(preprocessing.get("hands"))
-    except (KeyError, TypeError, ValueError) as error:
-        raise AslsparkError(
-            f"--model {named}: its preprocessing is not known here ({reason(error)}): use the version that wrote it"
-        ) from error
-
-
-def open_session(onnx: bytes, threads: int) -> Any:
-    """Open a network for `threads` threads of the CPU: an onnxruntime.InferenceSession."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
-
-
-_sessions: dict[tuple[str, int], Any] = {}
-
-
-def kept_session(onnx: bytes, threads: int) -> Any:
-    """Open the network once a worker process; Spark keeps those and hands them task after task."""
-    key = (hashlib.sha256(onnx).hexdigest(), threads)
-    if key not in _sessions:
-        _sessions.clear()
-        _sessions[key] = open_session(onnx, threads)
-    return _sessions[key]
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ In: a column of pictures (see `SignClassifierModel`). Out: the same rows with `l
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -31,25 +31,14 @@ from aslspark.features.landmarks import HAND_FIELDS, frame_vectors
 from aslspark.features.pictures import Normaliser
 from aslspark.hands.options import HandOptions
 from aslspark.masking import say
+from aslspark.models.fitted_network import FittedNetwork
 from aslspark.models.known import LANDMARKS, PICTURE
+from aslspark.models.mllib import MllibClassifier
+from aslspark.models.onnx_classifier import NO_HAND, OnnxClassifier, kept_session, needs_hand
 from aslspark.paths import mounted_as_spark
-from aslspark.reading import NO_HAND, OnnxClassifier, kept_session, needs_hand
 from aslspark.samples import HAND_COLUMN, PICTURE_TYPE, no_hands
 
-if TYPE_CHECKING:
-    from aslspark.training.fitted import FittedNetwork
-
 OUTPUT_COLUMNS = ("letter", "probability", "top", "reason")
-
-
-@dataclass(frozen=True)
-class MllibClassifier:
-    """A fitted Spark ML pipeline from `picture`, `hand` or both to `probability`."""
-
-    pipeline: PipelineModel
-    labels: tuple[str, ...]
-    shape: tuple[int, int, int]
-    inputs: tuple[str, ...] = (PICTURE,)
 
 
 class SignClassifierModel(Model, HasInputCol, MLReadable, MLWritable):

@@ -17,7 +17,8 @@ from aslspark.certainty import with_temperature
 from aslspark.errors import AslsparkError
 from aslspark.features.pictures import Normaliser
 from aslspark.models.known import LANDMARKS
-from aslspark.reading import ROWS_A_RUN, OnnxClassifier, hand_vector, open_session
+from aslspark.models.onnx_classifier import ROWS_A_RUN, OnnxClassifier, open_session
+from aslspark.reading import hand_vector
 
 COLUMN = "picture"
 

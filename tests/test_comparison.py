@@ -18,10 +18,10 @@ from aslspark.evaluation.metrics import wilson
 from aslspark.evaluation.multiply_adds import multiply_adds
 from aslspark.evaluation.shown import as_read
 from aslspark.labels import STATIC_LETTERS
+from aslspark.models.fitted_network import FittedNetwork
 from aslspark.samples import read_samples
 from aslspark.scoring import OnnxClassifier, SignClassifierModel
 from aslspark.training.data import fingerprint
-from aslspark.training.fitted import FittedNetwork
 from aslspark.training.job import train_baseline
 from jobs import compare, evaluate
 

@@ -34,9 +34,11 @@ from aslspark.evaluation.shown import one_of_each_label, pictures_of
 from aslspark.evaluation.speed import measure_speed, this_machine
 from aslspark.masking import shown_all
 from aslspark.models.known import NO_CLASSIFIER
+from aslspark.models.mllib import MllibClassifier
+from aslspark.models.onnx_classifier import OnnxClassifier
 from aslspark.paths import local_path, spark_path
 from aslspark.samples import SPLITS, TEST, read_samples
-from aslspark.scoring import MllibClassifier, OnnxClassifier, SignClassifierModel
+from aslspark.scoring import SignClassifierModel
 from aslspark.sources.ingest import ingest
 from aslspark.sources.pictures.options import picture_options
 from aslspark.sources.splits import SplitOptions

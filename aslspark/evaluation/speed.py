@@ -15,7 +15,7 @@ import numpy as np
 
 from aslspark.features.landmarks import FEATURES
 from aslspark.models.known import LANDMARKS, PICTURE
-from aslspark.reading import OnnxClassifier
+from aslspark.models.onnx_classifier import OnnxClassifier
 
 ONE, MANY = 1, 64
 ROUNDS, SECONDS_A_ROUND = 5, 0.2

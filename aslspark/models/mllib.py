@@ -1,10 +1,11 @@
-"""Spark MLlib's classifiers, built from the settings: logistic regression, forest, boosted trees, perceptron."""
+"""Spark MLlib's classifiers: logistic regression, forest, boosted trees, perceptron; as settings ask, and fitted."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
-from pyspark.ml import Estimator
+from pyspark.ml import Estimator, PipelineModel
 from pyspark.ml.classification import (
     GBTClassifier,
     LogisticRegression,
@@ -15,10 +16,20 @@ from pyspark.ml.classification import (
 
 from aslspark.config import MllibConfig
 from aslspark.errors import AslsparkError
-from aslspark.models.known import CLASSIFIERS, whole_numbers
+from aslspark.models.known import CLASSIFIERS, PICTURE, whole_numbers
 
 AT_ONCE = 4
 """Ensembles of boosted trees that are grown at once: each waits for many small jobs of Spark."""
+
+
+@dataclass(frozen=True)
+class MllibClassifier:
+    """A fitted Spark ML pipeline from `picture`, `hand` or both to `probability`."""
+
+    pipeline: PipelineModel
+    labels: tuple[str, ...]
+    shape: tuple[int, int, int]
+    inputs: tuple[str, ...] = (PICTURE,)
 
 
 def hidden_layers(settings: MllibConfig) -> tuple[int, ...]:

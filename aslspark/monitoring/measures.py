@@ -20,8 +20,9 @@ from aslspark.features.crops import ROW, brings_hands, crop_to_hands
 from aslspark.features.landmarks import HAND_FIELDS, PICTURE, POINTS, SEEN, WORLD, frame_vectors
 from aslspark.features.pictures import Normaliser
 from aslspark.models.known import LANDMARKS
+from aslspark.models.onnx_classifier import NO_HAND
 from aslspark.samples import HAND_COLUMN
-from aslspark.scoring import NO_HAND, SignClassifierModel, picture_column
+from aslspark.scoring import SignClassifierModel, picture_column
 
 PICTURE_MEASURES = {
     "brightness": "mean of the pixels, 0-1",

@@ -13,10 +13,10 @@ from aslspark.config import Config
 from aslspark.errors import AslsparkError
 from aslspark.features.landmarks import FEATURES
 from aslspark.models.known import LANDMARKS, PICTURE, READS
-from aslspark.models.mllib import build_classifier
-from aslspark.reading import NOTHING
+from aslspark.models.mllib import MllibClassifier, build_classifier
+from aslspark.models.onnx_classifier import NOTHING
 from aslspark.samples import HAND_COLUMN, TRAIN
-from aslspark.scoring import MllibClassifier, SignClassifierModel
+from aslspark.scoring import SignClassifierModel
 from aslspark.training.data import TrainingData
 
 log = logging.getLogger("aslspark")

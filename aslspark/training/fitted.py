@@ -1,36 +1,13 @@
-"""What a fit leaves in memory: the network with its weights, its history, and a model that scores."""
+"""What the ranks of a fit return, and the exported network -> a model that scores."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
-from aslspark.scoring import OnnxClassifier, SignClassifierModel
-
-
-@dataclass
-class FittedNetwork:
-    """A trained network in its framework."""
-
-    framework: str
-    network: Any
-    """A tf.keras.Model or a torch.nn.Module."""
-    parameters: int
-    save: Callable[[Path], str]
-    """Writes the network into a folder in a format that holds no code, and returns the file's name."""
-    history: list[dict[str, Any]] = field(default_factory=list)
-    """A row an epoch; see `aslspark.training.loop.Outcome`."""
-    best_epoch: int = 0
-    digests: list[str] = field(default_factory=list)
-    """SHA-256 of each rank's weights after the last step: all equal."""
-    watch: list[dict[str, Any]] = field(default_factory=list)
-    """What the rules saw; see `aslspark.training.watch.new_notes`."""
-    phases: dict[str, float] = field(default_factory=dict)
-    """Seconds by what they went to: start (of the workers), those of `aslspark.training.worker.run_epochs`, export."""
-    trace: dict[str, bytes] = field(default_factory=dict)
-    """Files of rank 0's trace by their paths, where one was asked for."""
+from aslspark.models.fitted_network import FittedNetwork
+from aslspark.models.onnx_classifier import OnnxClassifier
+from aslspark.scoring import SignClassifierModel
 
 
 def fitted_model(

@@ -15,15 +15,17 @@ from pyspark.sql import SparkSession
 
 from aslspark.config import augment_settings
 from aslspark.errors import AslsparkError
+from aslspark.models.fitted_network import FittedNetwork
 from aslspark.models.known import LANDMARKS, PICTURE
+from aslspark.models.onnx_classifier import OnnxClassifier
 from aslspark.paths import local_path
-from aslspark.scoring import OnnxClassifier, SignClassifierModel
+from aslspark.scoring import SignClassifierModel
 from aslspark.session import require_slots, running_session
 from aslspark.training.attempts import Attempts
 from aslspark.training.checkpoint import fit_name
 from aslspark.training.collective import HOROVOD
 from aslspark.training.feed import list_row_groups
-from aslspark.training.fitted import FittedNetwork, fitted_model
+from aslspark.training.fitted import fitted_model
 from aslspark.training.gpus import gpu_source, gpu_tasks, task_cores
 from aslspark.training.hands import require_hands
 from aslspark.training.loop import STALL_SECONDS, Plan

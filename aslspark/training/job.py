@@ -27,8 +27,8 @@ from aslspark.evaluation.report import evaluate, summary
 from aslspark.features.augment_sheet import augmented_versions
 from aslspark.models.known import LANDMARKS, NETWORKS, NO_CLASSIFIER, PICTURE, READS
 from aslspark.models.mllib import check_classifier
+from aslspark.models.onnx_classifier import OnnxClassifier
 from aslspark.monitoring.profile import write_reference
-from aslspark.reading import OnnxClassifier
 from aslspark.samples import TRAIN, VALIDATION
 from aslspark.scoring import SignClassifierModel
 from aslspark.session import require_slots

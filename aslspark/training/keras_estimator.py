@@ -10,7 +10,7 @@ import tensorflow as tf
 from horovod.spark.keras import KerasEstimator
 
 from aslspark.models import keras_network
-from aslspark.training.fitted import FittedNetwork
+from aslspark.models.fitted_network import FittedNetwork
 from aslspark.training.in_place import InPlaceTraining
 from aslspark.training.params import divided_params
 

@@ -13,8 +13,8 @@ import cloudpickle
 from aslspark.errors import AslsparkError
 from aslspark.features.landmarks import FEATURES
 from aslspark.models import torch_network
+from aslspark.models.fitted_network import FittedNetwork
 from aslspark.models.known import PICTURE, inputs_of
-from aslspark.training.fitted import FittedNetwork
 
 
 @dataclass(frozen=True)

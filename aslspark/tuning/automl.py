@@ -27,9 +27,10 @@ from aslspark.data.foretold_splits import Needs
 from aslspark.errors import AslsparkError
 from aslspark.evaluation.speed import measure_speed
 from aslspark.models.known import CLASSIFIERS
+from aslspark.models.onnx_classifier import OnnxClassifier
 from aslspark.paths import local_path, spark_path
 from aslspark.samples import REPORT_FILE, TEST, TRAIN, VALIDATION, write_divided
-from aslspark.scoring import OnnxClassifier, SignClassifierModel
+from aslspark.scoring import SignClassifierModel
 from aslspark.session import require_slots
 from aslspark.sources.splits import LEAK_WARNING
 from aslspark.training.data import TrainingData, is_ingested

@@ -1,0 +1,102 @@
+"""A network as ONNX, as a bundle keeps it: pictures, landmarks or both in, probabilities out. It needs no Spark."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from aslspark.features.landmarks import SEEN, landmark_features
+from aslspark.models.known import LANDMARKS, PICTURE
+
+NOTHING = "nothing"
+"""The label of pictures without a hand; a network that knows it may answer it where none was found."""
+NO_HAND = "no hand found"
+"""Why a model of landmarks alone does not answer."""
+
+ROWS_A_RUN = 256
+"""Pictures that go through the network at once: the notebook's CNN needs 75 kB for each while it runs."""
+
+
+def needs_hand(inputs: Sequence[str], labels: Sequence[str]) -> bool:
+    """Tell whether a model cannot answer where no hand was found."""
+    return tuple(inputs) == (LANDMARKS,) and NOTHING not in labels
+
+
+@dataclass(frozen=True)
+class OnnxClassifier:
+    """A network as ONNX: its inputs -> ``probability`` float32 (n, classes)."""
+
+    onnx: bytes
+    labels: tuple[str, ...]
+    shape: tuple[int, int, int]
+    """Of pictures; of a network that takes none, of those that lay beside the landmarks."""
+    inputs: tuple[str, ...] = (PICTURE,)
+    """``picture`` uint8 (n, height, width, channels), ``landmarks`` float32 (n, FEATURES), or both."""
+    upright: bool = False
+    """How landmarks become features; see `aslspark.features.landmarks.landmark_features`."""
+
+    def probabilities(
+        self,
+        session: Any,
+        pictures: npt.NDArray[np.uint8] | None,
+        hands: npt.NDArray[np.float32] | None,
+        reasons: npt.NDArray[Any],
+    ) -> npt.NDArray[np.float32]:
+        """Run the network over a batch.
+
+        Parameters
+        ----------
+        session : onnxruntime.InferenceSession
+            As `open_session` gives it.
+        pictures : ndarray of uint8, shape (n, height, width, channels), optional
+        hands : ndarray of float32, shape (n, HAND_NUMBERS), optional
+            Only what the network does not take may be missing.
+        reasons : ndarray of object, shape (n,)
+            None, or why a row cannot be used; NO_HAND is put in where the network cannot do without one.
+
+        Returns
+        -------
+        ndarray of float32, shape (n, classes)
+        """
+        if hands is not None and needs_hand(self.inputs, self.labels):
+            reasons[(hands[:, SEEN] == 0) & (reasons == None)] = NO_HAND  # noqa: E711  (element by element)
+        given: dict[str, npt.NDArray[Any]] = {}
+        if PICTURE in self.inputs:
+            assert pictures is not None
+            given[PICTURE] = pictures
+        if LANDMARKS in self.inputs:
+            assert hands is not None
+            given[LANDMARKS] = landmark_features(hands, self.upright)
+        runs = []
+        for start in range(0, len(reasons), ROWS_A_RUN):
+            some = {name: rows[start : start + ROWS_A_RUN] for name, rows in given.items()}
+            runs.append(session.run(["probability"], some)[0])
+        return np.concatenate(runs) if runs else np.empty((0, len(self.labels)), np.float32)
+
+
+def open_session(onnx: bytes, threads: int) -> Any:
+    """Open a network for `threads` threads of the CPU: an onnxruntime.InferenceSession."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
+
+
+_sessions: dict[tuple[str, int], Any] = {}
+
+
+def kept_session(onnx: bytes, threads: int) -> Any:
+    """Open the network once a worker process; Spark keeps those and hands them task after task."""
+    key = (hashlib.sha256(onnx).hexdigest(), threads)
+    if key not in _sessions:
+        _sessions.clear()
+        _sessions[key] = open_session(onnx, threads)
+    return _sessions[key]
