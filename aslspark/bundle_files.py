@@ -26,7 +26,9 @@ from aslspark.errors import AslsparkError
 from aslspark.paths import local_path
 
 FORMAT = 1
-MANIFEST, SUMS, ONNX = "bundle.json", "SHA256SUMS", "network.onnx"
+MANIFEST, SUMS, ONNX, PIPELINE = "bundle.json", "SHA256SUMS", "network.onnx", "pipeline"
+STAGE_FOLDER = "bundle"
+"""Where a saved Pipeline stage keeps its bundle."""
 MOST_FILE_BYTES = 2 << 30
 """Of one file: ONNX ends at 2 GiB."""
 MOST_LISTED_BYTES = 32 << 20

@@ -24,6 +24,8 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, BinaryType, NumericType, StructType
 
 from aslspark.answers import SHARES, Finish, output_columns, ranking
+from aslspark.bundle_read import read_parts, read_stage
+from aslspark.bundle_write import write_stage
 from aslspark.decoding import RAW, UNUSABLE, Form
 from aslspark.errors import AslsparkError
 from aslspark.features.crops import ROW, brings_hands, crop_to_hands
@@ -335,22 +337,27 @@ def _with_mllib(
     return scored.select("_row.*", rank(given, F.col("_reason")).alias("_ranked"))
 
 
+def read_model(path: str) -> SignClassifierModel:
+    """Load the model of a bundle or of a saved Pipeline stage; see `SignClassifierModel.load`."""
+    parts = read_parts(path)
+    model = SignClassifierModel(parts.classifier)
+    model.form, model.hands = parts.form, parts.hands
+    model.temperature, model.digest = parts.temperature, parts.digest
+    return model.setThreshold(parts.threshold)
+
+
 class _Writer(MLWriter):
     def __init__(self, model: SignClassifierModel) -> None:
         super().__init__()
         self._model = model
 
     def saveImpl(self, path: str) -> None:
-        from aslspark.bundle import write_stage
-
         DefaultParamsWriter.saveMetadata(self._model, path, self.sc)
         write_stage(self._model, path)
 
 
 class _Reader(MLReader):
     def load(self, path: str) -> SignClassifierModel:
-        from aslspark.bundle import read_model, read_stage
-
         model = read_model(path)
         if (metadata := read_stage(path)) is not None:  # a stage, whose params may differ from the bundle's
             model._resetUid(metadata["uid"])

@@ -13,7 +13,7 @@ import torch
 from pyspark.ml import Pipeline, PipelineModel
 from pyspark.ml.feature import SQLTransformer
 
-from aslspark import bundle
+from aslspark import bundle_read
 from aslspark.bundle import MANIFEST, ONNX, PIPELINE, STAGE_FOLDER, SUMS, read_manifest, read_model, seal
 from aslspark.config import load_config
 from aslspark.errors import AslsparkError
@@ -413,7 +413,7 @@ def test_a_stage_of_spark_that_runs_any_sql_is_refused(spark, forest_bundle):
 def test_a_stage_that_is_exchanged_after_the_check_is_not_loaded(spark, forest_bundle, monkeypatch):
     evil = forest_bundle.parent / "evil"
     PipelineModel([SQLTransformer(statement="SELECT * FROM __THIS__")]).save(f"file://{evil}")
-    check = bundle.pipeline_files
+    check = bundle_read.pipeline_files
 
     def checked_then_exchanged(*given):
         found = check(*given)
@@ -421,7 +421,7 @@ def test_a_stage_that_is_exchanged_after_the_check_is_not_loaded(spark, forest_b
         evil.rename(forest_bundle / PIPELINE)
         return found
 
-    monkeypatch.setattr(bundle, "pipeline_files", checked_then_exchanged)
+    monkeypatch.setattr(bundle_read, "pipeline_files", checked_then_exchanged)
     model = read_model(str(forest_bundle))
     assert type(model.classifier.pipeline.stages[-1]).__name__ == "RandomForestClassificationModel"
 

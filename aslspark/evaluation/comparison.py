@@ -20,7 +20,7 @@ from pyspark.ml.classification import (
 from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
-from aslspark.bundle import ONNX, PIPELINE, read_manifest, require_new, whole_folder
+from aslspark.bundle_files import ONNX, PIPELINE, read_manifest, require_new, whole_folder
 from aslspark.common.written import write_json
 from aslspark.config import PictureConfig, load_config
 from aslspark.decoding import pixels_of

@@ -15,8 +15,8 @@ import numpy.typing as npt
 from matplotlib import colormaps
 from pyspark.sql import Row
 
-from aslspark.bundle import read_bundle, read_manifest
 from aslspark.bundle_checks import NETWORK_FILES
+from aslspark.bundle_files import read_bundle, read_manifest
 from aslspark.errors import AslsparkError
 from aslspark.evaluation.grad_cam_maps import heat_maps
 from aslspark.evaluation.sheets import Tile, colour_of, draw_sheet

@@ -11,7 +11,7 @@ from typing import Any
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from aslspark.bundle import require_new, whole_folder
+from aslspark.bundle_files import require_new, whole_folder
 from aslspark.config import Config
 from aslspark.evaluation.grad_cam import require_network, write_sheet
 from aslspark.evaluation.report import evaluate, summary

@@ -12,7 +12,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import TimestampNTZType, TimestampType
 
-from aslspark.bundle import behind_alias, require_new, whole_folder
+from aslspark.bundle_files import behind_alias, require_new, whole_folder
 from aslspark.common.written import write_json
 from aslspark.errors import AslsparkError
 from aslspark.monitoring import ALARM_RATE

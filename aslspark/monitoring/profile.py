@@ -18,7 +18,7 @@ import pandas as pd
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from aslspark.bundle import read_bundle
+from aslspark.bundle_files import read_bundle
 from aslspark.common.written import write_json
 from aslspark.data.natural_order import natural_key
 from aslspark.errors import AslsparkError

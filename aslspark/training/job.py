@@ -15,7 +15,8 @@ from pyspark.ml import PipelineModel
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from aslspark.bundle import require_new, seal, whole_folder, write_model
+from aslspark.bundle_files import require_new, seal, whole_folder
+from aslspark.bundle_write import write_model
 from aslspark.config import Config
 from aslspark.data.foretold_splits import Needs
 from aslspark.decoding import pixels_of

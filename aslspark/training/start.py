@@ -11,8 +11,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from aslspark.bundle import read_bundle
 from aslspark.bundle_checks import NETWORK_FILES
+from aslspark.bundle_files import read_bundle
 from aslspark.config import Config, TrainingConfig
 from aslspark.errors import AslsparkError
 from aslspark.models.known import LANDMARKS, NETWORKS, convolutions, fitting_failed, require_network

@@ -20,7 +20,7 @@ import optuna
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from aslspark.bundle import require_new, whole_folder
+from aslspark.bundle_files import require_new, whole_folder
 from aslspark.common.written import write_json
 from aslspark.config import Config, load_config
 from aslspark.data.foretold_splits import Needs
