@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import replace
 
 from aslspark.jobs_support import add_config_options, config_from, run_job
 
@@ -33,21 +32,13 @@ def main(argv: Sequence[str]) -> None:
     add_config_options(parser)
     options = parser.parse_args(argv)
     config = config_from(options, {})
-    from aslspark.scoring import SignClassifierModel, write_scores
     from aslspark.session import spark_session
-    from aslspark.sources.pictures.options import manifest_roots
-    from aslspark.sources.to_score import rows_to_score, with_reasons
     from aslspark.tracking import tracked
+    from aslspark.workflows.score import score
 
     about = {"model": options.model, "data": options.data, "threshold": options.threshold}
     with tracked(config, "score", **about), spark_session("aslspark score") as spark:
-        model = SignClassifierModel.load(options.model)
-        model.form = replace(model.form, max_pixels=config.pictures.max_pixels)
-        if options.threshold is not None:
-            model.setThreshold(options.threshold)
-        roots = manifest_roots(spark, config.pictures.roots)
-        rows, column = rows_to_score(spark, options.data, roots)
-        write_scores(with_reasons(model.setInputCol(column).transform(rows).drop(column)), options.out)
+        score(spark, options.model, options.data, options.out, config, options.threshold)
 
 
 if __name__ == "__main__":
