@@ -1,5 +1,5 @@
 # make train [DATA="PATH ..."] [OUT=DIR] [FRAMEWORK=keras|torch] [GPU=1] [ARGS="--epochs 15 ..."]
-# make shell | test | test-fast | test-long | bench | bench-gpu | lint | env | lock | audit
+# make shell | test | test-fast | test-long | coverage | bench | bench-gpu | lint | env | lock | audit
 # make notebooks [OUT=DIR]    # as .ipynb
 # make fuzz [SECONDS=60]
 # make mutants [ARGS="--only NAME ..."]    # small bugs, put in one at a time: do tests notice?
@@ -18,7 +18,7 @@ export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
 export SPARK_CONF_DIR := $(CURDIR)/conf
 IN_ENV = ENV=$$(environment/build.sh) && export PATH="$$ENV/bin:$$PATH" PYSPARK_PYTHON="$$ENV/bin/python" PYSPARK_DRIVER_PYTHON="$$ENV/bin/python" &&
 
-.PHONY: train shell notebooks test test-fast test-long bench bench-gpu lint env lock audit fuzz mutants
+.PHONY: train shell notebooks test test-fast test-long coverage bench bench-gpu lint env lock audit fuzz mutants
 train:
 	@$(IN_ENV) spark-submit jobs/train_cnn.py \
 	  $(if $(DATA),--data $(DATA)) --out $(OUT) --framework $(FRAMEWORK) --config $(CONFIG) $(ARGS)
@@ -40,6 +40,11 @@ test-fast:
 
 test-long:
 	@$(IN_ENV) python -m pytest -m long
+
+# Lines and branches that the tests run, in every Python process that they start; a report by file.
+coverage:
+	@$(IN_ENV) mkdir -p runs/coverage && coverage erase && \
+	  { coverage run $(PYTEST); tests=$$?; coverage combine --quiet && coverage report && exit $$tests; }
 
 bench:
 	@$(IN_ENV) for bench in $(filter-out %/bench_gpu.py,$(wildcard benchmarks/bench_*.py)); do spark-submit $$bench $(if $(DATA),--data $(DATA)) $(ARGS) || exit 1; done

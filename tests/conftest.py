@@ -34,6 +34,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
+    # `make coverage` has set this: a Python worker of Spark's then saves what it ran when a task ends.
+    daemon = "tests.coverage_daemon" if "COVERAGE_PROCESS_CONFIG" in os.environ else "pyspark.daemon"
     session = (
         SparkSession.builder.master("local[2]")
         .appName("aslspark tests")
@@ -44,6 +46,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
         .config("spark.sql.shuffle.partitions", "2")
         .config("spark.sql.warehouse.dir", str(tmp_path_factory.mktemp("warehouse")))
         .config("spark.sql.execution.arrow.pyspark.enabled", "true")
+        .config("spark.python.daemon.module", daemon)
         .getOrCreate()
     )
     session.sparkContext.setLogLevel("OFF")
