@@ -169,6 +169,25 @@ def test_what_cannot_be_used_says_why(what):
     assert caught.value.detail
 
 
+def test_a_picture_of_just_as_many_pixels_as_are_allowed_is_read_and_one_of_more_is_not():
+    file = as_file(noise(1, 30))
+    assert decode(file, Form(30, 30, 3, max_pixels=900)).shape == (30, 30, 3)
+    with pytest.raises(Unusable, match="too many pixels: 30x30 is more than 899 pixels"):
+        decode(file, Form(30, 30, 3, max_pixels=899))
+
+
+@pytest.mark.parametrize(("highest", "usable"), [(1, False), (4095, False), (4096, True), (65535, True), (0, True)])
+def test_greys_of_16_bits_that_were_never_scaled_are_told_by_their_highest(highest, usable):
+    pixels = np.zeros((20, 20), np.uint16)
+    pixels[5, 5] = highest
+    file = as_file(Image.fromarray(pixels))
+    if usable:
+        assert decode(file, Form(20, 20, 1)).max() == highest >> 8
+    else:
+        with pytest.raises(Unusable, match="16 bits, not scaled"):
+            decode(file, Form(20, 20, 1))
+
+
 def test_leaving_out_details_while_decoding_hardly_changes_the_result():
     smooth = noise(4, 16).resize((900, 900), Image.Resampling.BICUBIC)
     small = decode(as_file(smooth, "JPEG", quality=95), Form(64, 64, 3)).astype(int)

@@ -9,7 +9,15 @@ from tables_with_hands import SCHEMA, SKIN, rows_with_hands
 
 from aslspark.evaluation.certainty_plots import plot_groups
 from aslspark.evaluation.confusable import choose_shown, confusable_groups, draw_confusable
-from aslspark.evaluation.groups import group_figures, lab, palm_pixels, skin_band, typology_angle, with_groups
+from aslspark.evaluation.groups import (
+    SIZE_BANDS,
+    group_figures,
+    lab,
+    palm_pixels,
+    skin_band,
+    typology_angle,
+    with_groups,
+)
 from aslspark.evaluation.metrics import UNSCORED, wilson
 from aslspark.evaluation.shown import pictures_of
 from aslspark.hands.crop import hand_crop
@@ -56,6 +64,24 @@ def test_a_group_has_its_share_and_the_range_that_chance_leaves(spark):
     assert [figures["group"] for figures in found["skin"]] == ["very light", "brown", "dark"]
     # Only those that are judged are looked at; the rest is in no band.
     assert sum(figures["rows"] for figures in found["skin"]) < sum(figures["rows"] for figures in found["size"])
+
+
+def test_a_hand_of_just_a_bands_size_is_in_the_band_above(spark):
+    # Points from 0 to the size on one axis, and half of that on the other; in 32nds, which floats hold exactly.
+    sizes = [0.1875, 0.21875, 0.375, 0.40625, 0.59375, 0.625, 1.0]
+    rows = []
+    for n, size in enumerate(sizes):
+        points = np.linspace([0, 0, 0], [size / 2, size, 0] if n % 2 else [size, size / 2, 0], 21)
+        rows.append((f"film:{n}", ("plain", points.ravel().tolist(), "left"), None))
+    schema = "id string, hand struct<found string, landmarks array<double>, side string>, signer string"
+    with_sizes = with_groups(spark.createDataFrame(rows, schema), F.lit(True), None).orderBy("id").collect()
+    bands = ["below 20%", "20% to 40%", "20% to 40%", "40% to 60%", "40% to 60%", "60% and more", "60% and more"]
+    assert [row["groups"]["size"] for row in with_sizes] == bands
+    edges = spark.createDataFrame(
+        [(f"{n}", ("plain", [0.0] * 60 + [edge, 0.0, 0.0], "left"), None) for n, edge in enumerate(SIZE_BANDS)], schema
+    )
+    found = [row["groups"]["size"] for row in with_groups(edges, F.lit(True), None).orderBy("id").collect()]
+    assert found == ["20% to 40%", "40% to 60%", "60% and more"]
 
 
 def test_grey_pictures_say_nothing_of_skin_and_tables_without_hands_nothing_of_hands(spark, ingested):

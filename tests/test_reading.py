@@ -12,7 +12,7 @@ from aslspark.answers import NOT_SURE
 from aslspark.decoding import Form
 from aslspark.errors import AslsparkError
 from aslspark.models import known
-from aslspark.reading import NO_PIXELS, NUMBERS, Reader
+from aslspark.reading import NO_PIXELS, NUMBERS, Reader, needs_hand
 from aslspark.scoring import SignClassifierModel
 
 NETWORKS = {
@@ -80,6 +80,20 @@ def test_a_model_of_landmarks_says_that_it_needs_a_file(tmp_path):
     answer = Reader.load(path).read(bytes(28 * 28))
     assert answer.reason.startswith(NO_PIXELS)
     assert not answer.usable
+
+
+@pytest.mark.parametrize(
+    ("inputs", "labels", "needed"),
+    [
+        (("landmarks",), ("A", "B"), True),
+        (("landmarks",), ("A", "nothing"), False),
+        (("picture",), ("A", "B"), False),
+        (("picture", "landmarks"), ("A", "B"), False),
+        (("landmarks", "picture"), ("A", "B"), False),
+    ],
+)
+def test_a_hand_is_needed_by_networks_of_landmarks_alone_that_know_no_nothing(inputs, labels, needed):
+    assert needs_hand(inputs, labels) == needed
 
 
 def test_a_bundle_of_mllib_is_refused_with_what_would_work():

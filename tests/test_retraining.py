@@ -180,6 +180,22 @@ def test_a_better_model_that_is_worse_on_one_set_or_one_letter_is_refused_with_t
     assert judge(fallen, 0.05, 0.14).better
 
 
+def test_a_letter_may_fall_by_as_much_as_is_allowed_and_no_further():
+    others = [("new", "A", True, True, 100), ("new", "A", False, True, 90), ("frozen", "B", True, True, 100)]
+    for lost, better in ((20, True), (21, False)):  # of 200 rows of B, a tenth is 20
+        rows = pairs(*others, ("new", "B", True, True, 100 - lost), ("new", "B", True, False, lost))
+        assert judge(rows, 0.05, 0.1).better == better
+
+
+@pytest.mark.parametrize(("alpha", "better"), [(2 / 2**6, False), (2 / 2**6 + 1e-9, True)])
+def test_a_gain_counts_where_its_probability_by_chance_is_below_what_is_asked_for(alpha, better):
+    assert judge(pairs(*EVEN, ("new", "A", False, True, 6)), alpha, 0.1).better == better
+
+
+def test_as_many_gained_as_lost_is_not_better():
+    assert not judge(pairs(*EVEN, ("new", "A", False, True, 9), ("new", "A", True, False, 9)), 1.0, 1.0).better
+
+
 def test_a_challenger_takes_the_champions_settings_and_those_given_win():
     settings = {**load_config(None, ["training.epochs=7", "features.stretch=false"]).as_dict(), "later": {"x": 1}}
     config = load_config(None, ["training.epochs=3"], settings)
