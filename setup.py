@@ -50,7 +50,7 @@ setup(
             "python-multipart>=0.0.9",
             "prometheus-client>=0.19",
         ],
-        # With spark, all that --launcher torch_distributor needs.
+        # With spark, all that --launcher torch needs.
         "torch": ["torch>=2.0", "torchvision>=0.15", "safetensors>=0.4", "onnx>=1.14"],
     },
 )

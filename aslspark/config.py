@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import functools
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
@@ -15,11 +17,14 @@ from typing import Any
 from aslspark.errors import AslsparkError
 from aslspark.models.known import CLASSIFIERS, NETWORKS, NO_CLASSIFIER
 
+log = logging.getLogger("aslspark")
+
 
 def _setting(default: Any, meaning: str, **checks: Any) -> Any:
     """Make a setting: `choices`, or `least` and `most` (both included), bound what it may hold.
 
-    `upto` names another setting of the section, which must not be lower.
+    `upto` names another setting of the section, which must not be lower; `before` maps what a choice was called to what
+    it is called now.
     """
     return field(default=default, metadata={"meaning": meaning, **checks})
 
@@ -145,8 +150,9 @@ class TrainingConfig:
     framework: str = _setting("keras", "which framework", choices=("keras", "torch"))
     launcher: str = _setting(
         "horovod",
-        "who starts the processes and averages their gradients; torch_distributor: Spark's own, for torch alone",
-        choices=("horovod", "torch_distributor"),
+        "what averages the processes' gradients; torch: torch.distributed, for torch networks without Horovod",
+        choices=("horovod", "torch"),
+        before={"torch_distributor": "torch"},
     )
     num_proc: int = _setting(2, "processes, one a Spark task slot", least=1)
     epochs: int = _setting(40, "passes over the training samples", least=1)
@@ -478,6 +484,9 @@ def _set(config: Config, key: str, value: Any, where: str) -> None:
     if type(value) is not kind:
         wanted = {bool: "true or false", int: "a whole number", float: "a number", str: "a word"}[kind]
         raise AslsparkError(f"{where}{key}={value}: expected {wanted}, for example {key}={_example(setting.default)}")
+    if value in (before := setting.metadata.get("before", {})):
+        _say_once(f"{key}={value} is called {before[value]} now")
+        value = before[value]
     choices = setting.metadata.get("choices")
     if choices and value not in choices:
         names = [str(choice) for choice in choices]
@@ -501,6 +510,11 @@ def _check_ranges(config: Config) -> None:
                     f"{section.name}.{setting.name}={getattr(values, setting.name)}: out of range; it may be at most "
                     f"{section.name}.{other}, which is {getattr(values, other)}"
                 )
+
+
+@functools.cache
+def _say_once(words: str) -> None:
+    log.warning("%s", words)
 
 
 def _nearest(key: str, known: list[str]) -> str:

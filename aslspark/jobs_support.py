@@ -111,7 +111,7 @@ def add_config_options(parser: argparse.ArgumentParser) -> None:
 def add_training_options(parser: argparse.ArgumentParser) -> None:
     """Add what jobs that train a network take: four settings by names of their own, `--config` and `--set`."""
     parser.add_argument("--framework", metavar="NAME", help="keras or torch")
-    parser.add_argument("--launcher", metavar="NAME", help="horovod, or for torch torch_distributor, Spark's own")
+    parser.add_argument("--launcher", metavar="NAME", help="horovod, or torch: what averages gradients")
     parser.add_argument("--num-proc", metavar="N", help="processes that train side by side")
     parser.add_argument("--epochs", metavar="N")
     add_config_options(parser)

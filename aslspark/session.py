@@ -50,7 +50,7 @@ def spark_session(name: str) -> Iterator[SparkSession]:
     if existing is not None:
         yield existing
         return
-    # Horovod starts its workers with this interpreter; unset, they end in
+    # Horovod's own launcher, of its estimators, starts workers with this interpreter; unset, they end in
     # "'NoneType' object has no attribute 'origin'".
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     _spell_names_in_utf8()
@@ -67,9 +67,7 @@ def spark_session(name: str) -> Iterator[SparkSession]:
     try:
         yield spark
     finally:
-        jvm = spark.sparkContext._jvm
         spark.stop()
-        _end_barrier_timer(jvm)
 
 
 def _keep_package_on_path() -> None:
@@ -127,20 +125,6 @@ def locale_warning(encoding: str) -> str:
     )
 
 
-def _end_barrier_timer(jvm: Any) -> None:
-    """End a thread that Spark 3.5 leaves in the driver when barrier tasks, TorchDistributor's, have run in local mode.
-
-    It is no daemon, so that spark-submit would wait for it for ever; SPARK-46895 mends it in Spark 4.
-    """
-    threads = jvm.java.lang.Thread.getAllStackTraces().keySet()
-    if any(thread.getName().startswith("Barrier task timer") for thread in threads):
-        barriers = jvm.java.lang.Class.forName("org.apache.spark.BarrierTaskContext$")
-        for held in barriers.getDeclaredFields():
-            if held.getType().getName() == "java.util.Timer":
-                held.setAccessible(True)
-                held.get(barriers.getField("MODULE$").get(None)).cancel()
-
-
 @contextmanager
 def settings(spark: SparkSession, values: Mapping[str, str]) -> Iterator[None]:
     """Set Spark's SQL settings for a block, and put back what was there before."""
@@ -182,7 +166,7 @@ def wait_for_slots(spark: SparkSession, wanted: int, seconds: float, profile: Re
 def require_slots(spark: SparkSession, num_proc: int, profile: ResourceProfile | None = None) -> None:
     """Check that `num_proc` workers can run side by side.
 
-    Horovod's workers wait for each other: with one slot too few it would wait ten minutes before saying so.
+    The workers of a fit wait for each other: with one slot too few Spark would look for it ten minutes long.
 
     Parameters
     ----------

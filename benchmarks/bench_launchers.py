@@ -1,4 +1,4 @@
-"""The two launchers: the same torch network, data, seed and feed, by Horovod and by TorchDistributor, by turns.
+"""What averages gradients: the same torch network, data, seed and feed, by Horovod and by torch.distributed, by turns.
 
 python benchmarks/bench_launchers.py [--runs 3] [--rows 7247] [--data CSV ...]
 """
@@ -14,20 +14,17 @@ from pathlib import Path
 
 from base import Comparison, options, pixel_table, write
 
-import aslspark.training
 from aslspark.config import load_config
 from aslspark.evaluation.metrics import count_answers, figures
 from aslspark.samples import TEST
 from aslspark.session import spark_session
 from aslspark.sources.ingest import ingest
 from aslspark.sources.splits import SplitOptions
-from aslspark.training.collective import HOROVOD, TORCH_DISTRIBUTOR
+from aslspark.training.collective import HOROVOD, TORCH
 from aslspark.training.data import look_at
 from aslspark.training.network import fit_network
 
 EPOCHS = 6
-BEHIND = {HOROVOD: ("horovod_run.py",), TORCH_DISTRIBUTOR: ("torch_run.py", "torch_collective.py")}
-"""What is ours for one launcher alone."""
 MEASURES = {
     "accuracy on the test rows": ("%", "within 1 point"),
     "seconds of training": ("s", "at most 1.1"),
@@ -38,9 +35,9 @@ MEASURES = {
 
 def main() -> None:
     """Measure and write the results."""
-    chosen = options("Horovod and TorchDistributor, the same fit.", rows=7247)
-    turns: dict[str, list[Sequence[float]]] = {HOROVOD: [], TORCH_DISTRIBUTOR: []}
-    digests: dict[str, set[str]] = {HOROVOD: set(), TORCH_DISTRIBUTOR: set()}
+    chosen = options("Horovod and torch.distributed, the same fit.", rows=7247)
+    turns: dict[str, list[Sequence[float]]] = {HOROVOD: [], TORCH: []}
+    digests: dict[str, set[str]] = {HOROVOD: set(), TORCH: set()}
     losses: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory() as name, spark_session("aslspark bench_launchers") as spark:
         folder = Path(name)
@@ -69,30 +66,22 @@ def main() -> None:
                 print(f"  {launcher}: {', '.join(f'{value:.1f}' for value in turns[launcher][-1])}", flush=True)
     lines = []
     for place, (what, (unit, aim)) in enumerate(MEASURES.items()):
-        ours = [values[place] for values in turns[TORCH_DISTRIBUTOR]]
+        ours = [values[place] for values in turns[TORCH]]
         theirs = [values[place] for values in turns[HOROVOD]]
         ratio = statistics.median(a / b for a, b in zip(ours, theirs, strict=True))
         middle = statistics.median(ours), statistics.median(theirs)
-        lines.append(Comparison(f"TorchDistributor: {what}", "Horovod", unit, *middle, chosen.runs, ratio, aim))
-    apart = max(abs(a - b) for a, b in zip(losses[HOROVOD], losses[TORCH_DISTRIBUTOR], strict=True))
+        lines.append(Comparison(f"torch.distributed: {what}", "Horovod", unit, *middle, chosen.runs, ratio, aim))
+    apart = max(abs(a - b) for a, b in zip(losses[HOROVOD], losses[TORCH], strict=True))
     notes = [
         f"{chosen.rows:,} rows of {'the tables given' if chosen.data else 'drawn hands'}, {EPOCHS} epochs, 2 processes",
         f"the training losses of an epoch differ by {apart:.1g} at most",
         "weights at the end: the same on both ranks of each fit, and "
-        + ("bit for bit" if digests[HOROVOD] == digests[TORCH_DISTRIBUTOR] else "not bit for bit")
+        + ("bit for bit" if digests[HOROVOD] == digests[TORCH] else "not bit for bit")
         + " the same by both launchers",
         "lines that a user writes: one for each, the same command but for --launcher",
-        f"lines behind that: {_lines(HOROVOD)} for Horovod, {_lines(TORCH_DISTRIBUTOR)} for TorchDistributor",
         f"load average of the last 5 minutes: {os.getloadavg()[1]:.0f} on {os.cpu_count()} cores",
     ]
     write(f"launchers{chosen.size}", lines, notes)
-
-
-def _lines(launcher: str) -> int:
-    """Count the lines that are ours for one launcher alone, without blank ones and comments."""
-    here = Path(aslspark.training.__file__).parent
-    texts = [(here / name).read_text() for name in BEHIND[launcher]]
-    return sum(bool(line.strip()) and not line.strip().startswith("#") for text in texts for line in text.splitlines())
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ from aslspark.errors import AslsparkError
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 EPOCHS = 6
-WORKER = "horovod.spark.task.gloo_exec_fn"
+WORKER = "aslspark.training.launch.child"
 EXECUTOR = "org.apache.spark.executor.CoarseGrainedExecutorBackend"
 FEW_SECONDS = (
     "spark.network.timeout=20s",
@@ -170,8 +170,7 @@ class Fault:
 
 def workers() -> list[psutil.Process]:
     """List one process for each rank."""
-    found = [each for each in psutil.process_iter() if WORKER in _command(each) and "python" in _command(each)[:200]]
-    return [each for each in found if "/bin/sh" not in _command(each)[:8]]
+    return [each for each in psutil.process_iter() if WORKER in _command(each)]
 
 
 def kill_a_worker(job: Job, lot: random.Random, hosts: Hosts | None, out: Path) -> None:

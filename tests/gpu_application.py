@@ -13,7 +13,7 @@ from pyspark.sql import SparkSession
 from aslspark import session
 from aslspark.errors import AslsparkError
 from aslspark.training.gpus import FROM_SPARK, claim_gpu, gpu_source, gpu_tasks
-from aslspark.training.launch import run_workers
+from aslspark.training.launch.run import run_workers
 
 
 def held(_, rows):

@@ -17,14 +17,14 @@ from aslspark.training.progress import ConsoleProgress
 
 
 def training_processes(above: int | None = None) -> list[psutil.Process]:
-    """Horovod's worker processes below a process (this one), one for each rank."""
+    """The worker processes of a fit below a process (this one), one for each rank."""
     found = []
     for process in psutil.Process(above or os.getpid()).children(recursive=True):
         with contextlib.suppress(psutil.NoSuchProcess):
             words = process.cmdline()
-            if "horovod.spark.task.gloo_exec_fn" in words and process.status() != psutil.STATUS_ZOMBIE:
+            if "aslspark.training.launch.child" in " ".join(words) and process.status() != psutil.STATUS_ZOMBIE:
                 found.append(process)
-    return [each for each in found if "HOROVOD_RANK" in each.environ()]
+    return found
 
 
 @contextlib.contextmanager

@@ -153,8 +153,7 @@ def test_an_extra_that_needs_no_spark_settles_and_runs(extra, script, installed,
         ("spark", "train-baseline --model forest --data letters.csv --out out --trees 2 --depth 2"),
         (
             "spark,torch",
-            "train-cnn --data letters.csv --out out --framework torch --launcher torch_distributor "
-            "--num-proc 1 --epochs 1",
+            "train-cnn --data letters.csv --out out --framework torch --launcher torch --num-proc 1 --epochs 1",
         ),
         ("spark,tune", f"tune --data letters.csv --out out --space space.yaml --trials 2 {FOREST}"),
         (

@@ -1,26 +1,26 @@
-"""Who starts the processes: TorchDistributor beside Horovod, two processes each, drawn hands."""
+"""What averages gradients: torch.distributed beside Horovod, two processes each, drawn hands."""
 
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
-import psutil
 import pytest
 from conftest import REPOSITORY
-from saboteur import held_after
+from saboteur import held_after, training_processes
 
 from aslspark.config import load_config
 from aslspark.errors import AslsparkError
 from aslspark.scoring import SignClassifierModel
-from aslspark.training.collective import HOROVOD, TORCH_DISTRIBUTOR
+from aslspark.training.collective import HOROVOD, TORCH
 from aslspark.training.data import look_at
-from aslspark.training.gpus import BY_LOCAL_RANK, FROM_SPARK, claim_gpu, gpu_tasks
-from aslspark.training.hearing import Ear, report
-from aslspark.training.launch import StoppedEarly, WorkerError, run_workers
+from aslspark.training.gpus import BY_LOCAL_RANK, FROM_SPARK, claim_gpu
+from aslspark.training.launch.child import report
+from aslspark.training.launch.failures import WorkerError
+from aslspark.training.launch.run import StoppedEarly, run_workers
+from aslspark.training.launch.task import GPU
 from aslspark.training.network import fit_network
 from aslspark.training.start import check_network
 
@@ -35,20 +35,7 @@ def fitted_by(launcher, spark, ingested, folder, on_epoch=None):
 
 @pytest.fixture(scope="module")
 def fitted(spark, ingested, tmp_path_factory):
-    return fitted_by(TORCH_DISTRIBUTOR, spark, ingested, tmp_path_factory.mktemp("fitted"))
-
-
-def processes_of_torchrun():
-    """What TorchDistributor has started below this process, and what that has."""
-    found = []
-    for process in psutil.Process().children(recursive=True):
-        try:
-            words, status = " ".join(process.cmdline()), process.status()
-        except psutil.NoSuchProcess:
-            continue
-        if status != psutil.STATUS_ZOMBIE and ("torch_run_process_wrapper" in words or "train.py" in words):
-            found.append(words)
-    return found
+    return fitted_by(TORCH, spark, ingested, tmp_path_factory.mktemp("fitted"))
 
 
 def test_both_launchers_fit_the_same_network(spark, ingested, fitted, tmp_path):
@@ -68,11 +55,11 @@ def test_every_rank_ends_with_the_same_weights(fitted):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("other", [TORCH_DISTRIBUTOR, HOROVOD])
+@pytest.mark.parametrize("other", [TORCH, HOROVOD])
 def test_a_run_that_was_stopped_leaves_no_process_and_goes_on_where_it_was(spark, ingested, fitted, other, tmp_path):
     with held_after(2), pytest.raises(StoppedEarly):
-        fitted_by(TORCH_DISTRIBUTOR, spark, ingested, tmp_path, lambda row: row["epoch"] == 2)
-    assert processes_of_torchrun() == []
+        fitted_by(TORCH, spark, ingested, tmp_path, lambda row: row["epoch"] == 2)
+    assert training_processes() == []
     seen = []
     resumed = fitted_by(other, spark, ingested, tmp_path, lambda row: seen.append(row["epoch"]))
     assert seen in ([2, 3], [3])  # it was stopped while its second epoch was kept
@@ -85,21 +72,22 @@ def test_a_run_that_was_stopped_leaves_no_process_and_goes_on_where_it_was(spark
 def test_a_workers_own_traceback_reaches_the_user_however_long_it_is(spark):
     def failing_worker(job):
         import torch
-        import torch.distributed as ranks
 
-        ranks.init_process_group("gloo")
-        if ranks.get_rank() == job:
+        from aslspark.training.torch_collective import TorchCollective
+
+        ranks = TorchCollective(torch.device("cpu"))
+        if ranks.rank() == job:
             raise ValueError("the disk of this worker is on fire" + 9000 * "!")
-        ranks.all_reduce(torch.zeros(1))
+        ranks.allreduce(torch.zeros(1), op=ranks.Sum, name="zeros")
 
     with pytest.raises(AslsparkError) as error:
-        run_workers(2, failing_worker, 1, env={}, on_event=print, launcher=TORCH_DISTRIBUTOR)
+        run_workers(2, failing_worker, 1, env={}, on_event=print, launcher=TORCH)
     message = str(error.value)
     assert message.splitlines()[0].startswith("worker 1 on ")
     assert "ValueError: the disk of this worker is on fire" + 9000 * "!" in message.splitlines()[0]
     assert "in failing_worker" in message
     assert not getattr(error.value, "lost", True)
-    assert processes_of_torchrun() == []
+    assert training_processes() == []
 
 
 def test_a_killed_worker_is_named_and_not_the_one_that_fails_after_it(spark):
@@ -108,15 +96,16 @@ def test_a_killed_worker_is_named_and_not_the_one_that_fails_after_it(spark):
         import signal
 
         import torch
-        import torch.distributed as ranks
 
-        ranks.init_process_group("gloo")
-        if ranks.get_rank() == 1:
+        from aslspark.training.torch_collective import TorchCollective
+
+        ranks = TorchCollective(torch.device("cpu"))
+        if ranks.rank() == 1:
             os.kill(os.getpid(), signal.SIGKILL)
-        ranks.all_reduce(torch.zeros(1))
+        ranks.allreduce(torch.zeros(1), op=ranks.Sum, name="zeros")
 
     with pytest.raises(WorkerError, match=r"^worker 1 on \S+ ended with exit code -9: killed") as error:
-        run_workers(2, half_of_them_die, None, env={}, on_event=print, launcher=TORCH_DISTRIBUTOR)
+        run_workers(2, half_of_them_die, None, env={}, on_event=print, launcher=TORCH)
     assert error.value.lost
 
 
@@ -136,7 +125,7 @@ def test_every_rank_answers_and_has_its_environment_from_its_start_on(spark):
         "words ",
         env={"ASLSPARK_TEST": "here"},
         on_event=heard.append,
-        launcher=TORCH_DISTRIBUTOR,
+        launcher=TORCH,
     )
     assert results == [[0, True], [1, True]]
     assert heard == [{"event": "said", "words": "words " * 2000}] * 2
@@ -149,17 +138,19 @@ def test_a_worker_that_hangs_is_missed_and_ended(spark):
         import signal
 
         import torch
-        import torch.distributed as ranks
 
-        ranks.init_process_group("gloo")
-        if ranks.get_rank() == 1:
+        from aslspark.training.torch_collective import TorchCollective
+
+        ranks = TorchCollective(torch.device("cpu"))
+        if ranks.rank() == 1:
             os.kill(os.getpid(), signal.SIGSTOP)
-        ranks.all_reduce(torch.zeros(1))
+        ranks.allreduce(torch.zeros(1), op=ranks.Sum, name="zeros")
 
-    with pytest.raises(WorkerError, match=r"^worker 1 on \S+ was not heard from for 20 s") as error:
-        run_workers(2, one_hangs, None, env={}, on_event=print, launcher=TORCH_DISTRIBUTOR)
-    assert error.value.silent
-    assert processes_of_torchrun() == []
+    with pytest.raises(WorkerError, match=r"^worker 1 on \S+ was not heard from for 8 s") as error:
+        run_workers(2, one_hangs, None, env={}, on_event=print, launcher=TORCH)
+    assert error.value.lost
+    assert "in one_hangs" in str(error.value)
+    assert training_processes() == []
 
 
 BLOCKED = """
@@ -207,7 +198,7 @@ def job_without_horovod(folder, *words):
 
 @pytest.mark.long
 def test_the_job_trains_where_nobody_can_import_horovod(ingested, tmp_path):
-    words = ["--data", ingested, "--out", str(tmp_path / "bundle"), "--epochs", "2", "--launcher", TORCH_DISTRIBUTOR]
+    words = ["--data", ingested, "--out", str(tmp_path / "bundle"), "--epochs", "2", "--launcher", TORCH]
     done, asked = job_without_horovod(tmp_path, *words, "--set", "training.batch_size=32")
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert asked == ""
@@ -215,49 +206,41 @@ def test_the_job_trains_where_nobody_can_import_horovod(ingested, tmp_path):
     model = SignClassifierModel.load(str(tmp_path / "bundle"))
     assert len(model.labels) == 24
     manifest = json.loads((Path(tmp_path) / "bundle" / "bundle.json").read_text())
-    assert manifest["settings"]["training"]["launcher"] == TORCH_DISTRIBUTOR
+    assert manifest["settings"]["training"]["launcher"] == TORCH
 
 
 def test_without_horovod_its_launcher_is_refused_and_the_other_named(ingested, tmp_path):
     done, asked = job_without_horovod(tmp_path, "--data", ingested, "--out", str(tmp_path / "bundle"))
     assert done.returncode == 2
-    assert "training.launcher=horovod: there is no Horovod here; set training.launcher=torch_distributor" in (
+    assert "training.launcher=horovod: there is no Horovod here; set training.launcher=torch and" in (
         done.stdout + done.stderr
     )
     assert len(asked.splitlines()) == 1  # the driver looked, and started nothing
 
 
-def test_what_torch_distributor_cannot_do_is_said_before_anything_is_launched(tmp_path):
-    with pytest.raises(AslsparkError, match=r"training\.launcher=nonsense: choose one of horovod, torch_distributor"):
+def test_what_torch_cannot_do_is_said_before_anything_is_launched(tmp_path):
+    with pytest.raises(AslsparkError, match=r"training\.launcher=nonsense: choose one of horovod, torch"):
         load_config(None, ["training.launcher=nonsense"])
-    keras = load_config(None, ["training.framework=keras", "training.launcher=torch_distributor"])
-    with pytest.raises(
-        AslsparkError, match=r"^training\.launcher=torch_distributor: it trains torch networks"
-    ) as error:
+    keras = load_config(None, ["training.framework=keras", "training.launcher=torch"])
+    with pytest.raises(AslsparkError, match=r"^training\.launcher=torch: it trains torch networks") as error:
         check_network(keras)
     assert "set training.framework=torch, or training.launcher=horovod" in str(error.value)
     assert "\n" not in str(error.value)
 
 
-def test_torch_distributor_needs_tasks_that_hold_a_gpu():
-    conf = {"spark.executor.resource.gpu.amount": "1"}
-    cluster = SimpleNamespace(sparkContext=SimpleNamespace(master="spark://host:7077", getConf=lambda: conf))
-    with pytest.raises(AslsparkError, match=r"launcher=torch_distributor: .* set spark\.task\.resource\.gpu\.amount=1"):
-        gpu_tasks(cluster, TORCH_DISTRIBUTOR)
-
-
-@pytest.mark.parametrize(("source", "visible", "address"), [(FROM_SPARK, "5", "5"), (BY_LOCAL_RANK, "2,7", "7")])
-def test_a_process_of_torchrun_takes_its_tasks_gpu_or_that_of_its_rank(monkeypatch, source, visible, address):
+@pytest.mark.parametrize(("source", "visible", "address"), [(FROM_SPARK, "2,7", "5"), (BY_LOCAL_RANK, "2,7", "7")])
+def test_a_process_of_torch_takes_its_tasks_gpu_or_that_of_its_rank(monkeypatch, source, visible, address):
     monkeypatch.delenv("HOROVOD_LOCAL_RANK", raising=False)
     monkeypatch.setenv("CUDA_DEVICE_ORDER", "")
-    for name, value in {"TORCHELASTIC_RUN_ID": "0", "RANK": "1", "CUDA_VISIBLE_DEVICES": visible}.items():
+    for name, value in {GPU: "5", "LOCAL_RANK": "1", "CUDA_VISIBLE_DEVICES": visible}.items():
         monkeypatch.setenv(name, value)
     assert claim_gpu(source) == address
 
 
-def test_long_reports_of_two_workers_are_put_together_again():
-    heard = []
-    ear = Ear(heard.append)
-    ear.write('@aslspark+{"event": "sai+\nplain words\n@aslspark d", "n": 1}\n@aslspark {"event": "said", "n": 2}\n')
-    assert heard == [{"event": "said", "n": 1}, {"event": "said", "n": 2}]
-    assert list(ear.last_lines) == ["plain words"]
+def test_the_name_that_the_setting_had_goes_on_working_and_says_once_what_it_is_called_now(caplog):
+    for _ in range(2):
+        config = load_config(None, ["training.framework=torch", "training.launcher=torch_distributor"])
+        assert config.training.launcher == TORCH
+    assert [record.getMessage() for record in caplog.records] == [
+        "training.launcher=torch_distributor is called torch now"
+    ]

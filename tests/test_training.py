@@ -17,10 +17,10 @@ from aslspark.models.known import CLASSIFIERS
 from aslspark.samples import TEST, TRAIN, VALIDATION, read_samples
 from aslspark.scoring import SignClassifierModel
 from aslspark.training.collective import CARRIERS_NICE
-from aslspark.training.hearing import report
-from aslspark.training.horovod_run import SECONDS_AFTER_THE_END, horovods_tasks
 from aslspark.training.job import train_baseline, train_cnn
-from aslspark.training.launch import StoppedEarly, WorkerError, run_workers
+from aslspark.training.launch.child import report
+from aslspark.training.launch.failures import WorkerError
+from aslspark.training.launch.run import StoppedEarly, run_workers
 
 FRAMEWORKS = ("keras", "torch")
 QUICK = ["training.epochs=2", "training.batch_size=8", "augment.flip_probability=0.25", "training.profile_steps=2"]
@@ -364,21 +364,6 @@ def test_a_run_that_is_to_stop_has_no_results_even_if_its_workers_were_done_befo
             on_event=lambda event: stopped.set(),
             stopped=stopped,
         )
-
-
-def test_a_task_gives_its_slot_back_when_its_process_has_ended(spark):
-    def lifetime_after_the_end(index, rows):
-        import horovod.spark.runner
-
-        return [horovod.spark.runner.MINIMUM_COMMAND_LIFETIME_S]
-
-    tasks = spark.sparkContext
-    with horovods_tasks(None):
-        assert (
-            tasks.range(0, numSlices=2).mapPartitionsWithIndex(lifetime_after_the_end).collect()
-            == [SECONDS_AFTER_THE_END] * 2
-        )
-    assert tasks.range(2).mapPartitionsWithIndex(lambda index, rows: rows).collect() == [0, 1]
 
 
 def test_the_threads_that_carry_messages_step_back_behind_those_that_compute(spark):

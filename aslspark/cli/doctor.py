@@ -310,7 +310,7 @@ def _horovod() -> list[Finding]:
                 HINT,
                 "Horovod",
                 "none",
-                "for training: make env builds one; or train torch networks with --launcher torch_distributor",
+                "for training: make env builds one; or train torch networks with --launcher torch",
             )
         ]
     said = _said(module_command("horovod.runner.launch", "--check-build")) or ""

@@ -21,7 +21,8 @@ from aslspark.errors import AslsparkError
 from aslspark.session import seconds_setting, wait_for_slots
 from aslspark.training.checkpoint import read_checkpoint
 from aslspark.training.flat_copy import flat_copies
-from aslspark.training.launch import WorkerError, run_workers
+from aslspark.training.launch.failures import WorkerError
+from aslspark.training.launch.run import run_workers
 from aslspark.training.worker import WorkerJob
 
 log = logging.getLogger("aslspark")
@@ -75,7 +76,7 @@ class Attempts:
             With `checkpoints` and `fit`.
         num_proc : int
         env, on_event
-            See `aslspark.training.launch.run_workers`.
+            See `aslspark.training.launch.run.run_workers`.
 
         Raises
         ------
@@ -119,6 +120,7 @@ class Attempts:
                 profile=self._profile,
                 stopped=self.stopped,
                 launcher=job.launcher,
+                folder=Path(job.checkpoints),
             )
 
     def _epochs_kept(self, job: WorkerJob) -> int:

@@ -1,4 +1,4 @@
-"""Who starts the processes and averages what they learn: Horovod, or Spark's own TorchDistributor.
+"""Through what the processes of a fit average what they learn: Horovod, or `torch.distributed`.
 
 In: the setting `training.launcher`; in a worker, its device. Out: what a worker says to the other ranks through.
 """
@@ -12,7 +12,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
-HOROVOD, TORCH_DISTRIBUTOR = "horovod", "torch_distributor"
+from aslspark.training.launch.child import at_work
+
+HOROVOD, TORCH = "horovod", "torch"
 ALONE = "alone"
 """In place of a launcher's name, in a worker: it is the only one."""
 CARRIERS_NICE = 10
@@ -73,7 +75,7 @@ class Alone:
 
 def torch_collective(launcher: str, device: Any) -> Collective:
     """Join the other ranks of a torch network, in a process that a launcher has started."""
-    if launcher == TORCH_DISTRIBUTOR:
+    if launcher == TORCH:
         from aslspark.training.torch_collective import TorchCollective
 
         return TorchCollective(device)
@@ -89,7 +91,7 @@ def torch_collective(launcher: str, device: Any) -> Collective:
 def is_installed(launcher: str) -> bool:
     """Tell whether a launcher's package is here, without importing it."""
     try:
-        return launcher == TORCH_DISTRIBUTOR or find_spec(HOROVOD) is not None
+        return launcher == TORCH or find_spec(HOROVOD) is not None
     except ImportError:  # somebody has blocked it
         return False
 
@@ -112,6 +114,7 @@ def join_horovod(hvd: Any) -> None:
         with suppress(OSError):  # it has ended, or the sandbox forbids it
             os.setpriority(os.PRIO_PROCESS, carrier, own + CARRIERS_NICE)
     require_included(hvd)
+    at_work()
 
 
 def _threads() -> set[int]:

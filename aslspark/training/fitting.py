@@ -80,9 +80,9 @@ def fit_on_folders(
     train_folder, validation_folder : str
     scratch : Path
         For checkpoints, where `params` names no folder for them, and flat copies.
-    launcher : {'horovod', 'torch_distributor'}
+    launcher : {'horovod', 'torch'}
     on_epoch : callable, optional
-        Gets each epoch's row of the history; True ends the fit with `aslspark.training.launch.StoppedEarly`.
+        Gets each epoch's row of the history; True ends the fit with `aslspark.training.launch.run.StoppedEarly`.
 
     Raises
     ------
@@ -92,7 +92,7 @@ def fit_on_folders(
     if spark is None:
         raise AslsparkError("there is no running SparkSession; start one before fitting")
     num_proc, use_gpu = params["num_proc"], params["use_gpu"]
-    profile = gpu_tasks(spark, launcher) if use_gpu else None
+    profile = gpu_tasks(spark) if use_gpu else None
     require_slots(spark, num_proc, profile)
     job, rows = worker_job(spark, unfitted, params, train_folder, validation_folder, launcher, profile)
     kept = params["checkpoints"]
@@ -100,7 +100,7 @@ def fit_on_folders(
     job = replace(job, fit=_name_of(job, *rows), checkpoints=str(checkpoints.absolute()))
     attempts = Attempts(spark, unfitted.worker(), params["tries"], profile, scratch)
     env = {"OMP_NUM_THREADS": str(job.threads), "TF_CPP_MIN_LOG_LEVEL": "2", **KEEP_MEMORY}
-    how = "TorchDistributor"
+    how = "torch.distributed"
     if launcher == HOROVOD:
         # Looking often costs CPU, looking seldom makes small steps wait: measured in docs/results.md.
         cycle_ms = params["cycle_ms"] or (5.0 if job.batch_size >= 128 else 1.0)

@@ -1,6 +1,6 @@
 """One GPU a process: asked of Spark on the driver, taken in the worker. Imports no framework.
 
-In: Spark's settings; in a worker, what Spark handed to its task. Out: the resource profile of the launcher's tasks; a
+In: Spark's settings; in a worker, what Spark handed to its task. Out: the resource profile of the fit's tasks; a
 process whose framework sees one GPU.
 """
 
@@ -12,7 +12,7 @@ from pyspark.resource import ResourceProfile, ResourceProfileBuilder, TaskResour
 from pyspark.sql import SparkSession
 
 from aslspark.errors import AslsparkError
-from aslspark.training.collective import HOROVOD, TORCH_DISTRIBUTOR
+from aslspark.training.launch.task import GPU
 
 EXECUTOR_AMOUNT = "spark.executor.resource.gpu.amount"
 TASK_AMOUNT = "spark.task.resource.gpu.amount"
@@ -30,11 +30,11 @@ def tasks_hold_gpus(spark: SparkSession) -> bool:
     return gpu_source(spark) == FROM_SPARK and spark.sparkContext.getConf().get(TASK_AMOUNT) == "1"
 
 
-def gpu_tasks(spark: SparkSession, launcher: str = HOROVOD) -> ResourceProfile | None:
+def gpu_tasks(spark: SparkSession) -> ResourceProfile | None:
     """Make the profile of tasks that hold one GPU each, and with it their share of the executor's cores.
 
-    With it Horovod's tasks hold a GPU and those of every other stage hold none, so that as many of these run at once
-    as there are cores. TorchDistributor takes no such profile.
+    With it the fit's tasks hold a GPU and those of every other stage hold none, so that as many of these run at once
+    as there are cores.
 
     Returns
     -------
@@ -44,8 +44,7 @@ def gpu_tasks(spark: SparkSession, launcher: str = HOROVOD) -> ResourceProfile |
     Raises
     ------
     AslsparkError
-        Where the executors have no GPUs, or the cluster manager or the launcher cannot give stages resources of their
-        own.
+        Where the executors have no GPUs, or the cluster manager cannot give stages resources of their own.
     """
     conf = spark.sparkContext.getConf()
     if gpu_source(spark) == BY_LOCAL_RANK or tasks_hold_gpus(spark):
@@ -57,11 +56,6 @@ def gpu_tasks(spark: SparkSession, launcher: str = HOROVOD) -> ResourceProfile |
             "and spark.executor.resource.gpu.discoveryScript (on a standalone cluster also "
             "spark.worker.resource.gpu.amount and .discoveryScript for the workers, see conf/gpu.conf), "
             "or training.use_gpu=false"
-        )
-    if launcher == TORCH_DISTRIBUTOR:
-        raise AslsparkError(
-            f"training.launcher={launcher}: TorchDistributor gives single stages no GPUs; set {TASK_AMOUNT}=1, so that "
-            f"every task holds one, or training.launcher={HOROVOD}"
         )
     task_cores = int(conf.get("spark.task.cpus") or 1)
     cores = max(task_cores, int(conf.get("spark.executor.cores") or 0) // on_executor)
@@ -78,7 +72,7 @@ def gpu_tasks(spark: SparkSession, launcher: str = HOROVOD) -> ResourceProfile |
 
 
 def task_cores(spark: SparkSession, profile: ResourceProfile | None) -> int:
-    """Count the cores of one of the launcher's tasks."""
+    """Count the cores of one of the fit's tasks."""
     if profile is not None:
         return int(profile.taskResources["cpus"].amount)
     return int(spark.sparkContext.getConf().get("spark.task.cpus") or 1)
@@ -101,21 +95,14 @@ def claim_gpu(source: str) -> str:
     """
     visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
     if source == FROM_SPARK:
-        if "TORCHELASTIC_RUN_ID" in os.environ:  # TorchDistributor has let torchrun see what its task holds
-            addresses = visible.split(",") if visible else []
-        else:
-            from horovod.spark.task import get_available_devices
-
-            addresses = get_available_devices()
-        if not addresses:
+        if GPU not in os.environ:
             raise AslsparkError(
                 f"training.use_gpu=true: Spark gave the task of this process no GPU on {os.uname().nodename}; "
                 f"set {EXECUTOR_AMOUNT}, or training.use_gpu=false"
             )
-        address = str(addresses[0])
+        address = os.environ[GPU]
     else:
-        # torchrun's own local rank is always 0: one runs for each process.
-        place = int(os.environ.get("HOROVOD_LOCAL_RANK") or os.environ["RANK"])
+        place = int(os.environ.get("HOROVOD_LOCAL_RANK") or os.environ["LOCAL_RANK"])
         addresses = visible.split(",") if visible else [str(n) for n in range(place + 1)]
         address = addresses[place] if place < len(addresses) else "-1"  # which hides all
     os.environ["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"  # as nvidia-smi counts, which conf/discover_gpus.sh asks

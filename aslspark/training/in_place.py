@@ -37,7 +37,7 @@ class InPlaceTraining(InPlaceParams):
     """Fits on the bytes of pictures in Parquet; to be mixed in before one of Horovod's estimators."""
 
     on_epoch: Callable[[dict[str, Any]], bool] | None = None
-    """Gets each epoch's row of the history; True ends the fit with `aslspark.training.launch.StoppedEarly`."""
+    """Gets each epoch's row of the history; True ends the fit with `aslspark.training.launch.run.StoppedEarly`."""
 
     def _check_supported(self) -> None:
         for name, instead in NOT_SUPPORTED.items():

@@ -78,7 +78,7 @@ def train_cnn(
     """
     check_network(config, raw=not (len(data) == 1 and is_ingested(data[0])))
     training = config.training
-    require_slots(spark, training.num_proc, gpu_tasks(spark, training.launcher) if training.use_gpu else None)
+    require_slots(spark, training.num_proc, gpu_tasks(spark) if training.use_gpu else None)
 
     inputs = NETWORKS[config.network.name].inputs
 

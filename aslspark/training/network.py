@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
-from contextlib import redirect_stdout
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +16,7 @@ from aslspark.models.known import LANDMARKS, NETWORKS, PICTURE
 from aslspark.paths import local_path
 from aslspark.samples import HAND_COLUMN, SAMPLES_FOLDER, TRAIN, VALIDATION
 from aslspark.scoring import SignClassifierModel
-from aslspark.training.collective import ALONE, TORCH_DISTRIBUTOR
+from aslspark.training.collective import ALONE, TORCH
 from aslspark.training.data import TrainingData
 from aslspark.training.fitting import fit_on_folders, worker_job
 from aslspark.training.start import started_network
@@ -38,7 +36,7 @@ def fit_network(
     scratch: Path,
     on_epoch: OnEpoch | None = None,
 ) -> SignClassifierModel:
-    """Fit the network that the settings name: with its framework's Horovod estimator, or through TorchDistributor.
+    """Fit the network that the settings name: with its framework's Horovod estimator, or by torch alone.
 
     Parameters
     ----------
@@ -48,7 +46,7 @@ def fit_network(
         A folder for the estimator's store, or a flat copy, and the checkpoints: where it holds some of the same fit,
         that goes on.
     on_epoch : callable, optional
-        Gets each epoch's row of the history; True ends the fit with `aslspark.training.launch.StoppedEarly`.
+        Gets each epoch's row of the history; True ends the fit with `aslspark.training.launch.run.StoppedEarly`.
 
     Returns
     -------
@@ -56,8 +54,8 @@ def fit_network(
         With the best epoch's weights; `fitted` holds the network and its history.
     """
     settings, params, folders = config.training, _params(data, config, scratch), _folders(data)
-    if settings.launcher == TORCH_DISTRIBUTOR:
-        model = _by_torch_distributor(data, config, params, *folders, scratch, on_epoch)
+    if settings.launcher == TORCH:
+        model = _by_torch(data, config, params, *folders, scratch, on_epoch)
     else:
         model = _by_horovod(data, config, params, *folders, scratch, on_epoch)
     # A network that takes no pictures was trained beside some all the same.
@@ -102,8 +100,7 @@ def _alone(job: WorkerJob) -> tuple[list[dict[str, Any]], int, list[dict[str, An
 
     from aslspark.training.torch_worker import train
 
-    with redirect_stdout(io.StringIO()):  # nobody hears what it would report
-        result = train(job)
+    result = train(job)
     return result["history"], result["best_epoch"], result["watch"], psutil.Process().memory_info().rss >> 20
 
 
@@ -171,7 +168,7 @@ def _by_horovod(
     return model
 
 
-def _by_torch_distributor(
+def _by_torch(
     data: TrainingData,
     config: Config,
     params: dict[str, Any],
@@ -181,9 +178,7 @@ def _by_torch_distributor(
     on_epoch: OnEpoch | None,
 ) -> SignClassifierModel:
     network = _torch_network(data, config)
-    return fit_on_folders(
-        network, params, train_folder, validation_folder, scratch, launcher=TORCH_DISTRIBUTOR, on_epoch=on_epoch
-    )
+    return fit_on_folders(network, params, train_folder, validation_folder, scratch, launcher=TORCH, on_epoch=on_epoch)
 
 
 def _torch_network(data: TrainingData, config: Config) -> TorchNetwork:

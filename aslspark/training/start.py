@@ -17,7 +17,7 @@ from aslspark.config import Config, TrainingConfig
 from aslspark.errors import AslsparkError
 from aslspark.models.known import LANDMARKS, NETWORKS, convolutions, fitting_failed, require_network
 from aslspark.paths import local_path
-from aslspark.training.collective import HOROVOD, TORCH_DISTRIBUTOR, is_installed
+from aslspark.training.collective import HOROVOD, TORCH, is_installed
 from aslspark.training.hands import require_feed
 
 log = logging.getLogger("aslspark")
@@ -93,14 +93,14 @@ def check_network(config: Config, raw: bool = False) -> None:
 
 
 def _check_launcher(training: TrainingConfig) -> None:
-    if training.launcher == TORCH_DISTRIBUTOR and training.framework != "torch":
+    if training.launcher == TORCH and training.framework != "torch":
         raise AslsparkError(
-            f"training.launcher={TORCH_DISTRIBUTOR}: it trains torch networks, and training.framework="
+            f"training.launcher={TORCH}: it trains torch networks, and training.framework="
             f"{training.framework}; set training.framework=torch, or training.launcher={HOROVOD}"
         )
     if training.launcher == HOROVOD and not is_installed("horovod"):
         raise AslsparkError(
-            f"training.launcher={HOROVOD}: there is no Horovod here; set training.launcher={TORCH_DISTRIBUTOR} and "
+            f"training.launcher={HOROVOD}: there is no Horovod here; set training.launcher={TORCH} and "
             "training.framework=torch, or install Horovod"
         )
 

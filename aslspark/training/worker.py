@@ -24,8 +24,7 @@ from aslspark.training.checkpoint import Checkpoint, Progress, State, read_check
 from aslspark.training.collective import HOROVOD
 from aslspark.training.feed import SampleFeed
 from aslspark.training.hands import HandInput
-from aslspark.training.hearing import report
-from aslspark.training.launch import BEGAN
+from aslspark.training.launch.child import BEGAN, report
 from aslspark.training.loop import Plan, Trainable, fit_epochs
 from aslspark.training.petastorm_feed import PetastormFeed
 
@@ -95,7 +94,6 @@ def run_epochs(job: WorkerJob, rank: int, size: int, make_network: Callable[[], 
     `aslspark.training.loop.Outcome`, opening the feeds counted as reading.
     """
     entered = time.time()
-    began = float(os.environ.get(BEGAN, entered))
 
     def feed(folder: str, batch_size: int, learning: bool) -> Feed:
         if job.feed == "petastorm":
@@ -111,7 +109,7 @@ def run_epochs(job: WorkerJob, rank: int, size: int, make_network: Callable[[], 
     validation = feed(job.validation_folder, job.val_batch_size, False) if job.validation_folder else None
     opened = time.time()
     network = make_network()
-    phases = {"imports": entered - began, "building": time.time() - opened}
+    phases = {"imports": entered - BEGAN, "building": time.time() - opened}
     first = rank == 0
     start = _start(job)
     if not gc.isenabled():  # as whoever launched this process left it
@@ -136,7 +134,7 @@ def run_epochs(job: WorkerJob, rank: int, size: int, make_network: Callable[[], 
             "history": outcome.history,
             "best_epoch": outcome.best_epoch,
             "watch": outcome.watch,
-            "began": began,
+            "began": BEGAN,
             "phases": phases,
             "trace": outcome.trace,
         }

@@ -35,7 +35,7 @@ from aslspark.session import require_slots
 from aslspark.sources.splits import LEAK_WARNING
 from aslspark.training.data import TrainingData, is_ingested
 from aslspark.training.job import train_named
-from aslspark.training.launch import StoppedEarly
+from aslspark.training.launch.run import StoppedEarly
 from aslspark.training.unfinished import ingest_kept
 from aslspark.tuning.families import Family, families_for
 from aslspark.tuning.leaderboard import write_leaderboard

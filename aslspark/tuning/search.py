@@ -32,7 +32,7 @@ from aslspark.paths import is_mounted, local_path
 from aslspark.samples import TEST, VALIDATION
 from aslspark.session import task_slots
 from aslspark.training.data import TrainingData
-from aslspark.training.launch import StoppedEarly
+from aslspark.training.launch.run import StoppedEarly
 from aslspark.training.network import fit_in_one_task
 from aslspark.training.start import check_network
 from aslspark.training.unfinished import MAY_DIFFER

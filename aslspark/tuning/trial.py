@@ -20,7 +20,7 @@ from aslspark.models.known import NO_CLASSIFIER
 from aslspark.scoring import SignClassifierModel
 from aslspark.training.classifier import fit_classifier
 from aslspark.training.data import TrainingData
-from aslspark.training.launch import StoppedEarly
+from aslspark.training.launch.run import StoppedEarly
 from aslspark.training.network import fit_network
 
 

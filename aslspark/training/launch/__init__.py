@@ -1,0 +1,1 @@
+"""Starts a function in N processes across Spark tasks, and watches over them; see `aslspark.training.launch.run`."""

@@ -1,0 +1,94 @@
+"""What a worker process runs: a function, while a thread gives signs of life. Imports no framework and no Spark.
+
+In: the pickled function and its job, over a connection to the Spark task that started it. Out, over the same: signs of
+life, what the function reports, its result or its traceback.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import faulthandler
+import gc
+import os
+import pickle
+import signal
+import sys
+import threading
+import time
+import traceback
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from typing import Any
+
+from aslspark.errors import AslsparkError
+from aslspark.training.launch.mailbox import SIGN_OF_LIFE_SECONDS
+
+ALIVE, AT_WORK, EVENT, RESULT, FAILED = "alive", "at work", "event", "result", "failed"
+BEGAN = time.time()
+"""The clock when this process began to work, before any framework was imported."""
+_PR_SET_PDEATHSIG = 1
+
+_task: Connection | None = None
+_lock = threading.Lock()
+
+
+def report(event: dict[str, Any]) -> None:
+    """Tell the driver something, from a worker; a process that no launcher has started has nobody to tell."""
+    _tell(EVENT, event)
+
+
+def at_work() -> None:
+    """Say that this rank has joined the others: from here on a silence of seconds means that it hangs."""
+    _tell(AT_WORK)
+
+
+def main(descriptor: int, parent: int) -> None:
+    """Do the work.
+
+    Parameters
+    ----------
+    descriptor : int
+        Of the inherited connection.
+    parent : int
+        The task's process, without which this one ends.
+    """
+    global _task
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        return
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # Spark's processes may ignore it, and so hand that on
+    faulthandler.enable()
+    faulthandler.register(signal.SIGUSR1)  # the task wants to know where this process hangs
+    _task = Connection(descriptor)
+    work = _task.recv_bytes()
+    threading.Thread(target=_give_signs_of_life, daemon=True).start()
+    # What is imported stays to the end: to look through it for garbage takes 0.5 to 0.8 s of a framework's import.
+    # `aslspark.training.worker` turns that on again before it trains.
+    gc.disable()
+    try:
+        function, job = pickle.loads(work)
+        result = function(job)
+    except BaseException as error:
+        ours = str(error) if isinstance(error, AslsparkError) else None
+        _tell(FAILED, {"traceback": traceback.format_exc(), "ours": ours})
+        sys.exit(1)
+    else:
+        import cloudpickle
+
+        _tell(RESULT, cloudpickle.dumps(result))
+        with suppress(EOFError):  # the others may still need this rank, until the task closes the connection
+            _task.recv_bytes()
+    finally:
+        gc.freeze()  # Python looks through everything as it ends: 1.4 s with TensorFlow, 0.2 s with this
+
+
+def _give_signs_of_life() -> None:
+    while True:
+        _tell(ALIVE)
+        time.sleep(SIGN_OF_LIFE_SECONDS)
+
+
+def _tell(kind: str, content: Any = None) -> None:
+    if _task is not None:
+        with _lock, suppress(BrokenPipeError):  # the task is over, and this process with it
+            _task.send((kind, content))

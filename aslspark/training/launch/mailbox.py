@@ -1,0 +1,152 @@
+"""What the tasks of a fit and the driver say to each other: small files in a folder that all see, and no open port.
+
+In, from a task: its status, and events. Out, on the driver: the same, and when each task was last heard from; to the
+tasks: the order to end. A file is written whole and renamed, which stores that Databricks mounts take too. Nobody looks
+for a file that may not be there yet: a network file system goes on for half a minute saying that it is not.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from aslspark.errors import AslsparkError
+
+SIGN_OF_LIFE_SECONDS = 1.0
+"""Between two of a task's, and of a worker's."""
+LOOK_SECONDS = 0.1
+RESERVE_BYTES = 1 << 16
+"""Of each task, for its last words when the disk is full."""
+_WORK, _END = b"work", b"end"
+
+
+class TaskMail:
+    """A task's side."""
+
+    def __init__(self, folder: str, task: int) -> None:
+        self._folder, self._task = Path(folder), task
+        self._status: dict[str, Any] = {"beat": 0, "events": 0}
+        self._next = 0.0
+        self.reaches_others: Callable[[], bool] = lambda: True
+        """Whether this task lives for the others, too: asked before each sign of life."""
+
+    def tell(self, *events: Any, **status: Any) -> None:
+        """Tell the driver events, and what has changed.
+
+        Raises
+        ------
+        AslsparkError
+            Where the folder cannot be written.
+        """
+        self._status.update(status)
+        try:
+            for event in events:
+                self._put(_event_file(self._folder, self._task, self._status["events"]), event)
+                self._status["events"] += 1
+            self._status["beat"] += 1
+            self._put(_status_file(self._folder, self._task), self._status)
+        except OSError as error:
+            raise AslsparkError(
+                f"{self._folder}: {error.strerror or error} on {os.uname().nodename}; it must lie on a file system "
+                "that the driver and all workers share, with room on it"
+            ) from error
+        self._next = time.monotonic() + SIGN_OF_LIFE_SECONDS
+
+    def give_sign_of_life(self) -> None:
+        """Say that this task lives, where that was not said lately."""
+        if time.monotonic() > self._next and self.reaches_others():
+            self.tell()
+
+    def status_of(self, task: int) -> dict[str, Any]:
+        """Read what a task has said."""
+        return _read(_status_file(self._folder, task))
+
+    def _put(self, path: Path, value: Any) -> None:
+        try:
+            _write(path, value)
+        except OSError:
+            _reserve(self._folder, self._task).unlink(missing_ok=True)
+            _write(path, value)
+
+    def is_over(self) -> bool:
+        """Tell whether the driver wants the end, or is gone and has taken the folder along."""
+        try:
+            return (self._folder / "orders").read_bytes() == _END
+        except OSError:
+            return True
+
+
+class Mailbox:
+    """The driver's side, which makes the folder."""
+
+    def __init__(self, folder: Path, tasks: int) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True)
+        (folder / "orders").write_bytes(_WORK)
+        self.statuses: list[dict[str, Any]] = [{"beat": 0, "events": 0} for _ in range(tasks)]
+        self._heard, self._events_read = [time.monotonic()] * tasks, [0] * tasks
+        for task, status in enumerate(self.statuses):
+            _write(_status_file(folder, task), status)
+            _reserve(folder, task).write_bytes(bytes(RESERVE_BYTES))
+
+    def read(self) -> Iterator[Any]:
+        """Read every task's status, and give the events that are new."""
+        for task, before in enumerate(self.statuses):
+            status = _read(_status_file(self.folder, task)) or before
+            if status["beat"] != before["beat"]:
+                self._heard[task] = time.monotonic()
+            self.statuses[task] = status
+            while self._events_read[task] < status["events"]:
+                file = _event_file(self.folder, task, self._events_read[task])
+                self._events_read[task] += 1
+                yield _read(file)
+                file.unlink()
+
+    def silence(self, task: int) -> float:
+        """Return the seconds since a task was heard from, or since the mailbox was made."""
+        return time.monotonic() - self._heard[task]
+
+    def end(self) -> None:
+        """Order the end."""
+        try:
+            _replace(self.folder / "orders", _END)
+        except OSError:  # the disk is full, but files can still be taken away
+            (self.folder / "orders").unlink(missing_ok=True)
+
+    def remove(self) -> None:
+        """Leave nothing."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _status_file(folder: Path, task: int) -> Path:
+    return folder / f"task-{task}"
+
+
+def _event_file(folder: Path, task: int, number: int) -> Path:
+    return folder / f"task-{task}-event-{number}"
+
+
+def _reserve(folder: Path, task: int) -> Path:
+    return folder / f"task-{task}-reserve"
+
+
+def _write(path: Path, value: Any) -> None:
+    _replace(path, json.dumps(value).encode())
+
+
+def _replace(path: Path, content: bytes) -> None:
+    unfinished = path.with_name(f".{path.name}.tmp")
+    unfinished.write_bytes(content)
+    unfinished.replace(path)
+
+
+def _read(path: Path) -> Any:
+    try:
+        return json.loads(path.read_bytes())
+    except (OSError, ValueError):  # in the middle of being replaced, where a store does not do that at once
+        return {}

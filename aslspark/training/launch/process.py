@@ -1,0 +1,111 @@
+"""A worker process, from the task that starts it; `aslspark.training.launch.child` is what runs in it.
+
+In: its environment and its work. Out: what it says, its last words, where it hangs, how it ended.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from multiprocessing import Pipe
+from multiprocessing.connection import wait
+from typing import Any
+
+from aslspark.common.child_process import import_path
+
+# `-I` keeps the working directory, the user's site-packages and PYTHON* out: the path comes from the task, whole.
+_BOOT = (
+    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
+    "from aslspark.training.launch.child import main; main(int(sys.argv[2]), int(sys.argv[3]))"
+)
+ENDING_SECONDS = 3.0
+"""That a process with a result has to end by itself."""
+STACK_SECONDS = 0.5
+"""That a hanging process has to say where."""
+LAST_WORDS = 4000
+"""Characters of output that are kept."""
+
+
+class WorkerProcess:
+    """Starts the process, which dies with the task.
+
+    What `env` adds to the task's environment is there from the start: glibc and OpenMP read their settings once.
+    """
+
+    def __init__(self, env: Mapping[str, str], work: bytes) -> None:
+        self._connection, theirs = Pipe()
+        words = [json.dumps(import_path()), str(theirs.fileno()), str(os.getpid())]
+        self._process = subprocess.Popen(
+            [sys.executable, "-u", "-I", "-c", _BOOT, *words],
+            env={**os.environ, **env},
+            pass_fds=[theirs.fileno()],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # Ctrl-C is the driver's
+        )
+        theirs.close()
+        assert self._process.stdout is not None
+        self._output = self._process.stdout.fileno()
+        self._open: list[Any] = [self._connection, self._output]
+        self._said = b""
+        with suppress(OSError):  # it has ended at once, and its exit code says so
+            self._connection.send_bytes(work)
+
+    @property
+    def last_words(self) -> str:
+        """What it wrote at last."""
+        return self._said.decode(errors="replace").strip()
+
+    def exit_code(self) -> int | None:
+        """Tell how it ended; None: it runs."""
+        return self._process.poll()
+
+    def messages(self, seconds: float) -> Iterator[tuple[str, Any]]:
+        """Wait for some seconds at most, and give what it has said, as pairs of kind and content."""
+        if not self._open:
+            time.sleep(seconds)
+        while ready := wait(self._open, seconds) if self._open else []:
+            for source in ready:
+                try:
+                    if source == self._output:
+                        self._hear(os.read(self._output, 1 << 16))
+                    else:
+                        yield self._connection.recv()
+                except (EOFError, OSError):
+                    self._open.remove(source)
+            seconds = 0.0
+
+    def stack(self) -> str:
+        """Ask a process that hangs where it does; empty where it can no longer say."""
+        before, self._said = self._said, b""
+        self._process.send_signal(signal.SIGUSR1)
+        self._process.send_signal(signal.SIGCONT)  # where somebody has stopped it
+        until = time.monotonic() + STACK_SECONDS
+        while time.monotonic() < until:
+            for _ in self.messages(0.1):
+                pass
+        stack, self._said = self.last_words, before + self._said
+        return stack
+
+    def end(self, at_once: bool) -> None:
+        """End it; one that is done may take a moment to do so by itself."""
+        self._connection.close()
+        try:
+            self._process.wait(0 if at_once else ENDING_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+
+    def _hear(self, piece: bytes) -> None:
+        if not piece:
+            raise EOFError
+        self._said = (self._said + piece)[-LAST_WORDS:]

@@ -1,0 +1,236 @@
+"""Runs one function in N processes, each in a Spark task, and hears from them.
+
+In: a worker's function and its job. Out: each rank's result; or which worker failed, and why, within seconds. One stage
+does it, whose tasks start together or not at all; nothing connects to the driver.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import secrets
+import sys
+import tempfile
+import threading
+import time
+import traceback
+import uuid
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import cloudpickle
+from pyspark import InheritableThread
+from pyspark.resource import ResourceProfile
+from pyspark.sql import SparkSession
+
+from aslspark.errors import AslsparkError
+from aslspark.session import running_session
+from aslspark.training.collective import HOROVOD
+from aslspark.training.launch.failures import WorkerError, what_went_wrong
+from aslspark.training.launch.mailbox import LOOK_SECONDS, SIGN_OF_LIFE_SECONDS, Mailbox
+from aslspark.training.launch.task import (
+    DONE,
+    ENDED,
+    FAILED,
+    OVER,
+    SILENCE_SECONDS,
+    SILENT,
+    STARTED,
+    WORKING,
+    Plan,
+    run_task,
+)
+
+START_SECONDS = 120
+"""Until all processes must have started, unless Horovod's own `HOROVOD_SPARK_START_TIMEOUT` is set."""
+OTHERS_SECONDS = 3.0
+"""That the other workers have, when one has failed, to say so themselves."""
+ENDING_SECONDS = 6.0
+"""That tasks have to end when they are told to, and again when Spark is."""
+
+
+GONE_SECONDS = 2 * SIGN_OF_LIFE_SECONDS
+"""After which a task that others wait for is taken for gone."""
+
+
+class StoppedEarly(Exception):  # noqa: N818  (no error: somebody has seen enough)
+    """The run was ended on request."""
+
+
+def run_workers(
+    num_proc: int,
+    function: Callable[[Any], Any],
+    job: Any,
+    *,
+    env: Mapping[str, str],
+    on_event: Callable[[dict[str, Any]], None],
+    start_timeout: int | None = None,
+    profile: ResourceProfile | None = None,
+    stopped: threading.Event | None = None,
+    launcher: str = HOROVOD,
+    folder: Path | None = None,
+) -> list[Any]:
+    """Run `function(job)` in `num_proc` processes, each in a Spark task. However it ends, by Ctrl-C too, none is left.
+
+    Parameters
+    ----------
+    num_proc : int
+    function : callable
+        Anything that cloudpickle takes.
+    job : object
+        Anything that cloudpickle takes.
+    env : mapping
+        Environment variables of the workers.
+    on_event : callable
+        Gets what the workers `report`; see `aslspark.training.launch.child`.
+    start_timeout : int, optional
+        Seconds until all processes must have started.
+    profile : ResourceProfile, optional
+        What the processes' tasks hold; see `aslspark.training.gpus.gpu_tasks`.
+    stopped : threading.Event, optional
+        When it is set, the run ends.
+    launcher : {'horovod', 'torch'}
+        What averages gradients; see `aslspark.training.collective`.
+    folder : Path, optional
+        On a file system that the driver and all workers share; None: the temporary one, where all are on one host.
+
+    Returns
+    -------
+    list
+        What each rank returned, by rank.
+
+    Raises
+    ------
+    WorkerError
+        With the worker's rank, its host and its traceback, or its last words where it left none.
+    AslsparkError
+        Where a worker raised one: its message.
+    StoppedEarly
+    """
+    spark = running_session()
+    if spark is None:
+        raise AslsparkError("there is no running SparkSession; start one before fitting")
+    mailbox = Mailbox((folder or Path(tempfile.gettempdir())) / f"aslspark-launch-{uuid.uuid4().hex}", num_proc)
+    plan = Plan(
+        folder=str(mailbox.folder),
+        size=num_proc,
+        launcher=launcher,
+        work=cloudpickle.dumps((function, job)),
+        env=dict(env),
+        driver=spark.sparkContext.getConf().get("spark.driver.host", "127.0.0.1"),
+        secret=secrets.token_urlsafe(24),
+    )
+    start_seconds = start_timeout or int(os.environ.get("HOROVOD_SPARK_START_TIMEOUT", START_SECONDS))
+    try:
+        stage = _Stage(spark, plan, profile)
+        try:
+            _watch(mailbox, stage, on_event, stopped or threading.Event(), start_seconds)
+        finally:
+            mailbox.end()
+            _wait_for_the_end(mailbox, stage)
+    finally:
+        mailbox.remove()
+    results = dict(stage.results())
+    return [pickle.loads(results[rank]) for rank in range(num_proc)]
+
+
+class _Stage:
+    """The Spark job, in a thread: what Spark calls a barrier stage, whose tasks start together.
+
+    Under dynamic allocation, where Spark has none (SPARK-24942), it is a plain one, whose tasks wait for each other.
+    What Spark offers barrier tasks for that is not used: its timer keeps spark-submit of 3.5 from ending (SPARK-46895).
+    """
+
+    def __init__(self, spark: SparkSession, plan: Plan, profile: ResourceProfile | None) -> None:
+        self._context = context = spark.sparkContext
+        self._group = f"aslspark-{uuid.uuid4().hex}"
+        self._results: list[tuple[int, bytes] | None] = []
+        self.error: Exception | None = None
+        self.ended = threading.Event()
+        tasks = context.parallelize(range(plan.size), plan.size)
+        if profile is not None:
+            tasks = tasks.withResources(profile)
+        elastic = context.getConf().get("spark.dynamicAllocation.enabled") == "true"
+        work = (tasks if elastic else tasks.barrier()).mapPartitionsWithIndex(lambda n, _: [run_task(plan, n)])
+
+        def run() -> None:
+            try:
+                # Not interrupted: Spark would forget the Python worker, and all that it has started would run on.
+                context.setJobGroup(self._group, f"{plan.size} workers of a fit", interruptOnCancel=False)
+                self._results = work.collect()
+            except Exception as error:
+                self.error = error
+            finally:
+                self.ended.set()
+
+        InheritableThread(target=run, name="launcher", daemon=True).start()
+
+    def results(self) -> list[tuple[int, bytes]]:
+        """Return each rank and its pickled result."""
+        if self.error is not None or None in self._results:
+            raise WorkerError(f"the results of the workers were lost: {self.error}", lost=True)
+        return [each for each in self._results if each is not None]
+
+    def cancel(self) -> None:
+        """Let Spark end it."""
+        self._context.cancelJobGroup(self._group)
+
+
+def _watch(
+    mailbox: Mailbox,
+    stage: _Stage,
+    on_event: Callable[[dict[str, Any]], None],
+    stopped: threading.Event,
+    start_seconds: int,
+) -> None:
+    """Wait until every worker is done; raise what keeps one from it."""
+    began, first_trouble = time.monotonic(), 0.0
+    while True:
+        ended = stage.ended.wait(LOOK_SECONDS)
+        for event in mailbox.read():
+            _hand_on(event, on_event)
+        if stopped.is_set():
+            raise StoppedEarly
+        now, states = time.monotonic(), [status.get("state") for status in mailbox.statuses]
+        if all(state == DONE for state in states):
+            return
+        in_trouble = [state in (FAILED, ENDED, SILENT) for state in states]
+        first_trouble = first_trouble or (now if ended or any(in_trouble) else 0.0)
+        over = bool(first_trouble) and (all(in_trouble) or SILENT in states or now - first_trouble > OTHERS_SECONDS)
+        silences = [mailbox.silence(task) if states[task] else 0.0 for task in range(len(states))]
+        if over or max(silences) > SILENCE_SECONDS:
+            limit = GONE_SECONDS if over else SILENCE_SECONDS
+            raise what_went_wrong(mailbox.statuses, silences, limit, str(stage.error or "")) from stage.error
+        started = sum(state in (STARTED, WORKING, DONE) for state in states)
+        if started < len(states) and now - began > start_seconds and not first_trouble:
+            raise WorkerError(
+                f"the workers did not start in time: {started} of {len(states)} processes were heard from in "
+                f"{start_seconds} s",
+                lost=True,
+            )
+
+
+def _hand_on(event: dict[str, Any], on_event: Callable[[dict[str, Any]], None]) -> None:
+    try:
+        on_event(event)
+    except Exception:  # a broken display must not end the training
+        traceback.print_exc(file=sys.stderr)
+
+
+def _wait_for_the_end(mailbox: Mailbox, stage: _Stage) -> None:
+    """Wait until every task has ended its process, but for one that is silent: it is gone, or cut off.
+
+    Not until the job has ended: at Ctrl-C Spark has then only begun to end its tasks.
+    """
+    until = time.monotonic() + ENDING_SECONDS
+    while time.monotonic() < until:
+        for _ in mailbox.read():
+            pass
+        heard = [status for task, status in enumerate(mailbox.statuses) if mailbox.silence(task) < GONE_SECONDS]
+        if all(status.get("state") == OVER for status in heard):
+            break
+        time.sleep(LOOK_SECONDS)
+    if not stage.ended.wait(GONE_SECONDS):
+        stage.cancel()
+        stage.ended.wait(ENDING_SECONDS)

@@ -1,0 +1,337 @@
+"""Processes across Spark tasks: who they are, what is said of those that fail, who may connect, and what is left."""
+
+import contextlib
+import http.client
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import cloudpickle
+import psutil
+import pytest
+from saboteur import training_processes
+
+from aslspark.errors import AslsparkError
+from aslspark.training.collective import HOROVOD, TORCH
+from aslspark.training.launch.child import report
+from aslspark.training.launch.failures import WorkerError
+from aslspark.training.launch.mailbox import Mailbox, TaskMail
+from aslspark.training.launch.places import Place, places
+from aslspark.training.launch.run import run_workers
+from aslspark.training.launch.store import StoreServer, ask
+
+HERE = Path(__file__).resolve().parent
+
+
+def run(function, job=None, **how):
+    return run_workers(2, function, job, **{"env": {}, "on_event": print, **how})
+
+
+def left():
+    """What a run may leave: processes, folders, and ports that listen below this process."""
+    folders = list(Path(tempfile.gettempdir()).glob("aslspark-launch-*"))
+    ports = []
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):  # it has ended meanwhile
+            if is_of_a_task(process):
+                ports += [each.laddr for each in process.net_connections("inet") if each.status == "LISTEN"]
+    return training_processes(), folders, ports
+
+
+def is_of_a_task(process):
+    """Spark's Python workers are children of a daemon, which has a port of its own."""
+    return all("pyspark.daemon" in each.cmdline() for each in (process, process.parent()))
+
+
+NOTHING = ([], [], [])
+
+
+@pytest.fixture(autouse=True, scope="module")
+def faults_travel():
+    """Workers cannot import the tests."""
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    yield
+    cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
+
+
+def test_ranks_go_host_by_host_and_cross_ranks_over_the_hosts_that_have_them():
+    assert places(["a", "b", "a", "b", "b"]) == [
+        Place(rank=0, size=5, local_rank=0, local_size=2, cross_rank=0, cross_size=2),
+        Place(rank=2, size=5, local_rank=0, local_size=3, cross_rank=1, cross_size=2),
+        Place(rank=1, size=5, local_rank=1, local_size=2, cross_rank=0, cross_size=2),
+        Place(rank=3, size=5, local_rank=1, local_size=3, cross_rank=1, cross_size=2),
+        Place(rank=4, size=5, local_rank=2, local_size=3, cross_rank=0, cross_size=1),
+    ]
+
+
+def test_horovods_own_plan_for_the_same_hosts_is_the_same():
+    from horovod.runner.common.util.hosts import get_host_assignments, parse_hosts
+
+    theirs = get_host_assignments(parse_hosts("a:2,b:3"), 5)
+    ours = sorted(places(["a", "b", "a", "b", "b"]))
+    assert [tuple(getattr(slot, name) for name in Place._fields) for slot in theirs] == [tuple(place) for place in ours]
+
+
+def test_a_process_knows_its_place_and_is_seen_by_nobody_outside_its_host(spark):
+    def environment(job):
+        import os
+
+        import psutil
+
+        own = {
+            name: int(value) for name, value in os.environ.items() if name.startswith("HOROVOD_") and value.isdigit()
+        }
+        listening = [each for each in psutil.Process(os.getppid()).net_connections("inet") if each.status == "LISTEN"]
+        return own, [each.laddr.ip for each in listening]
+
+    for rank, (own, addresses) in enumerate(run(environment)):
+        assert own["HOROVOD_RANK"] == own["HOROVOD_LOCAL_RANK"] == rank
+        assert own["HOROVOD_SIZE"] == own["HOROVOD_LOCAL_SIZE"] == 2
+        assert (own["HOROVOD_CROSS_RANK"], own["HOROVOD_CROSS_SIZE"]) == (0, 1)
+        assert addresses == ["127.0.0.1"] * (rank == 0)
+    assert left() == NOTHING
+
+
+def fails(job):
+    import os
+
+    from aslspark.training.launch.child import at_work
+
+    at_work()
+    rank = int(os.environ.get("HOROVOD_RANK") or os.environ["RANK"])
+    if rank == 1:
+        job()
+    import time
+
+    time.sleep(60)
+
+
+def raises():
+    raise ValueError("the disk of this worker is on fire")
+
+
+def is_killed():
+    import os
+    import signal
+
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def aborts():
+    import os
+
+    print("the last words of this worker")
+    os.abort()
+
+
+def hangs():
+    import ctypes
+
+    while True:  # as in a library that does not give the interpreter back: no thread of Python's runs
+        ctypes.PyDLL(None).sleep(60)
+
+
+def loses_its_task():
+    import os
+    import signal
+    import time
+
+    os.kill(os.getppid(), signal.SIGKILL)
+    time.sleep(60)
+
+
+@pytest.mark.parametrize("launcher", [HOROVOD, TORCH])
+@pytest.mark.parametrize(
+    ("fault", "words", "lost"),
+    [
+        (
+            raises,
+            r"^worker 1 on \S+ failed: ValueError: the disk of this worker is on fire\n(.*\n)*.* in raises",
+            False,
+        ),
+        (is_killed, r"^worker 1 on \S+ ended with exit code -9: killed, out of memory or by hand", True),
+        (aborts, r"^worker 1 on \S+ ended with exit code -6; its last words:\nthe last words of this worker", True),
+        (hangs, r"^worker 1 on \S+ was not heard from for 8 s: the process hangs\n(.*\n)*.* in hangs\n", True),
+        (loses_its_task, r"^worker 1 on \S+ was not heard from for \d s: its executor is lost", True),
+    ],
+)
+def test_a_worker_that_fails_is_named_with_its_host_and_what_befell_it(launcher, fault, words, lost, spark):
+    with pytest.raises(WorkerError, match=words) as error:
+        run(fails, fault, launcher=launcher)
+    assert error.value.lost is lost
+    assert left() == NOTHING
+
+
+def test_an_error_of_ours_is_the_users_to_read_without_a_traceback(spark):
+    def ours():
+        from aslspark.errors import AslsparkError
+
+        raise AslsparkError("training.epochs=0: give one or more")
+
+    with pytest.raises(AslsparkError, match=r"^training\.epochs=0: give one or more$"):
+        run(fails, ours)
+
+
+def test_a_display_that_breaks_does_not_end_the_run(spark, capsys):
+    def broken(event):
+        raise ZeroDivisionError
+
+    assert run(lambda job: report({"event": "said"}) or job, 7, on_event=broken) == [7, 7]
+    assert "ZeroDivisionError" in capsys.readouterr().err
+
+
+def test_a_worker_imports_nothing_from_the_folder_that_it_works_in(spark, tmp_path):
+    (tmp_path / "colorsys.py").write_text("raise SystemExit('this file was put there by somebody')\n")
+
+    def imports(job):
+        import os
+
+        os.chdir(job)
+        import colorsys
+
+        return Path(colorsys.__file__).parent == tmp_path
+
+    assert run(imports, str(tmp_path)) == [False, False]
+
+
+def test_processes_for_which_there_is_no_room_are_not_waited_for_without_end(spark):
+    busy = threading.Thread(target=lambda: spark.sparkContext.parallelize([0], 1).foreach(lambda _: time.sleep(12)))
+    busy.start()
+    with pytest.raises(WorkerError, match=r"did not start in time: 0 of 2 processes were heard from in 3 s") as error:
+        run(lambda job: job, start_timeout=3)
+    assert error.value.lost
+    busy.join()
+    assert run(lambda job: job, 7) == [7, 7]
+
+
+@pytest.fixture
+def server():
+    server = StoreServer("127.0.0.1", "secret")
+    server.address = f"127.0.0.1:{server.port}/secret"
+    yield server
+    server.close()
+
+
+@pytest.mark.promise(
+    "tested",
+    "Who does not know a fit's secret reads nothing in the store of its ranks, and changes nothing.",
+    kind="a port of a fit that takes anybody's word",
+)
+@pytest.mark.parametrize("method", ["GET", "PUT", "POST", "DELETE"])
+@pytest.mark.parametrize(
+    "path", ["/torch/key", "/:{port}/torch/key", "/secre:{port}/torch/key", "/secret/torch/key", ""]
+)
+def test_a_stranger_gets_nothing_from_the_store_and_changes_nothing(method, path, server):
+    ask(server.address, server.port, "PUT", "torch/key", b"value")
+    stranger = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    stranger.request(method, path.format(port=server.port), b"5")
+    answer = stranger.getresponse()
+    assert (answer.status, answer.read()) == (403, b"")
+    assert server.values == {"torch/key": b"value"}
+
+
+def test_a_stranger_who_says_nothing_or_nonsense_keeps_nobody_waiting(server):
+    with (
+        socket.create_connection(("127.0.0.1", server.port)),
+        socket.create_connection(("127.0.0.1", server.port)) as other,
+    ):
+        other.sendall(f"PUT /secret:{server.port}/torch/key HTTP/1.0\r\nContent-Length: -1\r\n\r\n".encode())
+        assert other.recv(100).startswith(b"HTTP/1.0 400")
+        ask(server.address, server.port, "PUT", "torch/key", b"value")
+        assert ask(server.address, server.port, "GET", "torch/key") == b"value"
+
+
+def test_numbers_are_added_up_in_the_store_and_values_taken_away(server):
+    def asked(*words):
+        return ask(server.address, server.port, *words)
+
+    assert [asked("POST", "count", b"2"), asked("POST", "count", b"3")] == [b"2", b"5"]
+    assert asked("DELETE", "count") == b"5"
+    assert asked("GET", "count") is None
+    with pytest.raises(OSError, match="answers GET with 403"):
+        ask(server.address.replace("secret", "other"), server.port, "GET", "count")
+
+
+def test_a_folder_that_a_worker_does_not_see_is_named():
+    with pytest.raises(AslsparkError, match=r"^/nowhere/at/all: .* that the driver and all workers share"):
+        TaskMail("/nowhere/at/all", 0).tell()
+
+
+def test_a_worker_is_heard_even_when_the_disk_is_full(tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(disk)], check=False).returncode:
+        pytest.skip("no disk of our own here")
+    try:
+        mailbox = Mailbox(disk / "mail", 2)
+        with pytest.raises(OSError, match="No space left"):
+            (disk / "filling").write_bytes(bytes(2 << 20))
+        mail = TaskMail(str(disk / "mail"), 1)
+        mail.tell({"event": "said"}, state="failed", traceback="x" * 9000)
+        assert list(mailbox.read()) == [{"event": "said"}]
+        assert mailbox.statuses[1]["traceback"] == "x" * 9000
+        mailbox.end()
+        assert mail.is_over()
+    finally:
+        subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("framework", ["keras", "torch"])
+def test_horovods_own_estimators_run_on_the_launcher(framework, spark, tmp_path):
+    from horovod.spark.common.store import FilesystemStore
+
+    from aslspark.training.launch.backend import BarrierBackend
+
+    rows = spark.createDataFrame([(float(n % 7), float(n % 5), float(n % 2)) for n in range(64)], ["a", "b", "label"])
+    how = {
+        "backend": BarrierBackend(2),
+        "store": FilesystemStore(f"file://{tmp_path}/store"),
+        "feature_cols": ["a", "b"],
+        "label_cols": ["label"],
+        "batch_size": 8,
+        "epochs": 2,
+        "verbose": 0,
+    }
+    if framework == "keras":
+        import tensorflow as tf
+        from horovod.spark.keras import KerasEstimator
+
+        model = tf.keras.Sequential([tf.keras.layers.Input((2,)), tf.keras.layers.Dense(1)])
+        estimator = KerasEstimator(model=model, optimizer=tf.keras.optimizers.SGD(0.01), loss="mse", **how)
+    else:
+        import torch
+        from horovod.spark.torch import TorchEstimator
+
+        model = torch.nn.Linear(2, 1)
+        estimator = TorchEstimator(
+            model=model,
+            optimizer=torch.optim.SGD(model.parameters(), lr=0.01),
+            loss=lambda output, label: torch.nn.functional.mse_loss(output, label.unsqueeze(1).float()),
+            input_shapes=[[-1, 2]],
+            **how,
+        )
+    fitted = estimator.fit(rows)
+    assert len(fitted.getHistory()["loss"] if framework == "keras" else fitted.getHistory()) == 2
+    assert fitted.transform(rows).count() == 64
+    assert left() == NOTHING
+
+
+@pytest.mark.long
+def test_with_dynamic_allocation_the_workers_find_each_other_too():
+    done = subprocess.run(
+        [sys.executable, str(HERE / "elastic_application.py")],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE), os.environ["PYTHONPATH"]])},
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert json.loads(done.stdout.splitlines()[-1]) == {"horovod": [1.0, 1.0], "torch": [1.0, 1.0]}
