@@ -79,6 +79,18 @@ def test_streamed_rows_are_mixed_across_row_groups_and_anew_each_epoch(tmp_path)
     assert len({row // 20 for row in first[:20]}) > 2
 
 
+@pytest.mark.parametrize("budget", [1 << 20, 150, 1])
+def test_rows_that_are_not_shuffled_come_in_the_order_in_which_they_are_dealt_however_they_are_read(tmp_path, budget):
+    folder = write_table(tmp_path / "t", [101], group_rows=101)
+    feed = feeds(folder, 2, budget=budget)[1]
+    for number in range(2):
+        assert [row for batch in feed.epoch(number, shuffle=False) for row in rows_of(batch)] == [*range(51, 101)]
+    # Cut in the midst of batches by pools of one row group.
+    small = feeds(write_table(tmp_path / "u", [101], group_rows=7), 1, budget=budget)[0]
+    (whole,) = feeds(str(tmp_path / "u"), 1, batch_size=101)[0].epoch(0, shuffle=False)
+    assert [row for batch in small.epoch(0, shuffle=False) for row in rows_of(batch)] == rows_of(whole)
+
+
 @pytest.mark.parametrize(("rows", "size", "batch_size"), [(300, 2, 16), (101, 3, 8), (5, 2, 1), (7, 3, 1), (33, 2, 16)])
 def test_all_ranks_take_as_many_steps_of_nearly_one_size(tmp_path, rows, size, batch_size):
     folder = write_table(tmp_path / "t", [rows], group_rows=20)

@@ -96,6 +96,24 @@ def test_a_container_before_the_host_is_no_secret_and_what_follows_its_colon_is(
     assert shown(f"{store}://hands:S3CR3T@account.host/a.csv") == f"{store}://***@account.host/a.csv"
 
 
+@pytest.mark.parametrize(
+    "fixed",
+    [
+        *("https://hooks.slack.com/services/", "https://hooks.host.org/workflows/"),
+        *(f"https://host.org/{name}/" for name in ("webhook", "webhooks", "webhookb2", "hooks", "api/v1/hooks")),
+        *("http://host.org/api/webhooks/", "https://api.telegram.org/bot"),
+    ],
+)
+def test_of_an_address_of_a_webhook_all_that_follows_its_beginning_is_masked(fixed):
+    assert shown(f"posted to {fixed}T00/S3CR3T?x=1 twice") == f"posted to {fixed}*** twice"
+
+
+def test_a_token_after_bearer_is_masked_and_prose_is_not():
+    for word in ("Bearer", "bearer"):
+        assert shown(f"sent {word} S3CR3T.abc-d_e/f+g~h= again") == f"sent {word} *** again"
+    assert shown("a bearer of goodness") == "a bearer of goodness"
+
+
 @pytest.mark.parametrize("name", ["pass", "auth", "http_auth", "db-pass"])
 def test_words_of_prose_are_secrets_as_parameters_and_options_alone(name):
     assert shown(f"a?{name}=S3CR3T") == f"a?{name}=***"
