@@ -14,10 +14,22 @@ setup(
     description="Reads the letters of the American manual alphabet from pictures of hands, on Spark and Horovod",
     long_description=(here / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    license_files=["LICENSE"],
+    classifiers=[
+        "Development Status :: 4 - Beta",
+        "Intended Audience :: Developers",
+        "Intended Audience :: Science/Research",
+        "Operating System :: POSIX :: Linux",
+        "Programming Language :: Python :: 3.10",
+        "Programming Language :: Python :: 3.11",
+        "Topic :: Scientific/Engineering :: Image Recognition",
+        "Typing :: Typed",
+    ],
     python_requires=">=3.10",
     packages=[*find_packages(include=["aslspark", "aslspark.*"]), "aslspark.jobs"],
     package_dir={"aslspark.jobs": "jobs"},  # where the command `aslspark` finds them
-    package_data={"aslspark.serving": ["page/*"]},
+    package_data={"aslspark": ["py.typed"], "aslspark.serving": ["page/*"]},
     entry_points={"console_scripts": ["aslspark = aslspark.cli.command:entry"]},
     install_requires=[
         "cloudpickle>=2",
@@ -52,5 +64,27 @@ setup(
         ],
         # With spark, all that --launcher torch needs.
         "torch": ["torch>=2.0", "torchvision>=0.15", "safetensors>=0.4", "onnx>=1.14"],
+        # For work on the package itself; the pinned set, with Horovod, is what `make env` builds.
+        "test": [
+            "axe-playwright-python",
+            "httpx",
+            "ipykernel",
+            "jupytext",
+            "nbclient",
+            "playwright",
+            "pytest>=8",
+            "pytest-xdist>=3",
+            "schemathesis",
+        ],
+        "dev": [
+            "aslspark[test]",
+            "coverage>=7.10",
+            "import-linter>=2",
+            "mypy",
+            "pandas-stubs",
+            "pre-commit",
+            "ruff",
+            "types-PyYAML",
+        ],
     },
 )

@@ -126,7 +126,7 @@ def test_a_wrong_setting_is_said_before_what_is_missing(tmp_path):
 def test_the_extras_that_the_command_names_are_those_of_setup_py():
     setup = (REPOSITORY / "setup.py").read_text(encoding="utf-8")
     tree = next(node for node in ast.walk(ast.parse(setup)) if getattr(node, "arg", "") == "extras_require")
-    assert set(jobs_support.EXTRAS) == set(ast.literal_eval(tree.value))
+    assert {*jobs_support.EXTRAS, "test", "dev"} == set(ast.literal_eval(tree.value))
 
 
 def test_an_unknown_command_is_refused_with_those_that_there_are():
