@@ -2,11 +2,12 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 
 import pytest
+
+from aslspark.training.launch.store import ADDRESS, PORT, StoreServer
 
 RANK = """
 import json, os
@@ -43,13 +44,13 @@ print(json.dumps({
 
 @pytest.mark.slow
 def test_two_processes_average_add_and_begin_alike():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2", "OMP_NUM_THREADS": "1"}
+    server = StoreServer("127.0.0.1", "secret")
+    meeting = {ADDRESS: f"127.0.0.1:{server.port}/secret", PORT: str(server.port), "OMP_NUM_THREADS": "1"}
     processes = [
         subprocess.Popen(
-            [sys.executable, "-c", RANK], env={**os.environ, **meeting, "RANK": str(rank)}, stdout=subprocess.PIPE
+            [sys.executable, "-c", RANK],
+            env={**os.environ, **meeting, "WORLD_SIZE": "2", "RANK": str(rank)},
+            stdout=subprocess.PIPE,
         )
         for rank in range(2)
     ]
@@ -59,6 +60,7 @@ def test_two_processes_average_add_and_begin_alike():
         for process in processes:
             process.kill()
             process.wait()
+        server.close()
     for rank, one in enumerate(found):
         assert one["size"] == 2
         assert one["mean"] == [5.5, 11.0]
