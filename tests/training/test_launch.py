@@ -289,11 +289,11 @@ def test_horovods_own_estimators_run_on_the_launcher(framework, spark, tmp_path)
 
     from aslspark.training.launch.backend import BarrierBackend
 
-    rows = spark.createDataFrame([(float(n % 7), float(n % 5), float(n % 2)) for n in range(64)], ["a", "b", "label"])
+    rows = spark.createDataFrame([(float(n % 7), float(n % 2)) for n in range(64)], ["a", "label"])
     how = {
         "backend": BarrierBackend(2),
         "store": FilesystemStore(f"file://{tmp_path}/store"),
-        "feature_cols": ["a", "b"],
+        "feature_cols": ["a"],
         "label_cols": ["label"],
         "batch_size": 8,
         "epochs": 2,
@@ -303,18 +303,18 @@ def test_horovods_own_estimators_run_on_the_launcher(framework, spark, tmp_path)
         import tensorflow as tf
         from horovod.spark.keras import KerasEstimator
 
-        model = tf.keras.Sequential([tf.keras.layers.Input((2,)), tf.keras.layers.Dense(1)])
+        model = tf.keras.Sequential([tf.keras.layers.Input((1,)), tf.keras.layers.Dense(1)])
         estimator = KerasEstimator(model=model, optimizer=tf.keras.optimizers.SGD(0.01), loss="mse", **how)
     else:
         import torch
         from horovod.spark.torch import TorchEstimator
 
-        model = torch.nn.Linear(2, 1)
+        model = torch.nn.Linear(1, 1)
         estimator = TorchEstimator(
             model=model,
             optimizer=torch.optim.SGD(model.parameters(), lr=0.01),
             loss=lambda output, label: torch.nn.functional.mse_loss(output, label.unsqueeze(1).float()),
-            input_shapes=[[-1, 2]],
+            input_shapes=[[-1, 1]],
             **how,
         )
     fitted = estimator.fit(rows)
