@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -48,12 +46,14 @@ def explain(
     if getattr(last, "activation", None) is not tf.keras.activations.softmax:
         raise AslsparkError(f"{network.name}: its last layer {last.name} has no softmax activation to look behind")
     inputs = tf.constant(pictures)
-    with tf.GradientTape() as tape, _remembered(network) as seen:
+    seen: Seen = []
+    telling = _telling(network, seen)
+    with tf.GradientTape() as tape:
         tape.watch(inputs)  # gradients flow even where a network was frozen
         # The paper follows logits: where the network is sure, probabilities hardly depend on anything.
         last.activation = tf.keras.activations.linear
         try:
-            logits = network(inputs if landmarks is None else [inputs, landmarks], training=False)
+            logits = telling(inputs if landmarks is None else [inputs, landmarks], training=False)
         finally:
             last.activation = tf.keras.activations.softmax
         best = tf.reduce_sum(tf.reduce_max(logits, axis=1))
@@ -63,27 +63,28 @@ def explain(
     return Explained(maps.numpy(), gradients.numpy(), np.argmax(logits.numpy(), axis=1))
 
 
-@contextmanager
-def _remembered(network: tf.keras.Model) -> Iterator[Seen]:
-    """Keep what each layer puts out, in the order in which they run; layers of nested models too."""
-    seen: Seen = []
+def _telling(network: tf.keras.Model, seen: Seen) -> tf.keras.Model:
+    """Copy a network, whose layers then say what they put out, in the order in which they run; nested ones too."""
 
-    def remembering(layer: Any, call: Callable[..., Any]) -> Callable[..., Any]:
-        def remember(*args: Any, **kwargs: Any) -> Any:
-            output = call(*args, **kwargs)
-            if tf.is_tensor(output) and output.shape.rank == 4:
-                is_convolution = isinstance(layer, tf.keras.layers.Conv2D | tf.keras.layers.DepthwiseConv2D)
-                seen.append((is_convolution, output))
-            return output
+    def telling(layer: Any) -> Any:
+        return _telling(layer, seen) if isinstance(layer, tf.keras.Model) else _Telling(layer, seen)
 
-        return remember
+    copy = tf.keras.models.clone_model(network, clone_function=telling)
+    seen.clear()  # of what the copy was made with
+    return copy
 
-    layers = [layer for layer in network.submodules if isinstance(layer, tf.keras.layers.Layer)]
-    calls = [layer.call for layer in layers]
-    for layer, call in zip(layers, calls, strict=True):
-        layer.call = remembering(layer, call)
-    try:
-        yield seen
-    finally:
-        for layer, call in zip(layers, calls, strict=True):
-            layer.call = call
+
+class _Telling(tf.keras.layers.Layer):
+    """Another layer, with its weights, that says what it puts out."""
+
+    def __init__(self, layer: Any, seen: Seen) -> None:
+        super().__init__(name=f"{layer.name}_telling")
+        self._layer, self._tell = layer, seen.append
+
+    def call(self, *args: Any, **kwargs: Any) -> Any:
+        """Do what the other does."""
+        output = self._layer(*args, **kwargs)
+        if tf.is_tensor(output) and output.shape.rank == 4:
+            is_convolution = isinstance(self._layer, tf.keras.layers.Conv2D | tf.keras.layers.DepthwiseConv2D)
+            self._tell((is_convolution, output))
+        return output

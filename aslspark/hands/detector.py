@@ -5,7 +5,6 @@ In: a picture, uint8 (height, width, 3), RGB. Out: a `Hand`, in the picture's ow
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from aslspark.common.patches import imported_without_unused
 from aslspark.hands.hand import LEFT, NO_HAND, RIGHT, Hand
 from aslspark.hands.looks import agreed, looks_at, same_hand
 
@@ -56,9 +56,8 @@ class HandDetector:
     """
 
     def __init__(self, confidence: float, looks: int) -> None:
-        # MediaPipe imports TensorFlow where it is there, for its documentation alone: 500 MB and four seconds.
-        sys.modules.setdefault("tensorflow", None)  # type: ignore[arg-type]
-        from mediapipe.python.solutions.hands import Hands
+        with imported_without_unused("mediapipe"):
+            from mediapipe.python.solutions.hands import Hands
 
         self._looks = looks
         self._hands = Hands(

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from importlib import import_module
 from typing import Any
 
+from aslspark.common.patches import imported_without_unused
 from aslspark.training.worker import WorkerJob
-
-LEFT_OUT = ("jax", "scipy")
-"""What TensorFlow and Keras import where it is installed, for a converter and a kind of input: a fifth of the time."""
 
 
 def train(job: WorkerJob) -> dict[str, Any]:
@@ -21,11 +18,6 @@ def train(job: WorkerJob) -> dict[str, Any]:
 
 
 def import_tensorflow() -> None:
-    """Import TensorFlow as it would be without LEFT_OUT; who needs those later can still import them."""
-    hidden = [name for name in LEFT_OUT if name not in sys.modules]
-    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]  # None: as if it were not installed
-    try:
+    """Import TensorFlow without what it does not need."""
+    with imported_without_unused("tensorflow"):
         import_module("tensorflow").keras.Model  # noqa: B018  (the rest of Keras comes when it is asked for)
-    finally:
-        for name in hidden:
-            del sys.modules[name]

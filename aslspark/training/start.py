@@ -113,7 +113,7 @@ def import_ahead(training: TrainingConfig) -> None:
 
     def imports() -> None:
         collecting = gc.isenabled()
-        gc.disable()  # it would look for garbage among modules: a quarter of the time
+        gc.disable()  # it would look for garbage among modules: 0.8 s of 4.6
         try:
             with contextlib.suppress(Exception):  # whoever needs it will import it too, and say what is wrong
                 for name in needed:

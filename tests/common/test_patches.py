@@ -1,0 +1,69 @@
+"""What is changed in other libraries: that there is still a reason, that it works, and what another version gets."""
+
+import subprocess
+import sys
+
+import pytest
+
+from aslspark.common import patches
+from aslspark.common.patches import UNUSED, imported_without_unused
+
+IMPORTS = {
+    "tensorflow": "import tensorflow; tensorflow.keras.Model",
+    "tensorboard": "import horovod.spark.torch",
+    "mediapipe": "from mediapipe.python.solutions.hands import Hands",
+}
+
+
+def modules_after(code):
+    """What a fresh interpreter holds."""
+    done = subprocess.run([sys.executable, "-c", f"{code}\nimport sys; print(*sys.modules)"], capture_output=True)
+    assert done.returncode == 0, done.stderr.decode()[-2000:]
+    return set(done.stdout.decode().split())
+
+
+def test_each_library_has_a_test():
+    assert IMPORTS.keys() == UNUSED.keys()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("library", UNUSED)
+def test_a_library_imports_what_is_not_needed_unless_it_is_kept_from_it(library):
+    pytest.importorskip("mediapipe" if library == "mediapipe" else "horovod")
+    unused = set(UNUSED[library].modules)
+    assert unused <= modules_after(IMPORTS[library]), "there is nothing left to do: take it out of UNUSED"
+    kept_from = "from aslspark.common.patches import imported_without_unused\n"
+    kept_from += f"with imported_without_unused({library!r}):\n    {IMPORTS[library]}"
+    assert not unused & modules_after(kept_from)
+
+
+@pytest.mark.slow
+def test_what_was_left_out_can_be_imported_later():
+    code = f"with imported_without_unused('tensorflow'):\n    {IMPORTS['tensorflow']}\nimport scipy.stats"
+    assert "scipy.stats" in modules_after(f"from aslspark.common.patches import imported_without_unused\n{code}")
+
+
+def test_another_version_is_imported_as_it_is_and_a_line_says_so(monkeypatch, caplog):
+    caplog.set_level("INFO", "aslspark")
+    monkeypatch.setattr(patches, "version", lambda distribution: "9.9.1")
+    with imported_without_unused("mediapipe"):
+        assert sys.modules.get("tensorflow", "is not hidden") is not None
+    (record,) = caplog.records
+    assert record.getMessage().startswith("mediapipe 9.9.1 is imported with tensorflow, which nothing here needs")
+    assert record.getMessage().endswith("tried with 0.10.x alone")
+
+
+def test_a_library_that_is_imported_already_stays(monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorflow", other := sys.modules["subprocess"])
+    monkeypatch.setattr(patches, "version", lambda distribution: "0.10.21")
+    with imported_without_unused("mediapipe"):
+        assert sys.modules["tensorflow"] is other
+    assert sys.modules["tensorflow"] is other
+
+
+def test_an_import_that_fails_hides_nothing_afterwards(monkeypatch):
+    monkeypatch.delitem(sys.modules, "tensorflow", raising=False)
+    monkeypatch.setattr(patches, "version", lambda distribution: "0.10.21")
+    with pytest.raises(ModuleNotFoundError), imported_without_unused("mediapipe"):
+        import tensorflow  # noqa: F401
+    assert "tensorflow" not in sys.modules
