@@ -20,8 +20,8 @@ from aslspark.samples import TEST
 from aslspark.session import spark_session
 from aslspark.sources.ingest import ingest
 from aslspark.sources.splits import SplitOptions
-from aslspark.training.collective import HOROVOD, TORCH
 from aslspark.training.data import look_at
+from aslspark.training.launch.launchers import HOROVOD, TORCH
 from aslspark.training.network import fit_network
 
 EPOCHS = 6

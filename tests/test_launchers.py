@@ -14,11 +14,11 @@ from saboteur import held_after, training_processes
 from aslspark.config import load_config
 from aslspark.errors import AslsparkError
 from aslspark.scoring import SignClassifierModel
-from aslspark.training.collective import HOROVOD, TORCH
 from aslspark.training.data import look_at
 from aslspark.training.gpus import BY_LOCAL_RANK, FROM_SPARK, claim_gpu
 from aslspark.training.launch.child import report
 from aslspark.training.launch.failures import WorkerError
+from aslspark.training.launch.launchers import HOROVOD, TORCH
 from aslspark.training.launch.run import StoppedEarly, run_workers
 from aslspark.training.launch.task import GPU
 from aslspark.training.network import fit_network

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from aslspark.training.launch.child import at_work
+from aslspark.training.launch.launchers import HOROVOD, TORCH
 
-HOROVOD, TORCH = "horovod", "torch"
 ALONE = "alone"
 """In place of a launcher's name, in a worker: it is the only one."""
 CARRIERS_NICE = 10

@@ -23,11 +23,11 @@ from aslspark.scoring import SignClassifierModel
 from aslspark.session import require_slots, running_session
 from aslspark.training.attempts import Attempts
 from aslspark.training.checkpoint import fit_name
-from aslspark.training.collective import HOROVOD
 from aslspark.training.feed import list_row_groups
 from aslspark.training.fitted import fitted_model
 from aslspark.training.gpus import gpu_source, gpu_tasks, task_cores
 from aslspark.training.hands import require_hands
+from aslspark.training.launch.launchers import HOROVOD
 from aslspark.training.loop import STALL_SECONDS, Plan
 from aslspark.training.progress import ConsoleProgress
 from aslspark.training.watch import in_words

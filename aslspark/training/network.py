@@ -16,9 +16,10 @@ from aslspark.models.known import LANDMARKS, NETWORKS, PICTURE
 from aslspark.paths import local_path
 from aslspark.samples import HAND_COLUMN, SAMPLES_FOLDER, TRAIN, VALIDATION
 from aslspark.scoring import SignClassifierModel
-from aslspark.training.collective import ALONE, TORCH
+from aslspark.training.collective import ALONE
 from aslspark.training.data import TrainingData
 from aslspark.training.fitting import fit_on_folders, worker_job
+from aslspark.training.launch.launchers import TORCH
 from aslspark.training.start import started_network
 from aslspark.training.unfinished import CHECKPOINTS
 from aslspark.training.watch import in_words

@@ -17,8 +17,9 @@ from aslspark.config import Config, TrainingConfig
 from aslspark.errors import AslsparkError
 from aslspark.models.known import LANDMARKS, NETWORKS, convolutions, fitting_failed, require_network
 from aslspark.paths import local_path
-from aslspark.training.collective import HOROVOD, TORCH, is_installed
+from aslspark.training.collective import is_installed
 from aslspark.training.hands import require_feed
+from aslspark.training.launch.launchers import HOROVOD, TORCH
 
 log = logging.getLogger("aslspark")
 

@@ -21,10 +21,10 @@ from aslspark.features.drawn_hands import drawn_hands
 from aslspark.models.known import LANDMARKS, PICTURE
 from aslspark.training.batches import Feed
 from aslspark.training.checkpoint import Checkpoint, Progress, State, read_checkpoint, write_checkpoint
-from aslspark.training.collective import HOROVOD
 from aslspark.training.feed import SampleFeed
 from aslspark.training.hands import HandInput
 from aslspark.training.launch.child import BEGAN, report
+from aslspark.training.launch.launchers import HOROVOD
 from aslspark.training.loop import Plan, Trainable, fit_epochs
 from aslspark.training.petastorm_feed import PetastormFeed
 

@@ -4,7 +4,7 @@ import json
 
 from pyspark.sql import SparkSession
 
-from aslspark.training.collective import HOROVOD, TORCH
+from aslspark.training.launch.launchers import HOROVOD, TORCH
 from aslspark.training.launch.run import run_workers
 
 

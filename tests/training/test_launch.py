@@ -18,9 +18,9 @@ import pytest
 from saboteur import training_processes
 
 from aslspark.errors import AslsparkError
-from aslspark.training.collective import HOROVOD, TORCH
 from aslspark.training.launch.child import report
 from aslspark.training.launch.failures import WorkerError
+from aslspark.training.launch.launchers import HOROVOD, TORCH
 from aslspark.training.launch.mailbox import Mailbox, TaskMail
 from aslspark.training.launch.places import Place, places
 from aslspark.training.launch.run import run_workers

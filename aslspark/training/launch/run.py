@@ -26,8 +26,8 @@ from pyspark.sql import SparkSession
 
 from aslspark.errors import AslsparkError
 from aslspark.session import running_session
-from aslspark.training.collective import HOROVOD
 from aslspark.training.launch.failures import WorkerError, what_went_wrong
+from aslspark.training.launch.launchers import HOROVOD
 from aslspark.training.launch.mailbox import LOOK_SECONDS, SIGN_OF_LIFE_SECONDS, Mailbox
 from aslspark.training.launch.task import (
     DONE,

@@ -15,8 +15,8 @@ from typing import Any
 
 from pyspark import TaskContext
 
-from aslspark.training.collective import HOROVOD
 from aslspark.training.launch import child, store
+from aslspark.training.launch.launchers import HOROVOD
 from aslspark.training.launch.mailbox import LOOK_SECONDS, TaskMail
 from aslspark.training.launch.places import LOOPBACK, Place, interface_of, own_address, places, this_host
 from aslspark.training.launch.process import WorkerProcess

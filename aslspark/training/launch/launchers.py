@@ -1,0 +1,3 @@
+"""What `training.launcher` may name: through what the processes that are started average what they learn."""
+
+HOROVOD, TORCH = "horovod", "torch"
