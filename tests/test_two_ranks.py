@@ -12,6 +12,7 @@ from tiny_training import SimpleTraining
 
 from aslspark.training.loop import SUMS
 
+pytestmark = pytest.mark.slow
 FRAMEWORKS = ("keras", "torch")
 SHAPE = (6, 5, 1)
 

@@ -101,6 +101,7 @@ def test_what_is_no_change_at_random_is_done_to_validation_rows_too(heard):
         assert np.array_equal(turned.landmarks, landmark_features(batch.hands, True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("framework", ["keras", "torch"])
 def test_a_network_judges_pictures_as_they_are_and_with_all_its_units(framework):
     everything = {name: 1.0 for name in vars(AugmentConfig()) if name.endswith("_probability")}

@@ -19,7 +19,7 @@ OUTSIDE = (
         "C:/A/1.jpg",
         "c:x/A/1.jpg",
     ),
-    *("file:/A/1.jpg", "..\\A\\1.jpg", "A\\..\\1.jpg", "\\A\\1.jpg", "C:\\A\\1.jpg", "x/..\\A/1.jpg"),
+    *("file:/A/1.jpg", "..\\A\\1.jpg", "A\\..\\1.jpg", "\\A\\1.jpg", "C:\\A\\1.jpg", "x/..\\A/1.jpg", "\\x/A/1.jpg"),
 )
 INSIDE = ("A/1.jpg", "./A/2.jpg", "x..y/A/3.jpg", "A/4..jpg", "A/at 10:30.jpg", "x\\A\\5.jpg")
 PASSED_OVER = ("__MACOSX/A/1.jpg", "A/.hidden.jpg", ".git/A/1.jpg", "A/")

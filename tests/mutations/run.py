@@ -104,6 +104,7 @@ def run_tests(tree: Path, tests: Sequence[str], seconds: float | None = None) ->
     where = {
         "PYTHONPATH": str(tree),
         "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # plugins that are installed take most of a short test's time
         "ASLSPARK_TEST_DATA": os.environ.get("ASLSPARK_TEST_DATA", str(shared / "data")),
         "ASLSPARK_TEST_CASES": os.environ.get("ASLSPARK_TEST_CASES", str(shared / "cases")),
     }
