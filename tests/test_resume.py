@@ -13,7 +13,9 @@ from saboteur import after_epoch, held_after, interrupt, kill_one, on_events, tr
 from aslspark.config import load_config
 from aslspark.errors import AslsparkError
 from aslspark.scoring import SignClassifierModel
+from aslspark.training.data import look_at
 from aslspark.training.job import train_cnn
+from aslspark.training.network import fit_network
 
 WORDS = ["training.framework=torch", "training.epochs=5", "training.batch_size=32"]
 
@@ -23,11 +25,15 @@ def history(bundle):
         return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
 
 
+def fitted(spark, ingested, folder):
+    """Fit as `train_cnn` does, without judging what comes of it; return the history."""
+    return fit_network(look_at(spark, ingested), load_config(None, WORDS), folder).fitted.history
+
+
 @pytest.fixture(scope="module")
 def unbroken(spark, ingested, tmp_path_factory):
-    out = tmp_path_factory.mktemp("unbroken") / "bundle"
-    train_cnn(spark, [ingested], str(out), load_config(None, WORDS))
-    return out
+    """The history of the run that nothing befell."""
+    return fitted(spark, ingested, tmp_path_factory.mktemp("unbroken"))
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +58,7 @@ def test_a_stopped_run_ends_where_an_unbroken_one_does(spark, ingested, unbroken
     assert kept[-1] == "epoch-0003.npz"
     assert len(kept) <= 3
     train_cnn(spark, [ingested], str(out), load_config(None, WORDS), resume=True)
-    for row, was in zip(history(out), history(unbroken), strict=True):
+    for row, was in zip(history(out), unbroken, strict=True):
         for name in ("epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate"):
             assert row[name] == pytest.approx(was[name], abs=2e-3), name
     assert not (tmp_path / "bundle.unfinished").exists()
@@ -63,7 +69,7 @@ def test_a_stopped_run_ends_where_an_unbroken_one_does(spark, ingested, unbroken
 def test_a_run_goes_on_with_another_number_of_workers(spark, ingested, unbroken, stopped, tmp_path):
     out = again(stopped, tmp_path)
     train_cnn(spark, [ingested], str(out), load_config(None, [*WORDS, "training.num_proc=1"]), resume=True)
-    rows, was = history(out), history(unbroken)
+    rows, was = history(out), unbroken
     assert [row["epoch"] for row in rows] == [1, 2, 3, 4, 5]
     # Of one process, not two; the last step of an epoch of twice as many is a little further down the cosine.
     assert rows[3]["learning_rate"] == pytest.approx(was[3]["learning_rate"] / 2, rel=0.2)
@@ -112,8 +118,8 @@ def killed_at_random(spark, ingested, out, seed, words):
 def test_a_run_outlives_a_worker_that_is_killed(spark, ingested, tmp_path, caplog):
     caplog.set_level("INFO", "aslspark")
     with held_after(2), on_events(after_epoch(2, lambda: kill_one(1))):
-        train_cnn(spark, [ingested], str(tmp_path / "bundle"), load_config(None, WORDS))
-    assert [row["epoch"] for row in history(tmp_path / "bundle")] == [1, 2, 3, 4, 5]
+        rows = fitted(spark, ingested, tmp_path)
+    assert [row["epoch"] for row in rows] == [1, 2, 3, 4, 5]
     assert "killed, out of memory or by hand" in caplog.text
     assert "going on after epoch 2 of 5, with 2 processes" in caplog.text
     assert training_processes() == []
