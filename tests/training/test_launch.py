@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from pathlib import Path
 import cloudpickle
 import psutil
 import pytest
+from conftest import REPOSITORY
 from saboteur import training_processes
 
 from aslspark.errors import AslsparkError
@@ -178,6 +180,12 @@ def test_an_error_of_ours_is_the_users_to_read_without_a_traceback(spark):
         run(fails, ours)
 
 
+def test_a_process_that_cannot_even_be_started_is_named(spark):
+    with pytest.raises(WorkerError, match=r"^worker \d on \S+ failed: ValueError: embedded null byte"):
+        run(lambda job: job, env={"NAME": "\0"})
+    assert left() == NOTHING
+
+
 def test_a_display_that_breaks_does_not_end_the_run(spark, capsys):
     def broken(event):
         raise ZeroDivisionError
@@ -280,6 +288,32 @@ def test_a_worker_is_heard_even_when_the_disk_is_full(tmp_path):
         assert mail.is_over()
     finally:
         subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+@pytest.mark.long
+def test_ctrl_c_before_the_first_epoch_is_one_line_and_leaves_nothing(ingested, tmp_path):
+    settings = ("spark.ui.enabled=false", "spark.driver.bindAddress=127.0.0.1", "spark.driver.host=127.0.0.1")
+    job = subprocess.Popen(
+        [sys.executable, str(REPOSITORY / "jobs" / "train_cnn.py"), "--data", ingested, "--out", str(tmp_path / "out")],
+        env={
+            **os.environ,
+            "PYSPARK_SUBMIT_ARGS": " ".join([*(f"--conf {each}" for each in settings), "pyspark-shell"]),
+        },
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+        # As a terminal starts it: a script in the background hands on that SIGINT is to be ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    next(line for line in job.stdout if line.startswith("training on"))
+    while not training_processes(job.pid):
+        time.sleep(0.1)
+    os.killpg(job.pid, signal.SIGINT)
+    assert job.stdout.read() == "error: interrupted\n"
+    assert job.wait() == 130
+    assert list(tmp_path.iterdir()) == []
+    assert left() == NOTHING
 
 
 @pytest.mark.long

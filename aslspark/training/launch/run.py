@@ -48,8 +48,6 @@ OTHERS_SECONDS = 3.0
 """That the other workers have, when one has failed, to say so themselves."""
 ENDING_SECONDS = 6.0
 """That tasks have to end when they are told to, and again when Spark is."""
-
-
 GONE_SECONDS = 2 * SIGN_OF_LIFE_SECONDS
 """After which a task that others wait for is taken for gone."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import time
+import traceback
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from typing import Any
 
 from pyspark import TaskContext
 
+from aslspark.errors import AslsparkError
 from aslspark.training.launch import child, store
 from aslspark.training.launch.launchers import HOROVOD
 from aslspark.training.launch.mailbox import LOOK_SECONDS, TaskMail
@@ -71,8 +73,7 @@ def run_task(plan: Plan, task: int) -> tuple[int, bytes] | None:
     assert context is not None
     if mail.status_of(task).get("beat"):
         # Spark tries again what was lost. The driver does that itself, from a checkpoint and with those that are left.
-        while not mail.is_over():
-            time.sleep(LOOK_SECONDS)
+        _wait_for_the_end(mail, quietly=True)
         return None
     try:
         with ExitStack() as stack:
@@ -81,6 +82,11 @@ def run_task(plan: Plan, task: int) -> tuple[int, bytes] | None:
                 env[GPU] = context.resources()["gpu"].addresses[0]
             return _run_worker(place, WorkerProcess({**env, **plan.env}, plan.work), mail)
     except _Ended:
+        return None
+    except Exception as error:
+        ours = str(error) if isinstance(error, AslsparkError) else None
+        mail.tell(state=FAILED, traceback=traceback.format_exc(), ours=ours)
+        _wait_for_the_end(mail)  # an error of the task's own would be tried again by Spark, and told by it at length
         return None
     finally:
         mail.tell(state=OVER)
@@ -116,6 +122,13 @@ def _find_the_others(plan: Plan, mail: TaskMail, task: int, stack: ExitStack) ->
     numbers = {"RANK": place.rank, "WORLD_SIZE": place.size, "LOCAL_RANK": place.local_rank}
     env = {store.ADDRESS: address, store.PORT: port, "GLOO_SOCKET_IFNAME": interface}
     return place, {**env, **{name: str(number) for name, number in numbers.items()}}
+
+
+def _wait_for_the_end(mail: TaskMail, quietly: bool = False) -> None:
+    while not mail.is_over():
+        if not quietly:
+            mail.give_sign_of_life()
+        time.sleep(LOOK_SECONDS)
 
 
 def _wait_for(mail: TaskMail, task: int, said: str) -> dict[str, Any]:
