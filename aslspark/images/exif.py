@@ -16,7 +16,7 @@ _TAG, _SHORT = 0x0112, 3
 _HEADERS = {b"II*\0": "<", b"MM\0*": ">"}
 # Bytes of a value of each of TIFF's types.
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8}
-_XMP = re.compile(rb"tiff:Orientation(?:=\"|>)([1-8])")
+_XMP = re.compile(rb"tiff:Orientation(?:=\"|>)([1-8])\b")
 _RAW_PROFILE = "Raw profile type exif"
 _MOST_PROFILE = 1 << 20
 

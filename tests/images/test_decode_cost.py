@@ -149,6 +149,14 @@ def test_every_turn_is_found_in_either_order_of_bytes(turn, order):
     assert bytes_named(exif_of(3, 1000)) == 3000
 
 
+@pytest.mark.parametrize("turn", [0, 9, 65535])
+def test_a_turn_that_is_none_is_passed_over_for_what_else_is_noted(turn):
+    tiff = b"II*\0" + struct.pack("<IHHHIHHI", 8, 1, 0x0112, 3, 1, turn, 0, 0)
+    assert orientation({"exif": tiff}) == 1
+    assert orientation({"exif": tiff, "xmp": b'<x tiff:Orientation="6"/>'}) == 6
+    assert orientation({"xmp": f'<x tiff:Orientation="{turn}"/>'}) == 1
+
+
 def test_sixteen_bits_of_millimetres_are_a_reason_and_no_black_picture():
     depth = as_file(Image.fromarray(np.random.default_rng(1).integers(0, 1200, (60, 60)).astype(np.uint16)), "PNG")
     with pytest.raises(Unusable) as refused:
