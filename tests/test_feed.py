@@ -140,6 +140,14 @@ def test_weights_follow_the_source(tmp_path):
         assert batch.weights.tolist() == [2.0 if row < 10 else 0.5 for row in rows_of(batch)]
 
 
+def test_rows_of_a_source_without_a_weight_count_as_1(tmp_path):
+    folder = write_table(tmp_path / "t", [30], group_rows=20)
+    (batch,) = feeds(folder, 1, batch_size=30, weight_of={"few": 3.0})[0].epoch(0)
+    assert dict(zip(rows_of(batch), batch.weights.tolist(), strict=True)) == {
+        n: 3.0 if n < 10 else 1.0 for n in range(30)
+    }
+
+
 def test_fewer_rows_than_processes_are_refused_with_the_numbers(tmp_path):
     folder = write_table(tmp_path / "t", [2], group_rows=20)
     with pytest.raises(AslsparkError, match=r"2 rows are too few for 3 processes"):

@@ -135,3 +135,22 @@ def test_one_bad_row_sends_only_a_few_rows_the_slow_way(monkeypatch):
 def test_no_lines_give_no_rows():
     parsed = parse_lines(arrow([]))
     assert (len(parsed.good), parsed.pixels.shape, parsed.bad) == (0, (0, 784), [])
+
+
+@pytest.mark.parametrize(
+    ("pixels", "scaled"),
+    [
+        ([0] * 784, False),
+        ([0] * 783 + [1], True),
+        ([1] * 784, True),
+        ([0] * 783 + [2], False),
+        (["0.0"] * 783 + ["1.0"], True),
+        (["0.5"] * 784, True),
+        ([0] * 783 + [255], False),
+    ],
+)
+def test_both_parsers_agree_on_what_was_divided_by_255_to_its_edges(pixels, scaled):
+    lines = pa.array([",".join(map(str, [3, *pixels]))])
+    for parsed in (parse_lines(lines), parse_row_by_row(lines)):
+        assert [bad.reason for bad in parsed.bad] == [parse_pixels.SCALED] * scaled
+        assert len(parsed.good) == 1 - scaled

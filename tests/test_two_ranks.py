@@ -11,6 +11,7 @@ import pytest
 from tiny_training import SimpleTraining
 
 from aslspark.training.loop import SUMS
+from aslspark.training.worker import mixed_seed
 
 pytestmark = pytest.mark.slow
 FRAMEWORKS = ("keras", "torch")
@@ -160,3 +161,34 @@ def test_two_ranks_learn_at_twice_the_rate_from_the_weights_of_the_first(framewo
     training = SimpleTraining(framework, network(framework), SHAPE, ranks=ranks)
     assert math.isclose(training.trainable.learning_rate, 0.002, rel_tol=1e-6)
     assert ranks.roots == [(0, len(training.weights()))]
+
+
+def test_random_numbers_differ_by_run_rank_and_epoch_and_are_the_same_again():
+    seeds = {
+        (run, rank, epoch): mixed_seed(run, rank, epoch) for run in (0, 1, 7) for rank in (0, 1) for epoch in (0, 1)
+    }
+    assert len(set(seeds.values())) == len(seeds)
+    assert all(0 <= seed < 2**32 for seed in seeds.values())
+    assert mixed_seed(7, 1, 0) == seeds[7, 1, 0]
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_each_rank_draws_random_numbers_of_its_own(framework):
+    class Other(Second):
+        def rank(self):
+            return 1
+
+    def dropped(ranks, epoch):
+        training = SimpleTraining(framework, network(framework), SHAPE, ranks=ranks)
+        training.trainable.seed(epoch)
+        if framework == "keras":
+            import tensorflow as tf
+
+            return tf.random.uniform([4]).numpy().tolist()
+        import torch
+
+        return torch.rand(4).tolist()
+
+    drawn = [dropped(Second(), 0), dropped(Other(), 0), dropped(Second(), 1)]
+    assert drawn[0] == dropped(Second(), 0)
+    assert len({tuple(numbers) for numbers in drawn}) == 3

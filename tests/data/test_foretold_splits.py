@@ -160,3 +160,23 @@ def test_rows_are_divided_as_it_was_foretold(spark, tmp_path, kind):
         split: {label: counts[split] for label, counts in report.labels.items() if counts.get(split)}
         for split in foretold
     }
+
+
+@pytest.mark.parametrize(("processes", "works"), [(1, True), (3, True), (4, False)])
+def test_each_process_needs_a_row_to_validate_with_and_one_is_enough(processes, works):
+    # Ten rows of each of three labels: 24 to train on, three to validate with, three to test on.
+    needs, thirty = Needs(processes=processes), listing({"A": 10, "B": 10, "C": 10})
+    if works:
+        require_divisible(thirty, SplitOptions(), needs)
+    else:
+        assert "training.num_proc=4: there are only 3 validation samples" in refused(thirty, SplitOptions(), needs)
+
+
+@pytest.mark.parametrize(("processes", "works"), [(24, True), (25, False)])
+def test_each_process_needs_a_row_to_train_on_and_one_is_enough(processes, works):
+    needs, options = Needs(processes=processes), SplitOptions(validation=0, test=0.2)
+    thirty = listing({"A": 10, "B": 10, "C": 10})
+    if works:
+        require_divisible(thirty, options, needs)
+    else:
+        assert "there are only 24 training samples" in refused(thirty, options, needs)
