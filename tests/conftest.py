@@ -27,14 +27,28 @@ from pyspark.sql import SparkSession  # noqa: E402
 QUICK_JAVA = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 """A test's queries are over before C2 has compiled them: without it, and with one thread to collect garbage, tests of
 folds took 56 s of the processors where they took 82, those of pictures 37 where they took 50."""
+LONGEST_FIRST = (
+    *("test_training", "test_retraining", "test_jobs", "test_networks", "test_resume", "test_landmark_training"),
+    *(
+        "test_working_directory",
+        "test_transfer",
+        "test_picture_training",
+        "test_hostile_models",
+        "test_cross_validation",
+    ),
+    *("test_gpus", "test_launch", "test_launchers", "test_comparison", "test_pictures", "test_notebooks"),
+)
+"""Files that take long, by measured seconds: dealt out first, so that no process is left with a long one at the end."""
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests for which Spark is started as slow, before `-m` chooses."""
+    """Mark the tests for which Spark is started as slow, before `-m` chooses, and put the long files first."""
     for item in items:
         if "spark" in getattr(item, "fixturenames", ()):
             item.add_marker("slow")
+    place = {name: number for number, name in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: place.get(item.path.stem, len(place)))
 
 
 @pytest.fixture(scope="session", autouse=True)
