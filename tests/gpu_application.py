@@ -13,6 +13,7 @@ from pyspark.sql import SparkSession
 from aslspark import session
 from aslspark.errors import AslsparkError
 from aslspark.training.gpus import FROM_SPARK, claim_gpu, gpu_source, gpu_tasks
+from aslspark.training.launch.launchers import HOROVOD, TORCH
 from aslspark.training.launch.run import run_workers
 
 
@@ -22,7 +23,8 @@ def held(_, rows):
 
 def worker(source):
     address = claim_gpu(source)
-    return [address, os.environ["CUDA_VISIBLE_DEVICES"], int(os.environ["HOROVOD_RANK"])]
+    rank = os.environ.get("HOROVOD_RANK") or os.environ["RANK"]
+    return [address, os.environ["CUDA_VISIBLE_DEVICES"], int(rank)]
 
 
 def main(folder):
@@ -43,7 +45,10 @@ def main(folder):
     session.require_slots(spark, 2, profile)
     said = {"source": gpu_source(spark)}
     said["before"] = context.range(0, numSlices=2).mapPartitionsWithIndex(held).collect()
-    said["workers"] = run_workers(2, worker, FROM_SPARK, env={}, on_event=print, profile=profile)
+    said["workers"] = {
+        launcher: run_workers(2, worker, FROM_SPARK, env={}, on_event=print, profile=profile, launcher=launcher)
+        for launcher in (HOROVOD, TORCH)
+    }
     said["after"] = context.range(0, numSlices=2).mapPartitionsWithIndex(held).collect()
     session.EXECUTOR_WAIT_SECONDS = 0  # both are there
     try:

@@ -20,6 +20,7 @@ from aslspark.training import fitting
 from aslspark.training.data import look_at
 from aslspark.training.feed import Batch
 from aslspark.training.gpus import BY_LOCAL_RANK, FROM_SPARK, claim_gpu, gpu_source, gpu_tasks
+from aslspark.training.launch.launchers import HOROVOD, TORCH
 from aslspark.training.network import fit_network
 
 pytestmark = pytest.mark.slow
@@ -52,11 +53,12 @@ def cluster(tmp_path_factory):
     return json.loads(next(line for line in result.stdout.splitlines()[::-1] if line.startswith('{"source"')))
 
 
-def test_each_horovod_process_sees_the_one_gpu_that_spark_gave_its_task(cluster):
+@pytest.mark.parametrize("launcher", [HOROVOD, TORCH])
+def test_each_process_sees_the_one_gpu_that_spark_gave_its_task(launcher, cluster):
     assert cluster["source"] == FROM_SPARK
-    assert sorted(address for address, _, _ in cluster["workers"]) == ["3", "5"]
-    assert all(address == visible for address, visible, _ in cluster["workers"])
-    assert [rank for _, _, rank in cluster["workers"]] == [0, 1]
+    assert sorted(address for address, _, _ in cluster["workers"][launcher]) == ["3", "5"]
+    assert all(address == visible for address, visible, _ in cluster["workers"][launcher])
+    assert [rank for _, _, rank in cluster["workers"][launcher]] == [0, 1]
 
 
 def test_tasks_of_other_stages_hold_no_gpu(cluster):
