@@ -114,7 +114,7 @@ def import_ahead(training: TrainingConfig) -> None:
 
     def imports() -> None:
         collecting = gc.isenabled()
-        gc.disable()  # it would look for garbage among modules: 0.8 s of 4.6
+        gc.disable()  # it would look for garbage among modules: 0.9 s of 4.6
         try:
             with contextlib.suppress(Exception):  # whoever needs it will import it too, and say what is wrong
                 for name in needed:
