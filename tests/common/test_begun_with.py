@@ -87,7 +87,7 @@ def test_what_was_ingested_is_used_again_for_the_same_alone(spark, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def search_of(tmp_path_factory):
+def search_of(spark, tmp_path_factory):
     """A search of one choice in two trials, begun; how to call it again with other words."""
     pytest.importorskip("optuna")
     from jobs import tune
@@ -104,7 +104,6 @@ def search_of(tmp_path_factory):
     return folder, call
 
 
-@pytest.mark.slow
 @pytest.mark.promise(
     "tested",
     "A search goes on with the data, choices and settings that it was begun with, or is refused in one line.",
