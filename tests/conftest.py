@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from made_once import MadeOnce
+from quick_java import QUICK_JAVA
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 # Spark's Python workers and the jobs that tests start find the package here.
@@ -24,9 +25,6 @@ for _name in ("no_proxy", "NO_PROXY"):
 
 from pyspark.sql import SparkSession  # noqa: E402
 
-QUICK_JAVA = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
-"""A test's queries are over before C2 has compiled them: without it, and with one thread to collect garbage, tests of
-folds took 56 s of the processors where they took 82, those of pictures 37 where they took 50."""
 LONGEST_FIRST = (
     *("test_training", "test_retraining", "test_jobs", "test_networks", "test_resume", "test_landmark_training"),
     *(

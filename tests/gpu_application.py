@@ -9,6 +9,7 @@ import sys
 
 from pyspark import TaskContext
 from pyspark.sql import SparkSession
+from quick_java import QUICK_JAVA
 
 from aslspark import session
 from aslspark.errors import AslsparkError
@@ -33,6 +34,8 @@ def main(folder):
         "spark.ui.enabled": "false",
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.driver.host": "127.0.0.1",
+        "spark.driver.extraJavaOptions": QUICK_JAVA,
+        "spark.executor.extraJavaOptions": QUICK_JAVA,
         "spark.worker.resource.gpu.amount": "1",
         "spark.worker.resource.gpu.discoveryScript": f"{folder}/discover.sh",
         "spark.executor.resource.gpu.amount": "1",

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from pyspark.sql import functions as F
+from quick_java import QUICK_JAVA
 
 from aslspark.errors import AslsparkError
 from aslspark.samples import read_samples
@@ -45,6 +46,8 @@ def spark_submit(job, *words, cwd, master, conf=(), py_files=None, env=None):
         "spark.driver.bindAddress=127.0.0.1",
         "spark.driver.host=127.0.0.1",
         "spark.sql.shuffle.partitions=2",
+        f"spark.driver.extraJavaOptions={QUICK_JAVA}",
+        f"spark.executor.extraJavaOptions={QUICK_JAVA}",
         *conf,
     ):
         command += ["--conf", setting]
