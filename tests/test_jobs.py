@@ -341,6 +341,7 @@ def test_an_existing_out_and_a_broken_bundle_are_named_and_left_as_they_are(spar
     assert sorted(p.name for p in tmp_path.iterdir()) == ["broken", "there"]
 
 
+@pytest.mark.slow
 def test_an_error_is_one_line_and_an_exit_code(tmp_path):
     environment = {"PYTHONPATH": str(REPOSITORY)}
     result = spark_submit(

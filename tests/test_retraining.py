@@ -142,7 +142,7 @@ def test_a_challenger_may_not_learn_the_frozen_test(spark, registry, frozen, tmp
     assert not list(registry.folder.glob(".work-*"))
 
 
-def test_a_registry_without_a_champion_says_how_to_begin(tmp_path):
+def test_a_registry_without_a_champion_says_how_to_begin(spark, tmp_path):
     for words in (["--data", "more.csv"], ["--rollback"]):
         with pytest.raises(AslsparkError, match="--begin BUNDLE --test PATH"):
             retrain.main(["--registry", str(tmp_path / "none"), *words])
