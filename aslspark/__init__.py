@@ -1,6 +1,6 @@
 """Reads the letters of the American manual alphabet from pictures of hands, on Spark."""
 
-from aslspark.masking import mask_logs
+from aslspark.common.redaction import mask_logs
 
 __version__ = "0.1.0"
 

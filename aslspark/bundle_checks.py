@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any
 
+from aslspark.common.catalog import LANDMARKS, PICTURE
+from aslspark.common.errors import AslsparkError
 from aslspark.common.refused import Refused
-from aslspark.config import check_setting
+from aslspark.common.settings import check_setting
 from aslspark.decoding import FITS
-from aslspark.errors import AslsparkError
-from aslspark.models.known import LANDMARKS, PICTURE
 
 NETWORK_FILES = ("network.keras", "network.safetensors")
 FRAMEWORKS = ("keras", "torch")

@@ -20,10 +20,10 @@ from typing import Any, BinaryIO
 
 import aslspark
 from aslspark.bundle_checks import check_manifest
+from aslspark.common.errors import AslsparkError
+from aslspark.common.paths import local_path
 from aslspark.common.plain_folder import NotPlain, PlainFolder, said
 from aslspark.common.refused import Refused
-from aslspark.errors import AslsparkError
-from aslspark.paths import local_path
 
 FORMAT = 1
 MANIFEST, SUMS, ONNX, PIPELINE = "bundle.json", "SHA256SUMS", "network.onnx", "pipeline"

@@ -11,12 +11,12 @@ from typing import Any
 import aslspark
 from aslspark.bundle_checks import check_network
 from aslspark.bundle_files import ONNX, BundleContents, refusal_named
+from aslspark.common.catalog import LANDMARKS, PICTURE
+from aslspark.common.errors import AslsparkError
 from aslspark.common.markdown import reason
 from aslspark.decoding import Form, form_of
-from aslspark.errors import AslsparkError
 from aslspark.features.landmarks import FEATURES
 from aslspark.hands.options import HandOptions, hands_of
-from aslspark.models.known import LANDMARKS, PICTURE
 from aslspark.models.onnx_classifier import OnnxClassifier
 
 

@@ -20,15 +20,15 @@ from pyspark.sql import SparkSession
 
 from aslspark.bundle_files import MANIFEST, ONNX, PIPELINE, STAGE_FOLDER, BundleContents, read_bundle, refusal_named
 from aslspark.bundle_network import form_and_hands, network_of
+from aslspark.common.catalog import PICTURE
+from aslspark.common.errors import AslsparkError
+from aslspark.common.paths import is_mounted, local_path, spark_path
 from aslspark.common.plain_folder import NotPlain, PlainFolder
 from aslspark.common.refused import Refused
 from aslspark.decoding import Form
-from aslspark.errors import AslsparkError
 from aslspark.hands.options import HandOptions
-from aslspark.models.known import PICTURE
 from aslspark.models.mllib import MllibClassifier
 from aslspark.models.onnx_classifier import OnnxClassifier
-from aslspark.paths import is_mounted, local_path, spark_path
 from aslspark.pipeline_checks import MOST_METADATA_BYTES, check_metadata, pipeline_files
 
 STAGE_CLASSES = ("aslspark.scoring.SignClassifierModel",)

@@ -11,14 +11,14 @@ from pyspark.ml import PipelineModel
 
 import aslspark
 from aslspark.bundle_files import FORMAT, MANIFEST, ONNX, PIPELINE, STAGE_FOLDER, seal, whole_folder
+from aslspark.common.catalog import LANDMARKS
+from aslspark.common.errors import AslsparkError
+from aslspark.common.paths import local_path, spark_path
 from aslspark.common.written import write_json
-from aslspark.errors import AslsparkError
 from aslspark.features.landmarks import FEATURES
 from aslspark.models.fitted_network import FittedNetwork
-from aslspark.models.known import LANDMARKS
 from aslspark.models.mllib import MllibClassifier
 from aslspark.models.onnx_classifier import OnnxClassifier
-from aslspark.paths import local_path, spark_path
 
 PROFILE = "profile"
 

@@ -10,10 +10,10 @@ import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 
-from aslspark.config import Config, load_config
-from aslspark.errors import AslsparkError
-from aslspark.masking import mask_record, masked_console
-from aslspark.models.known import READS
+from aslspark.common.catalog import READS
+from aslspark.common.errors import AslsparkError
+from aslspark.common.redaction import mask_record, masked_console
+from aslspark.common.settings import Config, load_config
 
 EXTRAS = {
     "spark": ("pyspark", "py4j"),

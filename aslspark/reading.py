@@ -16,15 +16,15 @@ import numpy.typing as npt
 from aslspark.bundle_files import ONNX, read_bundle
 from aslspark.bundle_network import form_and_hands, network_of
 from aslspark.certainty import NOT_SURE, best_places
+from aslspark.common.catalog import LANDMARKS
+from aslspark.common.errors import AslsparkError
 from aslspark.decoding import Form, Unusable
-from aslspark.errors import AslsparkError
 from aslspark.features.landmarks import HAND_NUMBERS, RIGHT, SEEN, WORLD
 from aslspark.features.landmarks import PICTURE as POINTS
 from aslspark.features.pictures import Normaliser
 from aslspark.hands.hand import RIGHT as RIGHT_SIDE
 from aslspark.hands.hand import Hand
 from aslspark.hands.options import HandOptions, require_detector
-from aslspark.models.known import LANDMARKS
 from aslspark.models.onnx_classifier import NO_HAND, OnnxClassifier, needs_hand, open_session
 
 NO_PROBABILITIES = "the network gave no probabilities"

@@ -27,9 +27,9 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from aslspark.bundle_files import read_manifest
-from aslspark.errors import AslsparkError
-from aslspark.masking import shown_all
-from aslspark.paths import local_path
+from aslspark.common.errors import AslsparkError
+from aslspark.common.paths import local_path
+from aslspark.common.redaction import shown_all
 
 log = logging.getLogger("aslspark")
 

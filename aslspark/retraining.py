@@ -16,15 +16,15 @@ from pyspark.sql import functions as F
 
 from aslspark.bundle_files import read_bundle, read_manifest, whole_folder
 from aslspark.common.begun_with import require_same
-from aslspark.config import Config, load_config
+from aslspark.common.catalog import NO_CLASSIFIER
+from aslspark.common.errors import AslsparkError
+from aslspark.common.paths import spark_path
+from aslspark.common.redaction import say
+from aslspark.common.settings import Config, load_config
 from aslspark.data.exact_duplicates import picture_hash
 from aslspark.data.foretold_splits import Needs
-from aslspark.errors import AslsparkError
 from aslspark.evaluation.job import labelled_samples
 from aslspark.evaluation.pairs import count_pairs, judge
-from aslspark.masking import say
-from aslspark.models.known import NO_CLASSIFIER
-from aslspark.paths import spark_path
 from aslspark.registry import ALPHA, BEGUN, CHAMPION, FROZEN_TEST, MOST_FALL, PROMOTED, REFUSED, Registry
 from aslspark.samples import SAMPLES_FOLDER, TEST, read_samples
 from aslspark.scoring import SignClassifierModel

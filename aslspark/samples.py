@@ -23,8 +23,8 @@ from pyspark.sql.types import (
     StructType,
 )
 
-from aslspark.errors import AslsparkError
-from aslspark.paths import mounted_as_spark
+from aslspark.common.errors import AslsparkError
+from aslspark.common.paths import mounted_as_spark
 
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
 SPLITS = (TRAIN, VALIDATION, TEST)

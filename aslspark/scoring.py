@@ -26,18 +26,18 @@ from pyspark.sql.types import ArrayType, BinaryType, NumericType, StructType
 from aslspark.answers import SHARES, Finish, output_columns, ranking
 from aslspark.bundle_read import read_parts, read_stage
 from aslspark.bundle_write import write_stage
+from aslspark.common.catalog import LANDMARKS, PICTURE
+from aslspark.common.errors import AslsparkError
+from aslspark.common.paths import mounted_as_spark
+from aslspark.common.redaction import say
 from aslspark.decoding import RAW, UNUSABLE, Form
-from aslspark.errors import AslsparkError
 from aslspark.features.crops import ROW, brings_hands, crop_to_hands
 from aslspark.features.landmarks import HAND_FIELDS, frame_vectors
 from aslspark.features.pictures import Normaliser
 from aslspark.hands.options import HandOptions
-from aslspark.masking import say
 from aslspark.models.fitted_network import FittedNetwork
-from aslspark.models.known import LANDMARKS, PICTURE
 from aslspark.models.mllib import MllibClassifier
 from aslspark.models.onnx_classifier import NO_HAND, OnnxClassifier, kept_session, needs_hand
-from aslspark.paths import mounted_as_spark
 from aslspark.samples import HAND_COLUMN, PICTURE_TYPE, no_hands
 
 OUTPUT_COLUMNS = ("letter", "probability", "top", "reason")

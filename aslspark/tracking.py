@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from aslspark.bundle_files import MANIFEST
-from aslspark.config import Config
-from aslspark.errors import AslsparkError
-from aslspark.masking import shown_all
-from aslspark.paths import local_path
+from aslspark.common.errors import AslsparkError
+from aslspark.common.paths import local_path
+from aslspark.common.redaction import shown_all
+from aslspark.common.settings import Config
 
 log = logging.getLogger("aslspark")
 

@@ -11,11 +11,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from aslspark.answers import NOT_SURE
-from aslspark.certainty import with_temperature
-from aslspark.errors import AslsparkError
+from aslspark.certainty import NOT_SURE, with_temperature
+from aslspark.common.catalog import LANDMARKS
+from aslspark.common.errors import AslsparkError
 from aslspark.features.pictures import Normaliser
-from aslspark.models.known import LANDMARKS
 from aslspark.models.onnx_classifier import ROWS_A_RUN, OnnxClassifier, open_session
 from aslspark.reading import hand_vector
 from aslspark.scoring import read_model

@@ -21,10 +21,10 @@ from pyspark.ml.functions import vector_to_array
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from aslspark.config import load_config
+from aslspark.common.settings import load_config
+from aslspark.common.spark_session import spark_session
 from aslspark.features.pipeline import feature_pipeline
 from aslspark.samples import TRAIN, VALIDATION, read_samples
-from aslspark.session import spark_session
 from aslspark.sources.drawn import drawn_samples
 from aslspark.sources.ingest import ingest
 from aslspark.sources.splits import SplitOptions

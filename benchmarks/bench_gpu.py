@@ -16,8 +16,8 @@ from pathlib import Path
 from base import Comparison, compare, options, write
 from bench_training import EPOCHS, plain_rate, prepare
 
-from aslspark.config import load_config
-from aslspark.session import spark_session
+from aslspark.common.settings import load_config
+from aslspark.common.spark_session import spark_session
 from aslspark.training.data import look_at
 from aslspark.training.network import fit_network
 

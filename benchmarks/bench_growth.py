@@ -20,9 +20,9 @@ import psutil
 from base import Comparison, options, pixel_table, write
 from pyspark.sql import SparkSession
 
-from aslspark.config import load_config
+from aslspark.common.settings import load_config
+from aslspark.common.spark_session import spark_session
 from aslspark.samples import read_samples
-from aslspark.session import spark_session
 from aslspark.sources.ingest import ingest
 from aslspark.training.data import look_at
 from aslspark.training.network import fit_network

@@ -14,9 +14,9 @@ from pyspark.ml.feature import VectorAssembler
 from pyspark.sql import SparkSession
 from pyspark.sql.types import IntegerType, StructField, StructType
 
-from aslspark.session import spark_session
+from aslspark.common.spark_session import spark_session
+from aslspark.data.pixel_table import COLUMNS
 from aslspark.sources.ingest import ingest
-from aslspark.sources.parse_pixels import COLUMNS
 
 
 def main() -> None:

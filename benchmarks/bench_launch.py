@@ -13,8 +13,8 @@ from pathlib import Path
 import horovod.spark
 from base import compare, options, pixel_table, write
 
-from aslspark.config import load_config
-from aslspark.session import spark_session
+from aslspark.common.settings import load_config
+from aslspark.common.spark_session import spark_session
 from aslspark.sources.ingest import ingest
 from aslspark.sources.splits import SplitOptions
 from aslspark.training.data import look_at

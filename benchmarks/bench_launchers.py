@@ -14,10 +14,10 @@ from pathlib import Path
 
 from base import Comparison, options, pixel_table, write
 
-from aslspark.config import load_config
+from aslspark.common.settings import load_config
+from aslspark.common.spark_session import spark_session
 from aslspark.evaluation.metrics import count_answers, figures
 from aslspark.samples import TEST
-from aslspark.session import spark_session
 from aslspark.sources.ingest import ingest
 from aslspark.sources.splits import SplitOptions
 from aslspark.training.data import look_at

@@ -17,12 +17,13 @@ from pyspark.ml.functions import vector_to_array
 from pyspark.ml.linalg import DenseVector
 from pyspark.sql import functions as F
 
+from aslspark.common.labels import STATIC_LETTERS
+from aslspark.common.spark_session import spark_session
 from aslspark.features.pipeline import feature_pipeline
-from aslspark.labels import STATIC_LETTERS
 from aslspark.models.keras_network import build, to_onnx
+from aslspark.models.onnx_classifier import OnnxClassifier
 from aslspark.samples import read_samples
-from aslspark.scoring import OnnxClassifier, SignClassifierModel
-from aslspark.session import spark_session
+from aslspark.scoring import SignClassifierModel
 from aslspark.sources.drawn import drawn_samples
 from aslspark.sources.ingest import ingest
 

@@ -25,12 +25,14 @@ import base
 import torch
 from PIL import Image
 
-from aslspark.bundle import seal, whole_folder, write_model
+from aslspark.bundle_files import seal, whole_folder
+from aslspark.bundle_write import write_model
+from aslspark.common.catalog import LANDMARKS, PICTURE
+from aslspark.common.labels import STATIC_LETTERS
 from aslspark.hands.options import HandOptions
-from aslspark.labels import STATIC_LETTERS
 from aslspark.models import torch_network
-from aslspark.models.known import LANDMARKS, PICTURE
-from aslspark.scoring import OnnxClassifier, SignClassifierModel
+from aslspark.models.onnx_classifier import OnnxClassifier
+from aslspark.scoring import SignClassifierModel
 from aslspark.sources.drawn import draw_hand
 
 CLIENTS, RATE, SECONDS = 8, 25.0, 20.0

@@ -18,10 +18,10 @@ import numpy as np
 from base import Comparison, compare, options, write
 from pyspark.sql import SparkSession
 
-from aslspark.config import load_config
-from aslspark.labels import STATIC_LETTERS
+from aslspark.common.labels import STATIC_LETTERS
+from aslspark.common.settings import load_config
+from aslspark.common.spark_session import spark_session
 from aslspark.samples import TRAIN, VALIDATION, read_samples
-from aslspark.session import spark_session
 from aslspark.sources.drawn import drawn_samples
 from aslspark.sources.ingest import ingest
 from aslspark.sources.splits import SplitOptions

@@ -23,11 +23,11 @@ from PIL import Image, ImageDraw, ImageFilter
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
+from aslspark.common.labels import STATIC_LETTERS
+from aslspark.common.spark_session import spark_session
 from aslspark.hands.options import HandOptions
-from aslspark.labels import STATIC_LETTERS
+from aslspark.images.endings import is_picture_name
 from aslspark.scoring import SignClassifierModel
-from aslspark.session import spark_session
-from aslspark.sources.pictures.listing import is_picture_name
 from aslspark.sources.to_score import rows_to_score
 
 ROOM = (640, 480)

@@ -33,8 +33,8 @@ import psutil
 from base import RESULTS, machine
 from hosts import DRIVER, Hosts, cluster_of_hosts, end
 
-from aslspark.bundle import read_manifest
-from aslspark.errors import AslsparkError
+from aslspark.bundle_files import read_manifest
+from aslspark.common.errors import AslsparkError
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 EPOCHS = 6
@@ -340,7 +340,7 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=4, metavar="N", help="of each fault (default 4)")
     parser.add_argument("--only", nargs="+", default=[], metavar="FAULT", help="words of their names")
     options = parser.parse_args()
-    from aslspark.session import spark_session
+    from aslspark.common.spark_session import spark_session
     from aslspark.sources.drawn import drawn_samples
     from aslspark.sources.ingest import ingest
     from aslspark.sources.splits import SplitOptions

@@ -24,11 +24,11 @@ from base import machine
 from honest_page import ALPHABET, STUDIO, write_page
 from pyspark.sql import SparkSession
 
-from aslspark.config import load_config
+from aslspark.common.settings import load_config
+from aslspark.common.spark_session import spark_session
 from aslspark.evaluation.cross_validation import cross_validate
 from aslspark.evaluation.fold_options import LEAVE_ONE, FoldOptions
 from aslspark.samples import TEST
-from aslspark.session import spark_session
 from aslspark.training.job import train_baseline, train_cnn
 
 NETWORKS = {"small_cnn": (5, 0.001), "squeezenet": (5, 0.00025), "mobilenet_v2": (4, 0.004), "resnet18": (2, 0.001)}

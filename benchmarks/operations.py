@@ -22,9 +22,10 @@ from PIL import Image, ImageFilter
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from aslspark.config import load_config
+from aslspark.common.labels import LABELS
+from aslspark.common.settings import load_config
+from aslspark.common.spark_session import spark_session
 from aslspark.jobs_support import run_job
-from aslspark.labels import LABELS
 from aslspark.monitoring.drift import Comparison, histogram
 from aslspark.monitoring.job import monitor
 from aslspark.monitoring.measures import measured
@@ -32,7 +33,6 @@ from aslspark.monitoring.profile import Profile, read_reference
 from aslspark.registry import Registry
 from aslspark.retraining import begin, retrain
 from aslspark.scoring import SignClassifierModel
-from aslspark.session import spark_session
 from aslspark.sources.to_score import rows_to_score
 from aslspark.training.job import train_cnn
 

@@ -52,9 +52,11 @@ def write_bundle(folder: Path) -> str:
     """Write the bundle that is served."""
     import torch
 
-    from aslspark.bundle import seal, whole_folder, write_model
+    from aslspark.bundle_files import seal, whole_folder
+    from aslspark.bundle_write import write_model
     from aslspark.models import torch_network
-    from aslspark.scoring import OnnxClassifier, SignClassifierModel
+    from aslspark.models.onnx_classifier import OnnxClassifier
+    from aslspark.scoring import SignClassifierModel
 
     torch.manual_seed(1)
     network = torch_network.build("small_cnn", SHAPE, len(LABELS), 0.0).eval()

@@ -20,10 +20,10 @@ from typing import Any
 from base import machine
 from matplotlib.figure import Figure
 
-from aslspark.config import load_config
+from aslspark.common.settings import load_config
+from aslspark.common.spark_session import spark_session
 from aslspark.evaluation.cross_validation import cross_validate
 from aslspark.evaluation.fold_options import LEAVE_ONE, FoldOptions
-from aslspark.session import spark_session
 
 SETTINGS = Path(__file__).resolve().parent.parent / "conf" / "hands.yaml"
 PICTURES = [

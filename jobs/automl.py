@@ -30,7 +30,7 @@ def main(argv: Sequence[str]) -> None:
     add_training_options(parser)
     options = parser.parse_args(argv)
     config = training_config(options)
-    from aslspark.session import spark_session
+    from aslspark.common.spark_session import spark_session
     from aslspark.tracking import tracked
     from aslspark.tuning.automl import automl
 

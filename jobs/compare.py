@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from aslspark.errors import AslsparkError
+from aslspark.common.errors import AslsparkError
 from aslspark.jobs_support import add_config_options, config_from, run_job
 
 
@@ -38,8 +38,8 @@ def main(argv: Sequence[str]) -> None:
     sets: dict[str, list[str]] = {}
     for name, path in map(_named, options.data):
         sets.setdefault(name, []).append(path)
+    from aslspark.common.spark_session import spark_session
     from aslspark.evaluation.comparison import compare_bundles
-    from aslspark.session import spark_session
     from aslspark.tracking import tracked
 
     about = {"models": models, "sets": sets}

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
+from aslspark.common.catalog import CLASSIFIERS, NO_CLASSIFIER
 from aslspark.evaluation.fold_options import KINDS, LEAVE_ONE, FoldOptions
 from aslspark.jobs_support import (
     add_classifier_options,
@@ -18,7 +19,6 @@ from aslspark.jobs_support import (
     run_job,
     training_config,
 )
-from aslspark.models.known import CLASSIFIERS, NO_CLASSIFIER
 
 NETWORK = "network"
 
@@ -57,8 +57,8 @@ def main(argv: Sequence[str]) -> None:
     folds = FoldOptions(
         LEAVE_ONE.get(options.leave_one, options.by), options.folds, split.validation, split.blocks, split.seed
     )
+    from aslspark.common.spark_session import spark_session
     from aslspark.evaluation.cross_validation import cross_validate
-    from aslspark.session import spark_session
     from aslspark.tracking import tracked
 
     about = {"data": options.data, "folds": vars(folds)}

@@ -8,9 +8,9 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from aslspark.config import SplitConfig
+from aslspark.common.redaction import say
+from aslspark.common.settings import SplitConfig
 from aslspark.jobs_support import add_config_options, config_from, run_job
-from aslspark.masking import say
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -47,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     chosen = parser.parse_args(argv)
     named = {"kind": chosen.split, **{name: getattr(chosen, name) for name in ("validation", "test", "blocks", "seed")}}
     config = config_from(chosen, {f"split.{name}": value for name, value in named.items()})
-    from aslspark.session import spark_session
+    from aslspark.common.spark_session import spark_session
     from aslspark.sources.ingest import ingest
     from aslspark.sources.pictures.options import picture_options
     from aslspark.sources.splits import SplitOptions

@@ -39,8 +39,8 @@ def main(argv: Sequence[str]) -> None:
     add_config_options(parser)
     options = parser.parse_args(argv)
     config = config_from(options, {})
+    from aslspark.common.spark_session import spark_session
     from aslspark.monitoring.job import monitor
-    from aslspark.session import spark_session
     from aslspark.tracking import tracked
 
     about = {"model": options.model, "data": options.data, "by": options.by, "alarm_rate": options.alarm_rate}

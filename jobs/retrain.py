@@ -13,8 +13,8 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from aslspark.common.redaction import say
 from aslspark.jobs_support import add_config_options, config_from, run_job
-from aslspark.masking import say
 from aslspark.registry import ALPHA, MOST_FALL, PROMOTED, Registry
 from aslspark.tracking import log_champion, restore_champion, tracked
 
@@ -61,8 +61,8 @@ def main(argv: Sequence[str]) -> None:
         return
     if (options.begin is None) != (options.test is None):
         parser.error("--begin and --test belong together")
+    from aslspark.common.spark_session import spark_session
     from aslspark.retraining import begin, retrain
-    from aslspark.session import spark_session
 
     about = {"registry": options.registry, "data": options.data, "begin": options.begin, "anew": options.anew}
     with tracked(config, "retrain", **about), spark_session("aslspark retrain") as spark:

@@ -32,7 +32,7 @@ def main(argv: Sequence[str]) -> None:
     add_config_options(parser)
     options = parser.parse_args(argv)
     config = config_from(options, {})
-    from aslspark.session import spark_session
+    from aslspark.common.spark_session import spark_session
     from aslspark.tracking import tracked
     from aslspark.workflows.score import score
 

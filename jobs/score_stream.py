@@ -20,9 +20,9 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("--files", type=int, default=256, metavar="N", help="pictures a batch (default %(default)s)")
     parser.add_argument("--once", action="store_true", help="read what is there, and end")
     options = parser.parse_args(argv)
+    from aslspark.common.spark_session import spark_session
     from aslspark.scoring import SignClassifierModel
     from aslspark.serving.streaming import letters_beside
-    from aslspark.session import spark_session
 
     with spark_session("aslspark score_stream") as spark:
         model = SignClassifierModel.load(options.model)

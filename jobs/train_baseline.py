@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
+from aslspark.common.catalog import CLASSIFIERS
 from aslspark.jobs_support import (
     add_classifier_options,
     add_config_options,
@@ -18,7 +19,6 @@ from aslspark.jobs_support import (
     config_from,
     run_job,
 )
-from aslspark.models.known import CLASSIFIERS
 
 
 def main(argv: Sequence[str]) -> None:
@@ -30,7 +30,7 @@ def main(argv: Sequence[str]) -> None:
     add_config_options(parser)
     options = parser.parse_args(argv)
     config = config_from(options, classifier_words(options))
-    from aslspark.session import spark_session
+    from aslspark.common.spark_session import spark_session
     from aslspark.tracking import tracked
     from aslspark.training.job import train_baseline
 

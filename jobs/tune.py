@@ -42,7 +42,7 @@ def main(argv: Sequence[str]) -> None:
     space = read_space(options.space)
     names = ("trials", "minutes", "failures", "sampler", "pruner", "storage", "study", "seed", "at_once")
     how = SearchOptions(**{name: getattr(options, name) for name in names})
-    from aslspark.session import spark_session
+    from aslspark.common.spark_session import spark_session
     from aslspark.tracking import tracked
     from aslspark.tuning.search import search
 

@@ -16,13 +16,13 @@ from pathlib import Path
 
 from pyspark.sql import functions as F
 
-from aslspark.config import load_config
+from aslspark.common.paths import local_path
+from aslspark.common.settings import load_config
 from aslspark.evaluation.cross_validation import cross_validate
 from aslspark.evaluation.fold_options import LEAVE_ONE, FoldOptions
 from aslspark.evaluation.sheets import Tile, colour_of, draw_sheet
 from aslspark.evaluation.shown import as_read
 from aslspark.notebook import new_folder, session, show, widgets
-from aslspark.paths import local_path
 from aslspark.samples import TEST
 from aslspark.scoring import SignClassifierModel
 from aslspark.sources.drawn.files import SIGNER_PATTERN, draw_pictures

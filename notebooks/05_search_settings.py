@@ -13,9 +13,9 @@
 
 from pathlib import Path
 
-from aslspark.config import load_config
+from aslspark.common.paths import local_path
+from aslspark.common.settings import load_config
 from aslspark.notebook import new_folder, session, show, widgets
-from aslspark.paths import local_path
 from aslspark.tuning.options import SearchOptions
 from aslspark.tuning.search import search
 from aslspark.tuning.space import read_space

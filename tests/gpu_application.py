@@ -11,8 +11,8 @@ from pyspark import TaskContext
 from pyspark.sql import SparkSession
 from quick_java import QUICK_JAVA
 
-from aslspark import session
-from aslspark.errors import AslsparkError
+from aslspark.common import spark_session
+from aslspark.common.errors import AslsparkError
 from aslspark.training.gpus import FROM_SPARK, claim_gpu, gpu_source, gpu_tasks
 from aslspark.training.launch.launchers import HOROVOD, TORCH
 from aslspark.training.launch.run import run_workers
@@ -45,7 +45,7 @@ def main(folder):
     spark.sparkContext.setLogLevel("OFF")
     context = spark.sparkContext
     profile = gpu_tasks(spark)
-    session.require_slots(spark, 2, profile)
+    spark_session.require_slots(spark, 2, profile)
     said = {"source": gpu_source(spark)}
     said["before"] = context.range(0, numSlices=2).mapPartitionsWithIndex(held).collect()
     said["workers"] = {
@@ -53,9 +53,9 @@ def main(folder):
         for launcher in (HOROVOD, TORCH)
     }
     said["after"] = context.range(0, numSlices=2).mapPartitionsWithIndex(held).collect()
-    session.EXECUTOR_WAIT_SECONDS = 0  # both are there
+    spark_session.EXECUTOR_WAIT_SECONDS = 0  # both are there
     try:
-        session.require_slots(spark, 3, profile)
+        spark_session.require_slots(spark, 3, profile)
     except AslsparkError as error:
         said["three"] = str(error)
     print(json.dumps(said))

@@ -12,9 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
-from aslspark.bundle import seal, whole_folder, write_model
+from aslspark.bundle_files import seal, whole_folder
+from aslspark.bundle_write import write_model
 from aslspark.hands.options import HandOptions
-from aslspark.scoring import OnnxClassifier, SignClassifierModel
+from aslspark.models.onnx_classifier import OnnxClassifier
+from aslspark.scoring import SignClassifierModel
 
 SHAPE = (28, 28, 1)
 LABELS = ("A", "B", "C", "L")

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from serving_bundles import LABELS, network, picture_file, write_bundle
 
-from aslspark.errors import AslsparkError
+from aslspark.common.errors import AslsparkError
 from aslspark.reading import Reader
 from aslspark.scoring import SignClassifierModel
 from aslspark.serving import endpoint

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from aslspark.config import AugmentConfig, augment_settings
+from aslspark.common.settings import AugmentConfig, augment_settings
 from aslspark.evaluation.plots import plot_augmented
 from aslspark.features.augment_sheet import augmented_versions
 from aslspark.features.scaling import scale

@@ -5,9 +5,9 @@ import shutil
 
 import pytest
 
-from aslspark.bundle import read_manifest
-from aslspark.config import load_config
-from aslspark.errors import AslsparkError
+from aslspark.bundle_files import read_manifest
+from aslspark.common.errors import AslsparkError
+from aslspark.common.settings import load_config
 from aslspark.samples import TEST, VALIDATION, read_samples
 from aslspark.scoring import SignClassifierModel
 from aslspark.sources.splits import LEAK_WARNING

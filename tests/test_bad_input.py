@@ -17,13 +17,13 @@ import contracts
 import pytest
 from bad_input import bad_bodies, bad_bundles, bad_lines, bad_manifests, bad_pictures, bad_zips, bombs, good_pictures
 
-from aslspark.config import PictureConfig
-from aslspark.errors import AslsparkError
+from aslspark.common.errors import AslsparkError
+from aslspark.common.settings import PictureConfig
+from aslspark.data.pixel_table import COLUMNS
 from aslspark.samples import read_samples
 from aslspark.sources.hadoop_files import HadoopFiles
 from aslspark.sources.ingest import ingest
 from aslspark.sources.local_folders import refuse_loops
-from aslspark.sources.parse_pixels import COLUMNS
 from aslspark.sources.pictures import archives
 from aslspark.sources.pictures.files import read_manifest
 from aslspark.sources.pictures.options import PictureOptions, picture_options

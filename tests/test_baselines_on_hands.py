@@ -10,14 +10,15 @@ from pyspark.ml.functions import vector_to_array
 from pyspark.sql.pandas.types import to_arrow_schema
 from tables_with_hands import LETTERS, SIDE, rows_with_hands, write_ingested
 
-from aslspark.answers import NOT_SURE
-from aslspark.config import load_config
-from aslspark.errors import AslsparkError
+from aslspark.certainty import NOT_SURE
+from aslspark.common.errors import AslsparkError
+from aslspark.common.settings import load_config
 from aslspark.evaluation.job import evaluate_bundle
 from aslspark.features.landmarks import FEATURES, hand_vectors, landmark_features
 from aslspark.features.pipeline import LandmarkFeatures, feature_pipeline
+from aslspark.models.onnx_classifier import NO_HAND
 from aslspark.samples import HAND_TYPE, TEST, read_samples
-from aslspark.scoring import NO_HAND, SignClassifierModel
+from aslspark.scoring import SignClassifierModel
 from aslspark.training.job import train_baseline
 from jobs import score
 from jobs import train_baseline as job

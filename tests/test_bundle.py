@@ -7,23 +7,15 @@ import pytest
 import serving_bundles
 from serving_bundles import network_saying
 
-from aslspark.bundle import (
-    FORMAT,
-    MANIFEST,
-    SUMS,
-    read_bundle,
-    read_model,
-    require_new,
-    seal,
-    whole_folder,
-    write_model,
-)
+from aslspark.bundle_files import FORMAT, MANIFEST, SUMS, read_bundle, require_new, seal, whole_folder
+from aslspark.bundle_write import write_model
+from aslspark.common.errors import AslsparkError
 from aslspark.decoding import Form
-from aslspark.errors import AslsparkError
 from aslspark.hands.options import HandOptions
 from aslspark.models import torch_network
+from aslspark.models.onnx_classifier import OnnxClassifier
 from aslspark.reading import Reader
-from aslspark.scoring import OnnxClassifier, SignClassifierModel
+from aslspark.scoring import SignClassifierModel, read_model
 
 SHAPE = (28, 28, 1)
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from aslspark.bundle_checks import Refused, check_manifest
+from aslspark.bundle_checks import check_manifest
+from aslspark.common.refused import Refused
 
 FILES = ("bundle.json", "network.onnx", "network.safetensors", "pipeline/metadata/part-00000")
 GOOD = {"kind": "network", "labels": ["A", "B"], "shape": [28, 28, 1]}

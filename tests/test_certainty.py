@@ -6,11 +6,12 @@ import pytest
 from pyspark.ml import Pipeline, PipelineModel
 from pyspark.sql import functions as F
 
-from aslspark.answers import NOT_SURE, output_columns, ranking
-from aslspark.bundle import read_model, seal, whole_folder, write_model
-from aslspark.certainty import COLDEST, HOTTEST, best_places, fit_temperature, with_temperature
-from aslspark.config import load_config
-from aslspark.errors import AslsparkError
+from aslspark.answers import output_columns, ranking
+from aslspark.bundle_files import seal, whole_folder
+from aslspark.bundle_write import write_model
+from aslspark.certainty import COLDEST, HOTTEST, NOT_SURE, best_places, fit_temperature, with_temperature
+from aslspark.common.errors import AslsparkError
+from aslspark.common.settings import load_config
 from aslspark.evaluation.certainty import (
     TEMPERATURES,
     at_threshold,
@@ -21,8 +22,9 @@ from aslspark.evaluation.certainty import (
 )
 from aslspark.evaluation.certainty_plots import plot_calibration, plot_coverage
 from aslspark.models import torch_network
+from aslspark.models.onnx_classifier import OnnxClassifier
 from aslspark.samples import TRAIN, VALIDATION, read_samples
-from aslspark.scoring import OnnxClassifier, SignClassifierModel
+from aslspark.scoring import SignClassifierModel, read_model
 from aslspark.training.job import train_baseline
 
 LABELS = tuple("ABCDEFGHIKLMNOPQRSTUVWXY")

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from tiny_training import SimpleTraining
 
-from aslspark.errors import AslsparkError
+from aslspark.common.errors import AslsparkError
 from aslspark.training.checkpoint import Progress, read_checkpoint, write_checkpoint
 
 
@@ -111,7 +111,7 @@ def test_what_cannot_be_written_leaves_the_earlier_one_of_the_same_epoch(tmp_pat
     # A limit on the size of files stops the write half-way, as a full disk does; it counts for a process and its end.
     program = (
         "import resource, signal, sys, numpy as np; from pathlib import Path\n"
-        "from aslspark.errors import AslsparkError\n"
+        "from aslspark.common.errors import AslsparkError\n"
         "from aslspark.training.checkpoint import Progress, write_checkpoint\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"

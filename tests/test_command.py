@@ -11,7 +11,7 @@ from conftest import REPOSITORY
 
 from aslspark import jobs_support
 from aslspark.cli import command, completion, doctor, fetch
-from aslspark.errors import AslsparkError
+from aslspark.common.errors import AslsparkError
 
 
 def aslspark(*words, **more):

@@ -8,19 +8,21 @@ import numpy as np
 import pytest
 from pyspark.sql import functions as F
 
-from aslspark.bundle import seal, whole_folder, write_model
-from aslspark.config import load_config
-from aslspark.errors import AslsparkError
+from aslspark.bundle_files import seal, whole_folder
+from aslspark.bundle_write import write_model
+from aslspark.common.errors import AslsparkError
+from aslspark.common.labels import STATIC_LETTERS
+from aslspark.common.settings import load_config
 from aslspark.evaluation.comparison import Contender, LabelledSet, samples_for
 from aslspark.evaluation.comparison_page import COLUMNS
 from aslspark.evaluation.grad_cam import explain_bundle
 from aslspark.evaluation.metrics import wilson
 from aslspark.evaluation.multiply_adds import multiply_adds
 from aslspark.evaluation.shown import as_read
-from aslspark.labels import STATIC_LETTERS
 from aslspark.models.fitted_network import FittedNetwork
+from aslspark.models.onnx_classifier import OnnxClassifier
 from aslspark.samples import read_samples
-from aslspark.scoring import OnnxClassifier, SignClassifierModel
+from aslspark.scoring import SignClassifierModel
 from aslspark.training.data import fingerprint
 from aslspark.training.job import train_baseline
 from jobs import compare, evaluate

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from aslspark.config import AugmentConfig, Config, augment_settings, load_config
-from aslspark.errors import AslsparkError
+from aslspark.common.errors import AslsparkError
+from aslspark.common.settings import AugmentConfig, Config, augment_settings, load_config
 
 
 def test_without_file_or_words_the_settings_are_the_defaults():
@@ -118,7 +118,7 @@ def modules_with(*imported, then="pass"):
 
 
 def test_importing_the_package_is_light():
-    modules = modules_with("aslspark", "aslspark.config", "aslspark.scoring", "aslspark.bundle")
+    modules = modules_with("aslspark", "aslspark.common.settings", "aslspark.scoring", "aslspark.bundle")
     assert not {"tensorflow", "torch", "horovod", "petastorm", "onnxruntime", "matplotlib"} & modules
 
 

@@ -9,8 +9,8 @@ import pytest
 from pyspark.sql import functions as F
 from tables_with_hands import rows_with_hands, write_ingested
 
-from aslspark.config import load_config
-from aslspark.errors import AslsparkError
+from aslspark.common.errors import AslsparkError
+from aslspark.common.settings import load_config
 from aslspark.evaluation.certainty import TEMPERATURES
 from aslspark.evaluation.cross_validation import RESULT_FILE, cross_validate
 from aslspark.evaluation.cross_validation_page import write_page

@@ -9,7 +9,7 @@ from horovod.spark.keras import KerasEstimator
 from horovod.spark.torch import TorchEstimator
 from test_feed import LABELS, SHAPE, rows_of, write_table
 
-from aslspark.errors import AslsparkError
+from aslspark.common.errors import AslsparkError
 from aslspark.samples import read_samples
 from aslspark.training.data_module import IngestedStore, InPlaceData
 from aslspark.training.keras_data_module import InPlaceKerasData

@@ -8,19 +8,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aslspark.errors import AslsparkError
-from aslspark.labels import STATIC_LETTERS
+from aslspark.common.errors import AslsparkError
+from aslspark.common.labels import STATIC_LETTERS
 from aslspark.samples import SAMPLE_SCHEMA
 from aslspark.sources.drawn import contact_sheet, draw_hand, draw_landmarks, drawn_samples
 from aslspark.sources.drawn.letters import FORMS
-from aslspark.sources.drawn.skeleton import (
-    AVERAGE_HAND,
-    BONES,
-    JOINT_LIMITS,
-    WRIST,
-    joint_positions,
-    within_limits,
-)
+from aslspark.sources.drawn.skeleton import AVERAGE_HAND, BONES, JOINT_LIMITS, WRIST, joint_positions, within_limits
 from aslspark.sources.drawn.variation import signer_of
 
 

@@ -3,7 +3,7 @@
 import pytest
 from pyspark.sql import functions as F
 
-from aslspark.errors import AslsparkError
+from aslspark.common.errors import AslsparkError
 from aslspark.samples import TRAIN, VALIDATION, read_samples
 
 LETTERS = list("ABCDE")

@@ -3,8 +3,8 @@ import pytest
 from pyspark.ml import PipelineModel
 from pyspark.ml.functions import vector_to_array
 
+from aslspark.common.errors import AslsparkError
 from aslspark.decoding import Form
-from aslspark.errors import AslsparkError
 from aslspark.features.pictures import fit_picture
 from aslspark.features.pipeline import feature_pipeline
 from aslspark.features.scaling import scale
@@ -132,7 +132,7 @@ def test_keras_and_torch_change_pictures_alike_where_the_amounts_are_the_same():
 def test_keras_builds_its_graph_of_changes_once():
     import tensorflow as tf
 
-    from aslspark.config import AugmentConfig
+    from aslspark.common.settings import AugmentConfig
     from aslspark.features.augment_keras import augment
 
     settings = AugmentConfig(

@@ -5,7 +5,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from aslspark.errors import AslsparkError
+from aslspark.common.errors import AslsparkError
 from aslspark.training.feed import SampleFeed, list_row_groups, share_of
 from aslspark.training.loop import Plan, learning_rate_factor
 

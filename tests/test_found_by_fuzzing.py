@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from aslspark.errors import AslsparkError
+from aslspark.common.errors import AslsparkError
 from aslspark.sources.pictures.archives import open_zip
 from aslspark.sources.pictures.files import named_files, read_manifest
 from aslspark.sources.pictures.options import PictureOptions

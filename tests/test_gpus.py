@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from aslspark.config import load_config
-from aslspark.errors import AslsparkError
+from aslspark.common.errors import AslsparkError
+from aslspark.common.settings import load_config
 from aslspark.training import fitting
+from aslspark.training.batches import Batch
 from aslspark.training.data import look_at
-from aslspark.training.feed import Batch
 from aslspark.training.gpus import BY_LOCAL_RANK, FROM_SPARK, claim_gpu, gpu_source, gpu_tasks
 from aslspark.training.launch.launchers import HOROVOD, TORCH
 from aslspark.training.network import fit_network

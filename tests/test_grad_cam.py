@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from aslspark.errors import AslsparkError
+from aslspark.common.errors import AslsparkError
 from aslspark.evaluation.grad_cam_maps import chosen_map, heat_maps
 
 SIDE, PATCH = 16, 6

@@ -6,8 +6,8 @@ import pytest
 from PIL import Image
 from pyspark.sql import functions as F
 
-from aslspark.config import HandConfig, PictureConfig, load_config
-from aslspark.errors import AslsparkError
+from aslspark.common.errors import AslsparkError
+from aslspark.common.settings import HandConfig, PictureConfig, load_config
 from aslspark.evaluation.fold_options import FoldOptions
 from aslspark.evaluation.folds import divided, plan_folds
 from aslspark.features.landmarks import HAND_NUMBERS, RIGHT, SEEN, hand_vectors

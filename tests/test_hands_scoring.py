@@ -8,13 +8,15 @@ from pyspark.ml import Pipeline, PipelineModel
 from pyspark.sql import functions as F
 from test_hands_ingest import hands, options  # noqa: F401  (a fixture)
 
-from aslspark.config import HandConfig, load_config
+from aslspark.common.settings import HandConfig, load_config
 from aslspark.decoding import decode
 from aslspark.evaluation.job import evaluate_bundle
 from aslspark.hands.options import HandOptions
 from aslspark.models import torch_network
+from aslspark.models.mllib import MllibClassifier
+from aslspark.models.onnx_classifier import OnnxClassifier
 from aslspark.samples import HAND_COLUMN, PICTURE_TYPE, read_samples
-from aslspark.scoring import MllibClassifier, OnnxClassifier, SignClassifierModel
+from aslspark.scoring import SignClassifierModel
 from aslspark.sources.ingest import ingest
 from aslspark.sources.splits import SplitOptions
 from aslspark.training.job import train_baseline

@@ -14,18 +14,20 @@ from pyspark.ml import Pipeline, PipelineModel
 from pyspark.ml.feature import SQLTransformer
 
 from aslspark import bundle_read
-from aslspark.bundle import MANIFEST, ONNX, PIPELINE, STAGE_FOLDER, SUMS, read_manifest, read_model, seal
-from aslspark.config import load_config
-from aslspark.errors import AslsparkError
+from aslspark.bundle_files import MANIFEST, ONNX, PIPELINE, STAGE_FOLDER, SUMS, read_manifest, seal
+from aslspark.common.errors import AslsparkError
+from aslspark.common.settings import load_config
 from aslspark.evaluation.grad_cam import explain_bundle
 from aslspark.models import keras_network, keras_weights, torch_network, torch_weights
+from aslspark.models.mllib import MllibClassifier
+from aslspark.models.onnx_classifier import OnnxClassifier
 from aslspark.monitoring.profile import read_reference
 from aslspark.pipeline_checks import pipeline_files
 from aslspark.reading import Reader
 from aslspark.registry import Registry
 from aslspark.retraining import begin
 from aslspark.samples import read_samples
-from aslspark.scoring import MllibClassifier, OnnxClassifier, SignClassifierModel
+from aslspark.scoring import SignClassifierModel, read_model
 from aslspark.tracking_model import BundleModel
 from aslspark.training.start import started_network
 
@@ -187,7 +189,7 @@ def network_bundle(network_made, tmp_path):
 
 @pytest.fixture(scope="module")
 def forest_made(spark, ingested, tmp_path_factory):
-    from aslspark.config import load_config
+    from aslspark.common.settings import load_config
     from aslspark.features.pipeline import feature_pipeline
     from aslspark.models.mllib import build_classifier
 

@@ -10,14 +10,14 @@ import pytest
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
-from aslspark.errors import AslsparkError
-from aslspark.labels import LETTER_OF_NUMBER
+from aslspark.common.errors import AslsparkError
+from aslspark.common.labels import LETTER_OF_NUMBER
+from aslspark.data.pixel_table import COLUMNS
 from aslspark.samples import QUARANTINE_SCHEMA, SAMPLE_SCHEMA, TEST, TRAIN, VALIDATION, read_samples
 from aslspark.sources import ingest as ingest_module
 from aslspark.sources.hadoop_files import HadoopFiles
 from aslspark.sources.ingest import ingest
 from aslspark.sources.opening import short_names
-from aslspark.sources.parse_pixels import COLUMNS
 from aslspark.sources.splits import SplitOptions
 
 LABELS = list(LETTER_OF_NUMBER)

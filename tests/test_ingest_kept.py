@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from aslspark.config import load_config
-from aslspark.errors import AslsparkError
+from aslspark.common.errors import AslsparkError
+from aslspark.common.settings import load_config
 from aslspark.evaluation.cross_validation import cross_validate
 from aslspark.evaluation.fold_options import FoldOptions
 from aslspark.training.job import train_baseline, train_cnn

@@ -9,8 +9,8 @@ import pytest
 from test_feed import LABELS, SHAPE, feeds, rows_of
 from test_petastorm_feed import job_on
 
-from aslspark.config import AugmentConfig
-from aslspark.errors import AslsparkError
+from aslspark.common.errors import AslsparkError
+from aslspark.common.settings import AugmentConfig
 from aslspark.features.drawn_hands import drawn_hands
 from aslspark.features.landmarks import FEATURES, HAND_NUMBERS, SEEN, landmark_features
 from aslspark.training.feed import SampleFeed

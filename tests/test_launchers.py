@@ -11,8 +11,8 @@ import pytest
 from conftest import REPOSITORY
 from saboteur import held_after, training_processes
 
-from aslspark.config import load_config
-from aslspark.errors import AslsparkError
+from aslspark.common.errors import AslsparkError
+from aslspark.common.settings import load_config
 from aslspark.scoring import SignClassifierModel
 from aslspark.training.data import look_at
 from aslspark.training.gpus import BY_LOCAL_RANK, FROM_SPARK, claim_gpu

@@ -9,14 +9,15 @@ from pathlib import Path
 import pytest
 from bad_input import bad_manifests, good_pictures
 
-from aslspark.bundle import write_model
-from aslspark.config import PictureConfig
-from aslspark.errors import AslsparkError
-from aslspark.masking import shown, shown_all
-from aslspark.scoring import OnnxClassifier, SignClassifierModel
+from aslspark.bundle_write import write_model
+from aslspark.common.errors import AslsparkError
+from aslspark.common.redaction import shown, shown_all
+from aslspark.common.settings import PictureConfig
+from aslspark.data.pixel_table import COLUMNS
+from aslspark.models.onnx_classifier import OnnxClassifier
+from aslspark.scoring import SignClassifierModel
 from aslspark.sources.ingest import ingest
 from aslspark.sources.opening import short_names
-from aslspark.sources.parse_pixels import COLUMNS
 from aslspark.sources.pictures.options import picture_options
 
 REPOSITORY = Path(__file__).resolve().parent.parent

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from tiny_training import SimpleTraining, answers, random_inputs
 
-from aslspark.config import load_config
-from aslspark.errors import AslsparkError
-from aslspark.models.known import NETWORKS
+from aslspark.common.catalog import NETWORKS
+from aslspark.common.errors import AslsparkError
+from aslspark.common.settings import load_config
 from aslspark.training.start import check_network
 
 PAIRS = [(framework, name) for name, known in NETWORKS.items() for framework in known.frameworks]

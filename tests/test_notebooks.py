@@ -11,7 +11,7 @@ import nbformat
 import pytest
 from conftest import REPOSITORY
 
-from aslspark.errors import AslsparkError
+from aslspark.common.errors import AslsparkError
 from aslspark.notebook import show, widgets
 from aslspark.sources.drawn.files import SIGNER_PATTERN, draw_pictures
 from notebooks import to_ipynb
@@ -135,7 +135,7 @@ def test_a_search_leaves_settings_for_the_second_notebook(run, tmp_path):
     left = run("05")
     assert [trial.state.name for trial in left.study.trials] == ["COMPLETE", "COMPLETE"]
     assert left.best.value == max(trial.value for trial in left.study.trials)
-    from aslspark.config import load_config
+    from aslspark.common.settings import load_config
 
     found = load_config(str(left.root / "search" / "best.yaml"))
     assert found.training.learning_rate == left.best.params["training.learning_rate"]

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from pyspark.sql import functions as F
 
-from aslspark import paths
-from aslspark.config import load_config
-from aslspark.errors import AslsparkError
-from aslspark.paths import is_mounted, local_path, spark_path
+from aslspark.common import paths
+from aslspark.common.errors import AslsparkError
+from aslspark.common.paths import is_mounted, local_path, spark_path
+from aslspark.common.settings import load_config
 from aslspark.samples import read_samples
 from aslspark.scoring import SignClassifierModel, write_scores
 from aslspark.sources.ingest import ingest

@@ -9,8 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 from test_feed import LABELS, SHAPE, rows_of, write_table
 
-from aslspark.config import AugmentConfig
-from aslspark.errors import AslsparkError
+from aslspark.common.errors import AslsparkError
+from aslspark.common.settings import AugmentConfig
 from aslspark.training import flat_copy
 from aslspark.training.flat_copy import flat_copies
 from aslspark.training.loop import Plan

@@ -4,7 +4,7 @@ from PIL import Image
 from pyspark.sql import functions as F
 from test_pictures import fill
 
-from aslspark.config import PictureConfig, load_config
+from aslspark.common.settings import PictureConfig, load_config
 from aslspark.evaluation.job import evaluate_bundle
 from aslspark.features.pipeline import PictureScaler
 from aslspark.samples import TEST, TRAIN, read_samples

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 from pyspark.sql import functions as F
 
-from aslspark.config import PictureConfig, load_config
-from aslspark.errors import AslsparkError
+from aslspark.common.errors import AslsparkError
+from aslspark.common.settings import PictureConfig, load_config
 from aslspark.samples import TEST, TRAIN, VALIDATION, read_samples
 from aslspark.sources.ingest import ingest
 from aslspark.sources.pictures import archives

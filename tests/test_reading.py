@@ -8,17 +8,18 @@ import pytest
 from PIL import Image
 from serving_bundles import LABELS, SHAPE, network, network_saying, picture_file, write_bundle
 
-from aslspark.answers import NOT_SURE
+from aslspark.certainty import NOT_SURE
+from aslspark.common import catalog
+from aslspark.common.errors import AslsparkError
 from aslspark.decoding import Form
-from aslspark.errors import AslsparkError
-from aslspark.models import known
-from aslspark.reading import NO_PIXELS, NUMBERS, Reader, needs_hand
+from aslspark.models.onnx_classifier import needs_hand
+from aslspark.reading import NO_PIXELS, NUMBERS, Reader
 from aslspark.scoring import SignClassifierModel
 
 NETWORKS = {
-    "plain": ("small_cnn", SHAPE, (known.PICTURE,)),
-    "landmarks": ("landmark_net", SHAPE, (known.LANDMARKS,)),
-    "both": ("two_branch", (32, 32, 3), (known.PICTURE, known.LANDMARKS)),
+    "plain": ("small_cnn", SHAPE, (catalog.PICTURE,)),
+    "landmarks": ("landmark_net", SHAPE, (catalog.LANDMARKS,)),
+    "both": ("two_branch", (32, 32, 3), (catalog.PICTURE, catalog.LANDMARKS)),
 }
 
 
@@ -76,7 +77,7 @@ def test_the_threshold_is_held_against_the_probability_that_is_shown(temperature
 
 def test_a_model_of_landmarks_says_that_it_needs_a_file(tmp_path):
     pytest.importorskip("mediapipe")
-    path = write_bundle(tmp_path / "b", network("landmark_net", inputs=(known.LANDMARKS,)), hands=True)
+    path = write_bundle(tmp_path / "b", network("landmark_net", inputs=(catalog.LANDMARKS,)), hands=True)
     answer = Reader.load(path).read(bytes(28 * 28))
     assert answer.reason.startswith(NO_PIXELS)
     assert not answer.usable

@@ -2,7 +2,7 @@
 
 import pytest
 
-from aslspark.config import load_config
+from aslspark.common.settings import load_config
 from aslspark.training.job import train_cnn
 
 pytestmark = pytest.mark.long

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from tiny_training import OneBatch, Recorded, SimpleTraining, answers
 
-from aslspark.config import load_config
-from aslspark.errors import AslsparkError
+from aslspark.common.errors import AslsparkError
+from aslspark.common.settings import load_config
 from aslspark.training.data import look_at
 from aslspark.training.loop import Plan, fit_epochs, learning_rate_factor
 from aslspark.training.network import fit_network, keras_optimizer, torch_optimizer

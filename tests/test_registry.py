@@ -7,11 +7,13 @@ import sys
 import pytest
 from conftest import REPOSITORY
 
-from aslspark.bundle import read_model, seal, whole_folder, write_model
-from aslspark.errors import AslsparkError
+from aslspark.bundle_files import seal, whole_folder
+from aslspark.bundle_write import write_model
+from aslspark.common.errors import AslsparkError
 from aslspark.models import torch_network
+from aslspark.models.onnx_classifier import OnnxClassifier
 from aslspark.registry import BEGUN, CHAMPION, PROMOTED, RECOVERED, REFUSED, Registry
-from aslspark.scoring import OnnxClassifier, SignClassifierModel
+from aslspark.scoring import SignClassifierModel, read_model
 
 SHAPE = (28, 28, 1)
 

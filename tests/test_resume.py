@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from saboteur import after_epoch, held_after, interrupt, kill_one, on_events, training_processes
 
-from aslspark.config import load_config
-from aslspark.errors import AslsparkError
+from aslspark.common.errors import AslsparkError
+from aslspark.common.settings import load_config
 from aslspark.scoring import SignClassifierModel
 from aslspark.training.data import look_at
 from aslspark.training.job import train_cnn

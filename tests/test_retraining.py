@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 from pyspark.sql import functions as F
 
-from aslspark.config import load_config
-from aslspark.errors import AslsparkError
+from aslspark.common.errors import AslsparkError
+from aslspark.common.settings import load_config
 from aslspark.evaluation.pairs import judge, mcnemar
 from aslspark.registry import Registry
 from aslspark.samples import REPORT_FILE, read_samples

@@ -288,7 +288,7 @@ def test_a_frame_that_is_too_large_ends_the_conversation_and_a_bad_one_does_not(
 
 
 def test_recorded_pictures_are_what_ingest_reads(running, spark, tmp_path):
-    from aslspark.config import HandConfig, PictureConfig
+    from aslspark.common.settings import HandConfig, PictureConfig
     from aslspark.samples import read_samples
     from aslspark.sources.ingest import ingest
     from aslspark.sources.pictures.options import picture_options

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from serving_bundles import network, picture_file, service, write_bundle
 
-from aslspark.errors import AslsparkError
+from aslspark.common.errors import AslsparkError
 from aslspark.serving.origins import TOKEN, Keys, token_of
 from aslspark.serving.server import main
 

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from serving_bundles import LABELS, SHAPE, network, picture_file, service, write_bundle
 
-from aslspark.bundle import seal
-from aslspark.errors import AslsparkError
-from aslspark.reading import OnnxClassifier, Reader
+from aslspark.bundle_files import seal
+from aslspark.common.errors import AslsparkError
+from aslspark.models.onnx_classifier import OnnxClassifier
+from aslspark.reading import Reader
 from aslspark.serving import champion as module
 from aslspark.serving.champion import RETRYING, WATCHING, Champion
 

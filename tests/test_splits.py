@@ -3,16 +3,10 @@ import random
 import pytest
 from pyspark.sql import functions as F
 
-from aslspark.errors import AslsparkError
+from aslspark.common.errors import AslsparkError
 from aslspark.samples import TEST, TRAIN, VALIDATION
 from aslspark.sources.report import missing_labels
-from aslspark.sources.splits import (
-    SplitOptions,
-    describe,
-    random_split,
-    splits_of_blocks,
-    splits_of_groups,
-)
+from aslspark.sources.splits import SplitOptions, describe, random_split, splits_of_blocks, splits_of_groups
 
 
 @pytest.mark.parametrize(

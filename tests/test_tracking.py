@@ -10,13 +10,15 @@ import pandas as pd
 import pytest
 from pyspark.sql import functions as F
 
-from aslspark.bundle import read_model, seal, whole_folder, write_model
-from aslspark.config import load_config
-from aslspark.errors import AslsparkError
+from aslspark.bundle_files import seal, whole_folder
+from aslspark.bundle_write import write_model
+from aslspark.common.errors import AslsparkError
+from aslspark.common.settings import load_config
 from aslspark.models import torch_network
+from aslspark.models.onnx_classifier import OnnxClassifier
 from aslspark.registry import Registry
 from aslspark.samples import read_samples
-from aslspark.scoring import OnnxClassifier, SignClassifierModel
+from aslspark.scoring import SignClassifierModel, read_model
 from aslspark.tracking import log_champion, restore_champion, tracked
 from jobs import score
 
@@ -143,7 +145,7 @@ def test_what_is_promoted_is_registered_and_a_rollback_moves_the_alias_back(bund
 
 def test_nothing_of_mlflow_is_imported_while_it_is_off():
     words = (
-        "import sys; from aslspark.config import Config; from aslspark.tracking import tracked, log_champion\n"
+        "import sys; from aslspark.common.settings import Config; from aslspark.tracking import tracked, log_champion\n"
         "import jobs.train_cnn, jobs.monitor, jobs.retrain\n"
         "with tracked(Config(), 'x', 'nowhere'): pass\n"
         "print([name for name in sys.modules if name.split('.')[0] == 'mlflow'])"

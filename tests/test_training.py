@@ -10,10 +10,10 @@ import pytest
 from horovod.spark.common.store import Store
 from pyspark.sql import functions as F
 
-from aslspark.config import load_config
-from aslspark.errors import AslsparkError
+from aslspark.common.catalog import CLASSIFIERS
+from aslspark.common.errors import AslsparkError
+from aslspark.common.settings import load_config
 from aslspark.evaluation.metrics import count_answers, figures
-from aslspark.models.known import CLASSIFIERS
 from aslspark.samples import TEST, TRAIN, VALIDATION, read_samples
 from aslspark.scoring import SignClassifierModel
 from aslspark.training.collective import CARRIERS_NICE

@@ -11,9 +11,10 @@ import pytest
 import serving_bundles
 from tiny_training import OneBatch, Recorded, SimpleTraining
 
-from aslspark.bundle import seal, whole_folder, write_model
-from aslspark.config import load_config
-from aslspark.errors import AslsparkError
+from aslspark.bundle_files import seal, whole_folder
+from aslspark.bundle_write import write_model
+from aslspark.common.errors import AslsparkError
+from aslspark.common.settings import load_config
 from aslspark.samples import SAMPLE_SCHEMA, SAMPLES_FOLDER
 from aslspark.scoring import SignClassifierModel
 from aslspark.training.data import TrainingData
@@ -213,7 +214,7 @@ def test_a_bundle_gives_its_head_to_the_same_letters_and_its_backbone_to_others(
 
 def statistics(framework, model):
     """Numbers in a network's arrays that are no parameters."""
-    from aslspark.models.known import SMALL_CNN_CHANNELS
+    from aslspark.common.catalog import SMALL_CNN_CHANNELS
 
     layers = [*SMALL_CNN_CHANNELS, *SMALL_CNN_CHANNELS[1:]]
     counters = len(layers) if framework == "torch" else 0

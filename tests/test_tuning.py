@@ -7,8 +7,8 @@ import sys
 import pytest
 from conftest import REPOSITORY
 
-from aslspark.config import load_config
-from aslspark.errors import AslsparkError
+from aslspark.common.errors import AslsparkError
+from aslspark.common.settings import load_config
 
 pytest.importorskip("optuna")
 

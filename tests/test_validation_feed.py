@@ -9,7 +9,7 @@ from test_landmark_feed import write_table
 from test_petastorm_feed import job_on
 from tiny_training import SimpleTraining
 
-from aslspark.config import AugmentConfig
+from aslspark.common.settings import AugmentConfig
 from aslspark.features.landmarks import SEEN, landmark_features
 from aslspark.training.loop import SUMS, Plan
 from aslspark.training.worker import run_epochs

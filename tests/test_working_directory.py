@@ -68,9 +68,9 @@ def test_the_command_takes_none_from_here_though_it_is_run_as_a_module(inbox, wo
 def test_sparks_python_workers_take_none_from_here(inbox, tmp_path):
     job = tmp_path / "job.py"
     job.write_text(
-        "from aslspark.session import spark_session\n"
+        "from aslspark.common.spark_session import spark_session\n"
         "def look(n):\n"
-        "    import aslspark.errors, numpy\n"
+        "    import aslspark.common.errors, numpy\n"
         "    return str(numpy.arange(n).sum())\n"
         "with spark_session('look') as spark:\n"
         "    print('sum', spark.sparkContext.parallelize([3, 4], 2).map(look).collect())\n"

@@ -5,9 +5,9 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from aslspark.config import AugmentConfig
+from aslspark.common.settings import AugmentConfig
 from aslspark.features.landmarks import FEATURES
-from aslspark.training.feed import Batch
+from aslspark.training.batches import Batch
 from aslspark.training.loop import Plan
 from aslspark.training.worker import WorkerJob
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import aslspark
-from aslspark.errors import AslsparkError
+from aslspark.common.errors import AslsparkError
 from aslspark.jobs_support import run_job
 
 Main = Callable[[Sequence[str]], None]

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from aslspark.errors import AslsparkError
+from aslspark.common.errors import AslsparkError
 
 
 @dataclass(frozen=True)

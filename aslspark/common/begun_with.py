@@ -12,9 +12,9 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+from aslspark.common.errors import AslsparkError
+from aslspark.common.redaction import shown_all
 from aslspark.common.written import write_json
-from aslspark.errors import AslsparkError
-from aslspark.masking import shown_all
 
 
 def require_same(

@@ -1,6 +1,6 @@
 """Reports, pages and settings -> files that show no secret: every text that the package leaves is written here.
 
-In: words, or what JSON takes. Out: a file in UTF-8, with keys and passwords masked; see `aslspark.masking`.
+In: words, or what JSON takes. Out: a file in UTF-8, with keys and passwords masked; see `aslspark.common.redaction`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from aslspark.masking import shown, shown_all
+from aslspark.common.redaction import shown, shown_all
 
 
 def write_text(path: Path, text: str) -> None:

@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
-from aslspark.errors import AslsparkError
+from aslspark.common.errors import AslsparkError
 from aslspark.samples import SPLITS, TEST, TRAIN, VALIDATION
 from aslspark.sources.splits import SplitOptions, splits_of_blocks, splits_of_groups, too_few_groups
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from aslspark.labels import LETTER_OF_NUMBER
+from aslspark.common.labels import LETTER_OF_NUMBER
 
 J, Y, Z = 9, 24, 25
 LAST_KNOWN = 28

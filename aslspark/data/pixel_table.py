@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from aslspark.errors import AslsparkError
+from aslspark.common.errors import AslsparkError
 
 SIDE = 28
 PIXELS = SIDE * SIDE

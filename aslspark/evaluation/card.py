@@ -6,12 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+from aslspark.common.catalog import LANDMARKS, PICTURE
 from aslspark.common.markdown import code, text
 from aslspark.common.written import write_text
 from aslspark.evaluation.certainty import BINS
 from aslspark.evaluation.groups import NAMES, SKIN_NOTE
 from aslspark.features.landmarks import FEATURES
-from aslspark.models.known import LANDMARKS, PICTURE
 from aslspark.scoring import SignClassifierModel
 from aslspark.training.watch import in_words
 

@@ -21,10 +21,13 @@ from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
 from aslspark.bundle_files import ONNX, PIPELINE, read_manifest, require_new, whole_folder
+from aslspark.common.catalog import NO_CLASSIFIER
+from aslspark.common.errors import AslsparkError
+from aslspark.common.paths import local_path, spark_path
+from aslspark.common.redaction import shown_all
+from aslspark.common.settings import PictureConfig, load_config
 from aslspark.common.written import write_json
-from aslspark.config import PictureConfig, load_config
 from aslspark.decoding import pixels_of
-from aslspark.errors import AslsparkError
 from aslspark.evaluation.comparison_page import write_page
 from aslspark.evaluation.comparison_plots import plot_disagreements
 from aslspark.evaluation.grad_cam import holds_network, write_sheet
@@ -32,11 +35,8 @@ from aslspark.evaluation.metrics import UNSCORED, count_answers, figures
 from aslspark.evaluation.multiply_adds import multiply_adds
 from aslspark.evaluation.shown import one_of_each_label, pictures_of
 from aslspark.evaluation.speed import measure_speed, this_machine
-from aslspark.masking import shown_all
-from aslspark.models.known import NO_CLASSIFIER
 from aslspark.models.mllib import MllibClassifier
 from aslspark.models.onnx_classifier import OnnxClassifier
-from aslspark.paths import local_path, spark_path
 from aslspark.samples import SPLITS, TEST, read_samples
 from aslspark.scoring import SignClassifierModel
 from aslspark.sources.ingest import ingest

@@ -20,20 +20,20 @@ from pyspark.sql import DataFrame, SparkSession
 
 from aslspark.bundle_files import require_new
 from aslspark.common.begun_with import require_same, write_begun
+from aslspark.common.catalog import NO_CLASSIFIER
+from aslspark.common.errors import AslsparkError
+from aslspark.common.paths import local_path, spark_path
+from aslspark.common.settings import Config
+from aslspark.common.spark_session import require_slots
 from aslspark.common.written import write_json
-from aslspark.config import Config
 from aslspark.data.foretold_splits import LeastGroups, Needs
-from aslspark.errors import AslsparkError
 from aslspark.evaluation.certainty import TEMPERATURES, by_temperature, temperature_of
 from aslspark.evaluation.cross_validation_page import write_page
 from aslspark.evaluation.fold_options import LEAVE_ONE, SIGNER, FoldOptions
 from aslspark.evaluation.folds import Fold, divided, plan_folds
 from aslspark.evaluation.metrics import UNSCORED
-from aslspark.models.known import NO_CLASSIFIER
-from aslspark.paths import local_path, spark_path
 from aslspark.samples import REPORT_FILE, SPLITS, TEST, TRAIN, VALIDATION, read_samples, write_divided
 from aslspark.scoring import SignClassifierModel
-from aslspark.session import require_slots
 from aslspark.training.data import DRAWN_WARNING, TrainingData
 from aslspark.training.job import train_named
 from aslspark.training.unfinished import ingest_kept

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from aslspark.errors import AslsparkError
+from aslspark.common.errors import AslsparkError
 
 BLOCK, SIGNER, STRATIFIED, RANDOM = "block", "signer", "stratified", "random"
 KINDS = (BLOCK, SIGNER, STRATIFIED, RANDOM)

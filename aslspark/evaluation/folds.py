@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
-from aslspark.errors import AslsparkError
+from aslspark.common.errors import AslsparkError
 from aslspark.evaluation.fold_options import BLOCK, LEAKING, LEAVE_ONE, SIGNER, STRATIFIED, FoldOptions
 from aslspark.samples import TEST, TRAIN, VALIDATION, sample_columns
 from aslspark.sources.sample_frames import join_splits, with_block

@@ -17,13 +17,13 @@ from pyspark.sql import Row
 
 from aslspark.bundle_checks import NETWORK_FILES
 from aslspark.bundle_files import read_bundle, read_manifest
-from aslspark.errors import AslsparkError
+from aslspark.common.catalog import LANDMARKS, PICTURE
+from aslspark.common.errors import AslsparkError
 from aslspark.evaluation.grad_cam_maps import heat_maps
 from aslspark.evaluation.sheets import Tile, colour_of, draw_sheet
 from aslspark.evaluation.shown import as_read, hands_of
 from aslspark.features.landmarks import landmark_features
 from aslspark.features.scaling import scale
-from aslspark.models.known import LANDMARKS, PICTURE
 from aslspark.scoring import SignClassifierModel
 
 _HEAT_SHARE = 0.45

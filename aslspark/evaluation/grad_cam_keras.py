@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from aslspark.common.errors import AslsparkError
 from aslspark.common.refused import Refused
-from aslspark.errors import AslsparkError
 from aslspark.evaluation.grad_cam_maps import Explained, chosen_map
 from aslspark.models.keras_files import load_model
 

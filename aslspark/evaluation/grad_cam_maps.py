@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from aslspark.errors import AslsparkError
+from aslspark.common.errors import AslsparkError
 
 SMALLEST_MAP = 4
 """A map of fewer rows or columns hardly says where: small pictures end in 2x2, and then an earlier one is taken."""

@@ -10,8 +10,8 @@ import safetensors.torch
 import torch
 from torch import nn
 
+from aslspark.common.errors import AslsparkError
 from aslspark.common.markdown import reason
-from aslspark.errors import AslsparkError
 from aslspark.evaluation.grad_cam_maps import Explained, chosen_map
 from aslspark.models.torch_network import build
 

@@ -12,12 +12,12 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from aslspark.bundle_files import require_new, whole_folder
-from aslspark.config import Config
+from aslspark.common.paths import spark_path
+from aslspark.common.redaction import say
+from aslspark.common.settings import Config
 from aslspark.evaluation.grad_cam import require_network, write_sheet
 from aslspark.evaluation.report import evaluate, summary
 from aslspark.evaluation.shown import one_of_each_label
-from aslspark.masking import say
-from aslspark.paths import spark_path
 from aslspark.samples import TEST, read_samples
 from aslspark.scoring import SignClassifierModel
 from aslspark.sources.ingest import ingest

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from math import prod
 from typing import Any
 
-from aslspark.errors import AslsparkError
+from aslspark.common.errors import AslsparkError
 
 COUNTED = ("Conv", "Gemm", "MatMul")
 """Where all but a few hundredths of a network's work is; pooling, activations and sums are left out, as is usual."""

@@ -11,9 +11,9 @@ from pyspark import StorageLevel
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from aslspark.common.errors import AslsparkError
 from aslspark.common.written import write_json
 from aslspark.decoding import pixels_of
-from aslspark.errors import AslsparkError
 from aslspark.evaluation.certainty import at_threshold, certainty_figures
 from aslspark.evaluation.certainty_plots import plot_calibration, plot_coverage, plot_groups
 from aslspark.evaluation.confusable import choose_shown, confusable_groups, draw_confusable

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from aslspark.common.catalog import LANDMARKS, PICTURE
 from aslspark.features.landmarks import FEATURES
-from aslspark.models.known import LANDMARKS, PICTURE
 from aslspark.models.onnx_classifier import OnnxClassifier
 
 ONE, MANY = 1, 64

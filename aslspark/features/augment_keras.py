@@ -10,7 +10,7 @@ import math
 
 import tensorflow as tf
 
-from aslspark.config import AugmentConfig
+from aslspark.common.settings import AugmentConfig
 from aslspark.features.augmentation import (
     COLOUR,
     DARK_RIM,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from aslspark.config import AugmentConfig
+from aslspark.common.settings import AugmentConfig
 from aslspark.features.scaling import scale
 
 

@@ -10,7 +10,7 @@ import math
 import torch
 import torch.nn.functional as F
 
-from aslspark.config import AugmentConfig
+from aslspark.common.settings import AugmentConfig
 from aslspark.features.augmentation import (
     COLOUR,
     DARK_RIM,

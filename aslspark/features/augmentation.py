@@ -1,7 +1,7 @@
 """Random changes of training pictures: what `augment_keras` and `augment_torch` have in common.
 
 Every change is drawn for each picture alone and done to the whole batch at once, in the worker, on the device that
-trains. In this order, each with its probability (`config.AugmentConfig`):
+trains. In this order, each with its probability (`settings.AugmentConfig`):
 
 background
     Replaced by a plain colour, a gradient of four colours, or noise, drawn here. Only in pictures that look like
@@ -35,7 +35,7 @@ from itertools import permutations
 
 import numpy as np
 
-from aslspark.config import AugmentConfig
+from aslspark.common.settings import AugmentConfig
 
 DARK_RIM = 0.5
 

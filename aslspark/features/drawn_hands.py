@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from aslspark.common.labels import STATIC_LETTERS
 from aslspark.features.landmarks import HAND_NUMBERS, PICTURE, RIGHT, SEEN, WORLD
-from aslspark.labels import STATIC_LETTERS
 from aslspark.sources.drawn.picture import landmarks_in
 from aslspark.sources.drawn.variation import scene_of
 

@@ -16,11 +16,11 @@ from pyspark.ml.util import DefaultParamsReadable, DefaultParamsWritable
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from aslspark.common.catalog import LANDMARKS, PICTURE
+from aslspark.common.errors import AslsparkError
 from aslspark.decoding import RAW, stored
-from aslspark.errors import AslsparkError
 from aslspark.features.landmarks import FEATURES, HAND_FIELDS, frame_vectors, landmark_features
 from aslspark.features.scaling import scale
-from aslspark.models.known import LANDMARKS, PICTURE
 from aslspark.samples import HAND_COLUMN, PICTURE_TYPE
 
 

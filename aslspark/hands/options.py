@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from aslspark.config import HandConfig
-from aslspark.errors import AslsparkError
+from aslspark.common.errors import AslsparkError
+from aslspark.common.settings import HandConfig
 
 
 @dataclass(frozen=True)

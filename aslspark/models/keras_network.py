@@ -13,9 +13,9 @@ from typing import Any
 
 import tensorflow as tf
 
-from aslspark.errors import AslsparkError
+from aslspark.common.catalog import PICTURE, convolutions, fetching_failed, inputs_of, require_shape, sides_of_cnn
+from aslspark.common.errors import AslsparkError
 from aslspark.models import keras_zoo
-from aslspark.models.known import PICTURE, convolutions, fetching_failed, inputs_of, require_shape, sides_of_cnn
 
 OPSET = 17
 
@@ -36,7 +36,7 @@ def build(
     Parameters
     ----------
     name : str
-        One of `aslspark.models.known.NETWORKS` that Keras has.
+        One of `aslspark.common.catalog.NETWORKS` that Keras has.
     shape : (int, int, int)
         Height, width and channels of the pictures; a network of landmarks alone has no use for it.
     classes : int
@@ -47,7 +47,7 @@ def build(
     imagenet : bool
         Start the backbone with what it learned from ImageNet, which Keras downloads once.
     channels, kernels : str
-        Of its convolutions, such as '32,64,128' and '5,5,3'; see `aslspark.models.known.convolutions`.
+        Of its convolutions, such as '32,64,128' and '5,5,3'; see `aslspark.common.catalog.convolutions`.
 
     Raises
     ------
@@ -103,7 +103,7 @@ def _cnn(
 
 
 def input_shapes(model: tf.keras.Model) -> dict[str, tuple[int, ...]]:
-    """Return the shapes of what a network takes, without n, by the names in `aslspark.models.known`, in its order."""
+    """Return the shapes of what a network takes, without n, by the names in `aslspark.common.catalog`, in its order."""
     shapes = [tuple(tensor.shape) for tensor in model.inputs]
     return {name: shape[1:] for name, shape in zip(inputs_of(shapes), shapes, strict=True)}
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import tensorflow as tf
 
+from aslspark.common.catalog import fitting_failed
+from aslspark.common.errors import AslsparkError
 from aslspark.common.refused import Refused
-from aslspark.errors import AslsparkError
 from aslspark.models.keras_files import as_private_file, check_h5, load_model
 from aslspark.models.keras_network import backbone_of
-from aslspark.models.known import fitting_failed
 
 
 def load_weights(model: tf.keras.Model, name: str, path: Path, keep_head: bool, content: bytes | None = None) -> bool:

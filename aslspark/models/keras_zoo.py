@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from aslspark.common.catalog import LANDMARKS, PICTURE
 from aslspark.features.landmarks import FEATURES
-from aslspark.models.known import LANDMARKS, PICTURE
 
 LANDMARK_WIDTHS = (256, 128)
 """Of the dense layers over landmarks; as in `torch_zoo`."""

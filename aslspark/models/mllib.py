@@ -14,9 +14,9 @@ from pyspark.ml.classification import (
     RandomForestClassifier,
 )
 
-from aslspark.config import MllibConfig
-from aslspark.errors import AslsparkError
-from aslspark.models.known import CLASSIFIERS, PICTURE, whole_numbers
+from aslspark.common.catalog import CLASSIFIERS, PICTURE, whole_numbers
+from aslspark.common.errors import AslsparkError
+from aslspark.common.settings import MllibConfig
 
 AT_ONCE = 4
 """Ensembles of boosted trees that are grown at once: each waits for many small jobs of Spark."""

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from aslspark.common.catalog import LANDMARKS, PICTURE
 from aslspark.features.landmarks import SEEN, landmark_features
-from aslspark.models.known import LANDMARKS, PICTURE
 
 NOTHING = "nothing"
 """The label of pictures without a hand; a network that knows it may answer it where none was found."""

@@ -14,10 +14,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from aslspark.errors import AslsparkError
+from aslspark.common.catalog import PICTURE, convolutions, fetching_failed, require_shape, sides_of_cnn
+from aslspark.common.errors import AslsparkError
 from aslspark.features.landmarks import FEATURES
 from aslspark.models import torch_zoo
-from aslspark.models.known import PICTURE, convolutions, fetching_failed, require_shape, sides_of_cnn
 
 OPSET = 18
 
@@ -38,7 +38,7 @@ def build(
     Parameters
     ----------
     name : str
-        One of `aslspark.models.known.NETWORKS` that torch has.
+        One of `aslspark.common.catalog.NETWORKS` that torch has.
     shape : (int, int, int)
         Height, width and channels of the pictures; a network of landmarks alone has no use for it.
     classes : int
@@ -49,7 +49,7 @@ def build(
     imagenet : bool
         Start the backbone with what it learned from ImageNet, which torchvision downloads once.
     channels, kernels : str
-        Of its convolutions, such as '32,64,128' and '5,5,3'; see `aslspark.models.known.convolutions`.
+        Of its convolutions, such as '32,64,128' and '5,5,3'; see `aslspark.common.catalog.convolutions`.
 
     Raises
     ------

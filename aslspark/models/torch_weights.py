@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from aslspark.models.known import fitting_failed
+from aslspark.common.catalog import fitting_failed
 from aslspark.models.torch_network import head_prefixes
 from aslspark.models.torch_zoo import LAST_LAYERS, HandNetwork
 

@@ -13,8 +13,8 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import TimestampNTZType, TimestampType
 
 from aslspark.bundle_files import behind_alias, require_new, whole_folder
+from aslspark.common.errors import AslsparkError
 from aslspark.common.written import write_json
-from aslspark.errors import AslsparkError
 from aslspark.monitoring import ALARM_RATE
 from aslspark.monitoring.drift import LEAST_ROWS, RESAMPLES, Comparison
 from aslspark.monitoring.measures import ANSWER, FLAGS, MEASURES, measured, of_scored

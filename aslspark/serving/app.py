@@ -19,7 +19,7 @@ from starlette.requests import ClientDisconnect
 from starlette.routing import Route
 
 import aslspark
-from aslspark.labels import STATIC_LETTERS
+from aslspark.common.labels import STATIC_LETTERS
 from aslspark.serving.champion import Champion
 from aslspark.serving.chart import MOVED, WORDS, drawn
 from aslspark.serving.connections import Connections

@@ -16,11 +16,11 @@ import numpy as np
 
 from aslspark.bundle_files import SUMS
 from aslspark.certainty import with_temperature
-from aslspark.errors import AslsparkError
+from aslspark.common.catalog import LANDMARKS
+from aslspark.common.errors import AslsparkError
+from aslspark.common.paths import local_path
+from aslspark.common.redaction import shown
 from aslspark.hands.hand import RIGHT, Hand
-from aslspark.masking import shown
-from aslspark.models.known import LANDMARKS
-from aslspark.paths import local_path
 from aslspark.reading import Reader
 from aslspark.serving.detectors import Detectors
 from aslspark.serving.limits import Refused

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from PIL import Image
 
-from aslspark.labels import STATIC_LETTERS
+from aslspark.common.labels import STATIC_LETTERS
 
 SIDE = 160
 _SEED, _INDEX, _SIGNER = 11, 0, 3

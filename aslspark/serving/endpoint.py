@@ -11,7 +11,7 @@ import json
 from pathlib import Path
 
 from aslspark.bundle_files import MANIFEST
-from aslspark.errors import AslsparkError
+from aslspark.common.errors import AslsparkError
 from aslspark.reading import Answer, Reader
 from aslspark.serving.limits import Limits, Refused
 from aslspark.serving.payload import CSV, JSON, Picture, plain_pictures

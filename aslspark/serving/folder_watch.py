@@ -13,8 +13,8 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from aslspark.errors import AslsparkError
-from aslspark.masking import say, shown
+from aslspark.common.errors import AslsparkError
+from aslspark.common.redaction import say, shown
 from aslspark.reading import Reader
 from aslspark.serving.apart import ReaderApart
 from aslspark.serving.events import FolderStore, answer_name, is_picture, read_one

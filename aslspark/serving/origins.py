@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from aslspark.errors import AslsparkError
+from aslspark.common.errors import AslsparkError
 
 OF_THIS_MACHINE = frozenset({"localhost", "127.0.0.1", "::1"})
 TOKEN = "ASLSPARK_TOKEN"

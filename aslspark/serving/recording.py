@@ -8,9 +8,9 @@ import re
 import threading
 from pathlib import Path
 
+from aslspark.common.errors import AslsparkError
+from aslspark.common.labels import label_named
 from aslspark.decoding import Unusable, decode_whole
-from aslspark.errors import AslsparkError
-from aslspark.labels import label_named
 from aslspark.serving.limits import Limits, Refused
 
 MANIFEST = "manifest.csv"

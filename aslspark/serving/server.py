@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from aslspark.errors import AslsparkError
+from aslspark.common.errors import AslsparkError
 
 if TYPE_CHECKING:
     from types import FrameType

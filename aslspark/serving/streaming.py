@@ -15,12 +15,12 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.functions import col
 from pyspark.sql.streaming import StreamingQuery
 
+from aslspark.common.errors import AslsparkError
+from aslspark.common.redaction import shown
 from aslspark.common.written import as_json
 from aslspark.data.file_bytes import MAX_FILE_BYTES, TOO_LARGE, UNREADABLE
 from aslspark.decoding import EMPTY
-from aslspark.errors import AslsparkError
 from aslspark.images.endings import picture_glob
-from aslspark.masking import shown
 from aslspark.scoring import SignClassifierModel
 from aslspark.serving.events import answer_name
 from aslspark.sources.hadoop_files import HadoopFiles, no_pattern

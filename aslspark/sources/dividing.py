@@ -11,31 +11,19 @@ from functools import partial, reduce
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from aslspark.common.errors import AslsparkError
+from aslspark.common.labels import LETTER_OF_NUMBER
 from aslspark.data.foretold_splits import Group, Listing
 from aslspark.data.label_numbers import numbering_warning
 from aslspark.data.pixel_table import PIXELS, PLAIN
-from aslspark.errors import AslsparkError
-from aslspark.labels import LETTER_OF_NUMBER
 from aslspark.samples import HAND_COLUMN, HAND_TYPE, SAMPLE_SCHEMA, TEST, TRAIN, VALIDATION
 from aslspark.sources.hadoop_files import plain_path
 from aslspark.sources.opening import OpenedSources
 from aslspark.sources.pictures.listing import picture_splits
 from aslspark.sources.pictures.options import PictureOptions
 from aslspark.sources.pictures.reading import picture_samples, sample_id
-from aslspark.sources.pixel_tables import (
-    count_lines,
-    labelled_lines,
-    parse_blocks,
-    place_blocks,
-    write_lines,
-)
-from aslspark.sources.sample_frames import (
-    FrameCounts,
-    checked,
-    count_samples,
-    join_splits,
-    with_block,
-)
+from aslspark.sources.pixel_tables import count_lines, labelled_lines, parse_blocks, place_blocks, write_lines
+from aslspark.sources.sample_frames import FrameCounts, checked, count_samples, join_splits, with_block
 from aslspark.sources.splits import SplitOptions, random_split, splits_of_blocks, splits_of_groups
 
 # Of the bytes of the bare pixels, about: for the size of row groups, which readers hold in memory as pixels.

@@ -19,11 +19,11 @@ from typing import Any, NamedTuple
 from py4j.protocol import Py4JJavaError
 from pyspark.sql import SparkSession
 
+from aslspark.common.errors import AslsparkError
+from aslspark.common.redaction import shown
+from aslspark.common.spark_session import can_spell, names_of_files
 from aslspark.data.endings import TABLE_ENDINGS, is_packed_in_capitals, is_table_name
 from aslspark.data.lease import left_over, take_lease
-from aslspark.errors import AslsparkError
-from aslspark.masking import shown
-from aslspark.session import can_spell, names_of_files
 from aslspark.sources.local_folders import as_text, is_special, local_of
 
 logger = logging.getLogger(__name__)

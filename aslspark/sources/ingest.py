@@ -15,10 +15,11 @@ from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import to_arrow_schema
 
+from aslspark.common.errors import AslsparkError
+from aslspark.common.paths import mounted_as_spark
+from aslspark.common.spark_session import settings
 from aslspark.data.exact_duplicates import ExactDuplicates, count_exact_duplicates
 from aslspark.data.foretold_splits import Needs, missing_labels_foretold, require_divisible
-from aslspark.errors import AslsparkError
-from aslspark.paths import mounted_as_spark
 from aslspark.samples import (
     LARGEST_ROW_GROUP,
     QUARANTINE_FOLDER,
@@ -32,7 +33,6 @@ from aslspark.samples import (
     VALIDATION,
     read_samples,
 )
-from aslspark.session import settings
 from aslspark.sources.dividing import FirstPass, all_samples, count_sources, list_samples
 from aslspark.sources.hadoop_files import HadoopFiles
 from aslspark.sources.opening import OpenedSources, open_sources

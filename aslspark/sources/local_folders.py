@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from aslspark.common.errors import AslsparkError
 from aslspark.data.endings import is_table_name
-from aslspark.errors import AslsparkError
 from aslspark.images.endings import is_picture_name
 
 MOST_LINKED_FOLDERS = 10_000

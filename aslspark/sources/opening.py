@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 
 from pyspark.sql import DataFrame, SparkSession
 
+from aslspark.common.errors import AslsparkError
+from aslspark.common.redaction import shown
 from aslspark.data.discover import Contents, look_at
 from aslspark.data.pixel_table import Layout
 from aslspark.data.split_names import nearest_named, split_of_name
-from aslspark.errors import AslsparkError
-from aslspark.masking import shown
 from aslspark.samples import TEST, TRAIN, VALIDATION
 from aslspark.sources.hadoop_files import HadoopFiles
 from aslspark.sources.local_folders import as_text, is_special

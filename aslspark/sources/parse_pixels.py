@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
+from aslspark.common.labels import LETTER_OF_NUMBER
 from aslspark.data.pixel_table import (
     COLUMNS,
     EMPTY,
@@ -32,7 +33,6 @@ from aslspark.data.pixel_table import (
     scaled_detail,
     scaled_rows,
 )
-from aslspark.labels import LETTER_OF_NUMBER
 
 __all__ = (
     "COLUMNS",

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from aslspark.common.redaction import shown
 from aslspark.common.written import as_json
-from aslspark.masking import shown
 from aslspark.samples import SPLITS, TRAIN
 
 

@@ -15,15 +15,15 @@ from typing import NamedTuple
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from aslspark.common.errors import AslsparkError
+from aslspark.common.labels import label_named
+from aslspark.common.paths import mounted_as_spark
+from aslspark.common.redaction import shown
 from aslspark.data.discover import Contents, look_at
 from aslspark.data.endings import TABLE_ENDINGS
 from aslspark.data.file_bytes import with_content
 from aslspark.data.tables_to_score import table_rows
-from aslspark.errors import AslsparkError
 from aslspark.images.endings import PICTURE_ENDINGS, is_picture_name
-from aslspark.labels import label_named
-from aslspark.masking import shown
-from aslspark.paths import mounted_as_spark
 from aslspark.samples import REPORT_FILE, read_parquet, read_samples
 from aslspark.sources.hadoop_files import HadoopFiles
 from aslspark.sources.local_folders import as_text, is_special
@@ -197,7 +197,7 @@ def _label_below(name: str) -> str | None:
 
 def _picture_rows(spark: SparkSession, pictures: Sequence[ToScore]) -> DataFrame:
     """Read files: a row each, whether it can be read or not."""
-    # What is scored keeps its path, without the key that may stand in it; see `aslspark.masking`.
+    # What is scored keeps its path, without the key that may stand in it; see `aslspark.common.redaction`.
     plan = [(file.path, shown(file.path), label, _why_unread(file)) for file, label in pictures]
     readable = [file.length for (file, _), row in zip(pictures, plan, strict=True) if row[3] is None]
     # As many rows go to Python at once as fit in memory, and as many files to a task as keep it busy.

@@ -17,8 +17,8 @@ from typing import Any
 from pyspark.resource import ResourceProfile
 from pyspark.sql import SparkSession
 
-from aslspark.errors import AslsparkError
-from aslspark.session import seconds_setting, wait_for_slots
+from aslspark.common.errors import AslsparkError
+from aslspark.common.spark_session import seconds_setting, wait_for_slots
 from aslspark.training.checkpoint import read_checkpoint
 from aslspark.training.flat_copy import flat_copies
 from aslspark.training.launch.failures import WorkerError

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from aslspark.models.known import PICTURE
+from aslspark.common.catalog import PICTURE
 
 
 class Batch(NamedTuple):
@@ -31,7 +31,7 @@ class Batch(NamedTuple):
     """Shape (n, FEATURES), what `aslspark.training.hands` made of `hands`."""
 
     def inputs(self, names: Sequence[str]) -> list[npt.NDArray[Any]]:
-        """Return what a network takes, by the names in `aslspark.models.known`, in its order."""
+        """Return what a network takes, by the names in `aslspark.common.catalog`, in its order."""
         return [self.pictures if name == PICTURE else self.landmarks for name in names]  # type: ignore[misc]
 
 

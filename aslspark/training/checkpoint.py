@@ -23,8 +23,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from aslspark.common.errors import AslsparkError
 from aslspark.common.plain_folder import NotPlain, PlainFolder
-from aslspark.errors import AslsparkError
 
 log = logging.getLogger("aslspark")
 

@@ -9,10 +9,10 @@ from pyspark.ml import Pipeline, PipelineModel
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from aslspark.config import Config
-from aslspark.errors import AslsparkError
+from aslspark.common.catalog import LANDMARKS, PICTURE, READS
+from aslspark.common.errors import AslsparkError
+from aslspark.common.settings import Config
 from aslspark.features.landmarks import FEATURES
-from aslspark.models.known import LANDMARKS, PICTURE, READS
 from aslspark.models.mllib import MllibClassifier, build_classifier
 from aslspark.models.onnx_classifier import NOTHING
 from aslspark.samples import HAND_COLUMN, TRAIN

@@ -14,12 +14,12 @@ from pyspark.ml import Pipeline
 from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
-from aslspark.config import FeatureConfig
+from aslspark.common.errors import AslsparkError
+from aslspark.common.paths import local_path
+from aslspark.common.settings import FeatureConfig
 from aslspark.decoding import Form, form_of
-from aslspark.errors import AslsparkError
 from aslspark.features.pipeline import feature_pipeline
 from aslspark.hands.options import HandOptions, hands_of
-from aslspark.paths import local_path
 from aslspark.samples import REPORT_FILE, SAMPLES_FOLDER, TEST, TRAIN, VALIDATION, read_samples
 from aslspark.sources.splits import GIVEN_AS_TEST
 

@@ -15,8 +15,8 @@ from typing import Any
 from horovod.spark.common.datamodule import DataModule
 from horovod.spark.common.store import FilesystemStore
 
-from aslspark.errors import AslsparkError
-from aslspark.paths import local_path
+from aslspark.common.errors import AslsparkError
+from aslspark.common.paths import local_path
 from aslspark.samples import SAMPLES_FOLDER, TRAIN, VALIDATION
 from aslspark.training.batches import Batch
 from aslspark.training.feed import SampleFeed, list_row_groups

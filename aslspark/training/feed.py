@@ -17,9 +17,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from aslspark.common.errors import AslsparkError
+from aslspark.common.paths import local_path
 from aslspark.decoding import raw_bytes
-from aslspark.errors import AslsparkError
-from aslspark.paths import local_path
 from aslspark.training.batches import Batch, Rows, Steps, share_sizes
 from aslspark.training.hands import HandInput
 from aslspark.training.prefetch import prefetched

@@ -13,14 +13,14 @@ from typing import Any, Protocol
 from pyspark.resource import ResourceProfile
 from pyspark.sql import SparkSession
 
-from aslspark.config import augment_settings
-from aslspark.errors import AslsparkError
+from aslspark.common.catalog import LANDMARKS, PICTURE
+from aslspark.common.errors import AslsparkError
+from aslspark.common.paths import local_path
+from aslspark.common.settings import augment_settings
+from aslspark.common.spark_session import require_slots, running_session
 from aslspark.models.fitted_network import FittedNetwork
-from aslspark.models.known import LANDMARKS, PICTURE
 from aslspark.models.onnx_classifier import OnnxClassifier
-from aslspark.paths import local_path
 from aslspark.scoring import SignClassifierModel
-from aslspark.session import require_slots, running_session
 from aslspark.training.attempts import Attempts
 from aslspark.training.checkpoint import fit_name
 from aslspark.training.feed import list_row_groups
@@ -48,7 +48,7 @@ class UnfittedNetwork(Protocol):
         """Put them into terms that the worker takes."""
 
     def input_shapes(self) -> dict[str, tuple[int, ...]]:
-        """Return the shapes of what the network takes, by the names in `aslspark.models.known`, in its order.
+        """Return the shapes of what the network takes, by the names in `aslspark.common.catalog`, in its order.
 
         Of pictures: height, width, channels.
         """

@@ -11,7 +11,7 @@ import os
 from pyspark.resource import ResourceProfile, ResourceProfileBuilder, TaskResourceRequests
 from pyspark.sql import SparkSession
 
-from aslspark.errors import AslsparkError
+from aslspark.common.errors import AslsparkError
 from aslspark.training.launch.task import GPU
 
 EXECUTOR_AMOUNT = "spark.executor.resource.gpu.amount"

@@ -13,8 +13,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from aslspark.config import AugmentConfig
-from aslspark.errors import AslsparkError
+from aslspark.common.catalog import LANDMARKS
+from aslspark.common.errors import AslsparkError
+from aslspark.common.settings import AugmentConfig
 from aslspark.features.landmarks import (
     HAND_NUMBERS,
     LOOKED_NUMBERS,
@@ -25,7 +26,6 @@ from aslspark.features.landmarks import (
     looked_vectors,
     one_look,
 )
-from aslspark.models.known import LANDMARKS
 from aslspark.samples import no_hands
 from aslspark.training.batches import Batch
 

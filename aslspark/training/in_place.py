@@ -18,12 +18,12 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import BinaryType, BooleanType, IntegralType, NumericType, StringType, StructType
 
-from aslspark.config import check_setting
+from aslspark.common.catalog import LANDMARKS, PICTURE
+from aslspark.common.errors import AslsparkError
+from aslspark.common.paths import local_path, spark_path
+from aslspark.common.settings import check_setting
 from aslspark.decoding import RAW
-from aslspark.errors import AslsparkError
 from aslspark.features.landmarks import FEATURES
-from aslspark.models.known import LANDMARKS, PICTURE
-from aslspark.paths import local_path, spark_path
 from aslspark.samples import HAND_COLUMN, PICTURE_TYPE, TRAIN, VALIDATION, no_hands
 from aslspark.scoring import SignClassifierModel
 from aslspark.training.fitting import UnfittedNetwork, fit_on_folders

@@ -17,22 +17,22 @@ from pyspark.sql import functions as F
 
 from aslspark.bundle_files import require_new, seal, whole_folder
 from aslspark.bundle_write import write_model
-from aslspark.config import Config
+from aslspark.common.catalog import LANDMARKS, NETWORKS, NO_CLASSIFIER, PICTURE, READS
+from aslspark.common.errors import AslsparkError
+from aslspark.common.settings import Config
+from aslspark.common.spark_session import require_slots
 from aslspark.data.foretold_splits import Needs
 from aslspark.decoding import pixels_of
-from aslspark.errors import AslsparkError
 from aslspark.evaluation.card import write_card
 from aslspark.evaluation.certainty import set_temperature
 from aslspark.evaluation.plots import plot_augmented, plot_curves
 from aslspark.evaluation.report import evaluate, summary
 from aslspark.features.augment_sheet import augmented_versions
-from aslspark.models.known import LANDMARKS, NETWORKS, NO_CLASSIFIER, PICTURE, READS
 from aslspark.models.mllib import check_classifier
 from aslspark.models.onnx_classifier import OnnxClassifier
 from aslspark.monitoring.profile import write_reference
 from aslspark.samples import TRAIN, VALIDATION
 from aslspark.scoring import SignClassifierModel
-from aslspark.session import require_slots
 from aslspark.training.classifier import fit_classifier
 from aslspark.training.data import DRAWN_WARNING, TrainingData, is_ingested
 from aslspark.training.gpus import gpu_tasks

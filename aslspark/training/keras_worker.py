@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from aslspark.common.catalog import LANDMARKS, PICTURE
 from aslspark.features.augment_keras import augment
 from aslspark.models.keras_network import input_shapes, moving_statistics, scale
-from aslspark.models.known import LANDMARKS, PICTURE
 from aslspark.training.batches import Batch
 from aslspark.training.checkpoint import State
 from aslspark.training.collective import join_horovod

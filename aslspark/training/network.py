@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import SparkSession
 
-from aslspark.config import Config, TrainingConfig
-from aslspark.errors import AslsparkError
+from aslspark.common.catalog import LANDMARKS, NETWORKS, PICTURE
+from aslspark.common.errors import AslsparkError
+from aslspark.common.paths import local_path
+from aslspark.common.settings import Config, TrainingConfig
 from aslspark.features.landmarks import FEATURES
-from aslspark.models.known import LANDMARKS, NETWORKS, PICTURE
-from aslspark.paths import local_path
 from aslspark.samples import HAND_COLUMN, SAMPLES_FOLDER, TRAIN, VALIDATION
 from aslspark.scoring import SignClassifierModel
 from aslspark.training.collective import ALONE

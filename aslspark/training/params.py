@@ -7,7 +7,7 @@ from typing import Any
 
 from pyspark.ml.param import Param, Params, TypeConverters
 
-from aslspark.config import augment_settings
+from aslspark.common.settings import augment_settings
 from aslspark.samples import HAND_COLUMN
 
 NOT_SUPPORTED = {

@@ -13,10 +13,10 @@ from typing import Any
 
 from aslspark.bundle_checks import NETWORK_FILES
 from aslspark.bundle_files import read_bundle
-from aslspark.config import Config, TrainingConfig
-from aslspark.errors import AslsparkError
-from aslspark.models.known import LANDMARKS, NETWORKS, convolutions, fitting_failed, require_network
-from aslspark.paths import local_path
+from aslspark.common.catalog import LANDMARKS, NETWORKS, convolutions, fitting_failed, require_network
+from aslspark.common.errors import AslsparkError
+from aslspark.common.paths import local_path
+from aslspark.common.settings import Config, TrainingConfig
 from aslspark.training.collective import is_installed
 from aslspark.training.hands import require_feed
 from aslspark.training.launch.launchers import HOROVOD, TORCH

@@ -10,11 +10,11 @@ from typing import Any
 
 import cloudpickle
 
-from aslspark.errors import AslsparkError
+from aslspark.common.catalog import PICTURE, inputs_of
+from aslspark.common.errors import AslsparkError
 from aslspark.features.landmarks import FEATURES
 from aslspark.models import torch_network
 from aslspark.models.fitted_network import FittedNetwork
-from aslspark.models.known import PICTURE, inputs_of
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ import numpy.typing as npt
 import safetensors.torch
 import torch
 
+from aslspark.common.catalog import LANDMARKS, PICTURE
 from aslspark.features.augment_torch import augment
-from aslspark.models.known import LANDMARKS, PICTURE
 from aslspark.models.torch_network import moving_statistics, scale, set_training
 from aslspark.training.batches import Batch
 from aslspark.training.checkpoint import State

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from aslspark.common.begun_with import require_same, write_begun
-from aslspark.errors import AslsparkError
+from aslspark.common.errors import AslsparkError
 from aslspark.training.checkpoint import has_checkpoint
 from aslspark.training.data import INGESTED, is_ingested
 

@@ -21,17 +21,17 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from aslspark.bundle_files import require_new, whole_folder
+from aslspark.common.catalog import CLASSIFIERS
+from aslspark.common.errors import AslsparkError
+from aslspark.common.paths import local_path, spark_path
+from aslspark.common.settings import Config, load_config
+from aslspark.common.spark_session import require_slots
 from aslspark.common.written import write_json
-from aslspark.config import Config, load_config
 from aslspark.data.foretold_splits import Needs
-from aslspark.errors import AslsparkError
 from aslspark.evaluation.speed import measure_speed
-from aslspark.models.known import CLASSIFIERS
 from aslspark.models.onnx_classifier import OnnxClassifier
-from aslspark.paths import local_path, spark_path
 from aslspark.samples import REPORT_FILE, TEST, TRAIN, VALIDATION, write_divided
 from aslspark.scoring import SignClassifierModel
-from aslspark.session import require_slots
 from aslspark.sources.splits import LEAK_WARNING
 from aslspark.training.data import TrainingData, is_ingested
 from aslspark.training.job import train_named

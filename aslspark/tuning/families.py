@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from aslspark.errors import AslsparkError
-from aslspark.models.known import CLASSIFIERS, LANDMARKS, NETWORKS, NO_CLASSIFIER
+from aslspark.common.catalog import CLASSIFIERS, LANDMARKS, NETWORKS, NO_CLASSIFIER
+from aslspark.common.errors import AslsparkError
 from aslspark.samples import HAND_COLUMN
 from aslspark.training.data import TrainingData
 from aslspark.tuning.space import Range, Space

@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 
 from aslspark.common.drawing import plain_words
 from aslspark.common.markdown import code, text
+from aslspark.common.settings import Config
 from aslspark.common.written import write_json, write_settings, write_text
-from aslspark.config import Config
 from aslspark.training.data import DRAWN_WARNING
 
 RESULT_FILE, PLOT_FILE, SETTINGS_FILE = "leaderboard.json", "leaderboard.png", "best.yaml"

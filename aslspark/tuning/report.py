@@ -9,11 +9,11 @@ from typing import Any
 
 import optuna
 
+from aslspark.common.catalog import NO_CLASSIFIER
 from aslspark.common.drawing import plain_words
 from aslspark.common.markdown import text
+from aslspark.common.settings import Config
 from aslspark.common.written import write_settings, write_text
-from aslspark.config import Config
-from aslspark.models.known import NO_CLASSIFIER
 
 log = logging.getLogger("aslspark")
 

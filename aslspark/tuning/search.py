@@ -22,15 +22,15 @@ import psutil
 from pyspark.sql import SparkSession
 
 from aslspark.common.begun_with import require_same
-from aslspark.config import Config, load_config
+from aslspark.common.catalog import NO_CLASSIFIER
+from aslspark.common.errors import AslsparkError
+from aslspark.common.paths import is_mounted, local_path
+from aslspark.common.redaction import shown_all
+from aslspark.common.settings import Config, load_config
+from aslspark.common.spark_session import task_slots
 from aslspark.data.foretold_splits import Needs
-from aslspark.errors import AslsparkError
-from aslspark.masking import shown_all
-from aslspark.models.known import NO_CLASSIFIER
 from aslspark.models.mllib import check_classifier
-from aslspark.paths import is_mounted, local_path
 from aslspark.samples import TEST, VALIDATION
-from aslspark.session import task_slots
 from aslspark.training.data import TrainingData
 from aslspark.training.launch.run import StoppedEarly
 from aslspark.training.network import fit_in_one_task

@@ -1,6 +1,6 @@
 """What a search may change: settings with a range or a list of choices, from YAML.
 
-In: a YAML file. Out: a `Space`, each of whose settings has been held against the schema of `aslspark.config`.
+In: a YAML file. Out: a `Space`, each of whose settings has been held against the schema of `aslspark.common.settings`.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aslspark.config import check_setting
-from aslspark.errors import AslsparkError
+from aslspark.common.errors import AslsparkError
+from aslspark.common.settings import check_setting
 
 if TYPE_CHECKING:
     import optuna

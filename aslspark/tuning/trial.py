@@ -15,8 +15,8 @@ from typing import Any
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from aslspark.config import Config
-from aslspark.models.known import NO_CLASSIFIER
+from aslspark.common.catalog import NO_CLASSIFIER
+from aslspark.common.settings import Config
 from aslspark.scoring import SignClassifierModel
 from aslspark.training.classifier import fit_classifier
 from aslspark.training.data import TrainingData

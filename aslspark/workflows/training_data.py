@@ -13,11 +13,11 @@ from pyspark import StorageLevel
 from pyspark.sql import SparkSession
 
 from aslspark.common.begun_with import require_same, write_begun
-from aslspark.config import Config
+from aslspark.common.errors import AslsparkError
+from aslspark.common.paths import spark_path
+from aslspark.common.redaction import say
+from aslspark.common.settings import Config
 from aslspark.data.foretold_splits import Needs
-from aslspark.errors import AslsparkError
-from aslspark.masking import say
-from aslspark.paths import spark_path
 from aslspark.sources.drawn import drawn_samples
 from aslspark.sources.ingest import ingest
 from aslspark.sources.pictures.options import picture_options

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from aslspark.common.begun_with import require_same, write_begun
-from aslspark.config import load_config
-from aslspark.errors import AslsparkError
+from aslspark.common.errors import AslsparkError
+from aslspark.common.settings import load_config
 from aslspark.workflows.training_data import training_data
 
 HEADER = ",".join(["label", *(f"pixel{number}" for number in range(1, 785))])

@@ -6,10 +6,10 @@ from collections import Counter
 import pytest
 from PIL import Image
 
+from aslspark.common.errors import AslsparkError
 from aslspark.data.foretold_splits import Group, Listing, Needs, missing_labels_foretold, require_divisible
 from aslspark.data.pixel_table import PIXELS
 from aslspark.decoding import Form
-from aslspark.errors import AslsparkError
 from aslspark.samples import TEST, TRAIN, VALIDATION
 from aslspark.sources.dividing import count_sources, list_samples
 from aslspark.sources.ingest import ingest

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from bad_input import good_pictures
 
-from aslspark.config import PictureConfig
-from aslspark.errors import AslsparkError
+from aslspark.common.errors import AslsparkError
+from aslspark.common.settings import PictureConfig
 from aslspark.samples import read_samples
 from aslspark.sources.ingest import ingest
 from aslspark.sources.opening import open_sources
@@ -164,10 +164,10 @@ def test_what_ingest_cannot_take_is_refused_with_what_to_do(spark, at, small, na
 
 PROGRAM = """
 import json, sys
-from aslspark.config import PictureConfig
-from aslspark.errors import AslsparkError
+from aslspark.common.settings import PictureConfig
+from aslspark.common.errors import AslsparkError
 from aslspark.jobs_support import start_logging
-from aslspark.session import spark_session
+from aslspark.common.spark_session import spark_session
 from aslspark.sources.ingest import ingest
 from aslspark.sources.pictures.options import picture_options
 from aslspark.sources.to_score import rows_to_score
@@ -241,7 +241,7 @@ def test_under_a_posix_locale_pictures_are_all_read_and_tables_named(tmp_path):
 
 
 def test_a_job_that_starts_the_jvm_itself_starts_it_in_utf8():
-    program = "import os; from aslspark.session import _spell_names_in_utf8 as f; f(); print(os.environ['LC_ALL'])"
+    program = "import os; from aslspark.common.spark_session import _spell_names_in_utf8 as f; f(); print(os.environ['LC_ALL'])"
     environment = {**os.environ, "LC_ALL": "POSIX", "PYTHONPATH": str(ROOT)}
     environment.pop("PYSPARK_GATEWAY_PORT", None)
     ran = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)

@@ -7,8 +7,8 @@ from bad_input import as_file
 from PIL import Image
 from pyspark.sql import functions as F
 
-from aslspark.config import PictureConfig
-from aslspark.errors import AslsparkError
+from aslspark.common.errors import AslsparkError
+from aslspark.common.settings import PictureConfig
 from aslspark.sources.ingest import ingest
 from aslspark.sources.opening import open_sources
 from aslspark.sources.pictures.files import read_manifest

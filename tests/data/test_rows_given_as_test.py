@@ -6,9 +6,9 @@ import random
 import numpy as np
 import pytest
 
-from aslspark.bundle import read_manifest
-from aslspark.config import load_config
-from aslspark.errors import AslsparkError
+from aslspark.bundle_files import read_manifest
+from aslspark.common.errors import AslsparkError
+from aslspark.common.settings import load_config
 from aslspark.evaluation.cross_validation import RESULT_FILE, cross_validate
 from aslspark.evaluation.fold_options import KINDS, LEAVE_ONE, FoldOptions
 from aslspark.evaluation.folds import divided, plan_folds
@@ -20,7 +20,8 @@ from aslspark.sources.ingest import ingest
 from aslspark.sources.splits import SplitOptions
 from aslspark.training.data import look_at
 from aslspark.training.job import train_baseline
-from aslspark.tuning.automl import Budget, automl
+from aslspark.tuning.automl import automl
+from aslspark.tuning.options import Budget
 
 FOREST = ["mllib.classifier=forest", "mllib.trees=3", "mllib.depth=4"]
 LETTERS = "ABC"

@@ -19,7 +19,7 @@ import pytest
 from conftest import REPOSITORY
 from saboteur import training_processes
 
-from aslspark.errors import AslsparkError
+from aslspark.common.errors import AslsparkError
 from aslspark.training.launch.child import report
 from aslspark.training.launch.failures import WorkerError
 from aslspark.training.launch.launchers import HOROVOD, TORCH
@@ -172,7 +172,7 @@ def test_a_worker_that_fails_is_named_with_its_host_and_what_befell_it(launcher,
 
 def test_an_error_of_ours_is_the_users_to_read_without_a_traceback(spark):
     def ours():
-        from aslspark.errors import AslsparkError
+        from aslspark.common.errors import AslsparkError
 
         raise AslsparkError("training.epochs=0: give one or more")
 

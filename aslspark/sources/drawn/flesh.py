@@ -6,15 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aslspark.sources.drawn.skeleton import (
-    INDEX,
-    LITTLE,
-    THUMB,
-    WRIST,
-    Proportions,
-    turn_about_x,
-    turn_about_z,
-)
+from aslspark.sources.drawn.skeleton import INDEX, LITTLE, THUMB, WRIST, Proportions, turn_about_x, turn_about_z
 
 FINGER_CONES = 15
 _NAMES = (

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aslspark.errors import AslsparkError
-from aslspark.labels import STATIC_LETTERS
+from aslspark.common.errors import AslsparkError
+from aslspark.common.labels import STATIC_LETTERS
 
 Finger = tuple[float, float, float, float]
 Thumb = tuple[float, float, float, float, float]

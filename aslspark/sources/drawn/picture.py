@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from aslspark.errors import AslsparkError
+from aslspark.common.errors import AslsparkError
 from aslspark.sources.drawn.render import render
 from aslspark.sources.drawn.skeleton import WRIST
 from aslspark.sources.drawn.variation import Scene, scene_of

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from aslspark.labels import STATIC_LETTERS
+from aslspark.common.labels import STATIC_LETTERS
 from aslspark.sources.drawn.picture import draw_hand
 
 _LABEL_HEIGHT = 14

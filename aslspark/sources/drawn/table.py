@@ -8,9 +8,9 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import StructType
 
+from aslspark.common.errors import AslsparkError
+from aslspark.common.labels import STATIC_LETTERS
 from aslspark.decoding import RAW
-from aslspark.errors import AslsparkError
-from aslspark.labels import STATIC_LETTERS
 from aslspark.samples import SAMPLE_SCHEMA
 from aslspark.sources.drawn.picture import check_picture_shape, draw_hand
 

@@ -14,19 +14,13 @@ import pyarrow as pa
 from pyarrow import parquet
 from pyspark.sql import DataFrame, SparkSession
 
+from aslspark.common.errors import AslsparkError
+from aslspark.common.redaction import shown
 from aslspark.data.endings import is_table_name
-from aslspark.errors import AslsparkError
 from aslspark.images.endings import is_picture_name
-from aslspark.masking import shown
 from aslspark.sources.hadoop_files import HadoopFiles
 from aslspark.sources.local_folders import as_text
-from aslspark.sources.pictures.files import (
-    MAX_MANIFEST_BYTES,
-    MISSING,
-    ManifestRow,
-    read_manifest,
-    text_of_manifest,
-)
+from aslspark.sources.pictures.files import MAX_MANIFEST_BYTES, MISSING, ManifestRow, read_manifest, text_of_manifest
 from aslspark.sources.pictures.listing import (
     Listed,
     Picture,

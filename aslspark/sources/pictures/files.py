@@ -21,11 +21,11 @@ from urllib.parse import unquote
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from aslspark.common.errors import AslsparkError
+from aslspark.common.redaction import shown
+from aslspark.common.spark_session import settings
 from aslspark.data.file_bytes import MAX_FILE_BYTES, UNREADABLE, with_content
-from aslspark.errors import AslsparkError
 from aslspark.images.endings import is_picture_name
-from aslspark.masking import shown
-from aslspark.session import settings
 from aslspark.sources.hadoop_files import HadoopFiles, no_pattern, plain_path
 from aslspark.sources.local_folders import SPECIAL, as_text, walk
 from aslspark.sources.pictures.listing import (

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 
 from pyspark.sql import SparkSession
 
-from aslspark.config import HandConfig, PictureConfig
+from aslspark.common.errors import AslsparkError
+from aslspark.common.labels import KEPT, LABELS, label_named
+from aslspark.common.paths import mounted_as_spark
+from aslspark.common.settings import HandConfig, PictureConfig
 from aslspark.decoding import RAW, Form
-from aslspark.errors import AslsparkError
 from aslspark.hands.options import HandOptions, hand_options
-from aslspark.labels import KEPT, LABELS, label_named
-from aslspark.paths import mounted_as_spark
 from aslspark.sources.hadoop_files import HadoopFiles, no_pattern
 
 

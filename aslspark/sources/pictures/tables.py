@@ -8,9 +8,9 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import BinaryType, StringType, StructType
 
+from aslspark.common.errors import AslsparkError
+from aslspark.common.redaction import shown
 from aslspark.data.pixel_table import UNKNOWN_LABEL
-from aslspark.errors import AslsparkError
-from aslspark.masking import shown
 from aslspark.sources.pictures.listing import (
     TWICE,
     Listed,

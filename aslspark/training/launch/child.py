@@ -20,7 +20,7 @@ from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any
 
-from aslspark.errors import AslsparkError
+from aslspark.common.errors import AslsparkError
 from aslspark.training.launch.mailbox import SIGN_OF_LIFE_SECONDS
 
 ALIVE, AT_WORK, EVENT, RESULT, FAILED = "alive", "at work", "event", "result", "failed"

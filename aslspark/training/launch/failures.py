@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from aslspark.errors import AslsparkError
+from aslspark.common.errors import AslsparkError
 from aslspark.training.launch.task import DONE, ENDED, FAILED, SILENT
 
 _AFTER_ANOTHER = re.compile(r"HorovodInternalError|node gradients\b|Op:Horovod|torch/distributed/distributed_c10d")

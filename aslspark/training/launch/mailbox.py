@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from aslspark.errors import AslsparkError
+from aslspark.common.errors import AslsparkError
 
 SIGN_OF_LIFE_SECONDS = 1.0
 """Between two of a task's, and of a worker's."""

@@ -24,8 +24,8 @@ from pyspark import InheritableThread
 from pyspark.resource import ResourceProfile
 from pyspark.sql import SparkSession
 
-from aslspark.errors import AslsparkError
-from aslspark.session import running_session
+from aslspark.common.errors import AslsparkError
+from aslspark.common.spark_session import running_session
 from aslspark.training.launch.failures import WorkerError, what_went_wrong
 from aslspark.training.launch.launchers import HOROVOD
 from aslspark.training.launch.mailbox import LOOK_SECONDS, SIGN_OF_LIFE_SECONDS, Mailbox

@@ -16,7 +16,7 @@ from typing import Any
 
 from pyspark import TaskContext
 
-from aslspark.errors import AslsparkError
+from aslspark.common.errors import AslsparkError
 from aslspark.training.launch import child, store
 from aslspark.training.launch.launchers import HOROVOD
 from aslspark.training.launch.mailbox import LOOK_SECONDS, TaskMail

@@ -6,7 +6,7 @@ import os
 import re
 from pathlib import Path
 
-from aslspark.errors import AslsparkError
+from aslspark.common.errors import AslsparkError
 
 DBFS = "/dbfs"
 """Where Databricks mounts ``dbfs:/`` for Python, but for Unity Catalog's volumes."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from aslspark.common import markdown
-from aslspark.errors import AslsparkError
+from aslspark.common.errors import AslsparkError
 
 PICTURE, LANDMARKS = "picture", "landmarks"
 """What a network may take: pictures, and the features that `aslspark.features.landmarks` makes of a hand's points."""

@@ -14,8 +14,8 @@ from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
-from aslspark.errors import AslsparkError
-from aslspark.models.known import CLASSIFIERS, NETWORKS, NO_CLASSIFIER
+from aslspark.common.catalog import CLASSIFIERS, NETWORKS, NO_CLASSIFIER
+from aslspark.common.errors import AslsparkError
 
 log = logging.getLogger("aslspark")
 

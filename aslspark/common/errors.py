@@ -1,12 +1,12 @@
 """The one error that a user is meant to read."""
 
-from aslspark.masking import shown
+from aslspark.common.redaction import shown
 
 
 class AslsparkError(Exception):
     """Something the user can put right: the message names the setting or file, its value and what would work.
 
-    Keys and passwords in it are masked; see `aslspark.masking`.
+    Keys and passwords in it are masked; see `aslspark.common.redaction`.
     """
 
     def __init__(self, message: str) -> None:

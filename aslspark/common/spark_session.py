@@ -17,7 +17,7 @@ from pyspark.resource import ResourceProfile
 from pyspark.sql import SparkSession
 
 import aslspark
-from aslspark.errors import AslsparkError
+from aslspark.common.errors import AslsparkError
 
 logger = logging.getLogger(__name__)
 
