@@ -14,7 +14,7 @@ from aslspark.common.catalog import LANDMARKS, PICTURE
 from aslspark.common.errors import AslsparkError
 from aslspark.common.refused import Refused
 from aslspark.common.settings import check_setting
-from aslspark.decoding import FITS
+from aslspark.images.decoding import FITS
 
 NETWORK_FILES = ("network.keras", "network.safetensors")
 FRAMEWORKS = ("keras", "torch")

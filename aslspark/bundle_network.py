@@ -14,9 +14,9 @@ from aslspark.bundle_files import ONNX, BundleContents, refusal_named
 from aslspark.common.catalog import LANDMARKS, PICTURE
 from aslspark.common.errors import AslsparkError
 from aslspark.common.markdown import reason
-from aslspark.decoding import Form, form_of
 from aslspark.features.landmarks import FEATURES
-from aslspark.hands.options import HandOptions, hands_of
+from aslspark.images.decoding import Form, form_of
+from aslspark.images.hands.options import HandOptions, hands_of
 from aslspark.models.onnx_classifier import OnnxClassifier
 
 

@@ -25,8 +25,8 @@ from aslspark.common.errors import AslsparkError
 from aslspark.common.paths import is_mounted, local_path, spark_path
 from aslspark.common.plain_folder import NotPlain, PlainFolder
 from aslspark.common.refused import Refused
-from aslspark.decoding import Form
-from aslspark.hands.options import HandOptions
+from aslspark.images.decoding import Form
+from aslspark.images.hands.options import HandOptions
 from aslspark.models.mllib import MllibClassifier
 from aslspark.models.onnx_classifier import OnnxClassifier
 from aslspark.pipeline_checks import MOST_METADATA_BYTES, check_metadata, pipeline_files

@@ -18,13 +18,13 @@ from aslspark.bundle_network import form_and_hands, network_of
 from aslspark.certainty import NOT_SURE, best_places
 from aslspark.common.catalog import LANDMARKS
 from aslspark.common.errors import AslsparkError
-from aslspark.decoding import Form, Unusable
 from aslspark.features.landmarks import HAND_NUMBERS, RIGHT, SEEN, WORLD
 from aslspark.features.landmarks import PICTURE as POINTS
 from aslspark.features.pictures import Normaliser
-from aslspark.hands.hand import RIGHT as RIGHT_SIDE
-from aslspark.hands.hand import Hand
-from aslspark.hands.options import HandOptions, require_detector
+from aslspark.images.decoding import Form, Unusable
+from aslspark.images.hands.hand import RIGHT as RIGHT_SIDE
+from aslspark.images.hands.hand import Hand
+from aslspark.images.hands.options import HandOptions, require_detector
 from aslspark.models.onnx_classifier import NO_HAND, OnnxClassifier, needs_hand, open_session
 
 NO_PROBABILITIES = "the network gave no probabilities"
@@ -148,7 +148,7 @@ class Reader:
             Bytes of a file, or of exactly the pixels that the model takes; those pixels as numbers of 0-255; or why
             whoever asks has no picture.
         find : callable, optional
-            What finds hands (see `hands.guard.Guard`); without it this process's own, for one picture at a time.
+            What finds hands (see `images.hands.detector_process.Guard`); without it this process's own, for one picture at a time.
         """
         try:
             picture, hand = prepared(value, kind, self.form, self.hands, find)

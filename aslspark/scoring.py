@@ -30,11 +30,11 @@ from aslspark.common.catalog import LANDMARKS, PICTURE
 from aslspark.common.errors import AslsparkError
 from aslspark.common.paths import mounted_as_spark
 from aslspark.common.redaction import say
-from aslspark.decoding import RAW, UNUSABLE, Form
 from aslspark.features.crops import ROW, brings_hands, crop_to_hands
 from aslspark.features.landmarks import HAND_FIELDS, frame_vectors
 from aslspark.features.pictures import Normaliser
-from aslspark.hands.options import HandOptions
+from aslspark.images.decoding import RAW, UNUSABLE, Form
+from aslspark.images.hands.options import HandOptions
 from aslspark.models.fitted_network import FittedNetwork
 from aslspark.models.mllib import MllibClassifier
 from aslspark.models.onnx_classifier import NO_HAND, OnnxClassifier, kept_session, needs_hand

@@ -29,7 +29,7 @@ from aslspark.bundle_files import seal, whole_folder
 from aslspark.bundle_write import write_model
 from aslspark.common.catalog import LANDMARKS, PICTURE
 from aslspark.common.labels import STATIC_LETTERS
-from aslspark.hands.options import HandOptions
+from aslspark.images.hands.options import HandOptions
 from aslspark.models import torch_network
 from aslspark.models.onnx_classifier import OnnxClassifier
 from aslspark.scoring import SignClassifierModel

@@ -25,8 +25,8 @@ from pyspark.sql import functions as F
 
 from aslspark.common.labels import STATIC_LETTERS
 from aslspark.common.spark_session import spark_session
-from aslspark.hands.options import HandOptions
 from aslspark.images.endings import is_picture_name
+from aslspark.images.hands.options import HandOptions
 from aslspark.scoring import SignClassifierModel
 from aslspark.sources.to_score import rows_to_score
 
@@ -43,7 +43,7 @@ def pictures_in(folder: Path) -> list[Path]:
 
 def empty_rooms(folder: Path, count: int) -> list[Image.Image]:
     """Take pictures in which no hand is found, evenly over the folder."""
-    from aslspark.hands.guard import guard_of
+    from aslspark.images.hands.detector_process import guard_of
 
     paths = pictures_in(folder)
     find = guard_of(HandOptions(looks=1))

@@ -23,13 +23,13 @@ import bundle_pieces
 import numpy as np
 import pyarrow as pa
 
-from aslspark import decoding
 from aslspark.bundle_files import MANIFEST, ONNX, SUMS, read_bundle, refusal_named
 from aslspark.common.errors import AslsparkError
 from aslspark.common.redaction import shown
 from aslspark.data.pixel_lines import pixel_lines
 from aslspark.data.pixel_table import layout_of_line, names_pixels
-from aslspark.decoding import Form, Unusable, decode, decode_whole, stored
+from aslspark.images import decoding
+from aslspark.images.decoding import Form, Unusable, decode, decode_whole, stored
 from aslspark.pipeline_checks import STAGES, check_metadata, pipeline_files
 from aslspark.reading import BYTES, NUMBERS, REASON, Reader
 from aslspark.serving.limits import Limits, Refused

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from aslspark.hands.hand import Hand
+from aslspark.images.hands.hand import Hand
 
 KILL, HANG, KILL_ONCE, RAISE = 1, 2, 3, 4
 

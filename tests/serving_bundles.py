@@ -14,7 +14,7 @@ import numpy as np
 
 from aslspark.bundle_files import seal, whole_folder
 from aslspark.bundle_write import write_model
-from aslspark.hands.options import HandOptions
+from aslspark.images.hands.options import HandOptions
 from aslspark.models.onnx_classifier import OnnxClassifier
 from aslspark.scoring import SignClassifierModel
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from aslspark.hands.options import HandOptions
+from aslspark.images.hands.options import HandOptions
 from aslspark.samples import SAMPLE_SCHEMA, with_hand
 
 LETTERS = ("K", "M", "N", "P")

@@ -10,8 +10,8 @@ from serving_bundles import network_saying
 from aslspark.bundle_files import FORMAT, MANIFEST, SUMS, read_bundle, require_new, seal, whole_folder
 from aslspark.bundle_write import write_model
 from aslspark.common.errors import AslsparkError
-from aslspark.decoding import Form
-from aslspark.hands.options import HandOptions
+from aslspark.images.decoding import Form
+from aslspark.images.hands.options import HandOptions
 from aslspark.models import torch_network
 from aslspark.models.onnx_classifier import OnnxClassifier
 from aslspark.reading import Reader

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from aslspark.data.natural_order import natural_key
-from aslspark.decoding import ENCODINGS, Form, Unusable, decode, decode_whole, encode, is_encoded, stored
+from aslspark.images.decoding import ENCODINGS, Form, Unusable, decode, decode_whole, encode, is_encoded, stored
 from aslspark.sources.pictures.near import near_pairs, perceptual_hashes
 
 SQUARE = Form(32, 32, 3)

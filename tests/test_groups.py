@@ -20,8 +20,8 @@ from aslspark.evaluation.groups import (
 )
 from aslspark.evaluation.metrics import UNSCORED, wilson
 from aslspark.evaluation.shown import pictures_of
-from aslspark.hands.crop import hand_crop
-from aslspark.hands.options import HandOptions
+from aslspark.images.hands.crop import hand_crop
+from aslspark.images.hands.options import HandOptions
 from aslspark.samples import read_samples
 
 

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aslspark.hands.crop import MIDDLE_KNUCKLE, WRIST, hand_crop, points_in_crop
-from aslspark.hands.options import HandOptions
+from aslspark.images.hands.crop import MIDDLE_KNUCKLE, WRIST, hand_crop, points_in_crop
+from aslspark.images.hands.options import HandOptions
 
 FINGERS = np.deg2rad([-50, -20, 0, 20, 40])
 

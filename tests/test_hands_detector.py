@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aslspark.decoding import Form
-from aslspark.hands.crop import points_in_crop
-from aslspark.hands.guard import guard_of
-from aslspark.hands.options import HandOptions
-from aslspark.hands.stage import hand_in, whole_picture
+from aslspark.images.decoding import Form
+from aslspark.images.hands.crop import points_in_crop
+from aslspark.images.hands.detector_process import guard_of
+from aslspark.images.hands.find_and_crop import hand_in, whole_picture
+from aslspark.images.hands.options import HandOptions
 
 pytest.importorskip("mediapipe")
 

@@ -11,11 +11,11 @@ import pyarrow as pa
 import pytest
 from hand_stand_in import HANG, KILL, KILL_ONCE, RAISE
 
-from aslspark.decoding import RAW, Form, encode
-from aslspark.hands import guard as module
-from aslspark.hands.guard import Guard, guard_of
-from aslspark.hands.hand import CRASHED, TIME_LIMIT
-from aslspark.hands.options import HandOptions
+from aslspark.images.decoding import RAW, Form, encode
+from aslspark.images.hands import detector_process as module
+from aslspark.images.hands.detector_process import Guard, guard_of
+from aslspark.images.hands.hand import CRASHED, TIME_LIMIT
+from aslspark.images.hands.options import HandOptions
 from aslspark.sources.pictures.options import PictureOptions
 from aslspark.sources.pictures.reading import decoder
 
@@ -84,7 +84,7 @@ def test_a_child_ends_with_its_parent_however_that_ends(tmp_path, last):
             sys.executable,
             "-c",
             "import sys, numpy as np\n"
-            "from aslspark.hands.guard import Guard\n"
+            "from aslspark.images.hands.detector_process import Guard\n"
             f"guard = Guard(1.0, {STAND_IN!r}, ({str(tmp_path)!r},))\n"
             "print(int(guard(np.full((4, 4, 3), 9, np.uint8)).world[0, 0]), flush=True)\n"
             "sys.stdin.readline()\n"
@@ -191,7 +191,7 @@ def test_a_detector_takes_no_module_from_the_folder_it_was_started_in(tmp_path, 
         (inbox / f"{name}.py").write_text(f"open({str(tmp_path / 'taken')!r}, 'a').write(__name__)\n")
     code = (
         "import os, sys, numpy as np\n"
-        "from aslspark.hands.guard import Guard\n"
+        "from aslspark.images.hands.detector_process import Guard\n"
         f"os.chdir({str(inbox)!r})\n"
         f"sys.path.insert(0, {('' if starter == ['-c'] else str(inbox))!r})\n"
         f"guard = Guard(30.0, {STAND_IN!r}, ({str(tmp_path)!r},))\n"

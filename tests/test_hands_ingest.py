@@ -11,8 +11,8 @@ from aslspark.common.settings import HandConfig, PictureConfig, load_config
 from aslspark.evaluation.fold_options import FoldOptions
 from aslspark.evaluation.folds import divided, plan_folds
 from aslspark.features.landmarks import HAND_NUMBERS, RIGHT, SEEN, hand_vectors
-from aslspark.hands.hand import Hand, hand_column
-from aslspark.hands.options import HandOptions
+from aslspark.images.hands.hand import Hand, hand_column
+from aslspark.images.hands.options import HandOptions
 from aslspark.samples import HAND_COLUMN, HAND_TYPE, SAMPLE_SCHEMA, SPLITS, TEST, read_samples
 from aslspark.sources.drawn import drawn_samples
 from aslspark.sources.ingest import ingest

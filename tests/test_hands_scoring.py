@@ -9,9 +9,9 @@ from pyspark.sql import functions as F
 from test_hands_ingest import hands, options  # noqa: F401  (a fixture)
 
 from aslspark.common.settings import HandConfig, load_config
-from aslspark.decoding import decode
 from aslspark.evaluation.job import evaluate_bundle
-from aslspark.hands.options import HandOptions
+from aslspark.images.decoding import decode
+from aslspark.images.hands.options import HandOptions
 from aslspark.models import torch_network
 from aslspark.models.mllib import MllibClassifier
 from aslspark.models.onnx_classifier import OnnxClassifier

@@ -10,8 +10,8 @@ from markdown_it import MarkdownIt
 
 from aslspark.common.markdown import code, text
 from aslspark.common.written import write_text
-from aslspark.decoding import pixels_of
 from aslspark.evaluation import html
+from aslspark.images.decoding import pixels_of
 from aslspark.samples import read_samples
 from aslspark.tuning import leaderboard
 from jobs import compare, cross_validate, monitor, train_baseline

@@ -47,7 +47,7 @@ FINDS_HANDS = """
 import sys
 import numpy as np
 from PIL import Image
-from aslspark.hands.options import HandOptions, require_detector
+from aslspark.images.hands.options import HandOptions, require_detector
 from aslspark.serving.detectors import Detectors
 require_detector("hands.on=true")
 detectors = Detectors(HandOptions(looks=2), 1)

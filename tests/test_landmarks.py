@@ -19,7 +19,7 @@ from aslspark.features.landmarks import (
     looked_vectors,
     one_look,
 )
-from aslspark.hands.hand import Hand
+from aslspark.images.hands.hand import Hand
 from aslspark.reading import hand_vector
 
 CHANGES = {"noise": 0.02, "turn_degrees": 15.0, "tilt_degrees": 10.0, "bone": 0.1, "probability": 1.0}

@@ -11,7 +11,7 @@ from tables_with_hands import SCHEMA, SIDE, rows_with_hands
 from aslspark.bundle_files import seal, whole_folder
 from aslspark.bundle_write import write_model
 from aslspark.common.errors import AslsparkError
-from aslspark.hands.options import HandOptions
+from aslspark.images.hands.options import HandOptions
 from aslspark.models import torch_network
 from aslspark.models.onnx_classifier import OnnxClassifier
 from aslspark.monitoring.job import count_bins

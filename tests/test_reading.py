@@ -11,7 +11,7 @@ from serving_bundles import LABELS, SHAPE, network, network_saying, picture_file
 from aslspark.certainty import NOT_SURE
 from aslspark.common import catalog
 from aslspark.common.errors import AslsparkError
-from aslspark.decoding import Form
+from aslspark.images.decoding import Form
 from aslspark.models.onnx_classifier import needs_hand
 from aslspark.reading import NO_PIXELS, NUMBERS, Reader
 from aslspark.scoring import SignClassifierModel

@@ -15,8 +15,8 @@ import pytest
 from PIL import Image
 from serving_bundles import LABELS, SHAPE, network, picture_file, service, write_bundle
 
-from aslspark.hands.hand import NO_HAND
-from aslspark.hands.options import HandOptions
+from aslspark.images.hands.hand import NO_HAND
+from aslspark.images.hands.options import HandOptions
 from aslspark.reading import Reader
 from aslspark.serving.detectors import Detectors
 from aslspark.serving.limits import Limits, Refused

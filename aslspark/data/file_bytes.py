@@ -14,7 +14,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql.types import BinaryType, StringType, StructField, StructType
 
-from aslspark.decoding import Unusable
+from aslspark.images.decoding import Unusable
 
 UNREADABLE = "unreadable"
 TOO_LARGE = "too large a file"

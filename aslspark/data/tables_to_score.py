@@ -16,7 +16,7 @@ from pyspark.sql import functions as F
 
 from aslspark.common.errors import AslsparkError
 from aslspark.data.pixel_table import PIXELS, SIDE, Layout
-from aslspark.decoding import RAW, UNUSABLE
+from aslspark.images.decoding import RAW, UNUSABLE
 from aslspark.sources.hadoop_files import HadoopFiles, plain_path
 from aslspark.sources.parse_pixels import parse_lines
 from aslspark.sources.pixel_tables import check_header, label_text, lines_of_files, runs_of_blocks

@@ -27,7 +27,6 @@ from aslspark.common.paths import local_path, spark_path
 from aslspark.common.redaction import shown_all
 from aslspark.common.settings import PictureConfig, load_config
 from aslspark.common.written import write_json
-from aslspark.decoding import pixels_of
 from aslspark.evaluation.comparison_page import write_page
 from aslspark.evaluation.comparison_plots import plot_disagreements
 from aslspark.evaluation.grad_cam import holds_network, write_sheet
@@ -35,6 +34,7 @@ from aslspark.evaluation.metrics import UNSCORED, count_answers, figures
 from aslspark.evaluation.multiply_adds import multiply_adds
 from aslspark.evaluation.shown import one_of_each_label, pictures_of
 from aslspark.evaluation.speed import measure_speed, this_machine
+from aslspark.images.decoding import pixels_of
 from aslspark.models.mllib import MllibClassifier
 from aslspark.models.onnx_classifier import OnnxClassifier
 from aslspark.samples import SPLITS, TEST, read_samples

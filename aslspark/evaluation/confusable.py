@@ -10,9 +10,9 @@ import pandas as pd
 from pyspark.sql import DataFrame, Row, Window
 from pyspark.sql import functions as F
 
-from aslspark.decoding import pixels_of
 from aslspark.evaluation.metrics import UNSCORED
 from aslspark.evaluation.plots import plot_confusable
+from aslspark.images.decoding import pixels_of
 
 KNOWN_GROUPS = (("M", "N", "S", "T"), ("U", "V", "R"), ("K", "P"))
 """Fists that differ by where the thumb is; two fingers side by side, apart or crossed; one hand held up or down."""

@@ -16,10 +16,10 @@ import pandas as pd
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from aslspark.decoding import pixels_of
 from aslspark.evaluation.metrics import wilson
-from aslspark.hands.crop import points_in_crop
-from aslspark.hands.options import HandOptions
+from aslspark.images.decoding import pixels_of
+from aslspark.images.hands.crop import points_in_crop
+from aslspark.images.hands.options import HandOptions
 from aslspark.samples import HAND_COLUMN
 
 SIZE_BANDS = (0.2, 0.4, 0.6)

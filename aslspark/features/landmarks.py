@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow_hotfix  # noqa: F401  (see aslspark.decoding)
+import pyarrow_hotfix  # noqa: F401  (see aslspark.images.decoding)
 
 if TYPE_CHECKING:
     import pandas as pd

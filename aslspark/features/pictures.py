@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aslspark.data.pixel_table import NOT_A_NUMBER, as_bytes, scaled_rows, trouble_with
-from aslspark.decoding import (
+from aslspark.images.decoding import (
     EMPTY,
     NO_PICTURE,
     RAW,
@@ -26,9 +26,9 @@ from aslspark.decoding import (
     stored,
     told,
 )
-from aslspark.hands.hand import Hand
-from aslspark.hands.options import HandOptions
-from aslspark.hands.stage import hand_in, whole_picture
+from aslspark.images.hands.find_and_crop import hand_in, whole_picture
+from aslspark.images.hands.hand import Hand
+from aslspark.images.hands.options import HandOptions
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -6,7 +6,7 @@ In: a file's name. Out: whether it is a picture, and whether it is of a kind tha
 from __future__ import annotations
 
 PICTURE_ENDINGS = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".webp", ".bmp")
-"""What `aslspark.decoding` reads."""
+"""What `aslspark.images.decoding` reads."""
 
 UNREAD_ENDINGS = (".tif", ".tiff", ".heic", ".heif", ".avif", ".jp2", ".jxl", ".psd", ".svg", ".dng", ".cr2", ".nef")
 """Pictures too, which it does not read; they are named with a reason, never passed over as something else."""

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from aslspark.common.child_process import ChildDied, ChildProcess, ChildTimedOut
-from aslspark.hands.guard import guard_of
-from aslspark.hands.hand import Hand
+from aslspark.images.hands.detector_process import guard_of
+from aslspark.images.hands.hand import Hand
 from aslspark.reading import BYTES, Answer, Reader
 from aslspark.serving.preparing import Heavy, Prepare, Wrong
 

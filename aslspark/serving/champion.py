@@ -20,7 +20,7 @@ from aslspark.common.catalog import LANDMARKS
 from aslspark.common.errors import AslsparkError
 from aslspark.common.paths import local_path
 from aslspark.common.redaction import shown
-from aslspark.hands.hand import RIGHT, Hand
+from aslspark.images.hands.hand import RIGHT, Hand
 from aslspark.reading import Reader
 from aslspark.serving.detectors import Detectors
 from aslspark.serving.limits import Refused

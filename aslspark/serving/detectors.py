@@ -9,9 +9,9 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from aslspark.hands.guard import DETECTOR, Guard
-from aslspark.hands.hand import Hand
-from aslspark.hands.options import HandOptions
+from aslspark.images.hands.detector_process import DETECTOR, Guard
+from aslspark.images.hands.hand import Hand
+from aslspark.images.hands.options import HandOptions
 
 
 class Detectors:

@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from aslspark.common.child_main import ask_parent
-from aslspark.decoding import Form, Unusable
-from aslspark.hands.hand import Hand
-from aslspark.hands.options import HandOptions
+from aslspark.images.decoding import Form, Unusable
+from aslspark.images.hands.hand import Hand
+from aslspark.images.hands.options import HandOptions
 from aslspark.reading import BYTES, prepared
 from aslspark.serving.limits import Limits, Refused
 from aslspark.serving.payload import pictures_of

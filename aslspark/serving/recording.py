@@ -10,7 +10,7 @@ from pathlib import Path
 
 from aslspark.common.errors import AslsparkError
 from aslspark.common.labels import label_named
-from aslspark.decoding import Unusable, decode_whole
+from aslspark.images.decoding import Unusable, decode_whole
 from aslspark.serving.limits import Limits, Refused
 
 MANIFEST = "manifest.csv"

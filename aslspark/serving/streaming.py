@@ -19,7 +19,7 @@ from aslspark.common.errors import AslsparkError
 from aslspark.common.redaction import shown
 from aslspark.common.written import as_json
 from aslspark.data.file_bytes import MAX_FILE_BYTES, TOO_LARGE, UNREADABLE
-from aslspark.decoding import EMPTY
+from aslspark.images.decoding import EMPTY
 from aslspark.images.endings import picture_glob
 from aslspark.scoring import SignClassifierModel
 from aslspark.serving.events import answer_name

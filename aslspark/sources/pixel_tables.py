@@ -20,7 +20,7 @@ from pyspark.sql import functions as F
 
 from aslspark.common.labels import LETTER_OF_NUMBER
 from aslspark.data.pixel_table import PIXELS, PLAIN, SIDE, Layout, layout_of_line, layout_of_names
-from aslspark.decoding import RAW
+from aslspark.images.decoding import RAW
 from aslspark.sources.hadoop_files import HadoopFiles, no_pattern
 from aslspark.sources.parse_pixels import ParsedLines, parse_lines
 

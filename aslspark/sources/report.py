@@ -76,7 +76,7 @@ class IngestReport:
     passed_over : list of str
         Files in source folders that are not pixel tables or pictures by their names, folders that are no labels.
     pictures : dict, optional
-        How pictures in files were fitted and masked; see `aslspark.decoding.Form.preprocessing`.
+        How pictures in files were fitted and masked; see `aslspark.images.decoding.Form.preprocessing`.
     test_sources : list of str
         Sources that are test as a whole, or say themselves which of their rows are. With any, all test rows come from
         them: they were given as test, and are never learned from. Without, the test rows are a share of the sources.
@@ -86,7 +86,7 @@ class IngestReport:
         Rows that stand byte for byte in several splits; see `aslspark.data.exact_duplicates.ExactDuplicates`. None
         where all rows are in one split.
     hands : dict, optional
-        How pictures were cropped to hands; see `aslspark.hands.options.HandOptions`.
+        How pictures were cropped to hands; see `aslspark.images.hands.options.HandOptions`.
     hands_found : dict of str to HandsFound, optional
         What the hand stage found in each source of picture files.
     pictures_per_second : float, optional

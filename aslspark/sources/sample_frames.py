@@ -13,8 +13,8 @@ from aslspark.common.errors import AslsparkError
 from aslspark.common.labels import STATIC_LETTERS
 from aslspark.data.natural_order import natural_order
 from aslspark.data.pixel_table import EMPTY, UNKNOWN_LABEL, layout_of_names
-from aslspark.decoding import RAW
-from aslspark.hands.hand import NUMBERS
+from aslspark.images.decoding import RAW
+from aslspark.images.hands.hand import NUMBERS
 from aslspark.samples import HAND_COLUMN, HAND_TYPE, PICTURE_TYPE, SAMPLE_SCHEMA
 from aslspark.sources.pixel_tables import QUARANTINE
 

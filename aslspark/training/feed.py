@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from aslspark.common.errors import AslsparkError
 from aslspark.common.paths import local_path
-from aslspark.decoding import raw_bytes
+from aslspark.images.decoding import raw_bytes
 from aslspark.training.batches import Batch, Rows, Steps, share_sizes
 from aslspark.training.hands import HandInput
 from aslspark.training.prefetch import prefetched

@@ -22,12 +22,12 @@ from aslspark.common.errors import AslsparkError
 from aslspark.common.settings import Config
 from aslspark.common.spark_session import require_slots
 from aslspark.data.foretold_splits import Needs
-from aslspark.decoding import pixels_of
 from aslspark.evaluation.card import write_card
 from aslspark.evaluation.certainty import set_temperature
 from aslspark.evaluation.plots import plot_augmented, plot_curves
 from aslspark.evaluation.report import evaluate, summary
 from aslspark.features.augment_sheet import augmented_versions
+from aslspark.images.decoding import pixels_of
 from aslspark.models.mllib import check_classifier
 from aslspark.models.onnx_classifier import OnnxClassifier
 from aslspark.monitoring.profile import write_reference

@@ -9,7 +9,7 @@ from PIL import Image
 from aslspark.common.errors import AslsparkError
 from aslspark.data.foretold_splits import Group, Listing, Needs, missing_labels_foretold, require_divisible
 from aslspark.data.pixel_table import PIXELS
-from aslspark.decoding import Form
+from aslspark.images.decoding import Form
 from aslspark.samples import TEST, TRAIN, VALIDATION
 from aslspark.sources.dividing import count_sources, list_samples
 from aslspark.sources.ingest import ingest

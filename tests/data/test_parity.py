@@ -12,7 +12,7 @@ from pyspark.ml.linalg import Vectors
 from serving_bundles import SHAPE, network, write_bundle
 
 from aslspark.data.pixel_table import COLUMNS
-from aslspark.decoding import Form
+from aslspark.images.decoding import Form
 from aslspark.reading import NUMBERS, Reader
 from aslspark.samples import read_samples
 from aslspark.scoring import SignClassifierModel

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aslspark.decoding import MAX_PIXELS, TOO_MUCH_WORK, UNSCALED, Form, Unusable, decode, decode_whole
 from aslspark.images.decode_cost import MOST_SCANS, check_cost, check_scans, count_scans
+from aslspark.images.decoding import MAX_PIXELS, TOO_MUCH_WORK, UNSCALED, Form, Unusable, decode, decode_whole
 from aslspark.images.exif import bytes_named, orientation
 
 FORM = Form(28, 28, 1)

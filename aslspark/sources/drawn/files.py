@@ -8,7 +8,7 @@ from pathlib import Path
 from pyspark.sql import SparkSession
 
 from aslspark.common.paths import local_path
-from aslspark.decoding import pixels_of
+from aslspark.images.decoding import pixels_of
 from aslspark.sources.drawn.table import drawn_samples
 
 SIGNER_PATTERN = r"(signer\d+)_"

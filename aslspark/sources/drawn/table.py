@@ -10,7 +10,7 @@ from pyspark.sql.types import StructType
 
 from aslspark.common.errors import AslsparkError
 from aslspark.common.labels import STATIC_LETTERS
-from aslspark.decoding import RAW
+from aslspark.images.decoding import RAW
 from aslspark.samples import SAMPLE_SCHEMA
 from aslspark.sources.drawn.picture import check_picture_shape, draw_hand
 

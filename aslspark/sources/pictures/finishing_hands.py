@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from aslspark.hands.detector import TRIES
+from aslspark.images.hands.detector import TRIES
 from aslspark.samples import HAND_COLUMN, read_samples
 from aslspark.sources.hadoop_files import HadoopFiles
 from aslspark.sources.opening import OpenedSources

@@ -12,10 +12,10 @@ from pyspark.sql import DataFrame, Row, Window
 from pyspark.sql import functions as F
 
 from aslspark.data.file_bytes import with_content
-from aslspark.decoding import Form, pixels_of
-from aslspark.hands.crop import points_in_crop
-from aslspark.hands.options import HandOptions
-from aslspark.hands.stage import whole_picture
+from aslspark.images.decoding import Form, pixels_of
+from aslspark.images.hands.crop import points_in_crop
+from aslspark.images.hands.find_and_crop import whole_picture
+from aslspark.images.hands.options import HandOptions
 from aslspark.samples import HAND_COLUMN
 from aslspark.sources.pictures.listing import PictureSource
 from aslspark.sources.pictures.reading import image_of, sample_id

@@ -18,7 +18,7 @@ import pandas as pd
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from aslspark.decoding import pixels_of
+from aslspark.images.decoding import pixels_of
 from aslspark.samples import HASH_COLUMN, SAMPLES_FOLDER, TEST
 
 SIDE, LOW = 32, 8

@@ -13,8 +13,8 @@ from aslspark.common.errors import AslsparkError
 from aslspark.common.labels import KEPT, LABELS, label_named
 from aslspark.common.paths import mounted_as_spark
 from aslspark.common.settings import HandConfig, PictureConfig
-from aslspark.decoding import RAW, Form
-from aslspark.hands.options import HandOptions, hand_options
+from aslspark.images.decoding import RAW, Form
+from aslspark.images.hands.options import HandOptions, hand_options
 from aslspark.sources.hadoop_files import HadoopFiles, no_pattern
 
 

@@ -19,10 +19,10 @@ from pyspark.sql.types import LongType, StringType, StructField, StructType
 
 from aslspark.common.redaction import shown
 from aslspark.data.file_bytes import read_file
-from aslspark.decoding import EMPTY, Unusable, bare_pixels, bring, decode, encode
-from aslspark.decoding import image_of as pixels_image
-from aslspark.hands.hand import Hand, hand_column, no_hands
-from aslspark.hands.stage import hand_in, whole_picture
+from aslspark.images.decoding import EMPTY, Unusable, bare_pixels, bring, decode, encode
+from aslspark.images.decoding import image_of as pixels_image
+from aslspark.images.hands.find_and_crop import hand_in, whole_picture
+from aslspark.images.hands.hand import Hand, hand_column, no_hands
 from aslspark.samples import HAND_COLUMN, HASH_COLUMN, SAMPLE_SCHEMA, with_hand
 from aslspark.sources.pictures.files import OPEN_COST_BYTES
 from aslspark.sources.pictures.listing import Picture, PictureSource

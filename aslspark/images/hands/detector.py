@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from aslspark.common.patches import imported_without_unused
-from aslspark.hands.hand import LEFT, NO_HAND, RIGHT, Hand
-from aslspark.hands.looks import agreed, looks_at, same_hand
+from aslspark.images.hands.hand import LEFT, NO_HAND, RIGHT, Hand
+from aslspark.images.hands.test_time_augmentation import agreed, looks_at, same_hand
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -52,7 +52,7 @@ class HandDetector:
     confidence : float
         What the palm detector must be sure of.
     looks : int
-        How often a hand that was found is looked at, 1 or more; see `aslspark.hands.looks`.
+        How often a hand that was found is looked at, 1 or more; see `aslspark.images.hands.test_time_augmentation`.
     """
 
     def __init__(self, confidence: float, looks: int) -> None:

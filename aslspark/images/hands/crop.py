@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from aslspark.hands.options import HandOptions
+from aslspark.images.hands.options import HandOptions
 
 if TYPE_CHECKING:
     from PIL import Image

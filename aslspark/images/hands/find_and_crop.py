@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from aslspark.decoding import Form, bring, decode_whole, told
-from aslspark.hands.crop import hand_crop
-from aslspark.hands.guard import guard_of
-from aslspark.hands.hand import Hand
-from aslspark.hands.options import HandOptions
+from aslspark.images.decoding import Form, bring, decode_whole, told
+from aslspark.images.hands.crop import hand_crop
+from aslspark.images.hands.detector_process import guard_of
+from aslspark.images.hands.hand import Hand
+from aslspark.images.hands.options import HandOptions
 
 if TYPE_CHECKING:
     from PIL import Image

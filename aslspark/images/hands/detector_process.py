@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from aslspark.common.child_process import ChildDied, ChildProcess, ChildTimedOut
-from aslspark.hands.hand import CRASHED, TIME_LIMIT, Hand
-from aslspark.hands.options import HandOptions
+from aslspark.images.hands.hand import CRASHED, TIME_LIMIT, Hand
+from aslspark.images.hands.options import HandOptions
 
-DETECTOR = "aslspark.hands.detector:HandDetector"
+DETECTOR = "aslspark.images.hands.detector:HandDetector"
 ATTEMPTS = 2
 
 
