@@ -23,14 +23,14 @@ from aslspark.common.redaction import say
 from aslspark.common.settings import Config, load_config
 from aslspark.data.exact_duplicates import picture_hash
 from aslspark.data.foretold_splits import Needs
+from aslspark.data.pictures.options import picture_options
+from aslspark.data.samples import SAMPLES_FOLDER, TEST, read_samples
+from aslspark.data.splits import SplitOptions
 from aslspark.evaluation.job import labelled_samples
 from aslspark.evaluation.pairs import count_pairs, judge
 from aslspark.registry import ALPHA, BEGUN, CHAMPION, FROZEN_TEST, MOST_FALL, PROMOTED, REFUSED, Registry
-from aslspark.samples import SAMPLES_FOLDER, TEST, read_samples
 from aslspark.scoring import SignClassifierModel
 from aslspark.sources.ingest import ingest
-from aslspark.sources.pictures.options import picture_options
-from aslspark.sources.splits import SplitOptions
 from aslspark.training.data import fingerprint, is_ingested
 from aslspark.training.job import train_named
 from aslspark.training.start import IMAGENET, NONE

@@ -30,6 +30,7 @@ from aslspark.common.catalog import LANDMARKS, PICTURE
 from aslspark.common.errors import AslsparkError
 from aslspark.common.paths import mounted_as_spark
 from aslspark.common.redaction import say
+from aslspark.data.samples import HAND_COLUMN, PICTURE_TYPE, no_hands
 from aslspark.features.crops import ROW, brings_hands, crop_to_hands
 from aslspark.features.landmarks import HAND_FIELDS, frame_vectors
 from aslspark.features.pictures import Normaliser
@@ -38,7 +39,6 @@ from aslspark.images.hands.options import HandOptions
 from aslspark.models.fitted_network import FittedNetwork
 from aslspark.models.mllib import MllibClassifier
 from aslspark.models.onnx_classifier import NO_HAND, OnnxClassifier, kept_session, needs_hand
-from aslspark.samples import HAND_COLUMN, PICTURE_TYPE, no_hands
 
 OUTPUT_COLUMNS = ("letter", "probability", "top", "reason")
 
@@ -379,7 +379,7 @@ def write_scores(scored: DataFrame, out: str) -> None:
     out : str
         A folder that does not exist yet.
     """
-    from aslspark.sources.hadoop_files import HadoopFiles
+    from aslspark.data.files.hadoop_files import HadoopFiles
 
     spark = scored.sparkSession
     hadoop, out = HadoopFiles(spark), mounted_as_spark(out)

@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 import psutil
 
-from aslspark.data.pixel_table import COLUMNS
-from aslspark.sources.drawn import draw_hand
+from aslspark.data.synthetic import draw_hand
+from aslspark.data.tables.pixel_table import COLUMNS
 
 RESULTS = Path(__file__).resolve().parent / "results"
 

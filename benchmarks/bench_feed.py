@@ -23,11 +23,11 @@ from pyspark.sql import functions as F
 
 from aslspark.common.settings import load_config
 from aslspark.common.spark_session import spark_session
+from aslspark.data.samples import TRAIN, VALIDATION, read_samples
+from aslspark.data.splits import SplitOptions
+from aslspark.data.synthetic import drawn_samples
 from aslspark.features.pipeline import feature_pipeline
-from aslspark.samples import TRAIN, VALIDATION, read_samples
-from aslspark.sources.drawn import drawn_samples
 from aslspark.sources.ingest import ingest
-from aslspark.sources.splits import SplitOptions
 from aslspark.training.data import TrainingData, look_at
 from aslspark.training.data_module import IngestedStore
 from aslspark.training.network import fit_network

@@ -22,7 +22,7 @@ from pyspark.sql import SparkSession
 
 from aslspark.common.settings import load_config
 from aslspark.common.spark_session import spark_session
-from aslspark.samples import read_samples
+from aslspark.data.samples import read_samples
 from aslspark.sources.ingest import ingest
 from aslspark.training.data import look_at
 from aslspark.training.network import fit_network

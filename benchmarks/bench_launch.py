@@ -15,8 +15,8 @@ from base import compare, options, pixel_table, write
 
 from aslspark.common.settings import load_config
 from aslspark.common.spark_session import spark_session
+from aslspark.data.splits import SplitOptions
 from aslspark.sources.ingest import ingest
-from aslspark.sources.splits import SplitOptions
 from aslspark.training.data import look_at
 from aslspark.training.launch.run import run_workers
 from aslspark.training.network import fit_network

@@ -16,10 +16,10 @@ from base import Comparison, options, pixel_table, write
 
 from aslspark.common.settings import load_config
 from aslspark.common.spark_session import spark_session
+from aslspark.data.samples import TEST
+from aslspark.data.splits import SplitOptions
 from aslspark.evaluation.metrics import count_answers, figures
-from aslspark.samples import TEST
 from aslspark.sources.ingest import ingest
-from aslspark.sources.splits import SplitOptions
 from aslspark.training.data import look_at
 from aslspark.training.launch.launchers import HOROVOD, TORCH
 from aslspark.training.network import fit_network

@@ -23,10 +23,10 @@ from PIL import Image
 
 from aslspark.common.labels import STATIC_LETTERS
 from aslspark.common.spark_session import spark_session
+from aslspark.data.synthetic import draw_hand
 from aslspark.models.keras_network import build, to_onnx
 from aslspark.models.onnx_classifier import OnnxClassifier
 from aslspark.scoring import SignClassifierModel
-from aslspark.sources.drawn import draw_hand
 from aslspark.sources.ingest import ingest
 from aslspark.sources.to_score import rows_to_score
 

@@ -19,12 +19,12 @@ from pyspark.sql import functions as F
 
 from aslspark.common.labels import STATIC_LETTERS
 from aslspark.common.spark_session import spark_session
+from aslspark.data.samples import read_samples
+from aslspark.data.synthetic import drawn_samples
 from aslspark.features.pipeline import feature_pipeline
 from aslspark.models.keras_network import build, to_onnx
 from aslspark.models.onnx_classifier import OnnxClassifier
-from aslspark.samples import read_samples
 from aslspark.scoring import SignClassifierModel
-from aslspark.sources.drawn import drawn_samples
 from aslspark.sources.ingest import ingest
 
 SHAPE = (28, 28, 1)

@@ -29,11 +29,11 @@ from aslspark.bundle_files import seal, whole_folder
 from aslspark.bundle_write import write_model
 from aslspark.common.catalog import LANDMARKS, PICTURE
 from aslspark.common.labels import STATIC_LETTERS
+from aslspark.data.synthetic import draw_hand
 from aslspark.images.hands.options import HandOptions
 from aslspark.models import torch_network
 from aslspark.models.onnx_classifier import OnnxClassifier
 from aslspark.scoring import SignClassifierModel
-from aslspark.sources.drawn import draw_hand
 
 CLIENTS, RATE, SECONDS = 8, 25.0, 20.0
 SHAPE = (64, 64, 3)

@@ -21,10 +21,10 @@ from pyspark.sql import SparkSession
 from aslspark.common.labels import STATIC_LETTERS
 from aslspark.common.settings import load_config
 from aslspark.common.spark_session import spark_session
-from aslspark.samples import TRAIN, VALIDATION, read_samples
-from aslspark.sources.drawn import drawn_samples
+from aslspark.data.samples import TRAIN, VALIDATION, read_samples
+from aslspark.data.splits import SplitOptions
+from aslspark.data.synthetic import drawn_samples
 from aslspark.sources.ingest import ingest
-from aslspark.sources.splits import SplitOptions
 from aslspark.training.data import look_at
 from aslspark.training.network import fit_network
 

@@ -341,9 +341,9 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", default=[], metavar="FAULT", help="words of their names")
     options = parser.parse_args()
     from aslspark.common.spark_session import spark_session
-    from aslspark.sources.drawn import drawn_samples
+    from aslspark.data.splits import SplitOptions
+    from aslspark.data.synthetic import drawn_samples
     from aslspark.sources.ingest import ingest
-    from aslspark.sources.splits import SplitOptions
 
     folder = Path(tempfile.mkdtemp(prefix="faults-"))
     package = shutil.make_archive(str(folder / "aslspark"), "zip", REPOSITORY, "aslspark")

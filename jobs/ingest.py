@@ -48,9 +48,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     named = {"kind": chosen.split, **{name: getattr(chosen, name) for name in ("validation", "test", "blocks", "seed")}}
     config = config_from(chosen, {f"split.{name}": value for name, value in named.items()})
     from aslspark.common.spark_session import spark_session
+    from aslspark.data.pictures.options import picture_options
+    from aslspark.data.splits import SplitOptions
     from aslspark.sources.ingest import ingest
-    from aslspark.sources.pictures.options import picture_options
-    from aslspark.sources.splits import SplitOptions
     from aslspark.tracking import tracked
 
     with tracked(config, "ingest", chosen.out, data=chosen.source), spark_session("aslspark ingest") as spark:

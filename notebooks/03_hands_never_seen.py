@@ -18,14 +18,14 @@ from pyspark.sql import functions as F
 
 from aslspark.common.paths import local_path
 from aslspark.common.settings import load_config
+from aslspark.data.samples import TEST
+from aslspark.data.synthetic.files import SIGNER_PATTERN, draw_pictures
 from aslspark.evaluation.cross_validation import cross_validate
 from aslspark.evaluation.fold_options import LEAVE_ONE, FoldOptions
 from aslspark.evaluation.sheets import Tile, colour_of, draw_sheet
 from aslspark.evaluation.shown import as_read
 from aslspark.notebook import new_folder, session, show, widgets
-from aslspark.samples import TEST
 from aslspark.scoring import SignClassifierModel
-from aslspark.sources.drawn.files import SIGNER_PATTERN, draw_pictures
 from aslspark.training.job import train_baseline, train_cnn
 from aslspark.workflows.training_data import training_data
 

@@ -110,9 +110,9 @@ def made_once(tmp_path_factory: pytest.TempPathFactory) -> MadeOnce:
 @pytest.fixture(scope="session")
 def ingested(spark: SparkSession, made_once: MadeOnce) -> str:
     """An ingested folder of 720 drawn hands of six signers, split by signer."""
-    from aslspark.sources.drawn import drawn_samples
+    from aslspark.data.splits import SplitOptions
+    from aslspark.data.synthetic import drawn_samples
     from aslspark.sources.ingest import ingest
-    from aslspark.sources.splits import SplitOptions
 
     def make(folder: Path) -> None:
         hands = drawn_samples(spark, count=720, seed=3, signers=6).persist()
@@ -125,7 +125,7 @@ def ingested(spark: SparkSession, made_once: MadeOnce) -> str:
 @pytest.fixture(scope="session")
 def few_letters(spark: SparkSession, ingested: str, made_once: MadeOnce) -> str:
     """The ingested hands that show one of the first five letters, for what grows with the letters."""
-    from aslspark.samples import read_samples
+    from aslspark.data.samples import read_samples
 
     def make(folder: Path) -> None:
         read_samples(spark, ingested).where("label < 'F'").write.partitionBy("split").parquet(str(folder / "samples"))

@@ -26,20 +26,20 @@ import pyarrow as pa
 from aslspark.bundle_files import MANIFEST, ONNX, SUMS, read_bundle, refusal_named
 from aslspark.common.errors import AslsparkError
 from aslspark.common.redaction import shown
-from aslspark.data.pixel_lines import pixel_lines
-from aslspark.data.pixel_table import layout_of_line, names_pixels
+from aslspark.data.files.local_folders import local_of
+from aslspark.data.pictures import archives
+from aslspark.data.pictures.files import named_files, read_manifest, text_of_manifest
+from aslspark.data.pictures.options import PictureOptions
+from aslspark.data.tables import parse_pixels
+from aslspark.data.tables.parse_pixels import parse_lines, parse_row_by_row
+from aslspark.data.tables.pixel_lines import pixel_lines
+from aslspark.data.tables.pixel_table import layout_of_line, names_pixels
 from aslspark.images import decoding
 from aslspark.images.decoding import Form, Unusable, decode, decode_whole, stored
 from aslspark.pipeline_checks import STAGES, check_metadata, pipeline_files
 from aslspark.reading import BYTES, NUMBERS, REASON, Reader
 from aslspark.serving.limits import Limits, Refused
 from aslspark.serving.payload import pictures_of
-from aslspark.sources import parse_pixels
-from aslspark.sources.local_folders import local_of
-from aslspark.sources.parse_pixels import parse_lines, parse_row_by_row
-from aslspark.sources.pictures import archives
-from aslspark.sources.pictures.files import named_files, read_manifest, text_of_manifest
-from aslspark.sources.pictures.options import PictureOptions
 
 REASONS = {
     "picture": {

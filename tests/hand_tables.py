@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from pyspark.sql.types import StringType, StructField, StructType
 
-from aslspark.samples import HAND_COLUMN, HAND_TYPE, REPORT_FILE, SAMPLES_FOLDER, read_samples
+from aslspark.data.samples import HAND_COLUMN, HAND_TYPE, REPORT_FILE, SAMPLES_FOLDER, read_samples
 
 FOUND_NONE = 8
 """One row in so many has no hand."""

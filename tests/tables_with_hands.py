@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
+from aslspark.data.samples import SAMPLE_SCHEMA, with_hand
 from aslspark.images.hands.options import HandOptions
-from aslspark.samples import SAMPLE_SCHEMA, with_hand
 
 LETTERS = ("K", "M", "N", "P")
 SKIN = {"ann": (241, 200, 170), "bob": (141, 85, 36), "cyd": (60, 46, 40)}

@@ -8,9 +8,9 @@ import pytest
 from aslspark.bundle_files import read_manifest
 from aslspark.common.errors import AslsparkError
 from aslspark.common.settings import load_config
-from aslspark.samples import TEST, VALIDATION, read_samples
+from aslspark.data.samples import TEST, VALIDATION, read_samples
+from aslspark.data.splits import LEAK_WARNING
 from aslspark.scoring import SignClassifierModel
-from aslspark.sources.splits import LEAK_WARNING
 
 pytest.importorskip("optuna")
 

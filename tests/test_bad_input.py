@@ -19,14 +19,14 @@ from bad_input import bad_bodies, bad_bundles, bad_lines, bad_manifests, bad_pic
 
 from aslspark.common.errors import AslsparkError
 from aslspark.common.settings import PictureConfig
-from aslspark.data.pixel_table import COLUMNS
-from aslspark.samples import read_samples
-from aslspark.sources.hadoop_files import HadoopFiles
+from aslspark.data.files.hadoop_files import HadoopFiles
+from aslspark.data.files.local_folders import refuse_loops
+from aslspark.data.pictures import archives
+from aslspark.data.pictures.files import read_manifest
+from aslspark.data.pictures.options import PictureOptions, picture_options
+from aslspark.data.samples import read_samples
+from aslspark.data.tables.pixel_table import COLUMNS
 from aslspark.sources.ingest import ingest
-from aslspark.sources.local_folders import refuse_loops
-from aslspark.sources.pictures import archives
-from aslspark.sources.pictures.files import read_manifest
-from aslspark.sources.pictures.options import PictureOptions, picture_options
 from aslspark.sources.to_score import rows_to_score
 
 GOOD = b",".join([b"3"] + [b"7"] * 784)

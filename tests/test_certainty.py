@@ -12,6 +12,7 @@ from aslspark.bundle_write import write_model
 from aslspark.certainty import COLDEST, HOTTEST, NOT_SURE, best_places, fit_temperature, with_temperature
 from aslspark.common.errors import AslsparkError
 from aslspark.common.settings import load_config
+from aslspark.data.samples import TRAIN, VALIDATION, read_samples
 from aslspark.evaluation.certainty import (
     TEMPERATURES,
     at_threshold,
@@ -23,7 +24,6 @@ from aslspark.evaluation.certainty import (
 from aslspark.evaluation.certainty_plots import plot_calibration, plot_coverage
 from aslspark.models import torch_network
 from aslspark.models.onnx_classifier import OnnxClassifier
-from aslspark.samples import TRAIN, VALIDATION, read_samples
 from aslspark.scoring import SignClassifierModel, read_model
 from aslspark.training.job import train_baseline
 

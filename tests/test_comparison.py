@@ -13,6 +13,7 @@ from aslspark.bundle_write import write_model
 from aslspark.common.errors import AslsparkError
 from aslspark.common.labels import STATIC_LETTERS
 from aslspark.common.settings import load_config
+from aslspark.data.samples import read_samples
 from aslspark.evaluation.comparison import Contender, LabelledSet, samples_for
 from aslspark.evaluation.comparison_page import COLUMNS
 from aslspark.evaluation.grad_cam import explain_bundle
@@ -21,7 +22,6 @@ from aslspark.evaluation.multiply_adds import multiply_adds
 from aslspark.evaluation.shown import as_read
 from aslspark.models.fitted_network import FittedNetwork
 from aslspark.models.onnx_classifier import OnnxClassifier
-from aslspark.samples import read_samples
 from aslspark.scoring import SignClassifierModel
 from aslspark.training.data import fingerprint
 from aslspark.training.job import train_baseline

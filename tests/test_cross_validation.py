@@ -11,13 +11,13 @@ from tables_with_hands import rows_with_hands, write_ingested
 
 from aslspark.common.errors import AslsparkError
 from aslspark.common.settings import load_config
+from aslspark.data.sample_frames import with_block
+from aslspark.data.samples import TEST, TRAIN, VALIDATION, read_samples
 from aslspark.evaluation.certainty import TEMPERATURES
 from aslspark.evaluation.cross_validation import RESULT_FILE, cross_validate
 from aslspark.evaluation.cross_validation_page import write_page
 from aslspark.evaluation.fold_options import KINDS, LEAKING, LEAVE_ONE, FoldOptions
 from aslspark.evaluation.folds import divided, plan_folds
-from aslspark.samples import TEST, TRAIN, VALIDATION, read_samples
-from aslspark.sources.sample_frames import with_block
 from jobs import cross_validate as job
 
 FOREST = ["mllib.classifier=forest", "mllib.trees=3", "mllib.depth=4"]

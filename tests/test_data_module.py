@@ -10,7 +10,7 @@ from horovod.spark.torch import TorchEstimator
 from test_feed import LABELS, SHAPE, rows_of, write_table
 
 from aslspark.common.errors import AslsparkError
-from aslspark.samples import read_samples
+from aslspark.data.samples import read_samples
 from aslspark.training.data_module import IngestedStore, InPlaceData
 from aslspark.training.keras_data_module import InPlaceKerasData
 from aslspark.training.torch_data_module import InPlaceTorchData

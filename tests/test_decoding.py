@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aslspark.data.natural_order import natural_key
+from aslspark.data.files.natural_order import natural_key
+from aslspark.data.pictures.near_duplicates import near_pairs, perceptual_hashes
 from aslspark.images.decoding import ENCODINGS, Form, Unusable, decode, decode_whole, encode, is_encoded, stored
-from aslspark.sources.pictures.near import near_pairs, perceptual_hashes
 
 SQUARE = Form(32, 32, 3)
 RED, BLUE, BLACK = (255, 0, 0), (0, 0, 255), (0, 0, 0)
@@ -251,9 +251,9 @@ def test_pictures_that_look_alike_have_near_hashes(size):
 
 
 def test_the_nearest_test_picture_is_found_in_any_block(monkeypatch):
-    from aslspark.sources.pictures import near
+    from aslspark.data.pictures import near_duplicates
 
-    monkeypatch.setattr(near, "BLOCK", 7)
+    monkeypatch.setattr(near_duplicates, "BLOCK", 7)
     random = np.random.default_rng(8)
     hashes, test = (random.integers(-(2**63), 2**63 - 1, n, dtype=np.int64) for n in (30, 20))
     test[13] = hashes[25] ^ 0b101

@@ -10,11 +10,11 @@ from PIL import Image
 
 from aslspark.common.errors import AslsparkError
 from aslspark.common.labels import STATIC_LETTERS
-from aslspark.samples import SAMPLE_SCHEMA
-from aslspark.sources.drawn import contact_sheet, draw_hand, draw_landmarks, drawn_samples
-from aslspark.sources.drawn.letters import FORMS
-from aslspark.sources.drawn.skeleton import AVERAGE_HAND, BONES, JOINT_LIMITS, WRIST, joint_positions, within_limits
-from aslspark.sources.drawn.variation import signer_of
+from aslspark.data.samples import SAMPLE_SCHEMA
+from aslspark.data.synthetic import contact_sheet, draw_hand, draw_landmarks, drawn_samples
+from aslspark.data.synthetic.letters import FORMS
+from aslspark.data.synthetic.skeleton import AVERAGE_HAND, BONES, JOINT_LIMITS, WRIST, joint_positions, within_limits
+from aslspark.data.synthetic.variation import signer_of
 
 
 @pytest.fixture(scope="module")
@@ -207,7 +207,7 @@ def test_a_contact_sheet_shows_every_letter(tmp_path):
 
 
 def test_drawing_needs_no_deep_learning_library():
-    code = "import sys, aslspark.sources.drawn; print({'torch', 'tensorflow', 'horovod'} & set(sys.modules))"
+    code = "import sys, aslspark.data.synthetic; print({'torch', 'tensorflow', 'horovod'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
 

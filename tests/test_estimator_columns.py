@@ -4,7 +4,7 @@ import pytest
 from pyspark.sql import functions as F
 
 from aslspark.common.errors import AslsparkError
-from aslspark.samples import TRAIN, VALIDATION, read_samples
+from aslspark.data.samples import TRAIN, VALIDATION, read_samples
 
 LETTERS = list("ABCDE")
 

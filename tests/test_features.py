@@ -4,11 +4,11 @@ from pyspark.ml import PipelineModel
 from pyspark.ml.functions import vector_to_array
 
 from aslspark.common.errors import AslsparkError
+from aslspark.data.samples import TRAIN, read_samples
 from aslspark.features.pictures import fit_picture
 from aslspark.features.pipeline import feature_pipeline
 from aslspark.features.scaling import scale
 from aslspark.images.decoding import Form
-from aslspark.samples import TRAIN, read_samples
 from aslspark.training.feed import SampleFeed
 
 LABELS = [letter for letter in "ABCDEFGHIKLMNOPQRSTUVWXY"]

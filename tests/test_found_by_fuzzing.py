@@ -11,9 +11,9 @@ import pytest
 import safetensors.numpy
 
 from aslspark.common.errors import AslsparkError
-from aslspark.sources.pictures.archives import open_zip
-from aslspark.sources.pictures.files import named_files, read_manifest
-from aslspark.sources.pictures.options import PictureOptions
+from aslspark.data.pictures.archives import open_zip
+from aslspark.data.pictures.files import named_files, read_manifest
+from aslspark.data.pictures.options import PictureOptions
 
 
 def test_a_zip_with_an_entry_without_a_name():

@@ -7,6 +7,7 @@ from PIL import Image, ImageDraw
 from pyspark.sql import functions as F
 from tables_with_hands import SCHEMA, SKIN, rows_with_hands
 
+from aslspark.data.samples import read_samples
 from aslspark.evaluation.certainty_plots import plot_groups
 from aslspark.evaluation.confusable import choose_shown, confusable_groups, draw_confusable
 from aslspark.evaluation.groups import (
@@ -22,7 +23,6 @@ from aslspark.evaluation.metrics import UNSCORED, wilson
 from aslspark.evaluation.shown import pictures_of
 from aslspark.images.hands.crop import hand_crop
 from aslspark.images.hands.options import HandOptions
-from aslspark.samples import read_samples
 
 
 def colour(*rgb):

@@ -11,13 +11,13 @@ import pyarrow as pa
 import pytest
 from hand_stand_in import HANG, KILL, KILL_ONCE, RAISE
 
+from aslspark.data.pictures.options import PictureOptions
+from aslspark.data.pictures.reading import decoder
 from aslspark.images.decoding import RAW, Form, encode
 from aslspark.images.hands import detector_process as module
 from aslspark.images.hands.detector_process import Guard, guard_of
 from aslspark.images.hands.hand import CRASHED, TIME_LIMIT
 from aslspark.images.hands.options import HandOptions
-from aslspark.sources.pictures.options import PictureOptions
-from aslspark.sources.pictures.reading import decoder
 
 STAND_IN = "hand_stand_in:StandIn"
 

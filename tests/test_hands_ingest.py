@@ -8,16 +8,16 @@ from pyspark.sql import functions as F
 
 from aslspark.common.errors import AslsparkError
 from aslspark.common.settings import HandConfig, PictureConfig, load_config
+from aslspark.data.pictures.options import PictureOptions, picture_options
+from aslspark.data.samples import HAND_COLUMN, HAND_TYPE, SAMPLE_SCHEMA, SPLITS, TEST, read_samples
+from aslspark.data.splits import SplitOptions
+from aslspark.data.synthetic import drawn_samples
 from aslspark.evaluation.fold_options import FoldOptions
 from aslspark.evaluation.folds import divided, plan_folds
 from aslspark.features.landmarks import HAND_NUMBERS, RIGHT, SEEN, hand_vectors
 from aslspark.images.hands.hand import Hand, hand_column
 from aslspark.images.hands.options import HandOptions
-from aslspark.samples import HAND_COLUMN, HAND_TYPE, SAMPLE_SCHEMA, SPLITS, TEST, read_samples
-from aslspark.sources.drawn import drawn_samples
 from aslspark.sources.ingest import ingest
-from aslspark.sources.pictures.options import PictureOptions, picture_options
-from aslspark.sources.splits import SplitOptions
 from aslspark.training.data import look_at
 
 pytest.importorskip("mediapipe")

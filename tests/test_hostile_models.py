@@ -17,6 +17,7 @@ from aslspark import bundle_read
 from aslspark.bundle_files import MANIFEST, ONNX, PIPELINE, STAGE_FOLDER, SUMS, read_manifest, seal
 from aslspark.common.errors import AslsparkError
 from aslspark.common.settings import load_config
+from aslspark.data.samples import read_samples
 from aslspark.evaluation.grad_cam import explain_bundle
 from aslspark.models import keras_network, keras_weights, torch_network, torch_weights
 from aslspark.models.mllib import MllibClassifier
@@ -26,7 +27,6 @@ from aslspark.pipeline_checks import pipeline_files
 from aslspark.reading import Reader
 from aslspark.registry import Registry
 from aslspark.retraining import begin
-from aslspark.samples import read_samples
 from aslspark.scoring import SignClassifierModel, read_model
 from aslspark.tracking_model import BundleModel
 from aslspark.training.start import started_network

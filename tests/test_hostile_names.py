@@ -10,9 +10,9 @@ from markdown_it import MarkdownIt
 
 from aslspark.common.markdown import code, text
 from aslspark.common.written import write_text
+from aslspark.data.samples import read_samples
 from aslspark.evaluation import html
 from aslspark.images.decoding import pixels_of
-from aslspark.samples import read_samples
 from aslspark.tuning import leaderboard
 from jobs import compare, cross_validate, monitor, train_baseline
 

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from aslspark.common.errors import AslsparkError
-from aslspark.samples import read_samples
+from aslspark.data.samples import read_samples
 from aslspark.sources.to_score import rows_to_score
 
 REPOSITORY = Path(__file__).resolve().parent.parent

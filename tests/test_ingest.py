@@ -12,13 +12,13 @@ from pyspark.sql.types import StructType
 
 from aslspark.common.errors import AslsparkError
 from aslspark.common.labels import LETTER_OF_NUMBER
-from aslspark.data.pixel_table import COLUMNS
-from aslspark.samples import QUARANTINE_SCHEMA, SAMPLE_SCHEMA, TEST, TRAIN, VALIDATION, read_samples
+from aslspark.data.discover_sources import short_names
+from aslspark.data.files.hadoop_files import HadoopFiles
+from aslspark.data.samples import QUARANTINE_SCHEMA, SAMPLE_SCHEMA, TEST, TRAIN, VALIDATION, read_samples
+from aslspark.data.splits import SplitOptions
+from aslspark.data.tables.pixel_table import COLUMNS
 from aslspark.sources import ingest as ingest_module
-from aslspark.sources.hadoop_files import HadoopFiles
 from aslspark.sources.ingest import ingest
-from aslspark.sources.opening import short_names
-from aslspark.sources.splits import SplitOptions
 
 LABELS = list(LETTER_OF_NUMBER)
 HEADER = ",".join(COLUMNS)

@@ -17,7 +17,7 @@ from pyspark.sql import functions as F
 from quick_java import QUICK_JAVA
 
 from aslspark.common.errors import AslsparkError
-from aslspark.samples import read_samples
+from aslspark.data.samples import read_samples
 from aslspark.sources.to_score import rows_to_score
 from jobs import evaluate, ingest, monitor, score, train_baseline, train_cnn
 

@@ -13,12 +13,12 @@ from tiny_training import SimpleTraining, answers, random_inputs
 from aslspark.bundle_files import read_manifest, seal
 from aslspark.common.errors import AslsparkError
 from aslspark.common.settings import AugmentConfig, load_config
+from aslspark.data.samples import TEST, TRAIN, VALIDATION, read_samples
 from aslspark.evaluation.grad_cam import explain_bundle, require_network, write_sheet
 from aslspark.evaluation.shown import as_read, hands_of, one_of_each_label
 from aslspark.evaluation.speed import measure_speed
 from aslspark.features.landmarks import FEATURES, SEEN, landmark_features
 from aslspark.models.onnx_classifier import OnnxClassifier
-from aslspark.samples import TEST, TRAIN, VALIDATION, read_samples
 from aslspark.scoring import SignClassifierModel
 from aslspark.training.job import train_cnn
 from aslspark.training.start import check_network

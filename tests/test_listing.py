@@ -4,17 +4,10 @@ from collections import Counter
 
 import pytest
 
-from aslspark.samples import SPLITS, TEST, TRAIN, VALIDATION
-from aslspark.sources.pictures.listing import (
-    Listed,
-    Picture,
-    PictureSource,
-    labelled_by_folder,
-    once_each,
-    picture_splits,
-)
-from aslspark.sources.pictures.options import PictureOptions
-from aslspark.sources.splits import SplitOptions, splits_of_blocks, splits_of_groups
+from aslspark.data.pictures.listing import Listed, Picture, PictureSource, labelled_by_folder, once_each, picture_splits
+from aslspark.data.pictures.options import PictureOptions
+from aslspark.data.samples import SPLITS, TEST, TRAIN, VALIDATION
+from aslspark.data.splits import SplitOptions, splits_of_blocks, splits_of_groups
 
 BLOCKS = SplitOptions(validation=0.2, test=0.2, blocks=5)
 BY_HASH = "later"

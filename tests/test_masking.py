@@ -13,12 +13,12 @@ from aslspark.bundle_write import write_model
 from aslspark.common.errors import AslsparkError
 from aslspark.common.redaction import shown, shown_all
 from aslspark.common.settings import PictureConfig
-from aslspark.data.pixel_table import COLUMNS
+from aslspark.data.discover_sources import short_names
+from aslspark.data.pictures.options import picture_options
+from aslspark.data.tables.pixel_table import COLUMNS
 from aslspark.models.onnx_classifier import OnnxClassifier
 from aslspark.scoring import SignClassifierModel
 from aslspark.sources.ingest import ingest
-from aslspark.sources.opening import short_names
-from aslspark.sources.pictures.options import picture_options
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 SECRET = "S3CR3T"

@@ -11,13 +11,13 @@ from tables_with_hands import SCHEMA, SIDE, rows_with_hands
 from aslspark.bundle_files import seal, whole_folder
 from aslspark.bundle_write import write_model
 from aslspark.common.errors import AslsparkError
+from aslspark.data.samples import read_samples
 from aslspark.images.hands.options import HandOptions
 from aslspark.models import torch_network
 from aslspark.models.onnx_classifier import OnnxClassifier
 from aslspark.monitoring.job import count_bins
 from aslspark.monitoring.measures import FLAGS, HAND_MEASURES, MEASURES, measured
 from aslspark.monitoring.profile import make_profile, read_reference, write_reference
-from aslspark.samples import read_samples
 from aslspark.scoring import SignClassifierModel, read_model
 from jobs import monitor, score
 

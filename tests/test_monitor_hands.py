@@ -5,13 +5,13 @@ from pyspark.sql import functions as F
 from test_hands_ingest import hands, options  # noqa: F401  (a fixture)
 
 from aslspark.common.settings import HandConfig
+from aslspark.data.samples import read_samples
+from aslspark.data.splits import SplitOptions
 from aslspark.models import torch_network
 from aslspark.models.onnx_classifier import OnnxClassifier
 from aslspark.monitoring.measures import HAND_MEASURES, PICTURE_MEASURES, measured
-from aslspark.samples import read_samples
 from aslspark.scoring import SignClassifierModel
 from aslspark.sources.ingest import ingest
-from aslspark.sources.splits import SplitOptions
 
 pytest.importorskip("mediapipe")
 

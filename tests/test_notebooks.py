@@ -12,8 +12,8 @@ import pytest
 from conftest import REPOSITORY
 
 from aslspark.common.errors import AslsparkError
+from aslspark.data.synthetic.files import SIGNER_PATTERN, draw_pictures
 from aslspark.notebook import show, widgets
-from aslspark.sources.drawn.files import SIGNER_PATTERN, draw_pictures
 from notebooks import to_ipynb
 
 nbclient = pytest.importorskip("nbclient")

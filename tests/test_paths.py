@@ -13,7 +13,7 @@ from aslspark.common import paths
 from aslspark.common.errors import AslsparkError
 from aslspark.common.paths import is_mounted, local_path, spark_path
 from aslspark.common.settings import load_config
-from aslspark.samples import read_samples
+from aslspark.data.samples import read_samples
 from aslspark.scoring import SignClassifierModel, write_scores
 from aslspark.sources.ingest import ingest
 from aslspark.sources.to_score import rows_to_score

@@ -5,12 +5,12 @@ from pyspark.sql import functions as F
 from test_pictures import fill
 
 from aslspark.common.settings import PictureConfig, load_config
+from aslspark.data.pictures.options import picture_options
+from aslspark.data.samples import TEST, TRAIN, read_samples
 from aslspark.evaluation.job import evaluate_bundle
 from aslspark.features.pipeline import PictureScaler
-from aslspark.samples import TEST, TRAIN, read_samples
 from aslspark.scoring import SignClassifierModel
 from aslspark.sources.ingest import ingest
-from aslspark.sources.pictures.options import picture_options
 from aslspark.sources.to_score import rows_to_score
 from aslspark.training.feed import SampleFeed
 from aslspark.training.job import train_cnn

@@ -11,11 +11,11 @@ from pyspark.sql import functions as F
 
 from aslspark.common.errors import AslsparkError
 from aslspark.common.settings import PictureConfig, load_config
-from aslspark.samples import TEST, TRAIN, VALIDATION, read_samples
+from aslspark.data.pictures import archives
+from aslspark.data.pictures.options import PictureOptions, picture_options
+from aslspark.data.samples import TEST, TRAIN, VALIDATION, read_samples
+from aslspark.data.splits import SplitOptions
 from aslspark.sources.ingest import ingest
-from aslspark.sources.pictures import archives
-from aslspark.sources.pictures.options import PictureOptions, picture_options
-from aslspark.sources.splits import SplitOptions
 
 SIZE = 48
 

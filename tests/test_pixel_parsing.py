@@ -2,9 +2,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from aslspark.data.pixel_table import EMPTY, NOT_A_NUMBER, OUT_OF_RANGE, UNKNOWN_LABEL, WRONG_COLUMN_COUNT
-from aslspark.sources import parse_pixels
-from aslspark.sources.parse_pixels import parse_lines, parse_row_by_row, parse_together
+from aslspark.data.tables import parse_pixels
+from aslspark.data.tables.parse_pixels import parse_lines, parse_row_by_row, parse_together
+from aslspark.data.tables.pixel_table import EMPTY, NOT_A_NUMBER, OUT_OF_RANGE, UNKNOWN_LABEL, WRONG_COLUMN_COUNT
 
 LABELS = [number for number in range(25) if number != 9]
 

@@ -7,10 +7,10 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, BinaryType, FloatType, StructField, StructType
 
 from aslspark.common.errors import AslsparkError
+from aslspark.data.samples import PICTURE_TYPE
 from aslspark.features.scaling import scale
 from aslspark.models import torch_network
 from aslspark.models.onnx_classifier import OnnxClassifier
-from aslspark.samples import PICTURE_TYPE
 from aslspark.scoring import SignClassifierModel
 
 LABELS = ("A", "B", "C", "D")

@@ -16,9 +16,9 @@ from aslspark.common.errors import AslsparkError
 from aslspark.common.redaction import shown
 from aslspark.common.settings import load_config
 from aslspark.common.written import write_settings
+from aslspark.data.samples import read_samples
 from aslspark.images.decoding import pixels_of
 from aslspark.jobs_support import run_job
-from aslspark.samples import read_samples
 from aslspark.training.unfinished import RUN_FILE, unfinished_run
 from jobs import (
     automl,

@@ -289,10 +289,10 @@ def test_a_frame_that_is_too_large_ends_the_conversation_and_a_bad_one_does_not(
 
 def test_recorded_pictures_are_what_ingest_reads(running, spark, tmp_path):
     from aslspark.common.settings import HandConfig, PictureConfig
-    from aslspark.samples import read_samples
+    from aslspark.data.pictures.options import picture_options
+    from aslspark.data.samples import read_samples
+    from aslspark.data.splits import SplitOptions
     from aslspark.sources.ingest import ingest
-    from aslspark.sources.pictures.options import picture_options
-    from aslspark.sources.splits import SplitOptions
 
     for seed in range(8):
         label = LABELS[seed % 2].lower()

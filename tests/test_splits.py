@@ -4,9 +4,9 @@ import pytest
 from pyspark.sql import functions as F
 
 from aslspark.common.errors import AslsparkError
-from aslspark.samples import TEST, TRAIN, VALIDATION
-from aslspark.sources.report import missing_labels
-from aslspark.sources.splits import SplitOptions, describe, random_split, splits_of_blocks, splits_of_groups
+from aslspark.data.ingest_report import missing_labels
+from aslspark.data.samples import TEST, TRAIN, VALIDATION
+from aslspark.data.splits import SplitOptions, describe, random_split, splits_of_blocks, splits_of_groups
 
 
 @pytest.mark.parametrize(

@@ -14,10 +14,10 @@ from aslspark.bundle_files import seal, whole_folder
 from aslspark.bundle_write import write_model
 from aslspark.common.errors import AslsparkError
 from aslspark.common.settings import load_config
+from aslspark.data.samples import read_samples
 from aslspark.models import torch_network
 from aslspark.models.onnx_classifier import OnnxClassifier
 from aslspark.registry import Registry
-from aslspark.samples import read_samples
 from aslspark.scoring import SignClassifierModel, read_model
 from aslspark.tracking import log_champion, restore_champion, tracked
 from jobs import score

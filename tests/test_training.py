@@ -13,8 +13,8 @@ from pyspark.sql import functions as F
 from aslspark.common.catalog import CLASSIFIERS
 from aslspark.common.errors import AslsparkError
 from aslspark.common.settings import load_config
+from aslspark.data.samples import TEST, TRAIN, VALIDATION, read_samples
 from aslspark.evaluation.metrics import count_answers, figures
-from aslspark.samples import TEST, TRAIN, VALIDATION, read_samples
 from aslspark.scoring import SignClassifierModel
 from aslspark.training.collective import CARRIERS_NICE
 from aslspark.training.job import train_baseline, train_cnn

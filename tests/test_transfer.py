@@ -15,7 +15,7 @@ from aslspark.bundle_files import seal, whole_folder
 from aslspark.bundle_write import write_model
 from aslspark.common.errors import AslsparkError
 from aslspark.common.settings import load_config
-from aslspark.samples import SAMPLE_SCHEMA, SAMPLES_FOLDER
+from aslspark.data.samples import SAMPLE_SCHEMA, SAMPLES_FOLDER
 from aslspark.scoring import SignClassifierModel
 from aslspark.training.data import TrainingData
 from aslspark.training.job import train_cnn

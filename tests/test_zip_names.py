@@ -4,9 +4,9 @@ import zipfile
 
 import pytest
 
-from aslspark.sources.hadoop_files import HadoopFiles
-from aslspark.sources.pictures.archives import open_zip
-from aslspark.sources.pictures.options import PictureOptions
+from aslspark.data.files.hadoop_files import HadoopFiles
+from aslspark.data.pictures.archives import open_zip
+from aslspark.data.pictures.options import PictureOptions
 
 OUTSIDE = (
     *(

@@ -8,12 +8,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from aslspark.data.endings import is_table_name
-from aslspark.data.pixel_table import names_pixels
+from aslspark.data.files.hadoop_files import HadoopFiles
+from aslspark.data.files.local_folders import is_special
+from aslspark.data.files.table_endings import is_table_name
+from aslspark.data.pictures.files import is_manifest_line
+from aslspark.data.tables.pixel_table import names_pixels
 from aslspark.images.endings import is_picture_name
-from aslspark.sources.hadoop_files import HadoopFiles
-from aslspark.sources.local_folders import is_special
-from aslspark.sources.pictures.files import is_manifest_line
 
 MANY_COLUMNS = 100
 """A table with more was meant for a pixel table, whatever its header."""

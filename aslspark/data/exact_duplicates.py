@@ -8,7 +8,7 @@ from typing import Any
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from aslspark.samples import TEST, TRAIN, VALIDATION
+from aslspark.data.samples import TEST, TRAIN, VALIDATION
 
 
 @dataclass(frozen=True)

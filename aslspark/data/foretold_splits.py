@@ -13,8 +13,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from aslspark.common.errors import AslsparkError
-from aslspark.samples import SPLITS, TEST, TRAIN, VALIDATION
-from aslspark.sources.splits import SplitOptions, splits_of_blocks, splits_of_groups, too_few_groups
+from aslspark.data.samples import SPLITS, TEST, TRAIN, VALIDATION
+from aslspark.data.splits import SplitOptions, splits_of_blocks, splits_of_groups, too_few_groups
 
 USUAL = SplitOptions()
 FEWER_BLOCKS = (10, 5, 4, 3, 2)

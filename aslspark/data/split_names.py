@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 
-from aslspark.samples import TEST, TRAIN, VALIDATION
+from aslspark.data.samples import TEST, TRAIN, VALIDATION
 
 SPLIT_OF_WORD = {
     **dict.fromkeys(("train", "training"), TRAIN),

@@ -16,7 +16,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from aslspark.certainty import LEAST_PROBABILITY, fit_temperature, with_temperature
-from aslspark.samples import SPLITS
+from aslspark.data.samples import SPLITS
 from aslspark.scoring import SignClassifierModel
 
 BINS = 15

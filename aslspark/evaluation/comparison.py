@@ -27,6 +27,9 @@ from aslspark.common.paths import local_path, spark_path
 from aslspark.common.redaction import shown_all
 from aslspark.common.settings import PictureConfig, load_config
 from aslspark.common.written import write_json
+from aslspark.data.pictures.options import picture_options
+from aslspark.data.samples import SPLITS, TEST, read_samples
+from aslspark.data.splits import SplitOptions
 from aslspark.evaluation.comparison_page import write_page
 from aslspark.evaluation.comparison_plots import plot_disagreements
 from aslspark.evaluation.grad_cam import holds_network, write_sheet
@@ -37,11 +40,8 @@ from aslspark.evaluation.speed import measure_speed, this_machine
 from aslspark.images.decoding import pixels_of
 from aslspark.models.mllib import MllibClassifier
 from aslspark.models.onnx_classifier import OnnxClassifier
-from aslspark.samples import SPLITS, TEST, read_samples
 from aslspark.scoring import SignClassifierModel
 from aslspark.sources.ingest import ingest
-from aslspark.sources.pictures.options import picture_options
-from aslspark.sources.splits import SplitOptions
 from aslspark.training.data import fingerprint, is_ingested
 
 log = logging.getLogger("aslspark")

@@ -13,9 +13,9 @@ from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
 from aslspark.common.errors import AslsparkError
+from aslspark.data.sample_frames import join_splits, with_block
+from aslspark.data.samples import TEST, TRAIN, VALIDATION, sample_columns
 from aslspark.evaluation.fold_options import BLOCK, LEAKING, LEAVE_ONE, SIGNER, STRATIFIED, FoldOptions
-from aslspark.samples import TEST, TRAIN, VALIDATION, sample_columns
-from aslspark.sources.sample_frames import join_splits, with_block
 
 
 @dataclass(frozen=True)

@@ -16,11 +16,11 @@ import pandas as pd
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from aslspark.data.samples import HAND_COLUMN
 from aslspark.evaluation.metrics import wilson
 from aslspark.images.decoding import pixels_of
 from aslspark.images.hands.crop import points_in_crop
 from aslspark.images.hands.options import HandOptions
-from aslspark.samples import HAND_COLUMN
 
 SIZE_BANDS = (0.2, 0.4, 0.6)
 """Of a hand's longer side, as a share of the picture's longer side."""

@@ -15,14 +15,14 @@ from aslspark.bundle_files import require_new, whole_folder
 from aslspark.common.paths import spark_path
 from aslspark.common.redaction import say
 from aslspark.common.settings import Config
+from aslspark.data.pictures.options import picture_options
+from aslspark.data.samples import TEST, read_samples
+from aslspark.data.splits import SplitOptions
 from aslspark.evaluation.grad_cam import require_network, write_sheet
 from aslspark.evaluation.report import evaluate, summary
 from aslspark.evaluation.shown import one_of_each_label
-from aslspark.samples import TEST, read_samples
 from aslspark.scoring import SignClassifierModel
 from aslspark.sources.ingest import ingest
-from aslspark.sources.pictures.options import picture_options
-from aslspark.sources.splits import SplitOptions
 from aslspark.training.data import is_ingested
 
 log = logging.getLogger("aslspark")

@@ -13,6 +13,7 @@ from pyspark.sql import functions as F
 
 from aslspark.common.errors import AslsparkError
 from aslspark.common.written import write_json
+from aslspark.data.samples import SPLITS
 from aslspark.evaluation.certainty import at_threshold, certainty_figures
 from aslspark.evaluation.certainty_plots import plot_calibration, plot_coverage, plot_groups
 from aslspark.evaluation.confusable import choose_shown, confusable_groups, draw_confusable
@@ -21,7 +22,6 @@ from aslspark.evaluation.metrics import UNSCORED, count_answers, figures
 from aslspark.evaluation.plots import plot_confusion, plot_mistakes
 from aslspark.evaluation.shown import pictures_of
 from aslspark.images.decoding import pixels_of
-from aslspark.samples import SPLITS
 from aslspark.scoring import SignClassifierModel
 
 SHOWN_MISTAKES = 40

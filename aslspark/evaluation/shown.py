@@ -11,10 +11,10 @@ from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import to_arrow_type
 
+from aslspark.data.samples import HAND_COLUMN, HAND_TYPE, no_hands
 from aslspark.features.landmarks import hand_vectors
 from aslspark.features.pictures import fit_picture
 from aslspark.images.decoding import pixels_of
-from aslspark.samples import HAND_COLUMN, HAND_TYPE, no_hands
 from aslspark.scoring import SignClassifierModel
 
 

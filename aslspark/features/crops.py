@@ -10,12 +10,12 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
+from aslspark.data.samples import HAND_COLUMN, HAND_TYPE
 from aslspark.features.landmarks import HAND_FIELDS
 from aslspark.features.pictures import Normaliser
 from aslspark.images.decoding import RAW, UNUSABLE
 from aslspark.images.hands.hand import NO_HAND
 from aslspark.images.hands.options import require_detector
-from aslspark.samples import HAND_COLUMN, HAND_TYPE
 
 ROW = "_row"
 _SEEN = (

@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from aslspark.common.labels import STATIC_LETTERS
+from aslspark.data.synthetic.picture import landmarks_in
+from aslspark.data.synthetic.variation import scene_of
 from aslspark.features.landmarks import HAND_NUMBERS, PICTURE, RIGHT, SEEN, WORLD
-from aslspark.sources.drawn.picture import landmarks_in
-from aslspark.sources.drawn.variation import scene_of
 
 
 def drawn_hands(labels: Sequence[str], count: int, seed: int) -> npt.NDArray[np.float32]:

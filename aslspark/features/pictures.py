@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from aslspark.data.pixel_table import NOT_A_NUMBER, as_bytes, scaled_rows, trouble_with
+from aslspark.data.tables.pixel_table import NOT_A_NUMBER, as_bytes, scaled_rows, trouble_with
 from aslspark.images.decoding import (
     EMPTY,
     NO_PICTURE,

@@ -18,10 +18,10 @@ from pyspark.sql import functions as F
 
 from aslspark.common.catalog import LANDMARKS, PICTURE
 from aslspark.common.errors import AslsparkError
+from aslspark.data.samples import HAND_COLUMN, PICTURE_TYPE
 from aslspark.features.landmarks import FEATURES, HAND_FIELDS, frame_vectors, landmark_features
 from aslspark.features.scaling import scale
 from aslspark.images.decoding import RAW, stored
-from aslspark.samples import HAND_COLUMN, PICTURE_TYPE
 
 
 class PictureScaler(Transformer, HasInputCol, HasOutputCol, DefaultParamsReadable, DefaultParamsWritable):

@@ -15,13 +15,13 @@ from pyspark.sql.types import TimestampNTZType, TimestampType
 from aslspark.bundle_files import behind_alias, require_new, whole_folder
 from aslspark.common.errors import AslsparkError
 from aslspark.common.written import write_json
+from aslspark.data.files.hadoop_files import HadoopFiles
 from aslspark.monitoring import ALARM_RATE
 from aslspark.monitoring.drift import LEAST_ROWS, RESAMPLES, Comparison
 from aslspark.monitoring.measures import ANSWER, FLAGS, MEASURES, measured, of_scored
 from aslspark.monitoring.plots import plot_drift, plot_shares
 from aslspark.monitoring.profile import NONE, Profile, read_reference
 from aslspark.scoring import OUTPUT_COLUMNS, SignClassifierModel
-from aslspark.sources.hadoop_files import HadoopFiles
 from aslspark.sources.to_score import PICTURE_COLUMNS, rows_to_score
 
 log = logging.getLogger("aslspark")

@@ -16,12 +16,12 @@ from pyspark.sql import functions as F
 
 from aslspark.certainty import NOT_SURE
 from aslspark.common.catalog import LANDMARKS
+from aslspark.data.samples import HAND_COLUMN
 from aslspark.features.crops import ROW, brings_hands, crop_to_hands
 from aslspark.features.landmarks import HAND_FIELDS, PICTURE, POINTS, SEEN, WORLD, frame_vectors
 from aslspark.features.pictures import Normaliser
 from aslspark.images.decoding import UNUSABLE
 from aslspark.models.onnx_classifier import NO_HAND
-from aslspark.samples import HAND_COLUMN
 from aslspark.scoring import SignClassifierModel, picture_column
 
 PICTURE_MEASURES = {

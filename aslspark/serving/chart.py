@@ -44,7 +44,7 @@ MOVED = {"J": "as I, while the little finger draws a J", "Z": "the forefinger dr
 @lru_cache(maxsize=len(STATIC_LETTERS))
 def drawn(letter: str) -> bytes:
     """Draw a letter: the bytes of a PNG, the same for every call."""
-    from aslspark.sources.drawn.picture import draw_hand
+    from aslspark.data.synthetic.picture import draw_hand
 
     picture = draw_hand(letter, seed=_SEED, index=_INDEX, signer=_SIGNER, size=SIDE, channels=3)
     file = io.BytesIO()

@@ -19,7 +19,7 @@ from urllib.parse import unquote_plus
 from aslspark.common.errors import AslsparkError
 from aslspark.common.redaction import shown
 from aslspark.common.written import as_json
-from aslspark.data.file_bytes import MAX_FILE_BYTES, TOO_LARGE, UNREADABLE
+from aslspark.data.files.file_bytes import MAX_FILE_BYTES, TOO_LARGE, UNREADABLE
 from aslspark.images.endings import is_picture_name
 from aslspark.reading import Answer, Reader
 from aslspark.serving.apart import ReaderApart

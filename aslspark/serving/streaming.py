@@ -18,13 +18,13 @@ from pyspark.sql.streaming import StreamingQuery
 from aslspark.common.errors import AslsparkError
 from aslspark.common.redaction import shown
 from aslspark.common.written import as_json
-from aslspark.data.file_bytes import MAX_FILE_BYTES, TOO_LARGE, UNREADABLE
+from aslspark.data.files.file_bytes import MAX_FILE_BYTES, TOO_LARGE, UNREADABLE
+from aslspark.data.files.hadoop_files import HadoopFiles, no_pattern
+from aslspark.data.files.local_folders import refuse_loops
 from aslspark.images.decoding import EMPTY
 from aslspark.images.endings import picture_glob
 from aslspark.scoring import SignClassifierModel
 from aslspark.serving.events import answer_name
-from aslspark.sources.hadoop_files import HadoopFiles, no_pattern
-from aslspark.sources.local_folders import refuse_loops
 
 log = logging.getLogger("aslspark.serving")
 

@@ -18,9 +18,18 @@ from pyspark.sql.pandas.types import to_arrow_schema
 from aslspark.common.errors import AslsparkError
 from aslspark.common.paths import mounted_as_spark
 from aslspark.common.spark_session import settings
+from aslspark.data.assign_splits import FirstPass, all_samples, count_sources, list_samples
+from aslspark.data.discover_sources import OpenedSources, open_sources
 from aslspark.data.exact_duplicates import ExactDuplicates, count_exact_duplicates
+from aslspark.data.files.hadoop_files import HadoopFiles
 from aslspark.data.foretold_splits import Needs, missing_labels_foretold, require_divisible
-from aslspark.samples import (
+from aslspark.data.ingest_report import IngestReport, Reason, missing_labels
+from aslspark.data.pictures.near_duplicates import NearDuplicates
+from aslspark.data.pictures.options import PictureOptions
+from aslspark.data.pictures.reading import packing
+from aslspark.data.post_write import finish_pictures
+from aslspark.data.post_write_hands import finish_hands
+from aslspark.data.samples import (
     LARGEST_ROW_GROUP,
     QUARANTINE_FOLDER,
     QUARANTINE_SCHEMA,
@@ -33,17 +42,8 @@ from aslspark.samples import (
     VALIDATION,
     read_samples,
 )
-from aslspark.sources.dividing import FirstPass, all_samples, count_sources, list_samples
-from aslspark.sources.hadoop_files import HadoopFiles
-from aslspark.sources.opening import OpenedSources, open_sources
-from aslspark.sources.pictures.finishing import finish_pictures
-from aslspark.sources.pictures.finishing_hands import finish_hands
-from aslspark.sources.pictures.near import NearDuplicates
-from aslspark.sources.pictures.options import PictureOptions
-from aslspark.sources.pictures.reading import packing
-from aslspark.sources.pixel_tables import CHANGED, QUARANTINE
-from aslspark.sources.report import IngestReport, Reason, missing_labels
-from aslspark.sources.splits import LEAK_WARNING, SplitOptions, describe
+from aslspark.data.splits import LEAK_WARNING, SplitOptions, describe
+from aslspark.data.tables.pixel_tables import CHANGED, QUARANTINE
 
 log = logging.getLogger("aslspark")
 

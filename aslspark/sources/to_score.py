@@ -20,15 +20,12 @@ from aslspark.common.labels import label_named
 from aslspark.common.paths import mounted_as_spark
 from aslspark.common.redaction import shown
 from aslspark.data.discover import Contents, look_at
-from aslspark.data.endings import TABLE_ENDINGS
-from aslspark.data.file_bytes import with_content
-from aslspark.data.tables_to_score import table_rows
-from aslspark.images.endings import PICTURE_ENDINGS, is_picture_name
-from aslspark.samples import REPORT_FILE, read_parquet, read_samples
-from aslspark.sources.hadoop_files import HadoopFiles
-from aslspark.sources.local_folders import as_text, is_special
-from aslspark.sources.opening import short_names
-from aslspark.sources.pictures.files import (
+from aslspark.data.discover_sources import short_names
+from aslspark.data.files.file_bytes import with_content
+from aslspark.data.files.hadoop_files import HadoopFiles
+from aslspark.data.files.local_folders import as_text, is_special
+from aslspark.data.files.table_endings import TABLE_ENDINGS
+from aslspark.data.pictures.files import (
     LOST,
     OPEN_COST_BYTES,
     contents_of,
@@ -38,8 +35,11 @@ from aslspark.sources.pictures.files import (
     read_manifest,
     task_count,
 )
-from aslspark.sources.pictures.listing import Listed, unread_reason
-from aslspark.sources.pictures.reading import packing
+from aslspark.data.pictures.listing import Listed, unread_reason
+from aslspark.data.pictures.reading import packing
+from aslspark.data.samples import REPORT_FILE, read_parquet, read_samples
+from aslspark.data.tables.unlabelled_tables import table_rows
+from aslspark.images.endings import PICTURE_ENDINGS, is_picture_name
 
 logger = logging.getLogger(__name__)
 
@@ -66,7 +66,7 @@ def rows_to_score(spark: SparkSession, paths: Sequence[str], roots: Sequence[str
     DataFrame
         Of pixel tables: `source` (string), `row` (long, counted from 1 in its source), `label` (string as written,
         null without one) and `pixels`, a struct as `samples.PICTURE_TYPE` with why the row cannot be used; see
-        `aslspark.data.tables_to_score.table_rows`. Of pictures, a row a file:
+        `aslspark.data.tables.unlabelled_tables.table_rows`. Of pictures, a row a file:
         `path` (string), `label` (string, as a manifest says or the nearest folder below the path; null without one),
         `unread` (string, why the file was not read, else null; see `with_reasons`) and `content` (binary, the file).
         Else the table's own columns.

@@ -12,10 +12,10 @@ from pyspark.sql import functions as F
 from aslspark.common.catalog import LANDMARKS, PICTURE, READS
 from aslspark.common.errors import AslsparkError
 from aslspark.common.settings import Config
+from aslspark.data.samples import HAND_COLUMN, TRAIN
 from aslspark.features.landmarks import FEATURES
 from aslspark.models.mllib import MllibClassifier, build_classifier
 from aslspark.models.onnx_classifier import NOTHING
-from aslspark.samples import HAND_COLUMN, TRAIN
 from aslspark.scoring import SignClassifierModel
 from aslspark.training.data import TrainingData
 

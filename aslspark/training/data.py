@@ -17,11 +17,11 @@ from pyspark.sql import functions as F
 from aslspark.common.errors import AslsparkError
 from aslspark.common.paths import local_path
 from aslspark.common.settings import FeatureConfig
+from aslspark.data.samples import REPORT_FILE, SAMPLES_FOLDER, TEST, TRAIN, VALIDATION, read_samples
+from aslspark.data.splits import GIVEN_AS_TEST
 from aslspark.features.pipeline import feature_pipeline
 from aslspark.images.decoding import Form, form_of
 from aslspark.images.hands.options import HandOptions, hands_of
-from aslspark.samples import REPORT_FILE, SAMPLES_FOLDER, TEST, TRAIN, VALIDATION, read_samples
-from aslspark.sources.splits import GIVEN_AS_TEST
 
 INGESTED = "ingested"
 """The folder of a job's own ingest, in its scratch folder."""

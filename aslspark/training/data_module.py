@@ -17,7 +17,7 @@ from horovod.spark.common.store import FilesystemStore
 
 from aslspark.common.errors import AslsparkError
 from aslspark.common.paths import local_path
-from aslspark.samples import SAMPLES_FOLDER, TRAIN, VALIDATION
+from aslspark.data.samples import SAMPLES_FOLDER, TRAIN, VALIDATION
 from aslspark.training.batches import Batch
 from aslspark.training.feed import SampleFeed, list_row_groups
 

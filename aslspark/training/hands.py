@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from aslspark.common.catalog import LANDMARKS
 from aslspark.common.errors import AslsparkError
 from aslspark.common.settings import AugmentConfig
+from aslspark.data.samples import no_hands
 from aslspark.features.landmarks import (
     HAND_NUMBERS,
     LOOKED_NUMBERS,
@@ -26,7 +27,6 @@ from aslspark.features.landmarks import (
     looked_vectors,
     one_look,
 )
-from aslspark.samples import no_hands
 from aslspark.training.batches import Batch
 
 

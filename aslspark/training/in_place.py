@@ -22,9 +22,9 @@ from aslspark.common.catalog import LANDMARKS, PICTURE
 from aslspark.common.errors import AslsparkError
 from aslspark.common.paths import local_path, spark_path
 from aslspark.common.settings import check_setting
+from aslspark.data.samples import HAND_COLUMN, PICTURE_TYPE, TRAIN, VALIDATION, no_hands
 from aslspark.features.landmarks import FEATURES
 from aslspark.images.decoding import RAW
-from aslspark.samples import HAND_COLUMN, PICTURE_TYPE, TRAIN, VALIDATION, no_hands
 from aslspark.scoring import SignClassifierModel
 from aslspark.training.fitting import UnfittedNetwork, fit_on_folders
 from aslspark.training.hands import require_feed

@@ -22,6 +22,7 @@ from aslspark.common.errors import AslsparkError
 from aslspark.common.settings import Config
 from aslspark.common.spark_session import require_slots
 from aslspark.data.foretold_splits import Needs
+from aslspark.data.samples import TRAIN, VALIDATION
 from aslspark.evaluation.card import write_card
 from aslspark.evaluation.certainty import set_temperature
 from aslspark.evaluation.plots import plot_augmented, plot_curves
@@ -31,7 +32,6 @@ from aslspark.images.decoding import pixels_of
 from aslspark.models.mllib import check_classifier
 from aslspark.models.onnx_classifier import OnnxClassifier
 from aslspark.monitoring.profile import write_reference
-from aslspark.samples import TRAIN, VALIDATION
 from aslspark.scoring import SignClassifierModel
 from aslspark.training.classifier import fit_classifier
 from aslspark.training.data import DRAWN_WARNING, TrainingData, is_ingested

@@ -13,8 +13,8 @@ from aslspark.common.catalog import LANDMARKS, NETWORKS, PICTURE
 from aslspark.common.errors import AslsparkError
 from aslspark.common.paths import local_path
 from aslspark.common.settings import Config, TrainingConfig
+from aslspark.data.samples import HAND_COLUMN, SAMPLES_FOLDER, TRAIN, VALIDATION
 from aslspark.features.landmarks import FEATURES
-from aslspark.samples import HAND_COLUMN, SAMPLES_FOLDER, TRAIN, VALIDATION
 from aslspark.scoring import SignClassifierModel
 from aslspark.training.collective import ALONE
 from aslspark.training.data import TrainingData

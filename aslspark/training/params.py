@@ -8,7 +8,7 @@ from typing import Any
 from pyspark.ml.param import Param, Params, TypeConverters
 
 from aslspark.common.settings import augment_settings
-from aslspark.samples import HAND_COLUMN
+from aslspark.data.samples import HAND_COLUMN
 
 NOT_SUPPORTED = {
     "backend": "set num_proc",

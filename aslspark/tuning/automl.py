@@ -28,11 +28,11 @@ from aslspark.common.settings import Config, load_config
 from aslspark.common.spark_session import require_slots
 from aslspark.common.written import write_json
 from aslspark.data.foretold_splits import Needs
+from aslspark.data.samples import REPORT_FILE, TEST, TRAIN, VALIDATION, write_divided
+from aslspark.data.splits import LEAK_WARNING
 from aslspark.evaluation.speed import measure_speed
 from aslspark.models.onnx_classifier import OnnxClassifier
-from aslspark.samples import REPORT_FILE, TEST, TRAIN, VALIDATION, write_divided
 from aslspark.scoring import SignClassifierModel
-from aslspark.sources.splits import LEAK_WARNING
 from aslspark.training.data import TrainingData, is_ingested
 from aslspark.training.job import train_named
 from aslspark.training.launch.run import StoppedEarly

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from aslspark.common.catalog import CLASSIFIERS, LANDMARKS, NETWORKS, NO_CLASSIFIER
 from aslspark.common.errors import AslsparkError
-from aslspark.samples import HAND_COLUMN
+from aslspark.data.samples import HAND_COLUMN
 from aslspark.training.data import TrainingData
 from aslspark.tuning.space import Range, Space
 

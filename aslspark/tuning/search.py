@@ -29,8 +29,8 @@ from aslspark.common.redaction import shown_all
 from aslspark.common.settings import Config, load_config
 from aslspark.common.spark_session import task_slots
 from aslspark.data.foretold_splits import Needs
+from aslspark.data.samples import TEST, VALIDATION
 from aslspark.models.mllib import check_classifier
-from aslspark.samples import TEST, VALIDATION
 from aslspark.training.data import TrainingData
 from aslspark.training.launch.run import StoppedEarly
 from aslspark.training.network import fit_in_one_task

@@ -8,8 +8,8 @@ from dataclasses import replace
 from pyspark.sql import SparkSession
 
 from aslspark.common.settings import Config
+from aslspark.data.pictures.options import manifest_roots
 from aslspark.scoring import SignClassifierModel, write_scores
-from aslspark.sources.pictures.options import manifest_roots
 from aslspark.sources.to_score import rows_to_score, with_reasons
 
 

@@ -18,10 +18,10 @@ from aslspark.common.paths import spark_path
 from aslspark.common.redaction import say
 from aslspark.common.settings import Config
 from aslspark.data.foretold_splits import Needs
-from aslspark.sources.drawn import drawn_samples
+from aslspark.data.pictures.options import picture_options
+from aslspark.data.splits import SplitOptions
+from aslspark.data.synthetic import drawn_samples
 from aslspark.sources.ingest import ingest
-from aslspark.sources.pictures.options import picture_options
-from aslspark.sources.splits import SplitOptions
 from aslspark.training.data import DRAWN_WARNING, INGESTED, TrainingData, is_ingested, look_at
 
 log = logging.getLogger("aslspark")

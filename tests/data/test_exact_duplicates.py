@@ -1,7 +1,7 @@
 """Rows that stand byte for byte on both sides of a split, counted one by one."""
 
 from aslspark.data.exact_duplicates import count_exact_duplicates
-from aslspark.samples import SAMPLE_SCHEMA, TEST, TRAIN, VALIDATION
+from aslspark.data.samples import SAMPLE_SCHEMA, TEST, TRAIN, VALIDATION
 
 
 def samples(spark, rows):

@@ -7,15 +7,15 @@ import pytest
 from PIL import Image
 
 from aslspark.common.errors import AslsparkError
+from aslspark.data.assign_splits import count_sources, list_samples
+from aslspark.data.discover_sources import open_sources
 from aslspark.data.foretold_splits import Group, Listing, Needs, missing_labels_foretold, require_divisible
-from aslspark.data.pixel_table import PIXELS
+from aslspark.data.pictures.options import PictureOptions
+from aslspark.data.samples import TEST, TRAIN, VALIDATION
+from aslspark.data.splits import SplitOptions
+from aslspark.data.tables.pixel_table import PIXELS
 from aslspark.images.decoding import Form
-from aslspark.samples import TEST, TRAIN, VALIDATION
-from aslspark.sources.dividing import count_sources, list_samples
 from aslspark.sources.ingest import ingest
-from aslspark.sources.opening import open_sources
-from aslspark.sources.pictures.options import PictureOptions
-from aslspark.sources.splits import SplitOptions
 
 HANDS = SplitOptions(blocks=25, validation=0.04, test=0.04)
 

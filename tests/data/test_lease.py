@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from aslspark.data.lease import left_over, take_lease
-from aslspark.sources.hadoop_files import HadoopFiles
+from aslspark.data.files.hadoop_files import HadoopFiles
+from aslspark.data.files.lease import left_over, take_lease
 
 HELD = """
 import os, sys
-from aslspark.data.lease import take_lease
+from aslspark.data.files.lease import take_lease
 take_lease(sys.argv[1])
 os.mkdir(sys.argv[1])
 open(sys.argv[1] + "/half", "w").close()

@@ -13,10 +13,10 @@ from bad_input import good_pictures
 
 from aslspark.common.errors import AslsparkError
 from aslspark.common.settings import PictureConfig
-from aslspark.samples import read_samples
+from aslspark.data.discover_sources import open_sources
+from aslspark.data.pictures.options import picture_options
+from aslspark.data.samples import read_samples
 from aslspark.sources.ingest import ingest
-from aslspark.sources.opening import open_sources
-from aslspark.sources.pictures.options import picture_options
 from aslspark.sources.to_score import rows_to_score
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -169,7 +169,7 @@ from aslspark.common.errors import AslsparkError
 from aslspark.jobs_support import start_logging
 from aslspark.common.spark_session import spark_session
 from aslspark.sources.ingest import ingest
-from aslspark.sources.pictures.options import picture_options
+from aslspark.data.pictures.options import picture_options
 from aslspark.sources.to_score import rows_to_score
 
 start_logging()

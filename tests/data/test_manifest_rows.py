@@ -9,10 +9,10 @@ from pyspark.sql import functions as F
 
 from aslspark.common.errors import AslsparkError
 from aslspark.common.settings import PictureConfig
+from aslspark.data.discover_sources import open_sources
+from aslspark.data.pictures.files import read_manifest
+from aslspark.data.pictures.options import picture_options
 from aslspark.sources.ingest import ingest
-from aslspark.sources.opening import open_sources
-from aslspark.sources.pictures.files import read_manifest
-from aslspark.sources.pictures.options import picture_options
 from aslspark.sources.to_score import rows_to_score
 
 SECRET = b"root:x:0:0:a secret line"

@@ -5,10 +5,10 @@ import random
 import numpy as np
 import pytest
 
-from aslspark.data.natural_order import natural_key, natural_order
-from aslspark.samples import read_samples
+from aslspark.data.files.natural_order import natural_key, natural_order
+from aslspark.data.samples import read_samples
+from aslspark.data.splits import SplitOptions
 from aslspark.sources.ingest import ingest
-from aslspark.sources.splits import SplitOptions
 
 PIECES = [
     *("frame", "Frame", "FRAME", "img_", "a/b-", "-", " ", ".", "_", "~", "/", ":", "\n", "ß", "Ä", "ä", "İ", "é"),

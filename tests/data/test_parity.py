@@ -11,15 +11,15 @@ from PIL import Image
 from pyspark.ml.linalg import Vectors
 from serving_bundles import SHAPE, network, write_bundle
 
-from aslspark.data.pixel_table import COLUMNS
+from aslspark.data.pictures.options import PictureOptions
+from aslspark.data.samples import read_samples
+from aslspark.data.tables.pixel_table import COLUMNS
 from aslspark.images.decoding import Form
 from aslspark.reading import NUMBERS, Reader
-from aslspark.samples import read_samples
 from aslspark.scoring import SignClassifierModel
 from aslspark.serving.limits import Limits
 from aslspark.serving.payload import plain_pictures
 from aslspark.sources.ingest import ingest
-from aslspark.sources.pictures.options import PictureOptions
 from aslspark.sources.to_score import rows_to_score
 from aslspark.tracking_model import BundleModel
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from aslspark.common.errors import AslsparkError
-from aslspark.data.label_numbers import numbering_warning
-from aslspark.data.pixel_table import COLUMNS, layout_of_line, names_pixels, scaled_rows, trouble_with
-from aslspark.samples import read_samples
+from aslspark.data.samples import read_samples
+from aslspark.data.tables.label_numbers import numbering_warning
+from aslspark.data.tables.pixel_table import COLUMNS, layout_of_line, names_pixels, scaled_rows, trouble_with
 from aslspark.sources.ingest import ingest
 from aslspark.sources.to_score import rows_to_score
 

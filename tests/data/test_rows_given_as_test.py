@@ -9,15 +9,15 @@ import pytest
 from aslspark.bundle_files import read_manifest
 from aslspark.common.errors import AslsparkError
 from aslspark.common.settings import load_config
+from aslspark.data.samples import TEST, TRAIN, VALIDATION, read_samples
+from aslspark.data.splits import SplitOptions
 from aslspark.evaluation.cross_validation import RESULT_FILE, cross_validate
 from aslspark.evaluation.fold_options import KINDS, LEAVE_ONE, FoldOptions
 from aslspark.evaluation.folds import divided, plan_folds
 from aslspark.monitoring.job import monitor
 from aslspark.monitoring.profile import read_reference
-from aslspark.samples import TEST, TRAIN, VALIDATION, read_samples
 from aslspark.scoring import SignClassifierModel
 from aslspark.sources.ingest import ingest
-from aslspark.sources.splits import SplitOptions
 from aslspark.training.data import look_at
 from aslspark.training.job import train_baseline
 from aslspark.tuning.automl import automl

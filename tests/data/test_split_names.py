@@ -9,12 +9,12 @@ import pytest
 from PIL import Image
 
 from aslspark.data.exact_duplicates import ExactDuplicates
+from aslspark.data.pictures.listing import Listed, labelled_by_folder
+from aslspark.data.pictures.options import PictureOptions
+from aslspark.data.samples import TEST, TRAIN, VALIDATION, read_samples
 from aslspark.data.split_names import split_of_name
-from aslspark.samples import TEST, TRAIN, VALIDATION, read_samples
+from aslspark.data.splits import SplitOptions
 from aslspark.sources.ingest import ingest
-from aslspark.sources.pictures.listing import Listed, labelled_by_folder
-from aslspark.sources.pictures.options import PictureOptions
-from aslspark.sources.splits import SplitOptions
 
 SPLIT = SplitOptions(validation=0.0, blocks=5)
 HEADER = ",".join(["label", *(f"pixel{number}" for number in range(1, 785))])

@@ -1,0 +1,275 @@
+"""All sources as one table of samples with their splits, still to be computed."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial, reduce
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from aslspark.common.errors import AslsparkError
+from aslspark.common.labels import LETTER_OF_NUMBER
+from aslspark.data.discover_sources import OpenedSources
+from aslspark.data.files.hadoop_files import plain_path
+from aslspark.data.foretold_splits import Group, Listing
+from aslspark.data.pictures.listing import picture_splits
+from aslspark.data.pictures.options import PictureOptions
+from aslspark.data.pictures.reading import picture_samples, sample_id
+from aslspark.data.sample_frames import FrameCounts, checked, count_samples, join_splits, with_block
+from aslspark.data.samples import HAND_COLUMN, HAND_TYPE, SAMPLE_SCHEMA, TEST, TRAIN, VALIDATION
+from aslspark.data.splits import SplitOptions, random_split, splits_of_blocks, splits_of_groups
+from aslspark.data.tables.label_numbers import numbering_warning
+from aslspark.data.tables.pixel_table import PIXELS, PLAIN
+from aslspark.data.tables.pixel_tables import count_lines, labelled_lines, parse_blocks, place_blocks, write_lines
+
+# Of the bytes of the bare pixels, about: for the size of row groups, which readers hold in memory as pixels.
+STORED_SHARE = {"raw": 1.0, "png": 0.5, "jpeg": 0.1}
+
+BY_HASH = "by hash"
+"""Stands in the `split` column until the hash of the id decides."""
+
+
+@dataclass(frozen=True)
+class FirstPass:
+    """Everything counted before parsing.
+
+    Parameters
+    ----------
+    lines : DataFrame or None
+        The lines of all pixel tables, for the second pass; None without pixel tables.
+    counts : mapping
+        Lines, headers included, by block and label number.
+    source_of : mapping of str to str
+        The short name of each path in `counts`.
+    frames : mapping of str to FrameCounts
+        For each table of samples in memory.
+    pictures : int
+        Pictures in files.
+    picture_file_bytes : int
+        What they take when they are stored.
+    headers : int
+        Lines that are headers.
+    """
+
+    lines: DataFrame | None
+    counts: Mapping[tuple[str, int], Counter[int]]
+    source_of: Mapping[str, str]
+    frames: Mapping[str, FrameCounts]
+    headers: int
+    pictures: int = 0
+    picture_file_bytes: int = 0
+
+    @property
+    def rows(self) -> int:
+        """Rows in all the sources."""
+        return self._table_rows + self.pictures + sum(frame.rows for frame in self.frames.values())
+
+    @property
+    def picture_bytes(self) -> int:
+        """Bytes of all their pictures, about."""
+        in_frames = sum(frame.picture_bytes for frame in self.frames.values())
+        return PIXELS * self._table_rows + self.picture_file_bytes + in_frames
+
+    def numbering_warnings(self) -> list[str]:
+        """Warn of pixel tables whose label numbers seem to count letters in another way."""
+        numbers: dict[str, set[int]] = {}
+        for (path, _), found in self.counts.items():
+            numbers.setdefault(self.source_of[path], set()).update(found)
+        warnings = (numbering_warning(name, numbers[name]) for name in sorted(numbers))
+        return [warning for warning in warnings if warning]
+
+    @property
+    def _table_rows(self) -> int:
+        return sum(found.total() for found in self.counts.values()) - self.headers
+
+
+def count_sources(spark: SparkSession, opened: OpenedSources, folder: str, options: PictureOptions) -> FirstPass:
+    """Count the rows of every source, in the JVM.
+
+    Parameters
+    ----------
+    spark : SparkSession
+    opened : OpenedSources
+    folder : str
+        A folder to be made for pixel tables in memory, which are written there as lines, to be read twice.
+    options : PictureOptions
+
+    Raises
+    ------
+    AslsparkError
+        If Spark passes over a file, or samples in memory share an id.
+    """
+    for name, frame in opened.pixel_frames.items():
+        write_lines(frame, f"{folder}/{name}")
+    layouts = {path: opened.layouts[name] for path, name in opened.files.items()}
+    layouts |= {f"{folder}/{name}": PLAIN for name in opened.pixel_frames}
+    lines = labelled_lines(spark, layouts) if layouts else None
+    counts = count_lines(lines) if lines is not None else {}
+    source_of = _name_paths({path for path, _ in counts}, opened)
+    if unread := sorted(set(opened.files.values()) - set(source_of.values())):
+        raise AslsparkError(f"{unread[0]} is passed over by Spark: give it a name without a leading _ or .")
+    frames = {name: count_samples(frame, name) for name, frame in opened.sample_frames.items()}
+    pictures = sum(len(source.pictures) for source in opened.pictures.values())
+    stored_bytes = int(pictures * math.prod(options.form.shape) * STORED_SHARE[options.store])
+    return FirstPass(lines, counts, source_of, frames, len(opened.files), pictures, stored_bytes)
+
+
+def _name_paths(paths: set[str], opened: OpenedSources) -> dict[str, str]:
+    """Find the short name of each path as Spark spells it: as a URI from 3.5 on, plain in some older ones."""
+    spellings = [{plain_path(path): name for path, name in spelled.items()} for spelled in (opened.uris, opened.files)]
+    names = max(spellings, key=lambda known: sum(plain_path(path) in known for path in paths))
+    # What is not a file of the user's is a part of <folder>/<name> from write_lines.
+    return {path: names.get(plain_path(path), path.split("/")[-2]) for path in paths}
+
+
+def all_samples(
+    spark: SparkSession,
+    opened: OpenedSources,
+    first: FirstPass,
+    options: SplitOptions,
+    picture_options: PictureOptions,
+    folder: str,
+) -> DataFrame:
+    """Make the table of all rows, kept and quarantined.
+
+    Parameters
+    ----------
+    spark, opened, first, options, picture_options
+    folder : str
+        A folder to be made for pictures that are unpacked.
+
+    Returns
+    -------
+    DataFrame
+        With the columns of `SAMPLE_SCHEMA`, where there are picture files with HASH_COLUMN, and with HAND_COLUMN
+        where hands were asked for or a table in memory brings them.
+
+    Raises
+    ------
+    AslsparkError
+        If the sources cannot be divided in the way that `options` asks for.
+    """
+    groups = _group_splits(opened, first, options)
+    tables = []
+    if first.lines is not None:
+        file_names = set(opened.files.values())
+        blocks = place_blocks(
+            first.counts,
+            first.source_of,
+            header_at=lambda path, start: start == 0 and first.source_of[path] in file_names,
+            splits_of={name: _table_splits(name, opened, groups, options) for name in opened.pixel_names},
+            layout_of=opened.layouts,
+        )
+        columns = first.lines.select("value", "path", "start", "label")
+        tables.append(columns.mapInArrow(parse_blocks(blocks), SAMPLE_SCHEMA))
+    for name, frame in opened.sample_frames.items():
+        named = frame.withColumn("source", F.coalesce("source", F.lit(name)))
+        divided = _divide(spark, named, name in opened.test, first.frames[name], groups, options)
+        tables.append(checked(divided))
+    for number, (name, source) in enumerate(opened.pictures.items()):
+        splits = picture_splits(source, name in opened.test, options, groups, BY_HASH)
+        tables.append(picture_samples(spark, source, splits, picture_options, f"{folder}/{number}"))
+    samples = reduce(partial(DataFrame.unionByName, allowMissingColumns=True), tables)
+    if picture_options.hands and HAND_COLUMN not in samples.columns:
+        samples = samples.withColumn(HAND_COLUMN, F.lit(None).cast(HAND_TYPE))
+    if options.kind == "random":
+        by_hash = F.when(F.col("split") == BY_HASH, random_split(options, F.col("id")))
+        samples = samples.withColumn("split", by_hash.otherwise(F.col("split")))
+    return samples
+
+
+def list_samples(spark: SparkSession, opened: OpenedSources, first: FirstPass, options: SplitOptions) -> Listing | None:
+    """List what is to be divided, by name; None where that says nothing of the splits.
+
+    So it is of samples in memory, whose labels are not counted before they are divided, and of the rows of tables
+    that are divided by the hash of their numbers.
+    """
+    if opened.sample_frames or (options.kind == "random" and opened.pixel_names):
+        return None
+    rows: Counter[Group] = Counter()
+    for (path, _), found in first.counts.items():
+        source = first.source_of[path]
+        split = TEST if source in opened.test else VALIDATION if source in opened.validation else None
+        for number, count in found.items():
+            if number in LETTER_OF_NUMBER:
+                rows[Group(source, None, LETTER_OF_NUMBER[number], split)] += count
+    ids: list[tuple[str, str]] = []
+    for name, pictures in opened.pictures.items():
+        for picture in pictures.usable:
+            split = TEST if name in opened.test else picture.split
+            rows[Group(name, picture.signer, picture.label or "", split)] += 1
+            if options.kind == "random" and split in (None, TRAIN):
+                ids.append((sample_id(name, picture.name), picture.label or ""))
+    names = {kind: _group_names(opened, first, kind) for kind in ("signer", "source")}
+    by_hash: dict[str, Counter[str]] = {}
+    if ids:
+        table = spark.createDataFrame(ids, "id string, label string")
+        for row in table.select(random_split(options, F.col("id")).alias("split"), "label").collect():
+            by_hash.setdefault(row["split"], Counter())[row["label"]] += 1
+    return Listing(rows, names, by_hash)
+
+
+def _group_splits(opened: OpenedSources, first: FirstPass, options: SplitOptions) -> dict[str, str]:
+    """Split of each signer or source that is not test already; nothing for the other kinds."""
+    if options.kind not in ("signer", "source"):
+        return {}
+    return splits_of_groups(options, _group_names(opened, first, options.kind))
+
+
+def _group_names(opened: OpenedSources, first: FirstPass, kind: str) -> list[str | None]:
+    """List the signers or sources that are to be divided, perhaps several times."""
+    tables = [name for name in opened.pixel_names if name not in opened.test | opened.validation]
+    in_frames = [group for name, frame in first.frames.items() if name not in opened.test for group in frame.groups]
+    # Of pictures, those whose split is given already do not ask for a group.
+    of_pictures = {
+        (name, picture.signer)
+        for name, source in opened.pictures.items()
+        if name not in opened.test
+        for picture in source.usable
+        if picture.split in (None, TRAIN)
+    }
+    in_frames += sorted(of_pictures, key=str)
+    if kind == "source":
+        return [*tables, *(source for source, _ in in_frames)]
+    # Pixel tables name no signer.
+    return [*(None for _ in tables), *(signer for _, signer in in_frames)]
+
+
+def _table_splits(
+    name: str, opened: OpenedSources, groups: Mapping[str, str], options: SplitOptions
+) -> tuple[str, ...]:
+    """Choose the splits of a pixel table's contiguous runs of rows; one run where all rows go together."""
+    if name in opened.test:
+        return (TEST,)
+    if name in opened.validation:
+        return (VALIDATION,)
+    if options.kind == "block":
+        return splits_of_blocks(options, name)
+    return (BY_HASH,) if options.kind == "random" else (groups[name],)
+
+
+def _divide(
+    spark: SparkSession,
+    frame: DataFrame,
+    is_test: bool,
+    counts: FrameCounts,
+    groups: Mapping[str, str],
+    options: SplitOptions,
+) -> DataFrame:
+    """Add `split` to samples in memory."""
+    if is_test or options.kind == "random":
+        return frame.withColumn("split", F.lit(TEST if is_test else BY_HASH))
+    if options.kind == "block":
+        splits = {
+            (source, block): split
+            for source in sorted({source for source, _ in counts.groups})
+            for block, split in enumerate(splits_of_blocks(options, source))
+        }
+        placed = with_block(frame, options.blocks)
+        return join_splits(spark, placed, ["source", "block"], splits)
+    column = options.kind
+    return join_splits(spark, frame, [column], {(group,): split for group, split in groups.items()})

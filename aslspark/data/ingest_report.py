@@ -1,0 +1,164 @@
+"""What an ingest did: counts that add up, the split in words, and what to look at."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from aslspark.common.redaction import shown
+from aslspark.common.written import as_json
+from aslspark.data.samples import SPLITS, TRAIN
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why rows went to the quarantine: how many, and the first of them."""
+
+    reason: str
+    rows: int
+    first: str
+
+
+@dataclass(frozen=True)
+class HandsFound:
+    """What the hand stage found in a source.
+
+    Parameters
+    ----------
+    pictures : int
+    found : dict of str to int
+        Pictures by the try that found their hand, in the order of the tries.
+    trouble : dict of str to int
+        Pictures at which the detector hung or died; they count as not found.
+    """
+
+    pictures: int
+    found: dict[str, int]
+    trouble: dict[str, int]
+
+    @property
+    def not_found(self) -> int:
+        """Pictures without a hand."""
+        return self.pictures - sum(self.found.values())
+
+    def __str__(self) -> str:
+        tries = ", ".join(f"{name} {count:,}" for name, count in self.found.items()) or "none"
+        trouble = "".join(f"; {name}: {count:,}" for name, count in self.trouble.items())
+        share = 1 - self.not_found / max(self.pictures, 1)
+        return f"{share:.1%} of {self.pictures:,} ({tries}), not found {self.not_found:,}{trouble}"
+
+
+@dataclass(frozen=True)
+class IngestReport:
+    """Counts and circumstances of one ingest; `str()` is what people read, `to_json()` is ingest.json.
+
+    Parameters
+    ----------
+    out : str
+        The folder written.
+    read, kept, quarantined : int
+        Rows; `read` was counted without parsing, and `read = kept + quarantined`.
+    labels : dict of str to dict of str to int
+        For each letter, the rows in each split.
+    reasons : list of Reason
+        The quarantine by reason, most rows first.
+    sources : dict of str to dict of str to int
+        For each source, the rows in each split and in quarantine.
+    splits : dict of str to int
+    split : str
+        How the split was made, in words.
+    seed : int
+    seconds : float
+        From call to end, both passes.
+    warnings : list of str
+    passed_over : list of str
+        Files in source folders that are not pixel tables or pictures by their names, folders that are no labels.
+    pictures : dict, optional
+        How pictures in files were fitted and masked; see `aslspark.images.decoding.Form.preprocessing`.
+    test_sources : list of str
+        Sources that are test as a whole, or say themselves which of their rows are. With any, all test rows come from
+        them: they were given as test, and are never learned from. Without, the test rows are a share of the sources.
+    near_duplicates : dict, optional
+        Of pictures in files; see `aslspark.data.pictures.near_duplicates.NearDuplicates`.
+    exact_duplicates : dict, optional
+        Rows that stand byte for byte in several splits; see `aslspark.data.exact_duplicates.ExactDuplicates`. None
+        where all rows are in one split.
+    hands : dict, optional
+        How pictures were cropped to hands; see `aslspark.images.hands.options.HandOptions`.
+    hands_found : dict of str to HandsFound, optional
+        What the hand stage found in each source of picture files.
+    pictures_per_second : float, optional
+        Pictures in files that were read, cropped and written, for each second that this took.
+    """
+
+    out: str
+    read: int
+    kept: int
+    quarantined: int
+    labels: dict[str, dict[str, int]]
+    reasons: list[Reason]
+    sources: dict[str, dict[str, int]]
+    splits: dict[str, int]
+    split: str
+    seed: int
+    seconds: float
+    warnings: list[str] = field(default_factory=list)
+    passed_over: list[str] = field(default_factory=list)
+    test_sources: list[str] = field(default_factory=list)
+    pictures: dict[str, Any] | None = None
+    near_duplicates: dict[str, Any] | None = None
+    exact_duplicates: dict[str, Any] | None = None
+    hands: dict[str, Any] | None = None
+    hands_found: dict[str, HandsFound] | None = None
+    pictures_per_second: float | None = None
+
+    @property
+    def rows_per_second(self) -> float:
+        """Rows read for each second of the whole ingest."""
+        return self.read / self.seconds
+
+    def to_json(self) -> str:
+        """Return the report as JSON text."""
+        report = asdict(self) | {"rows_per_second": round(self.rows_per_second, 1)}
+        return as_json(report, indent=2) + "\n"
+
+    def __str__(self) -> str:
+        lines = [
+            f"read {self.read} rows: kept {self.kept}, quarantined {self.quarantined} "
+            f"({self.seconds:.1f} s, {self.rows_per_second:,.0f} rows/s)",
+            self.split,
+            "label  " + "".join(f"{name:>12}" for name in SPLITS),
+        ]
+        for letter, counts in self.labels.items():
+            lines.append(f"{letter:<7}" + "".join(f"{counts.get(name, 0):>12}" for name in SPLITS))
+        lines.append("all    " + "".join(f"{self.splits.get(name, 0):>12}" for name in SPLITS))
+        lines += [f"hands in {source}: {found}" for source, found in (self.hands_found or {}).items()]
+        if self.hands_found and self.pictures_per_second is not None:
+            lines.append(f"hands were looked for in {self.pictures_per_second:,.1f} pictures/s")
+        lines += [f"quarantined, {found.reason}: {found.rows}, first {found.first}" for found in self.reasons]
+        lines += [f"passed over: {path}" for path in self.passed_over]
+        lines += [f"warning: {warning}" for warning in self.warnings]
+        return shown("\n".join(lines))
+
+
+def missing_labels(labels: Mapping[str, Mapping[str, int]], splits: Mapping[str, int]) -> list[str]:
+    """Warn of labels that one split has and another lacks.
+
+    Parameters
+    ----------
+    labels : mapping of str to mapping of str to int
+        For each letter, the rows in each split.
+    splits : mapping of str to int
+        Rows of each split that was asked for; one that was not asked for is not in it.
+    """
+    warnings = []
+    have = {split: Counter({letter: n[split] for letter, n in labels.items() if n.get(split)}) for split in SPLITS}
+    for split in SPLITS:
+        if split == TRAIN or split not in splits:
+            continue
+        for here, there in ((TRAIN, split), (split, TRAIN)):
+            if missing := sorted(have[here].keys() - have[there].keys()):
+                warnings.append(f"{there} has no row of {', '.join(missing)}, which {here} has")
+    return warnings

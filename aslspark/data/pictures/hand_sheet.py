@@ -1,0 +1,143 @@
+"""A sheet to look at: pictures with the landmarks of their hand, and their crops; and some where no hand was found."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+from pyspark.sql import DataFrame, Row, Window
+from pyspark.sql import functions as F
+
+from aslspark.data.files.file_bytes import with_content
+from aslspark.data.pictures.listing import PictureSource
+from aslspark.data.pictures.reading import image_of, sample_id
+from aslspark.data.samples import HAND_COLUMN
+from aslspark.images.decoding import Form, pixels_of
+from aslspark.images.hands.crop import points_in_crop
+from aslspark.images.hands.find_and_crop import whole_picture
+from aslspark.images.hands.options import HandOptions
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+SHEET = "hands.png"
+FOUND, NOT_FOUND = 12, 6
+COLUMNS = 3
+DRAWN_SIDE = 360
+"""Longer side, in pixels, that whole pictures are drawn at."""
+
+BONES = (*((0 if point % 4 == 1 else point - 1, point) for point in range(1, 21)), (5, 9), (9, 13), (13, 17))
+"""Pairs of landmarks: from the wrist to the tip of each finger, and across the palm."""
+
+
+def draw_hands(
+    samples: DataFrame,
+    sources: Mapping[str, PictureSource],
+    scratch: Mapping[str, str],
+    form: Form,
+    options: HandOptions,
+) -> bytes | None:
+    """Draw some hands of every try, and some pictures without one, as PNG.
+
+    Parameters
+    ----------
+    samples : DataFrame
+        id, source, label (strings), picture (PICTURE_TYPE), hand (HAND_TYPE).
+    sources : mapping of str to PictureSource
+    scratch : mapping of str to str
+        The folder that each was read with.
+    form : Form
+    options : HandOptions
+
+    Returns
+    -------
+    bytes or None
+        None where no picture was kept.
+    """
+    rows = _chosen(samples, list(sources))
+    if not rows:
+        return None
+    wholes = _wholes(rows, sources, scratch, form)
+    from matplotlib.figure import Figure
+
+    lines = -(-len(rows) // COLUMNS)
+    figure = Figure(figsize=(COLUMNS * 4.2, lines * 2.3 + 0.5), layout="constrained")
+    found = sum(row[HAND_COLUMN]["found"] is not None for row in rows)
+    figure.suptitle(f"{found} pictures with their landmarks, each beside its crop; {len(rows) - found} without a hand")
+    axes = figure.subplots(lines, 2 * COLUMNS, squeeze=False).ravel()
+    for place in axes:
+        place.set_axis_off()
+    for number, row in enumerate(rows):
+        _draw(axes[2 * number], axes[2 * number + 1], row, wholes.get(row["id"]), options)
+    file = io.BytesIO()
+    figure.savefig(file, dpi=110)
+    return file.getvalue()
+
+
+def _chosen(samples: DataFrame, sources: Sequence[str]) -> list[Row]:
+    """Choose pictures by a hash of their ids: evenly among the tries that found something, and some of the others."""
+    mine = samples.where(F.col("source").isin(*sources) & F.col(HAND_COLUMN).isNotNull())
+    found = F.col(f"{HAND_COLUMN}.found")
+    place = F.row_number().over(Window.partitionBy("found").orderBy(F.xxhash64("id"), "id"))
+    # The pictures themselves are not moved about.
+    ranked = mine.select("id", found.alias("found")).withColumn("place", place).where(F.col("place") <= FOUND)
+    of_try: dict[str | None, list[str]] = {}
+    for row in ranked.orderBy("found", "place").collect():
+        of_try.setdefault(row["found"], []).append(row["id"])
+    without = of_try.pop(None, [])[:NOT_FOUND]
+    turns = [ids[turn] for turn in range(FOUND) for ids in of_try.values() if turn < len(ids)]
+    order = [*turns[:FOUND], *without]
+    rows = {row["id"]: row for row in mine.where(F.col("id").isin(*order)).collect()}
+    return [rows[name] for name in order]
+
+
+def _wholes(
+    rows: Sequence[Row], sources: Mapping[str, PictureSource], scratch: Mapping[str, str], form: Form
+) -> dict[str, Image.Image]:
+    """Read the chosen pictures again, whole."""
+    ids = {row["id"] for row in rows}
+    wholes = {}
+    for name, source in sources.items():
+        id_of = {picture.path: sample_id(name, picture.name) for picture in source.usable}
+        wanted = [path for path, sample in id_of.items() if sample in ids]
+        if not wanted:
+            continue
+        contents = source.contents(scratch[name]).where(F.col("path").isin(*wanted))
+        if "file" in contents.columns:
+            contents = with_content(contents).where("content is not null").select("path", "content")
+        for path, content in contents.collect():
+            wholes[id_of[path]] = (
+                image_of(content.asDict()) if isinstance(content, Row) else whole_picture(bytes(content), form)
+            )
+    return wholes
+
+
+def _draw(left: Any, right: Any, row: Row, whole: Image.Image | None, options: HandOptions) -> None:
+    hand, name = row[HAND_COLUMN], row["id"].rpartition("/")[2][-30:]
+    picture = pixels_of(row["picture"])
+    landmarks = None if hand["found"] is None else np.array(hand["landmarks"], np.float32).reshape(-1, 3)
+    title = f"{row['label']}  {name}"
+    left.set_title(title, fontsize=6)
+    if landmarks is None:
+        right.set_title(hand["trouble"] or "not found", fontsize=6)
+    else:
+        right.set_title(f"{hand['found']}, {hand['side']} {hand['score']:.2f}", fontsize=6)
+    right.imshow(picture.squeeze(), cmap="gray", vmin=0, vmax=255)
+    if whole is None:
+        return
+    size = whole.size
+    whole = whole.convert("RGB")
+    whole.thumbnail((DRAWN_SIDE, DRAWN_SIDE))
+    left.imshow(np.asarray(whole))
+    if landmarks is not None:
+        _bones(left, landmarks[:, :2] * max(whole.size))
+        _bones(right, points_in_crop(landmarks, size, options) * picture.shape[0] - 0.5)
+
+
+def _bones(axes: Any, points: npt.NDArray[Any]) -> None:
+    for start, end in BONES:
+        axes.plot(*points[[start, end]].T, color="cyan", linewidth=0.8)
+    axes.plot(*points.T, ".", color="red", markersize=2)

@@ -1,0 +1,311 @@
+"""Pictures by name, before any is read: their labels, signers and order.
+
+In: paths and lengths. Out: `PictureSource`, with a `Picture` for each file that ingest answers for.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from pyspark.sql import DataFrame
+
+from aslspark.data.files.file_bytes import MAX_FILE_BYTES, TOO_LARGE
+from aslspark.data.files.natural_order import natural_key
+from aslspark.data.pictures.options import PictureOptions
+from aslspark.data.samples import TEST, TRAIN
+from aslspark.data.split_names import nearest_named, split_of_name
+from aslspark.data.splits import SplitOptions, splits_of_blocks
+from aslspark.data.tables.pixel_table import EMPTY, UNKNOWN_LABEL
+from aslspark.images.endings import (
+    PICTURE_ENDINGS,
+    UNREAD_FORMAT,
+    UNREAD_FORMAT_DETAIL,
+    is_picture_name,
+    is_unread_format,
+)
+
+_ABSOLUTE = re.compile(r"[/\\]|[A-Za-z][A-Za-z0-9+.-]*:")
+
+UNKNOWN_SPLIT = "unknown split"
+NOT_ASKED_FOR = "label not asked for"
+TWICE = "named twice"
+DEPTH = "depth picture"
+
+
+class Listed(NamedTuple):
+    """A file as it was listed: what is known of it without its label.
+
+    Parameters
+    ----------
+    path : str
+        As the table that holds its bytes spells it.
+    name : str
+        Below the folder of its source.
+    length : int
+        In bytes.
+    file : bytes, optional
+        Its path on this machine, where it lies there: the bytes of the name may be no text.
+    reason, detail : str, optional
+        Why it cannot be read, where that is known already.
+    """
+
+    path: str
+    name: str
+    length: int
+    file: bytes | None = None
+    reason: str | None = None
+    detail: str = ""
+
+
+class Picture(NamedTuple):
+    """One picture: what is known of it before it is read."""
+
+    path: str
+    """As the table that holds its bytes spells it."""
+    name: str
+    """Within its source."""
+    length: int
+    label: str | None = None
+    signer: str | None = None
+    split: str | None = None
+    """Where the source itself decides."""
+    row: int | None = None
+    """In a manifest, counted from 1."""
+    reason: str | None = None
+    """Why it cannot be used, where that is known already."""
+    detail: str = ""
+    split_name: str = ""
+    """The folder or file whose name says `split`; empty where a manifest's row or a column does."""
+
+
+@dataclass
+class PictureSource:
+    """A source of pictures in files.
+
+    Parameters
+    ----------
+    name : str
+        What the samples carry in `source`.
+    pictures : list of Picture
+    contents : function of a scratch folder
+        Gives the table with their bytes: path (string) and content (binary) or image (Spark's image struct); from the
+        same folder a second time.
+    lost : pair of str, optional
+        Reason and detail of those that do not come out of `contents`; none where all do.
+    passed_over : list of str
+        What is in its folder and is no picture with a label, in words.
+    """
+
+    name: str
+    pictures: list[Picture]
+    contents: Callable[[str], DataFrame]
+    lost: tuple[str, str] | None = None
+    passed_over: list[str] = field(default_factory=list)
+
+    @property
+    def usable(self) -> list[Picture]:
+        """Those that are to be read."""
+        return [picture for picture in self.pictures if picture.reason is None]
+
+
+def unread_reason(file: Listed) -> tuple[str, str] | None:
+    """Tell why a file is not to be read, before it is opened: reason and detail; None where it is to be read."""
+    if file.reason is not None:
+        return file.reason, file.detail
+    if is_unread_format(file.name):
+        return UNREAD_FORMAT, UNREAD_FORMAT_DETAIL
+    if file.length == 0:
+        return EMPTY, "no bytes"
+    if file.length > MAX_FILE_BYTES:
+        return TOO_LARGE, f"{file.length:,} bytes, more than {MAX_FILE_BYTES:,}"
+    return None
+
+
+def labelled_by_folder(files: Iterable[Listed], options: PictureOptions) -> tuple[list[Picture], list[str]]:
+    """Label pictures by the folders that they lie in.
+
+    Parameters
+    ----------
+    files : iterable of Listed
+    options : PictureOptions
+
+    Returns
+    -------
+    list of Picture
+        Those with a label: the nearest folder above them that is called like one.
+    list of str
+        What was passed over: a line for each folder whose name is no label, one for files of other endings.
+    """
+    pictures: list[Picture] = []
+    folders: Counter[str] = Counter()
+    others: list[str] = []
+    files = list(files)
+    colours = {_shot(file.name) for file in files if is_picture_name(file.name) and not _is_depth(file.name)}
+    for listed in files:
+        *above, file = listed.name.split("/")
+        if not is_picture_name(file):
+            others.append(listed.name)
+            continue
+        label = next((label for folder in reversed(above) if (label := options.label_of(folder))), None)
+        if label is None:
+            folders["/".join(above) or "."] += 1
+            continue
+        picture = Picture(listed.path, listed.name, listed.length, label, options.signer_of(listed.name))
+        picture = _checked(picture, listed, options)
+        if picture.reason is None and _is_depth(listed.name) and _shot(listed.name) in colours:
+            picture = picture._replace(reason=DEPTH, detail=DEPTH_DETAIL)
+        pictures.append(picture)
+    passed = [f"{folder}: {count} pictures, the name is no label" for folder, count in sorted(folders.items())]
+    if others:
+        passed.append(f"{len(others)} files that do not end in {', '.join(PICTURE_ENDINGS)}, such as {min(others)}")
+    return with_named_splits(pictures, options), passed
+
+
+def with_named_splits(pictures: Sequence[Picture], options: PictureOptions, manifest: str = "") -> list[Picture]:
+    """Give the pictures of a source the splits that its folders are called by, where nothing else says any.
+
+    The folder that is nearest to the label's decides, those above it first; a folder that is called like a label says
+    nothing else. Where no folder says anything and every file's own name does, those decide.
+
+    Parameters
+    ----------
+    pictures : sequence of Picture
+        All of one source. Of absolute paths, the folders that all of them share lie above the source.
+    options : PictureOptions
+    manifest : str
+        The name of the manifest that lists them, which says it where nothing else does.
+    """
+    if not any(picture.split for picture in pictures):
+        pictures = _by_folders(pictures, options)
+    if (split := split_of_name(manifest)) is None:
+        return list(pictures)
+    return [picture if picture.split else picture._replace(split=split, split_name=manifest) for picture in pictures]
+
+
+def _by_folders(pictures: Sequence[Picture], options: PictureOptions) -> list[Picture]:
+    parts = [tuple(re.split(r"[/\\]", picture.name)) for picture in pictures]
+    absolute = [_ABSOLUTE.match(picture.name) is not None for picture in pictures]
+    shared = len(posixpath.commonprefix([part[:-1] for part, is_one in zip(parts, absolute, strict=True) if is_one]))
+    below = [part[shared:] if is_one else part for part, is_one in zip(parts, absolute, strict=True)]
+    names = [_deciding_folder(part[:-1], options) for part in below]
+    if pictures and not any(names) and all(split_of_name(part[-1]) for part in below):
+        names = [part[-1] for part in below]
+    return [
+        picture._replace(split=split_of_name(name), split_name=name) if name else picture
+        for picture, name in zip(pictures, names, strict=True)
+    ]
+
+
+def _deciding_folder(folders: Sequence[str], options: PictureOptions) -> str | None:
+    labels = [place for place, folder in enumerate(folders) if options.label_of(folder) is not None]
+    above = folders[: max(labels, default=len(folders))]
+    return nearest_named([folder for place, folder in enumerate(above) if place not in labels]) or nearest_named(
+        folders[len(above) + 1 :]
+    )
+
+
+DEPTH_DETAIL = (
+    "a picture of distances beside the same in colour; to learn from it as a grey picture, give it a folder of its own"
+)
+_COLOUR_WORDS = frozenset({"color", "colour", "rgb", "image", "img"})
+
+
+def _words(name: str) -> list[str]:
+    return re.findall(r"[^\W\d_]+|\d+", name.lower().rpartition(".")[0])
+
+
+def _is_depth(name: str) -> bool:
+    return "depth" in _words(name)
+
+
+def _shot(name: str) -> tuple[str, ...]:
+    """Name what was taken, whether in colour or as depth: color_0_0001.png and depth_0_0001.png are one shot."""
+    return tuple(word for word in _words(name) if word != "depth" and word not in _COLOUR_WORDS)
+
+
+def labelled_by_word(
+    picture: Picture, label: str | None, split: str | None, options: PictureOptions, listed: Listed
+) -> Picture:
+    """Give a picture the label and the split that a manifest or a table says, or the reason why not."""
+    found = options.label_of(label or "")
+    if found is None:
+        return picture._replace(reason=UNKNOWN_LABEL, detail=f"label is {label!r}")
+    decided = split_of_name(split) if split and split.strip() else None
+    if split and decided is None:
+        return picture._replace(reason=UNKNOWN_SPLIT, detail=f"split is {split!r}")
+    signer = picture.signer if picture.signer is not None else options.signer_of(picture.name)
+    return _checked(picture._replace(label=found, split=decided, signer=signer), listed, options)
+
+
+def _checked(picture: Picture, listed: Listed, options: PictureOptions) -> Picture:
+    """Refuse a label that is not wanted, and a file that cannot be read or be held in memory."""
+    if picture.label is not None and not options.is_wanted(picture.label):
+        return picture._replace(reason=NOT_ASKED_FOR, detail=f"label is {picture.label!r}")
+    if unread := unread_reason(listed):
+        return picture._replace(reason=unread[0], detail=unread[1])
+    return picture
+
+
+def once_each(pictures: Iterable[Picture]) -> list[Picture]:
+    """Give pictures whose path or name stands in an earlier one, of those that are usable, the reason TWICE."""
+    # By name too: what is masked in names is no part of what tells pictures apart.
+    first: dict[str, Picture] = {}
+    found = []
+    for picture in pictures:
+        if picture.reason is None:
+            keys = (f"path {picture.path}", f"name {picture.name}")
+            earlier = next((first[key] for key in keys if key in first), None)
+            if earlier is None:
+                first.update(dict.fromkeys(keys, picture))
+            else:
+                where = "an earlier one" if earlier.row is None else f"row {earlier.row}"
+                other = "" if earlier.label == picture.label else f", as {earlier.label}"
+                picture = picture._replace(reason=TWICE, detail=f"{where} is the same picture{other}")
+        found.append(picture)
+    return found
+
+
+def picture_splits(
+    source: PictureSource, is_test: bool, options: SplitOptions, groups: Mapping[str, str], by_hash: str
+) -> list[str]:
+    """Choose the split of each usable picture.
+
+    What the source's own folders or its manifest say stays: of 'train', whole parts may still be set aside for
+    what no source gives; the caller has set those shares to 0 that a source does give.
+
+    Parameters
+    ----------
+    source : PictureSource
+    is_test : bool
+    options : SplitOptions
+    groups : mapping of str to str
+        Split of each signer or source, for these kinds.
+    by_hash : str
+        What stands for a split that is decided later, row by row.
+    """
+    usable = source.usable
+    if is_test:
+        return [TEST] * len(usable)
+    splits = [picture.split or TRAIN for picture in usable]
+    open_places = [place for place, split in enumerate(splits) if split == TRAIN]
+    if options.kind == "block":
+        of_block = splits_of_blocks(options, source.name)
+        runs: dict[str | None, list[int]] = {}
+        for place in sorted(open_places, key=lambda place: (natural_key(usable[place].name), usable[place].name)):
+            runs.setdefault(usable[place].label, []).append(place)
+        for run in runs.values():
+            for number, place in enumerate(run):
+                splits[place] = of_block[number * len(of_block) // len(run)]
+    elif options.kind == "random":
+        for place in open_places:
+            splits[place] = by_hash
+    else:
+        for place in open_places:
+            key = usable[place].signer if options.kind == "signer" else source.name
+            splits[place] = groups[key or ""]
+    return splits

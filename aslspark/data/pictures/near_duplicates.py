@@ -1,0 +1,237 @@
+"""Near-twins across training and test pictures, by perceptual hash.
+
+The hash is pHash (C. Zauner, Implementation and Benchmarking of Perceptual Image Hash Functions, 2010): the picture in
+grey at 32x32, its discrete cosine transform, and of the 8x8 lowest frequencies whether each is above their median.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from aslspark.data.samples import HASH_COLUMN, SAMPLES_FOLDER, TEST
+from aslspark.images.decoding import pixels_of
+
+SIDE, LOW = 32, 8
+BITS = LOW * LOW
+SHOWN = 12
+SHEET = "near_duplicates.png"
+SHEET_PAIRS, SHEET_CELL = 3, (1.8, 2.1)
+"""Pairs in a line of the sheet; inches of a picture with its words, across and down."""
+_GREY = np.array([0.299, 0.587, 0.114], np.float32)
+
+BLOCK = 4096
+"""Training and test hashes compared at once: 64 MB of distances."""
+
+
+@dataclass(frozen=True)
+class Twins:
+    """Two pictures, one of the test split, and in how many bits they differ."""
+
+    test: str
+    other: str
+    bits: int
+
+
+@dataclass(frozen=True)
+class NearDuplicates:
+    """What was found: how many test pictures have a near-twin, and how many others are one.
+
+    Parameters
+    ----------
+    bits : int
+        The most by which near-twins differ.
+    test, others : int
+        Test pictures with a near-twin; pictures of the other splits that are one.
+    dropped : int
+        How many of the others were quarantined.
+    closest : list of Twins
+    """
+
+    bits: int
+    test: int
+    others: int
+    dropped: int = 0
+    closest: list[Twins] = field(default_factory=list)
+
+    def warnings(self) -> list[str]:
+        """Say what it means, where there is anything to say."""
+        if not self.others:
+            return []
+        first = self.closest[0]
+        done = f"those {self.dropped:,} were dropped" if self.dropped else "pictures.drop_near_duplicates drops them"
+        return [
+            f"{self.test:,} test pictures have near-twins ({self.bits} of {BITS} bits apart or less) in the other "
+            f"splits, {self.others:,} in all, and are easier than new pictures: {done}; the closest, {first.bits} bits "
+            f"apart, are {first.test} and {first.other} ({SHEET} shows more)"
+        ]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as plain values, for `ingest.json`."""
+        return asdict(self)
+
+
+def perceptual_hashes(pictures: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
+    """Hash pictures.
+
+    Parameters
+    ----------
+    pictures : ndarray of uint8, shape (n, height, width, 1 or 3)
+
+    Returns
+    -------
+    ndarray of int64, shape (n,)
+        64 bits each; pictures that look alike differ in few.
+    """
+    count, height, width, channels = pictures.shape
+    # Turning grey, shrinking to 32x32 and the transform are all linear, so one matrix for each side does them.
+    across = _lowest_frequencies(width)
+    if channels == 3:
+        across = np.kron(across, _GREY)
+    low = _lowest_frequencies(height) @ pictures.reshape(count, height, width * channels).astype(np.float32) @ across.T
+    flat = low.reshape(count, BITS)
+    bits = flat > np.median(flat, axis=1, keepdims=True)
+    return np.packbits(bits, axis=1).view(">i8").astype(np.int64).ravel()
+
+
+@lru_cache
+def _lowest_frequencies(length: int) -> npt.NDArray[np.float32]:
+    """Build the matrix (8, length) from a line of pixels to its lowest frequencies."""
+    edges = np.linspace(0, length, SIDE + 1)
+    pixel = np.arange(length)
+    covered = np.minimum(edges[1:, None], pixel + 1) - np.maximum(edges[:-1, None], pixel)
+    shrink = np.clip(covered, 0, None) * SIDE / length
+    place = (2 * np.arange(SIDE) + 1) / (2 * SIDE)
+    transform = np.cos(np.pi * np.arange(LOW)[:, None] * place)
+    return np.asarray(transform @ shrink, np.float32)
+
+
+def find_near_duplicates(spark: SparkSession, samples: DataFrame, bits: int) -> tuple[NearDuplicates, pd.DataFrame]:
+    """Compare every test picture with every training and validation picture.
+
+    The test hashes, eight bytes each, go to every task; a task compares its own with them a block at a time.
+
+    Parameters
+    ----------
+    spark : SparkSession
+    samples : DataFrame
+        id (string), split (string), hash (long, null of what has none).
+    bits : int
+
+    Returns
+    -------
+    NearDuplicates
+    pandas.DataFrame
+        Training and validation pictures that are near-twins: id, the id of the nearest `test` picture, bits.
+    """
+    hashed = samples.where(F.col(HASH_COLUMN).isNotNull())
+    test = hashed.where(F.col("split") == TEST).select("id", HASH_COLUMN).toPandas()
+    if test.empty:
+        return NearDuplicates(bits, 0, 0), pd.DataFrame({"id": [], "test": [], "bits": []})
+    sent = spark.sparkContext.broadcast(test[HASH_COLUMN].to_numpy(np.int64))
+
+    def compare(batches: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+        for batch in batches:
+            yield near_pairs(batch["id"].to_numpy(), batch[HASH_COLUMN].to_numpy(np.int64), sent.value, bits)
+
+    others = hashed.where(F.col("split") != TEST).select("id", HASH_COLUMN)
+    pairs = others.mapInPandas(compare, "id string, place int, bits int, of_test boolean").toPandas()
+    sent.destroy()
+    of_others = pairs[~pairs["of_test"]].sort_values(["bits", "id"])
+    of_test = pairs.loc[pairs["of_test"], "place"].nunique()
+    twins = of_others.assign(test=test["id"].to_numpy()[of_others["place"]])[["id", "test", "bits"]]
+    closest = [Twins(*pair) for pair in twins.head(SHOWN)[["test", "id", "bits"]].to_numpy().tolist()]
+    return NearDuplicates(bits, int(of_test), len(twins), closest=closest), twins
+
+
+def near_pairs(
+    ids: npt.NDArray[Any], hashes: npt.NDArray[np.int64], test: npt.NDArray[np.int64], bits: int
+) -> pd.DataFrame:
+    """Find near-twins among hashes and test hashes.
+
+    Returns
+    -------
+    DataFrame
+        A row for each hash with a near-twin: id, place of the nearest test hash, bits; and (of_test) a row for each
+        test hash that has one.
+    """
+    found = []
+    # Of vectors of 1 and -1, the product is 64 less twice the bits that differ; multiplying matrices is what
+    # processors do best.
+    test_signs = [_signs(test[start : start + BLOCK]) for start in range(0, len(test), BLOCK)]
+    for start in range(0, len(hashes), BLOCK):
+        signs = _signs(hashes[start : start + BLOCK])
+        nearest = np.full(len(signs), BITS + 1.0, np.float32)
+        place = np.zeros(len(signs), np.int64)
+        for number, other in enumerate(test_signs):
+            distance = (BITS - signs @ other.T) / 2
+            best = distance.argmin(axis=1)
+            least = distance[np.arange(len(signs)), best]
+            closer = least < nearest
+            nearest[closer], place[closer] = least[closer], best[closer] + number * BLOCK
+            twins = np.flatnonzero((distance <= bits).any(axis=0)) + number * BLOCK
+            found.append(pd.DataFrame({"id": "", "place": twins, "bits": 0, "of_test": True}))
+        near = nearest <= bits
+        those = {"id": ids[start : start + BLOCK][near], "place": place[near], "bits": nearest[near]}
+        found.append(pd.DataFrame({**those, "of_test": False}))
+    empty = pd.DataFrame({"id": [], "place": [], "bits": [], "of_test": []})
+    pairs = pd.concat([part for part in found if len(part)] or [empty])
+    return pairs.astype({"id": str, "place": "int32", "bits": "int32", "of_test": bool})
+
+
+def _signs(hashes: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+    bits = np.unpackbits(hashes.astype(">i8").view(np.uint8).reshape(-1, 8), axis=1)
+    return bits.astype(np.float32) * 2 - 1
+
+
+def draw_sheet(spark: SparkSession, folder: str, found: NearDuplicates) -> bytes:
+    """Draw the closest pairs, side by side, as PNG.
+
+    Parameters
+    ----------
+    spark : SparkSession
+    folder : str
+        The ingested folder.
+    found : NearDuplicates
+        With at least one pair.
+    """
+    from matplotlib.figure import Figure
+
+    wanted = {name for twins in found.closest for name in (twins.test, twins.other)}
+    rows = spark.read.parquet(f"{folder}/{SAMPLES_FOLDER}").where(F.col("id").isin(*wanted))
+    pictures = {row["id"]: row["picture"] for row in rows.select("id", "picture").collect()}
+    lines = -(-len(found.closest) // SHEET_PAIRS)
+    width, height = SHEET_PAIRS * 2 * SHEET_CELL[0], 0.6 + lines * SHEET_CELL[1]
+    figure = Figure(figsize=(width, height))
+    # One pair of axes, in inches, for all of them: a pair each, laid out, takes nearly twice as long.
+    axes = figure.add_axes((0, 0, 1, 1))
+    title = f"{found.test:,} test pictures have a near-twin among {found.others:,} others; the closest (left: test)"
+    axes.text(width / 2, 0.25, title, ha="center", va="center", fontsize=12)
+    for number, twins in enumerate(found.closest):
+        for side, name in enumerate((twins.test, twins.other)):
+            left = (number % SHEET_PAIRS * 2 + side) * SHEET_CELL[0] + (0.1, 0.0)[side]
+            top = 0.5 + number // SHEET_PAIRS * SHEET_CELL[1]
+            _draw_cell(axes, pixels_of(pictures[name]), name, "" if side else f"{twins.bits} bits apart", left, top)
+    axes.set(xlim=(0, width), ylim=(height, 0))
+    axes.set_axis_off()
+    file = io.BytesIO()
+    figure.savefig(file, dpi=110)
+    return file.getvalue()
+
+
+def _draw_cell(axes: Any, pixels: npt.NDArray[np.uint8], name: str, words: str, left: float, top: float) -> None:
+    side = SHEET_CELL[0] - 0.1
+    tall, wide = (side * size / max(pixels.shape[:2]) for size in pixels.shape[:2])
+    x, y = left + (side - wide) / 2, top + SHEET_CELL[1] - 0.1 - tall
+    axes.imshow(pixels.squeeze(), cmap="gray", vmin=0, vmax=255, extent=(x, x + wide, y + tall, y), aspect="auto")
+    label = f"{name.rpartition(':')[2][-34:]}\n{words}".strip()
+    axes.text(left + side / 2, y - 0.05, label, ha="center", va="bottom", fontsize=6)

@@ -1,0 +1,154 @@
+"""The settings of picture sources, checked."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from pyspark.sql import SparkSession
+
+from aslspark.common.errors import AslsparkError
+from aslspark.common.labels import KEPT, LABELS, label_named
+from aslspark.common.paths import mounted_as_spark
+from aslspark.common.settings import HandConfig, PictureConfig
+from aslspark.data.files.hadoop_files import HadoopFiles, no_pattern
+from aslspark.images.decoding import RAW, Form
+from aslspark.images.hands.options import HandOptions, hand_options
+
+
+@dataclass(frozen=True)
+class PictureOptions:
+    """What is done to pictures in files.
+
+    Parameters
+    ----------
+    form : Form
+        Size, colour, fit and mask.
+    store : {'raw', 'png', 'jpeg'}
+    labels : mapping of str to str
+        Labels by other names; names that are not in it must be labels themselves.
+    signer_pattern : re.Pattern, optional
+        Its first group, found anywhere in the path, is the signer.
+    near_bits : int
+        Test and training pictures whose hashes differ in no more bits are near-twins.
+    drop_near_duplicates : bool
+    keep : {'all', 'letters', 'static'}
+        Which labels are wanted; see `labels.KEPT`.
+    roots : sequence of str
+        Qualified folders in which manifests may name files, beside their own.
+    hands : HandOptions, optional
+        How they are cropped to the hand; without, they stay whole.
+    """
+
+    form: Form = field(default_factory=lambda: Form(64, 64, 3))
+    store: str = RAW
+    labels: Mapping[str, str] = field(default_factory=dict)
+    signer_pattern: re.Pattern[str] | None = None
+    near_bits: int = 6
+    drop_near_duplicates: bool = False
+    keep: str = "all"
+    roots: tuple[str, ...] = ()
+    hands: HandOptions | None = None
+
+    def label_of(self, name: str) -> str | None:
+        """Find the label that a folder's name or a manifest's entry stands for."""
+        known = self.labels.get(name.strip().lower())
+        return known if known is not None else label_named(name)
+
+    def is_wanted(self, label: str) -> bool:
+        """Tell whether a label is to be kept."""
+        return label in KEPT[self.keep]
+
+    def signer_of(self, path: str) -> str | None:
+        """Find the signer in a path."""
+        found = self.signer_pattern.search(path) if self.signer_pattern else None
+        return found.group(1) if found else None
+
+
+def picture_options(spark: SparkSession, config: PictureConfig, hands: HandConfig | None = None) -> PictureOptions:
+    """Check the sections `pictures` and `hands` of the settings.
+
+    Raises
+    ------
+    AslsparkError
+        For a pattern without a group, a range that is none, a label file that cannot be read or names no label, a
+        hand stage without its detector.
+    """
+    mask = (_colour("skin_low", config.skin_low), _colour("skin_high", config.skin_high))
+    channels = 1 if config.grey else 3
+    return PictureOptions(
+        form=Form(
+            config.size, config.size, channels, config.fit, mask if config.skin_mask else None, config.max_pixels
+        ),
+        store=config.store,
+        labels=_labels(spark, config.labels) if config.labels else {},
+        signer_pattern=_pattern(config.signer_pattern) if config.signer_pattern else None,
+        near_bits=config.near_bits,
+        drop_near_duplicates=config.drop_near_duplicates,
+        keep=config.keep,
+        roots=manifest_roots(spark, config.roots),
+        hands=hand_options(hands) if hands is not None else None,
+    )
+
+
+def manifest_roots(spark: SparkSession, text: str) -> tuple[str, ...]:
+    """Read the setting pictures.roots.
+
+    Parameters
+    ----------
+    spark : SparkSession
+    text : str
+        Folders, apart by commas.
+
+    Returns
+    -------
+    tuple of str
+        Qualified.
+
+    Raises
+    ------
+    AslsparkError
+        Where there is no such folder.
+    """
+    hadoop = HadoopFiles(spark)
+    roots = [mounted_as_spark(root.strip()) for root in text.split(",") if root.strip()]
+    if wrong := [root for root in roots if not hadoop.is_folder(root)]:
+        raise AslsparkError(
+            f"pictures.roots={text}: there is no folder {wrong[0]}; name folders that manifests may read from, "
+            "apart by commas"
+        )
+    return tuple(hadoop.qualified(root) for root in roots)
+
+
+def _colour(name: str, text: str) -> tuple[int, ...]:
+    parts = re.findall(r"\d+", text)
+    numbers = tuple(int(part) for part in parts)
+    if not re.fullmatch(r"\s*\d+\s*,\s*\d+\s*,\s*\d+\s*", text) or max(numbers) > 255:
+        raise AslsparkError(f"pictures.{name}={text}: give hue, saturation and value, each 0-255, such as 0,60,110")
+    return numbers
+
+
+def _pattern(text: str) -> re.Pattern[str]:
+    try:
+        pattern = re.compile(text)
+    except re.error as error:
+        raise AslsparkError(f"pictures.signer_pattern={text}: no regular expression: {error}") from error
+    if pattern.groups < 1:
+        raise AslsparkError(f"pictures.signer_pattern={text}: put the signer in a group, such as hand(\\d)_")
+    return pattern
+
+
+def _labels(spark: SparkSession, path: str) -> dict[str, str]:
+    if not HadoopFiles(spark).exists(path):
+        raise AslsparkError(f"pictures.labels={path}: there is no such file")
+    text = spark.read.text(no_pattern(path), wholetext=True).first()
+    try:
+        names = json.loads(text["value"] if text else "")
+        labels = {str(name).strip().lower(): label_named(str(label)) for name, label in names.items()}
+    except (ValueError, AttributeError) as error:
+        raise AslsparkError(f'pictures.labels={path}: expected JSON such as {{"0": "A", "1": "B"}}') from error
+    if wrong := [name for name, label in labels.items() if label is None]:
+        raise AslsparkError(f"pictures.labels={path}: {wrong[0]} stands for no label; those are {', '.join(LABELS)}")
+    return {name: label for name, label in labels.items() if label is not None}

@@ -1,0 +1,260 @@
+"""Bytes of pictures -> rows of the sample table, in Spark, a batch at a time.
+
+In: a `PictureSource` and the split of each of its pictures. Out: rows of `SAMPLE_SCHEMA` and their hashes; what
+cannot be used as rows for the quarantine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.types import LongType, StringType, StructField, StructType
+
+from aslspark.common.redaction import shown
+from aslspark.data.files.file_bytes import read_file
+from aslspark.data.pictures.files import OPEN_COST_BYTES
+from aslspark.data.pictures.listing import Picture, PictureSource
+from aslspark.data.pictures.near_duplicates import perceptual_hashes
+from aslspark.data.pictures.options import PictureOptions
+from aslspark.data.samples import HAND_COLUMN, HASH_COLUMN, SAMPLE_SCHEMA, with_hand
+from aslspark.data.tables.pixel_tables import QUARANTINE
+from aslspark.images.decoding import EMPTY, Unusable, bare_pixels, bring, decode, encode
+from aslspark.images.decoding import image_of as pixels_image
+from aslspark.images.hands.find_and_crop import hand_in, whole_picture
+from aslspark.images.hands.hand import Hand, hand_column, no_hands
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+HASHED_SCHEMA = StructType([*SAMPLE_SCHEMA.fields, StructField(HASH_COLUMN, LongType(), True)])
+PLAN_COLUMNS = ("path", "name", "label", "signer", "split")
+
+BYTES_AT_ONCE = 32 << 20
+"""Of pixels made before they are handed on."""
+BATCH_BYTES = 64 << 20
+"""Of files that a task is sent at once, at most."""
+LARGEST_BATCH = 512
+
+TASKS_A_SLOT = 3
+
+
+def batch_rows(lengths: Iterable[int]) -> int:
+    """Choose how many files go to a task at once, so that even the largest together stay within BATCH_BYTES."""
+    largest = np.sort(np.fromiter(lengths, np.int64))[::-1][:LARGEST_BATCH]
+    return max(1, int(np.searchsorted(np.cumsum(largest), BATCH_BYTES, side="right")))
+
+
+def packing(spark: SparkSession, lengths: Sequence[int]) -> dict[str, str]:
+    """Choose Spark's settings so that every task slot gets the same few large tasks of small files.
+
+    Parameters
+    ----------
+    spark : SparkSession
+    lengths : sequence of int
+        Bytes of each file; nothing is set where there is none.
+    """
+    if not lengths:
+        return {}
+    cost = sum(lengths) + OPEN_COST_BYTES * len(lengths)
+    slots = max(1, spark.sparkContext.defaultParallelism)
+    share = cost // (TASKS_A_SLOT * slots) + max(lengths) // 2 + OPEN_COST_BYTES
+    return {
+        "spark.sql.files.openCostInBytes": str(OPEN_COST_BYTES),
+        "spark.sql.files.maxPartitionBytes": str(max(1 << 20, min(share, 128 << 20))),
+        "spark.sql.execution.arrow.maxRecordsPerBatch": str(batch_rows(lengths)),
+    }
+
+
+def picture_samples(
+    spark: SparkSession, source: PictureSource, splits: Sequence[str], options: PictureOptions, scratch: str
+) -> DataFrame:
+    """Make the rows of a source, kept and quarantined.
+
+    Parameters
+    ----------
+    spark : SparkSession
+    source : PictureSource
+    splits : sequence of str
+        For each of its usable pictures.
+    options : PictureOptions
+    scratch : str
+        A folder of its own, for what it must unpack.
+
+    Returns
+    -------
+    DataFrame
+        With the columns of `HASHED_SCHEMA`, and with HAND_COLUMN where the options ask for hands.
+    """
+    rows = [
+        (picture.path, picture.name, picture.label, picture.signer, split)
+        for picture, split in zip(source.usable, splits, strict=True)
+    ]
+    schema = StructType([StructField(name, StringType()) for name in PLAN_COLUMNS])
+    plan = spark.createDataFrame(pd.DataFrame(rows, columns=list(PLAN_COLUMNS), dtype=object), schema)
+    joined = source.contents(scratch).join(F.broadcast(plan), "path")
+    picture = joined.columns[1]  # content, image or file
+    samples = joined.select(picture, *PLAN_COLUMNS[1:]).mapInArrow(
+        decoder(source.name, options, picture), with_hand(HASHED_SCHEMA) if options.hands else HASHED_SCHEMA
+    )
+    unusable = [picture for picture in source.pictures if picture.reason is not None]
+    if not unusable:
+        return samples
+    return samples.unionByName(packed_for_quarantine(spark, source.name, unusable), allowMissingColumns=True)
+
+
+def missed(source: PictureSource, kept: set[str], details: Iterable[str]) -> list[Picture]:
+    """Find the pictures that were neither kept nor quarantined: they vanished, or could not be opened.
+
+    Parameters
+    ----------
+    source : PictureSource
+    kept : set of str
+        Ids of the samples.
+    details : iterable of str
+        What the quarantine says of this source.
+    """
+    left = {picture.name: picture for picture in source.usable if sample_id(source.name, picture.name) not in kept}
+    for detail in details:
+        parts = detail.split(": ")
+        for end in range(1, len(parts)):  # a name may hold ": " itself
+            left.pop(": ".join(parts[:end]), None)
+    return list(left.values())
+
+
+def sample_id(source: str, name: str) -> str:
+    """Build the id of a picture's sample."""
+    return f"{source}:{name}"
+
+
+def packed_for_quarantine(spark: SparkSession, source: str, pictures: Sequence[Picture]) -> DataFrame:
+    """Make rows for the quarantine of pictures with a reason; see `pixel_tables.parse_blocks`."""
+    rows = [
+        (
+            "" if picture.row is None else str(picture.row),
+            (0, 0, 0, b"", None),
+            picture.reason,
+            source,
+            shown(f"{picture.name}: {picture.detail}"),
+            QUARANTINE,
+            None,
+        )
+        for picture in pictures
+    ]
+    return spark.createDataFrame(rows, HASHED_SCHEMA)
+
+
+Decoder = Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]
+
+
+def decoder(source: str, options: PictureOptions, holds: str) -> Decoder:
+    """Make the function, for mapInArrow, from bytes and plan to rows.
+
+    Parameters
+    ----------
+    source : str
+    options : PictureOptions
+    holds : {'content', 'image', 'file'}
+        What the first column is: files, Spark's image struct, or paths of files on this machine. The others are those
+        of PLAN_COLUMNS after `path`.
+    """
+    at_once = max(1, BYTES_AT_ONCE // int(np.prod(options.form.shape)))
+
+    def read(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for whole in batches:
+            for start in range(0, whole.num_rows, at_once):
+                batch = whole.slice(start, at_once)
+                yield from _samples(batch, source, options, holds)
+
+    return read
+
+
+def _samples(batch: pa.RecordBatch, source: str, options: PictureOptions, holds: str) -> Iterator[pa.RecordBatch]:
+    form, store = options.form, options.store
+    contents, names = batch.column(0), batch.column(1).to_pylist()
+    pixels = np.empty((batch.num_rows, *form.shape), np.uint8)
+    good: list[int] = []
+    bad: list[tuple[str, str]] = []
+    hands: list[Hand] = []
+    for row in range(batch.num_rows):
+        content = contents[row].as_py()
+        try:
+            if holds == "file":
+                content = read_file(content)
+            if options.hands is None:
+                pixels[len(good)] = bring(image_of(content), form) if holds == "image" else decode(content, form)
+            else:
+                image = image_of(content) if holds == "image" else whole_picture(content, form)
+                pixels[len(good)], hand = hand_in(image, form, options.hands)
+                hands.append(hand)
+            good.append(row)
+        except Unusable as trouble:
+            bad.append((trouble.reason, f"{names[row]}: {trouble.detail}"))
+    if good:
+        found = pixels[: len(good)]
+        places = pa.array(good)
+        labels, signers, splits = (batch.column(number).take(places) for number in (2, 3, 4))
+        ids = pa.array([sample_id(source, names[row]) for row in good])
+        hashes = pa.array(perceptual_hashes(found))
+        seen = hand_column(hands) if options.hands else None
+        yield _batch(ids, _data(found, store), form.shape, store, labels, source, signers, splits, hashes, seen)
+    if bad:
+        reasons, details = zip(*bad, strict=True)
+        count = len(bad)
+        yield _batch(
+            pa.array([""] * count),
+            pa.array([b""] * count),
+            (0, 0, 0),
+            store,
+            pa.array(reasons),
+            source,
+            pa.array(details),
+            pa.array([QUARANTINE] * count),
+            pa.nulls(count, pa.int64()),
+            no_hands(count) if options.hands else None,
+        )
+
+
+def _data(pictures: npt.NDArray[np.uint8], store: str) -> pa.Array:
+    if store != "raw":
+        return pa.array([encode(picture, store) for picture in pictures], pa.binary())
+    # The matrix is the column's memory as it is: no copy.
+    length = int(np.prod(pictures.shape[1:]))
+    offsets = pa.py_buffer(np.arange(len(pictures) + 1, dtype=np.int32) * length)
+    return pa.Array.from_buffers(pa.binary(), len(pictures), [None, offsets, pa.py_buffer(pictures)])
+
+
+def _batch(
+    ids: pa.Array,
+    data: pa.Array,
+    shape: tuple[int, int, int],
+    store: str,
+    labels: pa.Array,
+    source: str,
+    signers: pa.Array,
+    splits: pa.Array,
+    hashes: pa.Array,
+    hands: pa.Array | None,
+) -> pa.RecordBatch:
+    count = len(ids)
+    sizes = [pa.array(np.full(count, size, np.int32)) for size in shape]
+    names = ["height", "width", "channels", "data", "encoding"]
+    picture = pa.StructArray.from_arrays([*sizes, data, pa.array([store] * count)], names=names)
+    columns = [ids, picture, labels, pa.array([source] * count), signers, splits, hashes]
+    names = HASHED_SCHEMA.names
+    if hands is not None:
+        columns, names = [*columns, hands], [*names, HAND_COLUMN]
+    return pa.RecordBatch.from_arrays(columns, names=names)
+
+
+def image_of(image: dict[str, Any] | None) -> Image.Image:
+    """Turn Spark's image struct, in BGR or BGRA, to grey or RGB."""
+    if image is None:
+        raise Unusable(EMPTY, "no pixels: Spark could not decode it")
+    return pixels_image(bare_pixels(image["height"], image["width"], image["nChannels"], image["data"], bgr=True))

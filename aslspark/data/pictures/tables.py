@@ -1,0 +1,106 @@
+"""Tables in memory that hold picture files: Spark's `binaryFile` and `image` sources, or any with their columns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql.types import BinaryType, StringType, StructType
+
+from aslspark.common.errors import AslsparkError
+from aslspark.common.redaction import shown
+from aslspark.data.pictures.listing import (
+    TWICE,
+    Listed,
+    Picture,
+    PictureSource,
+    labelled_by_word,
+    once_each,
+    with_named_splits,
+)
+from aslspark.data.pictures.options import PictureOptions
+from aslspark.data.tables.pixel_table import UNKNOWN_LABEL
+
+NO_PATH = "no path"
+_WORDS = ("label", "signer", "split")
+
+
+def holds_picture_files(frame: DataFrame) -> bool:
+    """Tell a table of picture files from samples and pixel tables."""
+    return _holds_bytes(frame) or _holds_images(frame)
+
+
+def open_picture_table(frame: DataFrame, name: str, options: PictureOptions) -> PictureSource:
+    """List the pictures of a table.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        path (string) and content (binary), as `binaryFile` gives them, or Spark's image struct as `image`; perhaps
+        label, signer and split (strings). Without label it is that of the nearest folder called like one, below the
+        folders that all paths share.
+    name : str
+    options : PictureOptions
+
+    Raises
+    ------
+    AslsparkError
+        Where a column has another type.
+    """
+    is_bytes = _holds_bytes(frame)
+    path = F.col("path" if is_bytes else "image.origin").alias("path")
+    length = F.octet_length("content" if is_bytes else "image.data").alias("length")
+    words = [word for word in _WORDS if word in frame.columns]
+    for word in words:
+        if not isinstance(frame.schema[word].dataType, StringType):
+            kind = frame.schema[word].dataType.simpleString()
+            raise AslsparkError(f"{name}: column {word} is {kind}: cast it to a string")
+    pictures = []
+    rows = frame.select(path, length, *words).collect()
+    shared = _shared_folders([row["path"] for row in rows if row["path"]])
+    for row in rows:
+        if not row["path"]:
+            pictures.append(Picture("", "", 0, reason=NO_PATH, detail="every picture needs a path of its own"))
+            continue
+        said = {word: row[word] for word in words}
+        picture = Picture(row["path"], shown(row["path"]), row["length"] or 0, signer=said.get("signer"))
+        label = said["label"] if "label" in said else _label_above(row["path"], shared, options)
+        if "label" not in said and label is None:
+            picture = picture._replace(reason=UNKNOWN_LABEL, detail="no folder above it is called like a label")
+        else:
+            listed = Listed(picture.path, picture.name, picture.length)
+            picture = labelled_by_word(picture, label, said.get("split"), options, listed)
+        pictures.append(picture)
+    pictures = with_named_splits(once_each(pictures), options)
+    content = frame.select(path, F.col("content") if is_bytes else F.col("image"))
+    if any(picture.reason == TWICE for picture in pictures):
+        content = content.dropDuplicates(["path"])
+    return PictureSource(name, pictures, lambda _scratch: content)
+
+
+def _shared_folders(paths: Sequence[str]) -> int:
+    """Count the folders that all the paths lie in but for the last: no label of a picture, but where the set lies."""
+    if not paths:
+        return 0
+    folders = [path.split("/")[:-1] for path in (min(paths), max(paths))]
+    same = next(
+        (place for place, (one, other) in enumerate(zip(*folders, strict=False)) if one != other),
+        min(map(len, folders)),
+    )
+    return min(same, *(len(folder) - 1 for folder in folders))
+
+
+def _label_above(path: str, shared: int, options: PictureOptions) -> str | None:
+    above = path.split("/")[shared:-1]
+    return next((label for folder in reversed(above) if (label := options.label_of(folder))), None)
+
+
+def _holds_bytes(frame: DataFrame) -> bool:
+    types = {field.name: field.dataType for field in frame.schema.fields}
+    return isinstance(types.get("path"), StringType) and isinstance(types.get("content"), BinaryType)
+
+
+def _holds_images(frame: DataFrame) -> bool:
+    image = next((field.dataType for field in frame.schema.fields if field.name == "image"), None)
+    return isinstance(image, StructType) and {"origin", "height", "width", "nChannels", "data"} <= set(image.names)

@@ -1,0 +1,83 @@
+"""What is left to do for the hands when the pictures are written: count them by source and try, and draw some."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from aslspark.data.discover_sources import OpenedSources
+from aslspark.data.files.hadoop_files import HadoopFiles
+from aslspark.data.ingest_report import HandsFound
+from aslspark.data.pictures.hand_sheet import SHEET, draw_hands
+from aslspark.data.pictures.options import PictureOptions
+from aslspark.data.samples import HAND_COLUMN, read_samples
+from aslspark.images.hands.detector import TRIES
+
+
+def finish_hands(
+    spark: SparkSession,
+    hadoop: HadoopFiles,
+    folder: str,
+    opened: OpenedSources,
+    options: PictureOptions,
+    unpacked: str,
+) -> dict[str, HandsFound]:
+    """Count the hands of the sources of picture files, and draw the sheet.
+
+    Parameters
+    ----------
+    spark : SparkSession
+    hadoop : HadoopFiles
+    folder : str
+        With the samples written.
+    opened : OpenedSources
+    options : PictureOptions
+    unpacked : str
+        The folder that `assign_splits.all_samples` was given.
+    """
+    if not opened.pictures or options.hands is None:
+        return {}
+    samples = read_samples(spark, folder)
+    scratch = {name: f"{unpacked}/{number}" for number, name in enumerate(opened.pictures)}
+    if sheet := draw_hands(samples, opened.pictures, scratch, options.form, options.hands):
+        hadoop.write(f"{folder}/{SHEET}", sheet)
+    return count_hands(samples, list(opened.pictures))
+
+
+def count_hands(samples: DataFrame, sources: Sequence[str]) -> dict[str, HandsFound]:
+    """Count the hands of some sources.
+
+    Parameters
+    ----------
+    samples : DataFrame
+        source (string), hand (HAND_TYPE).
+    sources : sequence of str
+        Those of picture files.
+
+    Returns
+    -------
+    dict of str to HandsFound
+        For each source with samples.
+    """
+    hand = F.col(HAND_COLUMN)
+    mine = samples.where(F.col("source").isin(*sources))
+    groups = mine.groupBy("source", hand["found"].alias("found"), hand["trouble"].alias("trouble"))
+    pictures: dict[str, int] = {}
+    found: dict[str, dict[str, int]] = {}
+    trouble: dict[str, dict[str, int]] = {}
+    for row in groups.agg(F.count("*").alias("rows")).collect():
+        source = row["source"]
+        pictures[source] = pictures.get(source, 0) + row["rows"]
+        for counts, name in ((found, row["found"]), (trouble, row["trouble"])):
+            if name is not None:
+                counts.setdefault(source, {})[name] = row["rows"]
+    return {
+        source: HandsFound(
+            pictures[source],
+            {name: found[source][name] for name in TRIES if name in found.get(source, {})},
+            dict(sorted(trouble.get(source, {}).items())),
+        )
+        for source in sorted(pictures)
+    }

@@ -1,0 +1,190 @@
+"""Samples that are already in memory, such as drawn hands: they only need checking and a split."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from pyspark.sql import Column, DataFrame, SparkSession, Window
+from pyspark.sql import functions as F
+from pyspark.sql.types import NumericType, StringType, StructType
+
+from aslspark.common.errors import AslsparkError
+from aslspark.common.labels import STATIC_LETTERS
+from aslspark.data.files.natural_order import natural_order
+from aslspark.data.samples import HAND_COLUMN, HAND_TYPE, PICTURE_TYPE, SAMPLE_SCHEMA
+from aslspark.data.tables.pixel_table import EMPTY, UNKNOWN_LABEL, layout_of_names
+from aslspark.data.tables.pixel_tables import QUARANTINE
+from aslspark.images.decoding import RAW
+from aslspark.images.hands.hand import NUMBERS
+
+SAMPLE_COLUMNS = {field.name: field.dataType.simpleString() for field in SAMPLE_SCHEMA.fields if field.name != "split"}
+WITHOUT_ENCODING = StructType([field for field in PICTURE_TYPE if field.name != "encoding"]).simpleString()
+WRONG_PICTURE_SIZE = "wrong picture size"
+NOT_RAW = "not raw"
+WRONG_HAND = "wrong hand"
+_SIZES = ("height", "width", "channels")
+
+
+@dataclass(frozen=True)
+class FrameCounts:
+    """Pass 1 of samples in memory: rows of each (source, signer), and the bytes of their pictures."""
+
+    groups: Mapping[tuple[str, str | None], int]
+    picture_bytes: int
+
+    @property
+    def rows(self) -> int:
+        """Rows in all."""
+        return sum(self.groups.values())
+
+
+def holds_samples(frame: DataFrame, name: str) -> bool:
+    """Say whether a table in memory holds samples (True) or a pixel table (False).
+
+    Raises
+    ------
+    AslsparkError
+        If it is neither; the message names the columns or types at fault.
+    """
+    if "picture" not in frame.columns:
+        layout = layout_of_names(frame.columns, name)
+        for field in (frame.schema.fields[place] for place in (layout.label or 0, *layout.pixels)):
+            if not isinstance(field.dataType, NumericType | StringType):
+                raise AslsparkError(
+                    f"{name}: column {field.name} is {field.dataType.simpleString()}: cast it to a number"
+                )
+        return False
+    types = {field.name: field.dataType.simpleString() for field in frame.schema.fields}
+    if types["picture"] == WITHOUT_ENCODING:
+        types["picture"] = SAMPLE_COLUMNS["picture"]
+    wanted = SAMPLE_COLUMNS | ({HAND_COLUMN: HAND_TYPE.simpleString()} if HAND_COLUMN in types else {})
+    if types != wanted:
+        wrong = sorted(column for column in types.keys() | wanted if types.get(column) != wanted.get(column))
+        raise AslsparkError(
+            f"{name}: {', '.join(wrong)} missing, of another type or not wanted: samples have the columns "
+            + ", ".join(f"{column} {kind}" for column, kind in wanted.items())
+        )
+    return True
+
+
+def count_samples(frame: DataFrame, name: str) -> FrameCounts:
+    """Pass 1: count rows, and refuse ids that are used twice.
+
+    Raises
+    ------
+    AslsparkError
+        If ids repeat within a source.
+    """
+    grouped = frame.groupBy(F.coalesce("source", F.lit(name)).alias("source"), "signer").agg(
+        F.count("*").alias("rows"),
+        F.count("id").alias("ids"),
+        F.count_distinct("id").alias("distinct_ids"),
+        F.sum(F.octet_length("picture.data")).alias("bytes"),
+    )
+    found = grouped.collect()
+    for row in found:
+        if row["ids"] != row["distinct_ids"]:
+            raise AslsparkError(
+                f"{name}: source {row['source']} has {row['ids'] - row['distinct_ids']} ids that are used "
+                "already: an id must be unique"
+            )
+    return FrameCounts(
+        groups={(row["source"], row["signer"]): row["rows"] for row in found},
+        picture_bytes=sum(row["bytes"] or 0 for row in found),
+    )
+
+
+def with_block(frame: DataFrame, blocks: int, *also_by: str) -> DataFrame:
+    """Add `block` (int): which of `blocks` contiguous runs of its source and label a row is in.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        With id, source and label (strings).
+    blocks : int
+    *also_by : str
+        Columns whose values are cut each on its own, too.
+
+    Returns
+    -------
+    DataFrame
+        The order is that of `natural_order` by id: rows of pixel tables as they stand, frames as they were taken.
+    """
+    together = Window.partitionBy("source", "label", *also_by)
+    place = F.row_number().over(together.orderBy(*natural_order("id"))) - 1
+    return frame.withColumn("block", F.floor(place * blocks / F.count("*").over(together)).cast("int"))
+
+
+def join_splits(
+    spark: SparkSession, frame: DataFrame, columns: Sequence[str], splits: Mapping[tuple, str]
+) -> DataFrame:
+    """Add `split` (string) from a small table of the values of some columns."""
+    types = ", ".join(f"`{column}` {'int' if column == 'block' else 'string'}" for column in columns)
+    table = spark.createDataFrame([(*key, split) for key, split in splits.items()], f"{types}, split string")
+    return frame.join(F.broadcast(table), list(columns), "left")
+
+
+def checked(frame: DataFrame) -> DataFrame:
+    """Send rows that cannot be used to the quarantine, packed as `pixel_tables.parse_blocks` packs them.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        With the columns of `SAMPLE_SCHEMA`; `encoding` may be missing in its pictures, and must be raw or null:
+        files belong in a column `content`, where they are decoded to their end. Perhaps with HAND_COLUMN, which stays.
+    """
+    picture = F.col("picture")
+    has_encoding = "encoding" in frame.schema["picture"].dataType.fieldNames()  # type: ignore[attr-defined]
+    encoding = F.coalesce(picture["encoding"], F.lit(RAW)) if has_encoding else F.lit(RAW)
+    raw = F.struct(*(picture[name].alias(name) for name in (*_SIZES, "data")), F.lit(RAW).alias("encoding"))
+    # In double: as int the product of two sizes overflows, which is an error where spark.sql.ansi.enabled is set, and
+    # elsewhere another number.
+    size = picture["height"].cast("double") * picture["width"] * picture["channels"]
+    found = F.octet_length(picture["data"])
+    # A null anywhere inside the picture makes the comparison null.
+    is_whole = picture["channels"].isin(1, 3) & (picture["height"] > 0) & (size == found)
+    has_hand = HAND_COLUMN in frame.columns
+    missing = F.concat_ws(", ", *(F.when(F.col(name).isNull(), name) for name in ("id", "label", "picture")))
+    reason = (
+        F.when(missing != "", EMPTY)
+        .when(~F.col("label").isin(*STATIC_LETTERS), UNKNOWN_LABEL)
+        .when(encoding != RAW, NOT_RAW)
+        .when(~F.coalesce(is_whole, F.lit(False)), WRONG_PICTURE_SIZE)
+        .when(~_is_hand() if has_hand else F.lit(False), WRONG_HAND)
+    )
+    trouble = (
+        F.when(missing != "", F.concat(F.lit("no "), missing))
+        .when(F.col("reason") == UNKNOWN_LABEL, F.concat(F.lit("label is "), "label"))
+        .when(F.col("reason") == NOT_RAW, F.concat(F.lit("encoding is "), encoding))
+        .when(F.col("reason") == WRONG_HAND, F.lit(f"landmarks and world must hold {NUMBERS} finite numbers"))
+        .otherwise(
+            F.concat_ws(" ", F.lit("bytes, height, width, channels:"), found, *(picture[name] for name in _SIZES))
+        )
+    )
+    detail = F.concat_ws(": ", "id", trouble)
+    bad = F.col("reason").isNotNull()
+    no_picture = F.struct(
+        *(F.lit(0).alias(name) for name in _SIZES), F.lit(b"").alias("data"), F.lit(RAW).alias("encoding")
+    )
+    return frame.withColumn("reason", reason).select(
+        F.when(bad, F.lit("")).otherwise(F.col("id")).alias("id"),
+        F.when(bad, no_picture).otherwise(raw).alias("picture"),
+        F.when(bad, F.col("reason")).otherwise(F.col("label")).alias("label"),
+        "source",
+        F.when(bad, detail).otherwise(F.col("signer")).alias("signer"),
+        F.when(bad, QUARANTINE).otherwise(F.col("split")).alias("split"),
+        *([F.when(~bad, F.col(HAND_COLUMN)).alias(HAND_COLUMN)] if has_hand else []),
+    )
+
+
+def _is_hand() -> Column:
+    """Tell whether the hand is null, none, or one with all its numbers."""
+    hand = F.col(HAND_COLUMN)
+
+    def whole(name: str) -> Column:
+        # A null among the numbers makes the comparison null.
+        finite = F.forall(hand[name], lambda number: F.abs(number) < F.lit(float("inf")))
+        return F.coalesce((F.size(hand[name]) == NUMBERS) & finite, F.lit(False))
+
+    return hand["found"].isNull() | (whole("landmarks") & whole("world"))

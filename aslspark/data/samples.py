@@ -1,0 +1,189 @@
+"""The sample table: the one row format between ingest and everything after it.
+
+In: rows made by `aslspark.sources`. Out: the same rows, from Parquet, partitioned by split.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from pyspark.errors import AnalysisException
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.types import (
+    ArrayType,
+    BinaryType,
+    FloatType,
+    IntegerType,
+    LongType,
+    StringType,
+    StructField,
+    StructType,
+)
+
+from aslspark.common.errors import AslsparkError
+from aslspark.common.paths import mounted_as_spark
+
+TRAIN, VALIDATION, TEST = "train", "validation", "test"
+SPLITS = (TRAIN, VALIDATION, TEST)
+
+PICTURE_TYPE = StructType(
+    [
+        StructField("height", IntegerType(), False),
+        StructField("width", IntegerType(), False),
+        StructField("channels", IntegerType(), False),
+        StructField("data", BinaryType(), False),
+        StructField("encoding", StringType(), True),
+    ]
+)
+"""A picture (grey or RGB): `data` holds height x width x channels unsigned bytes, row by row, channels last, where
+`encoding` is 'raw', null or not there; or the bytes of a file of that size, where it is 'png' or 'jpeg'."""
+
+SAMPLE_SCHEMA = StructType(
+    [
+        StructField("id", StringType(), False),
+        StructField("picture", PICTURE_TYPE, False),
+        StructField("label", StringType(), False),
+        StructField("source", StringType(), False),
+        StructField("signer", StringType(), True),
+        StructField("split", StringType(), False),
+    ]
+)
+"""`id` is unique in the table and says where the row came from; `label` is one of `labels.LABELS`. Tables with pictures
+from files hold one more column, HASH_COLUMN."""
+
+HASH_COLUMN = "hash"
+"""The perceptual hash (long) of a picture that came from a file; see `data.pictures.near_duplicates`."""
+
+HAND_COLUMN = "hand"
+"""What the hand stage found in a picture (HAND_TYPE); in tables that were ingested with `hands.on`."""
+
+HAND_TYPE = StructType(
+    [
+        StructField("found", StringType(), True),
+        StructField("landmarks", ArrayType(FloatType(), False), True),
+        StructField("world", ArrayType(FloatType(), False), True),
+        StructField("side", StringType(), True),
+        StructField("score", FloatType(), True),
+        StructField("trouble", StringType(), True),
+        StructField("looks", ArrayType(FloatType(), False), True),
+    ]
+)
+"""A hand: `found` names the try that found it ('plain', 'padded', ...), null where none did, and then all else but
+`trouble` is null; `landmarks` holds x, y, z of 21 points one after another, from the top left of the picture as it was
+decoded, before any crop, as shares of its longer side; `world` the same points in metres around the hand's middle;
+`side` is 'left' or 'right'; `score` the detector's certainty of the side; `trouble` says what befell the detector;
+`looks` holds the 126 numbers of landmarks and world, as each look at the hand saw them, look after look."""
+
+
+def with_hand(schema: StructType) -> StructType:
+    """Add HAND_COLUMN to a schema."""
+    return StructType([*schema.fields, StructField(HAND_COLUMN, HAND_TYPE, True)])
+
+
+QUARANTINE_SCHEMA = StructType(
+    [
+        StructField("source", StringType(), False),
+        StructField("row", LongType(), True),
+        StructField("reason", StringType(), False),
+        StructField("detail", StringType(), True),
+    ]
+)
+"""What could not be used: `row` counts the data rows of its source from 1; `detail` quotes the trouble."""
+
+LARGEST_ROW_GROUP = 8 << 20
+"""Bytes of pictures in a row group: never more, so that readers need little memory."""
+
+SAMPLES_FOLDER, QUARANTINE_FOLDER, REPORT_FILE = "samples", "quarantine", "ingest.json"
+
+
+def sample_columns(samples: DataFrame) -> list[str]:
+    """Name the columns of a sample table in their order: those of SAMPLE_SCHEMA, and HAND_COLUMN where it is there."""
+    return [*SAMPLE_SCHEMA.names, *([HAND_COLUMN] if HAND_COLUMN in samples.columns else [])]
+
+
+def read_parquet(spark: SparkSession, path: str) -> DataFrame:
+    """Read Parquet from anywhere, and refuse types that bring a class of their own.
+
+    Spark keeps its schema in the file, and in it the name of the Python class of a user-defined type, perhaps with
+    its pickled code: asked for the columns, PySpark imports the one, and before 3.5.9 runs the other.
+
+    Raises
+    ------
+    AslsparkError
+        Naming the class.
+    """
+    table = spark.read.parquet(path)
+    for pickled in _classes_in(json.loads(table._jdf.schema().json())):
+        if pickled not in _KNOWN_CLASSES:
+            raise AslsparkError(
+                f"{path}: a column is of the type {pickled[:100]}, whose code is not run; write it as a Vector, an "
+                "array or bytes"
+            )
+    return table
+
+
+_KNOWN_CLASSES = ("pyspark.ml.linalg.VectorUDT", "pyspark.ml.linalg.MatrixUDT")
+
+
+def _classes_in(schema: Any) -> Iterator[str]:
+    if isinstance(schema, dict):
+        if schema.get("type") == "udt":
+            yield str(schema.get("pyClass") or schema.get("class"))
+        for part in schema.values():
+            yield from _classes_in(part)
+    elif isinstance(schema, list):
+        for part in schema:
+            yield from _classes_in(part)
+
+
+def read_samples(spark: SparkSession, ingested: str, splits: Sequence[str] = SPLITS) -> DataFrame:
+    """Read the sample table of an ingested folder.
+
+    Parameters
+    ----------
+    spark : SparkSession
+    ingested : str
+        The folder that `ingest` wrote.
+    splits : sequence of str
+        Which of 'train', 'validation' and 'test' to keep; the others are not read from disk.
+
+    Returns
+    -------
+    DataFrame
+        With the columns of `SAMPLE_SCHEMA`, and with HAND_COLUMN where the table was ingested with it.
+    """
+    folder = f"{mounted_as_spark(ingested)}/{SAMPLES_FOLDER}"
+    try:
+        hands = HAND_COLUMN in read_parquet(spark, folder).columns
+    except AnalysisException:  # no row was kept, so there is no file to ask
+        hands = False
+    schema = with_hand(SAMPLE_SCHEMA) if hands else SAMPLE_SCHEMA
+    samples = spark.read.schema(schema).parquet(folder)
+    return samples.where(samples["split"].isin(list(splits)))
+
+
+def write_divided(spark: SparkSession, samples: DataFrame, folder: str) -> dict[str, int]:
+    """Write samples whose splits are not those of their ingested folder into a folder of their own.
+
+    Returns
+    -------
+    dict of str to int
+        The rows of each split.
+    """
+    # In an order of no meaning, the same each time: every row group holds all labels.
+    mixed = samples.repartition("id").sortWithinPartitions("split", F.xxhash64("id"), "id")
+    writer = mixed.write.partitionBy("split").option("parquet.block.size", str(LARGEST_ROW_GROUP))
+    writer.option("parquet.enable.dictionary#picture.data", "false").parquet(f"{folder}/{SAMPLES_FOLDER}")
+    written = spark.read.parquet(f"{folder}/{SAMPLES_FOLDER}").groupBy("split").count().collect()
+    return {split: 0 for split in SPLITS} | {row["split"]: row["count"] for row in written}
+
+
+def no_hands(table: str, column: str = HAND_COLUMN) -> AslsparkError:
+    """Return the error for a table without the hands that a network takes."""
+    return AslsparkError(
+        f"{table}: there is no column {column}, and the network takes landmarks; ingest pictures in files with "
+        "hands.on=true, or choose a network.name that takes pictures alone"
+    )

@@ -1,0 +1,40 @@
+"""Drawn hands as picture files: a folder with a sub-folder for each letter, as people keep their own pictures."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+from pyspark.sql import SparkSession
+
+from aslspark.common.paths import local_path
+from aslspark.data.synthetic.table import drawn_samples
+from aslspark.images.decoding import pixels_of
+
+SIGNER_PATTERN = r"(signer\d+)_"
+"""What finds the signer in a path; for `pictures.signer_pattern`."""
+
+
+def draw_pictures(spark: SparkSession, folder: str, *, count: int, seed: int, size: int, signers: int) -> None:
+    """Draw RGB pictures and write them as PNG files, such as ``A/signer0_000024.png``.
+
+    Parameters
+    ----------
+    spark : SparkSession
+        Draws; the files are written by this process.
+    folder : str
+        To be made, or added to.
+    count, seed, size, signers : int
+        As for `drawn_samples`: letters and signers in equal shares.
+    """
+    from PIL import Image
+
+    root = Path(local_path(folder))
+    drawn = drawn_samples(spark, count=count, seed=seed, size=size, channels=3, signers=signers)
+    for row in drawn.select("id", "picture", "label", "signer").toLocalIterator(prefetchPartitions=True):
+        signer, number = (row[name].rpartition(mark)[2] for name, mark in (("signer", "-"), ("id", ":")))
+        file = io.BytesIO()
+        Image.fromarray(pixels_of(row["picture"])).save(file, "PNG")
+        path = root / row["label"] / f"signer{int(signer)}_{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(file.getvalue())

@@ -1,0 +1,93 @@
+"""One picture of a hand, and where its joints are in it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from aslspark.common.errors import AslsparkError
+from aslspark.data.synthetic.render import render
+from aslspark.data.synthetic.skeleton import WRIST
+from aslspark.data.synthetic.variation import Scene, scene_of
+
+GREY, RGB = 1, 3
+
+
+def check_picture_shape(size: int, channels: int) -> None:
+    """Say what is wrong with a picture's size or channels, if something is."""
+    if size < 1:
+        raise AslsparkError(f"size {size} of drawn pictures does not work; give 1 or more, such as 28 or 224")
+    if channels not in (GREY, RGB):
+        raise AslsparkError(f"channels {channels} of drawn pictures does not work; give 1 (grey) or 3 (RGB)")
+
+
+def draw_hand(
+    letter: str,
+    *,
+    seed: int,
+    index: int,
+    signer: int,
+    size: int = 28,
+    channels: int = 1,
+    left_handed: bool = False,
+) -> np.ndarray:
+    """Draw a hand that forms a letter.
+
+    Parameters
+    ----------
+    letter : str
+        One of `labels.STATIC_LETTERS`.
+    seed, index : int
+        Together they fix all that varies from picture to picture: same numbers, same bytes.
+    signer : int
+        Whose hand it is; with the seed this fixes the hand's proportions and the skin's tone.
+    size : int
+        Pixels along each side.
+    channels : int
+        1 for grey, 3 for RGB.
+    left_handed : bool
+        Draw the left hand.
+
+    Returns
+    -------
+    np.ndarray
+        Bytes (size, size, channels).
+    """
+    check_picture_shape(size, channels)
+    scene = scene_of(
+        letter, seed=seed, index=index, signer=signer, size=size, channels=channels, left_handed=left_handed
+    )
+    linear = render(
+        scene.flesh,
+        scene.camera,
+        scene.light,
+        skin=scene.skin,
+        sleeve=scene.sleeve,
+        background=scene.background,
+    )
+    return scene.developed(linear)
+
+
+def draw_landmarks(letter: str, *, seed: int, index: int, signer: int, left_handed: bool = False) -> np.ndarray:
+    """Where the 21 joints are in the picture that `draw_hand` draws from the same numbers.
+
+    Parameters
+    ----------
+    letter, seed, index, signer, left_handed
+        As for `draw_hand`.
+
+    Returns
+    -------
+    np.ndarray
+        float32 (21, 3): x (to the right) and y (downwards) as fractions of the picture, and the depth behind
+        the wrist on about the same scale, so negative where nearer to the viewer. MediaPipe's convention.
+    """
+    return landmarks_in(
+        scene_of(letter, seed=seed, index=index, signer=signer, size=1, channels=1, left_handed=left_handed)
+    )
+
+
+def landmarks_in(scene: Scene) -> np.ndarray:
+    """Return what `draw_landmarks` does, of a scene that is arranged already."""
+    depth = scene.joints[WRIST, 2] - scene.joints[:, 2]
+    scale = scene.camera.zoom / (scene.camera.distance - scene.joints[WRIST, 2])
+    return np.column_stack([scene.camera.project(scene.joints), depth * scale]).astype(np.float32)

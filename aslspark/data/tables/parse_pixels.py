@@ -1,0 +1,266 @@
+"""Lines of a pixel table to pictures: numbers in C++, and the reason for each row that cannot be used.
+
+In: an Arrow array of CSV lines without their line ends, and the layout of their columns. Out: a byte matrix, label
+numbers, and bad rows.
+"""
+
+from __future__ import annotations
+
+import re
+from codecs import BOM_UTF8
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pa_csv
+
+from aslspark.common.labels import LETTER_OF_NUMBER
+from aslspark.data.tables.pixel_table import (
+    COLUMNS,
+    EMPTY,
+    NOT_A_NUMBER,
+    OUT_OF_RANGE,
+    PIXELS,
+    PLAIN,
+    SCALED,
+    SIDE,
+    TOLERANCE,
+    UNKNOWN_LABEL,
+    WRONG_COLUMN_COUNT,
+    Layout,
+    as_bytes,
+    scaled_detail,
+    scaled_rows,
+)
+
+__all__ = (
+    "COLUMNS",
+    "EMPTY",
+    "NOT_A_NUMBER",
+    "OUT_OF_RANGE",
+    "PIXELS",
+    "SCALED",
+    "SIDE",
+    "UNKNOWN_LABEL",
+    "WRONG_COLUMN_COUNT",
+    "BadRow",
+    "ParsedLines",
+    "parse_lines",
+    "parse_row",
+    "parse_row_by_row",
+    "parse_together",
+)
+
+# Below this many lines, looking at each row costs less than trying C++ again on halves.
+ROW_BY_ROW_LINES = 16
+
+LABEL_IS_KNOWN = np.array([number in LETTER_OF_NUMBER for number in range(256)])
+
+# A plain decimal number. No two parts of it can take the same characters: a field of a million of them is read once.
+NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
+SPACES = " \t\n\r\f\v"
+# A quote in mid-field, or one that opens and does not close; Arrow takes "1"2 for 12, and "12 at the end for 12.
+MISPLACED_QUOTE = r'[^,]"[^,]|(^|,)"[^",]*(,|$)'
+
+
+class BadRow(NamedTuple):
+    """A line that cannot be used: its place among the lines from 0, a reason, and what was found there."""
+
+    line: int
+    reason: str
+    detail: str
+
+
+class ParsedLines(NamedTuple):
+    """`good` are the places of the usable lines, with their `numbers` and `pixels`; `bad` are the others."""
+
+    good: np.ndarray
+    numbers: np.ndarray
+    pixels: np.ndarray
+    bad: list[BadRow]
+
+
+def parse_lines(lines: pa.Array, layout: Layout = PLAIN) -> ParsedLines:
+    """Parse lines of a pixel table.
+
+    The lines are parsed together in C++. When that fails they are halved and tried again, so that one bad
+    row sends only the few rows around it to `parse_row_by_row`.
+
+    Parameters
+    ----------
+    lines : pyarrow.Array of string
+        Data rows, without the header.
+    layout : Layout
+        Without a label, no label is looked at, and the numbers are all 0.
+
+    Returns
+    -------
+    ParsedLines
+        The place (int64) of each good line, its label number (uint8) and pixels (uint8, a row each); the bad lines.
+    """
+    if len(lines) == 0:
+        return _parsed([], [], [], [], layout)
+    together = parse_together(lines, layout)
+    if together is None:
+        if len(lines) <= ROW_BY_ROW_LINES:
+            return parse_row_by_row(lines, layout)
+        half = len(lines) // 2
+        return _joined(parse_lines(lines.slice(0, half), layout), parse_lines(lines.slice(half), layout), half)
+    numbers, pixels = together
+    known = LABEL_IS_KNOWN[numbers] if layout.label is not None else np.ones(len(lines), bool)
+    scaled = scaled_rows(pixels)
+    good = np.flatnonzero(known & ~scaled)
+    if len(good) == len(lines):
+        return ParsedLines(good, numbers, pixels, [])
+    bad = [
+        BadRow(int(row), *(_scaled(pixels[row].tolist()) if known[row] else _unknown_label(int(numbers[row]))))
+        for row in np.flatnonzero(~known | scaled)
+    ]
+    return ParsedLines(good, numbers[good], np.rint(pixels[good]).astype(np.uint8), bad)
+
+
+def parse_together(lines: pa.Array, layout: Layout = PLAIN) -> tuple[np.ndarray, np.ndarray] | None:
+    """Parse lines in C++: label numbers and an (n, pixels) byte matrix, or None when any line is in doubt.
+
+    Where lines were divided by 255, the matrix is of float64, so that what they hold can be told.
+    """
+    count, names = len(lines), layout.names
+    read = [names[place] for place in ((layout.label,) if layout.label is not None else ()) + layout.pixels]
+    whole = pa.ListArray.from_arrays(pa.array([0, count], pa.int32()), lines)
+    text = pc.binary_join(whole, "\n")[0].as_buffer().to_pybytes()
+    # Arrow reads 0x1F as 31, which no pixel table means. One letter is found faster than two, and rarely there.
+    if any(letter in text and b"0" + letter in text for letter in (b"x", b"X")):
+        return None
+    # Arrow passes over a byte order mark at the start of its text, which is whatever line comes first here.
+    if text.startswith(BOM_UTF8):
+        return None
+    quoted = b'"' in text
+    if quoted and pc.any(pc.match_substring_regex(lines, MISPLACED_QUOTE)).as_py():
+        return None
+    # uint8 makes the parser itself refuse what is not 0-255; 12.0 needs float64 and a look at the values.
+    number_type = pa.float64() if b"." in text else pa.uint8()
+    try:
+        table = pa_csv.read_csv(
+            pa.BufferReader(text),
+            # Spark already runs one of these per core; one block, so that each column is one array.
+            read_options=pa_csv.ReadOptions(column_names=names, use_threads=False, block_size=max(len(text) + 1, 1024)),
+            parse_options=pa_csv.ParseOptions(quote_char='"' if quoted else False, ignore_empty_lines=False),
+            convert_options=pa_csv.ConvertOptions(
+                column_types=dict.fromkeys(read, number_type), include_columns=read, null_values=[]
+            ),
+        )
+    except pa.ArrowInvalid:
+        return None
+    if table.num_rows != count:
+        return None
+    by_column = np.empty((len(read), count), np.float64 if number_type == pa.float64() else np.uint8)
+    for number, column in enumerate(table.columns):
+        by_column[number] = column.chunk(0).to_numpy()
+    numbers = by_column[0] if layout.label is not None else np.zeros(count, np.uint8)
+    pixels = np.ascontiguousarray(by_column[layout.label is not None :].T)
+    if pixels.dtype == np.uint8:
+        return numbers, pixels
+    scaled = scaled_rows(pixels)
+    labels, rest = as_bytes(numbers), as_bytes(pixels[~scaled] if scaled.any() else pixels)
+    if labels is None or rest is None:
+        return None
+    return labels, pixels if scaled.any() else rest
+
+
+def parse_row_by_row(lines: pa.Array, layout: Layout = PLAIN) -> ParsedLines:
+    """Parse lines one at a time, which is slow and tells why a row cannot be used."""
+    good, labels, rows, bad = [], [], [], []
+    # As bytes: a line that is not UTF-8 must become a bad row, not an error.
+    for number, line in enumerate(lines.cast(pa.binary()).to_pylist()):
+        row = parse_row(line.decode("utf-8", errors="replace"), layout)
+        if isinstance(row, ParsedRow):
+            good.append(number)
+            labels.append(row.label)
+            rows.append(row.pixels)
+        else:
+            bad.append(BadRow(number, *row))
+    return _parsed(good, labels, rows, bad, layout)
+
+
+class ParsedRow(NamedTuple):
+    """One usable line."""
+
+    label: int
+    """0 where the layout has none."""
+    pixels: list[int]
+
+
+def parse_row(line: str, layout: Layout = PLAIN) -> ParsedRow | tuple[str, str]:
+    """Parse one line, or say why it cannot be used: a reason and what was found there."""
+    if not line.strip():
+        return EMPTY, "a blank line"
+    # Counted before it is cut up: a line of a hundred million commas takes no more memory than it has.
+    if (found := line.count(",") + 1) != layout.columns:
+        return WRONG_COLUMN_COUNT, f"{found} columns instead of {layout.columns}"
+    fields = line.split(",")
+    label = 0
+    if layout.label is not None:
+        value = _number(fields[layout.label])
+        if not _is_whole(value):
+            return NOT_A_NUMBER, f"label is {_quote(fields[layout.label])}"
+        if abs(value) > 256 or not 0 <= round(value) <= 255:
+            return _unknown_label(fields[layout.label].strip())
+        label = round(value)
+        if label not in LETTER_OF_NUMBER:
+            return _unknown_label(label)
+    values = [_number(fields[place]) for place in layout.pixels]
+    if 0 < max(values) <= 1 and all(0 <= value <= 1 for value in values):
+        return _scaled(values)
+    for number, (place, value) in enumerate(zip(layout.pixels, values, strict=True), 1):
+        if not _is_whole(value):
+            return NOT_A_NUMBER, f"pixel{number} is {_quote(fields[place])}"
+        if abs(value) > 256 or not 0 <= round(value) <= 255:
+            return OUT_OF_RANGE, f"pixel{number} is {_quote(fields[place])}"
+    return ParsedRow(label, [round(value) for value in values])
+
+
+def _number(field: str) -> float:
+    """Read a field; NaN where it is no number."""
+    text = _unquoted(field)
+    return float(text) if NUMBER.fullmatch(text) else float("nan")
+
+
+def _is_whole(value: float) -> bool:
+    # An overflow such as 1e999 is infinite: a number, and far outside of any range.
+    return abs(value) == float("inf") or (value == value and abs(value - round(value)) <= TOLERANCE)
+
+
+def _unquoted(field: str) -> str:
+    """Take the spaces from a field, and the quotes around it, with the spaces in them."""
+    field = field.strip(SPACES)
+    return field[1:-1].strip(SPACES) if len(field) > 1 and field[0] == field[-1] == '"' else field
+
+
+def _unknown_label(label: int | str) -> tuple[str, str]:
+    return UNKNOWN_LABEL, f"label is {_quote(str(label))}"
+
+
+def _scaled(values: list[float]) -> tuple[str, str]:
+    return SCALED, scaled_detail(min(values), max(values))
+
+
+def _quote(text: str) -> str:
+    text = text.strip()
+    return repr(text if len(text) <= 40 else text[:37] + "...")
+
+
+def _parsed(
+    good: list[int], labels: list[int], rows: list[list[int]], bad: list[BadRow], layout: Layout
+) -> ParsedLines:
+    pixels = np.array(rows, np.uint8).reshape(len(rows), len(layout.pixels))
+    return ParsedLines(np.array(good, np.int64), np.array(labels, np.uint8), pixels, bad)
+
+
+def _joined(first: ParsedLines, second: ParsedLines, offset: int) -> ParsedLines:
+    return ParsedLines(
+        np.concatenate([first.good, second.good + offset]),
+        np.concatenate([first.numbers, second.numbers]),
+        np.concatenate([first.pixels, second.pixels]),
+        first.bad + [bad._replace(line=bad.line + offset) for bad in second.bad],
+    )

@@ -1,0 +1,130 @@
+"""Pixel tables -> rows to score, read by the parser that ingest uses: the same pixels, row numbers and reasons.
+
+In: paths of files. Out: a DataFrame with every row; one that cannot be used carries its reason to the scorer.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import reduce
+
+import numpy as np
+import pyarrow as pa
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from aslspark.common.errors import AslsparkError
+from aslspark.data.files.hadoop_files import HadoopFiles, plain_path
+from aslspark.data.tables.parse_pixels import parse_lines
+from aslspark.data.tables.pixel_table import PIXELS, SIDE, Layout
+from aslspark.data.tables.pixel_tables import check_header, label_text, lines_of_files, runs_of_blocks
+from aslspark.images.decoding import RAW, UNUSABLE
+
+SCHEMA = (
+    "source string, row long, label string, pixels struct<height: int, width: int, channels: int, data: binary, "
+    f"encoding: string, {UNUSABLE}: string>"
+)
+
+
+def table_rows(spark: SparkSession, hadoop: HadoopFiles, names: Mapping[str, str]) -> DataFrame:
+    """Read pixel tables to be scored.
+
+    Parameters
+    ----------
+    spark : SparkSession
+    hadoop : HadoopFiles
+    names : mapping of str to str
+        The short name of each file, by its qualified path.
+
+    Returns
+    -------
+    DataFrame
+        source (string), row (long, counted from 1 in its source), label (string as written, null without one) and
+        pixels: a struct as `samples.PICTURE_TYPE` with UNUSABLE (string), why the row cannot be used, or null.
+
+    Raises
+    ------
+    AslsparkError
+        Naming the file, where it has no header of a pixel table, is damaged, or is passed over by Spark.
+    """
+    layouts = {path: check_header(hadoop, path, label=False) for path in names}
+    by_label: dict[int | None, list[str]] = {}
+    for path, layout in layouts.items():
+        by_label.setdefault(layout.label, []).append(path)
+    parts = []
+    for place, paths in by_label.items():
+        lines = lines_of_files(spark, paths)
+        label = F.lit(None).cast("string") if place is None else F.expr(label_text(place))
+        parts.append(lines.withColumn("label", label))
+    lines = reduce(DataFrame.unionByName, parts)
+    blocks = _lines_before(hadoop, lines, names)
+    spelled = {path: plain_path(path) for path, _ in blocks}
+    of_path = {plain_path(path): (name, layouts[path]) for path, name in names.items()}
+    of_path |= {plain_path(hadoop.as_uri(path)): (name, layouts[path]) for path, name in names.items()}
+    if unread := set(names.values()) - {of_path[plain][0] for plain in spelled.values()}:
+        raise AslsparkError(f"{min(unread)} is passed over by Spark: give it a name without a leading _ or .")
+    columns = lines.select("value", "path", "start", "label")
+    return columns.mapInArrow(_parse({path: of_path[plain] for path, plain in spelled.items()}, blocks), SCHEMA)
+
+
+def _lines_before(hadoop: HadoopFiles, lines: DataFrame, names: Mapping[str, str]) -> dict[tuple[str, int], int]:
+    """Count the lines that stand before each block, the header too; a block is what one task reads in one go."""
+    try:
+        counted = lines.groupBy("path", "start").count().collect()
+    except Exception:
+        for path in names:
+            hadoop.check_to_end(path)  # Spark does not say which file is cut short or damaged
+        raise
+    before: dict[tuple[str, int], int] = {}
+    passed: Counter[str] = Counter()
+    for row in sorted(counted, key=lambda row: (row["path"], row["start"])):
+        before[row["path"], row["start"]] = passed[row["path"]]
+        passed[row["path"]] += row["count"]
+    return before
+
+
+def _parse(
+    tables: Mapping[str, tuple[str, Layout]], before: Mapping[tuple[str, int], int]
+) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+    """Make the function, for mapInArrow, from lines with path, start and label to rows of SCHEMA."""
+
+    def parse(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        key, seen = None, 0
+        for batch in batches:
+            for run in runs_of_blocks(batch):
+                path, start = run_key = (run.column(1)[0].as_py(), run.column(2)[0].as_py())
+                if run_key != key:
+                    key, seen = run_key, 0
+                if start == 0 and seen == 0:
+                    run, seen = run.slice(1), 1
+                name, layout = tables[path]
+                # Settings that cut files otherwise than at the count leave a row without its number, never out.
+                lines_before = before.get(run_key)
+                first = None if lines_before is None else lines_before + seen
+                yield _rows(name, first, run.column(0), run.column(3), layout)
+                seen += run.num_rows
+
+    return parse
+
+
+def _rows(name: str, first: int | None, lines: pa.Array, labels: pa.Array, layout: Layout) -> pa.RecordBatch:
+    count = len(lines)
+    parsed = parse_lines(lines, layout._replace(label=None))
+    pixels = np.zeros((count, PIXELS), np.uint8)
+    pixels[parsed.good] = parsed.pixels
+    reasons: list[str | None] = [None] * count
+    for bad in parsed.bad:
+        reasons[bad.line] = f"{bad.reason}: {bad.detail}"
+    numbers = pa.nulls(count, pa.int64()) if first is None else pa.array(np.arange(first, first + count))
+    # The matrix is the column's memory as it is: no copy.
+    offsets = pa.py_buffer(np.arange(count + 1, dtype=np.int32) * PIXELS)
+    data = pa.Array.from_buffers(pa.binary(), count, [None, offsets, pa.py_buffer(pixels)])
+    side, one = (pa.array(np.full(count, size, np.int32)) for size in (SIDE, 1))
+    picture = pa.StructArray.from_arrays(
+        [side, side, one, data, pa.array([RAW] * count, pa.string()), pa.array(reasons, pa.string())],
+        names=["height", "width", "channels", "data", "encoding", UNUSABLE],
+    )
+    # Of a batch that held the header alone no row is left, and Arrow would find no type.
+    columns = [pa.array([name] * count, pa.string()), numbers, labels, picture]
+    return pa.RecordBatch.from_arrays(columns, names=["source", "row", "label", "pixels"])
