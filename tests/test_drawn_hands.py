@@ -213,8 +213,8 @@ def test_drawing_needs_no_deep_learning_library():
 
 
 def test_drawn_landmarks_are_those_of_the_pictures_and_of_a_hands_size():
-    from aslspark.features.drawn_hands import drawn_hands
     from aslspark.features.landmarks import PICTURE, SEEN, WORLD
+    from aslspark.features.synthetic_hands import drawn_hands
 
     hands = drawn_hands(["B", "space", "L"], 4, seed=2)
     assert hands[:, :, SEEN].all(axis=1).tolist() == [True, False, True]

@@ -11,8 +11,8 @@ from test_petastorm_feed import job_on
 
 from aslspark.common.errors import AslsparkError
 from aslspark.common.settings import AugmentConfig
-from aslspark.features.drawn_hands import drawn_hands
 from aslspark.features.landmarks import FEATURES, HAND_NUMBERS, SEEN, landmark_features
+from aslspark.features.synthetic_hands import drawn_hands
 from aslspark.training.feed import SampleFeed
 from aslspark.training.flat_copy import flat_copies
 from aslspark.training.hands import HandInput, require_hands

@@ -18,7 +18,7 @@ import numpy as np
 from aslspark.common.catalog import LANDMARKS, PICTURE
 from aslspark.common.errors import AslsparkError
 from aslspark.common.settings import AugmentConfig
-from aslspark.features.drawn_hands import drawn_hands
+from aslspark.features.synthetic_hands import drawn_hands
 from aslspark.training.batches import Feed
 from aslspark.training.checkpoint import Checkpoint, Progress, State, read_checkpoint, write_checkpoint
 from aslspark.training.feed import SampleFeed
