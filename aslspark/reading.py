@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from aslspark.bundle_files import ONNX, read_bundle
-from aslspark.bundle_network import form_and_hands, network_of
+from aslspark.bundle.files import ONNX, read_bundle
+from aslspark.bundle.network import form_and_hands, network_of
 from aslspark.certainty import NOT_SURE, best_places
 from aslspark.common.catalog import LANDMARKS
 from aslspark.common.errors import AslsparkError

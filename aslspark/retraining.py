@@ -14,7 +14,7 @@ from typing import Any
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from aslspark.bundle_files import read_bundle, read_manifest, whole_folder
+from aslspark.bundle.files import read_bundle, read_manifest, whole_folder
 from aslspark.common.begun_with import require_same
 from aslspark.common.catalog import NO_CLASSIFIER
 from aslspark.common.errors import AslsparkError

@@ -24,8 +24,8 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, BinaryType, NumericType, StructType
 
 from aslspark.answers import SHARES, Finish, output_columns, ranking
-from aslspark.bundle_read import read_parts, read_stage
-from aslspark.bundle_write import write_stage
+from aslspark.bundle.read import read_parts, read_stage
+from aslspark.bundle.write import write_stage
 from aslspark.common.catalog import LANDMARKS, PICTURE
 from aslspark.common.errors import AslsparkError
 from aslspark.common.paths import mounted_as_spark
@@ -97,7 +97,7 @@ class SignClassifierModel(Model, HasInputCol, MLReadable, MLWritable):
         self.temperature = 1.0
         """What makes the probabilities hold; see `aslspark.certainty`. A bundle keeps it."""
         self.digest = ""
-        """Of the bundle that it was loaded from, by which two are told apart; see `bundle_files.BundleContents`."""
+        """Of the bundle that it was loaded from, by which two are told apart; see `bundle.files.BundleContents`."""
         self._setDefault(inputCol="picture", threshold=0.0)
 
     @classmethod

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from aslspark.bundle_files import MANIFEST
+from aslspark.bundle.files import MANIFEST
 from aslspark.common.errors import AslsparkError
 from aslspark.common.paths import local_path
 from aslspark.common.redaction import shown_all

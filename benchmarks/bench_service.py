@@ -25,8 +25,8 @@ import base
 import torch
 from PIL import Image
 
-from aslspark.bundle_files import seal, whole_folder
-from aslspark.bundle_write import write_model
+from aslspark.bundle.files import seal, whole_folder
+from aslspark.bundle.write import write_model
 from aslspark.common.catalog import LANDMARKS, PICTURE
 from aslspark.common.labels import STATIC_LETTERS
 from aslspark.data.synthetic import draw_hand

@@ -33,7 +33,7 @@ import psutil
 from base import RESULTS, machine
 from hosts import DRIVER, Hosts, cluster_of_hosts, end
 
-from aslspark.bundle_files import read_manifest
+from aslspark.bundle.files import read_manifest
 from aslspark.common.errors import AslsparkError
 
 REPOSITORY = Path(__file__).resolve().parent.parent

@@ -52,8 +52,8 @@ def write_bundle(folder: Path) -> str:
     """Write the bundle that is served."""
     import torch
 
-    from aslspark.bundle_files import seal, whole_folder
-    from aslspark.bundle_write import write_model
+    from aslspark.bundle.files import seal, whole_folder
+    from aslspark.bundle.write import write_model
     from aslspark.models import torch_network
     from aslspark.models.onnx_classifier import OnnxClassifier
     from aslspark.scoring import SignClassifierModel

@@ -292,7 +292,7 @@ def _stays(name):
 
 
 def _write_sums(folder, told):
-    """List what is there, as `aslspark.bundle_files.seal` does; what is told takes the place of lines, or is added.
+    """List what is there, as `aslspark.bundle.files.seal` does; what is told takes the place of lines, or is added.
 
     What links lead to is listed too, so that whoever followed one would find the SHA-256 to be right.
     """

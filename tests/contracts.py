@@ -23,7 +23,8 @@ import bundle_pieces
 import numpy as np
 import pyarrow as pa
 
-from aslspark.bundle_files import MANIFEST, ONNX, SUMS, read_bundle, refusal_named
+from aslspark.bundle.files import MANIFEST, ONNX, SUMS, read_bundle, refusal_named
+from aslspark.bundle.pipeline_checks import STAGES, check_metadata, pipeline_files
 from aslspark.common.errors import AslsparkError
 from aslspark.common.redaction import shown
 from aslspark.data.files.local_folders import local_of
@@ -36,7 +37,6 @@ from aslspark.data.tables.pixel_lines import pixel_lines
 from aslspark.data.tables.pixel_table import layout_of_line, names_pixels
 from aslspark.images import decoding
 from aslspark.images.decoding import Form, Unusable, decode, decode_whole, stored
-from aslspark.pipeline_checks import STAGES, check_metadata, pipeline_files
 from aslspark.reading import BYTES, NUMBERS, REASON, Reader
 from aslspark.serving.limits import Limits, Refused
 from aslspark.serving.payload import pictures_of

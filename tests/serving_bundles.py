@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from aslspark.bundle_files import seal, whole_folder
-from aslspark.bundle_write import write_model
+from aslspark.bundle.files import seal, whole_folder
+from aslspark.bundle.write import write_model
 from aslspark.images.hands.options import HandOptions
 from aslspark.models.onnx_classifier import OnnxClassifier
 from aslspark.scoring import SignClassifierModel

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from aslspark.bundle_files import read_manifest
+from aslspark.bundle.files import read_manifest
 from aslspark.common.errors import AslsparkError
 from aslspark.common.settings import load_config
 from aslspark.data.samples import TEST, VALIDATION, read_samples

@@ -7,8 +7,8 @@ import pytest
 import serving_bundles
 from serving_bundles import network_saying
 
-from aslspark.bundle_files import FORMAT, MANIFEST, SUMS, read_bundle, require_new, seal, whole_folder
-from aslspark.bundle_write import write_model
+from aslspark.bundle.files import FORMAT, MANIFEST, SUMS, read_bundle, require_new, seal, whole_folder
+from aslspark.bundle.write import write_model
 from aslspark.common.errors import AslsparkError
 from aslspark.images.decoding import Form
 from aslspark.images.hands.options import HandOptions

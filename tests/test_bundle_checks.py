@@ -2,7 +2,7 @@
 
 import pytest
 
-from aslspark.bundle_checks import check_manifest
+from aslspark.bundle.checks import check_manifest
 from aslspark.common.refused import Refused
 
 FILES = ("bundle.json", "network.onnx", "network.safetensors", "pipeline/metadata/part-00000")

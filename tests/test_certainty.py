@@ -7,8 +7,8 @@ from pyspark.ml import Pipeline, PipelineModel
 from pyspark.sql import functions as F
 
 from aslspark.answers import output_columns, ranking
-from aslspark.bundle_files import seal, whole_folder
-from aslspark.bundle_write import write_model
+from aslspark.bundle.files import seal, whole_folder
+from aslspark.bundle.write import write_model
 from aslspark.certainty import COLDEST, HOTTEST, NOT_SURE, best_places, fit_temperature, with_temperature
 from aslspark.common.errors import AslsparkError
 from aslspark.common.settings import load_config

@@ -13,8 +13,9 @@ import torch
 from pyspark.ml import Pipeline, PipelineModel
 from pyspark.ml.feature import SQLTransformer
 
-from aslspark import bundle_read
-from aslspark.bundle_files import MANIFEST, ONNX, PIPELINE, STAGE_FOLDER, SUMS, read_manifest, seal
+from aslspark.bundle import read
+from aslspark.bundle.files import MANIFEST, ONNX, PIPELINE, STAGE_FOLDER, SUMS, read_manifest, seal
+from aslspark.bundle.pipeline_checks import pipeline_files
 from aslspark.common.errors import AslsparkError
 from aslspark.common.settings import load_config
 from aslspark.data.samples import read_samples
@@ -23,7 +24,6 @@ from aslspark.models import keras_network, keras_weights, torch_network, torch_w
 from aslspark.models.mllib import MllibClassifier
 from aslspark.models.onnx_classifier import OnnxClassifier
 from aslspark.monitoring.profile import read_reference
-from aslspark.pipeline_checks import pipeline_files
 from aslspark.reading import Reader
 from aslspark.registry import Registry
 from aslspark.retraining import begin
@@ -415,7 +415,7 @@ def test_a_stage_of_spark_that_runs_any_sql_is_refused(spark, forest_bundle):
 def test_a_stage_that_is_exchanged_after_the_check_is_not_loaded(spark, forest_bundle, monkeypatch):
     evil = forest_bundle.parent / "evil"
     PipelineModel([SQLTransformer(statement="SELECT * FROM __THIS__")]).save(f"file://{evil}")
-    check = bundle_read.pipeline_files
+    check = read.pipeline_files
 
     def checked_then_exchanged(*given):
         found = check(*given)
@@ -423,7 +423,7 @@ def test_a_stage_that_is_exchanged_after_the_check_is_not_loaded(spark, forest_b
         evil.rename(forest_bundle / PIPELINE)
         return found
 
-    monkeypatch.setattr(bundle_read, "pipeline_files", checked_then_exchanged)
+    monkeypatch.setattr(read, "pipeline_files", checked_then_exchanged)
     model = read_model(str(forest_bundle))
     assert type(model.classifier.pipeline.stages[-1]).__name__ == "RandomForestClassificationModel"
 

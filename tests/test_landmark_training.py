@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 from test_training import FRAMEWORKS
 from tiny_training import SimpleTraining, answers, random_inputs
 
-from aslspark.bundle_files import read_manifest, seal
+from aslspark.bundle.files import read_manifest, seal
 from aslspark.common.errors import AslsparkError
 from aslspark.common.settings import AugmentConfig, load_config
 from aslspark.data.samples import TEST, TRAIN, VALIDATION, read_samples

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from bad_input import bad_manifests, good_pictures
 
-from aslspark.bundle_write import write_model
+from aslspark.bundle.write import write_model
 from aslspark.common.errors import AslsparkError
 from aslspark.common.redaction import shown, shown_all
 from aslspark.common.settings import PictureConfig

@@ -8,8 +8,8 @@ import pytest
 from pyspark.sql import functions as F
 from tables_with_hands import SCHEMA, SIDE, rows_with_hands
 
-from aslspark.bundle_files import seal, whole_folder
-from aslspark.bundle_write import write_model
+from aslspark.bundle.files import seal, whole_folder
+from aslspark.bundle.write import write_model
 from aslspark.common.errors import AslsparkError
 from aslspark.data.samples import read_samples
 from aslspark.images.hands.options import HandOptions

@@ -7,8 +7,8 @@ import sys
 import pytest
 from conftest import REPOSITORY
 
-from aslspark.bundle_files import seal, whole_folder
-from aslspark.bundle_write import write_model
+from aslspark.bundle.files import seal, whole_folder
+from aslspark.bundle.write import write_model
 from aslspark.common.errors import AslsparkError
 from aslspark.models import torch_network
 from aslspark.models.onnx_classifier import OnnxClassifier

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from aslspark.bundle_files import read_manifest
+from aslspark.bundle.files import read_manifest
 from aslspark.scoring import SignClassifierModel
 
 BUNDLES = Path(__file__).resolve().parent / "fixtures" / "bundles"

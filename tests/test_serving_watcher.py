@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from serving_bundles import LABELS, SHAPE, network, picture_file, service, write_bundle
 
-from aslspark.bundle_files import seal
+from aslspark.bundle.files import seal
 from aslspark.common.errors import AslsparkError
 from aslspark.models.onnx_classifier import OnnxClassifier
 from aslspark.reading import Reader

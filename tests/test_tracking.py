@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 from pyspark.sql import functions as F
 
-from aslspark.bundle_files import seal, whole_folder
-from aslspark.bundle_write import write_model
+from aslspark.bundle.files import seal, whole_folder
+from aslspark.bundle.write import write_model
 from aslspark.common.errors import AslsparkError
 from aslspark.common.settings import load_config
 from aslspark.data.samples import read_samples

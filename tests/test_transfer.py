@@ -11,8 +11,8 @@ import pytest
 import serving_bundles
 from tiny_training import OneBatch, Recorded, SimpleTraining
 
-from aslspark.bundle_files import seal, whole_folder
-from aslspark.bundle_write import write_model
+from aslspark.bundle.files import seal, whole_folder
+from aslspark.bundle.write import write_model
 from aslspark.common.errors import AslsparkError
 from aslspark.common.settings import load_config
 from aslspark.data.samples import SAMPLE_SCHEMA, SAMPLES_FOLDER

@@ -20,7 +20,7 @@ from pyspark.ml.classification import (
 from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
-from aslspark.bundle_files import ONNX, PIPELINE, read_manifest, require_new, whole_folder
+from aslspark.bundle.files import ONNX, PIPELINE, read_manifest, require_new, whole_folder
 from aslspark.common.catalog import NO_CLASSIFIER
 from aslspark.common.errors import AslsparkError
 from aslspark.common.paths import local_path, spark_path

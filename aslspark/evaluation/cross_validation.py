@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from pyspark.sql import DataFrame, SparkSession
 
-from aslspark.bundle_files import require_new
+from aslspark.bundle.files import require_new
 from aslspark.common.begun_with import require_same, write_begun
 from aslspark.common.catalog import NO_CLASSIFIER
 from aslspark.common.errors import AslsparkError

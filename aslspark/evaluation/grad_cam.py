@@ -15,8 +15,8 @@ import numpy.typing as npt
 from matplotlib import colormaps
 from pyspark.sql import Row
 
-from aslspark.bundle_checks import NETWORK_FILES
-from aslspark.bundle_files import read_bundle, read_manifest
+from aslspark.bundle.checks import NETWORK_FILES
+from aslspark.bundle.files import read_bundle, read_manifest
 from aslspark.common.catalog import LANDMARKS, PICTURE
 from aslspark.common.errors import AslsparkError
 from aslspark.evaluation.grad_cam_maps import heat_maps

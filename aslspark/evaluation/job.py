@@ -11,7 +11,7 @@ from typing import Any
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from aslspark.bundle_files import require_new, whole_folder
+from aslspark.bundle.files import require_new, whole_folder
 from aslspark.common.paths import spark_path
 from aslspark.common.redaction import say
 from aslspark.common.settings import Config

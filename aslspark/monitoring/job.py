@@ -12,7 +12,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import TimestampNTZType, TimestampType
 
-from aslspark.bundle_files import behind_alias, require_new, whole_folder
+from aslspark.bundle.files import behind_alias, require_new, whole_folder
 from aslspark.common.errors import AslsparkError
 from aslspark.common.written import write_json
 from aslspark.data.files.hadoop_files import HadoopFiles

@@ -18,7 +18,7 @@ import pandas as pd
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from aslspark.bundle_files import read_bundle
+from aslspark.bundle.files import read_bundle
 from aslspark.common.errors import AslsparkError
 from aslspark.common.written import write_json
 from aslspark.data.files.natural_order import natural_key

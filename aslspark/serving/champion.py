@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from aslspark.bundle_files import SUMS
+from aslspark.bundle.files import SUMS
 from aslspark.certainty import with_temperature
 from aslspark.common.catalog import LANDMARKS
 from aslspark.common.errors import AslsparkError

@@ -10,7 +10,7 @@ import io
 import json
 from pathlib import Path
 
-from aslspark.bundle_files import MANIFEST
+from aslspark.bundle.files import MANIFEST
 from aslspark.common.errors import AslsparkError
 from aslspark.reading import Answer, Reader
 from aslspark.serving.limits import Limits, Refused

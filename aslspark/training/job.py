@@ -15,8 +15,8 @@ from pyspark.ml import PipelineModel
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from aslspark.bundle_files import require_new, seal, whole_folder
-from aslspark.bundle_write import write_model
+from aslspark.bundle.files import require_new, seal, whole_folder
+from aslspark.bundle.write import write_model
 from aslspark.common.catalog import LANDMARKS, NETWORKS, NO_CLASSIFIER, PICTURE, READS
 from aslspark.common.errors import AslsparkError
 from aslspark.common.settings import Config

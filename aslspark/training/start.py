@@ -11,8 +11,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from aslspark.bundle_checks import NETWORK_FILES
-from aslspark.bundle_files import read_bundle
+from aslspark.bundle.checks import NETWORK_FILES
+from aslspark.bundle.files import read_bundle
 from aslspark.common.catalog import LANDMARKS, NETWORKS, convolutions, fitting_failed, require_network
 from aslspark.common.errors import AslsparkError
 from aslspark.common.paths import local_path

@@ -20,7 +20,7 @@ import optuna
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from aslspark.bundle_files import require_new, whole_folder
+from aslspark.bundle.files import require_new, whole_folder
 from aslspark.common.catalog import CLASSIFIERS
 from aslspark.common.errors import AslsparkError
 from aslspark.common.paths import local_path, spark_path

@@ -6,7 +6,7 @@ import random
 import numpy as np
 import pytest
 
-from aslspark.bundle_files import read_manifest
+from aslspark.bundle.files import read_manifest
 from aslspark.common.errors import AslsparkError
 from aslspark.common.settings import load_config
 from aslspark.data.samples import TEST, TRAIN, VALIDATION, read_samples

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from pyspark.ml import PipelineModel
 
 import aslspark
-from aslspark.bundle_files import FORMAT, MANIFEST, ONNX, PIPELINE, STAGE_FOLDER, seal, whole_folder
+from aslspark.bundle.files import FORMAT, MANIFEST, ONNX, PIPELINE, STAGE_FOLDER, seal, whole_folder
 from aslspark.common.catalog import LANDMARKS
 from aslspark.common.errors import AslsparkError
 from aslspark.common.paths import local_path, spark_path
@@ -100,7 +100,7 @@ def write_model(model: FinishedModel, pipeline: PipelineModel | None, folder: Pa
 
 
 def write_stage(model: FinishedModel, path: str) -> None:
-    """Write what `bundle_read.read_parts` needs into a folder of a saved Pipeline stage."""
+    """Write what `bundle.read.read_parts` needs into a folder of a saved Pipeline stage."""
     folder = Path(local_path(path)) / STAGE_FOLDER
     with whole_folder(folder) as scratch:
         classifier = model.classifier

@@ -18,8 +18,9 @@ from pyspark.ml import PipelineModel
 from pyspark.ml.classification import OneVsRestModel
 from pyspark.sql import SparkSession
 
-from aslspark.bundle_files import MANIFEST, ONNX, PIPELINE, STAGE_FOLDER, BundleContents, read_bundle, refusal_named
-from aslspark.bundle_network import form_and_hands, network_of
+from aslspark.bundle.files import MANIFEST, ONNX, PIPELINE, STAGE_FOLDER, BundleContents, read_bundle, refusal_named
+from aslspark.bundle.network import form_and_hands, network_of
+from aslspark.bundle.pipeline_checks import MOST_METADATA_BYTES, check_metadata, pipeline_files
 from aslspark.common.catalog import PICTURE
 from aslspark.common.errors import AslsparkError
 from aslspark.common.paths import is_mounted, local_path, spark_path
@@ -29,7 +30,6 @@ from aslspark.images.decoding import Form
 from aslspark.images.hands.options import HandOptions
 from aslspark.models.mllib import MllibClassifier
 from aslspark.models.onnx_classifier import OnnxClassifier
-from aslspark.pipeline_checks import MOST_METADATA_BYTES, check_metadata, pipeline_files
 
 STAGE_CLASSES = ("aslspark.scoring.SignClassifierModel",)
 """By these names saved Pipelines hold the model."""

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import aslspark
-from aslspark.bundle_checks import check_manifest
+from aslspark.bundle.checks import check_manifest
 from aslspark.common.errors import AslsparkError
 from aslspark.common.paths import local_path
 from aslspark.common.plain_folder import NotPlain, PlainFolder, said
@@ -241,7 +241,7 @@ def _checked(file: BinaryIO, name: str, expected: str, where: str, keep: bool, c
 
 @contextmanager
 def refusal_named(setting: str, path: str) -> Iterator[None]:
-    """Turn what `aslspark.bundle_checks` refuses into an error that names the bundle."""
+    """Turn what `aslspark.bundle.checks` refuses into an error that names the bundle."""
     try:
         yield
     except Refused as refused:

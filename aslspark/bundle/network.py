@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import aslspark
-from aslspark.bundle_checks import check_network
-from aslspark.bundle_files import ONNX, BundleContents, refusal_named
+from aslspark.bundle.checks import check_network
+from aslspark.bundle.files import ONNX, BundleContents, refusal_named
 from aslspark.common.catalog import LANDMARKS, PICTURE
 from aslspark.common.errors import AslsparkError
 from aslspark.common.markdown import reason
@@ -26,7 +26,7 @@ def network_of(bundle: BundleContents, named: str) -> OnnxClassifier:
     Parameters
     ----------
     bundle : BundleContents
-        Of kind 'network', with the bytes of its `bundle_files.ONNX`.
+        Of kind 'network', with the bytes of its `bundle.files.ONNX`.
     named : str
         What the user called the bundle.
 
