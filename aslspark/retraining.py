@@ -29,7 +29,7 @@ from aslspark.data.splits import SplitOptions
 from aslspark.evaluation.job import labelled_samples
 from aslspark.evaluation.pairs import count_pairs, judge
 from aslspark.registry import ALPHA, BEGUN, CHAMPION, FROZEN_TEST, MOST_FALL, PROMOTED, REFUSED, Registry
-from aslspark.scoring import SignClassifierModel
+from aslspark.scoring.model import SignClassifierModel
 from aslspark.sources.ingest import ingest
 from aslspark.training.data import fingerprint, is_ingested
 from aslspark.training.job import train_named

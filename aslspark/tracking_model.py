@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from aslspark.certainty import NOT_SURE, with_temperature
 from aslspark.common.catalog import LANDMARKS
 from aslspark.common.errors import AslsparkError
 from aslspark.features.pictures import Normaliser
 from aslspark.models.onnx_classifier import ROWS_A_RUN, OnnxClassifier, open_session
-from aslspark.reading import hand_vector
-from aslspark.scoring import read_model
+from aslspark.scoring.calibration import NOT_SURE, with_temperature
+from aslspark.scoring.model import read_model
+from aslspark.scoring.reader import hand_vector
 
 COLUMN = "picture"
 

@@ -26,9 +26,9 @@ from aslspark.common.spark_session import spark_session
 from aslspark.data.synthetic import draw_hand
 from aslspark.models.keras_network import build, to_onnx
 from aslspark.models.onnx_classifier import OnnxClassifier
-from aslspark.scoring import SignClassifierModel
+from aslspark.scoring.model import SignClassifierModel
+from aslspark.scoring.unlabelled import rows_to_score
 from aslspark.sources.ingest import ingest
-from aslspark.sources.to_score import rows_to_score
 
 SIDE, JPEG_SIDE, BATCH = 64, 224, 64
 BARE = """

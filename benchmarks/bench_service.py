@@ -33,7 +33,7 @@ from aslspark.data.synthetic import draw_hand
 from aslspark.images.hands.options import HandOptions
 from aslspark.models import torch_network
 from aslspark.models.onnx_classifier import OnnxClassifier
-from aslspark.scoring import SignClassifierModel
+from aslspark.scoring.model import SignClassifierModel
 
 CLIENTS, RATE, SECONDS = 8, 25.0, 20.0
 SHAPE = (64, 64, 3)

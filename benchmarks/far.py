@@ -27,8 +27,8 @@ from aslspark.common.labels import STATIC_LETTERS
 from aslspark.common.spark_session import spark_session
 from aslspark.images.endings import is_picture_name
 from aslspark.images.hands.options import HandOptions
-from aslspark.scoring import SignClassifierModel
-from aslspark.sources.to_score import rows_to_score
+from aslspark.scoring.model import SignClassifierModel
+from aslspark.scoring.unlabelled import rows_to_score
 
 ROOM = (640, 480)
 SHARES = (1.0, 0.5, 0.3, 0.2, 0.14)

@@ -32,8 +32,8 @@ from aslspark.monitoring.measures import measured
 from aslspark.monitoring.profile import Profile, read_reference
 from aslspark.registry import Registry
 from aslspark.retraining import begin, retrain
-from aslspark.scoring import SignClassifierModel
-from aslspark.sources.to_score import rows_to_score
+from aslspark.scoring.model import SignClassifierModel
+from aslspark.scoring.unlabelled import rows_to_score
 from aslspark.training.job import train_cnn
 
 BLOCKS = 12

@@ -56,7 +56,7 @@ def write_bundle(folder: Path) -> str:
     from aslspark.bundle.write import write_model
     from aslspark.models import torch_network
     from aslspark.models.onnx_classifier import OnnxClassifier
-    from aslspark.scoring import SignClassifierModel
+    from aslspark.scoring.model import SignClassifierModel
 
     torch.manual_seed(1)
     network = torch_network.build("small_cnn", SHAPE, len(LABELS), 0.0).eval()

@@ -24,7 +24,7 @@ from aslspark.evaluation.sheets import Tile, colour_of, draw_sheet
 from aslspark.features.pictures import Normaliser
 from aslspark.notebook import new_folder, session, show, widgets
 from aslspark.scoring import SignClassifierModel, write_scores
-from aslspark.sources.to_score import rows_to_score, with_reasons
+from aslspark.scoring.unlabelled import rows_to_score, with_reasons
 from aslspark.training.job import train_cnn
 
 spark = session("aslspark: score pictures")

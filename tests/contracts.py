@@ -37,7 +37,7 @@ from aslspark.data.tables.pixel_lines import pixel_lines
 from aslspark.data.tables.pixel_table import layout_of_line, names_pixels
 from aslspark.images import decoding
 from aslspark.images.decoding import Form, Unusable, decode, decode_whole, stored
-from aslspark.reading import BYTES, NUMBERS, REASON, Reader
+from aslspark.scoring.reader import BYTES, NUMBERS, REASON, Reader
 from aslspark.serving.limits import Limits, Refused
 from aslspark.serving.payload import pictures_of
 

@@ -16,7 +16,7 @@ from aslspark.bundle.files import seal, whole_folder
 from aslspark.bundle.write import write_model
 from aslspark.images.hands.options import HandOptions
 from aslspark.models.onnx_classifier import OnnxClassifier
-from aslspark.scoring import SignClassifierModel
+from aslspark.scoring.model import SignClassifierModel
 
 SHAPE = (28, 28, 1)
 LABELS = ("A", "B", "C", "L")
@@ -126,7 +126,7 @@ def spelling_bundle(folder, real_data, letters="ABCLY", left_out="hand3"):
 
     from aslspark.features.landmarks import FEATURES, augmented_hands, landmark_features
     from aslspark.models import torch_network
-    from aslspark.reading import hand_vector
+    from aslspark.scoring.reader import hand_vector
     from aslspark.serving.detectors import Detectors
 
     labels = tuple(letters)

@@ -9,8 +9,8 @@ import pytest
 from serving_bundles import LABELS, network, picture_file, write_bundle
 
 from aslspark.common.errors import AslsparkError
-from aslspark.reading import Reader
-from aslspark.scoring import SignClassifierModel
+from aslspark.scoring.model import SignClassifierModel
+from aslspark.scoring.reader import Reader
 from aslspark.serving import endpoint
 from aslspark.serving.events import FolderStore, S3Store, handle
 from aslspark.serving.folder_watch import Watch

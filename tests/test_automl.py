@@ -10,7 +10,7 @@ from aslspark.common.errors import AslsparkError
 from aslspark.common.settings import load_config
 from aslspark.data.samples import TEST, VALIDATION, read_samples
 from aslspark.data.splits import LEAK_WARNING
-from aslspark.scoring import SignClassifierModel
+from aslspark.scoring.model import SignClassifierModel
 
 pytest.importorskip("optuna")
 

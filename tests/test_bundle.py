@@ -14,8 +14,8 @@ from aslspark.images.decoding import Form
 from aslspark.images.hands.options import HandOptions
 from aslspark.models import torch_network
 from aslspark.models.onnx_classifier import OnnxClassifier
-from aslspark.reading import Reader
-from aslspark.scoring import SignClassifierModel, read_model
+from aslspark.scoring.model import SignClassifierModel, read_model
+from aslspark.scoring.reader import Reader
 
 SHAPE = (28, 28, 1)
 

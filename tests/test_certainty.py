@@ -6,10 +6,8 @@ import pytest
 from pyspark.ml import Pipeline, PipelineModel
 from pyspark.sql import functions as F
 
-from aslspark.answers import output_columns, ranking
 from aslspark.bundle.files import seal, whole_folder
 from aslspark.bundle.write import write_model
-from aslspark.certainty import COLDEST, HOTTEST, NOT_SURE, best_places, fit_temperature, with_temperature
 from aslspark.common.errors import AslsparkError
 from aslspark.common.settings import load_config
 from aslspark.data.samples import TRAIN, VALIDATION, read_samples
@@ -24,7 +22,9 @@ from aslspark.evaluation.certainty import (
 from aslspark.evaluation.certainty_plots import plot_calibration, plot_coverage
 from aslspark.models import torch_network
 from aslspark.models.onnx_classifier import OnnxClassifier
-from aslspark.scoring import SignClassifierModel, read_model
+from aslspark.scoring.answer_columns import output_columns, ranking
+from aslspark.scoring.calibration import COLDEST, HOTTEST, NOT_SURE, best_places, fit_temperature, with_temperature
+from aslspark.scoring.model import SignClassifierModel, read_model
 from aslspark.training.job import train_baseline
 
 LABELS = tuple("ABCDEFGHIKLMNOPQRSTUVWXY")

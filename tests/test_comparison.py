@@ -22,7 +22,7 @@ from aslspark.evaluation.multiply_adds import multiply_adds
 from aslspark.evaluation.shown import as_read
 from aslspark.models.fitted_network import FittedNetwork
 from aslspark.models.onnx_classifier import OnnxClassifier
-from aslspark.scoring import SignClassifierModel
+from aslspark.scoring.model import SignClassifierModel
 from aslspark.training.data import fingerprint
 from aslspark.training.job import train_baseline
 from jobs import compare, evaluate

@@ -118,7 +118,7 @@ def modules_with(*imported, then="pass"):
 
 
 def test_importing_the_package_is_light():
-    modules = modules_with("aslspark", "aslspark.common.settings", "aslspark.scoring", "aslspark.bundle.read")
+    modules = modules_with("aslspark", "aslspark.common.settings", "aslspark.scoring.model", "aslspark.bundle.read")
     assert not {"tensorflow", "torch", "horovod", "petastorm", "onnxruntime", "matplotlib"} & modules
 
 

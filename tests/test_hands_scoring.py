@@ -17,7 +17,7 @@ from aslspark.images.hands.options import HandOptions
 from aslspark.models import torch_network
 from aslspark.models.mllib import MllibClassifier
 from aslspark.models.onnx_classifier import OnnxClassifier
-from aslspark.scoring import SignClassifierModel
+from aslspark.scoring.model import SignClassifierModel
 from aslspark.sources.ingest import ingest
 from aslspark.training.job import train_baseline
 

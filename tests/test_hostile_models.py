@@ -24,10 +24,10 @@ from aslspark.models import keras_network, keras_weights, torch_network, torch_w
 from aslspark.models.mllib import MllibClassifier
 from aslspark.models.onnx_classifier import OnnxClassifier
 from aslspark.monitoring.profile import read_reference
-from aslspark.reading import Reader
 from aslspark.registry import Registry
 from aslspark.retraining import begin
-from aslspark.scoring import SignClassifierModel, read_model
+from aslspark.scoring.model import SignClassifierModel, read_model
+from aslspark.scoring.reader import Reader
 from aslspark.tracking_model import BundleModel
 from aslspark.training.start import started_network
 

@@ -15,7 +15,7 @@ import pytest
 
 from aslspark.common.errors import AslsparkError
 from aslspark.data.samples import read_samples
-from aslspark.sources.to_score import rows_to_score
+from aslspark.scoring.unlabelled import rows_to_score
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 SPARK_SCHEMA = "org.apache.spark.sql.parquet.row.metadata"

@@ -18,7 +18,7 @@ from quick_java import QUICK_JAVA
 
 from aslspark.common.errors import AslsparkError
 from aslspark.data.samples import read_samples
-from aslspark.sources.to_score import rows_to_score
+from aslspark.scoring.unlabelled import rows_to_score
 from jobs import evaluate, ingest, monitor, score, train_baseline, train_cnn
 
 REPOSITORY = Path(__file__).resolve().parent.parent

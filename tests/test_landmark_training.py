@@ -19,7 +19,7 @@ from aslspark.evaluation.shown import as_read, hands_of, one_of_each_label
 from aslspark.evaluation.speed import measure_speed
 from aslspark.features.landmarks import FEATURES, SEEN, landmark_features
 from aslspark.models.onnx_classifier import OnnxClassifier
-from aslspark.scoring import SignClassifierModel
+from aslspark.scoring.model import SignClassifierModel
 from aslspark.training.job import train_cnn
 from aslspark.training.start import check_network
 

@@ -20,7 +20,7 @@ from aslspark.features.landmarks import (
     one_look,
 )
 from aslspark.images.hands.hand import Hand
-from aslspark.reading import hand_vector
+from aslspark.scoring.reader import hand_vector
 
 CHANGES = {"noise": 0.02, "turn_degrees": 15.0, "tilt_degrees": 10.0, "bone": 0.1, "probability": 1.0}
 

@@ -13,7 +13,7 @@ from saboteur import held_after, training_processes
 
 from aslspark.common.errors import AslsparkError
 from aslspark.common.settings import load_config
-from aslspark.scoring import SignClassifierModel
+from aslspark.scoring.model import SignClassifierModel
 from aslspark.training.data import look_at
 from aslspark.training.gpus import BY_LOCAL_RANK, FROM_SPARK, claim_gpu
 from aslspark.training.launch.child import report

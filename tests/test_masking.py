@@ -17,7 +17,7 @@ from aslspark.data.discover_sources import short_names
 from aslspark.data.pictures.options import picture_options
 from aslspark.data.tables.pixel_table import COLUMNS
 from aslspark.models.onnx_classifier import OnnxClassifier
-from aslspark.scoring import SignClassifierModel
+from aslspark.scoring.model import SignClassifierModel
 from aslspark.sources.ingest import ingest
 
 REPOSITORY = Path(__file__).resolve().parent.parent

@@ -18,7 +18,7 @@ from aslspark.models.onnx_classifier import OnnxClassifier
 from aslspark.monitoring.job import count_bins
 from aslspark.monitoring.measures import FLAGS, HAND_MEASURES, MEASURES, measured
 from aslspark.monitoring.profile import make_profile, read_reference, write_reference
-from aslspark.scoring import SignClassifierModel, read_model
+from aslspark.scoring.model import SignClassifierModel, read_model
 from jobs import monitor, score
 
 LETTERS = tuple("ABCDEFGHIKLMNOPQRSTUVWXY")

@@ -10,7 +10,7 @@ from aslspark.data.splits import SplitOptions
 from aslspark.models import torch_network
 from aslspark.models.onnx_classifier import OnnxClassifier
 from aslspark.monitoring.measures import HAND_MEASURES, PICTURE_MEASURES, measured
-from aslspark.scoring import SignClassifierModel
+from aslspark.scoring.model import SignClassifierModel
 from aslspark.sources.ingest import ingest
 
 pytest.importorskip("mediapipe")

@@ -14,9 +14,9 @@ from aslspark.common.errors import AslsparkError
 from aslspark.common.paths import is_mounted, local_path, spark_path
 from aslspark.common.settings import load_config
 from aslspark.data.samples import read_samples
-from aslspark.scoring import SignClassifierModel, write_scores
+from aslspark.scoring.model import SignClassifierModel, write_scores
+from aslspark.scoring.unlabelled import rows_to_score
 from aslspark.sources.ingest import ingest
-from aslspark.sources.to_score import rows_to_score
 from aslspark.training.job import train_cnn
 
 

@@ -9,9 +9,9 @@ from aslspark.data.pictures.options import picture_options
 from aslspark.data.samples import TEST, TRAIN, read_samples
 from aslspark.evaluation.job import evaluate_bundle
 from aslspark.features.pipeline import PictureScaler
-from aslspark.scoring import SignClassifierModel
+from aslspark.scoring.model import SignClassifierModel
+from aslspark.scoring.unlabelled import rows_to_score
 from aslspark.sources.ingest import ingest
-from aslspark.sources.to_score import rows_to_score
 from aslspark.training.feed import SampleFeed
 from aslspark.training.job import train_cnn
 

@@ -8,13 +8,13 @@ import pytest
 from PIL import Image
 from serving_bundles import LABELS, SHAPE, network, network_saying, picture_file, write_bundle
 
-from aslspark.certainty import NOT_SURE
 from aslspark.common import catalog
 from aslspark.common.errors import AslsparkError
 from aslspark.images.decoding import Form
 from aslspark.models.onnx_classifier import needs_hand
-from aslspark.reading import NO_PIXELS, NUMBERS, Reader
-from aslspark.scoring import SignClassifierModel
+from aslspark.scoring.calibration import NOT_SURE
+from aslspark.scoring.model import SignClassifierModel
+from aslspark.scoring.reader import NO_PIXELS, NUMBERS, Reader
 
 NETWORKS = {
     "plain": ("small_cnn", SHAPE, (catalog.PICTURE,)),

@@ -13,7 +13,7 @@ from aslspark.common.errors import AslsparkError
 from aslspark.models import torch_network
 from aslspark.models.onnx_classifier import OnnxClassifier
 from aslspark.registry import BEGUN, CHAMPION, PROMOTED, RECOVERED, REFUSED, Registry
-from aslspark.scoring import SignClassifierModel, read_model
+from aslspark.scoring.model import SignClassifierModel, read_model
 
 SHAPE = (28, 28, 1)
 

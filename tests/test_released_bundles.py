@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from aslspark.bundle.files import read_manifest
-from aslspark.scoring import SignClassifierModel
+from aslspark.scoring.model import SignClassifierModel
 
 BUNDLES = Path(__file__).resolve().parent / "fixtures" / "bundles"
 NAMES = ["format-1-network", "format-1-forest"]

@@ -12,7 +12,7 @@ from saboteur import after_epoch, held_after, interrupt, kill_one, on_events, tr
 
 from aslspark.common.errors import AslsparkError
 from aslspark.common.settings import load_config
-from aslspark.scoring import SignClassifierModel
+from aslspark.scoring.model import SignClassifierModel
 from aslspark.training.data import look_at
 from aslspark.training.job import train_cnn
 from aslspark.training.network import fit_network

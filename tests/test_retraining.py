@@ -14,7 +14,7 @@ from aslspark.common.settings import load_config
 from aslspark.data.samples import REPORT_FILE, read_samples
 from aslspark.evaluation.pairs import judge, mcnemar
 from aslspark.registry import Registry
-from aslspark.scoring import SignClassifierModel
+from aslspark.scoring.model import SignClassifierModel
 from aslspark.training.job import train_baseline
 from jobs import evaluate, retrain
 

@@ -11,7 +11,7 @@ from aslspark.data.samples import PICTURE_TYPE
 from aslspark.features.scaling import scale
 from aslspark.models import torch_network
 from aslspark.models.onnx_classifier import OnnxClassifier
-from aslspark.scoring import SignClassifierModel
+from aslspark.scoring.model import SignClassifierModel
 
 LABELS = ("A", "B", "C", "D")
 SHAPE = (28, 28, 1)

@@ -17,7 +17,7 @@ from serving_bundles import LABELS, SHAPE, network, picture_file, service, write
 
 from aslspark.images.hands.hand import NO_HAND
 from aslspark.images.hands.options import HandOptions
-from aslspark.reading import Reader
+from aslspark.scoring.reader import Reader
 from aslspark.serving.detectors import Detectors
 from aslspark.serving.limits import Limits, Refused
 from aslspark.serving.recording import Recorder

@@ -12,7 +12,7 @@ from serving_bundles import LABELS, SHAPE, network, picture_file, service, write
 from aslspark.bundle.files import seal
 from aslspark.common.errors import AslsparkError
 from aslspark.models.onnx_classifier import OnnxClassifier
-from aslspark.reading import Reader
+from aslspark.scoring.reader import Reader
 from aslspark.serving import champion as module
 from aslspark.serving.champion import RETRYING, WATCHING, Champion
 

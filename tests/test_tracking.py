@@ -18,7 +18,7 @@ from aslspark.data.samples import read_samples
 from aslspark.models import torch_network
 from aslspark.models.onnx_classifier import OnnxClassifier
 from aslspark.registry import Registry
-from aslspark.scoring import SignClassifierModel, read_model
+from aslspark.scoring.model import SignClassifierModel, read_model
 from aslspark.tracking import log_champion, restore_champion, tracked
 from jobs import score
 

@@ -15,7 +15,7 @@ from aslspark.common.errors import AslsparkError
 from aslspark.common.settings import load_config
 from aslspark.data.samples import TEST, TRAIN, VALIDATION, read_samples
 from aslspark.evaluation.metrics import count_answers, figures
-from aslspark.scoring import SignClassifierModel
+from aslspark.scoring.model import SignClassifierModel
 from aslspark.training.collective import CARRIERS_NICE
 from aslspark.training.job import train_baseline, train_cnn
 from aslspark.training.launch.child import report

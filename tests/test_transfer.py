@@ -16,7 +16,7 @@ from aslspark.bundle.write import write_model
 from aslspark.common.errors import AslsparkError
 from aslspark.common.settings import load_config
 from aslspark.data.samples import SAMPLE_SCHEMA, SAMPLES_FOLDER
-from aslspark.scoring import SignClassifierModel
+from aslspark.scoring.model import SignClassifierModel
 from aslspark.training.data import TrainingData
 from aslspark.training.job import train_cnn
 from aslspark.training.loop import Plan, fit_epochs

@@ -31,8 +31,8 @@ from aslspark.images.hands.options import HandOptions
 from aslspark.models.mllib import MllibClassifier
 from aslspark.models.onnx_classifier import OnnxClassifier
 
-STAGE_CLASSES = ("aslspark.scoring.SignClassifierModel",)
-"""By these names saved Pipelines hold the model."""
+STAGE_CLASSES = ("aslspark.scoring.SignClassifierModel", "aslspark.scoring.model.SignClassifierModel")
+"""By these names saved Pipelines hold the model; by the first, those of versions before it had a module of its own."""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from aslspark.common.written import write_text
 from aslspark.evaluation.certainty import BINS
 from aslspark.evaluation.groups import NAMES, SKIN_NOTE
 from aslspark.features.landmarks import FEATURES
-from aslspark.scoring import SignClassifierModel
+from aslspark.scoring.model import SignClassifierModel
 from aslspark.training.watch import in_words
 
 

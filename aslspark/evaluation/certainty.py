@@ -15,12 +15,12 @@ import pandas as pd
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from aslspark.certainty import LEAST_PROBABILITY, fit_temperature, with_temperature
 from aslspark.data.samples import SPLITS
-from aslspark.scoring import SignClassifierModel
+from aslspark.scoring.calibration import LEAST_PROBABILITY, fit_temperature, with_temperature
+from aslspark.scoring.model import SignClassifierModel
 
 BINS = 15
-"""As in Guo et al. 2017 (see `aslspark.certainty`): of equal width."""
+"""As in Guo et al. 2017 (see `aslspark.scoring.calibration`): of equal width."""
 STEPS = 100
 """Into which a bin is divided for the curve of accuracy against coverage."""
 THRESHOLDS = (0.0, 0.3, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)

@@ -40,7 +40,7 @@ from aslspark.evaluation.speed import measure_speed, this_machine
 from aslspark.images.decoding import pixels_of
 from aslspark.models.mllib import MllibClassifier
 from aslspark.models.onnx_classifier import OnnxClassifier
-from aslspark.scoring import SignClassifierModel
+from aslspark.scoring.model import SignClassifierModel
 from aslspark.sources.ingest import ingest
 from aslspark.training.data import fingerprint, is_ingested
 

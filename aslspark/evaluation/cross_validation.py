@@ -33,7 +33,7 @@ from aslspark.evaluation.cross_validation_page import write_page
 from aslspark.evaluation.fold_options import LEAVE_ONE, SIGNER, FoldOptions
 from aslspark.evaluation.folds import Fold, divided, plan_folds
 from aslspark.evaluation.metrics import UNSCORED
-from aslspark.scoring import SignClassifierModel
+from aslspark.scoring.model import SignClassifierModel
 from aslspark.training.data import DRAWN_WARNING, TrainingData
 from aslspark.training.job import train_named
 from aslspark.training.unfinished import ingest_kept

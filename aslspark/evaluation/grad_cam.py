@@ -24,7 +24,7 @@ from aslspark.evaluation.sheets import Tile, colour_of, draw_sheet
 from aslspark.evaluation.shown import as_read, hands_of
 from aslspark.features.landmarks import landmark_features
 from aslspark.features.scaling import scale
-from aslspark.scoring import SignClassifierModel
+from aslspark.scoring.model import SignClassifierModel
 
 _HEAT_SHARE = 0.45
 

@@ -22,7 +22,7 @@ from aslspark.evaluation.metrics import UNSCORED, count_answers, figures
 from aslspark.evaluation.plots import plot_confusion, plot_mistakes
 from aslspark.evaluation.shown import pictures_of
 from aslspark.images.decoding import pixels_of
-from aslspark.scoring import SignClassifierModel
+from aslspark.scoring.model import SignClassifierModel
 
 SHOWN_MISTAKES = 40
 

@@ -15,7 +15,7 @@ from aslspark.data.samples import HAND_COLUMN, HAND_TYPE, no_hands
 from aslspark.features.landmarks import hand_vectors
 from aslspark.features.pictures import fit_picture
 from aslspark.images.decoding import pixels_of
-from aslspark.scoring import SignClassifierModel
+from aslspark.scoring.model import SignClassifierModel
 
 
 def as_read(picture: Row, model: SignClassifierModel) -> npt.NDArray[np.uint8]:

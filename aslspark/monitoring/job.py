@@ -21,8 +21,8 @@ from aslspark.monitoring.drift import LEAST_ROWS, RESAMPLES, Comparison
 from aslspark.monitoring.measures import ANSWER, FLAGS, MEASURES, measured, of_scored
 from aslspark.monitoring.plots import plot_drift, plot_shares
 from aslspark.monitoring.profile import NONE, Profile, read_reference
-from aslspark.scoring import OUTPUT_COLUMNS, SignClassifierModel
-from aslspark.sources.to_score import PICTURE_COLUMNS, rows_to_score
+from aslspark.scoring.model import OUTPUT_COLUMNS, SignClassifierModel
+from aslspark.scoring.unlabelled import PICTURE_COLUMNS, rows_to_score
 
 log = logging.getLogger("aslspark")
 

@@ -14,7 +14,6 @@ import pandas as pd
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from aslspark.certainty import NOT_SURE
 from aslspark.common.catalog import LANDMARKS
 from aslspark.data.samples import HAND_COLUMN
 from aslspark.features.crops import ROW, brings_hands, crop_to_hands
@@ -22,7 +21,8 @@ from aslspark.features.landmarks import HAND_FIELDS, PICTURE, POINTS, SEEN, WORL
 from aslspark.features.pictures import Normaliser
 from aslspark.images.decoding import UNUSABLE
 from aslspark.models.onnx_classifier import NO_HAND
-from aslspark.scoring import SignClassifierModel, picture_column
+from aslspark.scoring.calibration import NOT_SURE
+from aslspark.scoring.model import SignClassifierModel, picture_column
 
 PICTURE_MEASURES = {
     "brightness": "mean of the pixels, 0-1",

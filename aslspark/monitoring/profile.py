@@ -24,7 +24,7 @@ from aslspark.common.written import write_json
 from aslspark.data.files.natural_order import natural_key
 from aslspark.data.samples import TEST, TRAIN, VALIDATION
 from aslspark.monitoring.measures import ANSWER, CONFIDENCE, FLAGS, MEASURES, measured
-from aslspark.scoring import SignClassifierModel
+from aslspark.scoring.model import SignClassifierModel
 
 REFERENCE = "reference.json"
 FORMAT = 1

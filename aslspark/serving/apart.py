@@ -14,7 +14,7 @@ import numpy.typing as npt
 from aslspark.common.child_process import ChildDied, ChildProcess, ChildTimedOut
 from aslspark.images.hands.detector_process import guard_of
 from aslspark.images.hands.hand import Hand
-from aslspark.reading import BYTES, Answer, Reader
+from aslspark.scoring.reader import BYTES, Answer, Reader
 from aslspark.serving.preparing import Heavy, Prepare, Wrong
 
 FACTORY = "aslspark.serving.preparing:Preparing"

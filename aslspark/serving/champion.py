@@ -15,13 +15,13 @@ from pathlib import Path
 import numpy as np
 
 from aslspark.bundle.files import SUMS
-from aslspark.certainty import with_temperature
 from aslspark.common.catalog import LANDMARKS
 from aslspark.common.errors import AslsparkError
 from aslspark.common.paths import local_path
 from aslspark.common.redaction import shown
 from aslspark.images.hands.hand import RIGHT, Hand
-from aslspark.reading import Reader
+from aslspark.scoring.calibration import with_temperature
+from aslspark.scoring.reader import Reader
 from aslspark.serving.detectors import Detectors
 from aslspark.serving.limits import Refused
 

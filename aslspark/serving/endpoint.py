@@ -12,7 +12,7 @@ from pathlib import Path
 
 from aslspark.bundle.files import MANIFEST
 from aslspark.common.errors import AslsparkError
-from aslspark.reading import Answer, Reader
+from aslspark.scoring.reader import Answer, Reader
 from aslspark.serving.limits import Limits, Refused
 from aslspark.serving.payload import CSV, JSON, Picture, plain_pictures
 

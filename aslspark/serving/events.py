@@ -21,7 +21,7 @@ from aslspark.common.redaction import shown
 from aslspark.common.written import as_json
 from aslspark.data.files.file_bytes import MAX_FILE_BYTES, TOO_LARGE, UNREADABLE
 from aslspark.images.endings import is_picture_name
-from aslspark.reading import Answer, Reader
+from aslspark.scoring.reader import Answer, Reader
 from aslspark.serving.apart import ReaderApart
 
 ANSWER = ".json"

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from aslspark.common.errors import AslsparkError
 from aslspark.common.redaction import say, shown
-from aslspark.reading import Reader
+from aslspark.scoring.reader import Reader
 from aslspark.serving.apart import ReaderApart
 from aslspark.serving.events import FolderStore, answer_name, is_picture, read_one
 

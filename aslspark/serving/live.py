@@ -13,7 +13,7 @@ from typing import Any
 
 from fastapi import WebSocket, WebSocketDisconnect
 
-from aslspark.reading import BYTES
+from aslspark.scoring.reader import BYTES
 from aslspark.serving.limits import Refused, Share
 from aslspark.serving.metrics import Metrics
 from aslspark.serving.pool import Pool

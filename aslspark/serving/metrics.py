@@ -12,7 +12,7 @@ from prometheus_client.core import CounterMetricFamily
 from prometheus_client.registry import Collector
 
 from aslspark.models.onnx_classifier import NO_HAND
-from aslspark.reading import Answer
+from aslspark.scoring.reader import Answer
 from aslspark.serving.champion import STATES, Champion
 from aslspark.serving.connections import Connections
 from aslspark.serving.pool import Pool

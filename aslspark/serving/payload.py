@@ -17,7 +17,7 @@ import numpy as np
 from aslspark.common.errors import AslsparkError
 from aslspark.data.tables.pixel_lines import pixel_lines
 from aslspark.data.tables.pixel_table import NOT_A_NUMBER, OUT_OF_RANGE
-from aslspark.reading import BYTES, NUMBERS, REASON
+from aslspark.scoring.reader import BYTES, NUMBERS, REASON
 from aslspark.serving.limits import Limits, Refused, Share
 
 JSON, CSV, FORM, RAW = "application/json", "text/csv", "multipart/form-data", "application/octet-stream"

@@ -16,7 +16,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from aslspark.common.child_process import ChildDied, ChildNotStarted, ChildProcess, ChildTimedOut
-from aslspark.reading import Answer
+from aslspark.scoring.reader import Answer
 from aslspark.serving.apart import preparing_child, read_apart
 from aslspark.serving.champion import Champion, Served
 from aslspark.serving.limits import Held, Limits, Refused

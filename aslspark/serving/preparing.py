@@ -16,7 +16,7 @@ from aslspark.common.child_main import ask_parent
 from aslspark.images.decoding import Form, Unusable
 from aslspark.images.hands.hand import Hand
 from aslspark.images.hands.options import HandOptions
-from aslspark.reading import BYTES, prepared
+from aslspark.scoring.reader import BYTES, prepared
 from aslspark.serving.limits import Limits, Refused
 from aslspark.serving.payload import pictures_of
 
@@ -40,7 +40,7 @@ class Parse:
 
 @dataclass(frozen=True)
 class Prepare:
-    """A picture to make ready; see `reading.prepared`."""
+    """A picture to make ready; see `reader.prepared`."""
 
     value: Any
     kind: str

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from aslspark.reading import Answer
+from aslspark.scoring.reader import Answer
 from aslspark.serving.champion import Served
 from aslspark.serving.payload import CSV, FORM, JSON, RAW
 

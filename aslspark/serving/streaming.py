@@ -23,7 +23,7 @@ from aslspark.data.files.hadoop_files import HadoopFiles, no_pattern
 from aslspark.data.files.local_folders import refuse_loops
 from aslspark.images.decoding import EMPTY
 from aslspark.images.endings import picture_glob
-from aslspark.scoring import SignClassifierModel
+from aslspark.scoring.model import SignClassifierModel
 from aslspark.serving.events import answer_name
 
 log = logging.getLogger("aslspark.serving")

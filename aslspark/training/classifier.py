@@ -16,7 +16,7 @@ from aslspark.data.samples import HAND_COLUMN, TRAIN
 from aslspark.features.landmarks import FEATURES
 from aslspark.models.mllib import MllibClassifier, build_classifier
 from aslspark.models.onnx_classifier import NOTHING
-from aslspark.scoring import SignClassifierModel
+from aslspark.scoring.model import SignClassifierModel
 from aslspark.training.data import TrainingData
 
 log = logging.getLogger("aslspark")

@@ -7,7 +7,7 @@ from typing import Any
 
 from aslspark.models.fitted_network import FittedNetwork
 from aslspark.models.onnx_classifier import OnnxClassifier
-from aslspark.scoring import SignClassifierModel
+from aslspark.scoring.model import SignClassifierModel
 
 
 def fitted_model(

@@ -20,7 +20,7 @@ from aslspark.common.settings import augment_settings
 from aslspark.common.spark_session import require_slots, running_session
 from aslspark.models.fitted_network import FittedNetwork
 from aslspark.models.onnx_classifier import OnnxClassifier
-from aslspark.scoring import SignClassifierModel
+from aslspark.scoring.model import SignClassifierModel
 from aslspark.training.attempts import Attempts
 from aslspark.training.checkpoint import fit_name
 from aslspark.training.feed import list_row_groups

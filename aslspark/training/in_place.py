@@ -25,7 +25,7 @@ from aslspark.common.settings import check_setting
 from aslspark.data.samples import HAND_COLUMN, PICTURE_TYPE, TRAIN, VALIDATION, no_hands
 from aslspark.features.landmarks import FEATURES
 from aslspark.images.decoding import RAW
-from aslspark.scoring import SignClassifierModel
+from aslspark.scoring.model import SignClassifierModel
 from aslspark.training.fitting import UnfittedNetwork, fit_on_folders
 from aslspark.training.hands import require_feed
 from aslspark.training.params import NOT_SUPPORTED, InPlaceParams

@@ -32,7 +32,7 @@ from aslspark.images.decoding import pixels_of
 from aslspark.models.mllib import check_classifier
 from aslspark.models.onnx_classifier import OnnxClassifier
 from aslspark.monitoring.profile import write_reference
-from aslspark.scoring import SignClassifierModel
+from aslspark.scoring.model import SignClassifierModel
 from aslspark.training.classifier import fit_classifier
 from aslspark.training.data import DRAWN_WARNING, TrainingData, is_ingested
 from aslspark.training.gpus import gpu_tasks

@@ -15,7 +15,7 @@ from aslspark.common.paths import local_path
 from aslspark.common.settings import Config, TrainingConfig
 from aslspark.data.samples import HAND_COLUMN, SAMPLES_FOLDER, TRAIN, VALIDATION
 from aslspark.features.landmarks import FEATURES
-from aslspark.scoring import SignClassifierModel
+from aslspark.scoring.model import SignClassifierModel
 from aslspark.training.collective import ALONE
 from aslspark.training.data import TrainingData
 from aslspark.training.fitting import fit_on_folders, worker_job

@@ -32,7 +32,7 @@ from aslspark.data.samples import REPORT_FILE, TEST, TRAIN, VALIDATION, write_di
 from aslspark.data.splits import LEAK_WARNING
 from aslspark.evaluation.speed import measure_speed
 from aslspark.models.onnx_classifier import OnnxClassifier
-from aslspark.scoring import SignClassifierModel
+from aslspark.scoring.model import SignClassifierModel
 from aslspark.training.data import TrainingData, is_ingested
 from aslspark.training.job import train_named
 from aslspark.training.launch.run import StoppedEarly

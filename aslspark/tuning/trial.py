@@ -17,7 +17,7 @@ from pyspark.sql import functions as F
 
 from aslspark.common.catalog import NO_CLASSIFIER
 from aslspark.common.settings import Config
-from aslspark.scoring import SignClassifierModel
+from aslspark.scoring.model import SignClassifierModel
 from aslspark.training.classifier import fit_classifier
 from aslspark.training.data import TrainingData
 from aslspark.training.launch.run import StoppedEarly

@@ -9,8 +9,8 @@ from pyspark.sql import SparkSession
 
 from aslspark.common.settings import Config
 from aslspark.data.pictures.options import manifest_roots
-from aslspark.scoring import SignClassifierModel, write_scores
-from aslspark.sources.to_score import rows_to_score, with_reasons
+from aslspark.scoring.model import SignClassifierModel, write_scores
+from aslspark.scoring.unlabelled import rows_to_score, with_reasons
 
 
 def score(
@@ -24,7 +24,7 @@ def score(
     model : str
         The bundle.
     data : sequence of str
-        See `aslspark.sources.to_score.rows_to_score`.
+        See `aslspark.scoring.unlabelled.rows_to_score`.
     out : str
         A folder that does not exist yet.
     config : Config

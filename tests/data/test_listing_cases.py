@@ -16,8 +16,8 @@ from aslspark.common.settings import PictureConfig
 from aslspark.data.discover_sources import open_sources
 from aslspark.data.pictures.options import picture_options
 from aslspark.data.samples import read_samples
+from aslspark.scoring.unlabelled import rows_to_score
 from aslspark.sources.ingest import ingest
-from aslspark.sources.to_score import rows_to_score
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -170,7 +170,7 @@ from aslspark.jobs_support import start_logging
 from aslspark.common.spark_session import spark_session
 from aslspark.sources.ingest import ingest
 from aslspark.data.pictures.options import picture_options
-from aslspark.sources.to_score import rows_to_score
+from aslspark.scoring.unlabelled import rows_to_score
 
 start_logging()
 pictures, tables, out = sys.argv[1:]

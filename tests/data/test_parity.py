@@ -15,12 +15,12 @@ from aslspark.data.pictures.options import PictureOptions
 from aslspark.data.samples import read_samples
 from aslspark.data.tables.pixel_table import COLUMNS
 from aslspark.images.decoding import Form
-from aslspark.reading import NUMBERS, Reader
-from aslspark.scoring import SignClassifierModel
+from aslspark.scoring.model import SignClassifierModel
+from aslspark.scoring.reader import NUMBERS, Reader
+from aslspark.scoring.unlabelled import rows_to_score
 from aslspark.serving.limits import Limits
 from aslspark.serving.payload import plain_pictures
 from aslspark.sources.ingest import ingest
-from aslspark.sources.to_score import rows_to_score
 from aslspark.tracking_model import BundleModel
 
 RANDOM = np.random.default_rng(3)

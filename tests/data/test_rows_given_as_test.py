@@ -16,7 +16,7 @@ from aslspark.evaluation.fold_options import KINDS, LEAVE_ONE, FoldOptions
 from aslspark.evaluation.folds import divided, plan_folds
 from aslspark.monitoring.job import monitor
 from aslspark.monitoring.profile import read_reference
-from aslspark.scoring import SignClassifierModel
+from aslspark.scoring.model import SignClassifierModel
 from aslspark.sources.ingest import ingest
 from aslspark.training.data import look_at
 from aslspark.training.job import train_baseline

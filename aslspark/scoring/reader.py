@@ -15,7 +15,6 @@ import numpy.typing as npt
 
 from aslspark.bundle.files import ONNX, read_bundle
 from aslspark.bundle.network import form_and_hands, network_of
-from aslspark.certainty import NOT_SURE, best_places
 from aslspark.common.catalog import LANDMARKS
 from aslspark.common.errors import AslsparkError
 from aslspark.features.landmarks import HAND_NUMBERS, RIGHT, SEEN, WORLD
@@ -26,6 +25,7 @@ from aslspark.images.hands.hand import RIGHT as RIGHT_SIDE
 from aslspark.images.hands.hand import Hand
 from aslspark.images.hands.options import HandOptions, require_detector
 from aslspark.models.onnx_classifier import NO_HAND, OnnxClassifier, needs_hand, open_session
+from aslspark.scoring.calibration import NOT_SURE, best_places
 
 NO_PROBABILITIES = "the network gave no probabilities"
 """Why there is no answer where a network's numbers overflow at a picture."""

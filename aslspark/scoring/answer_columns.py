@@ -15,7 +15,7 @@ import pandas as pd
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
-from aslspark.certainty import BEST, NOT_SURE, best_places
+from aslspark.scoring.calibration import BEST, NOT_SURE, best_places
 
 _RANKED = "place1 int, place2 int, place3 int, share1 float, share2 float, share3 float, as_given float, reason string"
 

@@ -23,7 +23,6 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, BinaryType, NumericType, StructType
 
-from aslspark.answers import SHARES, Finish, output_columns, ranking
 from aslspark.bundle.read import read_parts, read_stage
 from aslspark.bundle.write import write_stage
 from aslspark.common.catalog import LANDMARKS, PICTURE
@@ -39,6 +38,7 @@ from aslspark.images.hands.options import HandOptions
 from aslspark.models.fitted_network import FittedNetwork
 from aslspark.models.mllib import MllibClassifier
 from aslspark.models.onnx_classifier import NO_HAND, OnnxClassifier, kept_session, needs_hand
+from aslspark.scoring.answer_columns import SHARES, Finish, output_columns, ranking
 
 OUTPUT_COLUMNS = ("letter", "probability", "top", "reason")
 
@@ -95,7 +95,7 @@ class SignClassifierModel(Model, HasInputCol, MLReadable, MLWritable):
         self.hands: HandOptions | None = None
         """How the training pictures were cropped to the hand; None: they stayed whole."""
         self.temperature = 1.0
-        """What makes the probabilities hold; see `aslspark.certainty`. A bundle keeps it."""
+        """What makes the probabilities hold; see `aslspark.scoring.calibration`. A bundle keeps it."""
         self.digest = ""
         """Of the bundle that it was loaded from, by which two are told apart; see `bundle.files.BundleContents`."""
         self._setDefault(inputCol="picture", threshold=0.0)

@@ -1,0 +1,19 @@
+"""A DataFrame of pictures, or the bytes of one, in; letters, how sure they are, and reasons out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from aslspark.scoring.model import SignClassifierModel, write_scores
+
+__all__ = ["SignClassifierModel", "write_scores"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import what needs Spark when it is asked for: a service reads bundles without it."""
+    if name in __all__:
+        from aslspark.scoring import model
+
+        return getattr(model, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
