@@ -32,8 +32,8 @@ from aslspark.registry import ALPHA, BEGUN, CHAMPION, FROZEN_TEST, MOST_FALL, PR
 from aslspark.scoring.model import SignClassifierModel
 from aslspark.sources.ingest import ingest
 from aslspark.training.data import fingerprint, is_ingested
+from aslspark.training.initial_weights import IMAGENET, NONE
 from aslspark.training.job import train_named
-from aslspark.training.start import IMAGENET, NONE
 
 log = logging.getLogger("aslspark")
 

@@ -30,7 +30,7 @@ from aslspark.features.pipeline import feature_pipeline
 from aslspark.sources.ingest import ingest
 from aslspark.training.data import TrainingData, look_at
 from aslspark.training.data_module import IngestedStore
-from aslspark.training.network import fit_network
+from aslspark.training.fit_network import fit_network
 
 EPOCHS = 5
 STOCK_BATCH = 256

@@ -19,7 +19,7 @@ from bench_training import EPOCHS, plain_rate, prepare
 from aslspark.common.settings import load_config
 from aslspark.common.spark_session import spark_session
 from aslspark.training.data import look_at
-from aslspark.training.network import fit_network
+from aslspark.training.fit_network import fit_network
 
 BATCHES = (256, 1024)
 THREADS = 4

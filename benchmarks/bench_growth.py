@@ -25,7 +25,7 @@ from aslspark.common.spark_session import spark_session
 from aslspark.data.samples import read_samples
 from aslspark.sources.ingest import ingest
 from aslspark.training.data import look_at
-from aslspark.training.network import fit_network
+from aslspark.training.fit_network import fit_network
 
 SMALLEST = 10_000
 SETTINGS = ["training.batch_size=256", "training.cache_mb=64", "augment.on=false"]

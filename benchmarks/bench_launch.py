@@ -18,8 +18,8 @@ from aslspark.common.spark_session import spark_session
 from aslspark.data.splits import SplitOptions
 from aslspark.sources.ingest import ingest
 from aslspark.training.data import look_at
+from aslspark.training.fit_network import fit_network
 from aslspark.training.launch.run import run_workers
-from aslspark.training.network import fit_network
 
 EPOCHS = 3
 

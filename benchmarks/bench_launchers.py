@@ -21,8 +21,8 @@ from aslspark.data.splits import SplitOptions
 from aslspark.evaluation.metrics import count_answers, figures
 from aslspark.sources.ingest import ingest
 from aslspark.training.data import look_at
+from aslspark.training.fit_network import fit_network
 from aslspark.training.launch.launchers import HOROVOD, TORCH
-from aslspark.training.network import fit_network
 
 EPOCHS = 6
 MEASURES = {

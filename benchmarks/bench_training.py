@@ -26,7 +26,7 @@ from aslspark.data.splits import SplitOptions
 from aslspark.data.synthetic import drawn_samples
 from aslspark.sources.ingest import ingest
 from aslspark.training.data import look_at
-from aslspark.training.network import fit_network
+from aslspark.training.fit_network import fit_network
 
 EPOCHS = 4
 

@@ -13,7 +13,7 @@ from unittest.mock import patch
 
 import psutil
 
-from aslspark.training.progress import ConsoleProgress
+from aslspark.training.console import ConsoleProgress
 
 
 def training_processes(above: int | None = None) -> list[psutil.Process]:

@@ -16,12 +16,12 @@ import safetensors.numpy
 
 from aslspark.common.errors import AslsparkError
 from aslspark.common.settings import load_config
-from aslspark.training import fitting
+from aslspark.training import fit
 from aslspark.training.batches import Batch
 from aslspark.training.data import look_at
+from aslspark.training.fit_network import fit_network
 from aslspark.training.gpus import BY_LOCAL_RANK, FROM_SPARK, claim_gpu, gpu_source, gpu_tasks
 from aslspark.training.launch.launchers import HOROVOD, TORCH
-from aslspark.training.network import fit_network
 
 pytestmark = pytest.mark.slow
 
@@ -197,7 +197,7 @@ def mixed(request, spark, ingested, tmp_path_factory):
     from aslspark.training.torch_fit import TorchNetwork
 
     network = {"keras": KerasNetwork, "torch": TorchNetwork}[request.param]
-    usual, said = fitting.fitted_model, []
+    usual, said = fit.fitted_model, []
 
     def fitted_model(network, classifier, results):
         said.extend(results)
@@ -207,7 +207,7 @@ def mixed(request, spark, ingested, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         cloudpickle.register_pickle_by_value(sys.modules[__name__])  # Horovod's processes cannot import the tests
         patch.setattr(network, "worker", lambda self: observed)
-        patch.setattr(fitting, "fitted_model", fitted_model)
+        patch.setattr(fit, "fitted_model", fitted_model)
         model = fit_network(look_at(spark, ingested), load_config(None, words), tmp_path_factory.mktemp("mixed"))
     cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
     return request.param, model, said

@@ -29,7 +29,7 @@ from aslspark.retraining import begin
 from aslspark.scoring.model import SignClassifierModel, read_model
 from aslspark.scoring.reader import Reader
 from aslspark.tracking_model import BundleModel
-from aslspark.training.start import started_network
+from aslspark.training.initial_weights import started_network
 
 SHAPE = (28, 28, 1)
 

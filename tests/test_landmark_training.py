@@ -20,8 +20,8 @@ from aslspark.evaluation.speed import measure_speed
 from aslspark.features.landmarks import FEATURES, SEEN, landmark_features
 from aslspark.models.onnx_classifier import OnnxClassifier
 from aslspark.scoring.model import SignClassifierModel
+from aslspark.training.initial_weights import check_network
 from aslspark.training.job import train_cnn
-from aslspark.training.start import check_network
 
 TWO = ["network.name=two_branch", "training.epochs=3", "features.upright=true"]
 

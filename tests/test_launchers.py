@@ -15,14 +15,14 @@ from aslspark.common.errors import AslsparkError
 from aslspark.common.settings import load_config
 from aslspark.scoring.model import SignClassifierModel
 from aslspark.training.data import look_at
+from aslspark.training.fit_network import fit_network
 from aslspark.training.gpus import BY_LOCAL_RANK, FROM_SPARK, claim_gpu
+from aslspark.training.initial_weights import check_network
 from aslspark.training.launch.child import report
 from aslspark.training.launch.failures import WorkerError
 from aslspark.training.launch.launchers import HOROVOD, TORCH
 from aslspark.training.launch.run import StoppedEarly, run_workers
 from aslspark.training.launch.task import GPU
-from aslspark.training.network import fit_network
-from aslspark.training.start import check_network
 
 WORDS = ["training.framework=torch", "training.epochs=3", "training.batch_size=64", "training.clip_norm=1"]
 FIGURES = ("epoch", "loss", "accuracy", "gradient_norm", "val_loss", "val_accuracy", "learning_rate", "rows")

@@ -13,7 +13,7 @@ from tiny_training import SimpleTraining, answers, random_inputs
 from aslspark.common.catalog import NETWORKS
 from aslspark.common.errors import AslsparkError
 from aslspark.common.settings import load_config
-from aslspark.training.start import check_network
+from aslspark.training.initial_weights import check_network
 
 PAIRS = [(framework, name) for name, known in NETWORKS.items() for framework in known.frameworks]
 CLASSES = 29

@@ -11,11 +11,11 @@ from tiny_training import OneBatch, Recorded, SimpleTraining, answers
 from aslspark.common.errors import AslsparkError
 from aslspark.common.settings import load_config
 from aslspark.training.data import look_at
+from aslspark.training.fit_network import fit_network, keras_optimizer, torch_optimizer
+from aslspark.training.initial_weights import check_network
 from aslspark.training.loop import Plan, fit_epochs, learning_rate_factor
-from aslspark.training.network import fit_network, keras_optimizer, torch_optimizer
-from aslspark.training.recording import Recording
-from aslspark.training.start import check_network
-from aslspark.training.watch import in_words, new_notes
+from aslspark.training.profiling import Recording
+from aslspark.training.training_alerts import in_words, new_notes
 
 FRAMEWORKS = ("keras", "torch")
 SHAPE = (28, 28, 1)

@@ -14,8 +14,8 @@ from aslspark.common.errors import AslsparkError
 from aslspark.common.settings import load_config
 from aslspark.scoring.model import SignClassifierModel
 from aslspark.training.data import look_at
+from aslspark.training.fit_network import fit_network
 from aslspark.training.job import train_cnn
-from aslspark.training.network import fit_network
 
 WORDS = ["training.framework=torch", "training.epochs=5", "training.batch_size=32"]
 

@@ -19,7 +19,7 @@ from aslspark.common.written import write_settings
 from aslspark.data.samples import read_samples
 from aslspark.images.decoding import pixels_of
 from aslspark.jobs_support import run_job
-from aslspark.training.unfinished import RUN_FILE, unfinished_run
+from aslspark.training.resume import RUN_FILE, unfinished_run
 from jobs import (
     automl,
     compare,

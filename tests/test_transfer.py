@@ -18,10 +18,10 @@ from aslspark.common.settings import load_config
 from aslspark.data.samples import SAMPLE_SCHEMA, SAMPLES_FOLDER
 from aslspark.scoring.model import SignClassifierModel
 from aslspark.training.data import TrainingData
+from aslspark.training.fit_network import fit_network
+from aslspark.training.initial_weights import check_network, started_network
 from aslspark.training.job import train_cnn
 from aslspark.training.loop import Plan, fit_epochs
-from aslspark.training.network import fit_network
-from aslspark.training.start import check_network, started_network
 
 FRAMEWORKS = ("keras", "torch")
 SHAPE = (24, 28, 3)
@@ -144,12 +144,14 @@ def test_an_unfrozen_backbone_learns_and_all_ranks_hold_the_same_statistics(froz
 @pytest.mark.slow
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 def test_what_is_frozen_is_in_no_message_and_learns_more_slowly_once_thawed(framework, tmp_path):
-    from aslspark.training import start
+    from aslspark.training import initial_weights
 
     path = tmp_path / ("w.keras" if framework == "keras" else "w.safetensors")
     write_weights(framework, path)
     config = settings(framework, f"network.weights={path}", "network.freeze=true", "training.learning_rate=0.01")
-    training = SimpleTraining(framework, start.started_network(config, SHAPE, LABELS), SHAPE, unfreeze_rate=0.01)
+    training = SimpleTraining(
+        framework, initial_weights.started_network(config, SHAPE, LABELS), SHAPE, unfreeze_rate=0.01
+    )
     learned = training.learning()
     before = training.weights()
     training.step()

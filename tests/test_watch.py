@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from aslspark.training.watch import new_notes
+from aslspark.training.training_alerts import new_notes
 
 CLASSES = 24
 GUESSING = math.log(CLASSES)

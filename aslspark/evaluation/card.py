@@ -13,7 +13,7 @@ from aslspark.evaluation.certainty import BINS
 from aslspark.evaluation.groups import NAMES, SKIN_NOTE
 from aslspark.features.landmarks import FEATURES
 from aslspark.scoring.model import SignClassifierModel
-from aslspark.training.watch import in_words
+from aslspark.training.training_alerts import in_words
 
 
 def write_card(folder: Path, metrics: dict[str, Any], model: SignClassifierModel) -> None:

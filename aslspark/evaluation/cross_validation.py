@@ -36,7 +36,7 @@ from aslspark.evaluation.metrics import UNSCORED
 from aslspark.scoring.model import SignClassifierModel
 from aslspark.training.data import DRAWN_WARNING, TrainingData
 from aslspark.training.job import train_named
-from aslspark.training.unfinished import ingest_kept
+from aslspark.training.resume import ingest_kept
 from aslspark.workflows.training_data import training_data
 
 log = logging.getLogger("aslspark")

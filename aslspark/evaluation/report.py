@@ -50,7 +50,7 @@ def evaluate(
     dict
         What `metrics.json` holds: the figures of `metrics.figures`, `splits` with those of each split, `certainty`
         (see `certainty.certainty_figures`), `groups` (see `groups.group_figures`), `scoring_seconds`, and of a model
-        that was just trained `watch`, what `aslspark.training.watch` saw.
+        that was just trained `watch`, what `aslspark.training.training_alerts` saw.
     """
     started = time.monotonic()
     is_judged = F.col("split").isin(list(judged_on))

@@ -24,7 +24,7 @@ class FittedNetwork:
     digests: list[str] = field(default_factory=list)
     """SHA-256 of each rank's weights after the last step: all equal."""
     watch: list[dict[str, Any]] = field(default_factory=list)
-    """What the rules saw; see `aslspark.training.watch.new_notes`."""
+    """What the rules saw; see `aslspark.training.training_alerts.new_notes`."""
     phases: dict[str, float] = field(default_factory=dict)
     """Seconds by what they went to: start (of the workers), those of `aslspark.training.worker.run_epochs`, export."""
     trace: dict[str, bytes] = field(default_factory=dict)

@@ -33,12 +33,12 @@ from aslspark.models.mllib import check_classifier
 from aslspark.models.onnx_classifier import OnnxClassifier
 from aslspark.monitoring.profile import write_reference
 from aslspark.scoring.model import SignClassifierModel
-from aslspark.training.classifier import fit_classifier
 from aslspark.training.data import DRAWN_WARNING, TrainingData, is_ingested
+from aslspark.training.fit_classifier import fit_classifier
+from aslspark.training.fit_network import fit_network
 from aslspark.training.gpus import gpu_tasks
-from aslspark.training.network import fit_network
-from aslspark.training.start import check_network, import_ahead
-from aslspark.training.unfinished import ingest_kept, unfinished_run
+from aslspark.training.initial_weights import check_network, import_ahead
+from aslspark.training.resume import ingest_kept, unfinished_run
 from aslspark.workflows.training_data import training_data
 
 log = logging.getLogger("aslspark")

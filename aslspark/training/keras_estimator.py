@@ -11,8 +11,8 @@ from horovod.spark.keras import KerasEstimator
 
 from aslspark.models import keras_network
 from aslspark.models.fitted_network import FittedNetwork
-from aslspark.training.in_place import InPlaceTraining
-from aslspark.training.params import divided_params
+from aslspark.training.estimator_mixin import InPlaceTraining
+from aslspark.training.estimator_params import divided_params
 
 
 class SignKerasEstimator(InPlaceTraining, KerasEstimator):
@@ -45,7 +45,7 @@ class SignKerasEstimator(InPlaceTraining, KerasEstimator):
         as ``{"flip_probability": 0.5}``, the others as they are by default.
     patience, stretch, schedule, feed, cache_mb, threads, cycle_ms, precision, source_weights, unfreeze_after,
     unfreeze_rate, label_smoothing, clip_norm, profile_steps, tries, checkpoints, hand_col, upright, branch_dropout
-        See `aslspark.training.params.InPlaceParams`.
+        See `aslspark.training.estimator_params.InPlaceParams`.
     """
 
     def __init__(self, *, labels: list[str], **params: Any) -> None:
@@ -59,7 +59,7 @@ class SignKerasEstimator(InPlaceTraining, KerasEstimator):
 
 @dataclass(frozen=True)
 class KerasNetwork:
-    """A Keras network with its loss and its optimizer; see `aslspark.training.fitting.UnfittedNetwork`."""
+    """A Keras network with its loss and its optimizer; see `aslspark.training.fit.UnfittedNetwork`."""
 
     model: Any
     optimizer: Any

@@ -17,8 +17,8 @@ import numpy.typing as npt
 
 from aslspark.training.batches import Batch, Feed
 from aslspark.training.checkpoint import Checkpoint, Progress, State
-from aslspark.training.recording import Recording
-from aslspark.training.watch import new_notes
+from aslspark.training.profiling import Recording
+from aslspark.training.training_alerts import new_notes
 
 STEP_REPORT_SECONDS = 5.0
 STALL_SECONDS = 600
@@ -119,7 +119,7 @@ class Outcome:
     digest: str
     """SHA-256 of the weights after the last step: equal on all ranks if gradients were truly averaged."""
     watch: list[dict[str, Any]]
-    """What went wrong or looked as if; see `aslspark.training.watch.new_notes`."""
+    """What went wrong or looked as if; see `aslspark.training.training_alerts.new_notes`."""
     phases: dict[str, float]
     """Seconds of this rank, by what it did; see `PHASES`."""
     trace: dict[str, bytes]
@@ -139,7 +139,7 @@ def fit_epochs(
     """Train until the epochs are over, or the validation loss has not fallen for `plan.patience` of them.
 
     Where a frozen backbone is to learn later, or the rate to come down, patience is counted from that epoch on. A rule
-    of `aslspark.training.watch` may stop it earlier; that epoch is never the best, and the best one before it is kept.
+    of `aslspark.training.training_alerts` may stop it earlier; that epoch is never the best, and the best one before it is kept.
 
     Parameters
     ----------
@@ -150,7 +150,7 @@ def fit_epochs(
     report : callable
         Told of every epoch, of the steps of long ones, and of what the rules saw.
     traced_steps : int
-        How many to record; see `aslspark.training.recording.Recording`.
+        How many to record; see `aslspark.training.profiling.Recording`.
     start : Checkpoint, optional
         Of the same fit, to go on from. The steps are then those of this run's number of ranks.
     keep : callable

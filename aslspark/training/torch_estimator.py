@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from aslspark.training.estimator_mixin import InPlaceTraining
+from aslspark.training.estimator_params import divided_params
 from aslspark.training.horovod_torch import TorchEstimator
-from aslspark.training.in_place import InPlaceTraining
-from aslspark.training.params import divided_params
 from aslspark.training.torch_fit import TorchNetwork
 
 
@@ -43,7 +43,7 @@ class SignTorchEstimator(InPlaceTraining, TorchEstimator):
         as ``{"flip_probability": 0.5}``, the others as they are by default.
     patience, stretch, schedule, feed, cache_mb, threads, cycle_ms, precision, source_weights, unfreeze_after,
     unfreeze_rate, label_smoothing, clip_norm, profile_steps, tries, checkpoints, hand_col, upright, branch_dropout
-        See `aslspark.training.params.InPlaceParams`.
+        See `aslspark.training.estimator_params.InPlaceParams`.
     """
 
     def __init__(self, *, labels: list[str], **params: Any) -> None:

@@ -19,7 +19,7 @@ from aslspark.models.fitted_network import FittedNetwork
 
 @dataclass(frozen=True)
 class TorchNetwork:
-    """A torch network with its loss and its optimizer; see `aslspark.training.fitting.UnfittedNetwork`.
+    """A torch network with its loss and its optimizer; see `aslspark.training.fit.UnfittedNetwork`.
 
     The fields are those params of `aslspark.training.torch_estimator.SignTorchEstimator`.
     """

@@ -36,7 +36,7 @@ from aslspark.scoring.model import SignClassifierModel
 from aslspark.training.data import TrainingData, is_ingested
 from aslspark.training.job import train_named
 from aslspark.training.launch.run import StoppedEarly
-from aslspark.training.unfinished import ingest_kept
+from aslspark.training.resume import ingest_kept
 from aslspark.tuning.families import Family, families_for
 from aslspark.tuning.leaderboard import write_leaderboard
 from aslspark.tuning.options import Budget

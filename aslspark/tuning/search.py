@@ -32,10 +32,10 @@ from aslspark.data.foretold_splits import Needs
 from aslspark.data.samples import TEST, VALIDATION
 from aslspark.models.mllib import check_classifier
 from aslspark.training.data import TrainingData
+from aslspark.training.fit_network import fit_in_one_task
+from aslspark.training.initial_weights import check_network
 from aslspark.training.launch.run import StoppedEarly
-from aslspark.training.network import fit_in_one_task
-from aslspark.training.start import check_network
-from aslspark.training.unfinished import MAY_DIFFER
+from aslspark.training.resume import MAY_DIFFER
 from aslspark.tuning.options import SearchOptions
 from aslspark.tuning.report import write_report
 from aslspark.tuning.space import Space

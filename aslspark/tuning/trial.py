@@ -18,10 +18,10 @@ from pyspark.sql import functions as F
 from aslspark.common.catalog import NO_CLASSIFIER
 from aslspark.common.settings import Config
 from aslspark.scoring.model import SignClassifierModel
-from aslspark.training.classifier import fit_classifier
 from aslspark.training.data import TrainingData
+from aslspark.training.fit_classifier import fit_classifier
+from aslspark.training.fit_network import fit_network
 from aslspark.training.launch.run import StoppedEarly
-from aslspark.training.network import fit_network
 
 
 @dataclass(frozen=True)

@@ -23,14 +23,14 @@ from aslspark.models.onnx_classifier import OnnxClassifier
 from aslspark.scoring.model import SignClassifierModel
 from aslspark.training.attempts import Attempts
 from aslspark.training.checkpoint import fit_name
+from aslspark.training.console import ConsoleProgress
 from aslspark.training.feed import list_row_groups
-from aslspark.training.fitted import fitted_model
+from aslspark.training.fit_result import fitted_model
 from aslspark.training.gpus import gpu_source, gpu_tasks, task_cores
 from aslspark.training.hands import require_hands
 from aslspark.training.launch.launchers import HOROVOD
 from aslspark.training.loop import STALL_SECONDS, Plan
-from aslspark.training.progress import ConsoleProgress
-from aslspark.training.watch import in_words
+from aslspark.training.training_alerts import in_words
 from aslspark.training.worker import WorkerJob
 
 KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(1 << 30)}
@@ -76,7 +76,7 @@ def fit_on_folders(
     ----------
     unfitted : UnfittedNetwork
     params : mapping
-        By the names of the estimators' params; see `aslspark.training.params`.
+        By the names of the estimators' params; see `aslspark.training.estimator_params`.
     train_folder, validation_folder : str
     scratch : Path
         For checkpoints, where `params` names no folder for them, and flat copies.

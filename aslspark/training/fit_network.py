@@ -18,11 +18,11 @@ from aslspark.features.landmarks import FEATURES
 from aslspark.scoring.model import SignClassifierModel
 from aslspark.training.collective import ALONE
 from aslspark.training.data import TrainingData
-from aslspark.training.fitting import fit_on_folders, worker_job
+from aslspark.training.fit import fit_on_folders, worker_job
+from aslspark.training.initial_weights import started_network
 from aslspark.training.launch.launchers import TORCH
-from aslspark.training.start import started_network
-from aslspark.training.unfinished import CHECKPOINTS
-from aslspark.training.watch import in_words
+from aslspark.training.resume import CHECKPOINTS
+from aslspark.training.training_alerts import in_words
 from aslspark.training.worker import WorkerJob
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from aslspark.training.watch import in_words
+from aslspark.training.training_alerts import in_words
 
 log = logging.getLogger("aslspark")
 

@@ -26,9 +26,9 @@ from aslspark.data.samples import HAND_COLUMN, PICTURE_TYPE, TRAIN, VALIDATION, 
 from aslspark.features.landmarks import FEATURES
 from aslspark.images.decoding import RAW
 from aslspark.scoring.model import SignClassifierModel
-from aslspark.training.fitting import UnfittedNetwork, fit_on_folders
+from aslspark.training.estimator_params import NOT_SUPPORTED, InPlaceParams
+from aslspark.training.fit import UnfittedNetwork, fit_on_folders
 from aslspark.training.hands import require_feed
-from aslspark.training.params import NOT_SUPPORTED, InPlaceParams
 
 LABEL = "label"
 
