@@ -27,7 +27,7 @@ from aslspark.data.pictures.options import picture_options
 from aslspark.data.samples import SAMPLES_FOLDER, TEST, read_samples
 from aslspark.data.splits import SplitOptions
 from aslspark.evaluation.job import labelled_samples
-from aslspark.evaluation.pairs import count_pairs, judge
+from aslspark.evaluation.paired_comparison import count_pairs, judge
 from aslspark.registry import ALPHA, BEGUN, CHAMPION, FROZEN_TEST, MOST_FALL, PROMOTED, REFUSED, Registry
 from aslspark.scoring.model import SignClassifierModel
 from aslspark.sources.ingest import ingest
@@ -101,7 +101,7 @@ def retrain(
     """Train a challenger with the champion's settings, and promote it where it is better.
 
     Both are judged on what the challenger's split holds out of `data` and on the registry's frozen test; see
-    `aslspark.evaluation.pairs.judge`. What the champion learned from is not known here: where `data` repeats it under
+    `aslspark.evaluation.paired_comparison.judge`. What the champion learned from is not known here: where `data` repeats it under
     other names, held-out rows may favour the champion. The registry is held for the moment of the decision alone: where
     the champion changed meanwhile, by a rollback or another challenger, the challenger is judged against the new one.
 

@@ -22,8 +22,8 @@ from aslspark.data.samples import TEST
 from aslspark.data.synthetic.files import SIGNER_PATTERN, draw_pictures
 from aslspark.evaluation.cross_validation import cross_validate
 from aslspark.evaluation.fold_options import LEAVE_ONE, FoldOptions
+from aslspark.evaluation.sample_pictures import as_read
 from aslspark.evaluation.sheets import Tile, colour_of, draw_sheet
-from aslspark.evaluation.shown import as_read
 from aslspark.notebook import new_folder, session, show, widgets
 from aslspark.scoring import SignClassifierModel
 from aslspark.training.job import train_baseline, train_cnn

@@ -11,7 +11,7 @@ from aslspark.bundle.write import write_model
 from aslspark.common.errors import AslsparkError
 from aslspark.common.settings import load_config
 from aslspark.data.samples import TRAIN, VALIDATION, read_samples
-from aslspark.evaluation.certainty import (
+from aslspark.evaluation.calibration import (
     TEMPERATURES,
     at_threshold,
     by_temperature,
@@ -19,7 +19,7 @@ from aslspark.evaluation.certainty import (
     set_temperature,
     temperature_of,
 )
-from aslspark.evaluation.certainty_plots import plot_calibration, plot_coverage
+from aslspark.evaluation.calibration_plots import plot_calibration, plot_coverage
 from aslspark.models import torch_network
 from aslspark.models.onnx_classifier import OnnxClassifier
 from aslspark.scoring.answer_columns import output_columns, ranking

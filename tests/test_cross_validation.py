@@ -13,7 +13,7 @@ from aslspark.common.errors import AslsparkError
 from aslspark.common.settings import load_config
 from aslspark.data.sample_frames import with_block
 from aslspark.data.samples import TEST, TRAIN, VALIDATION, read_samples
-from aslspark.evaluation.certainty import TEMPERATURES
+from aslspark.evaluation.calibration import TEMPERATURES
 from aslspark.evaluation.cross_validation import RESULT_FILE, cross_validate
 from aslspark.evaluation.cross_validation_page import write_page
 from aslspark.evaluation.fold_options import KINDS, LEAKING, LEAVE_ONE, FoldOptions

@@ -15,7 +15,7 @@ from aslspark.common.errors import AslsparkError
 from aslspark.common.settings import AugmentConfig, load_config
 from aslspark.data.samples import TEST, TRAIN, VALIDATION, read_samples
 from aslspark.evaluation.grad_cam import explain_bundle, require_network, write_sheet
-from aslspark.evaluation.shown import as_read, hands_of, one_of_each_label
+from aslspark.evaluation.sample_pictures import as_read, hands_of, one_of_each_label
 from aslspark.evaluation.speed import measure_speed
 from aslspark.features.landmarks import FEATURES, SEEN, landmark_features
 from aslspark.models.onnx_classifier import OnnxClassifier

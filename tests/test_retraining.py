@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 from aslspark.common.errors import AslsparkError
 from aslspark.common.settings import load_config
 from aslspark.data.samples import REPORT_FILE, read_samples
-from aslspark.evaluation.pairs import judge, mcnemar
+from aslspark.evaluation.paired_comparison import judge, mcnemar
 from aslspark.registry import Registry
 from aslspark.scoring.model import SignClassifierModel
 from aslspark.training.job import train_baseline

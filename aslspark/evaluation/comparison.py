@@ -35,7 +35,7 @@ from aslspark.evaluation.comparison_plots import plot_disagreements
 from aslspark.evaluation.grad_cam import holds_network, write_sheet
 from aslspark.evaluation.metrics import UNSCORED, count_answers, figures
 from aslspark.evaluation.multiply_adds import multiply_adds
-from aslspark.evaluation.shown import one_of_each_label, pictures_of
+from aslspark.evaluation.sample_pictures import one_of_each_label, pictures_of
 from aslspark.evaluation.speed import measure_speed, this_machine
 from aslspark.images.decoding import pixels_of
 from aslspark.models.mllib import MllibClassifier

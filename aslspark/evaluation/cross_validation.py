@@ -28,7 +28,7 @@ from aslspark.common.spark_session import require_slots
 from aslspark.common.written import write_json
 from aslspark.data.foretold_splits import LeastGroups, Needs
 from aslspark.data.samples import REPORT_FILE, SPLITS, TEST, TRAIN, VALIDATION, read_samples, write_divided
-from aslspark.evaluation.certainty import TEMPERATURES, by_temperature, temperature_of
+from aslspark.evaluation.calibration import TEMPERATURES, by_temperature, temperature_of
 from aslspark.evaluation.cross_validation_page import write_page
 from aslspark.evaluation.fold_options import LEAVE_ONE, SIGNER, FoldOptions
 from aslspark.evaluation.folds import Fold, divided, plan_folds

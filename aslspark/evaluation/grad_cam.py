@@ -20,8 +20,8 @@ from aslspark.bundle.files import read_bundle, read_manifest
 from aslspark.common.catalog import LANDMARKS, PICTURE
 from aslspark.common.errors import AslsparkError
 from aslspark.evaluation.grad_cam_maps import heat_maps
+from aslspark.evaluation.sample_pictures import as_read, hands_of
 from aslspark.evaluation.sheets import Tile, colour_of, draw_sheet
-from aslspark.evaluation.shown import as_read, hands_of
 from aslspark.features.landmarks import landmark_features
 from aslspark.features.scaling import scale
 from aslspark.scoring.model import SignClassifierModel

@@ -20,7 +20,7 @@ from aslspark.data.samples import TEST, read_samples
 from aslspark.data.splits import SplitOptions
 from aslspark.evaluation.grad_cam import require_network, write_sheet
 from aslspark.evaluation.report import evaluate, summary
-from aslspark.evaluation.shown import one_of_each_label
+from aslspark.evaluation.sample_pictures import one_of_each_label
 from aslspark.scoring.model import SignClassifierModel
 from aslspark.sources.ingest import ingest
 from aslspark.training.data import is_ingested

@@ -14,13 +14,13 @@ from pyspark.sql import functions as F
 from aslspark.common.errors import AslsparkError
 from aslspark.common.written import write_json
 from aslspark.data.samples import SPLITS
-from aslspark.evaluation.certainty import at_threshold, certainty_figures
-from aslspark.evaluation.certainty_plots import plot_calibration, plot_coverage, plot_groups
+from aslspark.evaluation.calibration import at_threshold, certainty_figures
+from aslspark.evaluation.calibration_plots import plot_calibration, plot_coverage, plot_groups
 from aslspark.evaluation.confusable import choose_shown, confusable_groups, draw_confusable
 from aslspark.evaluation.groups import group_figures, with_groups
 from aslspark.evaluation.metrics import UNSCORED, count_answers, figures
 from aslspark.evaluation.plots import plot_confusion, plot_mistakes
-from aslspark.evaluation.shown import pictures_of
+from aslspark.evaluation.sample_pictures import pictures_of
 from aslspark.images.decoding import pixels_of
 from aslspark.scoring.model import SignClassifierModel
 
@@ -49,7 +49,7 @@ def evaluate(
     -------
     dict
         What `metrics.json` holds: the figures of `metrics.figures`, `splits` with those of each split, `certainty`
-        (see `certainty.certainty_figures`), `groups` (see `groups.group_figures`), `scoring_seconds`, and of a model
+        (see `calibration.certainty_figures`), `groups` (see `groups.group_figures`), `scoring_seconds`, and of a model
         that was just trained `watch`, what `aslspark.training.training_alerts` saw.
     """
     started = time.monotonic()

@@ -23,8 +23,8 @@ from aslspark.common.settings import Config
 from aslspark.common.spark_session import require_slots
 from aslspark.data.foretold_splits import Needs
 from aslspark.data.samples import TRAIN, VALIDATION
-from aslspark.evaluation.card import write_card
-from aslspark.evaluation.certainty import set_temperature
+from aslspark.evaluation.calibration import set_temperature
+from aslspark.evaluation.model_card import write_card
 from aslspark.evaluation.plots import plot_augmented, plot_curves
 from aslspark.evaluation.report import evaluate, summary
 from aslspark.features.augment_sheet import augmented_versions
