@@ -28,7 +28,7 @@ from aslspark.data.samples import SAMPLES_FOLDER, TEST, read_samples
 from aslspark.data.splits import SplitOptions
 from aslspark.evaluation.job import labelled_samples
 from aslspark.evaluation.paired_comparison import count_pairs, judge
-from aslspark.registry import ALPHA, BEGUN, CHAMPION, FROZEN_TEST, MOST_FALL, PROMOTED, REFUSED, Registry
+from aslspark.registry.registry import ALPHA, BEGUN, CHAMPION, FROZEN_TEST, MOST_FALL, PROMOTED, REFUSED, Registry
 from aslspark.scoring.model import SignClassifierModel
 from aslspark.sources.ingest import ingest
 from aslspark.training.data import fingerprint, is_ingested

@@ -30,7 +30,7 @@ from aslspark.monitoring.drift import Comparison, histogram
 from aslspark.monitoring.job import monitor
 from aslspark.monitoring.measures import measured
 from aslspark.monitoring.profile import Profile, read_reference
-from aslspark.registry import Registry
+from aslspark.registry.registry import Registry
 from aslspark.retraining import begin, retrain
 from aslspark.scoring.model import SignClassifierModel
 from aslspark.scoring.unlabelled import rows_to_score

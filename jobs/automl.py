@@ -31,7 +31,7 @@ def main(argv: Sequence[str]) -> None:
     options = parser.parse_args(argv)
     config = training_config(options)
     from aslspark.common.spark_session import spark_session
-    from aslspark.tracking import tracked
+    from aslspark.registry.tracking import tracked
     from aslspark.tuning.automl import automl
 
     names = ("minutes", "trials", "models", "onnx", "seed")

@@ -40,7 +40,7 @@ def main(argv: Sequence[str]) -> None:
         sets.setdefault(name, []).append(path)
     from aslspark.common.spark_session import spark_session
     from aslspark.evaluation.comparison import compare_bundles
-    from aslspark.tracking import tracked
+    from aslspark.registry.tracking import tracked
 
     about = {"models": models, "sets": sets}
     with tracked(config, "compare", options.out, **about), spark_session("aslspark compare") as spark:

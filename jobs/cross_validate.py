@@ -59,7 +59,7 @@ def main(argv: Sequence[str]) -> None:
     )
     from aslspark.common.spark_session import spark_session
     from aslspark.evaluation.cross_validation import cross_validate
-    from aslspark.tracking import tracked
+    from aslspark.registry.tracking import tracked
 
     about = {"data": options.data, "folds": vars(folds)}
     with tracked(config, "cross_validate", options.out, **about), spark_session("aslspark cross_validate") as spark:

@@ -31,7 +31,7 @@ def main(argv: Sequence[str]) -> None:
     config = config_from(options, {})
     from aslspark.common.spark_session import spark_session
     from aslspark.evaluation.job import evaluate_bundle
-    from aslspark.tracking import tracked
+    from aslspark.registry.tracking import tracked
 
     about = {"model": options.model, "data": options.data}
     with tracked(config, "evaluate", options.out, **about), spark_session("aslspark evaluate") as spark:

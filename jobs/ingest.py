@@ -50,8 +50,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     from aslspark.common.spark_session import spark_session
     from aslspark.data.pictures.options import picture_options
     from aslspark.data.splits import SplitOptions
+    from aslspark.registry.tracking import tracked
     from aslspark.sources.ingest import ingest
-    from aslspark.tracking import tracked
 
     with tracked(config, "ingest", chosen.out, data=chosen.source), spark_session("aslspark ingest") as spark:
         pictures = picture_options(spark, config.pictures, config.hands)

@@ -41,7 +41,7 @@ def main(argv: Sequence[str]) -> None:
     config = config_from(options, {})
     from aslspark.common.spark_session import spark_session
     from aslspark.monitoring.job import monitor
-    from aslspark.tracking import tracked
+    from aslspark.registry.tracking import tracked
 
     about = {"model": options.model, "data": options.data, "by": options.by, "alarm_rate": options.alarm_rate}
     with tracked(config, "monitor", options.out, **about), spark_session("aslspark monitor") as spark:

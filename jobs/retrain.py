@@ -15,8 +15,8 @@ from collections.abc import Sequence
 
 from aslspark.common.redaction import say
 from aslspark.jobs_support import add_config_options, config_from, run_job
-from aslspark.registry import ALPHA, MOST_FALL, PROMOTED, Registry
-from aslspark.tracking import log_champion, restore_champion, tracked
+from aslspark.registry.registry import ALPHA, MOST_FALL, PROMOTED, Registry
+from aslspark.registry.tracking import log_champion, restore_champion, tracked
 
 REFUSED_CODE = 3
 

@@ -33,7 +33,7 @@ def main(argv: Sequence[str]) -> None:
     options = parser.parse_args(argv)
     config = config_from(options, {})
     from aslspark.common.spark_session import spark_session
-    from aslspark.tracking import tracked
+    from aslspark.registry.tracking import tracked
     from aslspark.workflows.score import score
 
     about = {"model": options.model, "data": options.data, "threshold": options.threshold}

@@ -31,7 +31,7 @@ def main(argv: Sequence[str]) -> None:
     options = parser.parse_args(argv)
     config = config_from(options, classifier_words(options))
     from aslspark.common.spark_session import spark_session
-    from aslspark.tracking import tracked
+    from aslspark.registry.tracking import tracked
     from aslspark.training.job import train_baseline
 
     job = "train_baseline"

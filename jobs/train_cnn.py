@@ -20,7 +20,7 @@ def main(argv: Sequence[str]) -> None:
     options = parser.parse_args(argv)
     config = training_config(options)
     from aslspark.common.spark_session import spark_session
-    from aslspark.tracking import tracked
+    from aslspark.registry.tracking import tracked
     from aslspark.training.job import train_cnn
 
     with tracked(config, "train_cnn", options.out, data=options.data), spark_session("aslspark train_cnn") as spark:

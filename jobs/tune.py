@@ -43,7 +43,7 @@ def main(argv: Sequence[str]) -> None:
     names = ("trials", "minutes", "failures", "sampler", "pruner", "storage", "study", "seed", "at_once")
     how = SearchOptions(**{name: getattr(options, name) for name in names})
     from aslspark.common.spark_session import spark_session
-    from aslspark.tracking import tracked
+    from aslspark.registry.tracking import tracked
     from aslspark.tuning.search import search
 
     with tracked(config, "tune", options.out, data=options.data), spark_session("aslspark tune") as spark:

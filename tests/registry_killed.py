@@ -10,7 +10,7 @@ import signal
 import sys
 from pathlib import Path
 
-from aslspark.registry import BEGUN, REFUSED, Registry
+from aslspark.registry.registry import BEGUN, REFUSED, Registry
 
 OPERATIONS = {"open", "os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.symlink", "os.truncate"}
 

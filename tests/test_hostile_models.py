@@ -24,11 +24,11 @@ from aslspark.models import keras_network, keras_weights, torch_network, torch_w
 from aslspark.models.mllib import MllibClassifier
 from aslspark.models.onnx_classifier import OnnxClassifier
 from aslspark.monitoring.profile import read_reference
-from aslspark.registry import Registry
+from aslspark.registry.registry import Registry
+from aslspark.registry.tracking_model import BundleModel
 from aslspark.retraining import begin
 from aslspark.scoring.model import SignClassifierModel, read_model
 from aslspark.scoring.reader import Reader
-from aslspark.tracking_model import BundleModel
 from aslspark.training.initial_weights import started_network
 
 SHAPE = (28, 28, 1)

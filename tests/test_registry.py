@@ -12,7 +12,7 @@ from aslspark.bundle.write import write_model
 from aslspark.common.errors import AslsparkError
 from aslspark.models import torch_network
 from aslspark.models.onnx_classifier import OnnxClassifier
-from aslspark.registry import BEGUN, CHAMPION, PROMOTED, RECOVERED, REFUSED, Registry
+from aslspark.registry.registry import BEGUN, CHAMPION, PROMOTED, RECOVERED, REFUSED, Registry
 from aslspark.scoring.model import SignClassifierModel, read_model
 
 SHAPE = (28, 28, 1)
@@ -90,7 +90,7 @@ def test_a_broken_bundle_becomes_no_champion(registry, bundle, tmp_path):
 
 
 def test_two_jobs_do_not_change_a_registry_at_once(registry):
-    words = "import sys; from aslspark.registry import Registry; Registry(sys.argv[1]).locked(0).__enter__()"
+    words = "import sys; from aslspark.registry.registry import Registry; Registry(sys.argv[1]).locked(0).__enter__()"
     command = [sys.executable, "-c", words, str(registry.folder)]
     with registry.locked():
         other = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -107,7 +107,7 @@ def test_a_registry_changes_while_another_job_is_at_work(registry, bundle):
     decide(registry, bundle, BEGUN)
     with registry.work() as work:
         decide(registry, bundle, PROMOTED)
-        words = "import sys; from aslspark.registry import Registry; print(Registry(sys.argv[1]).roll_back())"
+        words = "import sys; from aslspark.registry.registry import Registry; print(Registry(sys.argv[1]).roll_back())"
         other = [sys.executable, "-c", words, str(registry.folder)]
         assert subprocess.run(other, capture_output=True, text=True, check=True).stdout == "0001\n"
         assert work.is_dir()  # no dead one's, so the others left it alone
@@ -122,7 +122,7 @@ def test_a_registry_changes_while_another_job_is_at_work(registry, bundle):
 def test_what_a_killed_job_left_is_removed_by_the_next_and_nothing_else(registry, bundle):
     decide(registry, bundle, BEGUN)
     words = (
-        "import os, signal, sys; from aslspark.registry import Registry\n"
+        "import os, signal, sys; from aslspark.registry.registry import Registry\n"
         "with Registry(sys.argv[1]).work() as work:\n"
         "    (work / 'half').mkdir(); os.kill(os.getpid(), signal.SIGKILL)"
     )

@@ -13,7 +13,7 @@ from aslspark.common.errors import AslsparkError
 from aslspark.common.settings import load_config
 from aslspark.data.samples import REPORT_FILE, read_samples
 from aslspark.evaluation.paired_comparison import judge, mcnemar
-from aslspark.registry import Registry
+from aslspark.registry.registry import Registry
 from aslspark.scoring.model import SignClassifierModel
 from aslspark.training.job import train_baseline
 from jobs import evaluate, retrain

@@ -17,9 +17,9 @@ from aslspark.common.settings import load_config
 from aslspark.data.samples import read_samples
 from aslspark.models import torch_network
 from aslspark.models.onnx_classifier import OnnxClassifier
-from aslspark.registry import Registry
+from aslspark.registry.registry import Registry
+from aslspark.registry.tracking import log_champion, restore_champion, tracked
 from aslspark.scoring.model import SignClassifierModel, read_model
-from aslspark.tracking import log_champion, restore_champion, tracked
 from jobs import score
 
 LETTERS = tuple("ABCDEFGHIKLMNOPQRSTUVWXY")
@@ -102,7 +102,7 @@ def test_the_model_in_mlflow_answers_as_the_bundle_does_and_holds_no_pickle(spar
 
 
 def test_a_threshold_silences_the_model_in_mlflow_too(bundle):
-    from aslspark.tracking_model import BundleModel
+    from aslspark.registry.tracking_model import BundleModel
 
     model = BundleModel(str(bundle))
     model.model.setThreshold(1.0)
@@ -145,7 +145,7 @@ def test_what_is_promoted_is_registered_and_a_rollback_moves_the_alias_back(bund
 
 def test_nothing_of_mlflow_is_imported_while_it_is_off():
     words = (
-        "import sys; from aslspark.common.settings import Config; from aslspark.tracking import tracked, log_champion\n"
+        "import sys; from aslspark.common.settings import Config; from aslspark.registry.tracking import tracked, log_champion\n"
         "import jobs.train_cnn, jobs.monitor, jobs.retrain\n"
         "with tracked(Config(), 'x', 'nowhere'): pass\n"
         "print([name for name in sys.modules if name.split('.')[0] == 'mlflow'])"

@@ -15,13 +15,13 @@ from aslspark.data.pictures.options import PictureOptions
 from aslspark.data.samples import read_samples
 from aslspark.data.tables.pixel_table import COLUMNS
 from aslspark.images.decoding import Form
+from aslspark.registry.tracking_model import BundleModel
 from aslspark.scoring.model import SignClassifierModel
 from aslspark.scoring.reader import NUMBERS, Reader
 from aslspark.scoring.unlabelled import rows_to_score
 from aslspark.serving.limits import Limits
 from aslspark.serving.payload import plain_pictures
 from aslspark.sources.ingest import ingest
-from aslspark.tracking_model import BundleModel
 
 RANDOM = np.random.default_rng(3)
 SMOOTH = Image.fromarray(RANDOM.integers(0, 256, (6, 8, 3), dtype=np.uint8)).resize((80, 60), Image.Resampling.BICUBIC)

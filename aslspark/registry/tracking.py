@@ -123,7 +123,7 @@ def log_champion(config: Config, version: str, bundle: Path, decision: Mapping[s
 def log_bundle(folder: Path) -> None:
     """Log a bundle to the active run: a network as a pyfunc with a signature, other models as files.
 
-    Nothing is pickled: MLflow keeps the bundle's files and the name of `aslspark.tracking_model`, which reads them and
+    Nothing is pickled: MLflow keeps the bundle's files and the name of `aslspark.registry.tracking_model`, which reads them and
     has to be importable where the model is loaded.
     """
     import mlflow
@@ -141,7 +141,7 @@ def log_bundle(folder: Path) -> None:
         warnings.simplefilter("ignore", UserWarning)  # it asks for an example, to make the signature that is given
         mlflow.pyfunc.log_model(
             artifact_path=MODEL,
-            loader_module="aslspark.tracking_model",
+            loader_module="aslspark.registry.tracking_model",
             data_path=str(folder),
             signature=ModelSignature(inputs=Schema([ColSpec("binary", "picture")]), outputs=outputs),
             # Given, MLflow does not start the model to find out what it imports.
