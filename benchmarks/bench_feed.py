@@ -27,10 +27,10 @@ from aslspark.data.samples import TRAIN, VALIDATION, read_samples
 from aslspark.data.splits import SplitOptions
 from aslspark.data.synthetic import drawn_samples
 from aslspark.features.pipeline import feature_pipeline
-from aslspark.sources.ingest import ingest
 from aslspark.training.data import TrainingData, look_at
 from aslspark.training.data_module import IngestedStore
 from aslspark.training.fit_network import fit_network
+from aslspark.workflows.ingest import ingest
 
 EPOCHS = 5
 STOCK_BATCH = 256

@@ -23,9 +23,9 @@ from pyspark.sql import SparkSession
 from aslspark.common.settings import load_config
 from aslspark.common.spark_session import spark_session
 from aslspark.data.samples import read_samples
-from aslspark.sources.ingest import ingest
 from aslspark.training.data import look_at
 from aslspark.training.fit_network import fit_network
+from aslspark.workflows.ingest import ingest
 
 SMALLEST = 10_000
 SETTINGS = ["training.batch_size=256", "training.cache_mb=64", "augment.on=false"]

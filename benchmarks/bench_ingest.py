@@ -16,7 +16,7 @@ from pyspark.sql.types import IntegerType, StructField, StructType
 
 from aslspark.common.spark_session import spark_session
 from aslspark.data.tables.pixel_table import COLUMNS
-from aslspark.sources.ingest import ingest
+from aslspark.workflows.ingest import ingest
 
 
 def main() -> None:

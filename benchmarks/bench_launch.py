@@ -16,10 +16,10 @@ from base import compare, options, pixel_table, write
 from aslspark.common.settings import load_config
 from aslspark.common.spark_session import spark_session
 from aslspark.data.splits import SplitOptions
-from aslspark.sources.ingest import ingest
 from aslspark.training.data import look_at
 from aslspark.training.fit_network import fit_network
 from aslspark.training.launch.run import run_workers
+from aslspark.workflows.ingest import ingest
 
 EPOCHS = 3
 

@@ -19,10 +19,10 @@ from aslspark.common.spark_session import spark_session
 from aslspark.data.samples import TEST
 from aslspark.data.splits import SplitOptions
 from aslspark.evaluation.metrics import count_answers, figures
-from aslspark.sources.ingest import ingest
 from aslspark.training.data import look_at
 from aslspark.training.fit_network import fit_network
 from aslspark.training.launch.launchers import HOROVOD, TORCH
+from aslspark.workflows.ingest import ingest
 
 EPOCHS = 6
 MEASURES = {

@@ -28,7 +28,7 @@ from aslspark.models.keras_network import build, to_onnx
 from aslspark.models.onnx_classifier import OnnxClassifier
 from aslspark.scoring.model import SignClassifierModel
 from aslspark.scoring.unlabelled import rows_to_score
-from aslspark.sources.ingest import ingest
+from aslspark.workflows.ingest import ingest
 
 SIDE, JPEG_SIDE, BATCH = 64, 224, 64
 BARE = """

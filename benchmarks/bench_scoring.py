@@ -25,7 +25,7 @@ from aslspark.features.pipeline import feature_pipeline
 from aslspark.models.keras_network import build, to_onnx
 from aslspark.models.onnx_classifier import OnnxClassifier
 from aslspark.scoring.model import SignClassifierModel
-from aslspark.sources.ingest import ingest
+from aslspark.workflows.ingest import ingest
 
 SHAPE = (28, 28, 1)
 BARE = """

@@ -24,9 +24,9 @@ from aslspark.common.spark_session import spark_session
 from aslspark.data.samples import TRAIN, VALIDATION, read_samples
 from aslspark.data.splits import SplitOptions
 from aslspark.data.synthetic import drawn_samples
-from aslspark.sources.ingest import ingest
 from aslspark.training.data import look_at
 from aslspark.training.fit_network import fit_network
+from aslspark.workflows.ingest import ingest
 
 EPOCHS = 4
 

@@ -343,7 +343,7 @@ def main() -> None:
     from aslspark.common.spark_session import spark_session
     from aslspark.data.splits import SplitOptions
     from aslspark.data.synthetic import drawn_samples
-    from aslspark.sources.ingest import ingest
+    from aslspark.workflows.ingest import ingest
 
     folder = Path(tempfile.mkdtemp(prefix="faults-"))
     package = shutil.make_archive(str(folder / "aslspark"), "zip", REPOSITORY, "aslspark")

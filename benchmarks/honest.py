@@ -27,9 +27,9 @@ from pyspark.sql import SparkSession
 from aslspark.common.settings import load_config
 from aslspark.common.spark_session import spark_session
 from aslspark.data.samples import TEST
-from aslspark.evaluation.cross_validation import cross_validate
 from aslspark.evaluation.fold_options import LEAVE_ONE, FoldOptions
-from aslspark.training.job import train_baseline, train_cnn
+from aslspark.workflows.cross_validate import cross_validate
+from aslspark.workflows.train import train_baseline, train_cnn
 
 NETWORKS = {"small_cnn": (5, 0.001), "squeezenet": (5, 0.00025), "mobilenet_v2": (4, 0.004), "resnet18": (2, 0.001)}
 """How many times as many epochs as below, and the learning rate: squeezenet, without BatchNorm, bears a lower

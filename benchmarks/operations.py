@@ -27,14 +27,14 @@ from aslspark.common.settings import load_config
 from aslspark.common.spark_session import spark_session
 from aslspark.jobs_support import run_job
 from aslspark.monitoring.drift import Comparison, histogram
-from aslspark.monitoring.job import monitor
 from aslspark.monitoring.measures import measured
 from aslspark.monitoring.profile import Profile, read_reference
 from aslspark.registry.registry import Registry
-from aslspark.retraining import begin, retrain
 from aslspark.scoring.model import SignClassifierModel
 from aslspark.scoring.unlabelled import rows_to_score
-from aslspark.training.job import train_cnn
+from aslspark.workflows.monitor import monitor
+from aslspark.workflows.retrain import begin, retrain
+from aslspark.workflows.train import train_cnn
 
 BLOCKS = 12
 PARTS = ("first",) * 4 + ("second",) * 4 + ("frozen",) * 2 + ("watched",) * 2

@@ -23,7 +23,7 @@ from typing import Any
 import optuna
 from base import RESULTS, machine
 
-from aslspark.tuning.search import LOST_AFTER_SECONDS
+from aslspark.workflows.tune import LOST_AFTER_SECONDS
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 SPACE = REPOSITORY / "conf" / "spaces" / "network.yaml"

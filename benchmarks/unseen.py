@@ -22,8 +22,8 @@ from matplotlib.figure import Figure
 
 from aslspark.common.settings import load_config
 from aslspark.common.spark_session import spark_session
-from aslspark.evaluation.cross_validation import cross_validate
 from aslspark.evaluation.fold_options import LEAVE_ONE, FoldOptions
+from aslspark.workflows.cross_validate import cross_validate
 
 SETTINGS = Path(__file__).resolve().parent.parent / "conf" / "hands.yaml"
 PICTURES = [

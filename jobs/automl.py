@@ -32,7 +32,7 @@ def main(argv: Sequence[str]) -> None:
     config = training_config(options)
     from aslspark.common.spark_session import spark_session
     from aslspark.registry.tracking import tracked
-    from aslspark.tuning.automl import automl
+    from aslspark.workflows.automl import automl
 
     names = ("minutes", "trials", "models", "onnx", "seed")
     budget = Budget(**{name: getattr(options, name) for name in names})

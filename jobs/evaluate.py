@@ -30,8 +30,8 @@ def main(argv: Sequence[str]) -> None:
     options = parser.parse_args(argv)
     config = config_from(options, {})
     from aslspark.common.spark_session import spark_session
-    from aslspark.evaluation.job import evaluate_bundle
     from aslspark.registry.tracking import tracked
+    from aslspark.workflows.evaluate import evaluate_bundle
 
     about = {"model": options.model, "data": options.data}
     with tracked(config, "evaluate", options.out, **about), spark_session("aslspark evaluate") as spark:

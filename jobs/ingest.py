@@ -19,7 +19,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     Raises
     ------
     AslsparkError
-        As `aslspark.sources.ingest.ingest` does.
+        As `aslspark.workflows.ingest.ingest` does.
     """
     usual = SplitConfig()
     parser = argparse.ArgumentParser(description="Read pixel tables and pictures into a sample and a quarantine table.")
@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from aslspark.data.pictures.options import picture_options
     from aslspark.data.splits import SplitOptions
     from aslspark.registry.tracking import tracked
-    from aslspark.sources.ingest import ingest
+    from aslspark.workflows.ingest import ingest
 
     with tracked(config, "ingest", chosen.out, data=chosen.source), spark_session("aslspark ingest") as spark:
         pictures = picture_options(spark, config.pictures, config.hands)

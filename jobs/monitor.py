@@ -40,8 +40,8 @@ def main(argv: Sequence[str]) -> None:
     options = parser.parse_args(argv)
     config = config_from(options, {})
     from aslspark.common.spark_session import spark_session
-    from aslspark.monitoring.job import monitor
     from aslspark.registry.tracking import tracked
+    from aslspark.workflows.monitor import monitor
 
     about = {"model": options.model, "data": options.data, "by": options.by, "alarm_rate": options.alarm_rate}
     with tracked(config, "monitor", options.out, **about), spark_session("aslspark monitor") as spark:

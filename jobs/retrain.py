@@ -62,7 +62,7 @@ def main(argv: Sequence[str]) -> None:
     if (options.begin is None) != (options.test is None):
         parser.error("--begin and --test belong together")
     from aslspark.common.spark_session import spark_session
-    from aslspark.retraining import begin, retrain
+    from aslspark.workflows.retrain import begin, retrain
 
     about = {"registry": options.registry, "data": options.data, "begin": options.begin, "anew": options.anew}
     with tracked(config, "retrain", **about), spark_session("aslspark retrain") as spark:

@@ -32,7 +32,7 @@ def main(argv: Sequence[str]) -> None:
     config = config_from(options, classifier_words(options))
     from aslspark.common.spark_session import spark_session
     from aslspark.registry.tracking import tracked
-    from aslspark.training.job import train_baseline
+    from aslspark.workflows.train import train_baseline
 
     job = "train_baseline"
     with tracked(config, job, options.out, data=options.data), spark_session(f"aslspark {job}") as spark:

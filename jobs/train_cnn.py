@@ -21,7 +21,7 @@ def main(argv: Sequence[str]) -> None:
     config = training_config(options)
     from aslspark.common.spark_session import spark_session
     from aslspark.registry.tracking import tracked
-    from aslspark.training.job import train_cnn
+    from aslspark.workflows.train import train_cnn
 
     with tracked(config, "train_cnn", options.out, data=options.data), spark_session("aslspark train_cnn") as spark:
         train_cnn(spark, options.data, options.out, config, options.test_data, options.resume)

@@ -14,10 +14,10 @@ from pathlib import Path
 
 from aslspark.common.paths import local_path
 from aslspark.common.settings import load_config
-from aslspark.evaluation.comparison import compare_bundles
 from aslspark.notebook import new_folder, session, show, widgets
 from aslspark.training.data import DRAWN_WARNING
-from aslspark.training.job import train_baseline, train_cnn
+from aslspark.workflows.compare import compare_bundles
+from aslspark.workflows.train import train_baseline, train_cnn
 from aslspark.workflows.training_data import training_data
 
 spark = session("aslspark: train and compare")

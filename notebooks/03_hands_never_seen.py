@@ -20,13 +20,13 @@ from aslspark.common.paths import local_path
 from aslspark.common.settings import load_config
 from aslspark.data.samples import TEST
 from aslspark.data.synthetic.files import SIGNER_PATTERN, draw_pictures
-from aslspark.evaluation.cross_validation import cross_validate
 from aslspark.evaluation.fold_options import LEAVE_ONE, FoldOptions
 from aslspark.evaluation.sample_pictures import as_read
 from aslspark.evaluation.sheets import Tile, colour_of, draw_sheet
 from aslspark.notebook import new_folder, session, show, widgets
 from aslspark.scoring import SignClassifierModel
-from aslspark.training.job import train_baseline, train_cnn
+from aslspark.workflows.cross_validate import cross_validate
+from aslspark.workflows.train import train_baseline, train_cnn
 from aslspark.workflows.training_data import training_data
 
 spark = session("aslspark: hands never seen")

@@ -25,7 +25,7 @@ from aslspark.features.pictures import Normaliser
 from aslspark.notebook import new_folder, session, show, widgets
 from aslspark.scoring import SignClassifierModel, write_scores
 from aslspark.scoring.unlabelled import rows_to_score, with_reasons
-from aslspark.training.job import train_cnn
+from aslspark.workflows.train import train_cnn
 
 spark = session("aslspark: score pictures")
 chosen = widgets(

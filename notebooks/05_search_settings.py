@@ -17,9 +17,9 @@ from aslspark.common.paths import local_path
 from aslspark.common.settings import load_config
 from aslspark.notebook import new_folder, session, show, widgets
 from aslspark.tuning.options import SearchOptions
-from aslspark.tuning.search import search
 from aslspark.tuning.space import read_space
 from aslspark.workflows.training_data import training_data
+from aslspark.workflows.tune import search
 
 spark = session("aslspark: search")
 chosen = widgets(

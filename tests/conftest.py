@@ -112,7 +112,7 @@ def ingested(spark: SparkSession, made_once: MadeOnce) -> str:
     """An ingested folder of 720 drawn hands of six signers, split by signer."""
     from aslspark.data.splits import SplitOptions
     from aslspark.data.synthetic import drawn_samples
-    from aslspark.sources.ingest import ingest
+    from aslspark.workflows.ingest import ingest
 
     def make(folder: Path) -> None:
         hands = drawn_samples(spark, count=720, seed=3, signers=6).persist()

@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 from aslspark.tuning.options import SearchOptions
-from aslspark.tuning.search import open_study
 from aslspark.tuning.space import Range, Space
+from aslspark.workflows.tune import open_study
 
 SPACE = Space({"training.epochs": Range(1, 9)})
 

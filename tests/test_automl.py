@@ -14,8 +14,8 @@ from aslspark.scoring.model import SignClassifierModel
 
 pytest.importorskip("optuna")
 
-from aslspark.tuning.automl import automl
 from aslspark.tuning.options import Budget
+from aslspark.workflows.automl import automl
 from jobs import automl as job
 
 QUICK = ["mllib.trees=5", "mllib.depth=5", "mllib.iterations=20", "training.epochs=1", "training.framework=torch"]

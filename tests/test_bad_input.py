@@ -27,7 +27,7 @@ from aslspark.data.pictures.options import PictureOptions, picture_options
 from aslspark.data.samples import read_samples
 from aslspark.data.tables.pixel_table import COLUMNS
 from aslspark.scoring.unlabelled import rows_to_score
-from aslspark.sources.ingest import ingest
+from aslspark.workflows.ingest import ingest
 
 GOOD = b",".join([b"3"] + [b"7"] * 784)
 PIECES = {"pictures": 6000, "stored": 1000, "rows": 3000, "manifests": 1500, "zips": 500, "bodies": 1500}

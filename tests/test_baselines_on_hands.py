@@ -13,13 +13,13 @@ from tables_with_hands import LETTERS, SIDE, rows_with_hands, write_ingested
 from aslspark.common.errors import AslsparkError
 from aslspark.common.settings import load_config
 from aslspark.data.samples import HAND_TYPE, TEST, read_samples
-from aslspark.evaluation.job import evaluate_bundle
 from aslspark.features.landmarks import FEATURES, hand_vectors, landmark_features
 from aslspark.features.pipeline import LandmarkFeatures, feature_pipeline
 from aslspark.models.onnx_classifier import NO_HAND
 from aslspark.scoring.calibration import NOT_SURE
 from aslspark.scoring.model import SignClassifierModel
-from aslspark.training.job import train_baseline
+from aslspark.workflows.evaluate import evaluate_bundle
+from aslspark.workflows.train import train_baseline
 from jobs import score
 from jobs import train_baseline as job
 

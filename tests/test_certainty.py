@@ -25,7 +25,7 @@ from aslspark.models.onnx_classifier import OnnxClassifier
 from aslspark.scoring.answer_columns import output_columns, ranking
 from aslspark.scoring.calibration import COLDEST, HOTTEST, NOT_SURE, best_places, fit_temperature, with_temperature
 from aslspark.scoring.model import SignClassifierModel, read_model
-from aslspark.training.job import train_baseline
+from aslspark.workflows.train import train_baseline
 
 LABELS = tuple("ABCDEFGHIKLMNOPQRSTUVWXY")
 SHAPE = (28, 28, 1)

@@ -14,7 +14,6 @@ from aslspark.common.errors import AslsparkError
 from aslspark.common.labels import STATIC_LETTERS
 from aslspark.common.settings import load_config
 from aslspark.data.samples import read_samples
-from aslspark.evaluation.comparison import Contender, LabelledSet, samples_for
 from aslspark.evaluation.comparison_page import COLUMNS
 from aslspark.evaluation.grad_cam import explain_bundle
 from aslspark.evaluation.metrics import wilson
@@ -24,7 +23,8 @@ from aslspark.models.fitted_network import FittedNetwork
 from aslspark.models.onnx_classifier import OnnxClassifier
 from aslspark.scoring.model import SignClassifierModel
 from aslspark.training.data import fingerprint
-from aslspark.training.job import train_baseline
+from aslspark.workflows.compare import Contender, LabelledSet, samples_for
+from aslspark.workflows.train import train_baseline
 from jobs import compare, evaluate
 
 SETTINGS = load_config().as_dict()

@@ -14,10 +14,10 @@ from aslspark.common.settings import load_config
 from aslspark.data.sample_frames import with_block
 from aslspark.data.samples import TEST, TRAIN, VALIDATION, read_samples
 from aslspark.evaluation.calibration import TEMPERATURES
-from aslspark.evaluation.cross_validation import RESULT_FILE, cross_validate
 from aslspark.evaluation.cross_validation_page import write_page
 from aslspark.evaluation.fold_options import KINDS, LEAKING, LEAVE_ONE, FoldOptions
 from aslspark.evaluation.folds import divided, plan_folds
+from aslspark.workflows.cross_validate import RESULT_FILE, cross_validate
 from jobs import cross_validate as job
 
 FOREST = ["mllib.classifier=forest", "mllib.trees=3", "mllib.depth=4"]

@@ -17,8 +17,8 @@ from aslspark.evaluation.folds import divided, plan_folds
 from aslspark.features.landmarks import HAND_NUMBERS, RIGHT, SEEN, hand_vectors
 from aslspark.images.hands.hand import Hand, hand_column
 from aslspark.images.hands.options import HandOptions
-from aslspark.sources.ingest import ingest
 from aslspark.training.data import look_at
+from aslspark.workflows.ingest import ingest
 
 pytest.importorskip("mediapipe")
 

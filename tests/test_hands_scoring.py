@@ -11,15 +11,15 @@ from test_hands_ingest import hands, options  # noqa: F401  (a fixture)
 from aslspark.common.settings import HandConfig, load_config
 from aslspark.data.samples import HAND_COLUMN, PICTURE_TYPE, read_samples
 from aslspark.data.splits import SplitOptions
-from aslspark.evaluation.job import evaluate_bundle
 from aslspark.images.decoding import decode
 from aslspark.images.hands.options import HandOptions
 from aslspark.models import torch_network
 from aslspark.models.mllib import MllibClassifier
 from aslspark.models.onnx_classifier import OnnxClassifier
 from aslspark.scoring.model import SignClassifierModel
-from aslspark.sources.ingest import ingest
-from aslspark.training.job import train_baseline
+from aslspark.workflows.evaluate import evaluate_bundle
+from aslspark.workflows.ingest import ingest
+from aslspark.workflows.train import train_baseline
 
 pytest.importorskip("mediapipe")
 

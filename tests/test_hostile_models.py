@@ -26,10 +26,10 @@ from aslspark.models.onnx_classifier import OnnxClassifier
 from aslspark.monitoring.profile import read_reference
 from aslspark.registry.registry import Registry
 from aslspark.registry.tracking_model import BundleModel
-from aslspark.retraining import begin
 from aslspark.scoring.model import SignClassifierModel, read_model
 from aslspark.scoring.reader import Reader
 from aslspark.training.initial_weights import started_network
+from aslspark.workflows.retrain import begin
 
 SHAPE = (28, 28, 1)
 

@@ -17,8 +17,8 @@ from aslspark.data.files.hadoop_files import HadoopFiles
 from aslspark.data.samples import QUARANTINE_SCHEMA, SAMPLE_SCHEMA, TEST, TRAIN, VALIDATION, read_samples
 from aslspark.data.splits import SplitOptions
 from aslspark.data.tables.pixel_table import COLUMNS
-from aslspark.sources import ingest as ingest_module
-from aslspark.sources.ingest import ingest
+from aslspark.workflows import ingest as ingest_module
+from aslspark.workflows.ingest import ingest
 
 LABELS = list(LETTER_OF_NUMBER)
 HEADER = ",".join(COLUMNS)

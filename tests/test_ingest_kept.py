@@ -9,9 +9,9 @@ from PIL import Image
 
 from aslspark.common.errors import AslsparkError
 from aslspark.common.settings import load_config
-from aslspark.evaluation.cross_validation import cross_validate
 from aslspark.evaluation.fold_options import FoldOptions
-from aslspark.training.job import train_baseline, train_cnn
+from aslspark.workflows.cross_validate import cross_validate
+from aslspark.workflows.train import train_baseline, train_cnn
 from aslspark.workflows.training_data import training_data
 
 SMALL = ["pictures.size=8", "split.blocks=5"]

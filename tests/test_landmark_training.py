@@ -21,7 +21,7 @@ from aslspark.features.landmarks import FEATURES, SEEN, landmark_features
 from aslspark.models.onnx_classifier import OnnxClassifier
 from aslspark.scoring.model import SignClassifierModel
 from aslspark.training.initial_weights import check_network
-from aslspark.training.job import train_cnn
+from aslspark.workflows.train import train_cnn
 
 TWO = ["network.name=two_branch", "training.epochs=3", "features.upright=true"]
 

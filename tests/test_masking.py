@@ -18,7 +18,7 @@ from aslspark.data.pictures.options import picture_options
 from aslspark.data.tables.pixel_table import COLUMNS
 from aslspark.models.onnx_classifier import OnnxClassifier
 from aslspark.scoring.model import SignClassifierModel
-from aslspark.sources.ingest import ingest
+from aslspark.workflows.ingest import ingest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 SECRET = "S3CR3T"

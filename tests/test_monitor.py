@@ -15,10 +15,10 @@ from aslspark.data.samples import read_samples
 from aslspark.images.hands.options import HandOptions
 from aslspark.models import torch_network
 from aslspark.models.onnx_classifier import OnnxClassifier
-from aslspark.monitoring.job import count_bins
 from aslspark.monitoring.measures import FLAGS, HAND_MEASURES, MEASURES, measured
 from aslspark.monitoring.profile import make_profile, read_reference, write_reference
 from aslspark.scoring.model import SignClassifierModel, read_model
+from aslspark.workflows.monitor import count_bins
 from jobs import monitor, score
 
 LETTERS = tuple("ABCDEFGHIKLMNOPQRSTUVWXY")

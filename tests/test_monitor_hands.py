@@ -11,7 +11,7 @@ from aslspark.models import torch_network
 from aslspark.models.onnx_classifier import OnnxClassifier
 from aslspark.monitoring.measures import HAND_MEASURES, PICTURE_MEASURES, measured
 from aslspark.scoring.model import SignClassifierModel
-from aslspark.sources.ingest import ingest
+from aslspark.workflows.ingest import ingest
 
 pytest.importorskip("mediapipe")
 

@@ -16,8 +16,8 @@ from aslspark.common.settings import load_config
 from aslspark.data.samples import read_samples
 from aslspark.scoring.model import SignClassifierModel, write_scores
 from aslspark.scoring.unlabelled import rows_to_score
-from aslspark.sources.ingest import ingest
-from aslspark.training.job import train_cnn
+from aslspark.workflows.ingest import ingest
+from aslspark.workflows.train import train_cnn
 
 
 @pytest.fixture
@@ -144,7 +144,7 @@ def test_ingest_training_and_scoring_work_in_a_store_that_databricks_mounts(spar
 
 def test_the_database_of_a_search_lies_beside_such_a_store_and_is_copied_there(dbfs):
     pytest.importorskip("optuna")
-    from aslspark.tuning.search import DATABASE, keep_database, place_database
+    from aslspark.workflows.tune import DATABASE, keep_database, place_database
 
     search = dbfs / "search"
     search.mkdir()

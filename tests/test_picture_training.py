@@ -7,13 +7,13 @@ from test_pictures import fill
 from aslspark.common.settings import PictureConfig, load_config
 from aslspark.data.pictures.options import picture_options
 from aslspark.data.samples import TEST, TRAIN, read_samples
-from aslspark.evaluation.job import evaluate_bundle
 from aslspark.features.pipeline import PictureScaler
 from aslspark.scoring.model import SignClassifierModel
 from aslspark.scoring.unlabelled import rows_to_score
-from aslspark.sources.ingest import ingest
 from aslspark.training.feed import SampleFeed
-from aslspark.training.job import train_cnn
+from aslspark.workflows.evaluate import evaluate_bundle
+from aslspark.workflows.ingest import ingest
+from aslspark.workflows.train import train_cnn
 
 SETTINGS = ["pictures.size=32", "pictures.fit=letterbox"]
 TRAINING = ["training.framework=torch", "training.num_proc=1", "training.epochs=1"]

@@ -15,7 +15,7 @@ from aslspark.data.pictures import archives
 from aslspark.data.pictures.options import PictureOptions, picture_options
 from aslspark.data.samples import TEST, TRAIN, VALIDATION, read_samples
 from aslspark.data.splits import SplitOptions
-from aslspark.sources.ingest import ingest
+from aslspark.workflows.ingest import ingest
 
 SIZE = 48
 
@@ -283,7 +283,7 @@ def test_binary_and_image_tables_give_what_the_folder_gives(spark, tmp_path):
 
 
 def test_a_picture_that_vanishes_is_quarantined(spark, tmp_path, monkeypatch):
-    from aslspark.sources import ingest as module
+    from aslspark.workflows import ingest as module
 
     folder = fill(tmp_path / "set", count=10)
     count = module.count_sources

@@ -3,7 +3,7 @@
 import pytest
 
 from aslspark.common.settings import load_config
-from aslspark.training.job import train_cnn
+from aslspark.workflows.train import train_cnn
 
 pytestmark = pytest.mark.long
 

@@ -15,7 +15,7 @@ from aslspark.common.settings import load_config
 from aslspark.scoring.model import SignClassifierModel
 from aslspark.training.data import look_at
 from aslspark.training.fit_network import fit_network
-from aslspark.training.job import train_cnn
+from aslspark.workflows.train import train_cnn
 
 WORDS = ["training.framework=torch", "training.epochs=5", "training.batch_size=32"]
 

@@ -15,7 +15,7 @@ from aslspark.data.samples import REPORT_FILE, read_samples
 from aslspark.evaluation.paired_comparison import judge, mcnemar
 from aslspark.registry.registry import Registry
 from aslspark.scoring.model import SignClassifierModel
-from aslspark.training.job import train_baseline
+from aslspark.workflows.train import train_baseline
 from jobs import evaluate, retrain
 
 LETTERS = tuple("ABCLOVWY")

@@ -292,7 +292,7 @@ def test_recorded_pictures_are_what_ingest_reads(running, spark, tmp_path):
     from aslspark.data.pictures.options import picture_options
     from aslspark.data.samples import read_samples
     from aslspark.data.splits import SplitOptions
-    from aslspark.sources.ingest import ingest
+    from aslspark.workflows.ingest import ingest
 
     for seed in range(8):
         label = LABELS[seed % 2].lower()

@@ -17,10 +17,10 @@ from aslspark.data.samples import TEST, TRAIN, VALIDATION, read_samples
 from aslspark.evaluation.metrics import count_answers, figures
 from aslspark.scoring.model import SignClassifierModel
 from aslspark.training.collective import CARRIERS_NICE
-from aslspark.training.job import train_baseline, train_cnn
 from aslspark.training.launch.child import report
 from aslspark.training.launch.failures import WorkerError
 from aslspark.training.launch.run import StoppedEarly, run_workers
+from aslspark.workflows.train import train_baseline, train_cnn
 
 FRAMEWORKS = ("keras", "torch")
 QUICK = ["training.epochs=2", "training.batch_size=8", "augment.flip_probability=0.25", "training.profile_steps=2"]

@@ -20,8 +20,8 @@ from aslspark.scoring.model import SignClassifierModel
 from aslspark.training.data import TrainingData
 from aslspark.training.fit_network import fit_network
 from aslspark.training.initial_weights import check_network, started_network
-from aslspark.training.job import train_cnn
 from aslspark.training.loop import Plan, fit_epochs
+from aslspark.workflows.train import train_cnn
 
 FRAMEWORKS = ("keras", "torch")
 SHAPE = (24, 28, 3)

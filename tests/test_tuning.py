@@ -12,10 +12,10 @@ from aslspark.common.settings import load_config
 
 pytest.importorskip("optuna")
 
-from aslspark.tuning import search as searching
 from aslspark.tuning.options import SearchOptions
-from aslspark.tuning.search import search
 from aslspark.tuning.space import Range, read_space
+from aslspark.workflows import tune as searching
+from aslspark.workflows.tune import search
 
 SPACE = "training.learning_rate: {low: 1.0e-6, high: 0.01, log: true}\nnetwork.dropout: [0.0, 0.15]\n"
 QUICK = ["training.framework=torch", "training.epochs=3", "training.batch_size=32", "training.learning_rate=0.005"]

@@ -27,7 +27,7 @@ def write_page(result: Mapping[str, Any], folder: Path, page: Path) -> None:
     Parameters
     ----------
     result : mapping
-        See `aslspark.evaluation.comparison.compare_bundles`.
+        See `aslspark.workflows.compare.compare_bundles`.
     folder : Path
         That the sheets lie in.
     page : Path

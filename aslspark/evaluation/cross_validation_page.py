@@ -45,7 +45,7 @@ def write_page(result: Mapping[str, Any], folder: Path) -> None:
     Parameters
     ----------
     result : mapping
-        See `aslspark.evaluation.cross_validation.cross_validate`.
+        See `aslspark.workflows.cross_validate.cross_validate`.
     folder : Path
     """
     settings, folds, scores = result["settings"], result["folds"], result["scores"]

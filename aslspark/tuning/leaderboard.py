@@ -23,7 +23,7 @@ def write_leaderboard(result: dict[str, Any], settings: Config, folder: Path) ->
     Parameters
     ----------
     result : dict
-        See `aslspark.tuning.automl.automl`.
+        See `aslspark.workflows.automl.automl`.
     settings : Config
         The winner's.
     folder : Path

@@ -21,8 +21,8 @@ from aslspark.data.foretold_splits import Needs
 from aslspark.data.pictures.options import picture_options
 from aslspark.data.splits import SplitOptions
 from aslspark.data.synthetic import drawn_samples
-from aslspark.sources.ingest import ingest
 from aslspark.training.data import DRAWN_WARNING, INGESTED, TrainingData, is_ingested, look_at
+from aslspark.workflows.ingest import ingest
 
 log = logging.getLogger("aslspark")
 

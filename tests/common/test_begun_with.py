@@ -137,8 +137,8 @@ def test_a_search_goes_on_with_what_it_was_begun_with_alone(search_of):
 )
 def test_a_shared_study_is_of_one_table(spark, search_of, tmp_path):
     from aslspark.tuning.options import SearchOptions
-    from aslspark.tuning.search import search
     from aslspark.tuning.space import read_space
+    from aslspark.workflows.tune import search
 
     folder, _ = search_of
     other, space = write_table(tmp_path / "c.csv", rows=40), read_space(str(folder / "space.yaml"))

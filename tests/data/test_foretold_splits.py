@@ -15,7 +15,7 @@ from aslspark.data.samples import TEST, TRAIN, VALIDATION
 from aslspark.data.splits import SplitOptions
 from aslspark.data.tables.pixel_table import PIXELS
 from aslspark.images.decoding import Form
-from aslspark.sources.ingest import ingest
+from aslspark.workflows.ingest import ingest
 
 HANDS = SplitOptions(blocks=25, validation=0.04, test=0.04)
 

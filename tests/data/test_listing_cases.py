@@ -17,7 +17,7 @@ from aslspark.data.discover_sources import open_sources
 from aslspark.data.pictures.options import picture_options
 from aslspark.data.samples import read_samples
 from aslspark.scoring.unlabelled import rows_to_score
-from aslspark.sources.ingest import ingest
+from aslspark.workflows.ingest import ingest
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -168,7 +168,7 @@ from aslspark.common.settings import PictureConfig
 from aslspark.common.errors import AslsparkError
 from aslspark.jobs_support import start_logging
 from aslspark.common.spark_session import spark_session
-from aslspark.sources.ingest import ingest
+from aslspark.workflows.ingest import ingest
 from aslspark.data.pictures.options import picture_options
 from aslspark.scoring.unlabelled import rows_to_score
 

@@ -13,7 +13,7 @@ from aslspark.data.discover_sources import open_sources
 from aslspark.data.pictures.files import read_manifest
 from aslspark.data.pictures.options import picture_options
 from aslspark.scoring.unlabelled import rows_to_score
-from aslspark.sources.ingest import ingest
+from aslspark.workflows.ingest import ingest
 
 SECRET = b"root:x:0:0:a secret line"
 

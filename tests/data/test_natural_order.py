@@ -8,7 +8,7 @@ import pytest
 from aslspark.data.files.natural_order import natural_key, natural_order
 from aslspark.data.samples import read_samples
 from aslspark.data.splits import SplitOptions
-from aslspark.sources.ingest import ingest
+from aslspark.workflows.ingest import ingest
 
 PIECES = [
     *("frame", "Frame", "FRAME", "img_", "a/b-", "-", " ", ".", "_", "~", "/", ":", "\n", "ß", "Ä", "ä", "İ", "é"),

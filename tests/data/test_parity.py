@@ -21,7 +21,7 @@ from aslspark.scoring.reader import NUMBERS, Reader
 from aslspark.scoring.unlabelled import rows_to_score
 from aslspark.serving.limits import Limits
 from aslspark.serving.payload import plain_pictures
-from aslspark.sources.ingest import ingest
+from aslspark.workflows.ingest import ingest
 
 RANDOM = np.random.default_rng(3)
 SMOOTH = Image.fromarray(RANDOM.integers(0, 256, (6, 8, 3), dtype=np.uint8)).resize((80, 60), Image.Resampling.BICUBIC)

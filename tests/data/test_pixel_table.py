@@ -8,7 +8,7 @@ from aslspark.data.samples import read_samples
 from aslspark.data.tables.label_numbers import numbering_warning
 from aslspark.data.tables.pixel_table import COLUMNS, layout_of_line, names_pixels, scaled_rows, trouble_with
 from aslspark.scoring.unlabelled import rows_to_score
-from aslspark.sources.ingest import ingest
+from aslspark.workflows.ingest import ingest
 
 ROWS = 12
 LABELS = [0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 12]

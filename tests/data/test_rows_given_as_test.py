@@ -11,17 +11,17 @@ from aslspark.common.errors import AslsparkError
 from aslspark.common.settings import load_config
 from aslspark.data.samples import TEST, TRAIN, VALIDATION, read_samples
 from aslspark.data.splits import SplitOptions
-from aslspark.evaluation.cross_validation import RESULT_FILE, cross_validate
 from aslspark.evaluation.fold_options import KINDS, LEAVE_ONE, FoldOptions
 from aslspark.evaluation.folds import divided, plan_folds
-from aslspark.monitoring.job import monitor
 from aslspark.monitoring.profile import read_reference
 from aslspark.scoring.model import SignClassifierModel
-from aslspark.sources.ingest import ingest
 from aslspark.training.data import look_at
-from aslspark.training.job import train_baseline
-from aslspark.tuning.automl import automl
 from aslspark.tuning.options import Budget
+from aslspark.workflows.automl import automl
+from aslspark.workflows.cross_validate import RESULT_FILE, cross_validate
+from aslspark.workflows.ingest import ingest
+from aslspark.workflows.monitor import monitor
+from aslspark.workflows.train import train_baseline
 
 FOREST = ["mllib.classifier=forest", "mllib.trees=3", "mllib.depth=4"]
 LETTERS = "ABC"

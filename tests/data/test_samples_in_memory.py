@@ -2,7 +2,7 @@
 
 import pytest
 
-from aslspark.sources.ingest import ingest
+from aslspark.workflows.ingest import ingest
 
 SCHEMA = (
     "id string, picture struct<height: int, width: int, channels: int, data: binary>, label string, source string, "

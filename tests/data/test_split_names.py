@@ -14,7 +14,7 @@ from aslspark.data.pictures.options import PictureOptions
 from aslspark.data.samples import TEST, TRAIN, VALIDATION, read_samples
 from aslspark.data.split_names import split_of_name
 from aslspark.data.splits import SplitOptions
-from aslspark.sources.ingest import ingest
+from aslspark.workflows.ingest import ingest
 
 SPLIT = SplitOptions(validation=0.0, blocks=5)
 HEADER = ",".join(["label", *(f"pixel{number}" for number in range(1, 785))])

@@ -35,8 +35,8 @@ from aslspark.evaluation.folds import Fold, divided, plan_folds
 from aslspark.evaluation.metrics import UNSCORED
 from aslspark.scoring.model import SignClassifierModel
 from aslspark.training.data import DRAWN_WARNING, TrainingData
-from aslspark.training.job import train_named
 from aslspark.training.resume import ingest_kept
+from aslspark.workflows.train import train_named
 from aslspark.workflows.training_data import training_data
 
 log = logging.getLogger("aslspark")

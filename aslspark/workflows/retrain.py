@@ -26,14 +26,14 @@ from aslspark.data.foretold_splits import Needs
 from aslspark.data.pictures.options import picture_options
 from aslspark.data.samples import SAMPLES_FOLDER, TEST, read_samples
 from aslspark.data.splits import SplitOptions
-from aslspark.evaluation.job import labelled_samples
 from aslspark.evaluation.paired_comparison import count_pairs, judge
 from aslspark.registry.registry import ALPHA, BEGUN, CHAMPION, FROZEN_TEST, MOST_FALL, PROMOTED, REFUSED, Registry
 from aslspark.scoring.model import SignClassifierModel
-from aslspark.sources.ingest import ingest
 from aslspark.training.data import fingerprint, is_ingested
 from aslspark.training.initial_weights import IMAGENET, NONE
-from aslspark.training.job import train_named
+from aslspark.workflows.evaluate import labelled_samples
+from aslspark.workflows.ingest import ingest
+from aslspark.workflows.train import train_named
 
 log = logging.getLogger("aslspark")
 

@@ -34,13 +34,13 @@ from aslspark.evaluation.speed import measure_speed
 from aslspark.models.onnx_classifier import OnnxClassifier
 from aslspark.scoring.model import SignClassifierModel
 from aslspark.training.data import TrainingData, is_ingested
-from aslspark.training.job import train_named
 from aslspark.training.launch.run import StoppedEarly
 from aslspark.training.resume import ingest_kept
 from aslspark.tuning.families import Family, families_for
 from aslspark.tuning.leaderboard import write_leaderboard
 from aslspark.tuning.options import Budget
 from aslspark.tuning.trial import Score, fit_trial, judge
+from aslspark.workflows.train import train_named
 from aslspark.workflows.training_data import training_data
 
 log = logging.getLogger("aslspark")

@@ -22,8 +22,8 @@ from aslspark.evaluation.grad_cam import require_network, write_sheet
 from aslspark.evaluation.report import evaluate, summary
 from aslspark.evaluation.sample_pictures import one_of_each_label
 from aslspark.scoring.model import SignClassifierModel
-from aslspark.sources.ingest import ingest
 from aslspark.training.data import is_ingested
+from aslspark.workflows.ingest import ingest
 
 log = logging.getLogger("aslspark")
 

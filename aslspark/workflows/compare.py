@@ -41,8 +41,8 @@ from aslspark.images.decoding import pixels_of
 from aslspark.models.mllib import MllibClassifier
 from aslspark.models.onnx_classifier import OnnxClassifier
 from aslspark.scoring.model import SignClassifierModel
-from aslspark.sources.ingest import ingest
 from aslspark.training.data import fingerprint, is_ingested
+from aslspark.workflows.ingest import ingest
 
 log = logging.getLogger("aslspark")
 
