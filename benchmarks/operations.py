@@ -22,10 +22,10 @@ from PIL import Image, ImageFilter
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
+from aslspark.cli.jobs_support import run_job
 from aslspark.common.labels import LABELS
 from aslspark.common.settings import load_config
 from aslspark.common.spark_session import spark_session
-from aslspark.jobs_support import run_job
 from aslspark.monitoring.drift import Comparison, histogram
 from aslspark.monitoring.measures import measured
 from aslspark.monitoring.profile import Profile, read_reference

@@ -8,8 +8,8 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
+from aslspark.cli.jobs_support import add_config_options, config_from, run_job
 from aslspark.common.errors import AslsparkError
-from aslspark.jobs_support import add_config_options, config_from, run_job
 
 
 def main(argv: Sequence[str]) -> None:

@@ -10,15 +10,15 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from aslspark.common.catalog import CLASSIFIERS, NO_CLASSIFIER
-from aslspark.evaluation.fold_options import KINDS, LEAVE_ONE, FoldOptions
-from aslspark.jobs_support import (
+from aslspark.cli.jobs_support import (
     add_classifier_options,
     add_training_options,
     classifier_words,
     run_job,
     training_config,
 )
+from aslspark.common.catalog import CLASSIFIERS, NO_CLASSIFIER
+from aslspark.evaluation.fold_options import KINDS, LEAVE_ONE, FoldOptions
 
 NETWORK = "network"
 

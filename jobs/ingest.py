@@ -8,9 +8,9 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
+from aslspark.cli.jobs_support import add_config_options, config_from, run_job
 from aslspark.common.redaction import say
 from aslspark.common.settings import SplitConfig
-from aslspark.jobs_support import add_config_options, config_from, run_job
 
 
 def main(argv: Sequence[str] | None = None) -> None:

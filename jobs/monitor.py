@@ -11,7 +11,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from aslspark.jobs_support import add_config_options, config_from, run_job
+from aslspark.cli.jobs_support import add_config_options, config_from, run_job
 from aslspark.monitoring import ALARM_RATE
 
 DRIFT_CODE = 3

@@ -13,8 +13,8 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from aslspark.cli.jobs_support import add_config_options, config_from, run_job
 from aslspark.common.redaction import say
-from aslspark.jobs_support import add_config_options, config_from, run_job
 from aslspark.registry.registry import ALPHA, MOST_FALL, PROMOTED, Registry
 from aslspark.registry.tracking import log_champion, restore_champion, tracked
 

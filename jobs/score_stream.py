@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from aslspark.jobs_support import run_job
+from aslspark.cli.jobs_support import run_job
 
 
 def main(argv: Sequence[str]) -> None:

@@ -10,8 +10,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from aslspark.common.catalog import CLASSIFIERS
-from aslspark.jobs_support import (
+from aslspark.cli.jobs_support import (
     add_classifier_options,
     add_config_options,
     add_data_options,
@@ -19,6 +18,7 @@ from aslspark.jobs_support import (
     config_from,
     run_job,
 )
+from aslspark.common.catalog import CLASSIFIERS
 
 
 def main(argv: Sequence[str]) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from aslspark.jobs_support import add_training_options, run_job, training_config
+from aslspark.cli.jobs_support import add_training_options, run_job, training_config
 from aslspark.tuning.options import PRUNERS, SAMPLERS, SearchOptions
 from aslspark.tuning.space import read_space
 

@@ -13,12 +13,12 @@
 
 from pathlib import Path
 
+from aslspark.cli.notebook import new_folder, session, show, widgets
 from aslspark.common.paths import local_path
 from aslspark.common.settings import load_config
 from aslspark.evaluation.sample_pictures import one_of_each_label
 from aslspark.evaluation.sheets import PLAIN, Tile, draw_sheet
 from aslspark.images.decoding import pixels_of
-from aslspark.notebook import new_folder, session, show, widgets
 from aslspark.workflows.training_data import training_data
 
 spark = session("aslspark: ingest and look")

@@ -12,9 +12,9 @@
 
 from pathlib import Path
 
+from aslspark.cli.notebook import new_folder, session, show, widgets
 from aslspark.common.paths import local_path
 from aslspark.common.settings import load_config
-from aslspark.notebook import new_folder, session, show, widgets
 from aslspark.training.data import DRAWN_WARNING
 from aslspark.workflows.compare import compare_bundles
 from aslspark.workflows.train import train_baseline, train_cnn

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from pyspark.sql import functions as F
 
+from aslspark.cli.notebook import new_folder, session, show, widgets
 from aslspark.common.paths import local_path
 from aslspark.common.settings import load_config
 from aslspark.data.samples import TEST
@@ -23,7 +24,6 @@ from aslspark.data.synthetic.files import SIGNER_PATTERN, draw_pictures
 from aslspark.evaluation.fold_options import LEAVE_ONE, FoldOptions
 from aslspark.evaluation.sample_pictures import as_read
 from aslspark.evaluation.sheets import Tile, colour_of, draw_sheet
-from aslspark.notebook import new_folder, session, show, widgets
 from aslspark.scoring import SignClassifierModel
 from aslspark.workflows.cross_validate import cross_validate
 from aslspark.workflows.train import train_baseline, train_cnn

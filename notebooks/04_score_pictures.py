@@ -17,12 +17,12 @@ from pathlib import Path
 import pandas as pd
 from pyspark.sql import functions as F
 
+from aslspark.cli.notebook import new_folder, session, show, widgets
 from aslspark.common.paths import local_path
 from aslspark.common.settings import load_config
 from aslspark.data.synthetic.files import draw_pictures
 from aslspark.evaluation.sheets import Tile, colour_of, draw_sheet
 from aslspark.features.pictures import Normaliser
-from aslspark.notebook import new_folder, session, show, widgets
 from aslspark.scoring import SignClassifierModel, write_scores
 from aslspark.scoring.unlabelled import rows_to_score, with_reasons
 from aslspark.workflows.train import train_cnn

@@ -13,9 +13,9 @@
 
 from pathlib import Path
 
+from aslspark.cli.notebook import new_folder, session, show, widgets
 from aslspark.common.paths import local_path
 from aslspark.common.settings import load_config
-from aslspark.notebook import new_folder, session, show, widgets
 from aslspark.tuning.options import SearchOptions
 from aslspark.tuning.space import read_space
 from aslspark.workflows.training_data import training_data

@@ -113,7 +113,7 @@ def service(bundle, *words, log=None):
         process.stdout.close()
 
 
-SERVE = "from aslspark.jobs_support import run_job; from aslspark.serving.server import main; run_job(main)"
+SERVE = "from aslspark.cli.jobs_support import run_job; from aslspark.serving.server import main; run_job(main)"
 
 
 def spelling_bundle(folder, real_data, letters="ABCLY", left_out="hand3"):

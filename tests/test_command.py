@@ -9,8 +9,7 @@ import sys
 import pytest
 from conftest import REPOSITORY
 
-from aslspark import jobs_support
-from aslspark.cli import command, completion, doctor, fetch
+from aslspark.cli import command, completion, doctor, fetch, jobs_support
 from aslspark.common.errors import AslsparkError
 
 
@@ -51,7 +50,7 @@ class Blocked:
 
 sys.meta_path.insert(0, Blocked())
 from aslspark.cli.command import main
-from aslspark.jobs_support import run_job
+from aslspark.cli.jobs_support import run_job
 
 for words in json.load(sys.stdin):
     out, err, sys.argv = io.StringIO(), io.StringIO(), ["aslspark", *words]

@@ -185,7 +185,7 @@ def test_errors_and_logs_show_no_secret(caplog):
 def test_a_job_that_fails_in_a_way_nobody_foresaw_shows_no_secret():
     program = f"""
 import sys
-from aslspark.jobs_support import run_job
+from aslspark.cli.jobs_support import run_job
 def main(words):
     raise OSError("https://me:{SECRET}@host/a.zip?sig={SECRET}")
 run_job(main)

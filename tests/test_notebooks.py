@@ -11,9 +11,9 @@ import nbformat
 import pytest
 from conftest import REPOSITORY
 
+from aslspark.cli.notebook import show, widgets
 from aslspark.common.errors import AslsparkError
 from aslspark.data.synthetic.files import SIGNER_PATTERN, draw_pictures
-from aslspark.notebook import show, widgets
 from notebooks import to_ipynb
 
 nbclient = pytest.importorskip("nbclient")

@@ -15,8 +15,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import aslspark
+from aslspark.cli.jobs_support import run_job
 from aslspark.common.errors import AslsparkError
-from aslspark.jobs_support import run_job
 
 Main = Callable[[Sequence[str]], None]
 

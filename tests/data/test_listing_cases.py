@@ -166,7 +166,7 @@ PROGRAM = """
 import json, sys
 from aslspark.common.settings import PictureConfig
 from aslspark.common.errors import AslsparkError
-from aslspark.jobs_support import start_logging
+from aslspark.cli.jobs_support import start_logging
 from aslspark.common.spark_session import spark_session
 from aslspark.workflows.ingest import ingest
 from aslspark.data.pictures.options import picture_options

@@ -16,11 +16,11 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
+from aslspark.cli.jobs_support import start_logging
 from aslspark.common.errors import AslsparkError
 from aslspark.common.paths import local_path, on_databricks, spark_path
 from aslspark.common.redaction import say
 from aslspark.common.spark_session import spark_session
-from aslspark.jobs_support import start_logging
 
 PREFIX = "ASLSPARK_"
 """Of the environment variables that stand in for widgets: EPOCHS=3 alone might be anybody's."""
