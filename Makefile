@@ -54,7 +54,7 @@ bench-gpu:
 	@$(IN_ENV) spark-submit benchmarks/bench_gpu.py $(if $(DATA),--data $(DATA)) $(ARGS)
 
 lint:
-	@$(IN_ENV) ruff check . && ruff format --check . && mypy
+	@$(IN_ENV) ruff check . && ruff format --check . && mypy && lint-imports
 
 env:
 	@environment/build.sh

@@ -1,7 +1,9 @@
 """Reads the letters of the American manual alphabet from pictures of hands, on Spark."""
 
+from aslspark.common import former_names
 from aslspark.common.redaction import mask_logs
 
 __version__ = "0.1.0"
 
 mask_logs()
+former_names.answer()

@@ -145,7 +145,8 @@ def test_what_is_promoted_is_registered_and_a_rollback_moves_the_alias_back(bund
 
 def test_nothing_of_mlflow_is_imported_while_it_is_off():
     words = (
-        "import sys; from aslspark.common.settings import Config; from aslspark.registry.tracking import tracked, log_champion\n"
+        "import sys; from aslspark.common.settings import Config\n"
+        "from aslspark.registry.tracking import tracked, log_champion\n"
         "import jobs.train_cnn, jobs.monitor, jobs.retrain\n"
         "with tracked(Config(), 'x', 'nowhere'): pass\n"
         "print([name for name in sys.modules if name.split('.')[0] == 'mlflow'])"

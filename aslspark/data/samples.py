@@ -1,6 +1,6 @@
 """The sample table: the one row format between ingest and everything after it.
 
-In: rows made by `aslspark.sources`. Out: the same rows, from Parquet, partitioned by split.
+In: rows made by this room. Out: the same rows, from Parquet, partitioned by split.
 """
 
 from __future__ import annotations

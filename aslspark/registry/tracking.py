@@ -123,8 +123,8 @@ def log_champion(config: Config, version: str, bundle: Path, decision: Mapping[s
 def log_bundle(folder: Path) -> None:
     """Log a bundle to the active run: a network as a pyfunc with a signature, other models as files.
 
-    Nothing is pickled: MLflow keeps the bundle's files and the name of `aslspark.registry.tracking_model`, which reads them and
-    has to be importable where the model is loaded.
+    Nothing is pickled: MLflow keeps the bundle's files and the name of `aslspark.registry.tracking_model`, which reads
+    them and has to be importable where the model is loaded.
     """
     import mlflow
     from mlflow.models import ModelSignature

@@ -148,7 +148,8 @@ class Reader:
             Bytes of a file, or of exactly the pixels that the model takes; those pixels as numbers of 0-255; or why
             whoever asks has no picture.
         find : callable, optional
-            What finds hands (see `images.hands.detector_process.Guard`); without it this process's own, for one picture at a time.
+            What finds hands (see `images.hands.detector_process.Guard`); without it this process's own, for one picture
+            at a time.
         """
         try:
             picture, hand = prepared(value, kind, self.form, self.hands, find)

@@ -15,6 +15,7 @@ from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
 from aslspark.common.errors import AslsparkError
+from aslspark.common.former_names import moved_from
 from aslspark.common.paths import local_path
 from aslspark.common.settings import FeatureConfig
 from aslspark.data.samples import REPORT_FILE, SAMPLES_FOLDER, TEST, TRAIN, VALIDATION, read_samples
@@ -163,3 +164,6 @@ def _shapes(counts: Sequence[Row]) -> list[tuple[int, int, int]]:
 
 def _fingerprint(counts: Sequence[Row]) -> str:
     return hashlib.sha256(str((sum(row["hashes"] for row in counts), _shapes(counts))).encode()).hexdigest()
+
+
+__getattr__ = moved_from(__name__)

@@ -41,8 +41,9 @@ class SignKerasEstimator(InPlaceTraining, KerasEstimator):
     num_proc, batch_size, val_batch_size, epochs, random_seed, use_gpu
         As Horovod's.
     augment : bool or dict
-        Whether training pictures are changed at random; or how, by the names of `aslspark.common.settings.AugmentConfig`, such
-        as ``{"flip_probability": 0.5}``, the others as they are by default.
+        Whether training pictures are changed at random; or how, by the names of
+        `aslspark.common.settings.AugmentConfig`, such as ``{"flip_probability": 0.5}``, the others as they are by
+        default.
     patience, stretch, schedule, feed, cache_mb, threads, cycle_ms, precision, source_weights, unfreeze_after,
     unfreeze_rate, label_smoothing, clip_norm, profile_steps, tries, checkpoints, hand_col, upright, branch_dropout
         See `aslspark.training.estimator_params.InPlaceParams`.

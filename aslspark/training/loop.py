@@ -139,7 +139,8 @@ def fit_epochs(
     """Train until the epochs are over, or the validation loss has not fallen for `plan.patience` of them.
 
     Where a frozen backbone is to learn later, or the rate to come down, patience is counted from that epoch on. A rule
-    of `aslspark.training.training_alerts` may stop it earlier; that epoch is never the best, and the best one before it is kept.
+    of `aslspark.training.training_alerts` may stop it earlier; that epoch is never the best, and the best one before it
+    is kept.
 
     Parameters
     ----------

@@ -340,8 +340,8 @@ class HadoopFiles:
         """Give a temporary folder beside `out`: it becomes `out` on success and is removed on any failure.
 
         What a job that was killed has left of the same `out` is removed first, where that is certain: on this machine's
-        file systems, by a lease that the dead job no longer holds (`aslspark.data.files.lease`). On other stores it stays,
-        and is named in the log.
+        file systems, by a lease that the dead job no longer holds (`aslspark.data.files.lease`). On other stores it
+        stays, and is named in the log.
         """
         self.require_spelled(out, "out ")
         out = out.rstrip("/")

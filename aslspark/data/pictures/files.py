@@ -114,8 +114,8 @@ def contents_of(spark: SparkSession, files: Iterable[Listed]) -> DataFrame:
     Returns
     -------
     DataFrame
-        path (string, as in `Listed`) and file (binary, a path for `aslspark.data.files.file_bytes`) where all lie on this
-        machine; else path and content (binary), without those that cannot be opened or are larger than
+        path (string, as in `Listed`) and file (binary, a path for `aslspark.data.files.file_bytes`) where all lie on
+        this machine; else path and content (binary), without those that cannot be opened or are larger than
         `MAX_FILE_BYTES`.
     """
     files = list(files)
