@@ -508,7 +508,7 @@ def plot(figures: dict[str, Any], path: Path) -> None:
     above.axhline(P95_MS, color="grey", linestyle=":", label="aim for 95 %")
     above.set_yscale("log")
     above.set_ylabel("good requests, ms")
-    above.legend(loc="upper right")
+    above.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, frameon=False)
     below.plot(minutes, [row["memory_mib"] for row in rows])
     below.set_ylim(0)
     below.set_ylabel("service and children, MiB")
