@@ -196,7 +196,8 @@ def _watch(
         in_trouble = [state in (FAILED, ENDED, SILENT) for state in states]
         first_trouble = first_trouble or (now if ended or any(in_trouble) else 0.0)
         over = bool(first_trouble) and (all(in_trouble) or SILENT in states or now - first_trouble > OTHERS_SECONDS)
-        silences = [mailbox.silence(task) if states[task] else 0.0 for task in range(len(states))]
+        # A task that has never said anything waits for its slot, for as long as `start_seconds` allow.
+        silences = [mailbox.silence(task) if status["beat"] else 0.0 for task, status in enumerate(mailbox.statuses)]
         if over or max(silences) > SILENCE_SECONDS:
             limit = GONE_SECONDS if over else SILENCE_SECONDS
             raise what_went_wrong(mailbox.statuses, silences, limit, str(stage.error or "")) from stage.error
