@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import platform
 import pwd
@@ -20,7 +19,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import NamedTuple
 
-from aslspark.common.child_process import import_path, module_command
+from aslspark.common.child_process import isolated_command, module_command
 
 OK, HINT, MISSING = "ok", "note", "missing"
 GIB = 2**30
@@ -71,10 +70,7 @@ PARTS = (
     Part(("mlflow-skinny", "mlflow"), ("mlflow",), "for tracking: pip install aslspark[mlflow]"),
 )
 # Says what is being imported, so that a crash has a name.
-_IMPORT = (
-    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from importlib import import_module\n"
-    "for name in sys.argv[2:]: print(name, flush=True); import_module(name)"
-)
+_IMPORT = "from importlib import import_module\nfor name in sys.argv[1:]: print(name, flush=True); import_module(name)"
 
 
 class Finding(NamedTuple):
@@ -281,7 +277,7 @@ def _package(part: Part) -> Finding:
 
 def _import_trouble(modules: Sequence[str]) -> str | None:
     """Import modules in a process of its own: a library that crashes, or does not end, costs one line."""
-    command = [sys.executable, "-I", "-c", _IMPORT, json.dumps(import_path()), *modules]
+    command = isolated_command(_IMPORT, *modules)
     try:
         done = subprocess.run(
             command, capture_output=True, text=True, errors="replace", timeout=IMPORT_SECONDS, check=False

@@ -25,17 +25,8 @@ from aslspark.common.child_main import READY, Question
 START_SECONDS = 120.0
 """For the child to import and make its function; a detector's models take two on an idle machine."""
 
-# `-I` keeps the working directory, the user's site-packages and PYTHON* out: the path comes from the parent, whole.
-_BOOT = (
-    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
-    "from aslspark.common.child_main import main; main(int(sys.argv[2]), sys.argv[3], json.loads(sys.argv[4]))"
-)
-
-
-_RUN = (
-    "import json, runpy, sys; sys.path[:] = json.loads(sys.argv[1]); del sys.argv[:2]; "
-    "runpy.run_module(sys.argv[0], run_name='__main__', alter_sys=True)"
-)
+_SERVE = "from aslspark.common.child_main import main; main(int(sys.argv[1]), sys.argv[2], json.loads(sys.argv[3]))"
+_RUN = "import runpy; del sys.argv[0]; runpy.run_module(sys.argv[0], run_name='__main__', alter_sys=True)"
 
 
 class ChildFailed(Exception):  # noqa: N818  (its two kinds say what befell the child)
@@ -117,10 +108,9 @@ class ChildProcess:
             return self._connection
         ours, theirs = Pipe()
         number = theirs.fileno()
-        words = [json.dumps(import_path()), str(number), self._factory, json.dumps(self._arguments)]
         # What MediaPipe, absl and TFLite write to the standard error of every process that loads them is not read.
         self._child = subprocess.Popen(
-            [sys.executable, "-I", "-c", _BOOT, *words],
+            isolated_command(_SERVE, str(number), self._factory, json.dumps(self._arguments)),
             pass_fds=[number],
             cwd="/",
             stdin=subprocess.DEVNULL,
@@ -215,7 +205,22 @@ def module_command(module: str, *words: str) -> list[str]:
     *words : str
         Of its command line.
     """
-    return [sys.executable, "-I", "-c", _RUN, json.dumps(import_path()), module, *words]
+    return isolated_command(_RUN, module, *words)
+
+
+def isolated_command(code: str, *words: str) -> list[str]:
+    """Return the command that runs code without the working directory on its path.
+
+    Parameters
+    ----------
+    code : str
+        Python, for which `json` and `sys` are imported.
+    *words : str
+        Of its command line: what it finds in ``sys.argv[1:]``.
+    """
+    # `-I` keeps the working directory, the user's site-packages and PYTHON* out: the path comes from here, whole.
+    start = "import json, sys; sys.path[:] = json.loads(sys.argv.pop(1))"
+    return [sys.executable, "-I", "-c", f"{start}\n{code}", json.dumps(import_path()), *words]
 
 
 def import_path() -> list[str]:

@@ -5,11 +5,9 @@ In: its environment and its work. Out: what it says, its last words, where it ha
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -17,13 +15,9 @@ from multiprocessing import Pipe
 from multiprocessing.connection import wait
 from typing import Any
 
-from aslspark.common.child_process import import_path
+from aslspark.common.child_process import isolated_command
 
-# `-I` keeps the working directory, the user's site-packages and PYTHON* out: the path comes from the task, whole.
-_BOOT = (
-    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
-    "from aslspark.training.launch.child import main; main(int(sys.argv[2]), int(sys.argv[3]))"
-)
+_BOOT = "from aslspark.training.launch.child import main; main(int(sys.argv[1]), int(sys.argv[2]))"
 ENDING_SECONDS = 3.0
 """That a process with a result has to end by itself."""
 STACK_SECONDS = 0.5
@@ -40,9 +34,9 @@ class WorkerProcess:
 
     def __init__(self, env: Mapping[str, str], work: bytes) -> None:
         self._connection, theirs = Pipe()
-        words = [json.dumps(import_path()), str(theirs.fileno()), str(os.getpid())]
+        python, *rest = isolated_command(_BOOT, str(theirs.fileno()), str(os.getpid()))
         self._process = subprocess.Popen(
-            [sys.executable, "-u", "-I", "-c", _BOOT, *words],
+            [python, "-u", *rest],  # its last words are to be heard, however it ends
             env={**os.environ, **env},
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
