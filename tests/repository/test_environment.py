@@ -3,12 +3,11 @@ import re
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from conftest import REPOSITORY
 from locks import pins_of, requirements_of
 
-REPOSITORY = Path(__file__).resolve().parent.parent
 BUILD = REPOSITORY / "environment" / "build.sh"
 PLAIN_TOOLS = ("bash", "cat", "cut", "dirname", "env", "head", "mkdir", "sed", "sha256sum", "sort", "uname")
 

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from conftest import REPOSITORY
 from serving_bundles import network, picture_file, service, write_bundle
 
 from aslspark.common.errors import AslsparkError
@@ -21,7 +22,7 @@ from aslspark.serving.server import main
 pytestmark = pytest.mark.slow
 
 NGINX = shutil.which("nginx") or "/usr/sbin/nginx"
-PAGE = Path(__file__).resolve().parent.parent / "docs" / "serving.md"
+PAGE = REPOSITORY / "docs" / "serving.md"
 SECRET = "f" * 32
 
 

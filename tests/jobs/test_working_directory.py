@@ -3,15 +3,14 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from conftest import REPOSITORY
 
 from aslspark.common.child_process import ChildProcess, import_path, module_command
 
 pytestmark = pytest.mark.slow
 
-REPOSITORY = Path(__file__).resolve().parent.parent
 NO_MODULE_FROM_HERE = pytest.mark.promise(
     "service",
     "No process that the package starts imports modules from the folder that it was started in.",

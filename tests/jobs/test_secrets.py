@@ -10,6 +10,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from conftest import REPOSITORY
 from serving_bundles import network, picture_file, service, write_bundle
 
 from aslspark.cli.jobs_support import run_job
@@ -36,7 +37,6 @@ from jobs import (
 )
 
 CANARY = "S3CR3Tcanary7"
-REPOSITORY = Path(__file__).resolve().parent.parent
 QUICK = ["mllib.iterations=2", "split.kind=random", "training.epochs=1", "training.framework=torch"]
 
 

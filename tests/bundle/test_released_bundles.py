@@ -1,14 +1,14 @@
 """Bundles of every format that was released: they are read, and answer as they did (`fixtures/make_bundles.py`)."""
 
 import json
-from pathlib import Path
 
 import pytest
+from conftest import REPOSITORY
 
 from aslspark.bundle.files import read_manifest
 from aslspark.scoring.model import SignClassifierModel
 
-BUNDLES = Path(__file__).resolve().parent / "fixtures" / "bundles"
+BUNDLES = REPOSITORY / "tests" / "fixtures" / "bundles"
 NAMES = ["format-1-network", "format-1-forest"]
 
 

@@ -4,10 +4,10 @@ import json
 import logging
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from bad_input import bad_manifests, good_pictures
+from conftest import REPOSITORY
 
 from aslspark.bundle.write import write_model
 from aslspark.common.errors import AslsparkError
@@ -20,7 +20,6 @@ from aslspark.models.onnx_classifier import OnnxClassifier
 from aslspark.scoring.model import SignClassifierModel
 from aslspark.workflows.ingest import ingest
 
-REPOSITORY = Path(__file__).resolve().parent.parent
 SECRET = "S3CR3T"
 
 

@@ -6,18 +6,17 @@ import pickle
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import hostile_models as hostile
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from conftest import REPOSITORY
 
 from aslspark.common.errors import AslsparkError
 from aslspark.data.samples import read_samples
 from aslspark.scoring.unlabelled import rows_to_score
 
-REPOSITORY = Path(__file__).resolve().parent.parent
 SPARK_SCHEMA = "org.apache.spark.sql.parquet.row.metadata"
 
 

@@ -1,10 +1,10 @@
 import io
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import REPOSITORY
 from PIL import Image
 from serving_bundles import LABELS, SHAPE, network, network_saying, picture_file, write_bundle
 
@@ -98,7 +98,7 @@ def test_a_hand_is_needed_by_networks_of_landmarks_alone_that_know_no_nothing(in
 
 
 def test_a_bundle_of_mllib_is_refused_with_what_would_work():
-    forest = Path(__file__).parent / "fixtures" / "bundles" / "format-1-forest"
+    forest = REPOSITORY / "tests" / "fixtures" / "bundles" / "format-1-forest"
     with pytest.raises(AslsparkError, match="MLlib, which needs Spark"):
         Reader.load(str(forest))
 

@@ -1,9 +1,9 @@
 import dataclasses
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from conftest import REPOSITORY
 
 from aslspark.common.errors import AslsparkError
 from aslspark.common.settings import AugmentConfig, Config, augment_settings, load_config
@@ -77,7 +77,7 @@ def test_a_wrong_file_is_named(tmp_path, text):
         load_config(str(path))
 
 
-@pytest.mark.parametrize("path", sorted((Path(__file__).parent.parent / "conf").glob("*.yaml")), ids=lambda p: p.name)
+@pytest.mark.parametrize("path", sorted((REPOSITORY / "conf").glob("*.yaml")), ids=lambda p: p.name)
 def test_the_settings_that_come_with_the_package_are_right(path):
     assert isinstance(load_config(str(path)), Config)
 

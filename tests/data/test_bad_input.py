@@ -16,6 +16,7 @@ import bad_input
 import contracts
 import pytest
 from bad_input import bad_bodies, bad_bundles, bad_lines, bad_manifests, bad_pictures, bad_zips, bombs, good_pictures
+from conftest import REPOSITORY
 
 from aslspark.common.errors import AslsparkError
 from aslspark.common.settings import PictureConfig
@@ -115,8 +116,7 @@ for kind, data in bad_input.bombs().items():
     print(kind, "->", contracts.picture(data))
 print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
 """
-    here = Path(__file__).resolve().parent
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(here.parent), str(here)])}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(REPOSITORY), str(REPOSITORY / "tests")])}
     ran = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
     *found, grown = ran.stdout.splitlines()
     assert len(found) == len(bombs())

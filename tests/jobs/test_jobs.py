@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from conftest import REPOSITORY
 from pyspark.sql import functions as F
 from quick_java import QUICK_JAVA
 
@@ -21,7 +22,6 @@ from aslspark.data.samples import read_samples
 from aslspark.scoring.unlabelled import rows_to_score
 from jobs import evaluate, ingest, monitor, score, train_baseline, train_cnn
 
-REPOSITORY = Path(__file__).resolve().parent.parent
 HEADER = "label," + ",".join(f"pixel{n}" for n in range(1, 785))
 QUICK = ["--epochs", "1", "--set", "augment.on=false", "training.batch_size=32"]
 

@@ -3,11 +3,11 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import cloudpickle
 import numpy as np
 import pytest
+from conftest import REPOSITORY
 from tiny_training import SimpleTraining, answers, random_inputs
 
 from aslspark.common.catalog import NETWORKS
@@ -265,7 +265,7 @@ job = types.SimpleNamespace(network=cloudpickle.load(open(sys.argv[1], "rb")), u
     labels=(), label_smoothing=0, clip_norm=0, seed=1, inputs=("picture",))
 print(len(TorchTrainable(job, alone(), torch.device("cpu")).weights()))
 """
-    paths = [str(Path(__file__).parent), os.environ["PYTHONPATH"]]
+    paths = [str(REPOSITORY / "tests"), os.environ["PYTHONPATH"]]
     result = subprocess.run(
         [sys.executable, "-c", code, str(tmp_path / "spec")],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from conftest import REPOSITORY
 from hand_stand_in import HANG, KILL, KILL_ONCE, RAISE
 
 from aslspark.data.pictures.options import PictureOptions
@@ -125,7 +126,7 @@ def test_a_process_keeps_its_guard_while_the_settings_stay(monkeypatch, tmp_path
 
 
 def test_pictures_that_hang_and_kill_in_spark_cost_only_themselves(spark, tmp_path):
-    spark.sparkContext.addPyFile(str(Path(__file__).with_name("hand_stand_in.py")))
+    spark.sparkContext.addPyFile(str(REPOSITORY / "tests" / "hand_stand_in.py"))
     folder = str(tmp_path)
     wishes = [9, KILL, 9, HANG, 9, KILL, 9, 9]
 

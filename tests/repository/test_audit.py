@@ -8,13 +8,13 @@ import subprocess
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import pytest
 import yaml
+from conftest import REPOSITORY
 from locks import pins_of, requirements_of
 
-ENVIRONMENT = Path(__file__).resolve().parent.parent / "environment"
+ENVIRONMENT = REPOSITORY / "environment"
 
 
 def advisories():

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import REPOSITORY
 from pyspark.sql import functions as F
 
 from aslspark.bundle.files import seal, whole_folder
@@ -151,7 +152,7 @@ def test_nothing_of_mlflow_is_imported_while_it_is_off():
         "with tracked(Config(), 'x', 'nowhere'): pass\n"
         "print([name for name in sys.modules if name.split('.')[0] == 'mlflow'])"
     )
-    repository = Path(__file__).parent.parent
+    repository = REPOSITORY
     run = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, cwd=repository, check=True)
     assert run.stdout.strip() == "[]"
 
