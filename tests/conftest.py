@@ -151,3 +151,21 @@ def cases() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no inputs that people bring at {folder}; set ASLSPARK_TEST_CASES to their folder")
     return folder
+
+
+@pytest.fixture(scope="session")
+def hands(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of a few real pictures: phone frames, hands that fill the frame, a wall, one that is cut short."""
+    folder = tmp_path_factory.mktemp("real") / "hands"
+    images = real_data / "images"
+    for label in "ABJ":
+        (folder / label).mkdir(parents=True)
+        for path in sorted((images / "alphabet_frames" / label).glob("*.jpg"))[::30]:
+            shutil.copy(path, folder / label)
+    for path in sorted((images / "studio_hands" / "b").glob("hand1_b_*_1_*.jpeg")):
+        shutil.copy(path, folder / "B")
+    (folder / "nothing").mkdir()
+    shutil.copy(images / "alphabet_frames" / "Nothing" / "N0.jpg", folder / "nothing")
+    whole = next((folder / "A").glob("*.jpg"))
+    (folder / "A" / "cut.jpg").write_bytes(whole.read_bytes()[:-300])
+    return folder

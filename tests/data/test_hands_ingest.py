@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from pyspark.sql import functions as F
+from real_hands import SIZE, options
 
 from aslspark.common.errors import AslsparkError
 from aslspark.common.settings import HandConfig, PictureConfig, load_config
@@ -22,35 +23,11 @@ from aslspark.workflows.ingest import ingest
 
 pytest.importorskip("mediapipe")
 
-SIZE = 64
-
-
-def options(spark, hands=None, **pictures):
-    return picture_options(spark, PictureConfig(**{"size": SIZE, **pictures}), hands or HandConfig(on=True))
-
 
 def quarantined(spark, out):
     return {
         row["detail"].split(": ")[0]: row["reason"] for row in spark.read.parquet(f"{out}/quarantine").toLocalIterator()
     }
-
-
-@pytest.fixture(scope="session")
-def hands(real_data, tmp_path_factory):
-    """A folder of a few real pictures: phone frames, hands that fill the frame, a wall, one that is cut short."""
-    folder = tmp_path_factory.mktemp("real") / "hands"
-    images = real_data / "images"
-    for label in "ABJ":
-        (folder / label).mkdir(parents=True)
-        for path in sorted((images / "alphabet_frames" / label).glob("*.jpg"))[::30]:
-            shutil.copy(path, folder / label)
-    for path in sorted((images / "studio_hands" / "b").glob("hand1_b_*_1_*.jpeg")):
-        shutil.copy(path, folder / "B")
-    (folder / "nothing").mkdir()
-    shutil.copy(images / "alphabet_frames" / "Nothing" / "N0.jpg", folder / "nothing")
-    whole = next((folder / "A").glob("*.jpg"))
-    (folder / "A" / "cut.jpg").write_bytes(whole.read_bytes()[:-300])
-    return folder
 
 
 @pytest.fixture(scope="module")

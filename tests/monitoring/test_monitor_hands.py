@@ -2,7 +2,7 @@
 
 import pytest
 from pyspark.sql import functions as F
-from test_hands_ingest import hands, options  # noqa: F401  (a fixture)
+from real_hands import options
 
 from aslspark.common.settings import HandConfig
 from aslspark.data.samples import read_samples
@@ -18,7 +18,7 @@ pytest.importorskip("mediapipe")
 SHAPE = (64, 64, 3)
 
 
-def test_pictures_in_files_are_measured_as_those_that_were_ingested(spark, hands, tmp_path):  # noqa: F811
+def test_pictures_in_files_are_measured_as_those_that_were_ingested(spark, hands, tmp_path):
     settings = options(spark, HandConfig(on=True, looks=1))
     split = SplitOptions(blocks=4, test=0.3, validation=0.0)
     ingest(spark, [str(hands)], str(tmp_path / "out"), pictures=settings, split=split)

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 from pyspark.ml import Pipeline, PipelineModel
 from pyspark.sql import functions as F
-from test_hands_ingest import hands, options  # noqa: F401  (a fixture)
+from real_hands import options
 
 from aslspark.common.settings import HandConfig, load_config
 from aslspark.data.samples import HAND_COLUMN, PICTURE_TYPE, read_samples
@@ -30,7 +30,7 @@ TURNED = HandConfig(on=True, upright=True, margin=0.4)
 
 
 @pytest.fixture(scope="module")
-def ingested(spark, hands, tmp_path_factory):  # noqa: F811
+def ingested(spark, hands, tmp_path_factory):
     out = str(tmp_path_factory.mktemp("scored") / "out")
     split = SplitOptions(blocks=4, test=0.3, validation=0.0)
     ingest(spark, [str(hands)], out, pictures=options(spark, TURNED), split=split)
@@ -74,7 +74,7 @@ def binary(spark, folder):
     return spark.read.format("binaryFile").option("recursiveFileLookup", "true").load(str(folder))
 
 
-def test_files_are_cropped_as_ingest_crops_them(spark, model, hands, expected):  # noqa: F811
+def test_files_are_cropped_as_ingest_crops_them(spark, model, hands, expected):
     scored = model.setInputCol("content").transform(binary(spark, hands).select("path", "content"))
     assert scored.columns == ["path", "content", "letter", "probability", "top", "reason"]
     found = answers(scored, F.col("path"))
@@ -85,7 +85,7 @@ def test_files_are_cropped_as_ingest_crops_them(spark, model, hands, expected): 
         assert probability == pytest.approx(expected[name][1], abs=1e-4)
 
 
-def test_images_and_pictures_of_other_sizes_are_cropped_too(spark, model, hands, expected):  # noqa: F811
+def test_images_and_pictures_of_other_sizes_are_cropped_too(spark, model, hands, expected):
     folder = str(hands / "A")
     images = spark.read.format("image").option("dropInvalid", True).load(f"{folder}/A*.jpg")
     found = answers(model.setInputCol("image").transform(images), F.col("image.origin"))
@@ -111,7 +111,7 @@ def test_pictures_of_the_models_size_and_tables_with_hands_are_taken_as_they_are
     assert answers(whole.transform(samples), F.col("id")) == expected
 
 
-def test_a_model_without_the_stage_sees_whole_pictures(spark, model, hands, expected):  # noqa: F811
+def test_a_model_without_the_stage_sees_whole_pictures(spark, model, hands, expected):
     whole = SignClassifierModel(model.classifier).setInputCol("content")
     files = binary(spark, hands / "A")
     found = answers(whole.transform(files), F.col("path"))
@@ -119,7 +119,7 @@ def test_a_model_without_the_stage_sees_whole_pictures(spark, model, hands, expe
     assert all(different)
 
 
-def test_a_stage_of_a_pipeline_keeps_its_hands(spark, model, hands, expected, tmp_path):  # noqa: F811
+def test_a_stage_of_a_pipeline_keeps_its_hands(spark, model, hands, expected, tmp_path):
     files = binary(spark, hands / "A")
     pipeline = Pipeline(stages=[model.setInputCol("content")]).fit(files)
     pipeline.save(str(tmp_path / "saved"))
@@ -137,7 +137,7 @@ def test_a_trained_bundle_keeps_how_its_pictures_were_cropped(bundle):
     assert loaded.hands == HandOptions(upright=True, margin=0.4)
 
 
-def test_mllib_scores_files_by_their_crops(spark, bundle, ingested, hands):  # noqa: F811
+def test_mllib_scores_files_by_their_crops(spark, bundle, ingested, hands):
     forest = SignClassifierModel.load(bundle)
     stored = answers(forest.transform(read_samples(spark, ingested)), F.col("id"))
     files = answers(forest.setInputCol("content").transform(binary(spark, hands)), F.col("path"))
@@ -146,7 +146,7 @@ def test_mllib_scores_files_by_their_crops(spark, bundle, ingested, hands):  # n
     assert all(files[name][1] == pytest.approx(stored[name][1], abs=1e-6) for name in files)
 
 
-def test_evaluating_on_raw_pictures_ingests_them_as_the_bundle_wants(spark, bundle, hands, tmp_path):  # noqa: F811
+def test_evaluating_on_raw_pictures_ingests_them_as_the_bundle_wants(spark, bundle, hands, tmp_path):
     metrics = evaluate_bundle(spark, bundle, [str(hands)], str(tmp_path / "out"))
     assert metrics["splits"]["test"]["rows"] == 21
     kept = json.loads((tmp_path / "out" / "ingested" / "ingest.json").read_text())
@@ -154,7 +154,7 @@ def test_evaluating_on_raw_pictures_ingests_them_as_the_bundle_wants(spark, bund
     assert kept["hands_found"]["hands"]["found"]["plain"] > 5
 
 
-def test_the_whole_picture_is_scored_where_there_is_no_hand(spark, model, hands):  # noqa: F811
+def test_the_whole_picture_is_scored_where_there_is_no_hand(spark, model, hands):
     path = hands / "nothing" / "N0.jpg"
     seen = decode(path.read_bytes(), model.form)
     schema = f"picture {PICTURE_TYPE.simpleString()}"

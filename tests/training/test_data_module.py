@@ -5,9 +5,9 @@ from functools import partial
 
 import numpy as np
 import pytest
+from feed_tables import LABELS, SHAPE, rows_of, write_table
 from horovod.spark.keras import KerasEstimator
 from horovod.spark.torch import TorchEstimator
-from test_feed import LABELS, SHAPE, rows_of, write_table
 
 from aslspark.common.errors import AslsparkError
 from aslspark.data.samples import read_samples
@@ -36,7 +36,7 @@ def modules(kind, folder, size, **more):
 
 
 class RowsOfBatches(InPlaceData):
-    """The rows of each batch, as `test_feed` numbers them."""
+    """The rows of each batch, as `feed_tables` numbers them."""
 
     def train_data(self):
         return map(rows_of, self._train_batches())

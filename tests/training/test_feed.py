@@ -1,49 +1,12 @@
 from collections import Counter
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
+from feed_tables import feeds, rows_of, write_table
 
 from aslspark.common.errors import AslsparkError
-from aslspark.training.feed import SampleFeed, list_row_groups, share_of
+from aslspark.training.feed import list_row_groups, share_of
 from aslspark.training.loop import Plan, learning_rate_factor
-
-LABELS = ["A", "B", "C"]
-SHAPE = (2, 3, 1)
-
-
-def write_table(folder, sizes, group_rows):
-    """Write files of the given sizes; the first two bytes of each picture hold its row number."""
-    folder.mkdir()
-    first = 0
-    for n, size in enumerate(sizes):
-        numbers = range(first, first + size)
-        first += size
-        data = [bytes([i // 256, i % 256, 1, 2, 3, 4]) for i in numbers]
-        picture = pa.StructArray.from_arrays(
-            [pa.array([2] * size, pa.int32()), pa.array([3] * size, pa.int32()), pa.array(data, pa.binary())],
-            ["height", "width", "data"],
-        )
-        table = pa.table(
-            {
-                "picture": picture,
-                "label": [LABELS[i % 3] for i in numbers],
-                "source": ["few" if i < 10 else "many" for i in numbers],
-            }
-        )
-        pq.write_table(table, folder / f"part-{n}.parquet", row_group_size=group_rows)
-    return str(folder)
-
-
-def rows_of(batch):
-    pixels = batch.pictures.reshape(len(batch.pictures), -1).astype(int)
-    return (pixels[:, 0] * 256 + pixels[:, 1]).tolist()
-
-
-def feeds(folder, size, **options):
-    given = {"labels": LABELS, "shape": SHAPE, "batch_size": 16, "seed": 5, **options}
-    return [SampleFeed(folder, rank=rank, size=size, **given) for rank in range(size)]
 
 
 @pytest.mark.parametrize("budget", [1 << 20, 300, 1], ids=["kept", "streamed", "streamed one group at a time"])

@@ -3,11 +3,9 @@
 from dataclasses import replace
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from test_feed import LABELS, SHAPE, feeds, rows_of
-from test_petastorm_feed import job_on
+from feed_tables import LABELS, NONE_FOUND, SHAPE, feeds, job_on, rows_of, write_table_with_hands
 
 from aslspark.common.errors import AslsparkError
 from aslspark.common.settings import AugmentConfig
@@ -19,44 +17,13 @@ from aslspark.training.hands import HandInput, require_hands
 from aslspark.training.worker import in_place_feed
 
 HANDS = HandInput("hand", upright=False)
-NONE_FOUND = 5
-"""One row in so many has no hand."""
-
-
-def write_table(folder, sizes, group_rows=20, pictures=True):
-    """Write files of the given sizes; pictures and hands begin with their row's number."""
-    folder.mkdir()
-    first = 0
-    for n, size in enumerate(sizes):
-        numbers = range(first, first + size)
-        first += size
-        points = {i: np.random.default_rng(i).random(63, np.float32) for i in numbers}
-        hands = [
-            {"found": None}
-            if i % NONE_FOUND == 0
-            else {"found": "plain", "landmarks": [i, *points[i][1:]], "world": points[i], "side": "left"}
-            for i in numbers
-        ]
-        columns = {
-            "hand": pa.array(hands, HAND),
-            "label": [LABELS[i % 3] for i in numbers],
-        }
-        if pictures:
-            columns["picture"] = pa.array([bytes([i // 256, i % 256, 1, 2, 3, 4]) for i in numbers], pa.binary())
-        pq.write_table(pa.table(columns), folder / f"part-{n}.parquet", row_group_size=group_rows)
-    return str(folder)
-
-
-HAND = pa.struct(
-    {"found": pa.string(), "landmarks": pa.list_(pa.float32()), "world": pa.list_(pa.float32()), "side": pa.string()}
-)
 
 
 @pytest.mark.parametrize("budget", [1 << 20, 3 * 40 * (6 + 512), 1], ids=["kept", "streamed", "one group at a time"])
 @pytest.mark.parametrize("size", [1, 2, 3])
 @pytest.mark.parametrize("sizes", [[300], [101, 1, 57]])
 def test_every_row_is_seen_once_with_its_own_hand(tmp_path, sizes, size, budget):
-    folder = write_table(tmp_path / "t", sizes)
+    folder = write_table_with_hands(tmp_path / "t", sizes)
     for epoch in range(2):
         seen = []
         for feed in feeds(folder, size, budget=budget, hands=HANDS):
@@ -74,14 +41,14 @@ def test_every_row_is_seen_once_with_its_own_hand(tmp_path, sizes, size, budget)
 
 
 def test_the_features_are_those_that_the_setting_names(tmp_path):
-    folder = write_table(tmp_path / "t", [40])
+    folder = write_table_with_hands(tmp_path / "t", [40])
     (batch,) = feeds(folder, 1, batch_size=40, hands=HandInput("hand", upright=True))[0].epoch(0)
     assert np.array_equal(batch.landmarks, landmark_features(batch.hands, True))
     assert not np.array_equal(batch.landmarks, landmark_features(batch.hands, False))
 
 
 def test_the_order_of_the_rows_is_the_same_with_and_without_hands(tmp_path):
-    folder = write_table(tmp_path / "t", [101, 40])
+    folder = write_table_with_hands(tmp_path / "t", [101, 40])
     training = HandInput("hand", False, AugmentConfig(), branch_dropout=0.2)
     given = [feeds(folder, 2, hands=hands)[1].epoch(3) for hands in (None, HANDS, training)]
     for without, plain, changed in zip(*given, strict=True):
@@ -91,7 +58,7 @@ def test_the_order_of_the_rows_is_the_same_with_and_without_hands(tmp_path):
 
 
 def test_without_pictures_none_are_read(tmp_path):
-    folder = write_table(tmp_path / "t", [101], pictures=False)
+    folder = write_table_with_hands(tmp_path / "t", [101], pictures=False)
     seen = []
     for feed in feeds(folder, 2, shape=None, hands=HANDS):
         for batch in feed.epoch(0):
@@ -101,7 +68,7 @@ def test_without_pictures_none_are_read(tmp_path):
 
 
 def test_hands_count_as_memory(tmp_path):
-    folder = write_table(tmp_path / "t", [100])
+    folder = write_table_with_hands(tmp_path / "t", [100])
     both, alone = 6 + 4 * HAND_NUMBERS, 4 * HAND_NUMBERS
     for row_bytes, shape in ((both, SHAPE), (alone, None)):
         assert not feeds(folder, 1, budget=100 * row_bytes, shape=shape, hands=HANDS)[0].streamed
@@ -109,7 +76,7 @@ def test_hands_count_as_memory(tmp_path):
 
 
 def test_of_the_share_that_was_asked_for_one_of_the_two_is_left_out_and_never_both(tmp_path):
-    folder = write_table(tmp_path / "t", [4000], group_rows=1000)
+    folder = write_table_with_hands(tmp_path / "t", [4000], group_rows=1000)
     (batch,) = feeds(folder, 1, batch_size=4000, hands=HandInput("hand", False, None, branch_dropout=0.4))[0].epoch(0)
     no_picture = ~batch.pictures.reshape(len(batch.labels), -1).any(axis=1)
     (whole,) = feeds(folder, 1, batch_size=4000, hands=HANDS)[0].epoch(0)
@@ -129,7 +96,7 @@ STILL = {"landmark_noise": 0.0, "landmark_turn_degrees": 0.0, "landmark_tilt_deg
 
 @pytest.mark.parametrize("dropout", [0.0, 0.8])
 def test_drawn_hands_of_the_same_letter_stand_in_for_the_share_that_was_asked_for(tmp_path, dropout):
-    folder = write_table(tmp_path / "t", [3000], group_rows=1000)
+    folder = write_table_with_hands(tmp_path / "t", [3000], group_rows=1000)
     drawn = drawn_hands(["A", "B", "space"], 5, seed=3)
     augment = AugmentConfig(landmark_drawn_probability=0.4, **STILL)
     input_ = HandInput("hand", False, augment, drawn, dropout)
@@ -147,7 +114,7 @@ def test_drawn_hands_of_the_same_letter_stand_in_for_the_share_that_was_asked_fo
 
 
 def test_a_worker_draws_hands_for_learning_alone_and_only_where_the_settings_ask_for_them(tmp_path):
-    folder = write_table(tmp_path / "t", [30])
+    folder = write_table_with_hands(tmp_path / "t", [30])
 
     def drawn(augment, learning):
         job = replace(job_on(folder), inputs=("picture", "landmarks"), augment=augment)
@@ -160,7 +127,10 @@ def test_a_worker_draws_hands_for_learning_alone_and_only_where_the_settings_ask
 
 def test_what_is_left_out_in_an_epoch_is_back_in_the_next(tmp_path):
     feed = feeds(
-        write_table(tmp_path / "t", [200]), 1, batch_size=200, hands=HandInput("hand", False, None, branch_dropout=0.9)
+        write_table_with_hands(tmp_path / "t", [200]),
+        1,
+        batch_size=200,
+        hands=HandInput("hand", False, None, branch_dropout=0.9),
     )[0]
     for number in range(4):
         list(feed.epoch(number))
@@ -174,7 +144,7 @@ def training_feed(folder, learning, **more):
 
 
 def test_hands_are_changed_anew_in_each_epoch_of_training_and_not_in_validation(tmp_path):
-    folder = write_table(tmp_path / "t", [200])
+    folder = write_table_with_hands(tmp_path / "t", [200])
 
     def landmarks(feed, number):
         (batch,) = feed.epoch(number, shuffle=False)
@@ -197,14 +167,14 @@ def test_hands_are_changed_anew_in_each_epoch_of_training_and_not_in_validation(
 
 
 def test_a_network_of_landmarks_alone_is_never_left_with_nothing(tmp_path):
-    folder = write_table(tmp_path / "t", [200], pictures=False)
+    folder = write_table_with_hands(tmp_path / "t", [200], pictures=False)
     job = job_on(folder, feed="in_place", inputs=("landmarks",), shape=None, branch_dropout=0.9)
     (batch,) = in_place_feed(job, folder, 200, 0, 1, 1 << 20, True).epoch(0)
     assert (batch.hands[:, SEEN] > 0).sum() == 160
 
 
 def test_a_table_without_hands_is_refused_and_the_setting_is_named(tmp_path):
-    folder = write_table(tmp_path / "t", [20])
+    folder = write_table_with_hands(tmp_path / "t", [20])
     path = f"{folder}/part-0.parquet"
     require_hands(folder, path, "hand")
     with pytest.raises(AslsparkError, match=r"no column fingers, and the network takes landmarks; .*hands\.on=true"):
@@ -212,7 +182,7 @@ def test_a_table_without_hands_is_refused_and_the_setting_is_named(tmp_path):
 
 
 def test_pictures_alone_are_copied_for_petastorm_from_a_table_with_hands(tmp_path):
-    folder = write_table(tmp_path / "t", [40])
+    folder = write_table_with_hands(tmp_path / "t", [40])
     with flat_copies(job_on(folder), 1, str(tmp_path)) as job:
         schema = pq.read_schema(f"{job.train_folder}/rows.parquet")
     assert schema.names == ["picture", "label", "weight"]

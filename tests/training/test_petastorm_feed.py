@@ -7,39 +7,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from test_feed import LABELS, SHAPE, rows_of, write_table
+from feed_tables import SHAPE, job_on, rows_of, write_table
 
 from aslspark.common.errors import AslsparkError
-from aslspark.common.settings import AugmentConfig
 from aslspark.training import flat_copy
 from aslspark.training.flat_copy import flat_copies
-from aslspark.training.loop import Plan
 from aslspark.training.petastorm_feed import PetastormFeed
-from aslspark.training.worker import WorkerJob
-
-
-def job_on(folder, **more):
-    given = {
-        "network": {},
-        "train_folder": folder,
-        "validation_folder": None,
-        "labels": LABELS,
-        "shape": SHAPE,
-        "columns": {},
-        "batch_size": 16,
-        "val_batch_size": 16,
-        "plan": Plan(epochs=1, patience=1, schedule="constant"),
-        "seed": 5,
-        "threads": 1,
-        "stretch": True,
-        "augment": AugmentConfig(on=False),
-        "precision": "float32",
-        "gpu": None,
-        "feed": "petastorm",
-        "budget": 1 << 20,
-        **more,
-    }
-    return WorkerJob(**given)
 
 
 @pytest.fixture

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
+from picture_files import fill
 from PIL import Image
 from pyspark.sql import functions as F
-from test_pictures import fill
 
 from aslspark.common.settings import PictureConfig, load_config
 from aslspark.data.pictures.options import picture_options

@@ -4,9 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from test_feed import rows_of
-from test_landmark_feed import write_table
-from test_petastorm_feed import job_on
+from feed_tables import job_on, rows_of, write_table_with_hands
 from tiny_training import SimpleTraining
 
 from aslspark.common.settings import AugmentConfig
@@ -54,8 +52,8 @@ class Listening:
 def heard(tmp_path):
     """The batches of two epochs of rank 1 of 2, and the job; every fifth row has no hand."""
     job = job_on(
-        write_table(tmp_path / "train", [200]),
-        validation_folder=write_table(tmp_path / "validation", [90], group_rows=90),
+        write_table_with_hands(tmp_path / "train", [200]),
+        validation_folder=write_table_with_hands(tmp_path / "validation", [90], group_rows=90),
         feed="in_place",
         inputs=("picture", "landmarks"),
         augment=CHANGES,
