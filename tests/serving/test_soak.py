@@ -5,7 +5,7 @@ import sys
 import pytest
 from conftest import REPOSITORY
 
-SOAK = REPOSITORY / "benchmarks" / "soak.py"
+SOAK = REPOSITORY / "benchmarks" / "studies" / "soak.py"
 
 
 @pytest.mark.long
@@ -17,7 +17,7 @@ SOAK = REPOSITORY / "benchmarks" / "soak.py"
 def test_good_clients_are_answered_beside_all_hostile_ones_at_once(tmp_path):
     pytest.importorskip("websockets")
     words = ["--minutes", "1", "--out", str(tmp_path / "soak")]
-    subprocess.run([sys.executable, str(SOAK), *words], cwd=SOAK.parent.parent, capture_output=True, check=False)
+    subprocess.run([sys.executable, str(SOAK), *words], cwd=REPOSITORY, capture_output=True, check=False)
     found = json.loads((tmp_path / "soak" / "soak.json").read_text())
     assert found["statuses"].get("200", 0) > 0.9 * found["requests"] > 0
     assert set(found["statuses"]) <= {"200", "429", "503"}

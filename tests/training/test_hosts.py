@@ -2,16 +2,13 @@
 
 import json
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
 from conftest import REPOSITORY
-
-sys.path.insert(0, str(REPOSITORY / "benchmarks"))
-
-from faults import EPOCHS, Job, cut_off_a_host
 from hosts import cluster_of_hosts
+
+from benchmarks.studies.faults import EPOCHS, Job, cut_off_a_host
 
 pytestmark = pytest.mark.long
 

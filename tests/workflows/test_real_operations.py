@@ -18,7 +18,7 @@ def found(real_data, tmp_path_factory):
     pixels = real_data / "pixels"
     words = ["--table", pixels / "webcam_letters.csv", "--other", pixels / "sign_mnist_head.csv", "--out", out]
     subprocess.run(
-        [str(Path(sys.executable).parent / "spark-submit"), "benchmarks/operations.py", *map(str, words)],
+        [str(Path(sys.executable).parent / "spark-submit"), "benchmarks/studies/operations.py", *map(str, words)],
         cwd=REPOSITORY,
         env={**os.environ, "PYSPARK_PYTHON": sys.executable, "SPARK_CONF_DIR": str(REPOSITORY / "conf")},
         check=True,

@@ -1,6 +1,6 @@
 """What befalls a training run on a cluster, done to real ones at random moments, and what was lost.
 
-spark-submit is called by this script itself: python benchmarks/faults.py [--turns N] [--only FAULT ...]
+spark-submit is called by this script itself: python benchmarks/studies/faults.py [--turns N] [--only FAULT ...]
 
 Each run trains on drawn hands for a few epochs with two Horovod processes. It survived if its bundle is whole, its
 history has every epoch once, and nothing is left of it: no process, no temporary folder. Results are written to
@@ -30,13 +30,13 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from base import RESULTS, machine
-from hosts import DRIVER, Hosts, cluster_of_hosts, end
 
 from aslspark.bundle.files import read_manifest
 from aslspark.common.errors import AslsparkError
+from benchmarks.base import RESULTS, machine
+from tests.hosts import DRIVER, Hosts, cluster_of_hosts, end
 
-REPOSITORY = Path(__file__).resolve().parent.parent
+REPOSITORY = Path(__file__).resolve().parents[2]
 EPOCHS = 6
 WORKER = "aslspark.training.launch.child"
 EXECUTOR = "org.apache.spark.executor.CoarseGrainedExecutorBackend"
@@ -314,9 +314,9 @@ def page(found: Sequence[Found]) -> str:
         "",
         f"Each line: real runs of `spark-submit jobs/train_cnn.py`, Keras and torch by turns, {EPOCHS} epochs, two "
         f"Horovod processes, on {about['cores']} cores ({about['cpu']}); the moment is drawn from a seed. Made by "
-        "`python benchmarks/faults.py`. A run survived if its bundle is whole, its history has every epoch once, and "
-        "no process and no temporary folder of it is left. The epoch that is under way is trained again in any case; "
-        "those counted as lost were finished.",
+        "`python benchmarks/studies/faults.py`. A run survived if its bundle is whole, its history has every epoch "
+        "once, and no process and no temporary folder of it is left. The epoch that is under way is trained again in "
+        "any case; those counted as lost were finished.",
         "",
         "| fault | injected | survived | epochs lost, at most | seconds to the next epoch, median | most |",
         "|---|---|---|---|---|---|",

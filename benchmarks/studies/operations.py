@@ -1,6 +1,6 @@
 """A registry, its champion and its monitor on real pixel tables: what is promoted, what is refused, what is drift.
 
-spark-submit benchmarks/operations.py --table letters.csv --other other_camera.csv --out DIR
+spark-submit benchmarks/studies/operations.py --table letters.csv --other other_camera.csv --out DIR
 
 --table is one camera's, in the order of its frames; --other another's. The first is cut, letter by letter, into
 contiguous blocks, so that what is watched and what is tested on were learned by no model. DIR gets operations.json and

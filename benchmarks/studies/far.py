@@ -1,6 +1,6 @@
 """Hands far from the camera: pictures of near hands made small within a room, and what a bundle reads of them.
 
-spark-submit benchmarks/far.py --model BUNDLE --pictures FOLDER --rooms FOLDER --out docs/hands
+spark-submit benchmarks/studies/far.py --model BUNDLE --pictures FOLDER --rooms FOLDER --out docs/hands
 
 --pictures is a folder with a sub-folder for each letter, of people and rooms that the bundle has not learned from;
 --rooms holds pictures, of which those without a hand are taken and enlarged to 640x480. Each picture is shrunk to a
@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from base import machine
 from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageFilter
 from pyspark.sql import SparkSession
@@ -29,6 +28,7 @@ from aslspark.images.endings import is_picture_name
 from aslspark.images.hands.options import HandOptions
 from aslspark.scoring.model import SignClassifierModel
 from aslspark.scoring.unlabelled import rows_to_score
+from benchmarks.base import machine
 
 ROOM = (640, 480)
 SHARES = (1.0, 0.5, 0.3, 0.2, 0.14)

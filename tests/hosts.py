@@ -1,7 +1,8 @@
 """Several hosts on one machine: network namespaces with addresses of their own, and a standalone Spark cluster on them.
 
-For tests and `faults.py`. Needs root and Debian's iproute2. Nothing outside of the namespaces is reached or changed but
-`/etc/netns`, where `ip netns exec` looks for a namespace's own hosts file; all of it is taken away at the end.
+For tests and `benchmarks/studies/faults.py`. Needs root and Debian's iproute2. Nothing outside of the namespaces is
+reached or changed but `/etc/netns`, where `ip netns exec` looks for a namespace's own hosts file; all of it is taken
+away at the end.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Runs the service for some minutes under good, bad and hostile clients together, and says whether it holds.
 
-python benchmarks/soak.py --minutes 5 [--out runs/soak]
+python benchmarks/studies/soak.py --minutes 5 [--out runs/soak]
 
 All clients are on this machine, few, and end by themselves. In the end OUT holds `soak.json` and `soak.png`: how long
 good requests took, how much memory the service and its children held, which statuses came. The exit code is 1 where

@@ -1,6 +1,6 @@
 """A search that is killed at random and goes on: how many trials that cost, and whether its end beats the beginning.
 
-python benchmarks/search.py --data letters.csv --out DIR --trials 20 --epochs 8 --kills 2
+python benchmarks/studies/search.py --data letters.csv --out DIR --trials 20 --epochs 8 --kills 2
 
 Runs `jobs/tune.py` as people do, ends its whole process group by SIGKILL at moments drawn from a seed, starts the same
 command again until the trials are there, then trains once with the settings as they were and once with the best, and
@@ -21,11 +21,11 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from base import RESULTS, machine
 
 from aslspark.workflows.tune import LOST_AFTER_SECONDS
+from benchmarks.base import RESULTS, machine
 
-REPOSITORY = Path(__file__).resolve().parent.parent
+REPOSITORY = Path(__file__).resolve().parents[2]
 SPACE = REPOSITORY / "conf" / "spaces" / "network.yaml"
 
 
@@ -103,7 +103,7 @@ def main() -> None:
     states = [trial.state.name for trial in trials]
     result = {
         "machine": machine(),
-        "command": f"python benchmarks/search.py --trials {options.trials} --epochs {options.epochs} "
+        "command": f"python benchmarks/studies/search.py --trials {options.trials} --epochs {options.epochs} "
         f"--kills {options.kills} --seed {options.seed}",
         "seconds": round(seconds),
         "kills": kills,

@@ -1,6 +1,6 @@
 """Hands that a model has not seen: each kind of model, judged on signers and on sets of pictures that were left out.
 
-spark-submit benchmarks/unseen.py --data INGESTED --out DIR --page docs/hands
+spark-submit benchmarks/studies/unseen.py --data INGESTED --out DIR --page docs/hands
 
 --data is a table that was ingested with hands.on=true (docs/hands.md says how). What is read: the landmarks of the hand
 (MLlib's forest and perceptron, `landmark_net`), the picture cropped to it (`small_cnn`), or both (`two_branch`). DIR
@@ -17,15 +17,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from base import machine
 from matplotlib.figure import Figure
 
 from aslspark.common.settings import load_config
 from aslspark.common.spark_session import spark_session
 from aslspark.evaluation.fold_options import LEAVE_ONE, FoldOptions
 from aslspark.workflows.cross_validate import cross_validate
+from benchmarks.base import machine
 
-SETTINGS = Path(__file__).resolve().parent.parent / "conf" / "hands.yaml"
+SETTINGS = Path(__file__).resolve().parents[2] / "conf" / "hands.yaml"
 PICTURES = [
     "network.dropout=0.3",
     "training.epochs=14",
@@ -65,7 +65,8 @@ def write_page(results: dict[str, dict[str, dict[str, float]]], folder: Path) ->
         "# Every kind of model on hands it has not seen",
         "",
         "% of all pictures of 24 static letters right; one without a found hand is wrong for models of landmarks. Each "
-        "column was left out of the training. Made by `spark-submit benchmarks/unseen.py`, which holds the settings.",
+        "column was left out of the training. Made by "
+        "`spark-submit benchmarks/studies/unseen.py`, which holds the settings.",
         "",
         "![accuracy of each model on what was left out](models.png)",
         "",

@@ -1,6 +1,6 @@
 """The same models judged on rows drawn at random and on hands they have not seen, and what augmentation adds.
 
-spark-submit benchmarks/honest.py --alphabet FOLDER --studio FOLDER --out DIR
+spark-submit benchmarks/studies/honest.py --alphabet FOLDER --studio FOLDER --out DIR
 
 --alphabet holds frames of videos, a folder a letter; --studio pictures of several signers, named by hand1_, hand2_ ...
 in their file names. Networks learn by conf/pictures.yaml, but for what stands below. Each trial's figures are kept in
@@ -20,7 +20,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from base import machine
 from honest_page import ALPHABET, STUDIO, write_page
 from pyspark.sql import SparkSession
 
@@ -30,6 +29,7 @@ from aslspark.data.samples import TEST
 from aslspark.evaluation.fold_options import LEAVE_ONE, FoldOptions
 from aslspark.workflows.cross_validate import cross_validate
 from aslspark.workflows.train import train_baseline, train_cnn
+from benchmarks.base import machine
 
 NETWORKS = {"small_cnn": (5, 0.001), "squeezenet": (5, 0.00025), "mobilenet_v2": (4, 0.004), "resnet18": (2, 0.001)}
 """How many times as many epochs as below, and the learning rate: squeezenet, without BatchNorm, bears a lower
@@ -40,7 +40,7 @@ BASELINES = {
 }
 EPOCHS = {ALPHABET: 5, STUDIO: 8}
 """Passes over each set: the smaller one is seen more often."""
-RECIPE = Path(__file__).resolve().parent.parent / "conf" / "pictures.yaml"
+RECIPE = Path(__file__).resolve().parents[2] / "conf" / "pictures.yaml"
 SETTINGS = ["pictures.keep=static", r"pictures.signer_pattern=(hand\d)_", "split.test=0.2"]
 
 
