@@ -46,7 +46,7 @@ def ask_parent(value: Any) -> Any:
     return got
 
 
-def main(descriptor: int, factory: str, arguments: list) -> None:
+def main(descriptor: int, factory: str, arguments: list[Any]) -> None:
     """Answer messages until the connection is closed.
 
     Parameters

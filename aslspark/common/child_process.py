@@ -60,7 +60,7 @@ class ChildProcess:
         Added to the child's: a larger one leaves the processor to others.
     """
 
-    def __init__(self, factory: str, arguments: tuple = (), *, name: str, niceness: int = 0) -> None:
+    def __init__(self, factory: str, arguments: tuple[Any, ...] = (), *, name: str, niceness: int = 0) -> None:
         self._factory, self._arguments, self._name, self._niceness = factory, arguments, name, niceness
         self._child: subprocess.Popen[bytes] | None = None
         self._connection: Connection | None = None

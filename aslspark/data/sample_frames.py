@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
@@ -117,7 +118,7 @@ def with_block(frame: DataFrame, blocks: int, *also_by: str) -> DataFrame:
 
 
 def join_splits(
-    spark: SparkSession, frame: DataFrame, columns: Sequence[str], splits: Mapping[tuple, str]
+    spark: SparkSession, frame: DataFrame, columns: Sequence[str], splits: Mapping[tuple[Any, ...], str]
 ) -> DataFrame:
     """Add `split` (string) from a small table of the values of some columns."""
     types = ", ".join(f"`{column}` {'int' if column == 'block' else 'string'}" for column in columns)

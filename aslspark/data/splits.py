@@ -5,12 +5,15 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 from aslspark.common.errors import AslsparkError
 from aslspark.data.samples import TEST, TRAIN, VALIDATION
+
+Group = TypeVar("Group", int, str)
 
 KINDS = ("block", "signer", "source", "random")
 
@@ -203,7 +206,7 @@ def _held_out(options: SplitOptions, groups: int) -> tuple[int, int]:
     return validation, test
 
 
-def _shuffled_splits(options: SplitOptions, groups: Sequence, order: random.Random) -> dict:
+def _shuffled_splits(options: SplitOptions, groups: Sequence[Group], order: random.Random) -> dict[Group, str]:
     """Give whole groups to test and validation in shuffled order; the result keeps the groups' own order."""
     validation, test = _held_out(options, len(groups))
     shuffled = list(groups)

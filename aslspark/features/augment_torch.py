@@ -189,6 +189,8 @@ def holes(count: torch.Tensor, height: int, width: int, settings: AugmentConfig)
     most, device = settings.holes_most, count.device
 
     def spans(side: int) -> torch.Tensor:
+        size: torch.Tensor
+        place: torch.Tensor
         size, place = torch.rand(2, len(count), most, 1, device=device)
         size = settings.hole_size_least + size * (settings.hole_size_most - settings.hole_size_least)
         start = place * (1 - size)

@@ -10,6 +10,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
+from aslspark.common.batch_udf import batch_udf
 from aslspark.data.samples import HAND_COLUMN, HAND_TYPE
 from aslspark.features.landmarks import HAND_FIELDS
 from aslspark.features.pictures import Normaliser
@@ -54,7 +55,7 @@ def crop_to_hands(dataset: DataFrame, column: str, pictures: Column, normaliser:
     require_detector("the model's hands.on=true")
     height, width, channels = normaliser.shape
 
-    @F.pandas_udf(_SEEN)  # type: ignore[call-overload]
+    @batch_udf(_SEEN)
     def look(batches: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         for batch in batches:
             found, reasons, hands = normaliser.look(batch)

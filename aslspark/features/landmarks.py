@@ -6,7 +6,7 @@ numbers in training, in Spark and in a service.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -43,7 +43,7 @@ HAND_FIELDS = {
 """Of `samples.HAND_TYPE`, what a hand's vector is made of."""
 
 FloatArray = npt.NDArray[np.float32]
-Array = npt.NDArray[np.floating]
+Array = npt.NDArray[np.floating[Any]]
 
 _WRIST, _KNUCKLES = 0, (5, 9, 13, 17)
 _PARENT = np.array([0, 0, 1, 2, 3, 0, 5, 6, 7, 0, 9, 10, 11, 0, 13, 14, 15, 0, 17, 18, 19])
@@ -112,7 +112,7 @@ def looked_vectors(hands: pa.Array | pa.ChunkedArray) -> FloatArray:
         return np.concatenate(parts) if parts else np.zeros((0, LOOKED_NUMBERS), np.float32)
     agreed = hand_vectors(hands)
     points = agreed[:, : WORLD.stop]
-    looked = np.concatenate([agreed, np.tile(points, (1, LOOKS))], axis=1)
+    looked: FloatArray = np.concatenate([agreed, np.tile(points, (1, LOOKS))], axis=1)
     if (place := hands.type.get_field_index("looks")) >= 0:
         looks = hands.flatten()[place]
         lengths = np.asarray(pc.fill_null(pc.list_value_length(looks), 0))
@@ -267,7 +267,8 @@ def _normal(points: Array, side: Array, upright: bool) -> Array:
 
 def _bone_directions(points: Array) -> Array:
     bones = points[:, 1:] - points[:, _PARENT[1:]]
-    return bones / np.maximum(np.linalg.norm(bones, axis=2, keepdims=True), 1e-6)
+    directions: Array = bones / np.maximum(np.linalg.norm(bones, axis=2, keepdims=True), 1e-6)
+    return directions
 
 
 def _cosines(bones: Array) -> Array:
@@ -281,7 +282,8 @@ def _cosines(bones: Array) -> Array:
 def _distances(points: Array) -> Array:
     palm = np.linalg.norm(points[:, 9] - points[:, 0], axis=1) + np.linalg.norm(points[:, 5] - points[:, 17], axis=1)
     apart = np.linalg.norm(points[:, _PAIRS[:, 0]] - points[:, _PAIRS[:, 1]], axis=2)
-    return apart / np.maximum(palm, 1e-6)[:, None]
+    shares: Array = apart / np.maximum(palm, 1e-6)[:, None]
+    return shares
 
 
 def _rotations(vectors: Array) -> Array:
@@ -291,4 +293,5 @@ def _rotations(vectors: Array) -> Array:
     nothing = np.zeros_like(x)
     cross = np.stack([nothing, -z, y, z, nothing, -x, -y, x, nothing], axis=1).reshape(-1, 3, 3)
     sine, versine = np.sin(angles)[:, None, None], (1 - np.cos(angles))[:, None, None]
-    return np.eye(3) + sine * cross + versine * (cross @ cross)
+    rotations: Array = np.eye(3) + sine * cross + versine * (cross @ cross)
+    return rotations

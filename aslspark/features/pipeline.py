@@ -16,6 +16,7 @@ from pyspark.ml.util import DefaultParamsReadable, DefaultParamsWritable
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from aslspark.common.batch_udf import batch_udf
 from aslspark.common.catalog import LANDMARKS, PICTURE
 from aslspark.common.errors import AslsparkError
 from aslspark.data.samples import HAND_COLUMN, PICTURE_TYPE
@@ -24,7 +25,9 @@ from aslspark.features.scaling import scale
 from aslspark.images.decoding import RAW, stored
 
 
-class PictureScaler(Transformer, HasInputCol, HasOutputCol, DefaultParamsReadable, DefaultParamsWritable):
+class PictureScaler(
+    Transformer, HasInputCol, HasOutputCol, DefaultParamsReadable["PictureScaler"], DefaultParamsWritable
+):
     """Scales pictures to vectors of 0-1.
 
     Parameters
@@ -58,7 +61,7 @@ class PictureScaler(Transformer, HasInputCol, HasOutputCol, DefaultParamsReadabl
     def _transform(self, dataset: DataFrame) -> DataFrame:
         stretch = self.getOrDefault("stretch")
 
-        @F.pandas_udf("array<double>")  # type: ignore[call-overload]
+        @batch_udf("array<double>")
         def scaled(batches: Iterator[pd.DataFrame]) -> Iterator[pd.Series]:
             for batch in batches:
                 data: Iterable[bytes] = batch["data"]
@@ -75,7 +78,9 @@ class PictureScaler(Transformer, HasInputCol, HasOutputCol, DefaultParamsReadabl
         return _with_vectors(dataset, self.getOutputCol(), vectors, self.getOrDefault("length"))
 
 
-class LandmarkFeatures(Transformer, HasInputCol, HasOutputCol, DefaultParamsReadable, DefaultParamsWritable):
+class LandmarkFeatures(
+    Transformer, HasInputCol, HasOutputCol, DefaultParamsReadable["LandmarkFeatures"], DefaultParamsWritable
+):
     """Turns the landmarks of hands into vectors of their shape; all 0 where no hand was found.
 
     Parameters
@@ -100,7 +105,7 @@ class LandmarkFeatures(Transformer, HasInputCol, HasOutputCol, DefaultParamsRead
     def _transform(self, dataset: DataFrame) -> DataFrame:
         upright = self.getOrDefault("upright")
 
-        @F.pandas_udf("array<double>")  # type: ignore[call-overload]
+        @batch_udf("array<double>")
         def shapes(batches: Iterator[pd.DataFrame]) -> Iterator[pd.Series]:
             for batch in batches:
                 yield pd.Series(list(landmark_features(frame_vectors(batch), upright).astype(np.float64)))

@@ -26,4 +26,5 @@ def scale(pictures: npt.NDArray[np.uint8], stretch: bool) -> npt.NDArray[np.floa
     over = tuple(range(1, numbers.ndim))
     low = numbers.min(axis=over, keepdims=True)
     span = numbers.max(axis=over, keepdims=True) - low
-    return (numbers - low) / np.maximum(span, np.float32(1))
+    scaled: npt.NDArray[np.float32] = (numbers - low) / np.maximum(span, np.float32(1))
+    return scaled

@@ -179,7 +179,7 @@ def decode_whole(data: bytes | None, max_pixels: int, least_side: int) -> Image.
         return _loaded(image)
 
 
-def _opened(data: bytes | None, max_pixels: int, formats: tuple[str, ...] = _FORMATS) -> Any:
+def _opened(data: bytes | None, max_pixels: int, formats: tuple[str, ...] = _FORMATS) -> Image.Image:
     """Open a picture file without decoding it."""
     from PIL import Image, UnidentifiedImageError
 
@@ -216,12 +216,14 @@ def told() -> Iterator[None]:
         raise Unusable(reason, _first_line(error)) from error
 
 
-def _loaded(image: Any) -> Image.Image:
+def _loaded(image: Image.Image) -> Image.Image:
     """Decode a picture to its end, and turn it upright."""
+    from PIL import Image
+
     image.load()
     turn = _turn(image)  # of those that are not JPEG, EXIF may stand behind the pixels
     plain = _plain(image)
-    return plain if turn is None else plain.transpose(turn)
+    return plain if turn is None else plain.transpose(Image.Transpose(turn))
 
 
 def bring(image: Image.Image, form: Form) -> npt.NDArray[np.uint8]:
@@ -351,7 +353,7 @@ def raw_bytes(data: pa.Array, encodings: pa.Array | None, shape: tuple[int, int,
     return pa.array([stored(picture, encoding, shape).tobytes() for picture, encoding in both], pa.binary())
 
 
-def _draft(image: Any, form: Form, sideways: bool) -> None:
+def _draft(image: Image.Image, form: Form, sideways: bool) -> None:
     """Let libjpeg leave out the details that resizing would: it decodes to a half, a quarter or an eighth.
 
     Never to less than twice what is wanted, so that the resizing still has the last word.
@@ -364,12 +366,12 @@ def _draft(image: Any, form: Form, sideways: bool) -> None:
     image.draft("L" if form.channels == 1 and form.mask is None else "RGB", (2 * wanted[0], 2 * wanted[1]))
 
 
-def _turn(image: Any) -> int | None:
+def _turn(image: Image.Image) -> int | None:
     """Find how the picture must be turned, from EXIF; damaged EXIF turns nothing."""
     return _TURNS.get(orientation(image.info))
 
 
-def _plain(image: Any) -> Any:
+def _plain(image: Image.Image) -> Image.Image:
     """Bring any of Pillow's modes to grey or RGB, of eight bits."""
     from PIL import Image
 
@@ -391,7 +393,7 @@ def _plain(image: Any) -> Any:
     return image.convert("L" if image.mode == "1" else "RGB")
 
 
-def _on_black(image: Any) -> Any:
+def _on_black(image: Image.Image) -> Image.Image:
     """Make transparent parts black, some rows at a time: whole copies with alpha would take 16 bytes a pixel more."""
     from PIL import Image
 
@@ -404,7 +406,7 @@ def _on_black(image: Any) -> Any:
     return plain
 
 
-def _masked(image: Any, mask: tuple[tuple[int, ...], tuple[int, ...]]) -> Any:
+def _masked(image: Image.Image, mask: tuple[tuple[int, ...], tuple[int, ...]]) -> Image.Image:
     from PIL import Image
 
     colours = np.asarray(image.convert("RGB").convert("HSV"))

@@ -21,7 +21,7 @@ _RAW_PROFILE = "Raw profile type exif"
 _MOST_PROFILE = 1 << 20
 
 
-def orientation(info: Mapping[str, Any]) -> int:
+def orientation(info: Mapping[Any, Any]) -> int:
     """Find the orientation that a camera noted, 1 to 8, in EXIF, ImageMagick's profile of it, or XMP; else 1."""
     exif = info.get("exif")
     if exif is None and _RAW_PROFILE in info:

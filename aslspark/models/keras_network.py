@@ -181,10 +181,10 @@ def to_onnx(model: tf.keras.Model, stretch: bool) -> bytes:
         for name, shape in names.items()
     ]
 
-    @tf.function(input_signature=signature, autograph=False)
     def network(*given: tf.Tensor) -> dict[str, Any]:
         inputs = [scale(value, stretch) if name == PICTURE else value for name, value in zip(names, given, strict=True)]
         return {"probability": model(inputs if len(inputs) > 1 else inputs[0], training=False)}
 
-    exported, _ = tf2onnx.convert.from_function(network, input_signature=signature, opset=OPSET)
+    graph = tf.function(network, input_signature=signature, autograph=False)
+    exported, _ = tf2onnx.convert.from_function(graph, input_signature=signature, opset=OPSET)
     return bytes(exported.SerializeToString())

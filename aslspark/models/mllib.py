@@ -55,7 +55,7 @@ def check_classifier(settings: MllibConfig) -> None:
     hidden_layers(settings)
 
 
-def build_classifier(settings: MllibConfig, *, length: int, classes: int, seed: int) -> Estimator:
+def build_classifier(settings: MllibConfig, *, length: int, classes: int, seed: int) -> Estimator[Any]:
     """Build the classifier that the settings name.
 
     MLlib's boosted trees tell two classes apart, so that there is one ensemble for each letter against all others.

@@ -6,6 +6,8 @@ divides the logarithms of all probabilities. It changes how sure a model says it
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -62,7 +64,7 @@ def best_places(probabilities: FloatArray, temperature: float) -> tuple[npt.NDAr
     return best, shares, np.take_along_axis(probabilities, best[:, :1], axis=1)[:, 0]
 
 
-def fit_temperature(probabilities: FloatArray, places: npt.NDArray[np.integer]) -> float:
+def fit_temperature(probabilities: FloatArray, places: npt.NDArray[np.integer[Any]]) -> float:
     """Find the temperature with the least log loss.
 
     One further row counts in, whose label may be any with the same chance: a model that has every row right would
@@ -94,6 +96,8 @@ def fit_temperature(probabilities: FloatArray, places: npt.NDArray[np.integer]) 
 
 
 def _log_shares(probabilities: FloatArray, temperature: float) -> npt.NDArray[np.float64]:
-    logs = np.log(np.maximum(probabilities.astype(np.float64), LEAST_PROBABILITY)) / temperature
+    logs: npt.NDArray[np.float64] = np.log(np.maximum(probabilities.astype(np.float64), LEAST_PROBABILITY))
+    logs /= temperature
     logs -= logs.max(axis=1, keepdims=True)
-    return logs - np.log(np.exp(logs).sum(axis=1, keepdims=True))
+    logs -= np.log(np.exp(logs).sum(axis=1, keepdims=True))
+    return logs

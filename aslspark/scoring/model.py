@@ -25,6 +25,7 @@ from pyspark.sql.types import ArrayType, BinaryType, NumericType, StructType
 
 from aslspark.bundle.read import read_parts, read_stage
 from aslspark.bundle.write import write_stage
+from aslspark.common.batch_udf import batch_udf
 from aslspark.common.catalog import LANDMARKS, PICTURE
 from aslspark.common.errors import AslsparkError
 from aslspark.common.paths import mounted_as_spark
@@ -43,7 +44,7 @@ from aslspark.scoring.answer_columns import SHARES, Finish, output_columns, rank
 OUTPUT_COLUMNS = ("letter", "probability", "top", "reason")
 
 
-class SignClassifierModel(Model, HasInputCol, MLReadable, MLWritable):
+class SignClassifierModel(Model, HasInputCol, MLReadable["SignClassifierModel"], MLWritable):
     """Reads letters from pictures; a `pyspark.ml` Model that works in a Pipeline.
 
     `transform` takes any DataFrame with the column `inputCol` ('picture' by default), which holds one of
@@ -263,7 +264,7 @@ def _onnx_udf(
     sent = context.broadcast(classifier.onnx)
     threads = int(context.getConf().get("spark.task.cpus", "1"))
 
-    @F.pandas_udf(finish.columns)  # type: ignore[call-overload]
+    @batch_udf(finish.columns)
     def rank(batches: Iterator[tuple[pd.DataFrame, ...]]) -> Iterator[pd.DataFrame]:
         session = kept_session(sent.value, threads)
         for batch in batches:
@@ -288,7 +289,7 @@ def _with_mllib(
     height, width, channels = classifier.shape
     make = finish.make
 
-    @F.pandas_udf("data binary, reason string")  # type: ignore[call-overload]
+    @batch_udf("data binary, reason string")
     def normalise(batches: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         assert normaliser is not None
         for batch in batches:
@@ -301,7 +302,7 @@ def _with_mllib(
     ]
     each_alone = isinstance(stages[-1], OneVsRestModel)
 
-    @F.pandas_udf(finish.columns)  # type: ignore[call-overload]
+    @batch_udf(finish.columns)
     def rank(batches: Iterator[tuple[pd.Series, pd.Series]]) -> Iterator[pd.DataFrame]:
         for given, reasons in batches:
             probabilities = np.stack(list(given))
@@ -356,7 +357,7 @@ class _Writer(MLWriter):
         write_stage(self._model, path)
 
 
-class _Reader(MLReader):
+class _Reader(MLReader[SignClassifierModel]):
     def load(self, path: str) -> SignClassifierModel:
         model = read_model(path)
         if (metadata := read_stage(path)) is not None:  # a stage, whose params may differ from the bundle's

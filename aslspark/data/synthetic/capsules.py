@@ -5,8 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
-from aslspark.data.synthetic.skeleton import INDEX, LITTLE, THUMB, WRIST, Proportions, turn_about_x, turn_about_z
+from aslspark.data.synthetic.skeleton import (
+    INDEX,
+    LITTLE,
+    THUMB,
+    WRIST,
+    FloatArray,
+    Proportions,
+    turn_about_x,
+    turn_about_z,
+)
 
 FINGER_CONES = 15
 _NAMES = (
@@ -28,7 +38,7 @@ CONE_COUNT = len(_NAMES)
 SLEEVE = np.array([name.startswith("sleeve") for name in _NAMES])
 
 
-def _joined() -> np.ndarray:
+def _joined() -> npt.NDArray[np.bool_]:
     """Which cones pass smoothly into which: neighbours along a finger, and everything of the palm."""
     joined = np.eye(CONE_COUNT, dtype=bool)
     palm = np.flatnonzero(~SLEEVE & (np.arange(CONE_COUNT) >= FINGER_CONES))
@@ -39,7 +49,7 @@ def _joined() -> np.ndarray:
             joined[3 * finger + bone, 3 * finger + bone + 1] = True
         joined[3 * finger, palm] = True
     joined[3 * THUMB + 1, [_NAMES.index("ball of the thumb"), _NAMES.index("web of the thumb")]] = True
-    return joined | joined.T
+    return np.logical_or(joined, joined.T)
 
 
 JOINED = _joined()
@@ -50,13 +60,13 @@ JOINED = _joined()
 class Flesh:
     """Round cones: a sphere of radius `start_radii` at `starts` swept to one of `end_radii` at `ends`."""
 
-    starts: np.ndarray
-    ends: np.ndarray
-    start_radii: np.ndarray
-    end_radii: np.ndarray
+    starts: FloatArray
+    ends: FloatArray
+    start_radii: FloatArray
+    end_radii: FloatArray
 
 
-def put_flesh_on(joints: np.ndarray, proportions: Proportions, wrist_bend: float, wrist_sway: float) -> Flesh:
+def put_flesh_on(joints: FloatArray, proportions: Proportions, wrist_bend: float, wrist_sway: float) -> Flesh:
     """Lay the round cones of fingers, palm, forearm and sleeve along the joints.
 
     Parameters
@@ -72,7 +82,7 @@ def put_flesh_on(joints: np.ndarray, proportions: Proportions, wrist_bend: float
     Flesh
         In the hand's own frame.
     """
-    cones: list[tuple[np.ndarray, np.ndarray, float, float]] = []
+    cones: list[tuple[FloatArray, FloatArray, float, float]] = []
     radii = proportions.radii
     for finger in range(5):
         for bone in range(3):

@@ -12,6 +12,7 @@ import numpy as np
 
 from aslspark.common.errors import AslsparkError
 from aslspark.common.labels import STATIC_LETTERS
+from aslspark.data.synthetic.skeleton import FloatArray
 
 Finger = tuple[float, float, float, float]
 Thumb = tuple[float, float, float, float, float]
@@ -47,7 +48,7 @@ class Form:
     little: Finger
     views: tuple[View, ...]
 
-    def angles(self) -> np.ndarray:
+    def angles(self) -> FloatArray:
         """Joint angles (5, ANGLES_PER_FINGER)."""
         fingers = [(*finger, 0.0) for finger in (self.index, self.middle, self.ring, self.little)]
         return np.array([self.thumb, *fingers])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from aslspark.common.errors import AslsparkError
 from aslspark.data.synthetic.render import render
@@ -29,7 +30,7 @@ def draw_hand(
     size: int = 28,
     channels: int = 1,
     left_handed: bool = False,
-) -> np.ndarray:
+) -> npt.NDArray[np.uint8]:
     """Draw a hand that forms a letter.
 
     Parameters
@@ -67,7 +68,9 @@ def draw_hand(
     return scene.developed(linear)
 
 
-def draw_landmarks(letter: str, *, seed: int, index: int, signer: int, left_handed: bool = False) -> np.ndarray:
+def draw_landmarks(
+    letter: str, *, seed: int, index: int, signer: int, left_handed: bool = False
+) -> npt.NDArray[np.float32]:
     """Where the 21 joints are in the picture that `draw_hand` draws from the same numbers.
 
     Parameters
@@ -86,7 +89,7 @@ def draw_landmarks(letter: str, *, seed: int, index: int, signer: int, left_hand
     )
 
 
-def landmarks_in(scene: Scene) -> np.ndarray:
+def landmarks_in(scene: Scene) -> npt.NDArray[np.float32]:
     """Return what `draw_landmarks` does, of a scene that is arranged already."""
     depth = scene.joints[WRIST, 2] - scene.joints[:, 2]
     scale = scene.camera.zoom / (scene.camera.distance - scene.joints[WRIST, 2])

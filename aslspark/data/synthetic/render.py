@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
+import numpy.typing as npt
 
 from aslspark.data.synthetic.capsules import JOINED, SLEEVE, Flesh
+from aslspark.data.synthetic.skeleton import FloatArray
 
 SUPERSAMPLING = 2
 _TILE = 28
@@ -28,6 +30,8 @@ _SHADOW_SOFTNESS = 0.35
 
 _FLOAT = np.float32
 
+Places = npt.NDArray[np.intp]
+
 
 @dataclass(frozen=True)
 class Camera:
@@ -41,12 +45,12 @@ class Camera:
     zoom: float
     centre: tuple[float, float]
 
-    def project(self, points: np.ndarray) -> np.ndarray:
+    def project(self, points: FloatArray) -> FloatArray:
         """Picture coordinates (n, 2), as fractions of the picture, of points (n, 3)."""
         scale = self.zoom / (self.distance - points[:, 2])
         return np.stack([self.centre[0] + points[:, 0] * scale, self.centre[1] - points[:, 1] * scale], axis=1)
 
-    def slopes(self, side: int) -> tuple[np.ndarray, np.ndarray]:
+    def slopes(self, side: int) -> tuple[FloatArray, FloatArray]:
         """How far rays through a side x side grid go right per unit of depth, by column, and down, by row."""
         cells = (np.arange(side) + 0.5) / side
         return (cells - self.centre[0]) / self.zoom, (cells - self.centre[1]) / self.zoom
@@ -56,7 +60,7 @@ class Camera:
 class Light:
     """One far lamp: unit `direction` towards it, its `strength`, and the `ambient` light from everywhere."""
 
-    direction: np.ndarray
+    direction: FloatArray
     strength: float
     ambient: float
 
@@ -72,7 +76,7 @@ class _Solid:
         self.taper = self.start_radius - self.end_radius
         self.length2 = (self.axis**2).sum(axis=1, keepdims=True)
 
-    def in_sight(self, distance: float, across: np.ndarray, down: np.ndarray) -> np.ndarray:
+    def in_sight(self, distance: float, across: FloatArray, down: FloatArray) -> Places:
         """Say which cones rays of these slopes may meet: a quick look with a margin, no exact test."""
         near_or_far = []
         for centre, radius in ((self.start, self.start_radius), (self.end, self.end_radius)):
@@ -84,7 +88,7 @@ class _Solid:
         seen = (low <= [across[-1], down[-1]]) & (high >= [across[0], down[0]])
         return np.flatnonzero(seen.all(axis=1))
 
-    def first_hit(self, distance: float, rays: np.ndarray, cones: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def first_hit(self, distance: float, rays: FloatArray, cones: Places) -> tuple[FloatArray, Places]:
         """How far along each ray it meets a cone (inf where it meets none), and which of `cones` that is."""
         eye = np.array([0, 0, distance], dtype=_FLOAT)
         axis, taper, length2 = self.axis[cones], self.taper[cones], self.length2[cones]
@@ -120,7 +124,7 @@ class _Solid:
         cone = nearest.argmin(axis=0)
         return nearest[cone, np.arange(cone.size)], cone
 
-    def distances(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def distances(self, points: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Distance (cones, n) of points (3, n) from each cone's skin, and how far along its axis (0 to 1)."""
         ahead = self.axis @ points - (self.axis * self.start).sum(axis=1, keepdims=True)
         along = np.clip(ahead / self.length2, 0, 1)
@@ -129,7 +133,7 @@ class _Solid:
         off2 += along * (along * self.length2 - 2 * ahead)
         return np.sqrt(np.maximum(off2, 0)) - (self.start_radius - self.taper * along), along
 
-    def skin(self, points: np.ndarray, cone: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def skin(self, points: FloatArray, cone: Places) -> tuple[FloatArray, FloatArray]:
         """Find normals (3, n) of points on the skin, blended where cones join, and gaps to other cones."""
         distance, along = self.distances(points)
         joined = JOINED[:, cone]
@@ -142,7 +146,7 @@ class _Solid:
         return normal, other
 
 
-def _lit(solid: _Solid, points: np.ndarray, cone: np.ndarray, light: Light) -> np.ndarray:
+def _lit(solid: _Solid, points: FloatArray, cone: Places, light: Light) -> FloatArray:
     """How bright white skin would be at points (3, n)."""
     normal, other = solid.skin(points, cone)
     direction = light.direction.astype(_FLOAT)
@@ -154,7 +158,9 @@ def _lit(solid: _Solid, points: np.ndarray, cone: np.ndarray, light: Light) -> n
         gap = solid.distances(sample)[0].min(axis=0)
         sun *= np.clip(0.5 + gap / (2 * _SHADOW_SOFTNESS * reach), 0, 1)
     crease = 0.4 + 0.6 * np.clip(other / _CREASE_WIDTH, 0, 1)
-    return crease * (light.ambient * (0.25 + 0.75 * open_air) + light.strength * sun * (0.45 + 0.55 * open_air))
+    lamp = light.strength * sun * (0.45 + 0.55 * open_air)
+    brightness: FloatArray = crease * (light.ambient * (0.25 + 0.75 * open_air) + lamp)
+    return brightness
 
 
 def render(
@@ -162,10 +168,10 @@ def render(
     camera: Camera,
     light: Light,
     *,
-    skin: np.ndarray,
-    sleeve: np.ndarray,
-    background: np.ndarray,
-) -> np.ndarray:
+    skin: FloatArray,
+    sleeve: FloatArray,
+    background: FloatArray,
+) -> FloatArray:
     """Draw the flesh before a background.
 
     Parameters
@@ -207,4 +213,5 @@ def render(
         tile = picture[rows, columns]
         tile[np.unravel_index(hit, x.shape)] = _lit(solid, points, cone, light)[:, None] * colours[cone]
     cells = side // SUPERSAMPLING
-    return picture.reshape(cells, SUPERSAMPLING, cells, SUPERSAMPLING, channels).mean(axis=(1, 3))
+    small: FloatArray = picture.reshape(cells, SUPERSAMPLING, cells, SUPERSAMPLING, channels).mean(axis=(1, 3))
+    return small

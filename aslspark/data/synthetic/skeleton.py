@@ -9,8 +9,12 @@ the thumb, index, middle, ring and little finger, from the root to the tip.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.floating[Any]]
 
 WRIST = 0
 THUMB, INDEX, MIDDLE, RING, LITTLE = range(5)
@@ -43,9 +47,9 @@ class Proportions:
         Half the thickness at each finger's four joints: (5, 4).
     """
 
-    roots: np.ndarray
-    bones: np.ndarray
-    radii: np.ndarray
+    roots: FloatArray
+    bones: FloatArray
+    radii: FloatArray
 
 
 AVERAGE_HAND = Proportions(
@@ -63,30 +67,30 @@ AVERAGE_HAND = Proportions(
 )
 
 
-def turn_about_x(degrees: float) -> np.ndarray:
+def turn_about_x(degrees: float) -> FloatArray:
     """Rotation matrix that turns y to z; at a finger's joint, flexion."""
     c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
     return np.array([[1, 0, 0], [0, c, -s], [0, s, c]])
 
 
-def turn_about_y(degrees: float) -> np.ndarray:
+def turn_about_y(degrees: float) -> FloatArray:
     """Rotation matrix that turns z to x; for an upright palm, to the viewer's right."""
     c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
     return np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]])
 
 
-def turn_about_z(degrees: float) -> np.ndarray:
+def turn_about_z(degrees: float) -> FloatArray:
     """Rotation matrix that turns x to y; in the picture's plane, anticlockwise."""
     c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
     return np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]])
 
 
-def within_limits(angles: np.ndarray) -> np.ndarray:
+def within_limits(angles: FloatArray) -> FloatArray:
     """Bring joint angles (5, ANGLES_PER_FINGER) into `JOINT_LIMITS`."""
     return np.clip(angles, JOINT_LIMITS[..., 0], JOINT_LIMITS[..., 1])
 
 
-def joint_positions(proportions: Proportions, angles: np.ndarray) -> np.ndarray:
+def joint_positions(proportions: Proportions, angles: FloatArray) -> FloatArray:
     """Forward kinematics: where the joints are at these angles.
 
     Parameters

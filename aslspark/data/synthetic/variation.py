@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+import numpy.typing as npt
 
 from aslspark.data.synthetic.capsules import Flesh, put_flesh_on
 from aslspark.data.synthetic.letters import forms_of
@@ -13,6 +14,7 @@ from aslspark.data.synthetic.render import SUPERSAMPLING, Camera, Light
 from aslspark.data.synthetic.skeleton import (
     AVERAGE_HAND,
     INDEX,
+    FloatArray,
     Proportions,
     joint_positions,
     turn_about_x,
@@ -48,7 +50,7 @@ class Signer:
     """One person: the sizes of the hand and the skin's colour (linear RGB reflectance)."""
 
     proportions: Proportions
-    skin: np.ndarray
+    skin: FloatArray
 
 
 @lru_cache(maxsize=1024)
@@ -72,19 +74,19 @@ def signer_of(seed: int, signer: int) -> Signer:
 class Scene:
     """All that one picture shows, in the picture's frame (x right, y up, z to the viewer)."""
 
-    joints: np.ndarray
+    joints: FloatArray
     flesh: Flesh
     camera: Camera
     light: Light
-    skin: np.ndarray
-    sleeve: np.ndarray
-    background: np.ndarray
+    skin: FloatArray
+    sleeve: FloatArray
+    background: FloatArray
     exposure: tuple[float, float]
     blur: float
     noise: float
     noise_rng: np.random.Generator
 
-    def developed(self, linear: np.ndarray) -> np.ndarray:
+    def developed(self, linear: FloatArray) -> npt.NDArray[np.uint8]:
         """Turn linear light (size, size, channels) into bytes: blur, gamma, contrast and noise."""
         for axis in (0, 1):
             last = np.take(linear, [0, *range(len(linear) - 1)], axis)
@@ -141,7 +143,7 @@ def scene_of(letter: str, *, seed: int, index: int, signer: int, size: int, chan
     )
 
 
-def _framed(joints: np.ndarray, rng: np.random.Generator) -> Camera:
+def _framed(joints: FloatArray, rng: np.random.Generator) -> Camera:
     """Aim a camera so that the hand fills most of the picture, as crops around a found hand do."""
     distance = rng.uniform(35, 80)
     seen = Camera(distance, 1.0, (0.0, 0.0)).project(joints)
@@ -163,7 +165,7 @@ def _light(rng: np.random.Generator) -> Light:
     return Light(direction, strength=rng.uniform(0.6, 1.3), ambient=rng.uniform(0.2, 0.6))
 
 
-def _background(rng: np.random.Generator, side: int, skin: np.ndarray) -> np.ndarray:
+def _background(rng: np.random.Generator, side: int, skin: FloatArray) -> FloatArray:
     """Paint linear light (side, side, 3) for behind the hand: flat, a gradient, blurred blobs or an edge."""
     # A wall as bright as the hand would hide it, so both of its colours are darker or both are brighter.
     clearance, shade = 0.12, 0.8

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from codecs import BOM_UTF8
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
@@ -75,9 +76,9 @@ class BadRow(NamedTuple):
 class ParsedLines(NamedTuple):
     """`good` are the places of the usable lines, with their `numbers` and `pixels`; `bad` are the others."""
 
-    good: np.ndarray
-    numbers: np.ndarray
-    pixels: np.ndarray
+    good: npt.NDArray[np.int64]
+    numbers: npt.NDArray[np.uint8]
+    pixels: npt.NDArray[np.uint8]
     bad: list[BadRow]
 
 
@@ -120,7 +121,7 @@ def parse_lines(lines: pa.Array, layout: Layout = PLAIN) -> ParsedLines:
     return ParsedLines(good, numbers[good], np.rint(pixels[good]).astype(np.uint8), bad)
 
 
-def parse_together(lines: pa.Array, layout: Layout = PLAIN) -> tuple[np.ndarray, np.ndarray] | None:
+def parse_together(lines: pa.Array, layout: Layout = PLAIN) -> tuple[npt.NDArray[np.uint8], npt.NDArray[Any]] | None:
     """Parse lines in C++: label numbers and an (n, pixels) byte matrix, or None when any line is in doubt.
 
     Where lines were divided by 255, the matrix is of float64, so that what they hold can be told.

@@ -170,10 +170,10 @@ def scaled_rows(numbers: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
     if numbers.shape[1] == 0:
         return np.zeros(len(numbers), bool)
     highest = numbers.max(axis=1)  # NaN where one is in the row, and then neither comparison holds
-    found = (highest > 0) & (highest <= 1)
-    if found.any():
-        found[found] = numbers[found].min(axis=1) >= 0
-    return found
+    scaled: npt.NDArray[np.bool_] = (highest > 0) & (highest <= 1)
+    if scaled.any():
+        scaled[scaled] = numbers[scaled].min(axis=1) >= 0
+    return scaled
 
 
 def trouble_with(numbers: npt.NDArray[np.float64]) -> tuple[str, str] | None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import reduce
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark.sql import DataFrame, SparkSession
@@ -236,7 +237,7 @@ def _check_block(blocks: Blocks, key: tuple[str, int] | None, seen: int) -> None
         raise ValueError(f"{blocks[key].source} {CHANGED}")
 
 
-def _splits(block: Block, labels: np.ndarray, seen_of_label: Counter[int]) -> pa.Array:
+def _splits(block: Block, labels: npt.NDArray[np.int32], seen_of_label: Counter[int]) -> pa.Array:
     """Find the split of each row from its place among the rows of its source and label."""
     runs = np.zeros(len(labels), np.int64)
     for label in np.unique(labels).tolist():
@@ -272,7 +273,7 @@ def _samples(source: str, first_row: int, parsed: ParsedLines, splits: pa.Array)
 
 
 def _batch(
-    ids: pa.Array, pixels: np.ndarray, labels: pa.Array, source: str, signers: pa.Array, splits: pa.Array
+    ids: pa.Array, pixels: npt.NDArray[np.uint8], labels: pa.Array, source: str, signers: pa.Array, splits: pa.Array
 ) -> pa.RecordBatch:
     count = len(pixels)
     side = pa.array(np.full(count, SIDE, np.int32))

@@ -101,7 +101,8 @@ def points_in_crop(
     """Find where the landmarks lie in the crop: shape (21, 2), shares of its side, from its top left."""
     matrix, side = crop_transform(landmarks, size, options)
     points = np.asarray(landmarks, np.float64)[:, :2] * max(size)
-    return (points - matrix[:, 2]) @ matrix[:, :2] / side
+    in_crop: npt.NDArray[np.float64] = (points - matrix[:, 2]) @ matrix[:, :2] / side
+    return in_crop
 
 
 def _lean(points: npt.NDArray[np.float64]) -> float:

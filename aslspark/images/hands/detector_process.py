@@ -6,6 +6,7 @@ One child for each Python process that asks, kept from batch to batch and from t
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -31,7 +32,7 @@ class Guard:
         That it is made with; JSON.
     """
 
-    def __init__(self, seconds: float, factory: str, arguments: tuple = ()) -> None:
+    def __init__(self, seconds: float, factory: str, arguments: tuple[Any, ...] = ()) -> None:
         self._seconds = seconds
         self._process = ChildProcess(factory, arguments, name="hand detector")
 
