@@ -26,7 +26,7 @@ import pyarrow as pa
 from aslspark.bundle.files import MANIFEST, ONNX, SUMS, read_bundle, refusal_named
 from aslspark.bundle.pipeline_checks import STAGES, check_metadata, pipeline_files
 from aslspark.common.errors import AslsparkError
-from aslspark.common.redaction import shown
+from aslspark.common.redaction import redact
 from aslspark.data.files.local_folders import local_of
 from aslspark.data.pictures import archives
 from aslspark.data.pictures.files import named_files, read_manifest, text_of_manifest
@@ -201,8 +201,8 @@ def archive(data):
 
 def masking(text):
     """Masked twice is masked once."""
-    once = shown(text)
-    assert shown(once) == once
+    once = redact(text)
+    assert redact(once) == once
 
 
 def body(data):
@@ -288,7 +288,7 @@ def _read_all(folder, copy):
         said = "one line"
         try:
             keras_files.check_archive(contents.files["network.keras"])
-        except keras_files.Refused as error:
+        except keras_files.LoadRefused as error:
             said = str(error)
         assert said.isprintable()
         assert len(said) < 1000

@@ -1,4 +1,4 @@
-"""What a bundle must be before anything in it is loaded: each function raises `Refused` with the reason.
+"""What a bundle must be before anything in it is loaded: each function raises `LoadRefused` with the reason.
 
 In: what a bundle holds, whose checksums are right. They tell damage, not intent: whoever makes a bundle makes its
 checksums too. So no class, module or path that a bundle names is taken unless it is one of those that this package
@@ -12,7 +12,7 @@ from typing import Any
 
 from aslspark.common.catalog import LANDMARKS, PICTURE
 from aslspark.common.errors import AslsparkError
-from aslspark.common.refused import Refused
+from aslspark.common.load_refused import LoadRefused
 from aslspark.common.settings import check_setting
 from aslspark.images.decoding import FITS
 
@@ -36,68 +36,68 @@ def check_manifest(manifest: dict[str, Any], files: Collection[str]) -> None:
     """
     labels, shape = manifest.get("labels"), manifest.get("shape")
     if not (isinstance(labels, list) and labels and all(isinstance(label, str) for label in labels)):
-        raise Refused("its labels are no list of names")
+        raise LoadRefused("its labels are no list of names")
     if not all(label.isprintable() and 0 < len(label) <= MOST_LABEL for label in labels):
-        raise Refused(f"its labels are not {MOST_LABEL} printable characters at most")
+        raise LoadRefused(f"its labels are not {MOST_LABEL} printable characters at most")
     if len(set(labels)) != len(labels):
-        raise Refused("its labels name one letter twice")
+        raise LoadRefused("its labels name one letter twice")
     if not (isinstance(shape, list) and len(shape) == 3 and all(type(size) is int and size > 0 for size in shape)):
-        raise Refused("its shape is not height, width and channels")
+        raise LoadRefused("its shape is not height, width and channels")
     if max(shape[:2]) > MOST_SIDE or shape[2] not in (1, 3):
-        raise Refused(f"its shape is {shape}, not sides of at most {MOST_SIDE} and 1 or 3 channels")
+        raise LoadRefused(f"its shape is {shape}, not sides of at most {MOST_SIDE} and 1 or 3 channels")
     inputs = manifest.get("inputs", [PICTURE])
     if inputs not in ([PICTURE], [LANDMARKS], [PICTURE, LANDMARKS], [LANDMARKS, PICTURE]):
-        raise Refused(f"its inputs are not {PICTURE}, {LANDMARKS} or both")
+        raise LoadRefused(f"its inputs are not {PICTURE}, {LANDMARKS} or both")
     for name in ("preprocessing", "settings", "versions", "seconds", "data"):
         if not isinstance(manifest.get(name, {}), dict):
-            raise Refused(f"its {name} is no table")
+            raise LoadRefused(f"its {name} is no table")
     _check_preprocessing(manifest.get("preprocessing", {}))
     for name, low, high in (("temperature", LEAST_TEMPERATURE, MOST_TEMPERATURE), ("threshold", 0.0, 1.0)):
         number = manifest.get(name, 1.0)
         if type(number) not in (int, float) or not low <= number <= high:
-            raise Refused(f"its {name} is {_said(number)}")
+            raise LoadRefused(f"its {name} is {_said(number)}")
     framework = manifest.get("framework")
     if framework is not None and framework not in FRAMEWORKS:
-        raise Refused(f"its framework is {_said(framework)}, not {' or '.join(FRAMEWORKS)}")
+        raise LoadRefused(f"its framework is {_said(framework)}, not {' or '.join(FRAMEWORKS)}")
     needed = {"network": "network.onnx", "mllib": "pipeline/metadata/part-00000"}.get(str(manifest.get("kind")))
     if needed is None:
-        raise Refused(f"its kind is {_said(manifest.get('kind'))}, not network or mllib")
+        raise LoadRefused(f"its kind is {_said(manifest.get('kind'))}, not network or mllib")
     if needed not in files:
-        raise Refused(f"{needed} is missing")
+        raise LoadRefused(f"{needed} is missing")
     named = manifest.get("network_file")
     if named is not None and named not in NETWORK_FILES:
-        raise Refused(f"its network_file is {_said(named)}, not {' or '.join(NETWORK_FILES)}")
+        raise LoadRefused(f"its network_file is {_said(named)}, not {' or '.join(NETWORK_FILES)}")
     if named is not None and named not in files:
-        raise Refused(f"{named} is missing")
+        raise LoadRefused(f"{named} is missing")
 
 
 def _check_preprocessing(preprocessing: dict[str, Any]) -> None:
     """See that pictures are made ready within the bounds that the settings have."""
     fit, mask, hands = (preprocessing.get(name) for name in ("fit", "mask", "hands"))
     if fit is not None and fit not in FITS:
-        raise Refused(f"its fit is {_said(fit)}, not {' or '.join(FITS)}")
+        raise LoadRefused(f"its fit is {_said(fit)}, not {' or '.join(FITS)}")
     if mask is not None and not (
         isinstance(mask, list)
         and len(mask) == 2
         and all(isinstance(end, list) and len(end) == 3 for end in mask)
         and all(type(number) is int and 0 <= number <= 255 for end in mask for number in end)
     ):
-        raise Refused(f"its mask is {_said(mask)}, not two of three numbers of 0-255")
+        raise LoadRefused(f"its mask is {_said(mask)}, not two of three numbers of 0-255")
     for name in ("upright", "stretch"):
         if type(preprocessing.get(name, False)) is not bool:
-            raise Refused(f"its {name} is {_said(preprocessing[name])}, not true or false")
+            raise LoadRefused(f"its {name} is {_said(preprocessing[name])}, not true or false")
     if type(preprocessing.get("landmark_features", 0)) is not int:
-        raise Refused(f"its landmark_features are {_said(preprocessing['landmark_features'])}, no number")
+        raise LoadRefused(f"its landmark_features are {_said(preprocessing['landmark_features'])}, no number")
     if hands is None:
         return
     if not isinstance(hands, dict):
-        raise Refused(f"its hands are {_said(hands)}, no table")
+        raise LoadRefused(f"its hands are {_said(hands)}, no table")
     for name in BOUNDED_HANDS & hands.keys():  # another name is a later version's, and the reader says so
         value = hands[name]
         try:
             check_setting(f"hands.{name}", value)
         except AslsparkError as error:
-            raise Refused(f"its preprocessing: {error}") from error
+            raise LoadRefused(f"its preprocessing: {error}") from error
 
 
 def _said(value: Any) -> str:
@@ -127,15 +127,15 @@ def check_network(onnx: bytes, inputs: Collection[str], shape: tuple[int, int, i
         # Without the second try, which prints what is wrong with the file to standard output.
         session = onnxruntime.InferenceSession(onnx, options, providers=["CPUExecutionProvider"], enable_fallback=0)
     except Exception as error:  # onnxruntime has an error class for each kind of damage
-        raise Refused(f"network.onnx cannot be opened ({str(error).splitlines()[0][:300]})") from error
+        raise LoadRefused(f"network.onnx cannot be opened ({str(error).splitlines()[0][:300]})") from error
     takes = {given.name: given.shape for given in session.get_inputs()}
     gives = {made.name: made.shape for made in session.get_outputs()}
     if set(takes) != set(inputs):
-        raise Refused(f"network.onnx takes {', '.join(sorted(takes))}, and {', '.join(sorted(inputs))} is said")
+        raise LoadRefused(f"network.onnx takes {', '.join(sorted(takes))}, and {', '.join(sorted(inputs))} is said")
     if PICTURE in takes and not _fits(takes[PICTURE][1:], shape):
-        raise Refused(f"network.onnx takes pictures of {takes[PICTURE][1:]}, and {list(shape)} is said")
+        raise LoadRefused(f"network.onnx takes pictures of {takes[PICTURE][1:]}, and {list(shape)} is said")
     if not _fits(gives.get("probability", [])[1:], [classes]):
-        raise Refused(f"network.onnx does not give the probabilities of {classes} labels")
+        raise LoadRefused(f"network.onnx does not give the probabilities of {classes} labels")
 
 
 def _fits(found: Sequence[int | str | None], wanted: Sequence[int]) -> bool:

@@ -21,9 +21,9 @@ from typing import Any, BinaryIO
 import aslspark
 from aslspark.bundle.checks import check_manifest
 from aslspark.common.errors import AslsparkError
+from aslspark.common.load_refused import LoadRefused
 from aslspark.common.paths import local_path
-from aslspark.common.plain_folder import NotPlain, PlainFolder, said
-from aslspark.common.refused import Refused
+from aslspark.common.plain_folder import NotPlain, PlainFolder, quoted
 
 FORMAT = 1
 MANIFEST, SUMS, ONNX, PIPELINE = "bundle.json", "SHA256SUMS", "network.onnx", "pipeline"
@@ -153,7 +153,7 @@ def read_bundle(
             f"{setting}{path}: {found}: a bundle is read only where it holds plain files and folders, and nothing of "
             "it was loaded; copy it again, with what links lead to if that is to be trusted (cp -rL)"
         ) from found
-    except Refused as refused:
+    except LoadRefused as refused:
         raise _not_ours(setting, path, refused) from refused
     except OSError as error:
         raise AslsparkError(f"{setting}{path}: it cannot be read ({error.strerror or error}); mend that") from error
@@ -186,7 +186,7 @@ def _is_wanted(name: str, keep: Collection[str]) -> bool:
 def _limited(file: BinaryIO, name: str, most: int) -> bytes:
     content = file.read(most + 1)
     if len(content) > most:
-        raise Refused(f"{name} has more than {most:,} bytes")
+        raise LoadRefused(f"{name} has more than {most:,} bytes")
     return content
 
 
@@ -212,8 +212,10 @@ def _require_listed(names: Collection[str], sums: Mapping[str, str], where: str)
     there = set(names) - {SUMS}
     for name in sorted(sums.keys() ^ there):
         if name not in there:
-            raise AslsparkError(f"{where}: {said(name)} is missing; copy the bundle again")
-        raise AslsparkError(f"{where}: {said(name)} does not belong to the bundle; remove it or copy the bundle again")
+            raise AslsparkError(f"{where}: {quoted(name)} is missing; copy the bundle again")
+        raise AslsparkError(
+            f"{where}: {quoted(name)} does not belong to the bundle; remove it or copy the bundle again"
+        )
 
 
 def _checked(file: BinaryIO, name: str, expected: str, where: str, keep: bool, copy_to: Path | None) -> bytes | None:
@@ -228,14 +230,14 @@ def _checked(file: BinaryIO, name: str, expected: str, where: str, keep: bool, c
         while block := file.read(1 << 20):
             read += len(block)
             if read > MOST_FILE_BYTES:
-                raise Refused(f"{name} has more than {MOST_FILE_BYTES:,} bytes")
+                raise LoadRefused(f"{name} has more than {MOST_FILE_BYTES:,} bytes")
             digest.update(block)
             if keep:
                 kept.append(block)
             if copy is not None:
                 copy.write(block)
     if digest.hexdigest() != expected:
-        raise AslsparkError(f"{where}: {said(name)} was changed (its SHA-256 differs); copy the bundle again")
+        raise AslsparkError(f"{where}: {quoted(name)} was changed (its SHA-256 differs); copy the bundle again")
     return b"".join(kept) if keep else None
 
 
@@ -244,11 +246,11 @@ def refusal_named(setting: str, path: str) -> Iterator[None]:
     """Turn what `aslspark.bundle.checks` refuses into an error that names the bundle."""
     try:
         yield
-    except Refused as refused:
+    except LoadRefused as refused:
         raise _not_ours(setting, path, refused) from refused
 
 
-def _not_ours(setting: str, path: str, refused: Refused) -> AslsparkError:
+def _not_ours(setting: str, path: str, refused: LoadRefused) -> AslsparkError:
     return AslsparkError(
         f"{setting}{path}: it was not made by this package ({refused}), and nothing of it was loaded; "
         "take a bundle of a training job"

@@ -1,4 +1,4 @@
-"""A bundle's saved Spark pipeline -> its files as Spark is to find them, or `Refused` with the reason.
+"""A bundle's saved Spark pipeline -> its files as Spark is to find them, or `LoadRefused` with the reason.
 
 In: the bytes of the files. Out: those that Spark reads, each of a kind and under a name that this package writes. Spark
 imports the classes that metadata and columns name, reads whatever lies in a folder, and follows links.
@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pyarrow_hotfix  # noqa: F401  (CVE-2023-47248: whoever reads Parquet imports this module first)
 
-from aslspark.common.refused import Refused
+from aslspark.common.load_refused import LoadRefused
 
 STAGES = (
     "pyspark.ml.pipeline.PipelineModel",
@@ -70,7 +70,7 @@ def pipeline_files(files: Mapping[str, bytes], home: str) -> dict[str, bytes]:
 
     Raises
     ------
-    Refused
+    LoadRefused
     """
     found = {}
     for whole, content in files.items():
@@ -82,11 +82,11 @@ def pipeline_files(files: Mapping[str, bytes], home: str) -> dict[str, bytes]:
         elif _DATA.fullmatch(name):
             _check_table(content, whole)
         else:
-            raise Refused(f"{whole} is none of Spark's files")
+            raise LoadRefused(f"{whole} is none of Spark's files")
         found[name] = content
     first = check_metadata(found.get("metadata/part-00000", b""), f"{home}metadata/part-00000")
     if first["class"] not in PIPELINES or not first["paramMap"].get("stageUids"):
-        raise Refused(f"{home} holds no pipeline with stages")
+        raise LoadRefused(f"{home} holds no pipeline with stages")
     return found
 
 
@@ -104,10 +104,10 @@ def check_metadata(content: bytes, where: str, classes: tuple[str, ...] = STAGES
 
     Raises
     ------
-    Refused
+    LoadRefused
     """
     if len(content) > MOST_METADATA_BYTES:
-        raise Refused(f"{where} has more than {MOST_METADATA_BYTES:,} bytes")
+        raise LoadRefused(f"{where} has more than {MOST_METADATA_BYTES:,} bytes")
     try:
         stage = json.loads(content.decode("utf-8"), object_pairs_hook=_once_each, parse_constant=_no_number)
         name, uid, params = stage["class"], stage["uid"], stage["paramMap"]
@@ -115,17 +115,17 @@ def check_metadata(content: bytes, where: str, classes: tuple[str, ...] = STAGES
         ids = params.get("stageUids", [])
         columns = [value for table in both for name_, value in table.items() if name_.endswith(("Col", "Cols"))]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise Refused(f"{where} is not what Spark writes") from error
+        raise LoadRefused(f"{where} is not what Spark writes") from error
     if name not in classes:
-        raise Refused(f"{where} names the class {str(name)[:100]}, which no pipeline of this package has")
+        raise LoadRefused(f"{where} names the class {str(name)[:100]}, which no pipeline of this package has")
     # They become parts of paths.
     if not isinstance(ids, list) or not all(isinstance(part, str) and _UID.fullmatch(part) for part in [uid, *ids]):
-        raise Refused(f"{where} names a stage that is no name")
+        raise LoadRefused(f"{where} names a stage that is no name")
     # A column of the table that is scored, or one of those that scoring adds, cannot be meant.
     for column in columns:
         for part in column if isinstance(column, list) else [column]:
             if not (isinstance(part, str) and _COLUMN.fullmatch(part)):
-                raise Refused(f"{where} names a column {ascii(part)[:100]} that no pipeline of this package has")
+                raise LoadRefused(f"{where} names a column {ascii(part)[:100]} that no pipeline of this package has")
     return dict(stage)
 
 
@@ -136,10 +136,10 @@ def _check_table(content: bytes, where: str) -> None:
         schemas = [json.loads(kept[name], object_pairs_hook=_once_each) for name in _SPARK_SCHEMAS if name in kept]
         named = [name for schema in schemas for name in _classes_in(schema)]
     except Exception as error:  # pyarrow has an error class for each kind of damage
-        raise Refused(f"{where} is not what Spark writes") from error
+        raise LoadRefused(f"{where} is not what Spark writes") from error
     for name in named:
         if name not in VECTORS:
-            raise Refused(f"{where} has a column of the class {str(name)[:100]}, which is not loaded")
+            raise LoadRefused(f"{where} has a column of the class {str(name)[:100]}, which is not loaded")
 
 
 def _classes_in(schema: Any) -> Iterator[Any]:

@@ -23,9 +23,9 @@ from aslspark.bundle.network import form_and_hands, network_of
 from aslspark.bundle.pipeline_checks import MOST_METADATA_BYTES, check_metadata, pipeline_files
 from aslspark.common.catalog import PICTURE
 from aslspark.common.errors import AslsparkError
+from aslspark.common.load_refused import LoadRefused
 from aslspark.common.paths import is_mounted, local_path, spark_path
 from aslspark.common.plain_folder import NotPlain, PlainFolder
-from aslspark.common.refused import Refused
 from aslspark.images.decoding import Form
 from aslspark.images.hands.options import HandOptions
 from aslspark.models.mllib import MllibClassifier
@@ -94,7 +94,7 @@ def read_stage(path: str) -> dict[str, Any] | None:
             with PlainFolder(os.path.join(local_path(path), "metadata")) as folder, folder.open("part-00000") as file:
                 content = file.read(MOST_METADATA_BYTES + 1)
         except (NotPlain, OSError) as error:
-            raise Refused(f"metadata/part-00000 cannot be read ({error})") from error
+            raise LoadRefused(f"metadata/part-00000 cannot be read ({error})") from error
         return check_metadata(content, "metadata/part-00000", STAGE_CLASSES)
 
 
@@ -107,10 +107,10 @@ def _mllib_of(bundle: BundleContents, path: str) -> MllibClassifier:
                 pipeline = PipelineModel.load(spark_path(folder))
             except Exception as error:  # Spark has an error for each kind of damage, most of them Java's
                 said = str(getattr(error, "java_exception", None) or error) or type(error).__name__
-                raise Refused(f"its {PIPELINE} cannot be loaded: {said.splitlines()[0][:300]}") from error
+                raise LoadRefused(f"its {PIPELINE} cannot be loaded: {said.splitlines()[0][:300]}") from error
         classes = _classes_of(pipeline)
         if classes != len(manifest["labels"]):
-            raise Refused(
+            raise LoadRefused(
                 f"its {PIPELINE} tells {classes} classes apart, and {len(manifest['labels'])} labels are said"
             )
     return MllibClassifier(
@@ -123,7 +123,7 @@ def _classes_of(pipeline: PipelineModel) -> int:
     if isinstance(last, OneVsRestModel):
         return len(last.models)
     if not hasattr(last, "numClasses"):
-        raise Refused(f"its {PIPELINE} ends in {type(last).__name__}, which is no classifier")
+        raise LoadRefused(f"its {PIPELINE} ends in {type(last).__name__}, which is no classifier")
     return int(last.numClasses)
 
 

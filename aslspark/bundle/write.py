@@ -14,7 +14,7 @@ from aslspark.bundle.files import FORMAT, MANIFEST, ONNX, PIPELINE, STAGE_FOLDER
 from aslspark.common.catalog import LANDMARKS
 from aslspark.common.errors import AslsparkError
 from aslspark.common.paths import local_path, spark_path
-from aslspark.common.written import write_json
+from aslspark.common.redacted_files import write_json
 from aslspark.features.landmarks import FEATURES
 from aslspark.models.fitted_network import FittedNetwork
 from aslspark.models.mllib import MllibClassifier

@@ -20,7 +20,7 @@ CLASSIFIERS = ("logistic", "forest", "boosted", "mlp")
 
 
 @dataclass(frozen=True)
-class KnownNetwork:
+class NetworkFacts:
     """What is known of a network before it is built."""
 
     least: int
@@ -43,21 +43,21 @@ SMALL_CNN_CHANNELS = (16, 32, 64, 128)
 
 _BOTH = ("keras", "torch")
 NETWORKS = {
-    "cnn": KnownNetwork(28, _BOTH, imagenet=False, normalised=False, channels=(32, 64, 128), kernels=(5, 5, 3)),
-    "small_cnn": KnownNetwork(16, _BOTH, imagenet=False, normalised=True, channels=SMALL_CNN_CHANNELS),
-    "resnet18": KnownNetwork(32, ("torch",), imagenet=True, normalised=True),
-    "resnet50": KnownNetwork(32, _BOTH, imagenet=True, normalised=True),
-    "mobilenet_v2": KnownNetwork(32, _BOTH, imagenet=True, normalised=True),
-    "squeezenet": KnownNetwork(21, ("torch",), imagenet=True, normalised=False),
-    "landmark_net": KnownNetwork(1, _BOTH, imagenet=False, normalised=True, inputs=(LANDMARKS,)),
-    "two_branch": KnownNetwork(
+    "cnn": NetworkFacts(28, _BOTH, imagenet=False, normalised=False, channels=(32, 64, 128), kernels=(5, 5, 3)),
+    "small_cnn": NetworkFacts(16, _BOTH, imagenet=False, normalised=True, channels=SMALL_CNN_CHANNELS),
+    "resnet18": NetworkFacts(32, ("torch",), imagenet=True, normalised=True),
+    "resnet50": NetworkFacts(32, _BOTH, imagenet=True, normalised=True),
+    "mobilenet_v2": NetworkFacts(32, _BOTH, imagenet=True, normalised=True),
+    "squeezenet": NetworkFacts(21, ("torch",), imagenet=True, normalised=False),
+    "landmark_net": NetworkFacts(1, _BOTH, imagenet=False, normalised=True, inputs=(LANDMARKS,)),
+    "two_branch": NetworkFacts(
         16, _BOTH, imagenet=False, normalised=True, inputs=(PICTURE, LANDMARKS), channels=SMALL_CNN_CHANNELS
     ),
 }
 """Those between small_cnn and landmark_net are torchvision's or keras.applications' own."""
 
 
-def require_network(name: str, framework: str) -> KnownNetwork:
+def require_network(name: str, framework: str) -> NetworkFacts:
     """Return what is known of a network.
 
     Raises
@@ -162,7 +162,7 @@ def require_shape(name: str, framework: str, shape: tuple[int, int, int]) -> Non
         raise AslsparkError(f"network.name={name}: pictures of {channels} channels; give grey (1) or RGB (3)")
 
 
-def fetching_failed(name: str, error: Exception) -> AslsparkError:
+def download_error(name: str, error: Exception) -> AslsparkError:
     """Return the error for weights that a library could not download."""
     reason = " ".join(str(error).split())
     return AslsparkError(
@@ -171,7 +171,7 @@ def fetching_failed(name: str, error: Exception) -> AslsparkError:
     )
 
 
-def fitting_failed(path: object, name: str, reason: str) -> AslsparkError:
+def weights_error(path: object, name: str, reason: str) -> AslsparkError:
     """Return the error for a file whose weights are not those of the network."""
     return AslsparkError(
         f"network.weights={path}: these are no weights for network.name={name}: {markdown.reason(reason)}"

@@ -1,6 +1,6 @@
 """The one error that a user is meant to read."""
 
-from aslspark.common.redaction import shown
+from aslspark.common.redaction import redact
 
 
 class AslsparkError(Exception):
@@ -10,4 +10,4 @@ class AslsparkError(Exception):
     """
 
     def __init__(self, message: str) -> None:
-        super().__init__(shown(message))
+        super().__init__(redact(message))

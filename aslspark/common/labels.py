@@ -12,7 +12,11 @@ LETTER_OF_NUMBER = {ord(letter) - ord("A"): letter for letter in STATIC_LETTERS}
 LABELS = (*"ABCDEFGHIJKLMNOPQRSTUVWXYZ", "del", "nothing", "space")
 """What pictures may be labelled, in alphabetical order: J and Z too, which a film's frames can show."""
 
-KEPT = {"all": frozenset(LABELS), "letters": frozenset(STATIC_LETTERS) | J_AND_Z, "static": frozenset(STATIC_LETTERS)}
+LABEL_SETS = {
+    "all": frozenset(LABELS),
+    "letters": frozenset(STATIC_LETTERS) | J_AND_Z,
+    "static": frozenset(STATIC_LETTERS),
+}
 """What `pictures.keep` may ask for."""
 
 _BY_NAME = {label.lower(): label for label in LABELS}

@@ -29,7 +29,7 @@ class NotPlain(Exception):  # noqa: N818  (the caller says which folder, and wha
     """What a folder holds beside plain files and folders."""
 
 
-def said(name: str) -> str:
+def quoted(name: str) -> str:
     """Quote a name that somebody else gave a file, in a line that stays one and is no page long."""
     whole = name if name.isprintable() else ascii(name)
     return whole if len(whole) <= LONGEST_SAID else f"{whole[:LONGEST_SAID]}..."
@@ -77,7 +77,7 @@ class PlainFolder:
         for name in found:
             other = folded.setdefault(unicodedata.normalize("NFC", name).casefold(), name)
             if other != name:
-                raise NotPlain(f"{said(other)} and {said(name)} are one name where capitals do not count")
+                raise NotPlain(f"{quoted(other)} and {quoted(name)} are one name where capitals do not count")
         return sorted(found)
 
     def open(self, name: str) -> BinaryIO:
@@ -103,15 +103,15 @@ class PlainFolder:
                 handle = inner
             file = os.open(last, _FILE, dir_fd=handle)
         except (FileNotFoundError, NotADirectoryError) as error:
-            raise NotPlain(f"{said(name)} is missing") from error
+            raise NotPlain(f"{quoted(name)} is missing") from error
         except OSError as error:  # ELOOP, at a link
-            raise NotPlain(f"{said(name)} cannot be opened ({error.strerror})") from error
+            raise NotPlain(f"{quoted(name)} cannot be opened ({error.strerror})") from error
         finally:
             if handle != self._handle:
                 os.close(handle)
         if not stat.S_ISREG(os.fstat(file).st_mode):
             os.close(file)
-            raise NotPlain(f"{said(name)} is no plain file")
+            raise NotPlain(f"{quoted(name)} is no plain file")
         return os.fdopen(file, "rb")
 
     def _list(self, handle: int, before: str, depth: int, found: list[str]) -> None:
@@ -121,17 +121,17 @@ class PlainFolder:
             if self._entries > MOST_FILES:
                 raise NotPlain(f"it holds more than {MOST_FILES:,} files and folders")
             if not name.isprintable() or "\\" in entry:
-                raise NotPlain(f"{said(name)} is a name that cannot be listed")
+                raise NotPlain(f"{quoted(name)} is a name that cannot be listed")
             kind = os.stat(entry, dir_fd=handle, follow_symlinks=False).st_mode
             if stat.S_ISREG(kind):
                 found.append(name)
             elif stat.S_ISDIR(kind):
                 if depth == MOST_DEPTH:
-                    raise NotPlain(f"{said(name)} lies deeper than {MOST_DEPTH} folders")
+                    raise NotPlain(f"{quoted(name)} lies deeper than {MOST_DEPTH} folders")
                 inner = os.open(entry, _FOLDER | os.O_NOFOLLOW, dir_fd=handle)
                 try:
                     self._list(inner, f"{name}/", depth + 1, found)
                 finally:
                     os.close(inner)
             else:
-                raise NotPlain(f"{said(name)} is {'a link' if stat.S_ISLNK(kind) else 'no plain file'}")
+                raise NotPlain(f"{quoted(name)} is {'a link' if stat.S_ISLNK(kind) else 'no plain file'}")

@@ -1,4 +1,4 @@
-"""Keys and passwords out of text: what is printed, logged or written passes through `shown`.
+"""Keys and passwords out of text: what is printed, logged or written passes through `redact`.
 
 In: paths, settings, messages. Out: the same with *** where a secret stood. It is not in `paths`, since errors use it.
 """
@@ -77,7 +77,7 @@ _ROUNDS = 4
 """What is uncovered by masking something else is masked in the next."""
 
 
-def shown(text: str) -> str:
+def redact(text: str) -> str:
     """Mask what must not be seen in a text.
 
     Masked are what stands before the host of an address (``s3a://KEY:SECRET@bucket``, ``mysql+pymysql://u:p@host``,
@@ -154,7 +154,7 @@ def _is_secret(name: str, is_parameter: bool = True) -> bool:
     return together.endswith(_SECRETS)
 
 
-def shown_all(value: Any) -> Any:
+def redact_all(value: Any) -> Any:
     """Mask every text in a table of settings or a report, and whatever lies under a name of a secret.
 
     Parameters
@@ -162,17 +162,17 @@ def shown_all(value: Any) -> Any:
     value : anything that JSON takes
     """
     if isinstance(value, str):
-        return shown(value)
+        return redact(value)
     if isinstance(value, dict):
         return {
-            shown(key) if isinstance(key, str) else key: _hidden(part)
+            redact(key) if isinstance(key, str) else key: _hidden(part)
             if isinstance(key, str) and _is_secret(key)
-            else shown_all(part)
+            else redact_all(part)
             for key, part in value.items()
         }
     if isinstance(value, list | tuple):
         return [
-            _hidden(part) if _names_secret(before) else shown_all(part)
+            _hidden(part) if _names_secret(before) else redact_all(part)
             for before, part in zip([None, *value], value, strict=False)
         ]
     return value
@@ -185,7 +185,7 @@ def _names_secret(word: Any) -> bool:
 
 def _hidden(value: Any) -> Any:
     if isinstance(value, dict):
-        return {shown(key) if isinstance(key, str) else key: _hidden(part) for key, part in value.items()}
+        return {redact(key) if isinstance(key, str) else key: _hidden(part) for key, part in value.items()}
     if isinstance(value, list | tuple):
         return [_hidden(part) for part in value]
     return value if value in (None, "") or isinstance(value, bool) else MASK
@@ -194,13 +194,13 @@ def _hidden(value: Any) -> Any:
 def mask_record(record: logging.LogRecord) -> bool:
     """Mask a record and its traceback in place; a filter of loggers and handlers, which lets every record pass."""
     try:
-        record.msg, record.args = shown(record.getMessage()), None
+        record.msg, record.args = redact(record.getMessage()), None
     except Exception:  # a library's message and its arguments do not fit, which logging says when it writes it
-        record.msg = shown(str(record.msg))
+        record.msg = redact(str(record.msg))
     if record.exc_info:
-        record.exc_text = shown(logging.Formatter().formatException(record.exc_info))
+        record.exc_text = redact(logging.Formatter().formatException(record.exc_info))
     if record.stack_info:
-        record.stack_info = shown(record.stack_info)
+        record.stack_info = redact(record.stack_info)
     return True
 
 
@@ -233,7 +233,7 @@ class _MaskedStream(io.TextIOBase):
         self._stream = stream
 
     def write(self, text: str) -> int:
-        self._stream.write(shown(text))
+        self._stream.write(redact(text))
         return len(text)
 
     def flush(self) -> None:
@@ -269,4 +269,4 @@ def masked_console() -> Iterator[None]:
 
 def say(text: object) -> None:
     """Print a line, masked."""
-    print(shown(str(text)), flush=True)
+    print(redact(str(text)), flush=True)

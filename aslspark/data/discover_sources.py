@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pyspark.sql import DataFrame, SparkSession
 
 from aslspark.common.errors import AslsparkError
-from aslspark.common.redaction import shown
+from aslspark.common.redaction import redact
 from aslspark.data.discover import Contents, look_at
 from aslspark.data.files.hadoop_files import HadoopFiles
 from aslspark.data.files.local_folders import as_text, is_special
@@ -176,7 +176,7 @@ def open_sources(
     if twice := [path for path, times in Counter(paths).items() if times > 1]:
         raise AslsparkError(f"{as_text(twice[0])} is named twice among the sources and test sources: name it once")
     layouts = {path: check_header(hadoop, path) for path in paths if path not in of_pictures}
-    names = dict(zip(paths, short_names([shown(as_text(path)) for path in paths]), strict=True))
+    names = dict(zip(paths, short_names([redact(as_text(path)) for path in paths]), strict=True))
     for path, name in names.items():
         if path in of_pictures:
             opened.pictures[name] = of_pictures[path]
@@ -225,7 +225,7 @@ def _remark_names(opened: OpenedSources, sources: Sequence[str]) -> None:
     held_out = [source for source, split in called.items() if split in (TEST, VALIDATION)]
     if len(held_out) < len(sources) or opened.sample_frames or opened.pixel_frames:
         opened.remarks += [
-            f"{shown(as_text(source))} is called {called[source]}, and is divided and learned from as the others are: "
+            f"{redact(as_text(source))} is called {called[source]}, and is divided and learned from as the others are: "
             "give it as --test-source to test on it alone"
             for source in held_out
         ]

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from aslspark.common.redaction import shown
-from aslspark.common.written import as_json
+from aslspark.common.redacted_files import redacted_json
+from aslspark.common.redaction import redact
 from aslspark.data.samples import SPLITS, TRAIN
 
 
@@ -122,7 +122,7 @@ class IngestReport:
     def to_json(self) -> str:
         """Return the report as JSON text."""
         report = asdict(self) | {"rows_per_second": round(self.rows_per_second, 1)}
-        return as_json(report, indent=2) + "\n"
+        return redacted_json(report, indent=2) + "\n"
 
     def __str__(self) -> str:
         lines = [
@@ -140,7 +140,7 @@ class IngestReport:
         lines += [f"quarantined, {found.reason}: {found.rows}, first {found.first}" for found in self.reasons]
         lines += [f"passed over: {path}" for path in self.passed_over]
         lines += [f"warning: {warning}" for warning in self.warnings]
-        return shown("\n".join(lines))
+        return redact("\n".join(lines))
 
 
 def missing_labels(labels: Mapping[str, Mapping[str, int]], splits: Mapping[str, int]) -> list[str]:

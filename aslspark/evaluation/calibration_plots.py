@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from aslspark.common.drawing import QUIET, TRAIN_COLOUR, VALIDATION_COLOUR, plain_words
+from aslspark.common.plot_style import QUIET, TRAIN_COLOUR, VALIDATION_COLOUR, literal_text
 from aslspark.evaluation.groups import NAMES
 from aslspark.evaluation.metrics import wilson
 
@@ -18,7 +18,7 @@ _COLOURS = {"validation": VALIDATION_COLOUR, "test": TRAIN_COLOUR}
 _SHOWN_GROUPS = 20
 
 
-@plain_words()
+@literal_text()
 def plot_calibration(certainty: Mapping[str, Any], path: Path) -> None:
     """Draw accuracy against the model's own probability, before and after the temperature, for each held-out split.
 
@@ -53,7 +53,7 @@ def plot_calibration(certainty: Mapping[str, Any], path: Path) -> None:
     figure.savefig(path, dpi=120)
 
 
-@plain_words()
+@literal_text()
 def plot_coverage(certainty: Mapping[str, Any], path: Path) -> None:
     """Draw the accuracy of what is answered against how much is, with thresholds marked."""
     figure = Figure(figsize=(7, 4.4), layout="constrained")
@@ -82,7 +82,7 @@ def plot_coverage(certainty: Mapping[str, Any], path: Path) -> None:
     figure.savefig(path, dpi=120)
 
 
-@plain_words()
+@literal_text()
 def plot_groups(groups: Mapping[str, Sequence[Mapping[str, Any]]], accuracy: float, path: Path) -> None:
     """Draw the accuracy of each group with the range that chance leaves, and that of all together."""
     shown = {kind: _fewest_right(found) for kind, found in groups.items()}

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from aslspark.common.written import write_text
+from aslspark.common.redacted_files import write_text
 from aslspark.evaluation import html
 from aslspark.evaluation.comparison_plots import plot_cost, plot_scores
 

@@ -11,14 +11,14 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
 
-from aslspark.common.drawing import plain_words
+from aslspark.common.plot_style import literal_text
 from aslspark.evaluation.metrics import wilson
 from aslspark.evaluation.sheets import PLAIN, Tile, colour_of, draw_sheet
 
 _COLOURS = ("#4C78A8", "#E45756", "#54A24B", "#F58518", "#72B7B2", "#B279A2", "#9D755D", "#777777")
 
 
-@plain_words()
+@literal_text()
 def plot_scores(bundles: Sequence[Mapping[str, Any]], sets: Sequence[str], path: Path) -> None:
     """Draw each bundle's accuracy on each set, with the range that chance leaves (95 %)."""
     figure = Figure(figsize=(8.5, 1.2 + 0.32 * len(bundles) * len(sets) + 0.25 * len(sets)), layout="constrained")
@@ -42,7 +42,7 @@ def plot_scores(bundles: Sequence[Mapping[str, Any]], sets: Sequence[str], path:
     figure.savefig(path, dpi=120)
 
 
-@plain_words()
+@literal_text()
 def plot_cost(bundles: Sequence[Mapping[str, Any]], sets: Sequence[str], path: Path) -> None:
     """Draw accuracy against the milliseconds of one picture, for the bundles that were timed."""
     figure = Figure(figsize=(8, 4.2), layout="constrained")

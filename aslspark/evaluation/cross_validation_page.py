@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from aslspark.common.drawing import QUIET, TRAIN_COLOUR, VALIDATION_COLOUR, plain_words
-from aslspark.common.written import write_text
+from aslspark.common.plot_style import QUIET, TRAIN_COLOUR, VALIDATION_COLOUR, literal_text
+from aslspark.common.redacted_files import write_text
 from aslspark.evaluation import html
 from aslspark.evaluation.fold_options import BLOCK, LEAKING, LEAVE_ONE, SIGNER
 from aslspark.evaluation.metrics import wilson
@@ -173,7 +173,7 @@ def _how(settings: Mapping[str, Any]) -> str:
     return " ".join(words)
 
 
-@plain_words()
+@literal_text()
 def _plot_folds(folds: Sequence[Mapping[str, Any]], title: str, path: Path) -> None:
     """Draw a dot a fold for each score with their mean, and a box around where there are enough of them."""
     figure = Figure(figsize=(8, 4.2), layout="constrained")

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from aslspark.common.errors import AslsparkError
-from aslspark.common.refused import Refused
+from aslspark.common.load_refused import LoadRefused
 from aslspark.evaluation.grad_cam_maps import Explained, chosen_map
 from aslspark.models.keras_files import load_model
 
@@ -20,7 +20,7 @@ def load(content: bytes, manifest: dict[str, Any], where: str) -> tf.keras.Model
     """Load the network of a bundle from the bytes of its file; one with code in it is refused, as `where`."""
     try:
         return load_model(content)
-    except Refused as refused:
+    except LoadRefused as refused:
         raise AslsparkError(f"{where}: {refused}; copy the bundle again from where it was trained") from refused
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from aslspark.common.catalog import LANDMARKS, PICTURE
 from aslspark.common.markdown import code, text
-from aslspark.common.written import write_text
+from aslspark.common.redacted_files import write_text
 from aslspark.evaluation.calibration import BINS
 from aslspark.evaluation.groups import NAMES, SKIN_NOTE
 from aslspark.features.landmarks import FEATURES

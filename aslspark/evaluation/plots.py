@@ -11,7 +11,7 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from aslspark.common.drawing import QUIET, TRAIN_COLOUR, VALIDATION_COLOUR, plain_words
+from aslspark.common.plot_style import QUIET, TRAIN_COLOUR, VALIDATION_COLOUR, literal_text
 from aslspark.evaluation.sheets import PLAIN, Tile, colour_of, draw_sheet
 
 
@@ -38,7 +38,7 @@ def plot_curves(history: Sequence[Mapping[str, Any]], best_epoch: int, path: Pat
     figure.savefig(path, dpi=120)
 
 
-@plain_words()
+@literal_text()
 def plot_confusion(confusion: Mapping[str, Any], title: str, path: Path) -> None:
     """Draw which label was read as which, as shares of each label's rows, with the counts in the cells."""
     counts = np.array(confusion["counts"])

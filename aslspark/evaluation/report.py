@@ -12,7 +12,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from aslspark.common.errors import AslsparkError
-from aslspark.common.written import write_json
+from aslspark.common.redacted_files import write_json
 from aslspark.data.samples import SPLITS
 from aslspark.evaluation.calibration import at_threshold, certainty_figures
 from aslspark.evaluation.calibration_plots import plot_calibration, plot_coverage, plot_groups

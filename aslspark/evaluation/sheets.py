@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 
-from aslspark.common.drawing import plain_words
+from aslspark.common.plot_style import literal_text
 
 RIGHT, WRONG, PLAIN = "#2A7F3F", "#C0392B", "black"
 
@@ -38,7 +38,7 @@ def colour_of(answer: str, label: str) -> str:
     return RIGHT if answer == label else WRONG
 
 
-@plain_words()
+@literal_text()
 def draw_sheet(
     blocks: Sequence[tuple[str, Sequence[Tile]]], path: Path, *, columns: int, width: float = 1.1, size: float = 7.5
 ) -> None:

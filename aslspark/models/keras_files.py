@@ -1,6 +1,6 @@
 """Files of Keras networks, read so that nothing in them runs.
 
-In: the bytes of a `.keras` or `.h5` file from anywhere. Out: the model, or `Refused` with the reason, before Keras
+In: the bytes of a `.keras` or `.h5` file from anywhere. Out: the model, or `LoadRefused` with the reason, before Keras
 looks at it. Keras' safe mode alone does not do: it imports any module that the file names, and reads an HDF5 file that
 is called `.keras` the old way, with the code of its Lambda layers.
 """
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import h5py
 
-from aslspark.common.refused import Refused
+from aslspark.common.load_refused import LoadRefused
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -88,7 +88,7 @@ def load_model(content: bytes) -> tf.keras.Model:
 
     Raises
     ------
-    Refused
+    LoadRefused
     """
     check_archive(content)
     import tensorflow as tf
@@ -97,7 +97,7 @@ def load_model(content: bytes) -> tf.keras.Model:
         with as_private_file(content, "network.keras") as path:
             return tf.keras.models.load_model(str(path), compile=False, safe_mode=True)
     except Exception as error:  # a damaged file raises nearly anything
-        raise Refused(f"it cannot be read ({_first_line(error)})") from error
+        raise LoadRefused(f"it cannot be read ({_first_line(error)})") from error
 
 
 def check_h5(file: Any, name: str = "it") -> None:
@@ -111,16 +111,16 @@ def check_h5(file: Any, name: str = "it") -> None:
 
     Raises
     ------
-    Refused
+    LoadRefused
         Where it cannot be read, or takes numbers from other files.
     """
     try:
         with h5py.File(file, "r") as opened:
             trouble = _outside(opened)
     except Exception as error:  # OSError, RuntimeError, ValueError, by what is damaged
-        raise Refused(f"{name} cannot be read ({_first_line(error)})") from error
+        raise LoadRefused(f"{name} cannot be read ({_first_line(error)})") from error
     if trouble:
-        raise Refused(f"{name} takes {trouble} from another file")
+        raise LoadRefused(f"{name} takes {trouble} from another file")
 
 
 def _outside(group: h5py.Group) -> str | None:
@@ -144,26 +144,28 @@ def check_archive(content: bytes) -> None:
 
     Raises
     ------
-    Refused
+    LoadRefused
     """
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             names = archive.namelist()
             if sorted(names) != sorted((CONFIG, WEIGHTS, METADATA)):
-                raise Refused(f"it holds {', '.join(sorted(names)[:5])}: Keras writes {CONFIG}, {METADATA}, {WEIGHTS}")
+                raise LoadRefused(
+                    f"it holds {', '.join(sorted(names)[:5])}: Keras writes {CONFIG}, {METADATA}, {WEIGHTS}"
+                )
             if archive.getinfo(CONFIG).file_size > MAX_CONFIG_BYTES:
-                raise Refused(f"its {CONFIG} has more than {MAX_CONFIG_BYTES:,} bytes")
+                raise LoadRefused(f"its {CONFIG} has more than {MAX_CONFIG_BYTES:,} bytes")
             if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
-                raise Refused("it is compressed, which Keras' files are not")
+                raise LoadRefused("it is compressed, which Keras' files are not")
             config = json.loads(archive.read(CONFIG))
             with archive.open(WEIGHTS) as weights:
                 check_h5(weights, WEIGHTS)
-    except Refused:
+    except LoadRefused:
         raise
     except Exception as error:  # zipfile and json raise this and that at damage
-        raise Refused(f"it cannot be read ({_first_line(error)})") from error
+        raise LoadRefused(f"it cannot be read ({_first_line(error)})") from error
     if not isinstance(config, dict):
-        raise Refused(f"its {CONFIG} is no model")
+        raise LoadRefused(f"its {CONFIG} is no model")
     # Loading with compile=False leaves this out; what is nested deeper is not left out.
     _check_config({key: value for key, value in config.items() if key != "compile_config"})
 
@@ -179,11 +181,13 @@ def _check_config(value: Any) -> None:
         name, module, registered = value["class_name"], value.get("module"), value.get("registered_name")
         if not isinstance(module, str) or name not in KNOWN.get(module, ()) or registered not in (None, name):
             said = ".".join(str(part) for part in (module, name) if part is not None)
-            raise Refused(f"it has {said[:100]}, which is no layer of this package's networks, so nothing of it is run")
+            raise LoadRefused(
+                f"it has {said[:100]}, which is no layer of this package's networks, so nothing of it is run"
+            )
         config = value.get("config")
         function = config.get("function") if isinstance(config, dict) else None
         if name == "TFOpLambda" and function not in KNOWN_OPERATIONS:
-            raise Refused(f"it calls TensorFlow's {str(function)[:100]}, which no network of this package does")
+            raise LoadRefused(f"it calls TensorFlow's {str(function)[:100]}, which no network of this package does")
     for part in value.values():
         _check_config(part)
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from aslspark.common.catalog import PICTURE, convolutions, fetching_failed, inputs_of, require_shape, sides_of_cnn
+from aslspark.common.catalog import PICTURE, convolutions, download_error, inputs_of, require_shape, sides_of_cnn
 from aslspark.common.errors import AslsparkError
 from aslspark.models import keras_zoo
 
@@ -69,7 +69,7 @@ def build(
     except Exception as error:  # Keras' own kind for a download that fails
         if not imagenet:
             raise
-        raise fetching_failed(name, error) from error
+        raise download_error(name, error) from error
 
 
 def _cnn(

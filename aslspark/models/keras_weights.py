@@ -7,9 +7,9 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from aslspark.common.catalog import fitting_failed
+from aslspark.common.catalog import weights_error
 from aslspark.common.errors import AslsparkError
-from aslspark.common.refused import Refused
+from aslspark.common.load_refused import LoadRefused
 from aslspark.models.keras_files import as_private_file, check_h5, load_model
 from aslspark.models.keras_network import backbone_of
 
@@ -46,8 +46,8 @@ def load_weights(model: tf.keras.Model, name: str, path: Path, keep_head: bool, 
         if path.suffix == ".keras":
             return _from_model(model, name, load_model(content), path, keep_head)
         check_h5(io.BytesIO(content))
-    except (Refused, OSError) as refused:
-        raise fitting_failed(path, name, str(refused)) from refused
+    except (LoadRefused, OSError) as refused:
+        raise weights_error(path, name, str(refused)) from refused
     return _from_h5(model, name, path, content)
 
 
@@ -59,10 +59,10 @@ def _from_model(model: tf.keras.Model, name: str, given: tf.keras.Model, path: P
     backbone = backbone_of(model)
     wanted, found = backbone.get_weights(), given_backbone.get_weights()
     if len(wanted) != len(found):
-        raise fitting_failed(path, name, f"its backbone has {len(found)} arrays where {len(wanted)} are wanted")
+        raise weights_error(path, name, f"its backbone has {len(found)} arrays where {len(wanted)} are wanted")
     for variable, array in zip(backbone.weights, found, strict=True):
         if tuple(variable.shape) != array.shape:
-            raise fitting_failed(
+            raise weights_error(
                 path, name, f"{variable.name} is {_size(array.shape)} where {_size(variable.shape)} is wanted"
             )
     backbone.set_weights(found)
@@ -86,7 +86,7 @@ def _from_h5(model: tf.keras.Model, name: str, path: Path, content: bytes) -> bo
             except Exception as error:  # Keras raises nearly anything for a file that does not fit
                 reasons.append(_first_line(error))
                 model.set_weights(before)
-    raise fitting_failed(path, name, f"neither of the network ({reasons[0]}) nor of its backbone ({reasons[1]})")
+    raise weights_error(path, name, f"neither of the network ({reasons[0]}) nor of its backbone ({reasons[1]})")
 
 
 def _first_line(error: Exception) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from aslspark.common.catalog import PICTURE, convolutions, fetching_failed, require_shape, sides_of_cnn
+from aslspark.common.catalog import PICTURE, convolutions, download_error, require_shape, sides_of_cnn
 from aslspark.common.errors import AslsparkError
 from aslspark.features.landmarks import FEATURES
 from aslspark.models import torch_zoo
@@ -69,7 +69,7 @@ def build(
     try:
         return torch_zoo.torchvision_network(name, classes, dropout, hidden, imagenet)
     except OSError as error:
-        raise fetching_failed(name, error) from error
+        raise download_error(name, error) from error
 
 
 def _cnn(

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from aslspark.common.catalog import fitting_failed
+from aslspark.common.catalog import weights_error
 from aslspark.models.torch_network import head_prefixes
 from aslspark.models.torch_zoo import LAST_LAYERS, HandNetwork
 
@@ -56,10 +56,10 @@ def load_weights(model: nn.Module, name: str, path: Path, keep_head: bool, conte
             for what, keys in (("it lacks", missing), ("it has", unknown))
             if keys
         ]
-        raise fitting_failed(path, name, "; ".join(parts))
+        raise weights_error(path, name, "; ".join(parts))
     for key, value in wanted.items():
         if key in given and given[key].shape != value.shape:
-            raise fitting_failed(path, name, f"{key} is {_size(given[key])} where {_size(value)} is wanted")
+            raise weights_error(path, name, f"{key} is {_size(given[key])} where {_size(value)} is wanted")
     shapes = {key: value.shape for key, value in own.items() if key.startswith(heads)}
     takes_head = keep_head and shapes == {key: given[key].shape for key in given if key.startswith(heads)}
     chosen = {key: given[key] for key in given if key in own and (takes_head or not key.startswith(heads))}
@@ -78,9 +78,9 @@ def _read(path: Path, name: str, content: bytes | None) -> Mapping[str, torch.Te
             given = torch.load(io.BytesIO(content), "cpu", weights_only=True)
     except Exception as error:  # a damaged or hostile file raises nearly anything
         said = (str(error).splitlines() or [type(error).__name__])[0]
-        raise fitting_failed(path, name, f"it cannot be read ({said})") from error
+        raise weights_error(path, name, f"it cannot be read ({said})") from error
     if not isinstance(given, Mapping) or not all(isinstance(value, torch.Tensor) for value in given.values()):
-        raise fitting_failed(path, name, "it holds no state dict; save model.state_dict()")
+        raise weights_error(path, name, "it holds no state dict; save model.state_dict()")
     return given
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from aslspark.common.drawing import QUIET, TRAIN_COLOUR, VALIDATION_COLOUR, plain_words
+from aslspark.common.plot_style import QUIET, TRAIN_COLOUR, VALIDATION_COLOUR, literal_text
 from aslspark.monitoring.drift import histogram
 from aslspark.monitoring.measures import ANSWER, FLAGS
 from aslspark.monitoring.profile import Profile
@@ -19,7 +19,7 @@ _MOST = 2.0
 """Times its limit: what is farther off is drawn alike."""
 
 
-@plain_words()
+@literal_text()
 def plot_drift(batches: Sequence[Mapping[str, Any]], alarm_rate: float, path: Path) -> None:
     """Draw each statistic of each batch as a share of its limit: bars of one batch, a map of several.
 
@@ -69,7 +69,7 @@ def plot_drift(batches: Sequence[Mapping[str, Any]], alarm_rate: float, path: Pa
     figure.savefig(path, dpi=110)
 
 
-@plain_words()
+@literal_text()
 def plot_shares(profile: Profile, counts: Mapping[str, Any], batch: Mapping[str, Any], path: Path) -> None:
     """Draw a batch beside the reference: how measures are distributed, and which letters were answered how often.
 

@@ -20,7 +20,7 @@ from pyspark.sql import functions as F
 
 from aslspark.bundle.files import read_bundle
 from aslspark.common.errors import AslsparkError
-from aslspark.common.written import write_json
+from aslspark.common.redacted_files import write_json
 from aslspark.data.files.natural_order import natural_key
 from aslspark.data.samples import TEST, TRAIN, VALIDATION
 from aslspark.monitoring.measures import ANSWER, CONFIDENCE, FLAGS, MEASURES, measured

@@ -29,7 +29,7 @@ from typing import Any, TextIO
 from aslspark.bundle.files import read_manifest
 from aslspark.common.errors import AslsparkError
 from aslspark.common.paths import local_path
-from aslspark.common.redaction import shown_all
+from aslspark.common.redaction import redact_all
 
 log = logging.getLogger("aslspark")
 
@@ -366,7 +366,7 @@ def _next_alias(name: str) -> str:
 
 def _row(action: str, about: dict[str, Any]) -> dict[str, Any]:
     at = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    row: dict[str, Any] = shown_all({"id": uuid.uuid4().hex, "at": at, "action": action, **about})
+    row: dict[str, Any] = redact_all({"id": uuid.uuid4().hex, "at": at, "action": action, **about})
     return row
 
 

@@ -18,7 +18,7 @@ from typing import Any
 from aslspark.bundle.files import MANIFEST
 from aslspark.common.errors import AslsparkError
 from aslspark.common.paths import local_path
-from aslspark.common.redaction import shown_all
+from aslspark.common.redaction import redact_all
 from aslspark.common.settings import Config
 
 log = logging.getLogger("aslspark")
@@ -62,7 +62,7 @@ def tracked(config: Config, job: str, out: str | None = None, **about: Any) -> I
     mlflow = _mlflow(config)
     with mlflow.start_run(run_name=job):
         mlflow.set_tag("aslspark.job", job)
-        mlflow.log_params(_words(shown_all({**config.as_dict(), **about})))
+        mlflow.log_params(_words(redact_all({**config.as_dict(), **about})))
         yield
         if out is not None:
             log_folder(Path(local_path(out)))
@@ -111,7 +111,7 @@ def log_champion(config: Config, version: str, bundle: Path, decision: Mapping[s
     log_folder(bundle)
     mlflow.set_tags({"aslspark.decision": decision["action"], "aslspark.version": version})
     mlflow.log_metrics(_numbers(decision.get("figures", {}), "decision."))
-    mlflow.log_dict(shown_all(dict(decision)), "decision.json")
+    mlflow.log_dict(redact_all(dict(decision)), "decision.json")
     name = config.tracking.registered_model
     if name and decision["champion"] == version:
         registered = mlflow.register_model(f"runs:/{mlflow.active_run().info.run_id}/{MODEL}", name)

@@ -18,7 +18,7 @@ from pyspark.sql import functions as F
 from aslspark.common.errors import AslsparkError
 from aslspark.common.labels import label_named
 from aslspark.common.paths import mounted_as_spark
-from aslspark.common.redaction import shown
+from aslspark.common.redaction import redact
 from aslspark.data.discover import Contents, look_at
 from aslspark.data.discover_sources import short_names
 from aslspark.data.files.file_bytes import with_content
@@ -112,9 +112,9 @@ def rows_to_score(spark: SparkSession, paths: Sequence[str], roots: Sequence[str
         raise AslsparkError(f"--data {as_text(paths[1])}: give pixel tables or pictures, not both at once")
     if tables or pictures:
         for line in dict.fromkeys(passed):
-            logger.info("passed over: %s", shown(line))
+            logger.info("passed over: %s", redact(line))
     if tables:
-        names = dict(zip(tables, short_names([shown(as_text(table)) for table in tables]), strict=True))
+        names = dict(zip(tables, short_names([redact(as_text(table)) for table in tables]), strict=True))
         return table_rows(spark, hadoop, names), "pixels"
     if pictures:
         return _picture_rows(spark, pictures), "content"
@@ -198,7 +198,7 @@ def _label_below(name: str) -> str | None:
 def _picture_rows(spark: SparkSession, pictures: Sequence[ToScore]) -> DataFrame:
     """Read files: a row each, whether it can be read or not."""
     # What is scored keeps its path, without the key that may stand in it; see `aslspark.common.redaction`.
-    plan = [(file.path, shown(file.path), label, _why_unread(file)) for file, label in pictures]
+    plan = [(file.path, redact(file.path), label, _why_unread(file)) for file, label in pictures]
     readable = [file.length for (file, _), row in zip(pictures, plan, strict=True) if row[3] is None]
     # As many rows go to Python at once as fit in memory, and as many files to a task as keep it busy.
     for name, value in packing(spark, readable).items():
@@ -247,7 +247,7 @@ def _parquet(spark: SparkSession, hadoop: HadoopFiles, path: str) -> tuple[DataF
         # Of Java's lines the last cause alone speaks of the file.
         causes = [line.split(": ", 2)[-1] for line in str(error).splitlines() if line.startswith("Caused by: ")]
         raise AslsparkError(
-            f"--data {shown(as_text(path))}: {holds}; pixel tables end in {', '.join(TABLE_ENDINGS)}, pictures in "
+            f"--data {redact(as_text(path))}: {holds}; pixel tables end in {', '.join(TABLE_ENDINGS)}, pictures in "
             f"{', '.join(PICTURE_ENDINGS)}{''.join(f' ({cause})' for cause in causes[-1:])}"
         ) from error
     column = next((name for name in PICTURE_COLUMNS if name in table.columns), None)

@@ -18,7 +18,7 @@ from aslspark.bundle.files import SUMS
 from aslspark.common.catalog import LANDMARKS
 from aslspark.common.errors import AslsparkError
 from aslspark.common.paths import local_path
-from aslspark.common.redaction import shown
+from aslspark.common.redaction import redact
 from aslspark.images.hands.hand import RIGHT, Hand
 from aslspark.scoring.calibration import with_temperature
 from aslspark.scoring.reader import Reader
@@ -153,7 +153,7 @@ class Champion:
         self.state = RETRYING
         self._wait = min(LONGEST_WAIT, 2 * self._wait or 1.0)
         self._next_try = time.monotonic() + self._wait
-        said = shown(f"{type(error).__name__}: {error}" if not isinstance(error, AslsparkError) else str(error))
+        said = redact(f"{type(error).__name__}: {error}" if not isinstance(error, AslsparkError) else str(error))
         if said != self._said:
             self._said = said
             log.error("the model stays %s: %s", self.now.name, said)

@@ -17,8 +17,8 @@ from typing import Any, NamedTuple, Protocol
 from urllib.parse import unquote_plus
 
 from aslspark.common.errors import AslsparkError
-from aslspark.common.redaction import shown
-from aslspark.common.written import as_json
+from aslspark.common.redacted_files import redacted_json
+from aslspark.common.redaction import redact
 from aslspark.data.files.file_bytes import MAX_FILE_BYTES, TOO_LARGE, UNREADABLE
 from aslspark.images.endings import is_picture_name
 from aslspark.scoring.reader import Answer, Reader
@@ -211,7 +211,7 @@ def written(answer: Answer, name: str, reader: Reading) -> bytes:
     letter = said.pop("letter")
     place = reader.labels.index(letter) if letter is not None else None
     both = {"picture": name, "prediction": place, "category": letter, **said, "model": reader.digest[:12]}
-    return (as_json(both) + "\n").encode()
+    return (redacted_json(both) + "\n").encode()
 
 
 def read_one(store: Store, reader: Reading, bucket: str, key: str) -> bool:
@@ -259,7 +259,7 @@ def handle(event: Mapping[str, Any], store: Store, reader: Reading) -> dict[str,
         except FileNotFoundError:
             gone.append(f"{picture.bucket}/{picture.key}")
         except Exception as error:  # a store's library has errors of its own
-            failed.append(f"{picture.bucket}/{picture.key}: {shown(str(error))}")
+            failed.append(f"{picture.bucket}/{picture.key}: {redact(str(error))}")
     if failed:
         raise AslsparkError(f"event: {len(failed)} pictures failed, first {failed[0]}")
     if gone:

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from aslspark.common.errors import AslsparkError
-from aslspark.common.redaction import say, shown
+from aslspark.common.redaction import redact, say
 from aslspark.scoring.reader import Reader
 from aslspark.serving.apart import ReaderApart
 from aslspark.serving.events import FolderStore, answer_name, is_picture, read_one
@@ -102,7 +102,7 @@ class Watch:
 
     def _put_off(self, name: str, error: Exception) -> None:
         if name not in self._later:
-            log.error("%s: no answer can be written beside it: %s", ascii(name)[:300], shown(str(error)))
+            log.error("%s: no answer can be written beside it: %s", ascii(name)[:300], redact(str(error)))
         self._later[name] = time.monotonic() + AGAIN_SECONDS
 
 

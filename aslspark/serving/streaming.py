@@ -16,8 +16,8 @@ from pyspark.sql.functions import col
 from pyspark.sql.streaming import StreamingQuery
 
 from aslspark.common.errors import AslsparkError
-from aslspark.common.redaction import shown
-from aslspark.common.written import as_json
+from aslspark.common.redacted_files import redacted_json
+from aslspark.common.redaction import redact
 from aslspark.data.files.file_bytes import MAX_FILE_BYTES, TOO_LARGE, UNREADABLE
 from aslspark.data.files.hadoop_files import HadoopFiles, no_pattern
 from aslspark.data.files.local_folders import refuse_loops
@@ -129,7 +129,7 @@ def _write(hadoop: HadoopFiles, path: str, data: bytes) -> None:
         hadoop.write_new(answer_name(path), data)
     except (OSError, Py4JJavaError) as error:
         first = (str(error).splitlines() or [""])[0]
-        log.error("%s: no answer can be written beside it: %s", ascii(path)[:300], shown(first))
+        log.error("%s: no answer can be written beside it: %s", ascii(path)[:300], redact(first))
 
 
 def _written(row: Mapping[str, Any], labels: list[str], digest: str) -> bytes:
@@ -143,4 +143,4 @@ def _written(row: Mapping[str, Any], labels: list[str], digest: str) -> bytes:
         "reason": row["reason"],
         "model": digest[:12],
     }
-    return (as_json(said) + "\n").encode()
+    return (redacted_json(said) + "\n").encode()

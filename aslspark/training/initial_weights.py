@@ -13,7 +13,7 @@ from typing import Any
 
 from aslspark.bundle.checks import NETWORK_FILES
 from aslspark.bundle.files import read_bundle
-from aslspark.common.catalog import LANDMARKS, NETWORKS, convolutions, fitting_failed, require_network
+from aslspark.common.catalog import LANDMARKS, NETWORKS, convolutions, require_network, weights_error
 from aslspark.common.errors import AslsparkError
 from aslspark.common.paths import local_path
 from aslspark.common.settings import Config, TrainingConfig
@@ -152,13 +152,13 @@ def find_weights(config: Config) -> WeightsFile:
     bundle = read_bundle(given, "network.weights=", keep=NETWORK_FILES)
     manifest = bundle.manifest
     if manifest.get("framework") != framework:
-        raise fitting_failed(given, name, f"the bundle's model is of {manifest.get('framework', 'Spark MLlib')}")
+        raise weights_error(given, name, f"the bundle's model is of {manifest.get('framework', 'Spark MLlib')}")
     network = manifest.get("settings", {}).get("network", {})
     other = network.get("name") if isinstance(network, dict) else None
     if other != name:
-        raise fitting_failed(given, name, f"the bundle's network is {other or 'one that it does not name'}")
+        raise weights_error(given, name, f"the bundle's network is {other or 'one that it does not name'}")
     if "network_file" not in manifest:
-        raise fitting_failed(given, name, "the bundle has it as ONNX alone")
+        raise weights_error(given, name, "the bundle has it as ONNX alone")
     file = manifest["network_file"]
     return WeightsFile(path / file, bundle.files[file], tuple(manifest["labels"]))
 

@@ -16,8 +16,8 @@ from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
-from aslspark.common.begun_with import require_same, write_begun
 from aslspark.common.errors import AslsparkError
+from aslspark.common.run_record import require_same_run, write_run_record
 from aslspark.training.checkpoint import has_checkpoint
 from aslspark.training.data import INGESTED, is_ingested
 
@@ -71,7 +71,7 @@ def unfinished_run(out: Path, about: Mapping[str, Any], resume: bool) -> Iterato
                 "go on with it by --resume, or remove that folder"
             )
         if resume:
-            require_same(
+            require_same_run(
                 "--resume: the run",
                 _compared(json.loads((folder / RUN_FILE).read_text())),
                 _compared(about),
@@ -83,7 +83,7 @@ def unfinished_run(out: Path, about: Mapping[str, Any], resume: bool) -> Iterato
             with suppress(OSError, ValueError):  # of a run that was killed before its first checkpoint
                 _keep_ingested(folder, out, bool(json.loads((folder / RUN_FILE).read_text())["data"]))
             _empty(folder)
-            write_begun(folder / RUN_FILE, about)
+            write_run_record(folder / RUN_FILE, about)
         try:
             yield folder
         except BaseException:

@@ -8,10 +8,10 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from aslspark.common.drawing import plain_words
 from aslspark.common.markdown import code, text
+from aslspark.common.plot_style import literal_text
+from aslspark.common.redacted_files import write_json, write_settings, write_text
 from aslspark.common.settings import Config
-from aslspark.common.written import write_json, write_settings, write_text
 from aslspark.training.data import DRAWN_WARNING
 
 RESULT_FILE, PLOT_FILE, SETTINGS_FILE = "leaderboard.json", "leaderboard.png", "best.yaml"
@@ -77,7 +77,7 @@ def _outcome(trial: dict[str, Any]) -> str:
     return f"{trial['score']:.2%}" if "score" in trial else str(trial["reason"])
 
 
-@plain_words()
+@literal_text()
 def _plot(rows: Sequence[dict[str, Any]], path: Path) -> None:
     figure = Figure(figsize=(8, 1.2 + 0.5 * len(rows)), layout="constrained")
     axes = figure.subplots()

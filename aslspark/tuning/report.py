@@ -10,10 +10,10 @@ from typing import Any
 import optuna
 
 from aslspark.common.catalog import NO_CLASSIFIER
-from aslspark.common.drawing import plain_words
 from aslspark.common.markdown import text
+from aslspark.common.plot_style import literal_text
+from aslspark.common.redacted_files import write_settings, write_text
 from aslspark.common.settings import Config
-from aslspark.common.written import write_settings, write_text
 
 log = logging.getLogger("aslspark")
 
@@ -88,7 +88,7 @@ def _cell(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else text(value)
 
 
-@plain_words()
+@literal_text()
 def _draw(study: optuna.Study, function: str, path: Path) -> bool:
     """Draw one of Optuna's plots; there are studies too small for some of them."""
     import matplotlib

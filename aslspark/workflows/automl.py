@@ -24,9 +24,9 @@ from aslspark.bundle.files import require_new, whole_folder
 from aslspark.common.catalog import CLASSIFIERS
 from aslspark.common.errors import AslsparkError
 from aslspark.common.paths import local_path, spark_path
+from aslspark.common.redacted_files import write_json
 from aslspark.common.settings import Config, load_config
 from aslspark.common.spark_session import require_slots
-from aslspark.common.written import write_json
 from aslspark.data.foretold_splits import Needs
 from aslspark.data.samples import REPORT_FILE, TEST, TRAIN, VALIDATION, write_divided
 from aslspark.data.splits import LEAK_WARNING

@@ -24,9 +24,9 @@ from aslspark.bundle.files import ONNX, PIPELINE, read_manifest, require_new, wh
 from aslspark.common.catalog import NO_CLASSIFIER
 from aslspark.common.errors import AslsparkError
 from aslspark.common.paths import local_path, spark_path
-from aslspark.common.redaction import shown_all
+from aslspark.common.redacted_files import write_json
+from aslspark.common.redaction import redact_all
 from aslspark.common.settings import PictureConfig, load_config
-from aslspark.common.written import write_json
 from aslspark.data.pictures.options import picture_options
 from aslspark.data.samples import SPLITS, TEST, read_samples
 from aslspark.data.splits import SplitOptions
@@ -124,7 +124,7 @@ def compare_bundles(
             about_sets.append(_judge(spark, contenders, labelled, folder, scratch / str(number), number))
         log.info("timing the networks, %d thread%s", threads, "" if threads == 1 else "s")
         _time(contenders, threads)
-        result = shown_all(
+        result = redact_all(
             {
                 "machine": this_machine(threads),
                 "bundles": [contender.row for contender in contenders],

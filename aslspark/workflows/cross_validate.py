@@ -19,13 +19,13 @@ import numpy as np
 from pyspark.sql import DataFrame, SparkSession
 
 from aslspark.bundle.files import require_new
-from aslspark.common.begun_with import require_same, write_begun
 from aslspark.common.catalog import NO_CLASSIFIER
 from aslspark.common.errors import AslsparkError
 from aslspark.common.paths import local_path, spark_path
+from aslspark.common.redacted_files import write_json
+from aslspark.common.run_record import require_same_run, write_run_record
 from aslspark.common.settings import Config
 from aslspark.common.spark_session import require_slots
-from aslspark.common.written import write_json
 from aslspark.data.foretold_splits import LeastGroups, Needs
 from aslspark.data.samples import REPORT_FILE, SPLITS, TEST, TRAIN, VALIDATION, read_samples, write_divided
 from aslspark.evaluation.calibration import TEMPERATURES, by_temperature, temperature_of
@@ -112,7 +112,7 @@ def cross_validate(
             _require_same(folder, settings)
             if not (folder / SETTINGS_FILE).exists():
                 (folder / FOLDS_FOLDER).mkdir(exist_ok=True)
-                write_begun(folder / SETTINGS_FILE, settings)
+                write_run_record(folder / SETTINGS_FILE, settings)
             figures = _run(spark, table, samples, folds, folder, config, options)
         result = {"settings": settings, **_together(figures)}
         _write(folder / RESULT_FILE, result)
@@ -158,7 +158,7 @@ def _require_same(folder: Path, settings: Mapping[str, Any]) -> None:
             for of in (json.loads(path.read_text()), settings)
         )
         mend = "go on with the same settings and data, or choose another folder"
-        require_same(f"--out {folder}: it", before, now, mend)
+        require_same_run(f"--out {folder}: it", before, now, mend)
 
 
 def _left_out(table: TrainingData) -> str | None:

@@ -14,7 +14,7 @@ from pyspark.sql.types import TimestampNTZType, TimestampType
 
 from aslspark.bundle.files import behind_alias, require_new, whole_folder
 from aslspark.common.errors import AslsparkError
-from aslspark.common.written import write_json
+from aslspark.common.redacted_files import write_json
 from aslspark.data.files.hadoop_files import HadoopFiles
 from aslspark.monitoring import ALARM_RATE
 from aslspark.monitoring.drift import LEAST_ROWS, RESAMPLES, Comparison

@@ -15,11 +15,11 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from aslspark.bundle.files import read_bundle, read_manifest, whole_folder
-from aslspark.common.begun_with import require_same
 from aslspark.common.catalog import NO_CLASSIFIER
 from aslspark.common.errors import AslsparkError
 from aslspark.common.paths import spark_path
 from aslspark.common.redaction import say
+from aslspark.common.run_record import require_same_run
 from aslspark.common.settings import Config, load_config
 from aslspark.data.exact_duplicates import picture_hash
 from aslspark.data.foretold_splits import Needs
@@ -193,7 +193,7 @@ def _see_that_test_is_the_same(spark: SparkSession, registry: Registry) -> None:
     """Refuse a frozen test that is not the one that the registry was begun with: champions were judged on that."""
     begun = next((row for row in registry.decisions() if row["action"] == BEGUN), {})
     if "test_fingerprint" in begun:
-        require_same(
+        require_same_run(
             f"--registry {registry.given}: it",
             {"test": begun["test_fingerprint"]},
             {"test": fingerprint(spark, spark_path(registry.frozen_test))},

@@ -12,10 +12,10 @@ from pathlib import Path
 from pyspark import StorageLevel
 from pyspark.sql import SparkSession
 
-from aslspark.common.begun_with import require_same, write_begun
 from aslspark.common.errors import AslsparkError
 from aslspark.common.paths import spark_path
 from aslspark.common.redaction import say
+from aslspark.common.run_record import require_same_run, write_run_record
 from aslspark.common.settings import Config
 from aslspark.data.foretold_splits import Needs
 from aslspark.data.pictures.options import picture_options
@@ -76,7 +76,7 @@ def training_data(
     begun = scratch / BEGUN_FILE
     if is_ingested(folder):
         if begun.exists():
-            require_same(
+            require_same_run(
                 f"--out {scratch}: what is ingested there",
                 json.loads(begun.read_text()),
                 given,
@@ -86,7 +86,7 @@ def training_data(
         log.info("%s was ingested before", folder)
         yield look_at(spark, folder)
         return
-    write_begun(begun, given)
+    write_run_record(begun, given)
     split = SplitOptions(**vars(config.split))
     if data:
         pictures = picture_options(spark, config.pictures, config.hands)

@@ -21,11 +21,11 @@ import optuna
 import psutil
 from pyspark.sql import SparkSession
 
-from aslspark.common.begun_with import require_same
 from aslspark.common.catalog import NO_CLASSIFIER
 from aslspark.common.errors import AslsparkError
 from aslspark.common.paths import is_mounted, local_path
-from aslspark.common.redaction import shown_all
+from aslspark.common.redaction import redact_all
+from aslspark.common.run_record import require_same_run
 from aslspark.common.settings import Config, load_config
 from aslspark.common.spark_session import task_slots
 from aslspark.data.foretold_splits import Needs
@@ -89,7 +89,7 @@ def search(
     with training_data(spark, data, (), config, folder, Needs((TEST, VALIDATION))) as table:
         begun |= {"data": table.fingerprint}
         _require_same(study, out, begun)
-        study.set_user_attr(BEGUN_WITH, shown_all(begun))
+        study.set_user_attr(BEGUN_WITH, redact_all(begun))
         if not table.report["splits"].get(VALIDATION):
             raise AslsparkError("--data: there is no validation split to judge trials by; hold some out")
         _run(spark, study, table, config, space, options, folder, database)
@@ -104,7 +104,7 @@ def _require_same(study: optuna.Study, out: str, given: dict[str, Any]) -> None:
     before = study.user_attrs.get(BEGUN_WITH)
     if before is None:
         return
-    require_same(
+    require_same_run(
         f"--out {out}: the search",
         {name: value for name, value in before.items() if name in given},
         given,

@@ -3,7 +3,7 @@
 import pytest
 
 from aslspark.bundle.checks import check_manifest
-from aslspark.common.refused import Refused
+from aslspark.common.load_refused import LoadRefused
 
 FILES = ("bundle.json", "network.onnx", "network.safetensors", "pipeline/metadata/part-00000")
 GOOD = {"kind": "network", "labels": ["A", "B"], "shape": [28, 28, 1]}
@@ -12,7 +12,7 @@ GOOD = {"kind": "network", "labels": ["A", "B"], "shape": [28, 28, 1]}
 def accepted(manifest):
     try:
         check_manifest(manifest, FILES)
-    except Refused:
+    except LoadRefused:
         return False
     return True
 
@@ -62,5 +62,5 @@ def test_how_pictures_are_made_ready_is_held_to_the_bounds_of_the_settings(name,
 @pytest.mark.parametrize(("kind", "needed"), [("network", "network.onnx"), ("mllib", "pipeline/metadata/part-00000")])
 def test_what_a_kind_of_bundle_is_made_of_must_be_there(kind, needed):
     check_manifest({**GOOD, "kind": kind}, [needed])
-    with pytest.raises(Refused, match="is missing"):
+    with pytest.raises(LoadRefused, match="is missing"):
         check_manifest({**GOOD, "kind": kind}, [name for name in FILES if name != needed])

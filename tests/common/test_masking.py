@@ -11,7 +11,7 @@ from conftest import REPOSITORY
 
 from aslspark.bundle.write import write_model
 from aslspark.common.errors import AslsparkError
-from aslspark.common.redaction import shown, shown_all
+from aslspark.common.redaction import redact, redact_all
 from aslspark.common.settings import PictureConfig
 from aslspark.data.discover_sources import short_names
 from aslspark.data.pictures.options import picture_options
@@ -49,8 +49,8 @@ SECRET = "S3CR3T"
     ],
 )
 def test_a_secret_is_masked_and_the_rest_stays(text, masked):
-    assert shown(text) == masked
-    assert shown(masked) == masked
+    assert redact(text) == masked
+    assert redact(masked) == masked
 
 
 NAMES = (
@@ -66,12 +66,12 @@ NAMES = (
 @pytest.mark.parametrize("name", NAMES)
 def test_every_name_of_a_secret_is_known_as_parameter_setting_and_option_in_any_case(name):
     for spelled in (name, name.upper(), name.lower()):
-        assert shown(f"https://host/a?x=1&{spelled}=S3CR3T&y=2") == f"https://host/a?x=1&{spelled}=***&y=2"
-        assert shown(f"{spelled}: S3CR3T") == f"{spelled}: ***"
-        assert shown(f'{{"{spelled}": "S3CR3T", "y": 2}}') == f'{{"{spelled}": "***", "y": 2}}'
-        assert shown(f"job.py --{spelled} S3CR3T --y 2") == f"job.py --{spelled} *** --y 2"
-        assert shown_all({spelled: SECRET, "y": [SECRET]}) == {spelled: "***", "y": [SECRET]}
-        assert shown_all(["job.py", f"--{spelled}", SECRET, "y"]) == ["job.py", f"--{spelled}", "***", "y"]
+        assert redact(f"https://host/a?x=1&{spelled}=S3CR3T&y=2") == f"https://host/a?x=1&{spelled}=***&y=2"
+        assert redact(f"{spelled}: S3CR3T") == f"{spelled}: ***"
+        assert redact(f'{{"{spelled}": "S3CR3T", "y": 2}}') == f'{{"{spelled}": "***", "y": 2}}'
+        assert redact(f"job.py --{spelled} S3CR3T --y 2") == f"job.py --{spelled} *** --y 2"
+        assert redact_all({spelled: SECRET, "y": [SECRET]}) == {spelled: "***", "y": [SECRET]}
+        assert redact_all(["job.py", f"--{spelled}", SECRET, "y"]) == ["job.py", f"--{spelled}", "***", "y"]
 
 
 @pytest.mark.parametrize(
@@ -85,15 +85,15 @@ def test_every_name_of_a_secret_is_known_as_parameter_setting_and_option_in_any_
     ],
 )
 def test_every_form_of_a_key_is_known_by_its_beginning_and_length(key):
-    assert shown(f"it is {key}.") == "it is ***."
-    assert shown(key[:8]) == key[:8]
-    assert shown(f"no{key}") == f"no{key}"  # in the midst of a word it is none
+    assert redact(f"it is {key}.") == "it is ***."
+    assert redact(key[:8]) == key[:8]
+    assert redact(f"no{key}") == f"no{key}"  # in the midst of a word it is none
 
 
 @pytest.mark.parametrize("store", ["wasb", "wasbs", "abfs", "abfss"])
 def test_a_container_before_the_host_is_no_secret_and_what_follows_its_colon_is(store):
-    assert shown(f"{store}://hands@account.host/a.csv") == f"{store}://hands@account.host/a.csv"
-    assert shown(f"{store}://hands:S3CR3T@account.host/a.csv") == f"{store}://***@account.host/a.csv"
+    assert redact(f"{store}://hands@account.host/a.csv") == f"{store}://hands@account.host/a.csv"
+    assert redact(f"{store}://hands:S3CR3T@account.host/a.csv") == f"{store}://***@account.host/a.csv"
 
 
 @pytest.mark.parametrize(
@@ -105,20 +105,20 @@ def test_a_container_before_the_host_is_no_secret_and_what_follows_its_colon_is(
     ],
 )
 def test_of_an_address_of_a_webhook_all_that_follows_its_beginning_is_masked(fixed):
-    assert shown(f"posted to {fixed}T00/S3CR3T?x=1 twice") == f"posted to {fixed}*** twice"
+    assert redact(f"posted to {fixed}T00/S3CR3T?x=1 twice") == f"posted to {fixed}*** twice"
 
 
 def test_a_token_after_bearer_is_masked_and_prose_is_not():
     for word in ("Bearer", "bearer"):
-        assert shown(f"sent {word} S3CR3T.abc-d_e/f+g~h= again") == f"sent {word} *** again"
-    assert shown("a bearer of goodness") == "a bearer of goodness"
+        assert redact(f"sent {word} S3CR3T.abc-d_e/f+g~h= again") == f"sent {word} *** again"
+    assert redact("a bearer of goodness") == "a bearer of goodness"
 
 
 @pytest.mark.parametrize("name", ["pass", "auth", "http_auth", "db-pass"])
 def test_words_of_prose_are_secrets_as_parameters_and_options_alone(name):
-    assert shown(f"a?{name}=S3CR3T") == f"a?{name}=***"
-    assert shown(f"job.py --{name} S3CR3T") == f"job.py --{name} ***"
-    assert shown(f"first {name}: 3 rows") == f"first {name}: 3 rows"
+    assert redact(f"a?{name}=S3CR3T") == f"a?{name}=***"
+    assert redact(f"job.py --{name} S3CR3T") == f"job.py --{name} ***"
+    assert redact(f"first {name}: 3 rows") == f"first {name}: 3 rows"
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_words_of_prose_are_secrets_as_parameters_and_options_alone(name):
 )
 def test_names_that_only_look_like_one_of_a_secret_stay(name):
     for text in (f"a?{name}=S3CR3T", f"{name}: S3CR3T", f"job.py --{name} S3CR3T"):
-        assert shown(text) == text
+        assert redact(text) == text
 
 
 @pytest.mark.parametrize(
@@ -143,23 +143,23 @@ def test_names_that_only_look_like_one_of_a_secret_stay(name):
     ],
 )
 def test_what_is_no_secret_stays_as_it_is(text):
-    assert shown(text) == text
+    assert redact(text) == text
 
 
 @pytest.mark.slow
 def test_texts_of_any_kind_are_masked_once_and_in_one_go():
     for _, data in bad_manifests(300, 9):
         text = data.decode("utf-8", "replace")
-        assert shown(shown(text)) == shown(text)
+        assert redact(redact(text)) == redact(text)
     # Where a part is read again for each letter before it, this takes hours.
     for part in ("a", "://", "://a:", "password", "token-", "a=", "x_", ": ", "@"):
-        shown(part * 100_000)
-        shown("s3a://" + part * 100_000)
+        redact(part * 100_000)
+        redact("s3a://" + part * 100_000)
 
 
 def test_settings_are_masked_by_their_names_and_by_what_they_hold():
     settings = {"tracking": {"token": SECRET, "uri": f"https://me:{SECRET}@host"}, "paths": [f"s3a://k:{SECRET}@b/"]}
-    assert shown_all({**settings, "seed": 3, "password": ""}) == {
+    assert redact_all({**settings, "seed": 3, "password": ""}) == {
         "tracking": {"token": "***", "uri": "https://***@host"},
         "paths": ["s3a://***@b/"],
         "seed": 3,
@@ -197,7 +197,7 @@ run_job(main)
 
 
 def test_sources_are_named_without_their_keys_and_told_apart():
-    paths = [shown(f"s3a://{key}:{SECRET}@bucket/a.csv") for key in ("ONE", "TWO")]
+    paths = [redact(f"s3a://{key}:{SECRET}@bucket/a.csv") for key in ("ONE", "TWO")]
     assert short_names([*paths, "file:/a.csv"]) == [
         "s3a://***@bucket/a.csv (1)",
         "s3a://***@bucket/a.csv (2)",

@@ -9,7 +9,7 @@ import pytest
 from markdown_it import MarkdownIt
 
 from aslspark.common.markdown import code, text
-from aslspark.common.written import write_text
+from aslspark.common.redacted_files import write_text
 from aslspark.data.samples import read_samples
 from aslspark.evaluation import html
 from aslspark.images.decoding import pixels_of

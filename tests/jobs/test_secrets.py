@@ -15,9 +15,9 @@ from serving_bundles import network, picture_file, service, write_bundle
 
 from aslspark.cli.jobs_support import run_job
 from aslspark.common.errors import AslsparkError
-from aslspark.common.redaction import shown
+from aslspark.common.redacted_files import write_settings
+from aslspark.common.redaction import redact
 from aslspark.common.settings import load_config
-from aslspark.common.written import write_settings
 from aslspark.data.samples import read_samples
 from aslspark.images.decoding import pixels_of
 from aslspark.training.resume import RUN_FILE, unfinished_run
@@ -265,9 +265,9 @@ def test_what_a_job_prints_is_masked_whoever_prints_it(monkeypatch, capsys):
     ],
 )
 def test_a_secret_of_any_known_form_is_masked(text):
-    assert CANARY not in shown(text)
-    assert shown(shown(text)) == shown(text)
-    assert "***" in shown(text)
+    assert CANARY not in redact(text)
+    assert redact(redact(text)) == redact(text)
+    assert "***" in redact(text)
 
 
 @pytest.mark.parametrize(
@@ -282,7 +282,7 @@ def test_a_secret_of_any_known_form_is_masked(text):
     ],
 )
 def test_a_key_is_known_by_how_it_begins(text):
-    assert shown(f"it is {text}, he said") == "it is ***, he said"
+    assert redact(f"it is {text}, he said") == "it is ***, he said"
 
 
 @pytest.mark.parametrize(
@@ -298,11 +298,11 @@ def test_a_key_is_known_by_how_it_begins(text):
     ],
 )
 def test_what_only_looks_like_a_secret_stays(text):
-    assert shown(text) == text
+    assert redact(text) == text
 
 
 def test_every_text_is_written_and_printed_where_it_is_masked():
-    allowed = {"common/written.py", "registry/registry.py", "common/redaction.py", "bundle/files.py"}
+    allowed = {"common/redacted_files.py", "registry/registry.py", "common/redaction.py", "bundle/files.py"}
     careless = []
     for path in sorted((REPOSITORY / "aslspark").rglob("*.py")):
         name = str(path.relative_to(REPOSITORY / "aslspark"))

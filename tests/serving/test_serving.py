@@ -49,7 +49,7 @@ def form(files, field="pictures"):
     return b"".join(parts) + b"--edge--\r\n", "multipart/form-data; boundary=edge"
 
 
-def as_json(*pictures):
+def redacted_json(*pictures):
     return json.dumps({"pictures": list(pictures)}).encode(), "application/json"
 
 
@@ -71,9 +71,9 @@ def test_every_form_of_a_picture_gets_the_same_answer(running, bundles):
         (file, "image/png"),
         (pixels.tobytes(), "application/octet-stream"),
         form([("one.png", file)]),
-        as_json(encoded),
-        as_json(f"data:image/png;base64,{encoded}"),
-        as_json(numbers),
+        redacted_json(encoded),
+        redacted_json(f"data:image/png;base64,{encoded}"),
+        redacted_json(numbers),
         (row.encode(), "text/csv"),
         (f"{','.join(f'pixel{n}' for n in range(1, 785))}\n{row}\n".encode(), "text/csv; charset=utf-8"),
     ]:
@@ -108,13 +108,13 @@ def test_many_pictures_are_answered_in_their_order_and_bad_ones_in_their_place(r
         (b"{", "application/json", 400, "no JSON"),
         (b"[" * 100_000, "application/json", 400, "no JSON"),
         (b"[]", "application/json", 422, 'send {"pictures"'),
-        (*as_json(), 422, "no picture"),
-        (*as_json("?"), 422, "picture 0: no base64"),
-        (*as_json([1, True]), 422, "numbers alone"),
-        (*as_json([10**400] * 784), 422, "far outside"),
-        (*as_json([256] * 784), 422, "out of 0-255"),
-        (*as_json([0] * 783), 422, "783 values where 28x28x1 needs 784"),
-        (*as_json(*[[0]] * 41), 413, "a request may have 40"),
+        (*redacted_json(), 422, "no picture"),
+        (*redacted_json("?"), 422, "picture 0: no base64"),
+        (*redacted_json([1, True]), 422, "numbers alone"),
+        (*redacted_json([10**400] * 784), 422, "far outside"),
+        (*redacted_json([256] * 784), 422, "out of 0-255"),
+        (*redacted_json([0] * 783), 422, "783 values where 28x28x1 needs 784"),
+        (*redacted_json(*[[0]] * 41), 413, "a request may have 40"),
         (b'{"pictures": [[NaN]]}', "application/json", 422, "wrong size"),
         (b"1,2,x", "text/csv", 422, "not a number: pixel3 is 'x'"),
         (b"\xff\xfe", "text/csv", 400, "no UTF-8"),
@@ -348,9 +348,9 @@ def test_ten_thousand_good_and_bad_requests_end_without_a_fault_and_without_grow
         (good, "image/jpeg"),
         (cut, "image/jpeg"),
         form([("a", good), ("b", cut), ("c", good)]),
-        as_json(base64.b64encode(good).decode(), [7] * 784),
+        redacted_json(base64.b64encode(good).decode(), [7] * 784),
         (b"{", "application/json"),
-        as_json([1e9] * 784),
+        redacted_json([1e9] * 784),
         (b"hello", "text/plain"),
         (b"", "multipart/form-data; boundary=edge"),
         (b"1,2\n", "text/csv"),

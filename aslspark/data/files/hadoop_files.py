@@ -20,7 +20,7 @@ from py4j.protocol import Py4JJavaError
 from pyspark.sql import SparkSession
 
 from aslspark.common.errors import AslsparkError
-from aslspark.common.redaction import shown
+from aslspark.common.redaction import redact
 from aslspark.common.spark_session import can_spell, names_of_files
 from aslspark.data.files.lease import left_over, take_lease
 from aslspark.data.files.local_folders import as_text, is_special, local_of
@@ -377,7 +377,7 @@ class HadoopFiles:
             if entry.is_folder and re.fullmatch(re.escape(name) + r"\.tmp-[0-9a-f]{8}", entry.name):
                 logger.info(
                     "%s is left from a job that was ended, or is being written: remove it if no job runs",
-                    shown(entry.path),
+                    redact(entry.path),
                 )
 
     def _path(self, path: str) -> Any:

@@ -15,7 +15,7 @@ from pyarrow import parquet
 from pyspark.sql import DataFrame, SparkSession
 
 from aslspark.common.errors import AslsparkError
-from aslspark.common.redaction import shown
+from aslspark.common.redaction import redact
 from aslspark.data.files.hadoop_files import HadoopFiles
 from aslspark.data.files.local_folders import as_text
 from aslspark.data.files.table_endings import is_table_name
@@ -205,7 +205,7 @@ def _named_in_zip(
     name = next((name for name in names if name in of_name), names[0] if names else row.path)
     entry = of_name.get(name)
     path = as_text(name) if entry is None else entry.filename
-    shown_name = shown(as_text(row.path))
+    shown_name = redact(as_text(row.path))
     listed = Listed(path, shown_name, -1 if entry is None else entry.file_size)
     picture = Picture(path, shown_name, listed.length, signer=as_text(row.signer) or None, row=row.number)
     picture = labelled_by_word(picture, row.label, row.split, options, listed)

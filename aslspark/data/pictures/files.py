@@ -22,7 +22,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from aslspark.common.errors import AslsparkError
-from aslspark.common.redaction import shown
+from aslspark.common.redaction import redact
 from aslspark.common.spark_session import settings
 from aslspark.data.files.file_bytes import MAX_FILE_BYTES, UNREADABLE, with_content
 from aslspark.data.files.hadoop_files import HadoopFiles, no_pattern, plain_path
@@ -441,7 +441,7 @@ def named_files(
     found: list[Listed] = []
     others: dict[int, str] = {}
     for place, row in enumerate(rows):
-        name = shown(as_text(row.path))
+        name = redact(as_text(row.path))
         path = _resolved(base, row.path)
         if not row.path:
             found.append(Listed(name, name, -1, None, MISSING, "the row names no file"))
@@ -497,7 +497,7 @@ def _find_others(spark: SparkSession, hadoop: HadoopFiles, found: list[Listed], 
             spelled, length = there[path]
             found[place] = found[place]._replace(path=spelled, length=length)
         else:
-            found[place] = found[place]._replace(reason=MISSING, detail=f"there is no file {shown(path)!r}")
+            found[place] = found[place]._replace(reason=MISSING, detail=f"there is no file {redact(path)!r}")
 
 
 def _resolved(base: str, path: str) -> str:

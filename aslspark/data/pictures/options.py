@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pyspark.sql import SparkSession
 
 from aslspark.common.errors import AslsparkError
-from aslspark.common.labels import KEPT, LABELS, label_named
+from aslspark.common.labels import LABEL_SETS, LABELS, label_named
 from aslspark.common.paths import mounted_as_spark
 from aslspark.common.settings import HandConfig, PictureConfig
 from aslspark.data.files.hadoop_files import HadoopFiles, no_pattern
@@ -35,7 +35,7 @@ class PictureOptions:
         Test and training pictures whose hashes differ in no more bits are near-twins.
     drop_near_duplicates : bool
     keep : {'all', 'letters', 'static'}
-        Which labels are wanted; see `labels.KEPT`.
+        Which labels are wanted; see `labels.LABEL_SETS`.
     roots : sequence of str
         Qualified folders in which manifests may name files, beside their own.
     hands : HandOptions, optional
@@ -59,7 +59,7 @@ class PictureOptions:
 
     def is_wanted(self, label: str) -> bool:
         """Tell whether a label is to be kept."""
-        return label in KEPT[self.keep]
+        return label in LABEL_SETS[self.keep]
 
     def signer_of(self, path: str) -> str | None:
         """Find the signer in a path."""

@@ -17,7 +17,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import LongType, StringType, StructField, StructType
 
-from aslspark.common.redaction import shown
+from aslspark.common.redaction import redact
 from aslspark.data.files.file_bytes import read_file
 from aslspark.data.pictures.files import OPEN_COST_BYTES
 from aslspark.data.pictures.listing import Picture, PictureSource
@@ -141,7 +141,7 @@ def packed_for_quarantine(spark: SparkSession, source: str, pictures: Sequence[P
             (0, 0, 0, b"", None),
             picture.reason,
             source,
-            shown(f"{picture.name}: {picture.detail}"),
+            redact(f"{picture.name}: {picture.detail}"),
             QUARANTINE,
             None,
         )

@@ -9,7 +9,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import BinaryType, StringType, StructType
 
 from aslspark.common.errors import AslsparkError
-from aslspark.common.redaction import shown
+from aslspark.common.redaction import redact
 from aslspark.data.pictures.listing import (
     TWICE,
     Listed,
@@ -64,7 +64,7 @@ def open_picture_table(frame: DataFrame, name: str, options: PictureOptions) -> 
             pictures.append(Picture("", "", 0, reason=NO_PATH, detail="every picture needs a path of its own"))
             continue
         said = {word: row[word] for word in words}
-        picture = Picture(row["path"], shown(row["path"]), row["length"] or 0, signer=said.get("signer"))
+        picture = Picture(row["path"], redact(row["path"]), row["length"] or 0, signer=said.get("signer"))
         label = said["label"] if "label" in said else _label_above(row["path"], shared, options)
         if "label" not in said and label is None:
             picture = picture._replace(reason=UNKNOWN_LABEL, detail="no folder above it is called like a label")

@@ -11,7 +11,7 @@ TRAIN_COLOUR, VALIDATION_COLOUR, QUIET = "#4C78A8", "#E45756", "#777777"
 
 
 @contextmanager
-def plain_words() -> Iterator[None]:
+def literal_text() -> Iterator[None]:
     """Draw words as they are, while it lasts or, as a decorator, in a function.
 
     Matplotlib sets what stands between two dollar signs as a formula, and a name that is none would end the job.

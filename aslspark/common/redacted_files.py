@@ -9,12 +9,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-from aslspark.common.redaction import shown, shown_all
+from aslspark.common.redaction import redact, redact_all
 
 
 def write_text(path: Path, text: str) -> None:
     """Write words, masked."""
-    path.write_text(shown(text), encoding="utf-8")
+    path.write_text(redact(text), encoding="utf-8")
 
 
 def write_json(path: Path, value: Any, *, indent: int | None = 1) -> None:
@@ -28,12 +28,12 @@ def write_json(path: Path, value: Any, *, indent: int | None = 1) -> None:
         None: as short as it can be.
     """
     separators = (",", ":") if indent is None else None
-    path.write_text(as_json(value, indent=indent, separators=separators), encoding="utf-8")
+    path.write_text(redacted_json(value, indent=indent, separators=separators), encoding="utf-8")
 
 
-def as_json(value: Any, **how: Any) -> str:
+def redacted_json(value: Any, **how: Any) -> str:
     """Return JSON in which every text is masked; `how` is for `json.dumps`."""
-    return json.dumps(shown_all(value), **how)
+    return json.dumps(redact_all(value), **how)
 
 
 def write_settings(path: Path, settings: dict[str, dict[str, Any]], about: str) -> None:
@@ -54,7 +54,7 @@ def write_settings(path: Path, settings: dict[str, dict[str, Any]], about: str) 
     usable: dict[str, dict[str, Any]] = {}
     lines = [f"# {line}" for line in about.splitlines()]
     for section, values in settings.items():
-        masked = shown_all(values)
+        masked = redact_all(values)
         usable[section] = {name: value for name, value in values.items() if masked[name] == value}
         lines += [
             f"# {section}.{name} holds a secret and is left out: give it by --set or in the library's own environment"

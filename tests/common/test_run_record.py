@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from aslspark.common.begun_with import require_same, write_begun
 from aslspark.common.errors import AslsparkError
+from aslspark.common.run_record import require_same_run, write_run_record
 from aslspark.common.settings import load_config
 from aslspark.workflows.training_data import training_data
 
@@ -14,7 +14,7 @@ FOREST = ["mllib.classifier=forest", "mllib.depth=3", "split.blocks=5"]
 
 def refusal_of(before, now, **words):
     with pytest.raises(AslsparkError) as error:
-        require_same("--out x: the run", before, now, "give the same", **words)
+        require_same_run("--out x: the run", before, now, "give the same", **words)
     assert "\n" not in str(error.value)
     return str(error.value)
 
@@ -43,8 +43,8 @@ def test_what_differs_is_named_with_both_values_and_what_would_work():
 
 def test_what_may_differ_may_and_values_are_those_that_json_gives_back(tmp_path):
     before, now = {"a": {"b": 1, "c": (1, 2)}, "t": {"x": 1}}, {"a": {"b": 2, "c": [1, 2]}, "t": {"x": 2}}
-    require_same("", before, now, "", may_differ=("a.b", "t"))
-    write_begun(tmp_path / "begun.json", before)
+    require_same_run("", before, now, "", may_differ=("a.b", "t"))
+    write_run_record(tmp_path / "begun.json", before)
     assert [path.name for path in tmp_path.iterdir()] == ["begun.json"]
 
 

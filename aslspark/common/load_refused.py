@@ -8,7 +8,7 @@ from __future__ import annotations
 from aslspark.common.markdown import reason
 
 
-class Refused(Exception):  # noqa: N818  (the caller says which file or bundle, and what would work)
+class LoadRefused(Exception):  # noqa: N818  (the caller says which file or bundle, and what would work)
     """Something that is not loaded, and why, in one line that can be printed whatever the file says."""
 
     def __init__(self, why: str) -> None:

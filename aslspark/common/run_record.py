@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from aslspark.common.errors import AslsparkError
-from aslspark.common.redaction import shown_all
-from aslspark.common.written import write_json
+from aslspark.common.redacted_files import write_json
+from aslspark.common.redaction import redact_all
 
 
-def require_same(
+def require_same_run(
     run: str,
     before: Mapping[str, Any],
     now: Mapping[str, Any],
@@ -66,10 +66,10 @@ def flattened(tree: Mapping[str, Any]) -> dict[str, Any]:
     dict of str to object
         By their names from the top, joined by dots.
     """
-    return dict(_leaves(json.loads(json.dumps(shown_all(dict(tree))))))
+    return dict(_leaves(json.loads(json.dumps(redact_all(dict(tree))))))
 
 
-def write_begun(path: Path, given: Mapping[str, Any]) -> None:
+def write_run_record(path: Path, given: Mapping[str, Any]) -> None:
     """Write down what a run is begun with, whole or not at all, with keys masked."""
     half = path.with_name(f".{path.name}.tmp")
     write_json(half, dict(given))
