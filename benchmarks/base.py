@@ -20,7 +20,7 @@ import numpy as np
 import psutil
 
 from aslspark.data.synthetic import draw_hand
-from aslspark.data.tables.pixel_table import COLUMNS
+from aslspark.data.tables.pixel_layout import COLUMNS
 
 RESULTS = Path(__file__).resolve().parent / "results"
 

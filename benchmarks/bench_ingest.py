@@ -15,7 +15,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql.types import IntegerType, StructField, StructType
 
 from aslspark.common.spark_session import spark_session
-from aslspark.data.tables.pixel_table import COLUMNS
+from aslspark.data.tables.pixel_layout import COLUMNS
 from aslspark.workflows.ingest import ingest
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from bundle_pieces import OUTSIDE
 from PIL import Image, PngImagePlugin
 
-from aslspark.data.tables.pixel_table import COLUMNS
+from aslspark.data.tables.pixel_layout import COLUMNS
 
 ENCODINGS = ("utf-8", "utf-8-sig", "latin-1", "utf-16", "utf-32", "cp037")
 NAMES = (

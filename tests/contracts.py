@@ -33,10 +33,10 @@ from aslspark.data.pictures.files import named_files, read_manifest, text_of_man
 from aslspark.data.pictures.options import PictureOptions
 from aslspark.data.tables import parse_pixels
 from aslspark.data.tables.parse_pixels import parse_lines, parse_row_by_row
-from aslspark.data.tables.pixel_lines import pixel_lines
-from aslspark.data.tables.pixel_table import layout_of_line, names_pixels
+from aslspark.data.tables.pixel_layout import layout_of_line, names_pixels
+from aslspark.data.tables.table_text import pixel_lines
 from aslspark.images import decoding
-from aslspark.images.decoding import Form, Unusable, decode, decode_whole, stored
+from aslspark.images.decoding import ImageSpec, Unusable, decode, decode_whole, stored
 from aslspark.scoring.reader import BYTES, NUMBERS, REASON, Reader
 from aslspark.serving.limits import Limits, Refused
 from aslspark.serving.payload import pictures_of
@@ -60,7 +60,11 @@ REASONS = {
         parse_pixels.UNKNOWN_LABEL,
     },
 }
-FORMS = (Form(16, 16, 3), Form(16, 16, 1, "letterbox"), Form(8, 12, 3, "letterbox", ((0, 60, 110), (30, 209, 255))))
+FORMS = (
+    ImageSpec(16, 16, 3),
+    ImageSpec(16, 16, 1, "letterbox"),
+    ImageSpec(8, 12, 3, "letterbox", ((0, 60, 110), (30, 209, 255))),
+)
 MOST_PIXELS = 4_000_000
 """So that a piece takes no more memory here than the tests have."""
 
@@ -69,7 +73,7 @@ def picture(data):
     """Decoded to its form, or a reason; return the reason of the first form, or None."""
     first, told = None, []
     for place, form in enumerate(FORMS):
-        form = Form(*form.shape, fit=form.fit, mask=form.mask, max_pixels=MOST_PIXELS)
+        form = ImageSpec(*form.shape, fit=form.fit, mask=form.mask, max_pixels=MOST_PIXELS)
         try:
             pixels = decode(data, form)
             assert pixels.shape == form.shape

@@ -86,7 +86,7 @@ def seal(folder: Path) -> None:
     (folder / SUMS).write_text("".join(lines))
 
 
-def behind_alias(path: str) -> str:
+def resolve_alias(path: str) -> str:
     """Return what an alias of a registry stands for now: it may be moved while its files are read."""
     link = Path(local_path(path))
     return str(link.resolve()) if link.is_symlink() else path

@@ -1,6 +1,6 @@
 """What a bundle holds -> its network, and how pictures are made ready for it. It needs no Spark.
 
-In: a bundle that was read. Out: an `OnnxClassifier`, a `Form` and the options of hands, or the reason why not.
+In: a bundle that was read. Out: an `OnnxClassifier`, a `ImageSpec` and the options of hands, or the reason why not.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from aslspark.common.catalog import LANDMARKS, PICTURE
 from aslspark.common.errors import AslsparkError
 from aslspark.common.markdown import reason
 from aslspark.features.landmarks import FEATURES
-from aslspark.images.decoding import Form, form_of
+from aslspark.images.decoding import ImageSpec, image_spec_of
 from aslspark.images.hands.options import HandOptions, hands_of
 from aslspark.models.onnx_classifier import OnnxClassifier
 
@@ -57,7 +57,7 @@ def network_of(bundle: BundleContents, named: str) -> OnnxClassifier:
     )
 
 
-def form_and_hands(manifest: Mapping[str, Any], named: str) -> tuple[Form, HandOptions | None]:
+def form_and_hands(manifest: Mapping[str, Any], named: str) -> tuple[ImageSpec, HandOptions | None]:
     """Read from a bundle's manifest how pictures are made ready.
 
     Raises
@@ -67,7 +67,7 @@ def form_and_hands(manifest: Mapping[str, Any], named: str) -> tuple[Form, HandO
     """
     preprocessing = manifest.get("preprocessing", {})
     try:
-        return form_of(tuple(manifest["shape"]), preprocessing), hands_of(preprocessing.get("hands"))
+        return image_spec_of(tuple(manifest["shape"]), preprocessing), hands_of(preprocessing.get("hands"))
     except (KeyError, TypeError, ValueError) as error:
         raise AslsparkError(
             f"--model {named}: its preprocessing is not known here ({reason(error)}): use the version that wrote it"

@@ -26,7 +26,7 @@ from aslspark.common.errors import AslsparkError
 from aslspark.common.load_refused import LoadRefused
 from aslspark.common.paths import is_mounted, local_path, spark_path
 from aslspark.common.plain_folder import NotPlain, PlainFolder
-from aslspark.images.decoding import Form
+from aslspark.images.decoding import ImageSpec
 from aslspark.images.hands.options import HandOptions
 from aslspark.models.mllib import MllibClassifier
 from aslspark.models.onnx_classifier import OnnxClassifier
@@ -40,7 +40,7 @@ class ModelParts:
     """What a bundle holds of a model that scores."""
 
     classifier: OnnxClassifier | MllibClassifier
-    form: Form
+    form: ImageSpec
     """How pictures of other sizes are fitted."""
     hands: HandOptions | None
     """How pictures are cropped to the hand; None: they stay whole."""

@@ -15,16 +15,16 @@ from aslspark.common.errors import AslsparkError
 from aslspark.common.labels import LETTER_OF_NUMBER
 from aslspark.data.discover_sources import OpenedSources
 from aslspark.data.files.hadoop_files import plain_path
-from aslspark.data.foretold_splits import Group, Listing
 from aslspark.data.pictures.listing import picture_splits
 from aslspark.data.pictures.options import PictureOptions
 from aslspark.data.pictures.reading import picture_samples, sample_id
 from aslspark.data.sample_frames import FrameCounts, checked, count_samples, join_splits, with_block
 from aslspark.data.samples import HAND_COLUMN, HAND_TYPE, SAMPLE_SCHEMA, TEST, TRAIN, VALIDATION
+from aslspark.data.split_preview import Group, SampleListing
 from aslspark.data.splits import SplitOptions, random_split, splits_of_blocks, splits_of_groups
 from aslspark.data.tables.label_numbers import numbering_warning
-from aslspark.data.tables.pixel_table import PIXELS, PLAIN
-from aslspark.data.tables.pixel_tables import count_lines, labelled_lines, parse_blocks, place_blocks, write_lines
+from aslspark.data.tables.labelled_tables import count_lines, labelled_lines, parse_blocks, place_blocks, write_lines
+from aslspark.data.tables.pixel_layout import PIXELS, PLAIN
 
 # Of the bytes of the bare pixels, about: for the size of row groups, which readers hold in memory as pixels.
 STORED_SHARE = {"raw": 1.0, "png": 0.5, "jpeg": 0.1}
@@ -182,7 +182,9 @@ def all_samples(
     return samples
 
 
-def list_samples(spark: SparkSession, opened: OpenedSources, first: FirstPass, options: SplitOptions) -> Listing | None:
+def list_samples(
+    spark: SparkSession, opened: OpenedSources, first: FirstPass, options: SplitOptions
+) -> SampleListing | None:
     """List what is to be divided, by name; None where that says nothing of the splits.
 
     So it is of samples in memory, whose labels are not counted before they are divided, and of the rows of tables
@@ -210,7 +212,7 @@ def list_samples(spark: SparkSession, opened: OpenedSources, first: FirstPass, o
         table = spark.createDataFrame(ids, "id string, label string")
         for row in table.select(random_split(options, F.col("id")).alias("split"), "label").collect():
             by_hash.setdefault(row["split"], Counter())[row["label"]] += 1
-    return Listing(rows, names, by_hash)
+    return SampleListing(rows, names, by_hash)
 
 
 def _group_splits(opened: OpenedSources, first: FirstPass, options: SplitOptions) -> dict[str, str]:

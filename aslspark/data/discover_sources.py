@@ -11,9 +11,9 @@ from pyspark.sql import DataFrame, SparkSession
 
 from aslspark.common.errors import AslsparkError
 from aslspark.common.redaction import redact
-from aslspark.data.discover import Contents, look_at
 from aslspark.data.files.hadoop_files import HadoopFiles
 from aslspark.data.files.local_folders import as_text, is_special
+from aslspark.data.path_contents import PathContents, inspect_path
 from aslspark.data.pictures.archives import open_zip
 from aslspark.data.pictures.files import open_folder, open_manifest, unnamed_pictures
 from aslspark.data.pictures.listing import PictureSource
@@ -22,8 +22,8 @@ from aslspark.data.pictures.tables import holds_picture_files, open_picture_tabl
 from aslspark.data.sample_frames import holds_samples
 from aslspark.data.samples import TEST, TRAIN, VALIDATION
 from aslspark.data.split_names import nearest_named, split_of_name
-from aslspark.data.tables.pixel_table import Layout
-from aslspark.data.tables.pixel_tables import check_header
+from aslspark.data.tables.labelled_tables import check_header
+from aslspark.data.tables.pixel_layout import Layout
 
 
 @dataclass
@@ -163,7 +163,7 @@ def open_sources(
             tables = list(pictures)
         else:
             tables, others = hadoop.tables_at(source)
-            notes = set(look_at(hadoop, source).notes)
+            notes = set(inspect_path(hadoop, source).notes)
             # Where all are without a header, the first is refused with its first line.
             notes = notes if notes < set(tables) else set()
             tables = [table for table in tables if table not in notes]
@@ -241,7 +241,7 @@ def _pictures_at(
     if not hadoop.exists(path) or is_special(hadoop.qualified(path)):
         return {}, []  # a pattern, or nothing that can be read
     path = hadoop.qualified(path).rstrip("/")
-    found = look_at(hadoop, path)
+    found = inspect_path(hadoop, path)
     if found.zip:
         return {path: open_zip(spark, hadoop, path, options)}, []
     if found.parquet:
@@ -266,7 +266,7 @@ def _pictures_at(
 
 
 def _opened_manifests(
-    spark: SparkSession, hadoop: HadoopFiles, path: str, found: Contents, options: PictureOptions
+    spark: SparkSession, hadoop: HadoopFiles, path: str, found: PathContents, options: PictureOptions
 ) -> tuple[dict[str, PictureSource], list[str]]:
     """Open the manifests of a folder, or one that is named itself, and say what else the folder holds."""
     if not hadoop.is_folder(path):

@@ -76,7 +76,7 @@ class IngestReport:
     passed_over : list of str
         Files in source folders that are not pixel tables or pictures by their names, folders that are no labels.
     pictures : dict, optional
-        How pictures in files were fitted and masked; see `aslspark.images.decoding.Form.preprocessing`.
+        How pictures in files were fitted and masked; see `aslspark.images.decoding.ImageSpec.preprocessing`.
     test_sources : list of str
         Sources that are test as a whole, or say themselves which of their rows are. With any, all test rows come from
         them: they were given as test, and are never learned from. Without, the test rows are a share of the sources.

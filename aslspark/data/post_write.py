@@ -16,7 +16,7 @@ from aslspark.data.pictures.near_duplicates import SHEET, NearDuplicates, draw_s
 from aslspark.data.pictures.options import PictureOptions
 from aslspark.data.pictures.reading import HASHED_SCHEMA, missed, packed_for_quarantine
 from aslspark.data.samples import HAND_COLUMN, HASH_COLUMN, SAMPLES_FOLDER, SPLITS, TEST, with_hand
-from aslspark.data.tables.pixel_tables import QUARANTINE
+from aslspark.data.tables.labelled_tables import QUARANTINE
 
 NEAR_TWIN = "near-twin of a test picture"
 

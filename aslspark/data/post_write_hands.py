@@ -13,7 +13,7 @@ from aslspark.data.ingest_report import HandsFound
 from aslspark.data.pictures.hand_sheet import SHEET, draw_hands
 from aslspark.data.pictures.options import PictureOptions
 from aslspark.data.samples import HAND_COLUMN, read_samples
-from aslspark.images.hands.detector import TRIES
+from aslspark.images.hands.detector import SEARCH_STEPS
 
 
 def finish_hands(
@@ -76,7 +76,7 @@ def count_hands(samples: DataFrame, sources: Sequence[str]) -> dict[str, HandsFo
     return {
         source: HandsFound(
             pictures[source],
-            {name: found[source][name] for name in TRIES if name in found.get(source, {})},
+            {name: found[source][name] for name in SEARCH_STEPS if name in found.get(source, {})},
             dict(sorted(trouble.get(source, {}).items())),
         )
         for source in sorted(pictures)

@@ -14,8 +14,8 @@ from aslspark.common.errors import AslsparkError
 from aslspark.common.labels import STATIC_LETTERS
 from aslspark.data.files.natural_order import natural_order
 from aslspark.data.samples import HAND_COLUMN, HAND_TYPE, PICTURE_TYPE, SAMPLE_SCHEMA
-from aslspark.data.tables.pixel_table import EMPTY, UNKNOWN_LABEL, layout_of_names
-from aslspark.data.tables.pixel_tables import QUARANTINE
+from aslspark.data.tables.labelled_tables import QUARANTINE
+from aslspark.data.tables.pixel_layout import EMPTY, UNKNOWN_LABEL, layout_of_names
 from aslspark.images.decoding import RAW
 from aslspark.images.hands.hand import NUMBERS
 
@@ -127,7 +127,7 @@ def join_splits(
 
 
 def checked(frame: DataFrame) -> DataFrame:
-    """Send rows that cannot be used to the quarantine, packed as `pixel_tables.parse_blocks` packs them.
+    """Send rows that cannot be used to the quarantine, packed as `labelled_tables.parse_blocks` packs them.
 
     Parameters
     ----------

@@ -181,7 +181,7 @@ def write_divided(spark: SparkSession, samples: DataFrame, folder: str) -> dict[
     return {split: 0 for split in SPLITS} | {row["split"]: row["count"] for row in written}
 
 
-def no_hands(table: str, column: str = HAND_COLUMN) -> AslsparkError:
+def hands_missing(table: str, column: str = HAND_COLUMN) -> AslsparkError:
     """Return the error for a table without the hands that a network takes."""
     return AslsparkError(
         f"{table}: there is no column {column}, and the network takes landmarks; ingest pictures in files with "

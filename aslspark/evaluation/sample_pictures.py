@@ -11,7 +11,7 @@ from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import to_arrow_type
 
-from aslspark.data.samples import HAND_COLUMN, HAND_TYPE, no_hands
+from aslspark.data.samples import HAND_COLUMN, HAND_TYPE, hands_missing
 from aslspark.features.landmarks import hand_vectors
 from aslspark.features.pictures import fit_picture
 from aslspark.images.decoding import pixels_of
@@ -33,7 +33,7 @@ def hands_of(rows: Sequence[Row]) -> npt.NDArray[np.float32]:
         Where the table has none.
     """
     if HAND_COLUMN not in rows[0]:
-        raise no_hands("the samples")
+        raise hands_missing("the samples")
     hands = [row[HAND_COLUMN] for row in rows]
     return hand_vectors(pa.array([hand and hand.asDict() for hand in hands], to_arrow_type(HAND_TYPE)))
 

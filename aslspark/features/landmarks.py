@@ -20,19 +20,19 @@ if TYPE_CHECKING:
 POINTS = 21
 """MediaPipe's: the wrist, then four of each finger from thumb to little finger, from its root to its tip."""
 
-PICTURE = slice(0, 63)
+PICTURE_POINTS = slice(0, 63)
 """Of a hand's vector: x (rightwards), y (down), z (away) of each point, as shares of the picture's longer side."""
-WORLD = slice(63, 126)
+WORLD_POINTS = slice(63, 126)
 """The same points in metres, around the middle of the hand, as the landmark model believes them in space."""
-RIGHT = 126
+RIGHT_HAND = 126
 """1 for a right hand, 0 for a left one, as the detector says."""
-SEEN = 127
+HAND_FOUND = 127
 """1 where a hand was found; otherwise the whole vector is 0."""
 HAND_NUMBERS = 128
 
-LOOKS = 4
+MOST_LOOKS = 4
 """The most looks at a hand that are kept."""
-LOOKED_NUMBERS = HAND_NUMBERS + LOOKS * 126
+LOOKED_NUMBERS = HAND_NUMBERS + MOST_LOOKS * 126
 
 HAND_FIELDS = {
     "found": pa.string(),
@@ -86,10 +86,10 @@ def hand_vectors(hands: pa.Array | pa.ChunkedArray) -> FloatArray:
     seen = np.asarray(columns["found"].is_valid())
     if seen.any():
         at = np.flatnonzero(seen)
-        for name, place in (("landmarks", PICTURE), ("world", WORLD)):
+        for name, place in (("landmarks", PICTURE_POINTS), ("world", WORLD_POINTS)):
             vectors[at, place] = columns[name].take(pa.array(at)).flatten().to_numpy().reshape(len(at), -1)
-        vectors[at, RIGHT] = [side == "right" for side in columns["side"].take(pa.array(at)).to_pylist()]
-        vectors[at, SEEN] = 1
+        vectors[at, RIGHT_HAND] = [side == "right" for side in columns["side"].take(pa.array(at)).to_pylist()]
+        vectors[at, HAND_FOUND] = 1
     return vectors
 
 
@@ -104,22 +104,21 @@ def looked_vectors(hands: pa.Array | pa.ChunkedArray) -> FloatArray:
     Returns
     -------
     ndarray of float32, shape (n, LOOKED_NUMBERS)
-        A hand's vector, and behind it the LOOKS sets of points that it is agreed from; those points again in place of
-        looks that there were not.
+        A hand's vector, then the points of each of MOST_LOOKS looks; the hand's own points in place of missing looks.
     """
     if isinstance(hands, pa.ChunkedArray):
         parts = [looked_vectors(chunk) for chunk in hands.chunks]
         return np.concatenate(parts) if parts else np.zeros((0, LOOKED_NUMBERS), np.float32)
     agreed = hand_vectors(hands)
-    points = agreed[:, : WORLD.stop]
-    looked: FloatArray = np.concatenate([agreed, np.tile(points, (1, LOOKS))], axis=1)
+    points = agreed[:, : WORLD_POINTS.stop]
+    looked: FloatArray = np.concatenate([agreed, np.tile(points, (1, MOST_LOOKS))], axis=1)
     if (place := hands.type.get_field_index("looks")) >= 0:
         looks = hands.flatten()[place]
         lengths = np.asarray(pc.fill_null(pc.list_value_length(looks), 0))
         numbers = looks.flatten().to_numpy()
         ends = np.cumsum(lengths)
-        for row in np.flatnonzero((lengths > 0) & (agreed[:, SEEN] > 0)):
-            seen = numbers[ends[row] - lengths[row] : ends[row]][: LOOKS * WORLD.stop]
+        for row in np.flatnonzero((lengths > 0) & (agreed[:, HAND_FOUND] > 0)):
+            seen = numbers[ends[row] - lengths[row] : ends[row]][: MOST_LOOKS * WORLD_POINTS.stop]
             looked[row, HAND_NUMBERS : HAND_NUMBERS + len(seen)] = seen
     return looked
 
@@ -137,10 +136,10 @@ def one_look(looked: FloatArray, random: np.random.Generator) -> FloatArray:
     ndarray of float32, shape (n, HAND_NUMBERS)
     """
     hands = looked[:, :HAND_NUMBERS].copy()
-    chosen = random.integers(0, LOOKS + 1, len(looked))
-    looks = looked[:, HAND_NUMBERS:].reshape(-1, LOOKS, WORLD.stop)
+    chosen = random.integers(0, MOST_LOOKS + 1, len(looked))
+    looks = looked[:, HAND_NUMBERS:].reshape(-1, MOST_LOOKS, WORLD_POINTS.stop)
     some = chosen > 0
-    hands[some, : WORLD.stop] = looks[some, chosen[some] - 1]
+    hands[some, : WORLD_POINTS.stop] = looks[some, chosen[some] - 1]
     return hands
 
 
@@ -171,13 +170,13 @@ def landmark_features(vectors: FloatArray, upright: bool) -> FloatArray:
         All 0 where no hand was seen.
     """
     features = np.zeros((len(vectors), FEATURES), np.float32)
-    seen = vectors[:, SEEN] > 0.5
+    seen = vectors[:, HAND_FOUND] > 0.5
     if not seen.any():
         return features
     hands = vectors[seen].astype(np.float64)
-    side = np.where(hands[:, RIGHT] > 0.5, 1.0, -1.0)
-    flat = _normal(hands[:, PICTURE].reshape(-1, POINTS, 3), side, upright)
-    space = _normal(hands[:, WORLD].reshape(-1, POINTS, 3), side, upright)
+    side = np.where(hands[:, RIGHT_HAND] > 0.5, 1.0, -1.0)
+    flat = _normal(hands[:, PICTURE_POINTS].reshape(-1, POINTS, 3), side, upright)
+    space = _normal(hands[:, WORLD_POINTS].reshape(-1, POINTS, 3), side, upright)
     depth = flat[:, 1:, 2]
     flat = flat * (1.0, 1.0, 0.0)  # the picture's depth is a guess; it counts as a coordinate alone
     flat_bones, space_bones = _bone_directions(flat), _bone_directions(space)
@@ -227,7 +226,7 @@ def augmented_hands(
     ndarray of float32, shape (n, HAND_NUMBERS)
     """
     changed = vectors.copy()
-    chosen = np.flatnonzero((vectors[:, SEEN] > 0.5) & (random.random(len(vectors)) < probability))
+    chosen = np.flatnonzero((vectors[:, HAND_FOUND] > 0.5) & (random.random(len(vectors)) < probability))
     count = len(chosen)
     if not count:
         return changed
@@ -237,7 +236,7 @@ def augmented_hands(
         [random.normal(0, np.radians(d), count) for d in (tilt_degrees, tilt_degrees, turn_degrees)], axis=1
     )
     turns = _rotations(axes)
-    for place in (PICTURE, WORLD):
+    for place in (PICTURE_POINTS, WORLD_POINTS):
         points = vectors[chosen, place].reshape(-1, POINTS, 3).astype(np.float64)
         wrist = points[:, :1]
         bones = (points - points[:, _PARENT]) * lengths[:, :, None]

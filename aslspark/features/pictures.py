@@ -9,24 +9,24 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from aslspark.data.tables.pixel_table import NOT_A_NUMBER, as_bytes, scaled_rows, trouble_with
+from aslspark.data.tables.pixel_layout import NOT_A_NUMBER, as_bytes, scaled_rows, trouble_with
 from aslspark.images.decoding import (
     EMPTY,
     NO_PICTURE,
     RAW,
     UNUSABLE,
     WRONG_SIZE,
-    Form,
+    ImageSpec,
     Unusable,
+    as_unusable,
     bare_pixels,
-    bring,
     decode,
     image_of,
     is_encoded,
+    resize_to,
     stored,
-    told,
 )
-from aslspark.images.hands.find_and_crop import hand_in, whole_picture
+from aslspark.images.hands.find_and_crop import find_and_crop, whole_picture
 from aslspark.images.hands.hand import Hand
 from aslspark.images.hands.options import HandOptions
 
@@ -45,7 +45,7 @@ class Normaliser:
     ----------
     kind : {'bytes', 'numbers', 'picture', 'image'}
         What a row holds: raw bytes or a file's; an array of 0-255; a struct in RGB; Spark's image struct, in BGR.
-    form : Form
+    form : ImageSpec
         What the model takes.
     hands : HandOptions, optional
         With it, files and pictures of another size are cropped to their hand; see `look`.
@@ -54,7 +54,7 @@ class Normaliser:
     """
 
     kind: str
-    form: Form
+    form: ImageSpec
     hands: HandOptions | None = None
     find: Callable[[npt.NDArray[np.uint8]], Hand] | None = None
 
@@ -168,7 +168,7 @@ class Normaliser:
     def _from_file(self, value: bytes) -> tuple[npt.NDArray[np.uint8], Hand | None]:
         try:
             if self.hands is not None:
-                return hand_in(whole_picture(value, self.form), self.form, self.hands, self.find)
+                return find_and_crop(whole_picture(value, self.form), self.form, self.hands, self.find)
             return decode(value, self.form), None
         except Unusable:
             if len(value) == int(np.prod(self.shape)):
@@ -209,21 +209,21 @@ class Normaliser:
         if picture.shape == self.shape:
             return picture, None
         if self.hands is not None:
-            return hand_in(image_of(picture), self.form, self.hands, self.find)
+            return find_and_crop(image_of(picture), self.form, self.hands, self.find)
         return fit_picture(picture, self.form), None
 
 
-def fit_picture(picture: npt.NDArray[np.uint8], form: Form) -> npt.NDArray[np.uint8]:
+def fit_picture(picture: npt.NDArray[np.uint8], form: ImageSpec) -> npt.NDArray[np.uint8]:
     """Bring bare pixels to a form.
 
     Parameters
     ----------
     picture : ndarray of uint8, shape (any, any, 1 or 3)
-    form : Form
+    form : ImageSpec
 
     Raises
     ------
     Unusable
     """
-    with told():
-        return bring(image_of(picture), form)
+    with as_unusable():
+        return resize_to(image_of(picture), form)

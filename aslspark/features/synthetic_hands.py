@@ -10,7 +10,7 @@ import numpy.typing as npt
 from aslspark.common.labels import STATIC_LETTERS
 from aslspark.data.synthetic.picture import landmarks_in
 from aslspark.data.synthetic.variation import scene_of
-from aslspark.features.landmarks import HAND_NUMBERS, PICTURE, RIGHT, SEEN, WORLD
+from aslspark.features.landmarks import HAND_FOUND, HAND_NUMBERS, PICTURE_POINTS, RIGHT_HAND, WORLD_POINTS
 
 
 def drawn_hands(labels: Sequence[str], count: int, seed: int) -> npt.NDArray[np.float32]:
@@ -37,8 +37,8 @@ def drawn_hands(labels: Sequence[str], count: int, seed: int) -> npt.NDArray[np.
         for index in range(count):
             scene = scene_of(label, seed=seed, index=index, signer=index, size=1, channels=1, left_handed=False)
             hand = hands[place, index]
-            hand[PICTURE] = landmarks_in(scene).ravel()
+            hand[PICTURE_POINTS] = landmarks_in(scene).ravel()
             metres = (scene.joints - scene.joints.mean(axis=0)) / 100
-            hand[WORLD] = (metres * (1, -1, -1)).ravel()  # down and away, where the drawing has up and towards
-            hand[[RIGHT, SEEN]] = 1
+            hand[WORLD_POINTS] = (metres * (1, -1, -1)).ravel()  # down and away, where the drawing has up and towards
+            hand[[RIGHT_HAND, HAND_FOUND]] = 1
     return hands

@@ -67,7 +67,7 @@ class Unusable(Exception):  # noqa: N818  (it ends in the quarantine, not in a t
 
 
 @dataclass(frozen=True)
-class Form:
+class ImageSpec:
     """What pictures are brought to.
 
     Parameters
@@ -105,11 +105,11 @@ class Form:
         return {"fit": self.fit, "mask": None if self.mask is None else [list(end) for end in self.mask]}
 
 
-def form_of(shape: tuple[int, int, int], preprocessing: dict[str, Any]) -> Form:
+def image_spec_of(shape: tuple[int, int, int], preprocessing: dict[str, Any]) -> ImageSpec:
     """Build the form of a bundle from its shape and its `preprocessing`; older bundles crop, without a mask."""
     mask = preprocessing.get("mask")
     ends = (tuple(mask[0]), tuple(mask[1])) if mask else None
-    return Form(*shape, fit=preprocessing.get("fit", CROP), mask=ends)
+    return ImageSpec(*shape, fit=preprocessing.get("fit", CROP), mask=ends)
 
 
 def is_encoded(data: bytes) -> bool:
@@ -122,7 +122,7 @@ def is_encoded(data: bytes) -> bool:
     return data[:2] == b"BM" and data[6:10] == bytes(4) and int.from_bytes(data[14:18], "little") in _BMP_HEADERS
 
 
-def decode(data: bytes | None, form: Form) -> npt.NDArray[np.uint8]:
+def decode(data: bytes | None, form: ImageSpec) -> npt.NDArray[np.uint8]:
     """Decode a picture file and bring it to a form.
 
     The turn that a camera noted in EXIF is applied. Transparent parts become black, as the bars of a letterbox and
@@ -132,7 +132,7 @@ def decode(data: bytes | None, form: Form) -> npt.NDArray[np.uint8]:
     Parameters
     ----------
     data : bytes
-    form : Form
+    form : ImageSpec
 
     Returns
     -------
@@ -145,10 +145,10 @@ def decode(data: bytes | None, form: Form) -> npt.NDArray[np.uint8]:
         or 'undecodable'.
     """
     image = _opened(data, form.max_pixels)
-    with told():
+    with as_unusable():
         if image.format == "JPEG":
             _draft(image, form, sideways=_turn(image) in _SIDEWAYS)
-        return bring(_loaded(image), form)
+        return resize_to(_loaded(image), form)
 
 
 def decode_whole(data: bytes | None, max_pixels: int, least_side: int) -> Image.Image:
@@ -172,7 +172,7 @@ def decode_whole(data: bytes | None, max_pixels: int, least_side: int) -> Image.
     Unusable
     """
     image = _opened(data, max_pixels)
-    with told():
+    with as_unusable():
         if image.format == "JPEG":
             share = least_side / max(image.size)
             image.draft("RGB", (max(1, round(image.size[0] * share)), max(1, round(image.size[1] * share))))
@@ -205,7 +205,7 @@ def _opened(data: bytes | None, max_pixels: int, formats: tuple[str, ...] = _FOR
 
 
 @contextmanager
-def told() -> Iterator[None]:
+def as_unusable() -> Iterator[None]:
     """Turn what Pillow raises at a picture into `Unusable`, with its reason."""
     try:
         yield
@@ -226,7 +226,7 @@ def _loaded(image: Image.Image) -> Image.Image:
     return plain if turn is None else plain.transpose(Image.Transpose(turn))
 
 
-def bring(image: Image.Image, form: Form) -> npt.NDArray[np.uint8]:
+def resize_to(image: Image.Image, form: ImageSpec) -> npt.NDArray[np.uint8]:
     """Bring an image (grey or RGB, any size) to a form: mask, colour, size."""
     from PIL import Image, ImageOps
 
@@ -266,7 +266,7 @@ def stored(data: bytes, encoding: str | None, shape: tuple[int, int, int]) -> np
     image = _opened(data, MAX_PIXELS, ("JPEG", "PNG"))
     if image.size != (shape[1], shape[0]):
         raise Unusable(WRONG_SIZE, f"{image.size[1]}x{image.size[0]} where {shape[0]}x{shape[1]} is said")
-    with told():
+    with as_unusable():
         image.load()
         return np.asarray(_plain(image).convert("L" if shape[2] == 1 else "RGB"), np.uint8).reshape(shape)
 
@@ -353,7 +353,7 @@ def raw_bytes(data: pa.Array, encodings: pa.Array | None, shape: tuple[int, int,
     return pa.array([stored(picture, encoding, shape).tobytes() for picture, encoding in both], pa.binary())
 
 
-def _draft(image: Image.Image, form: Form, sideways: bool) -> None:
+def _draft(image: Image.Image, form: ImageSpec, sideways: bool) -> None:
     """Let libjpeg leave out the details that resizing would: it decodes to a half, a quarter or an eighth.
 
     Never to less than twice what is wanted, so that the resizing still has the last word.

@@ -11,11 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from aslspark.common.catalog import LANDMARKS, PICTURE
-from aslspark.features.landmarks import SEEN, landmark_features
+from aslspark.features.landmarks import HAND_FOUND, landmark_features
 
 NOTHING = "nothing"
 """The label of pictures without a hand; a network that knows it may answer it where none was found."""
-NO_HAND = "no hand found"
+NO_HAND_FOUND = "no hand found"
 """Why a model of landmarks alone does not answer."""
 
 ROWS_A_RUN = 256
@@ -57,14 +57,14 @@ class OnnxClassifier:
         hands : ndarray of float32, shape (n, HAND_NUMBERS), optional
             Only what the network does not take may be missing.
         reasons : ndarray of object, shape (n,)
-            None, or why a row cannot be used; NO_HAND is put in where the network cannot do without one.
+            None, or why a row cannot be used; NO_HAND_FOUND is put in where the network cannot do without one.
 
         Returns
         -------
         ndarray of float32, shape (n, classes)
         """
         if hands is not None and needs_hand(self.inputs, self.labels):
-            reasons[(hands[:, SEEN] == 0) & (reasons == None)] = NO_HAND  # noqa: E711  (element by element)
+            reasons[(hands[:, HAND_FOUND] == 0) & (reasons == None)] = NO_HAND_FOUND  # noqa: E711  (element by element)
         given: dict[str, npt.NDArray[Any]] = {}
         if PICTURE in self.inputs:
             assert pictures is not None

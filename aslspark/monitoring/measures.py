@@ -17,11 +17,11 @@ from pyspark.sql import functions as F
 from aslspark.common.catalog import LANDMARKS
 from aslspark.data.samples import HAND_COLUMN
 from aslspark.features.crops import ROW, brings_hands, crop_to_hands
-from aslspark.features.landmarks import HAND_FIELDS, PICTURE, POINTS, SEEN, WORLD, frame_vectors
+from aslspark.features.landmarks import HAND_FIELDS, HAND_FOUND, PICTURE_POINTS, POINTS, WORLD_POINTS, frame_vectors
 from aslspark.features.pictures import Normaliser
 from aslspark.images.decoding import UNUSABLE
-from aslspark.models.onnx_classifier import NO_HAND
-from aslspark.scoring.calibration import NOT_SURE
+from aslspark.models.onnx_classifier import NO_HAND_FOUND
+from aslspark.scoring.calibration import ABSTAINED
 from aslspark.scoring.model import SignClassifierModel, picture_column
 
 PICTURE_MEASURES = {
@@ -81,13 +81,13 @@ def hand_measures(vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
     ndarray of float64, shape (n, 4)
         In the order of HAND_MEASURES; NaN where no hand was found.
     """
-    placed = vectors[:, PICTURE].reshape(-1, POINTS, 3)[:, :, :2].astype(np.float64)
+    placed = vectors[:, PICTURE_POINTS].reshape(-1, POINTS, 3)[:, :, :2].astype(np.float64)
     low, high = placed.min(axis=1), placed.max(axis=1)
-    shape = vectors[:, WORLD].reshape(-1, POINTS, 3).astype(np.float64)
+    shape = vectors[:, WORLD_POINTS].reshape(-1, POINTS, 3).astype(np.float64)
     palm = np.linalg.norm(shape[:, _WRIST] - shape[:, _MIDDLE_KNUCKLE], axis=1)
     spread = np.linalg.norm(shape - shape.mean(axis=1, keepdims=True), axis=2).mean(axis=1)
     found = np.column_stack([(high - low).max(axis=1), (low + high) / 2, spread / np.maximum(palm, 1e-9)])
-    found[vectors[:, SEEN] < 0.5] = np.nan
+    found[vectors[:, HAND_FOUND] < 0.5] = np.nan
     return found
 
 
@@ -129,7 +129,7 @@ def measured(model: SignClassifierModel, dataset: DataFrame, *keep: Column) -> D
         light = _picture_udf(Normaliser(kind, model.form))(pictures).alias("_light")
         scored = scored.select("*", light)
         found |= {name: F.col("_light")[name] for name in PICTURE_MEASURES}
-    no_hand = F.col("reason").eqNullSafe(F.lit(NO_HAND))
+    no_hand = F.col("reason").eqNullSafe(F.lit(NO_HAND_FOUND))
     if model.hands is not None and brings_hands(scored):
         hand = F.struct(*(F.col(HAND_COLUMN)[name].alias(name) for name in HAND_FIELDS))
         scored = scored.select("*", _hand_udf()(hand).alias("_hand"))
@@ -166,7 +166,7 @@ def of_scored(scored: DataFrame, *keep: Column) -> DataFrame:
         As from `measured`.
     """
     reason, guess = F.col("reason"), F.get("top", F.lit(0))["letter"]
-    no_hand, not_sure = (reason.eqNullSafe(F.lit(word)) for word in (NO_HAND, NOT_SURE))
+    no_hand, not_sure = (reason.eqNullSafe(F.lit(word)) for word in (NO_HAND_FOUND, ABSTAINED))
     return scored.select(
         *keep,
         F.col("probability").cast("double").alias(CONFIDENCE),

@@ -15,7 +15,7 @@ from aslspark.common.catalog import LANDMARKS
 from aslspark.common.errors import AslsparkError
 from aslspark.features.pictures import Normaliser
 from aslspark.models.onnx_classifier import ROWS_A_RUN, OnnxClassifier, open_session
-from aslspark.scoring.calibration import NOT_SURE, with_temperature
+from aslspark.scoring.calibration import ABSTAINED, with_temperature
 from aslspark.scoring.model import read_model
 from aslspark.scoring.reader import hand_vector
 
@@ -72,7 +72,7 @@ class BundleModel:
         answered = usable & (sure >= np.float32(self.model.getThreshold()))
         letters = np.array(self.classifier.labels, object)[best]
         letters[~answered] = None
-        reasons[usable & ~answered] = NOT_SURE
+        reasons[usable & ~answered] = ABSTAINED
         return pd.DataFrame({"letter": letters, "probability": np.where(usable, sure, np.nan), "reason": reasons})
 
 

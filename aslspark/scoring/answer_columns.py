@@ -15,7 +15,7 @@ import pandas as pd
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
-from aslspark.scoring.calibration import BEST, NOT_SURE, best_places
+from aslspark.scoring.calibration import ABSTAINED, TOP_COUNT, top_classes
 
 _RANKED = "place1 int, place2 int, place3 int, share1 float, share2 float, share3 float, as_given float, reason string"
 
@@ -47,10 +47,10 @@ def _ranked(
 ) -> pd.DataFrame:
     """Find the best places of each row; rows with a reason get none."""
     classes = probabilities.shape[1]
-    best, shares, given = best_places(probabilities, temperature)
+    best, shares, given = top_classes(probabilities, temperature)
     unscored = np.array([reason is not None for reason in reasons], bool)
     columns: dict[str, Any] = {}
-    for n in range(BEST):
+    for n in range(TOP_COUNT):
         missing = unscored if n < classes else np.ones(len(unscored), bool)
         place = best[:, n] if n < classes else np.zeros(len(unscored), np.int64)
         share = shares[:, n] if n < classes else np.zeros(len(unscored), np.float32)
@@ -70,7 +70,7 @@ def output_columns(labels: tuple[str, ...], threshold: float) -> list[Column]:
 
     pairs = [
         F.struct(letter(n).alias("letter"), F.col(f"_ranked.share{n}").alias("probability"))
-        for n in range(1, min(BEST, len(labels)) + 1)
+        for n in range(1, min(TOP_COUNT, len(labels)) + 1)
     ]
     reason = F.col("_ranked.reason")
     sure = F.col("_ranked.share1") >= F.lit(threshold).cast("float")
@@ -78,5 +78,5 @@ def output_columns(labels: tuple[str, ...], threshold: float) -> list[Column]:
         F.when(sure, letter(1)).alias("letter"),
         F.col("_ranked.share1").alias("probability"),
         F.when(reason.isNull(), F.array(*pairs)).alias("top"),
-        F.when(reason.isNull() & ~sure, NOT_SURE).otherwise(reason).alias("reason"),
+        F.when(reason.isNull() & ~sure, ABSTAINED).otherwise(reason).alias("reason"),
     ]

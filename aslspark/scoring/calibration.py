@@ -13,10 +13,10 @@ import numpy.typing as npt
 
 LEAST_PROBABILITY = 1e-7
 """Stands for smaller ones, whose logarithm would outweigh everything: trees give 0."""
-COLDEST, HOTTEST = 0.05, 20.0
+MIN_TEMPERATURE, MAX_TEMPERATURE = 0.05, 20.0
 
-BEST = 3
-NOT_SURE = "not sure"
+TOP_COUNT = 3
+ABSTAINED = "not sure"
 """Why a model with a threshold does not answer."""
 
 FloatArray = npt.NDArray[np.float32]
@@ -40,7 +40,7 @@ def with_temperature(probabilities: FloatArray, temperature: float) -> FloatArra
     return np.exp(_log_shares(probabilities, temperature)).astype(np.float32)
 
 
-def best_places(probabilities: FloatArray, temperature: float) -> tuple[npt.NDArray[np.intp], FloatArray, FloatArray]:
+def top_classes(probabilities: FloatArray, temperature: float) -> tuple[npt.NDArray[np.intp], FloatArray, FloatArray]:
     """Find the best labels of each row.
 
     Parameters
@@ -51,15 +51,15 @@ def best_places(probabilities: FloatArray, temperature: float) -> tuple[npt.NDAr
 
     Returns
     -------
-    ndarray of int, shape (n, BEST or fewer)
+    ndarray of int, shape (n, TOP_COUNT or fewer)
         Places of the labels, best first.
-    ndarray of float32, shape (n, BEST or fewer)
+    ndarray of float32, shape (n, TOP_COUNT or fewer)
         Their probabilities, with the temperature.
     ndarray of float32, shape (n,)
         That of the best, without.
     """
     # By the model's own numbers: a temperature may make equal what was not.
-    best = np.argsort(-probabilities, axis=1, kind="stable")[:, :BEST]
+    best = np.argsort(-probabilities, axis=1, kind="stable")[:, :TOP_COUNT]
     shares = np.take_along_axis(with_temperature(probabilities, temperature), best, axis=1)
     return best, shares, np.take_along_axis(probabilities, best[:, :1], axis=1)[:, 0]
 
@@ -80,7 +80,7 @@ def fit_temperature(probabilities: FloatArray, places: npt.NDArray[np.integer[An
     Returns
     -------
     float
-        From `COLDEST` to `HOTTEST`; 1 where there are no rows.
+        From `MIN_TEMPERATURE` to `MAX_TEMPERATURE`; 1 where there are no rows.
     """
     from scipy.optimize import minimize_scalar
 
@@ -91,7 +91,7 @@ def fit_temperature(probabilities: FloatArray, places: npt.NDArray[np.integer[An
         logs = _log_shares(probabilities, float(np.exp(log_temperature)))
         return -float(logs[np.arange(len(places)), places].sum() + logs.mean())
 
-    found = minimize_scalar(loss, bounds=(np.log(COLDEST), np.log(HOTTEST)), method="bounded")
+    found = minimize_scalar(loss, bounds=(np.log(MIN_TEMPERATURE), np.log(MAX_TEMPERATURE)), method="bounded")
     return float(np.exp(found.x))
 
 

@@ -30,15 +30,15 @@ from aslspark.common.catalog import LANDMARKS, PICTURE
 from aslspark.common.errors import AslsparkError
 from aslspark.common.paths import mounted_as_spark
 from aslspark.common.redaction import say
-from aslspark.data.samples import HAND_COLUMN, PICTURE_TYPE, no_hands
+from aslspark.data.samples import HAND_COLUMN, PICTURE_TYPE, hands_missing
 from aslspark.features.crops import ROW, brings_hands, crop_to_hands
 from aslspark.features.landmarks import HAND_FIELDS, frame_vectors
 from aslspark.features.pictures import Normaliser
-from aslspark.images.decoding import RAW, UNUSABLE, Form
+from aslspark.images.decoding import RAW, UNUSABLE, ImageSpec
 from aslspark.images.hands.options import HandOptions
 from aslspark.models.fitted_network import FittedNetwork
 from aslspark.models.mllib import MllibClassifier
-from aslspark.models.onnx_classifier import NO_HAND, OnnxClassifier, kept_session, needs_hand
+from aslspark.models.onnx_classifier import NO_HAND_FOUND, OnnxClassifier, kept_session, needs_hand
 from aslspark.scoring.answer_columns import SHARES, Finish, output_columns, ranking
 
 OUTPUT_COLUMNS = ("letter", "probability", "top", "reason")
@@ -91,7 +91,7 @@ class SignClassifierModel(Model, HasInputCol, MLReadable["SignClassifierModel"],
         self.classifier = classifier
         self.fitted: FittedNetwork | None = None
         """The network in its framework and its history; there after a fit, not after loading."""
-        self.form = Form(*classifier.shape)
+        self.form = ImageSpec(*classifier.shape)
         """How pictures of other sizes are fitted; a bundle keeps what its training pictures were ingested with."""
         self.hands: HandOptions | None = None
         """How the training pictures were cropped to the hand; None: they stayed whole."""
@@ -241,7 +241,7 @@ def picture_column(dataset: DataFrame, column: str) -> tuple[str, Column]:
 def _hands(dataset: DataFrame) -> Column:
     """Take of the column of hands what features are made of."""
     if HAND_COLUMN not in dataset.columns:
-        raise no_hands("the DataFrame")
+        raise hands_missing("the DataFrame")
     kind = dataset.schema[HAND_COLUMN].dataType
     if not isinstance(kind, StructType) or not set(HAND_FIELDS) <= set(kind.names):
         raise AslsparkError(
@@ -318,7 +318,7 @@ def _with_mllib(
     carried = dataset.select(row, *(column.alias(taken[name]) for name, column in columns.items()))
     reason = F.col("_normal.reason") if PICTURE in read else F.lit(None).cast("string")
     if needs_hand(classifier.inputs, classifier.labels):
-        reason = F.when(reason.isNull() & F.col(HAND_COLUMN)["found"].isNull(), NO_HAND).otherwise(reason)
+        reason = F.when(reason.isNull() & F.col(HAND_COLUMN)["found"].isNull(), NO_HAND_FOUND).otherwise(reason)
     picture = F.struct(
         F.lit(height).alias("height"),
         F.lit(width).alias("width"),

@@ -17,15 +17,14 @@ from aslspark.bundle.files import ONNX, read_bundle
 from aslspark.bundle.network import form_and_hands, network_of
 from aslspark.common.catalog import LANDMARKS
 from aslspark.common.errors import AslsparkError
-from aslspark.features.landmarks import HAND_NUMBERS, RIGHT, SEEN, WORLD
-from aslspark.features.landmarks import PICTURE as POINTS
+from aslspark.features.landmarks import HAND_FOUND, HAND_NUMBERS, PICTURE_POINTS, RIGHT_HAND, WORLD_POINTS
 from aslspark.features.pictures import Normaliser
-from aslspark.images.decoding import Form, Unusable
+from aslspark.images.decoding import ImageSpec, Unusable
 from aslspark.images.hands.hand import RIGHT as RIGHT_SIDE
 from aslspark.images.hands.hand import Hand
 from aslspark.images.hands.options import HandOptions, require_detector
-from aslspark.models.onnx_classifier import NO_HAND, OnnxClassifier, needs_hand, open_session
-from aslspark.scoring.calibration import NOT_SURE, best_places
+from aslspark.models.onnx_classifier import NO_HAND_FOUND, OnnxClassifier, needs_hand, open_session
+from aslspark.scoring.calibration import ABSTAINED, top_classes
 
 NO_PROBABILITIES = "the network gave no probabilities"
 """Why there is no answer where a network's numbers overflow at a picture."""
@@ -54,7 +53,7 @@ class Answer:
     @property
     def usable(self) -> bool:
         """Whether the picture could be looked at; without a hand in it, or without being sure, it still could."""
-        return bool(self.top) or self.reason == NO_HAND
+        return bool(self.top) or self.reason == NO_HAND_FOUND
 
     def as_dict(self) -> dict[str, Any]:
         """Return what is written of it as JSON; of the hand: its side, and x and y of its points."""
@@ -78,7 +77,7 @@ class Reader:
     Parameters
     ----------
     network : OnnxClassifier
-    form : Form
+    form : ImageSpec
         What pictures are brought to.
     hands : HandOptions, optional
         How pictures are cropped to the hand; None: they stay whole.
@@ -91,7 +90,7 @@ class Reader:
     def __init__(
         self,
         network: OnnxClassifier,
-        form: Form,
+        form: ImageSpec,
         hands: HandOptions | None = None,
         *,
         temperature: float = 1.0,
@@ -148,8 +147,8 @@ class Reader:
             Bytes of a file, or of exactly the pixels that the model takes; those pixels as numbers of 0-255; or why
             whoever asks has no picture.
         find : callable, optional
-            What finds hands (see `images.hands.detector_process.Guard`); without it this process's own, for one picture
-            at a time.
+            What finds hands, such as an `images.hands.detector_process.DetectorProcess`; without it this process's own,
+            for one picture at a time.
         """
         try:
             picture, hand = prepared(value, kind, self.form, self.hands, find)
@@ -172,14 +171,14 @@ class Reader:
         probabilities = self.probabilities(picture, hand, reasons)
         if reasons[0] is not None:
             return Answer(None, None, (), str(reasons[0]), hand)
-        places, shares, _ = best_places(probabilities, self.temperature)
+        places, shares, _ = top_classes(probabilities, self.temperature)
         if not np.isfinite(shares).all():
             return Answer(None, None, (), NO_PROBABILITIES, hand)
         top = tuple((self.labels[place], float(share)) for place, share in zip(places[0], shares[0], strict=True))
         letter, probability = top[0]
         # As float32, as Spark compares it.
         sure = np.float32(probability) >= np.float32(self.threshold)
-        return Answer(letter if sure else None, probability, top, None if sure else NOT_SURE, hand)
+        return Answer(letter if sure else None, probability, top, None if sure else ABSTAINED, hand)
 
     def probabilities(
         self, picture: npt.NDArray[np.uint8], hand: Hand | None, reasons: npt.NDArray[Any] | None = None
@@ -191,7 +190,7 @@ class Reader:
         picture, hand
             As `answer` takes them.
         reasons : ndarray of object, shape (1,), optional
-            Gets NO_HAND where the network cannot do without one.
+            Gets NO_HAND_FOUND where the network cannot do without one.
 
         Returns
         -------
@@ -206,7 +205,7 @@ class Reader:
 def prepared(
     value: Any,
     kind: str,
-    form: Form,
+    form: ImageSpec,
     hands: HandOptions | None,
     find: Callable[[npt.NDArray[np.uint8]], Hand] | None = None,
 ) -> tuple[npt.NDArray[np.uint8], Hand | None]:
@@ -216,7 +215,7 @@ def prepared(
     ----------
     value, kind, find
         As `Reader.read` takes them.
-    form : Form
+    form : ImageSpec
     hands : HandOptions, optional
 
     Returns
@@ -238,6 +237,6 @@ def hand_vector(hand: Hand | None) -> npt.NDArray[np.float32]:
     """Lay a hand out as `features.landmarks.hand_vectors` does: shape (HAND_NUMBERS,), all 0 without one."""
     vector = np.zeros(HAND_NUMBERS, np.float32)
     if hand is not None and hand.landmarks is not None and hand.world is not None:
-        vector[POINTS], vector[WORLD] = hand.landmarks.ravel(), hand.world.ravel()
-        vector[RIGHT], vector[SEEN] = hand.side == RIGHT_SIDE, 1
+        vector[PICTURE_POINTS], vector[WORLD_POINTS] = hand.landmarks.ravel(), hand.world.ravel()
+        vector[RIGHT_HAND], vector[HAND_FOUND] = hand.side == RIGHT_SIDE, 1
     return vector

@@ -19,12 +19,12 @@ from aslspark.common.errors import AslsparkError
 from aslspark.common.labels import label_named
 from aslspark.common.paths import mounted_as_spark
 from aslspark.common.redaction import redact
-from aslspark.data.discover import Contents, look_at
 from aslspark.data.discover_sources import short_names
 from aslspark.data.files.file_bytes import with_content
 from aslspark.data.files.hadoop_files import HadoopFiles
 from aslspark.data.files.local_folders import as_text, is_special
 from aslspark.data.files.table_endings import TABLE_ENDINGS
+from aslspark.data.path_contents import PathContents, inspect_path
 from aslspark.data.pictures.files import (
     LOST,
     OPEN_COST_BYTES,
@@ -35,7 +35,7 @@ from aslspark.data.pictures.files import (
     read_manifest,
     task_count,
 )
-from aslspark.data.pictures.listing import Listed, unread_reason
+from aslspark.data.pictures.listing import ListedFile, unread_reason
 from aslspark.data.pictures.reading import packing
 from aslspark.data.samples import REPORT_FILE, read_parquet, read_samples
 from aslspark.data.tables.unlabelled_tables import table_rows
@@ -86,11 +86,11 @@ def rows_to_score(spark: SparkSession, paths: Sequence[str], roots: Sequence[str
         hadoop.require_spelled(paths[0], "--data ")
         return read_samples(spark, paths[0]), "picture"
     tables: list[str] = []
-    pictures: list[ToScore] = []
+    pictures: list[FileToScore] = []
     passed: list[str] = []
     notes: list[str] = []
     for path in (hadoop.qualified(path) for path in paths):
-        found = look_at(hadoop, path)
+        found = inspect_path(hadoop, path)
         if found.zip:
             raise AslsparkError(f"--data {as_text(path)}: it is a zip; unpack it and name the folder")
         passed += found.passed_over
@@ -139,10 +139,10 @@ def with_reasons(scored: DataFrame) -> DataFrame:
     return scored.withColumn("reason", F.coalesce("unread", "reason")).drop("unread")
 
 
-class ToScore(NamedTuple):
+class FileToScore(NamedTuple):
     """A file to score, and the label that it is said to have."""
 
-    file: Listed
+    file: ListedFile
     label: str | None
 
 
@@ -153,20 +153,20 @@ def _holds_parquet(hadoop: HadoopFiles, path: str) -> bool:
 
 
 def _files_at(
-    spark: SparkSession, hadoop: HadoopFiles, path: str, found: Contents, roots: Sequence[str]
-) -> tuple[list[ToScore], list[str]]:
+    spark: SparkSession, hadoop: HadoopFiles, path: str, found: PathContents, roots: Sequence[str]
+) -> tuple[list[FileToScore], list[str]]:
     """List the pictures at a path: those that its manifests name, and whatever else is there."""
-    named: dict[str, ToScore] = {}
+    named: dict[str, FileToScore] = {}
     for manifest in found.manifests:
         rows = read_manifest(manifest_text(hadoop, manifest), as_text(manifest)) or []
         for row, file in zip(rows, named_files(spark, hadoop, manifest, rows, roots), strict=True):
             key = file.path if file.reason is None else f"{manifest} row {row.number}"
-            named.setdefault(key, ToScore(file, label_named(row.label)))
+            named.setdefault(key, FileToScore(file, label_named(row.label)))
     if not hadoop.is_folder(path):
         if found.picture:
             length = os.path.getsize(local) if (local := hadoop.local(path)) else hadoop.length(path)
-            file = Listed(as_text(path), path.rpartition("/")[2], length, os.fsencode(local) if local else None)
-            return [ToScore(file, None)], []
+            file = ListedFile(as_text(path), path.rpartition("/")[2], length, os.fsencode(local) if local else None)
+            return [FileToScore(file, None)], []
         return list(named.values()), []
     below = files_below(spark, hadoop, path)
     files = list(named.values())
@@ -176,7 +176,7 @@ def _files_at(
         if not is_picture_name(name):
             others.append(file.name)
         elif file.path not in named and _real_path(file) not in named:
-            files.append(ToScore(file, _label_below(file.name)))
+            files.append(FileToScore(file, _label_below(file.name)))
     base = as_text(path)
     lines = [f"{base}: {line}" for line in below.passed_over]
     tables = {as_text(table).rpartition("/")[2] for table in (*found.manifests, *found.notes, *found.tables)}
@@ -185,7 +185,7 @@ def _files_at(
     return files, lines
 
 
-def _real_path(file: Listed) -> str:
+def _real_path(file: ListedFile) -> str:
     return file.path if file.file is None else f"file:{as_text(os.path.realpath(os.fsdecode(file.file)))}"
 
 
@@ -195,7 +195,7 @@ def _label_below(name: str) -> str | None:
     return next((label for folder in reversed(above) if (label := label_named(folder))), None)
 
 
-def _picture_rows(spark: SparkSession, pictures: Sequence[ToScore]) -> DataFrame:
+def _picture_rows(spark: SparkSession, pictures: Sequence[FileToScore]) -> DataFrame:
     """Read files: a row each, whether it can be read or not."""
     # What is scored keeps its path, without the key that may stand in it; see `aslspark.common.redaction`.
     plan = [(file.path, redact(file.path), label, _why_unread(file)) for file, label in pictures]
@@ -229,7 +229,7 @@ def _picture_rows(spark: SparkSession, pictures: Sequence[ToScore]) -> DataFrame
     return reduce(DataFrame.unionByName, parts)
 
 
-def _why_unread(file: Listed) -> str | None:
+def _why_unread(file: ListedFile) -> str | None:
     reason = unread_reason(file)
     return None if reason is None else ": ".join(reason)
 

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aslspark.common.child_process import ChildDied, ChildProcess, ChildTimedOut
-from aslspark.images.hands.detector_process import guard_of
+from aslspark.images.hands.detector_process import shared_detector
 from aslspark.images.hands.hand import Hand
 from aslspark.scoring.reader import BYTES, Answer, Reader
 from aslspark.serving.preparing import Heavy, Prepare, Wrong
@@ -94,7 +94,7 @@ class ReaderApart:
     def read(self, value: bytes) -> Answer:
         """Read the bytes of a picture file."""
         hands = self._reader.hands
-        find = None if hands is None else guard_of(hands)
+        find = None if hands is None else shared_detector(hands)
         answer = read_apart(self._child, self._reader, value, find=find, seconds=self._seconds)
         assert answer is not None
         return answer

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from aslspark.images.hands.detector_process import DETECTOR, Guard
+from aslspark.images.hands.detector_process import DETECTOR, DetectorProcess
 from aslspark.images.hands.hand import Hand
 from aslspark.images.hands.options import HandOptions
 
@@ -28,9 +28,9 @@ class Detectors:
         self.settings = (options.seconds, options.confidence, options.looks)
         arguments = (options.confidence, options.looks)
         self._closed = False
-        self._free: queue.LifoQueue[Guard] = queue.LifoQueue()
+        self._free: queue.LifoQueue[DetectorProcess] = queue.LifoQueue()
         for _ in range(count):
-            self._free.put(Guard(options.seconds, DETECTOR, arguments))
+            self._free.put(DetectorProcess(options.seconds, DETECTOR, arguments))
 
     def __call__(self, picture: npt.NDArray[np.uint8]) -> Hand:
         """Find the hand in a picture: uint8 (height, width, 3)."""
@@ -53,7 +53,7 @@ class Detectors:
             self._free.put(guard)
 
     @contextlib.contextmanager
-    def _one(self) -> Iterator[Guard]:
+    def _one(self) -> Iterator[DetectorProcess]:
         guard = self._free.get()
         try:
             yield guard

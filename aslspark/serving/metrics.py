@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.core import CounterMetricFamily
 from prometheus_client.registry import Collector
 
-from aslspark.models.onnx_classifier import NO_HAND
+from aslspark.models.onnx_classifier import NO_HAND_FOUND
 from aslspark.scoring.reader import Answer
 from aslspark.serving.champion import STATES, Champion
 from aslspark.serving.connections import Connections
@@ -64,7 +64,7 @@ class Metrics:
 
     def count(self, answer: Answer) -> None:
         """Count a picture."""
-        outcome = "read" if answer.letter else "no hand" if answer.reason == NO_HAND else "not sure"
+        outcome = "read" if answer.letter else "no hand" if answer.reason == NO_HAND_FOUND else "not sure"
         self.pictures.labels(outcome if answer.usable else "unusable").inc()
 
     def text(self) -> bytes:

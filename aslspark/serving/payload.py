@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from aslspark.common.errors import AslsparkError
-from aslspark.data.tables.pixel_lines import pixel_lines
-from aslspark.data.tables.pixel_table import NOT_A_NUMBER, OUT_OF_RANGE
+from aslspark.data.tables.pixel_layout import NOT_A_NUMBER, OUT_OF_RANGE
+from aslspark.data.tables.table_text import pixel_lines
 from aslspark.scoring.reader import BYTES, NUMBERS, REASON
 from aslspark.serving.limits import Limits, Refused, Share
 

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aslspark.common.child_main import ask_parent
-from aslspark.images.decoding import Form, Unusable
+from aslspark.images.decoding import ImageSpec, Unusable
 from aslspark.images.hands.hand import Hand
 from aslspark.images.hands.options import HandOptions
 from aslspark.scoring.reader import BYTES, prepared
@@ -44,7 +44,7 @@ class Prepare:
 
     value: Any
     kind: str
-    form: Form
+    form: ImageSpec
     hands: HandOptions | None
     only_light: bool
     """Answer `Heavy` to a picture that takes long."""

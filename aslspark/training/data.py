@@ -21,7 +21,7 @@ from aslspark.common.settings import FeatureConfig
 from aslspark.data.samples import REPORT_FILE, SAMPLES_FOLDER, TEST, TRAIN, VALIDATION, read_samples
 from aslspark.data.splits import GIVEN_AS_TEST
 from aslspark.features.pipeline import feature_pipeline
-from aslspark.images.decoding import Form, form_of
+from aslspark.images.decoding import ImageSpec, image_spec_of
 from aslspark.images.hands.options import HandOptions, hands_of
 
 INGESTED = "ingested"
@@ -53,9 +53,9 @@ class TrainingData:
         return str(self.report.get("judged_on", TEST))
 
     @property
-    def form(self) -> Form:
+    def form(self) -> ImageSpec:
         """What pictures in files were brought to; pictures to score are brought to the same."""
-        return form_of(self.shape, self.report.get("pictures") or {})
+        return image_spec_of(self.shape, self.report.get("pictures") or {})
 
     @property
     def hands(self) -> HandOptions | None:

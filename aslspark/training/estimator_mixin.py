@@ -22,7 +22,7 @@ from aslspark.common.catalog import LANDMARKS, PICTURE
 from aslspark.common.errors import AslsparkError
 from aslspark.common.paths import local_path, spark_path
 from aslspark.common.settings import check_setting
-from aslspark.data.samples import HAND_COLUMN, PICTURE_TYPE, TRAIN, VALIDATION, no_hands
+from aslspark.data.samples import HAND_COLUMN, PICTURE_TYPE, TRAIN, VALIDATION, hands_missing
 from aslspark.features.landmarks import FEATURES
 from aslspark.images.decoding import RAW
 from aslspark.scoring.model import SignClassifierModel
@@ -87,7 +87,7 @@ class InPlaceTraining(InPlaceParams):
         if LANDMARKS in taken:
             hand_col = self.getOrDefault("hand_col")
             if hand_col not in dataset.columns:
-                raise no_hands("the DataFrame", hand_col)
+                raise hands_missing("the DataFrame", hand_col)
             columns[HAND_COLUMN] = _column(dataset, "hand_col", hand_col)
         validation = self.getOrDefault("validation")
         if not isinstance(validation, str):

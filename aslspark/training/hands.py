@@ -16,11 +16,11 @@ import pyarrow.parquet as pq
 from aslspark.common.catalog import LANDMARKS
 from aslspark.common.errors import AslsparkError
 from aslspark.common.settings import AugmentConfig
-from aslspark.data.samples import no_hands
+from aslspark.data.samples import hands_missing
 from aslspark.features.landmarks import (
+    HAND_FOUND,
     HAND_NUMBERS,
     LOOKED_NUMBERS,
-    SEEN,
     augmented_hands,
     hand_vectors,
     landmark_features,
@@ -83,7 +83,7 @@ class HandInput:
             if self.drawn is not None:
                 drawn = self.drawn[batch.labels, random.integers(0, self.drawn.shape[1], len(hands))]
                 chosen = random.random(len(hands)) < self.augment.landmark_drawn_probability
-                stood_in = chosen & (drawn[:, SEEN] > 0)
+                stood_in = chosen & (drawn[:, HAND_FOUND] > 0)
                 hands[stood_in] = drawn[stood_in]
                 if batch.pictures is not None:
                     batch.pictures[stood_in] = 0
@@ -98,7 +98,7 @@ class HandInput:
             )
         if self.branch_dropout:
             lot = random.random(len(hands))
-            no_picture = (lot < self.branch_dropout / 2) & (hands[:, SEEN] > 0)
+            no_picture = (lot < self.branch_dropout / 2) & (hands[:, HAND_FOUND] > 0)
             no_hand = (lot >= self.branch_dropout / 2) & (lot < self.branch_dropout) & ~stood_in
             hands[no_hand] = 0
             assert batch.pictures is not None
@@ -122,7 +122,7 @@ def require_hands(folder: str, path: str, column: str) -> None:
     AslsparkError
     """
     if column not in pq.read_schema(path).names:
-        raise no_hands(folder, column)
+        raise hands_missing(folder, column)
 
 
 def require_feed(feed: str, inputs: Collection[str]) -> None:

@@ -27,8 +27,8 @@ from aslspark.common.paths import local_path, spark_path
 from aslspark.common.redacted_files import write_json
 from aslspark.common.settings import Config, load_config
 from aslspark.common.spark_session import require_slots
-from aslspark.data.foretold_splits import Needs
 from aslspark.data.samples import REPORT_FILE, TEST, TRAIN, VALIDATION, write_divided
+from aslspark.data.split_preview import Needs
 from aslspark.data.splits import LEAK_WARNING
 from aslspark.evaluation.speed import measure_speed
 from aslspark.models.onnx_classifier import OnnxClassifier

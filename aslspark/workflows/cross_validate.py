@@ -26,8 +26,8 @@ from aslspark.common.redacted_files import write_json
 from aslspark.common.run_record import require_same_run, write_run_record
 from aslspark.common.settings import Config
 from aslspark.common.spark_session import require_slots
-from aslspark.data.foretold_splits import LeastGroups, Needs
 from aslspark.data.samples import REPORT_FILE, SPLITS, TEST, TRAIN, VALIDATION, read_samples, write_divided
+from aslspark.data.split_preview import LeastGroups, Needs
 from aslspark.evaluation.calibration import TEMPERATURES, by_temperature, temperature_of
 from aslspark.evaluation.cross_validation_page import write_page
 from aslspark.evaluation.fold_options import LEAVE_ONE, SIGNER, FoldOptions

@@ -22,7 +22,6 @@ from aslspark.data.assign_splits import FirstPass, all_samples, count_sources, l
 from aslspark.data.discover_sources import OpenedSources, open_sources
 from aslspark.data.exact_duplicates import ExactDuplicates, count_exact_duplicates
 from aslspark.data.files.hadoop_files import HadoopFiles
-from aslspark.data.foretold_splits import Needs, missing_labels_foretold, require_divisible
 from aslspark.data.ingest_report import IngestReport, Reason, missing_labels
 from aslspark.data.pictures.near_duplicates import NearDuplicates
 from aslspark.data.pictures.options import PictureOptions
@@ -42,8 +41,9 @@ from aslspark.data.samples import (
     VALIDATION,
     read_samples,
 )
+from aslspark.data.split_preview import Needs, previewed_missing_labels, require_divisible
 from aslspark.data.splits import LEAK_WARNING, SplitOptions, describe
-from aslspark.data.tables.pixel_tables import CHANGED, QUARANTINE
+from aslspark.data.tables.labelled_tables import CHANGED, QUARANTINE
 
 log = logging.getLogger("aslspark")
 
@@ -171,7 +171,7 @@ def _foretell(
         return
     require_divisible(listing, options, needs)
     # Of tables alone, the report is there soon enough.
-    if opened.pictures and (warning := missing_labels_foretold(listing, options)):
+    if opened.pictures and (warning := previewed_missing_labels(listing, options)):
         log.warning("warning: %s", warning)
 
 

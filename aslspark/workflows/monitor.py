@@ -12,7 +12,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import TimestampNTZType, TimestampType
 
-from aslspark.bundle.files import behind_alias, require_new, whole_folder
+from aslspark.bundle.files import require_new, resolve_alias, whole_folder
 from aslspark.common.errors import AslsparkError
 from aslspark.common.redacted_files import write_json
 from aslspark.data.files.hadoop_files import HadoopFiles
@@ -67,7 +67,7 @@ def monitor(
     if not LEAST_RATE <= alarm_rate <= 0.5:
         raise AslsparkError(f"--alarm-rate {alarm_rate}: out of range; it may be from {LEAST_RATE:g} to 0.5")
     path = require_new(out)
-    bundle = behind_alias(model)
+    bundle = resolve_alias(model)
     profile = read_reference(bundle)
     table, column = _table(spark, data)
     batch = _batch_column(table, by)

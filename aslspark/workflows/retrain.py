@@ -22,9 +22,9 @@ from aslspark.common.redaction import say
 from aslspark.common.run_record import require_same_run
 from aslspark.common.settings import Config, load_config
 from aslspark.data.exact_duplicates import picture_hash
-from aslspark.data.foretold_splits import Needs
 from aslspark.data.pictures.options import picture_options
 from aslspark.data.samples import SAMPLES_FOLDER, TEST, read_samples
+from aslspark.data.split_preview import Needs
 from aslspark.data.splits import SplitOptions
 from aslspark.evaluation.paired_comparison import count_pairs, judge
 from aslspark.registry.registry import ALPHA, BEGUN, CHAMPION, FROZEN_TEST, MOST_FALL, PROMOTED, REFUSED, Registry

@@ -21,8 +21,8 @@ from aslspark.common.catalog import LANDMARKS, NETWORKS, NO_CLASSIFIER, PICTURE,
 from aslspark.common.errors import AslsparkError
 from aslspark.common.settings import Config
 from aslspark.common.spark_session import require_slots
-from aslspark.data.foretold_splits import Needs
 from aslspark.data.samples import TRAIN, VALIDATION
+from aslspark.data.split_preview import Needs
 from aslspark.evaluation.calibration import set_temperature
 from aslspark.evaluation.model_card import write_card
 from aslspark.evaluation.plots import plot_augmented, plot_curves

@@ -17,8 +17,8 @@ from aslspark.common.paths import spark_path
 from aslspark.common.redaction import say
 from aslspark.common.run_record import require_same_run, write_run_record
 from aslspark.common.settings import Config
-from aslspark.data.foretold_splits import Needs
 from aslspark.data.pictures.options import picture_options
+from aslspark.data.split_preview import Needs
 from aslspark.data.splits import SplitOptions
 from aslspark.data.synthetic import drawn_samples
 from aslspark.training.data import DRAWN_WARNING, INGESTED, TrainingData, is_ingested, look_at

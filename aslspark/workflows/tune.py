@@ -28,8 +28,8 @@ from aslspark.common.redaction import redact_all
 from aslspark.common.run_record import require_same_run
 from aslspark.common.settings import Config, load_config
 from aslspark.common.spark_session import task_slots
-from aslspark.data.foretold_splits import Needs
 from aslspark.data.samples import TEST, VALIDATION
+from aslspark.data.split_preview import Needs
 from aslspark.models.mllib import check_classifier
 from aslspark.training.data import TrainingData
 from aslspark.training.fit_network import fit_in_one_task

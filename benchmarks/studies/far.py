@@ -43,10 +43,10 @@ def pictures_in(folder: Path) -> list[Path]:
 
 def empty_rooms(folder: Path, count: int) -> list[Image.Image]:
     """Take pictures in which no hand is found, evenly over the folder."""
-    from aslspark.images.hands.detector_process import guard_of
+    from aslspark.images.hands.detector_process import shared_detector
 
     paths = pictures_in(folder)
-    find = guard_of(HandOptions(looks=1))
+    find = shared_detector(HandOptions(looks=1))
     rooms = []
     for path in paths[:: max(1, len(paths) // (3 * count))]:
         image = Image.open(path).convert("RGB")

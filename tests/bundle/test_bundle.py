@@ -10,7 +10,7 @@ from serving_bundles import network_saying
 from aslspark.bundle.files import FORMAT, MANIFEST, SUMS, read_bundle, require_new, seal, whole_folder
 from aslspark.bundle.write import write_model
 from aslspark.common.errors import AslsparkError
-from aslspark.images.decoding import Form
+from aslspark.images.decoding import ImageSpec
 from aslspark.images.hands.options import HandOptions
 from aslspark.models import torch_network
 from aslspark.models.onnx_classifier import OnnxClassifier
@@ -131,7 +131,7 @@ MASK = ((0, 60, 110), (30, 209, 255))
 WRITTEN = {
     "temperature": 1.7,
     "threshold": 0.25,
-    "form": Form(20, 24, 3, fit="letterbox", mask=MASK),
+    "form": ImageSpec(20, 24, 3, fit="letterbox", mask=MASK),
     "hands": HandOptions(margin=0.31, upright=True, background="blur", seconds=3.0, confidence=0.4, looks=2),
 }
 

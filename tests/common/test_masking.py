@@ -15,7 +15,7 @@ from aslspark.common.redaction import redact, redact_all
 from aslspark.common.settings import PictureConfig
 from aslspark.data.discover_sources import short_names
 from aslspark.data.pictures.options import picture_options
-from aslspark.data.tables.pixel_table import COLUMNS
+from aslspark.data.tables.pixel_layout import COLUMNS
 from aslspark.models.onnx_classifier import OnnxClassifier
 from aslspark.scoring.model import SignClassifierModel
 from aslspark.workflows.ingest import ingest

@@ -26,7 +26,7 @@ from aslspark.data.pictures import archives
 from aslspark.data.pictures.files import read_manifest
 from aslspark.data.pictures.options import PictureOptions, picture_options
 from aslspark.data.samples import read_samples
-from aslspark.data.tables.pixel_table import COLUMNS
+from aslspark.data.tables.pixel_layout import COLUMNS
 from aslspark.scoring.unlabelled import rows_to_score
 from aslspark.workflows.ingest import ingest
 

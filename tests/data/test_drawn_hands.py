@@ -12,7 +12,7 @@ from aslspark.common.errors import AslsparkError
 from aslspark.common.labels import STATIC_LETTERS
 from aslspark.data.samples import SAMPLE_SCHEMA
 from aslspark.data.synthetic import contact_sheet, draw_hand, draw_landmarks, drawn_samples
-from aslspark.data.synthetic.letters import FORMS
+from aslspark.data.synthetic.letters import HANDSHAPES
 from aslspark.data.synthetic.skeleton import AVERAGE_HAND, BONES, JOINT_LIMITS, WRIST, joint_positions, within_limits
 from aslspark.data.synthetic.variation import signer_of
 
@@ -150,7 +150,7 @@ def test_a_signer_keeps_the_same_hand_in_every_picture():
 @pytest.mark.parametrize("letter", STATIC_LETTERS)
 def test_bones_keep_their_length_at_every_angle(letter):
     upright = joint_positions(AVERAGE_HAND, np.zeros(JOINT_LIMITS.shape[:2]))
-    for form in FORMS[letter]:
+    for form in HANDSHAPES[letter]:
         bent = joint_positions(AVERAGE_HAND, form.angles())
         for near, far in BONES:
             length = np.linalg.norm(upright[far] - upright[near])
@@ -160,7 +160,7 @@ def test_bones_keep_their_length_at_every_angle(letter):
 
 
 def test_the_letters_keep_within_the_limits_of_the_joints():
-    for letter, forms in FORMS.items():
+    for letter, forms in HANDSHAPES.items():
         for form in forms:
             np.testing.assert_array_equal(within_limits(form.angles()), form.angles(), err_msg=letter)
 
@@ -213,18 +213,18 @@ def test_drawing_needs_no_deep_learning_library():
 
 
 def test_drawn_landmarks_are_those_of_the_pictures_and_of_a_hands_size():
-    from aslspark.features.landmarks import PICTURE, SEEN, WORLD
+    from aslspark.features.landmarks import HAND_FOUND, PICTURE_POINTS, WORLD_POINTS
     from aslspark.features.synthetic_hands import drawn_hands
 
     hands = drawn_hands(["B", "space", "L"], 4, seed=2)
-    assert hands[:, :, SEEN].all(axis=1).tolist() == [True, False, True]
+    assert hands[:, :, HAND_FOUND].all(axis=1).tolist() == [True, False, True]
     assert not hands[1].any()
     shown = draw_landmarks("L", seed=2, index=3, signer=3)
-    assert np.array_equal(hands[2, 3, PICTURE].reshape(21, 3), shown)
-    space = hands[[0, 2], :, WORLD].reshape(-1, 21, 3)
+    assert np.array_equal(hands[2, 3, PICTURE_POINTS].reshape(21, 3), shown)
+    space = hands[[0, 2], :, WORLD_POINTS].reshape(-1, 21, 3)
     palms = np.linalg.norm(space[:, 9] - space[:, 0], axis=1)
     assert ((palms > 0.06) & (palms < 0.13)).all()  # metres
     # Down is down, and what is nearer has the smaller z, as in the picture.
-    flat = hands[[0, 2], :, PICTURE].reshape(-1, 21, 3)
+    flat = hands[[0, 2], :, PICTURE_POINTS].reshape(-1, 21, 3)
     for axis in range(3):
         assert all(np.corrcoef(a[:, axis], b[:, axis])[0, 1] > 0.95 for a, b in zip(flat, space, strict=True))

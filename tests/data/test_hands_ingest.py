@@ -15,7 +15,7 @@ from aslspark.data.splits import SplitOptions
 from aslspark.data.synthetic import drawn_samples
 from aslspark.evaluation.fold_options import FoldOptions
 from aslspark.evaluation.folds import divided, plan_folds
-from aslspark.features.landmarks import HAND_NUMBERS, RIGHT, SEEN, hand_vectors
+from aslspark.features.landmarks import HAND_FOUND, HAND_NUMBERS, RIGHT_HAND, hand_vectors
 from aslspark.images.hands.hand import Hand, hand_column
 from aslspark.images.hands.options import HandOptions
 from aslspark.training.data import look_at
@@ -122,8 +122,8 @@ def test_the_column_becomes_vectors(spark, table):
     for _, row in arrow.iterrows():
         hand = row[HAND_COLUMN]
         found = hand is not None and hand["found"] is not None
-        assert seen[row["id"]][SEEN] == found
-        assert seen[row["id"]][RIGHT] == (found and hand["side"] == "right")
+        assert seen[row["id"]][HAND_FOUND] == found
+        assert seen[row["id"]][RIGHT_HAND] == (found and hand["side"] == "right")
 
 
 def test_the_report_counts_hands_by_source_and_try(table):

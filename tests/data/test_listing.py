@@ -4,7 +4,14 @@ from collections import Counter
 
 import pytest
 
-from aslspark.data.pictures.listing import Listed, Picture, PictureSource, labelled_by_folder, once_each, picture_splits
+from aslspark.data.pictures.listing import (
+    ListedFile,
+    Picture,
+    PictureSource,
+    labelled_by_folder,
+    once_each,
+    picture_splits,
+)
 from aslspark.data.pictures.options import PictureOptions
 from aslspark.data.samples import SPLITS, TEST, TRAIN, VALIDATION
 from aslspark.data.splits import SplitOptions, splits_of_blocks, splits_of_groups
@@ -93,7 +100,7 @@ def test_what_cannot_be_used_is_divided_nowhere_and_moves_no_other():
 
 
 def listed(*names, length=9):
-    return labelled_by_folder([Listed(name, name, length) for name in names], PictureOptions())
+    return labelled_by_folder([ListedFile(name, name, length) for name in names], PictureOptions())
 
 
 def test_the_nearest_folder_that_is_called_like_a_label_says_it():

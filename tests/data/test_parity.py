@@ -13,8 +13,8 @@ from serving_bundles import SHAPE, network, write_bundle
 
 from aslspark.data.pictures.options import PictureOptions
 from aslspark.data.samples import read_samples
-from aslspark.data.tables.pixel_table import COLUMNS
-from aslspark.images.decoding import Form
+from aslspark.data.tables.pixel_layout import COLUMNS
+from aslspark.images.decoding import ImageSpec
 from aslspark.registry.tracking_model import BundleModel
 from aslspark.scoring.model import SignClassifierModel
 from aslspark.scoring.reader import NUMBERS, Reader
@@ -148,7 +148,7 @@ def test_every_kind_of_picture_file_is_read_alike_by_every_way_in(spark, bundle,
     )
     same({name: told(by_service(reader, "image/jpeg", data)[0]) for name, data in files.items()}, "a file as the body")
 
-    options = PictureOptions(form=Form(*SHAPE))
+    options = PictureOptions(form=ImageSpec(*SHAPE))
     report = ingest(spark, [str(tmp_path / "hands")], str(tmp_path / "out"), pictures=options)
     assert (report.read, report.kept) == (len(files), len(GOOD))
     samples = SignClassifierModel.load(bundle).transform(read_samples(spark, str(tmp_path / "out"))).collect()

@@ -4,7 +4,7 @@ import pytest
 
 from aslspark.data.tables import parse_pixels
 from aslspark.data.tables.parse_pixels import parse_lines, parse_row_by_row, parse_together
-from aslspark.data.tables.pixel_table import EMPTY, NOT_A_NUMBER, OUT_OF_RANGE, UNKNOWN_LABEL, WRONG_COLUMN_COUNT
+from aslspark.data.tables.pixel_layout import EMPTY, NOT_A_NUMBER, OUT_OF_RANGE, UNKNOWN_LABEL, WRONG_COLUMN_COUNT
 
 LABELS = [number for number in range(25) if number != 9]
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from aslspark.data.exact_duplicates import ExactDuplicates
-from aslspark.data.pictures.listing import Listed, labelled_by_folder
+from aslspark.data.pictures.listing import ListedFile, labelled_by_folder
 from aslspark.data.pictures.options import PictureOptions
 from aslspark.data.samples import TEST, TRAIN, VALIDATION, read_samples
 from aslspark.data.split_names import split_of_name
@@ -66,7 +66,7 @@ def test_a_whole_word_of_a_name_says_the_split(names, split):
 
 
 def folders_of(*names, labels=None):
-    files = [Listed(f"/d/{name}", name, 10) for name in names]
+    files = [ListedFile(f"/d/{name}", name, 10) for name in names]
     found, _ = labelled_by_folder(files, PictureOptions(labels=labels or {}))
     return {picture.name: picture.split for picture in found}
 

@@ -23,7 +23,14 @@ from aslspark.evaluation.calibration_plots import plot_calibration, plot_coverag
 from aslspark.models import torch_network
 from aslspark.models.onnx_classifier import OnnxClassifier
 from aslspark.scoring.answer_columns import output_columns, ranking
-from aslspark.scoring.calibration import COLDEST, HOTTEST, NOT_SURE, best_places, fit_temperature, with_temperature
+from aslspark.scoring.calibration import (
+    ABSTAINED,
+    MAX_TEMPERATURE,
+    MIN_TEMPERATURE,
+    fit_temperature,
+    top_classes,
+    with_temperature,
+)
 from aslspark.scoring.model import SignClassifierModel, read_model
 from aslspark.workflows.train import train_baseline
 
@@ -65,9 +72,9 @@ def test_a_few_rows_that_are_all_right_do_not_make_a_model_certain_of_everything
     probabilities, _ = too_sure
     mild = with_temperature(probabilities, 3.0)[:40]
     found = fit_temperature(mild, mild.argmax(axis=1))
-    assert COLDEST * 1.5 < found < 1
+    assert MIN_TEMPERATURE * 1.5 < found < 1
     assert fit_temperature(mild[:0], np.array([], int)) == 1
-    assert fit_temperature(np.eye(8, dtype=np.float32), np.arange(8)[::-1]) <= HOTTEST
+    assert fit_temperature(np.eye(8, dtype=np.float32), np.arange(8)[::-1]) <= MAX_TEMPERATURE
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +112,7 @@ def test_below_the_threshold_there_is_no_letter_and_the_guesses_stay(spark, mode
     sure = [row["probability"] >= middle for row in rows]
     assert 0 < sum(sure) < len(rows)
     for row, is_sure in zip(rows, sure, strict=True):
-        assert (row["letter"], row["reason"]) == ((always[row["id"]]["letter"], None) if is_sure else (None, NOT_SURE))
+        assert (row["letter"], row["reason"]) == ((always[row["id"]]["letter"], None) if is_sure else (None, ABSTAINED))
         assert (row["probability"], row["top"]) == (always[row["id"]]["probability"], always[row["id"]]["top"])
     assert all(row["letter"] for row in model.best_guesses(samples).collect())
     unusable = model.transform(spark.createDataFrame([(None,)], "picture binary")).first()
@@ -126,7 +133,7 @@ def test_in_spark_the_threshold_is_held_against_the_probability_that_is_shown(sp
         scored = rows.select(*output_columns(("A", "B", "C"), float(best[0]) + beside)).collect()
         letters = [letter if yes else None for letter, yes in zip("BAC", sure, strict=True)]
         assert [row["letter"] for row in scored] == [*letters, None]
-        assert [row["reason"] for row in scored] == [None if yes else NOT_SURE for yes in sure] + ["empty"]
+        assert [row["reason"] for row in scored] == [None if yes else ABSTAINED for yes in sure] + ["empty"]
         assert [row["probability"] for row in scored[:3]] == pytest.approx(best.tolist(), abs=1e-5)
         assert scored[3]["probability"] is scored[3]["top"] is None
         for row, shares in zip(scored[:3], shown, strict=True):
@@ -139,7 +146,7 @@ def test_known_probabilities_with_a_temperature_are_their_powers_brought_to_a_su
     np.testing.assert_allclose(with_temperature(given, 0.5)[0], [0.9074, 0.0741, 0.0185], atol=1e-4)
     # Trees give 0, which stands for one in ten million.
     np.testing.assert_allclose(with_temperature(given, 2.0)[1], [0.00022, 0.49989, 0.49989], atol=1e-5)
-    places, shares, as_given = best_places(given, 2.0)
+    places, shares, as_given = top_classes(given, 2.0)
     assert places.tolist() == [[0, 1, 2], [1, 2, 0]]
     np.testing.assert_allclose(shares[0], [0.5228, 0.2795, 0.1976], atol=1e-4)
     np.testing.assert_allclose(as_given, [0.7, 0.5])

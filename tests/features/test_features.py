@@ -8,7 +8,7 @@ from aslspark.data.samples import TRAIN, read_samples
 from aslspark.features.pictures import fit_picture
 from aslspark.features.pipeline import feature_pipeline
 from aslspark.features.scaling import scale
-from aslspark.images.decoding import Form
+from aslspark.images.decoding import ImageSpec
 from aslspark.training.feed import SampleFeed
 
 LABELS = [letter for letter in "ABCDEFGHIKLMNOPQRSTUVWXY"]
@@ -89,7 +89,7 @@ def test_the_pipeline_gives_the_same_after_saving(spark, ingested, tmp_path):
 @pytest.mark.parametrize("given", [(56, 56, 1), (60, 90, 3), (90, 60, 4), (10, 10, 3)])
 def test_a_picture_of_any_size_is_brought_to_the_models(given, shape):
     picture = np.full(given, 100, np.uint8)
-    assert np.array_equal(fit_picture(picture, Form(*shape)), np.full(shape, 100, np.uint8))
+    assert np.array_equal(fit_picture(picture, ImageSpec(*shape)), np.full(shape, 100, np.uint8))
 
 
 def test_keras_and_torch_change_pictures_alike_where_the_amounts_are_the_same():

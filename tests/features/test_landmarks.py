@@ -7,12 +7,12 @@ import pytest
 from aslspark.features.landmarks import (
     FEATURES,
     HAND_FIELDS,
+    HAND_FOUND,
     HAND_NUMBERS,
     LOOKED_NUMBERS,
-    PICTURE,
-    RIGHT,
-    SEEN,
-    WORLD,
+    PICTURE_POINTS,
+    RIGHT_HAND,
+    WORLD_POINTS,
     augmented_hands,
     hand_vectors,
     landmark_features,
@@ -29,15 +29,15 @@ CHANGES = {"noise": 0.02, "turn_degrees": 15.0, "tilt_degrees": 10.0, "bone": 0.
 def hands():
     random = np.random.default_rng(3)
     vectors = random.normal(0.5, 0.2, (6, HAND_NUMBERS)).astype(np.float32)
-    vectors[:, RIGHT] = [1, 0, 1, 1, 0, 1]
-    vectors[:, SEEN] = 1
+    vectors[:, RIGHT_HAND] = [1, 0, 1, 1, 0, 1]
+    vectors[:, HAND_FOUND] = 1
     return vectors
 
 
 def moved(hands, change):
     """Change both sets of points, each (n, 21, 3)."""
     result = hands.copy()
-    for place in (PICTURE, WORLD):
+    for place in (PICTURE_POINTS, WORLD_POINTS):
         result[:, place] = change(hands[:, place].reshape(-1, 21, 3).copy()).reshape(len(hands), -1)
     return result
 
@@ -57,12 +57,12 @@ def test_where_a_hand_is_how_large_and_which_one_does_not_matter(hands, upright)
     elsewhere = landmark_features(moved(hands, lambda points: 3 * points + [0.3, -0.2, 0.1]), upright)
     np.testing.assert_allclose(elsewhere, features, atol=2e-4)
     mirrored = moved(hands, lambda points: points * [-1, 1, 1] + [1, 0, 0])
-    mirrored[:, RIGHT] = 1 - hands[:, RIGHT]
+    mirrored[:, RIGHT_HAND] = 1 - hands[:, RIGHT_HAND]
     np.testing.assert_allclose(landmark_features(mirrored, upright), features, atol=2e-4)
 
 
 def test_a_turn_in_the_pictures_plane_counts_unless_hands_are_put_upright(hands):
-    right = hands[hands[:, RIGHT] == 1]
+    right = hands[hands[:, RIGHT_HAND] == 1]
     other = moved(right, lambda points: turned(points, 40))
     np.testing.assert_allclose(landmark_features(other, True), landmark_features(right, True), atol=2e-4)
     assert np.abs(landmark_features(other, False) - landmark_features(right, False)).max() > 0.3
@@ -89,7 +89,7 @@ def test_no_hand_is_all_zero_and_stays_so_when_hands_are_changed(hands):
 def test_changed_hands_stay_hands_and_the_same_seed_changes_them_alike(hands):
     changed = augmented_hands(hands, np.random.default_rng(5), **CHANGES)
     np.testing.assert_array_equal(changed, augmented_hands(hands, np.random.default_rng(5), **CHANGES))
-    np.testing.assert_array_equal(changed[:, [RIGHT, SEEN]], hands[:, [RIGHT, SEEN]])
+    np.testing.assert_array_equal(changed[:, [RIGHT_HAND, HAND_FOUND]], hands[:, [RIGHT_HAND, HAND_FOUND]])
     assert np.all(np.abs(changed[:, :126] - hands[:, :126]).max(axis=1) > 1e-3)
     same = augmented_hands(hands, np.random.default_rng(5), **{**CHANGES, "probability": 0.0})
     np.testing.assert_array_equal(same, hands)
@@ -100,11 +100,11 @@ def test_turns_alone_keep_every_bones_length(hands):
     changed = augmented_hands(hands, np.random.default_rng(5), **turns)
 
     def lengths(vectors):
-        points = vectors[:, WORLD].reshape(-1, 21, 3)
+        points = vectors[:, WORLD_POINTS].reshape(-1, 21, 3)
         return np.linalg.norm(points[:, 5:9] - points[:, [0, 5, 6, 7]], axis=2)
 
     np.testing.assert_allclose(lengths(changed), lengths(hands), rtol=1e-4)
-    assert np.abs(changed[:, WORLD] - hands[:, WORLD]).max() > 0.05
+    assert np.abs(changed[:, WORLD_POINTS] - hands[:, WORLD_POINTS]).max() > 0.05
 
 
 def test_each_look_at_a_hand_can_be_learned_from_and_missing_ones_are_what_all_agreed_on():
@@ -122,7 +122,7 @@ def test_each_look_at_a_hand_can_be_learned_from_and_missing_ones_are_what_all_a
     assert not taken[:, 1].any()
     for one in taken[:, 0]:
         np.testing.assert_array_equal(one[:126], agreed + one[0])
-        np.testing.assert_array_equal(one[[RIGHT, SEEN]], [1, 1])
+        np.testing.assert_array_equal(one[[RIGHT_HAND, HAND_FOUND]], [1, 1])
 
 
 @pytest.mark.parametrize("side", ["left", "right"])
@@ -131,7 +131,7 @@ def test_one_hand_has_the_vector_of_its_row_in_a_table(side):
     row = {"found": "plain", "landmarks": points.ravel(), "world": world.ravel(), "side": side}
     of_table = hand_vectors(pa.array([row, {"found": None}], pa.struct(list(HAND_FIELDS.items()))))
     np.testing.assert_array_equal(hand_vector(Hand("plain", points, world, side)), of_table[0])
-    assert of_table[0, RIGHT] == (side == "right")
+    assert of_table[0, RIGHT_HAND] == (side == "right")
     np.testing.assert_array_equal(hand_vector(None), of_table[1])
 
 
@@ -155,8 +155,8 @@ def test_the_column_of_a_table_becomes_vectors_with_zeros_where_no_hand_was_foun
     )
     vectors = hand_vectors(pa.chunked_array([pa.array(rows[:1], kind), pa.array(rows[1:], kind)]))
     assert vectors.shape == (4, HAND_NUMBERS)
-    np.testing.assert_array_equal(vectors[:, SEEN], [1, 0, 0, 1])
-    np.testing.assert_array_equal(vectors[:, RIGHT], [1, 0, 0, 0])
-    np.testing.assert_array_equal(vectors[0, PICTURE], points)
-    np.testing.assert_array_equal(vectors[0, WORLD], points[::-1])
+    np.testing.assert_array_equal(vectors[:, HAND_FOUND], [1, 0, 0, 1])
+    np.testing.assert_array_equal(vectors[:, RIGHT_HAND], [1, 0, 0, 0])
+    np.testing.assert_array_equal(vectors[0, PICTURE_POINTS], points)
+    np.testing.assert_array_equal(vectors[0, WORLD_POINTS], points[::-1])
     assert not vectors[1:3].any()

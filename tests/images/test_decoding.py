@@ -6,9 +6,9 @@ from PIL import Image
 
 from aslspark.data.files.natural_order import natural_key
 from aslspark.data.pictures.near_duplicates import near_pairs, perceptual_hashes
-from aslspark.images.decoding import ENCODINGS, Form, Unusable, decode, decode_whole, encode, is_encoded, stored
+from aslspark.images.decoding import ENCODINGS, ImageSpec, Unusable, decode, decode_whole, encode, is_encoded, stored
 
-SQUARE = Form(32, 32, 3)
+SQUARE = ImageSpec(32, 32, 3)
 RED, BLUE, BLACK = (255, 0, 0), (0, 0, 255), (0, 0, 0)
 
 
@@ -41,7 +41,7 @@ def test_a_picture_is_cropped_about_its_middle(kind):
 
 
 def test_a_letterbox_keeps_all_and_adds_black_bars():
-    picture = decode(as_file(red_left_blue_right()), Form(32, 32, 3, "letterbox"))
+    picture = decode(as_file(red_left_blue_right()), ImageSpec(32, 32, 3, "letterbox"))
     assert not picture[:7].any()
     assert not picture[25:].any()
     assert close(picture[16, 0], RED)
@@ -55,7 +55,7 @@ def test_a_letterbox_keeps_all_and_adds_black_bars():
 def test_the_turn_that_a_camera_noted_is_applied(kind, orientation, red_at):
     exif = Image.Exif()
     exif[0x0112] = orientation
-    picture = decode(as_file(red_left_blue_right(600, 300), kind, exif=exif), Form(32, 32, 3, "letterbox"))
+    picture = decode(as_file(red_left_blue_right(600, 300), kind, exif=exif), ImageSpec(32, 32, 3, "letterbox"))
     place = {"left": (16, 4), "right": (16, 27), "top": (4, 16), "bottom": (27, 16)}[red_at]
     assert close(picture[place], RED)
 
@@ -127,12 +127,12 @@ def test_tall_pictures_are_made_black_below_as_above(mode):
     file = as_file(image.convert("RGB").convert("P") if mode == "P" else image.convert(mode), "PNG", **how)
     whole = Image.open(io.BytesIO(file)).convert("RGBA")
     wanted = Image.alpha_composite(Image.new("RGBA", whole.size, (0, 0, 0, 255)), whole).convert("RGB")
-    assert (decode(file, Form(300, 20, 3)) == np.asarray(wanted)).all()
+    assert (decode(file, ImageSpec(300, 20, 3)) == np.asarray(wanted)).all()
 
 
 def test_sixteen_bits_keep_their_upper_eight():
     image = Image.fromarray(np.linspace(0, 65535, 10_000).reshape(100, 100).astype(np.uint16))
-    assert decode(as_file(image), Form(100, 100, 1)).ravel()[[0, 5000, -1]].tolist() == [0, 128, 255]
+    assert decode(as_file(image), ImageSpec(100, 100, 1)).ravel()[[0, 5000, -1]].tolist() == [0, 128, 255]
 
 
 def test_of_an_animation_the_first_picture_is_taken():
@@ -171,9 +171,9 @@ def test_what_cannot_be_used_says_why(what):
 
 def test_a_picture_of_just_as_many_pixels_as_are_allowed_is_read_and_one_of_more_is_not():
     file = as_file(noise(1, 30))
-    assert decode(file, Form(30, 30, 3, max_pixels=900)).shape == (30, 30, 3)
+    assert decode(file, ImageSpec(30, 30, 3, max_pixels=900)).shape == (30, 30, 3)
     with pytest.raises(Unusable, match="too many pixels: 30x30 is more than 899 pixels"):
-        decode(file, Form(30, 30, 3, max_pixels=899))
+        decode(file, ImageSpec(30, 30, 3, max_pixels=899))
 
 
 @pytest.mark.parametrize(("highest", "usable"), [(1, False), (4095, False), (4096, True), (65535, True), (0, True)])
@@ -182,19 +182,21 @@ def test_greys_of_16_bits_that_were_never_scaled_are_told_by_their_highest(highe
     pixels[5, 5] = highest
     file = as_file(Image.fromarray(pixels))
     if usable:
-        assert decode(file, Form(20, 20, 1)).max() == highest >> 8
+        assert decode(file, ImageSpec(20, 20, 1)).max() == highest >> 8
     else:
         with pytest.raises(Unusable, match="16 bits, not scaled"):
-            decode(file, Form(20, 20, 1))
+            decode(file, ImageSpec(20, 20, 1))
 
 
 def test_leaving_out_details_while_decoding_hardly_changes_the_result():
     smooth = noise(4, 16).resize((900, 900), Image.Resampling.BICUBIC)
-    small = decode(as_file(smooth, "JPEG", quality=95), Form(64, 64, 3)).astype(int)
-    assert np.abs(small - decode(as_file(smooth), Form(64, 64, 3))).mean() < 2
+    small = decode(as_file(smooth, "JPEG", quality=95), ImageSpec(64, 64, 3)).astype(int)
+    assert np.abs(small - decode(as_file(smooth), ImageSpec(64, 64, 3))).mean() < 2
 
 
-@pytest.mark.parametrize("form", [Form(100, 400, 3), Form(400, 100, 3, "letterbox")], ids=["crop", "letterbox"])
+@pytest.mark.parametrize(
+    "form", [ImageSpec(100, 400, 3), ImageSpec(400, 100, 3, "letterbox")], ids=["crop", "letterbox"]
+)
 @pytest.mark.parametrize("orientation", STORED_FROM)
 def test_no_more_is_left_out_of_a_turned_picture_than_of_one_that_is_stored_upright(orientation, form):
     # Upright it is 400 wide and 1600 tall, with detail that half of its pixels would not hold.
@@ -212,7 +214,7 @@ def test_a_skin_mask_makes_skin_white_and_all_else_black():
     pixels[:16] = (200, 140, 110)
     pixels[16:] = (90, 90, 200)
     mask = ((0, 60, 110), (30, 209, 255))
-    picture = decode(as_file(Image.fromarray(pixels)), Form(32, 32, 1, mask=mask))
+    picture = decode(as_file(Image.fromarray(pixels)), ImageSpec(32, 32, 1, mask=mask))
     assert (picture[:16] == 255).all()
     assert not picture[16:].any()
 

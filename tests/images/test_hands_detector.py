@@ -4,16 +4,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aslspark.images.decoding import Form
+from aslspark.images.decoding import ImageSpec
 from aslspark.images.hands.crop import points_in_crop
-from aslspark.images.hands.detector_process import guard_of
-from aslspark.images.hands.find_and_crop import hand_in, whole_picture
+from aslspark.images.hands.detector_process import shared_detector
+from aslspark.images.hands.find_and_crop import find_and_crop, whole_picture
 from aslspark.images.hands.options import HandOptions
 
 pytest.importorskip("mediapipe")
 
 OPTIONS = HandOptions()
-FORM = Form(64, 64, 3)
+FORM = ImageSpec(64, 64, 3)
 KNUCKLES, TIPS = [5, 9, 13, 17], [8, 12, 16, 20]
 
 
@@ -28,10 +28,10 @@ def images(real_data):
 @pytest.fixture(scope="module")
 def look():
     def find(image):
-        return guard_of(OPTIONS)(np.asarray(image))
+        return shared_detector(OPTIONS)(np.asarray(image))
 
     yield find
-    guard_of(OPTIONS).close()
+    shared_detector(OPTIONS).close()
 
 
 def far(image, side, size=(1280, 720), place=(900, 250)):
@@ -93,15 +93,15 @@ def test_the_turn_that_a_camera_noted_is_made_first(images):
     exif = Image.Exif()
     exif[0x0112] = 6  # to be shown turned to the right
     upright.transpose(Image.Transpose.ROTATE_90).save(turned, "JPEG", quality=98, exif=exif)
-    pixels, hand = hand_in(whole_picture(turned.getvalue(), FORM), FORM, OPTIONS)
-    as_it_is, other = hand_in(upright, FORM, OPTIONS)
+    pixels, hand = find_and_crop(whole_picture(turned.getvalue(), FORM), FORM, OPTIONS)
+    as_it_is, other = find_and_crop(upright, FORM, OPTIONS)
     assert np.abs(hand.landmarks - other.landmarks)[:, :2].max() < 0.02
     assert np.abs(pixels.astype(int) - as_it_is).mean() < 8
 
 
 def test_the_crop_shows_the_hand(images):
     image = images(PLAIN)
-    pixels, hand = hand_in(image, FORM, OPTIONS)
+    pixels, hand = find_and_crop(image, FORM, OPTIONS)
     assert pixels.shape == FORM.shape
     inside = points_in_crop(hand.landmarks, image.size, OPTIONS)
     assert inside.min() > 0.1

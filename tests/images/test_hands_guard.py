@@ -14,9 +14,9 @@ from hand_stand_in import HANG, KILL, KILL_ONCE, RAISE
 
 from aslspark.data.pictures.options import PictureOptions
 from aslspark.data.pictures.reading import decoder
-from aslspark.images.decoding import RAW, Form, encode
+from aslspark.images.decoding import RAW, ImageSpec, encode
 from aslspark.images.hands import detector_process as module
-from aslspark.images.hands.detector_process import Guard, guard_of
+from aslspark.images.hands.detector_process import DetectorProcess, shared_detector
 from aslspark.images.hands.hand import CRASHED, TIME_LIMIT
 from aslspark.images.hands.options import HandOptions
 
@@ -45,7 +45,7 @@ def ends(process, seconds=30):
 
 @pytest.fixture
 def guard(tmp_path):
-    guard = Guard(seconds=0.5, factory=STAND_IN, arguments=(str(tmp_path),))
+    guard = DetectorProcess(seconds=0.5, factory=STAND_IN, arguments=(str(tmp_path),))
     yield guard
     guard.close()
 
@@ -75,7 +75,7 @@ def test_a_picture_is_tried_once_more_before_it_is_given_up(guard, tmp_path):
 
 def test_a_detector_that_does_not_start_says_why():
     with pytest.raises(RuntimeError, match="no model file"):
-        Guard(1.0, "hand_stand_in:DoesNotStart")(picture())
+        DetectorProcess(1.0, "hand_stand_in:DoesNotStart")(picture())
 
 
 @pytest.mark.parametrize("last", ["idle", "hanging"])
@@ -85,8 +85,8 @@ def test_a_child_ends_with_its_parent_however_that_ends(tmp_path, last):
             sys.executable,
             "-c",
             "import sys, numpy as np\n"
-            "from aslspark.images.hands.detector_process import Guard\n"
-            f"guard = Guard(1.0, {STAND_IN!r}, ({str(tmp_path)!r},))\n"
+            "from aslspark.images.hands.detector_process import DetectorProcess\n"
+            f"guard = DetectorProcess(1.0, {STAND_IN!r}, ({str(tmp_path)!r},))\n"
             "print(int(guard(np.full((4, 4, 3), 9, np.uint8)).world[0, 0]), flush=True)\n"
             "sys.stdin.readline()\n"
             f"print('hangs' if guard(np.full((4, 4, 3), {HANG}, np.uint8)).trouble else '', flush=True)\n",
@@ -117,10 +117,10 @@ def _cpu_ticks(stat):
 
 def test_a_process_keeps_its_guard_while_the_settings_stay(monkeypatch, tmp_path):
     monkeypatch.setattr(module, "DETECTOR", STAND_IN)
-    first = guard_of(HandOptions(seconds=5.0))
-    assert guard_of(HandOptions(seconds=5.0, margin=0.5)) is first
+    first = shared_detector(HandOptions(seconds=5.0))
+    assert shared_detector(HandOptions(seconds=5.0, margin=0.5)) is first
     child = child_of(first(picture()))
-    second = guard_of(HandOptions(seconds=6.0))
+    second = shared_detector(HandOptions(seconds=6.0))
     assert second is not first
     assert ends(child)
 
@@ -131,7 +131,7 @@ def test_pictures_that_hang_and_kill_in_spark_cost_only_themselves(spark, tmp_pa
     wishes = [9, KILL, 9, HANG, 9, KILL, 9, 9]
 
     def look(batches):
-        guard = Guard(0.5, STAND_IN, (folder,))
+        guard = DetectorProcess(0.5, STAND_IN, (folder,))
         for batch in batches:
             for row in batch.to_pylist():
                 hand = guard(np.full((4, 4, 3), row["wish"], np.uint8))
@@ -151,7 +151,7 @@ def test_pictures_that_hang_and_kill_in_spark_cost_only_themselves(spark, tmp_pa
 
 def test_a_picture_that_kills_the_detector_is_kept_whole_and_marked(monkeypatch):
     monkeypatch.setattr(module, "DETECTOR", STAND_IN)
-    options = PictureOptions(form=Form(16, 16, 3), hands=HandOptions(seconds=7.0))
+    options = PictureOptions(form=ImageSpec(16, 16, 3), hands=HandOptions(seconds=7.0))
     contents = [encode(picture(wish), "png") for wish in (9, KILL)]
     batch = pa.RecordBatch.from_arrays(
         [pa.array(contents), *(pa.array(["one", "two"]) for _ in range(4))],
@@ -192,10 +192,10 @@ def test_a_detector_takes_no_module_from_the_folder_it_was_started_in(tmp_path, 
         (inbox / f"{name}.py").write_text(f"open({str(tmp_path / 'taken')!r}, 'a').write(__name__)\n")
     code = (
         "import os, sys, numpy as np\n"
-        "from aslspark.images.hands.detector_process import Guard\n"
+        "from aslspark.images.hands.detector_process import DetectorProcess\n"
         f"os.chdir({str(inbox)!r})\n"
         f"sys.path.insert(0, {('' if starter == ['-c'] else str(inbox))!r})\n"
-        f"guard = Guard(30.0, {STAND_IN!r}, ({str(tmp_path)!r},))\n"
+        f"guard = DetectorProcess(30.0, {STAND_IN!r}, ({str(tmp_path)!r},))\n"
         "print(guard(np.full((4, 4, 3), 9, np.uint8)).found)\n"
     )
     done = subprocess.run(

@@ -158,7 +158,7 @@ def test_light_contrast_and_sharpness_do_what_their_names_say():
 
 
 def test_a_hand_is_measured_by_its_landmarks():
-    from aslspark.features.landmarks import HAND_NUMBERS, SEEN
+    from aslspark.features.landmarks import HAND_FOUND, HAND_NUMBERS
 
     random = np.random.default_rng(1)
     points = random.random((21, 3))
@@ -169,7 +169,7 @@ def test_a_hand_is_measured_by_its_landmarks():
         shape[[0, 9]] = [[0, 0, 0], [0, 1, 0]]  # the palm stays
         vectors[n, :63] = (points * size + [0.2, 0.1, 0]).ravel()
         vectors[n, 63:126] = shape.ravel()
-        vectors[n, SEEN] = 1
+        vectors[n, HAND_FOUND] = 1
     found = hand_measures(vectors)
     assert found[:2, 0] == pytest.approx([0.5, 0.25])
     assert found[:2, 1] == pytest.approx([0.45, 0.325])

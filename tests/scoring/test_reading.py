@@ -10,9 +10,9 @@ from serving_bundles import LABELS, SHAPE, network, network_saying, picture_file
 
 from aslspark.common import catalog
 from aslspark.common.errors import AslsparkError
-from aslspark.images.decoding import Form
+from aslspark.images.decoding import ImageSpec
 from aslspark.models.onnx_classifier import needs_hand
-from aslspark.scoring.calibration import NOT_SURE
+from aslspark.scoring.calibration import ABSTAINED
 from aslspark.scoring.model import SignClassifierModel
 from aslspark.scoring.reader import NO_PIXELS, NUMBERS, Reader
 
@@ -64,7 +64,7 @@ def test_pixels_as_numbers_are_read_as_their_bytes_are(bundle):
 @pytest.mark.parametrize(("beside", "answered"), [(-0.002, True), (0.0, True), (0.002, False)])
 def test_the_threshold_is_held_against_the_probability_that_is_shown(temperature, shares, beside, answered):
     network = network_saying([0.1, 0.6, 0.3], ("A", "B", "C"))
-    reader = Reader(network, Form(*SHAPE), temperature=temperature)
+    reader = Reader(network, ImageSpec(*SHAPE), temperature=temperature)
     best = reader.read(bytes(784)).probability
     reader.threshold = best + beside
     answer = reader.read(bytes(784))
@@ -72,7 +72,7 @@ def test_the_threshold_is_held_against_the_probability_that_is_shown(temperature
     # Of a temperature of 2, the square roots, brought to a sum of 1.
     assert [share for _, share in answer.top] == pytest.approx(shares, abs=0.001)
     assert answer.probability == best == answer.top[0][1]
-    assert (answer.letter, answer.reason) == (("B", None) if answered else (None, NOT_SURE))
+    assert (answer.letter, answer.reason) == (("B", None) if answered else (None, ABSTAINED))
 
 
 def test_a_model_of_landmarks_says_that_it_needs_a_file(tmp_path):

@@ -9,7 +9,7 @@ from feed_tables import LABELS, NONE_FOUND, SHAPE, feeds, job_on, rows_of, write
 
 from aslspark.common.errors import AslsparkError
 from aslspark.common.settings import AugmentConfig
-from aslspark.features.landmarks import FEATURES, HAND_NUMBERS, SEEN, landmark_features
+from aslspark.features.landmarks import FEATURES, HAND_FOUND, HAND_NUMBERS, landmark_features
 from aslspark.features.synthetic_hands import drawn_hands
 from aslspark.training.feed import SampleFeed
 from aslspark.training.flat_copy import flat_copies
@@ -32,7 +32,7 @@ def test_every_row_is_seen_once_with_its_own_hand(tmp_path, sizes, size, budget)
                 seen += rows
                 expected = [0 if row % NONE_FOUND == 0 else row for row in rows]
                 assert batch.hands[:, 0].tolist() == expected
-                assert batch.hands[:, SEEN].tolist() == [row % NONE_FOUND != 0 for row in rows]
+                assert batch.hands[:, HAND_FOUND].tolist() == [row % NONE_FOUND != 0 for row in rows]
                 assert batch.labels.tolist() == [row % 3 for row in rows]
                 assert batch.landmarks.shape == (len(rows), FEATURES)
                 assert batch.landmarks.dtype == np.float32
@@ -80,8 +80,8 @@ def test_of_the_share_that_was_asked_for_one_of_the_two_is_left_out_and_never_bo
     (batch,) = feeds(folder, 1, batch_size=4000, hands=HandInput("hand", False, None, branch_dropout=0.4))[0].epoch(0)
     no_picture = ~batch.pictures.reshape(len(batch.labels), -1).any(axis=1)
     (whole,) = feeds(folder, 1, batch_size=4000, hands=HANDS)[0].epoch(0)
-    found = whole.hands[:, SEEN] > 0
-    no_hand = found & (batch.hands[:, SEEN] == 0)
+    found = whole.hands[:, HAND_FOUND] > 0
+    no_hand = found & (batch.hands[:, HAND_FOUND] == 0)
     assert not (no_picture & (no_hand | ~found)).any()
     assert np.mean(no_picture[found]) == pytest.approx(0.2, abs=0.03)
     assert np.mean(no_hand[found]) == pytest.approx(0.2, abs=0.03)
@@ -101,14 +101,14 @@ def test_drawn_hands_of_the_same_letter_stand_in_for_the_share_that_was_asked_fo
     augment = AugmentConfig(landmark_drawn_probability=0.4, **STILL)
     input_ = HandInput("hand", False, augment, drawn, dropout)
     (batch,) = feeds(folder, 1, batch_size=3000, hands=input_)[0].epoch(0)
-    knuckles = [set(hands[hands[:, SEEN] > 0, 27].round(4)) for hands in drawn]  # the middle one's x
+    knuckles = [set(hands[hands[:, HAND_FOUND] > 0, 27].round(4)) for hands in drawn]  # the middle one's x
     stood_in = [hand[27].round(4) in knuckles[label] for hand, label in zip(batch.hands, batch.labels, strict=True)]
     shares = [np.mean(np.array(stood_in)[batch.labels == label]) for label in range(3)]
     assert shares[:2] == pytest.approx([0.4, 0.4], abs=0.05)  # also of rows without a hand
     assert shares[2] == 0  # none is drawn of it
     assert not batch.pictures[stood_in].any()
     without = ~batch.pictures.reshape(3000, -1).any(axis=1)
-    assert (batch.hands[without][:, SEEN] == 1).all()
+    assert (batch.hands[without][:, HAND_FOUND] == 1).all()
     if not dropout:
         assert without.tolist() == stood_in
 
@@ -157,7 +157,7 @@ def test_hands_are_changed_anew_in_each_epoch_of_training_and_not_in_validation(
     training = training_feed(folder, True, augment=AugmentConfig())
     assert np.array_equal(landmarks(training, 1), landmarks(training, 1))
     assert not np.array_equal(landmarks(training, 1), landmarks(training, 2))
-    seen = plain.hands[:, SEEN] > 0
+    seen = plain.hands[:, HAND_FOUND] > 0
     assert (landmarks(training, 1)[seen] != plain.landmarks[seen]).any(axis=1).all()
     assert np.array_equal(landmarks(training, 1)[~seen], plain.landmarks[~seen])
     # Branches are left out even where nothing is changed.
@@ -170,7 +170,7 @@ def test_a_network_of_landmarks_alone_is_never_left_with_nothing(tmp_path):
     folder = write_table_with_hands(tmp_path / "t", [200], pictures=False)
     job = job_on(folder, feed="in_place", inputs=("landmarks",), shape=None, branch_dropout=0.9)
     (batch,) = in_place_feed(job, folder, 200, 0, 1, 1 << 20, True).epoch(0)
-    assert (batch.hands[:, SEEN] > 0).sum() == 160
+    assert (batch.hands[:, HAND_FOUND] > 0).sum() == 160
 
 
 def test_a_table_without_hands_is_refused_and_the_setting_is_named(tmp_path):

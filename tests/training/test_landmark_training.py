@@ -16,7 +16,7 @@ from aslspark.data.samples import TEST, TRAIN, VALIDATION, read_samples
 from aslspark.evaluation.grad_cam import explain_bundle, require_network, write_sheet
 from aslspark.evaluation.sample_pictures import as_read, hands_of, one_of_each_label
 from aslspark.evaluation.speed import measure_speed
-from aslspark.features.landmarks import FEATURES, SEEN, landmark_features
+from aslspark.features.landmarks import FEATURES, HAND_FOUND, landmark_features
 from aslspark.models.onnx_classifier import OnnxClassifier
 from aslspark.scoring.model import SignClassifierModel
 from aslspark.training.initial_weights import check_network
@@ -72,7 +72,7 @@ def test_a_loaded_bundle_scores_as_its_network_on_pictures_and_features(spark, b
     samples = read_samples(spark, table, [TEST]).orderBy("id").limit(40)
     rows = samples.collect()
     hands = hands_of(rows)
-    assert 0 < (hands[:, SEEN] == 0).sum() < len(rows)
+    assert 0 < (hands[:, HAND_FOUND] == 0).sum() < len(rows)
     session = onnxruntime.InferenceSession(str(bundle / "network.onnx"))
     pictures = np.stack([as_read(row["picture"], model) for row in rows])
     given = {"picture": pictures, "landmarks": landmark_features(hands, True)}

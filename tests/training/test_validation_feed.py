@@ -8,7 +8,7 @@ from feed_tables import job_on, rows_of, write_table_with_hands
 from tiny_training import SimpleTraining
 
 from aslspark.common.settings import AugmentConfig
-from aslspark.features.landmarks import SEEN, landmark_features
+from aslspark.features.landmarks import HAND_FOUND, landmark_features
 from aslspark.training.loop import SUMS, Plan
 from aslspark.training.worker import run_epochs
 
@@ -75,7 +75,7 @@ def test_validation_rows_come_in_their_order_each_epoch_with_hands_and_pictures_
         assert len(batch.labels) <= 16
         numbers = rows_of(batch)
         assert batch.labels.tolist() == [row % 3 for row in numbers]
-        assert batch.hands[:, SEEN].tolist() == [row % 5 != 0 for row in numbers]
+        assert batch.hands[:, HAND_FOUND].tolist() == [row % 5 != 0 for row in numbers]
         assert batch.hands[:, 0].tolist() == [row if row % 5 else 0 for row in numbers]
         assert np.array_equal(batch.landmarks, landmark_features(batch.hands, False))
 
@@ -83,7 +83,7 @@ def test_validation_rows_come_in_their_order_each_epoch_with_hands_and_pictures_
 def test_training_rows_are_shuffled_and_changed_and_of_some_one_branch_is_left_out(heard):
     _, network = heard
     assert len(network.learned) == 20
-    seen = np.concatenate([batch.hands[:, SEEN] for batch in network.learned])
+    seen = np.concatenate([batch.hands[:, HAND_FOUND] for batch in network.learned])
     pictures = np.concatenate([batch.pictures for batch in network.learned])
     assert np.mean(seen) < 0.8  # of the rows that have a hand, a third is without
     assert np.mean(~pictures.any(axis=(1, 2, 3))) > 0.2

@@ -15,8 +15,8 @@ from aslspark.common.settings import load_config
 from aslspark.data.samples import HAND_TYPE, TEST, read_samples
 from aslspark.features.landmarks import FEATURES, hand_vectors, landmark_features
 from aslspark.features.pipeline import LandmarkFeatures, feature_pipeline
-from aslspark.models.onnx_classifier import NO_HAND
-from aslspark.scoring.calibration import NOT_SURE
+from aslspark.models.onnx_classifier import NO_HAND_FOUND
+from aslspark.scoring.calibration import ABSTAINED
 from aslspark.scoring.model import SignClassifierModel
 from aslspark.workflows.evaluate import evaluate_bundle
 from aslspark.workflows.train import train_baseline
@@ -129,7 +129,7 @@ def test_without_a_hand_a_model_of_landmarks_says_so_and_one_of_both_reads_the_p
         model = SignClassifierModel.load(str(out / name)).setThreshold(0)
         for row in model.transform(samples).collect():
             blind = name == "landmarks" and (row["hand"] is None or row["hand"]["found"] is None)
-            assert row["reason"] == (NO_HAND if blind else None)
+            assert row["reason"] == (NO_HAND_FOUND if blind else None)
             assert (row["letter"] is None) == (row["top"] is None) == (row["probability"] is None) == blind
 
 
@@ -138,10 +138,10 @@ def test_the_scoring_job_leaves_out_what_it_is_not_sure_of(spark, bundles, with_
     for name, words, least in (("as the bundle says", [], 0.4), ("as asked", ["--threshold", "0.9"], 0.9)):
         score.main(["--model", str(out / "landmarks"), "--data", with_hands, "--out", str(tmp_path / name), *words])
         rows = spark.read.parquet(str(tmp_path / name)).collect()
-        assert {row["reason"] for row in rows} == {None, NO_HAND, *([NOT_SURE] if least == 0.9 else [])}
+        assert {row["reason"] for row in rows} == {None, NO_HAND_FOUND, *([ABSTAINED] if least == 0.9 else [])}
         for row in rows:
-            if row["reason"] != NO_HAND:
-                assert (row["letter"] is None) == (row["reason"] == NOT_SURE) == (row["probability"] < least)
+            if row["reason"] != NO_HAND_FOUND:
+                assert (row["letter"] is None) == (row["reason"] == ABSTAINED) == (row["probability"] < least)
                 assert row["letter"] in (None, row["top"][0]["letter"])
 
 

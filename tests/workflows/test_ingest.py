@@ -16,7 +16,7 @@ from aslspark.data.discover_sources import short_names
 from aslspark.data.files.hadoop_files import HadoopFiles
 from aslspark.data.samples import QUARANTINE_SCHEMA, SAMPLE_SCHEMA, TEST, TRAIN, VALIDATION, read_samples
 from aslspark.data.splits import SplitOptions
-from aslspark.data.tables.pixel_table import COLUMNS
+from aslspark.data.tables.pixel_layout import COLUMNS
 from aslspark.workflows import ingest as ingest_module
 from aslspark.workflows.ingest import ingest
 

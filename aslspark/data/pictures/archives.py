@@ -21,7 +21,7 @@ from aslspark.data.files.local_folders import as_text
 from aslspark.data.files.table_endings import is_table_name
 from aslspark.data.pictures.files import MAX_MANIFEST_BYTES, MISSING, ManifestRow, read_manifest, text_of_manifest
 from aslspark.data.pictures.listing import (
-    Listed,
+    ListedFile,
     Picture,
     PictureSource,
     labelled_by_folder,
@@ -72,7 +72,7 @@ def open_zip(spark: SparkSession, hadoop: HadoopFiles, path: str, options: Pictu
         _check_sizes(path, entries)
         manifests, passed = _manifests(archive, entries, path)
     if not manifests:
-        listed, unused = labelled_by_folder([Listed(e.filename, _name(e), e.file_size) for e in entries], options)
+        listed, unused = labelled_by_folder([ListedFile(e.filename, _name(e), e.file_size) for e in entries], options)
         passed += unused
         if not listed:
             raise AslsparkError(_nothing_in(path, entries))
@@ -206,7 +206,7 @@ def _named_in_zip(
     entry = of_name.get(name)
     path = as_text(name) if entry is None else entry.filename
     shown_name = redact(as_text(row.path))
-    listed = Listed(path, shown_name, -1 if entry is None else entry.file_size)
+    listed = ListedFile(path, shown_name, -1 if entry is None else entry.file_size)
     picture = Picture(path, shown_name, listed.length, signer=as_text(row.signer) or None, row=row.number)
     picture = labelled_by_word(picture, row.label, row.split, options, listed)
     if picture.reason is None and not _is_safe(name):

@@ -28,7 +28,7 @@ from aslspark.data.files.file_bytes import MAX_FILE_BYTES, UNREADABLE, with_cont
 from aslspark.data.files.hadoop_files import HadoopFiles, no_pattern, plain_path
 from aslspark.data.files.local_folders import SPECIAL, as_text, walk
 from aslspark.data.pictures.listing import (
-    Listed,
+    ListedFile,
     Picture,
     PictureSource,
     labelled_by_folder,
@@ -60,12 +60,12 @@ class FilesBelow:
 
     Parameters
     ----------
-    listed : list of Listed
+    listed : list of ListedFile
     passed_over : list of str
         In words, below the folder.
     """
 
-    listed: list[Listed]
+    listed: list[ListedFile]
     passed_over: list[str] = field(default_factory=list)
 
 
@@ -87,7 +87,7 @@ def files_below(spark: SparkSession, hadoop: HadoopFiles, path: str) -> FilesBel
     if (local := hadoop.local(path)) is not None:
         walked = walk(local)
         listed = [
-            Listed(
+            ListedFile(
                 f"file:{as_text(file.path)}",
                 as_text(file.name),
                 file.length,
@@ -99,23 +99,23 @@ def files_below(spark: SparkSession, hadoop: HadoopFiles, path: str) -> FilesBel
         return FilesBelow(listed, walked.passed_over)
     base = plain_path(path).rstrip("/")
     files = [
-        Listed(file, plain_path(file).removeprefix(f"{base}/"), length)
+        ListedFile(file, plain_path(file).removeprefix(f"{base}/"), length)
         for file, length in list_files(binary_files(spark, [path]))
     ]
     hidden, folders = _hidden(hadoop, base, {file.name.rpartition("/")[0] for file in files})
     trouble = "Spark passes over names that begin with _: rename it"
-    files += [Listed(f"{base}/{name}", name, 0, None, HIDDEN, trouble) for name in hidden]
+    files += [ListedFile(f"{base}/{name}", name, 0, None, HIDDEN, trouble) for name in hidden]
     return FilesBelow(files, folders)
 
 
-def contents_of(spark: SparkSession, files: Iterable[Listed]) -> DataFrame:
+def contents_of(spark: SparkSession, files: Iterable[ListedFile]) -> DataFrame:
     """Give the table with the bytes of files.
 
     Returns
     -------
     DataFrame
-        path (string, as in `Listed`) and file (binary, a path for `aslspark.data.files.file_bytes`) where all lie on
-        this machine; else path and content (binary), without those that cannot be opened or are larger than
+        path (string, as in `ListedFile`) and file (binary, a path for `aslspark.data.files.file_bytes`) where all lie
+        on this machine; else path and content (binary), without those that cannot be opened or are larger than
         `MAX_FILE_BYTES`.
     """
     files = list(files)
@@ -135,7 +135,7 @@ def contents_of(spark: SparkSession, files: Iterable[Listed]) -> DataFrame:
     return with_content(parts[0]).select("path", "content").unionByName(parts[1])
 
 
-def _dealt(spark: SparkSession, files: Sequence[Listed]) -> DataFrame:
+def _dealt(spark: SparkSession, files: Sequence[ListedFile]) -> DataFrame:
     """Deal files to tasks, so that each gets about as many bytes, in the same way every time."""
     ordered = sorted(files, key=lambda file: (-file.length, file.path))
     cost = sum(file.length for file in files) + OPEN_COST_BYTES * len(files)
@@ -222,7 +222,9 @@ def open_folder(
     )
 
 
-def _contents(spark: SparkSession, files: Iterable[Listed], pictures: Iterable[Picture]) -> Callable[[str], DataFrame]:
+def _contents(
+    spark: SparkSession, files: Iterable[ListedFile], pictures: Iterable[Picture]
+) -> Callable[[str], DataFrame]:
     usable = {picture.path for picture in pictures if picture.reason is None}
     wanted = {file.path: file for file in files if file.path in usable}
     return lambda _scratch: contents_of(spark, wanted.values())
@@ -409,13 +411,13 @@ def unnamed_pictures(
     return [f"{as_text(folder)}: {len(left)} pictures that no manifest names, such as {left[0]}"] if left else []
 
 
-def _real(file: Listed) -> str:
+def _real(file: ListedFile) -> str:
     return "" if file.file is None else os.path.realpath(os.fsdecode(file.file))
 
 
 def named_files(
     spark: SparkSession, hadoop: HadoopFiles, manifest: str, rows: Sequence[ManifestRow], roots: Sequence[str]
-) -> list[Listed]:
+) -> list[ListedFile]:
     """Find the files that the rows of a manifest name.
 
     Parameters
@@ -430,7 +432,7 @@ def named_files(
 
     Returns
     -------
-    list of Listed
+    list of ListedFile
         One a row. Those that lie elsewhere, by their path or by where a link leads, that are missing, or that are
         no paths have their reason; nothing is opened.
     """
@@ -438,20 +440,20 @@ def named_files(
     folders = [base, *roots]
     local_roots = [os.path.realpath(local) for folder in folders if (local := hadoop.local(folder)) is not None]
     other_roots = [plain_path(folder).rstrip("/") for folder in folders if hadoop.local(folder) is None]
-    found: list[Listed] = []
+    found: list[ListedFile] = []
     others: dict[int, str] = {}
     for place, row in enumerate(rows):
         name = redact(as_text(row.path))
         path = _resolved(base, row.path)
         if not row.path:
-            found.append(Listed(name, name, -1, None, MISSING, "the row names no file"))
+            found.append(ListedFile(name, name, -1, None, MISSING, "the row names no file"))
         elif (local := hadoop.local(path)) is not None:
             found.append(_local_named(local, row.path, name, local_roots))
         elif any(plain_path(path).startswith(f"{root}/") for root in other_roots):
             others[place] = plain_path(path)
-            found.append(Listed(path, name, -1))
+            found.append(ListedFile(path, name, -1))
         else:
-            found.append(Listed(name, name, -1, None, OUTSIDE, _OUTSIDE_DETAIL))
+            found.append(ListedFile(name, name, -1, None, OUTSIDE, _OUTSIDE_DETAIL))
     if others:
         _find_others(spark, hadoop, found, others)
     return found
@@ -460,13 +462,13 @@ def named_files(
 _OUTSIDE_DETAIL = "a manifest names files below its own folder alone; others need their folder in pictures.roots"
 
 
-def _local_named(local: str, written: str, name: str, roots: Sequence[str]) -> Listed:
+def _local_named(local: str, written: str, name: str, roots: Sequence[str]) -> ListedFile:
     """Find a file of this machine; one with backslashes that is not there may have been written on Windows."""
     spellings = [local]
     if "\\" in written:
         spellings.append(os.path.normpath(local.replace("\\", "/")))
     # By the name as it was written and masked: in a path that is made plain, a key is no longer told from a folder.
-    missing = Listed(name, name, -1, None, MISSING, "there is no such file")
+    missing = ListedFile(name, name, -1, None, MISSING, "there is no such file")
     for spelled in spellings:
         try:
             real = os.path.realpath(spelled)
@@ -478,11 +480,11 @@ def _local_named(local: str, written: str, name: str, roots: Sequence[str]) -> L
         except (OSError, ValueError):  # a NUL in it, or links in a circle
             continue
         trouble = () if is_file else (UNREADABLE, SPECIAL if not os.path.isdir(real) else "it is a folder")
-        return Listed(f"file:{as_text(real)}", name, length, os.fsencode(real), *trouble)
+        return ListedFile(f"file:{as_text(real)}", name, length, os.fsencode(real), *trouble)
     return missing
 
 
-def _find_others(spark: SparkSession, hadoop: HadoopFiles, found: list[Listed], others: dict[int, str]) -> None:
+def _find_others(spark: SparkSession, hadoop: HadoopFiles, found: list[ListedFile], others: dict[int, str]) -> None:
     """Look up the files of other stores, in place."""
     folders = [
         folder for folder in _topmost({path.rpartition("/")[0] for path in others.values()}) if hadoop.exists(folder)

@@ -15,7 +15,7 @@ from aslspark.data.files.file_bytes import with_content
 from aslspark.data.pictures.listing import PictureSource
 from aslspark.data.pictures.reading import image_of, sample_id
 from aslspark.data.samples import HAND_COLUMN
-from aslspark.images.decoding import Form, pixels_of
+from aslspark.images.decoding import ImageSpec, pixels_of
 from aslspark.images.hands.crop import points_in_crop
 from aslspark.images.hands.find_and_crop import whole_picture
 from aslspark.images.hands.options import HandOptions
@@ -37,7 +37,7 @@ def draw_hands(
     samples: DataFrame,
     sources: Mapping[str, PictureSource],
     scratch: Mapping[str, str],
-    form: Form,
+    form: ImageSpec,
     options: HandOptions,
 ) -> bytes | None:
     """Draw some hands of every try, and some pictures without one, as PNG.
@@ -49,7 +49,7 @@ def draw_hands(
     sources : mapping of str to PictureSource
     scratch : mapping of str to str
         The folder that each was read with.
-    form : Form
+    form : ImageSpec
     options : HandOptions
 
     Returns
@@ -95,7 +95,7 @@ def _chosen(samples: DataFrame, sources: Sequence[str]) -> list[Row]:
 
 
 def _wholes(
-    rows: Sequence[Row], sources: Mapping[str, PictureSource], scratch: Mapping[str, str], form: Form
+    rows: Sequence[Row], sources: Mapping[str, PictureSource], scratch: Mapping[str, str], form: ImageSpec
 ) -> dict[str, Image.Image]:
     """Read the chosen pictures again, whole."""
     ids = {row["id"] for row in rows}

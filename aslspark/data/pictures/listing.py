@@ -20,7 +20,7 @@ from aslspark.data.pictures.options import PictureOptions
 from aslspark.data.samples import TEST, TRAIN
 from aslspark.data.split_names import nearest_named, split_of_name
 from aslspark.data.splits import SplitOptions, splits_of_blocks
-from aslspark.data.tables.pixel_table import EMPTY, UNKNOWN_LABEL
+from aslspark.data.tables.pixel_layout import EMPTY, UNKNOWN_LABEL
 from aslspark.images.endings import (
     PICTURE_ENDINGS,
     UNREAD_FORMAT,
@@ -37,7 +37,7 @@ TWICE = "named twice"
 DEPTH = "depth picture"
 
 
-class Listed(NamedTuple):
+class ListedFile(NamedTuple):
     """A file as it was listed: what is known of it without its label.
 
     Parameters
@@ -113,7 +113,7 @@ class PictureSource:
         return [picture for picture in self.pictures if picture.reason is None]
 
 
-def unread_reason(file: Listed) -> tuple[str, str] | None:
+def unread_reason(file: ListedFile) -> tuple[str, str] | None:
     """Tell why a file is not to be read, before it is opened: reason and detail; None where it is to be read."""
     if file.reason is not None:
         return file.reason, file.detail
@@ -126,12 +126,12 @@ def unread_reason(file: Listed) -> tuple[str, str] | None:
     return None
 
 
-def labelled_by_folder(files: Iterable[Listed], options: PictureOptions) -> tuple[list[Picture], list[str]]:
+def labelled_by_folder(files: Iterable[ListedFile], options: PictureOptions) -> tuple[list[Picture], list[str]]:
     """Label pictures by the folders that they lie in.
 
     Parameters
     ----------
-    files : iterable of Listed
+    files : iterable of ListedFile
     options : PictureOptions
 
     Returns
@@ -229,7 +229,7 @@ def _shot(name: str) -> tuple[str, ...]:
 
 
 def labelled_by_word(
-    picture: Picture, label: str | None, split: str | None, options: PictureOptions, listed: Listed
+    picture: Picture, label: str | None, split: str | None, options: PictureOptions, listed: ListedFile
 ) -> Picture:
     """Give a picture the label and the split that a manifest or a table says, or the reason why not."""
     found = options.label_of(label or "")
@@ -242,7 +242,7 @@ def labelled_by_word(
     return _checked(picture._replace(label=found, split=decided, signer=signer), listed, options)
 
 
-def _checked(picture: Picture, listed: Listed, options: PictureOptions) -> Picture:
+def _checked(picture: Picture, listed: ListedFile, options: PictureOptions) -> Picture:
     """Refuse a label that is not wanted, and a file that cannot be read or be held in memory."""
     if picture.label is not None and not options.is_wanted(picture.label):
         return picture._replace(reason=NOT_ASKED_FOR, detail=f"label is {picture.label!r}")

@@ -14,7 +14,7 @@ from aslspark.common.labels import LABEL_SETS, LABELS, label_named
 from aslspark.common.paths import mounted_as_spark
 from aslspark.common.settings import HandConfig, PictureConfig
 from aslspark.data.files.hadoop_files import HadoopFiles, no_pattern
-from aslspark.images.decoding import RAW, Form
+from aslspark.images.decoding import RAW, ImageSpec
 from aslspark.images.hands.options import HandOptions, hand_options
 
 
@@ -24,7 +24,7 @@ class PictureOptions:
 
     Parameters
     ----------
-    form : Form
+    form : ImageSpec
         Size, colour, fit and mask.
     store : {'raw', 'png', 'jpeg'}
     labels : mapping of str to str
@@ -42,7 +42,7 @@ class PictureOptions:
         How they are cropped to the hand; without, they stay whole.
     """
 
-    form: Form = field(default_factory=lambda: Form(64, 64, 3))
+    form: ImageSpec = field(default_factory=lambda: ImageSpec(64, 64, 3))
     store: str = RAW
     labels: Mapping[str, str] = field(default_factory=dict)
     signer_pattern: re.Pattern[str] | None = None
@@ -79,7 +79,7 @@ def picture_options(spark: SparkSession, config: PictureConfig, hands: HandConfi
     mask = (_colour("skin_low", config.skin_low), _colour("skin_high", config.skin_high))
     channels = 1 if config.grey else 3
     return PictureOptions(
-        form=Form(
+        form=ImageSpec(
             config.size, config.size, channels, config.fit, mask if config.skin_mask else None, config.max_pixels
         ),
         store=config.store,

@@ -24,11 +24,11 @@ from aslspark.data.pictures.listing import Picture, PictureSource
 from aslspark.data.pictures.near_duplicates import perceptual_hashes
 from aslspark.data.pictures.options import PictureOptions
 from aslspark.data.samples import HAND_COLUMN, HASH_COLUMN, SAMPLE_SCHEMA, with_hand
-from aslspark.data.tables.pixel_tables import QUARANTINE
-from aslspark.images.decoding import EMPTY, Unusable, bare_pixels, bring, decode, encode
+from aslspark.data.tables.labelled_tables import QUARANTINE
+from aslspark.images.decoding import EMPTY, Unusable, bare_pixels, decode, encode, resize_to
 from aslspark.images.decoding import image_of as pixels_image
-from aslspark.images.hands.find_and_crop import hand_in, whole_picture
-from aslspark.images.hands.hand import Hand, hand_column, no_hands
+from aslspark.images.hands.find_and_crop import find_and_crop, whole_picture
+from aslspark.images.hands.hand import Hand, hand_column, null_hands
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -134,7 +134,7 @@ def sample_id(source: str, name: str) -> str:
 
 
 def packed_for_quarantine(spark: SparkSession, source: str, pictures: Sequence[Picture]) -> DataFrame:
-    """Make rows for the quarantine of pictures with a reason; see `pixel_tables.parse_blocks`."""
+    """Make rows for the quarantine of pictures with a reason; see `labelled_tables.parse_blocks`."""
     rows = [
         (
             "" if picture.row is None else str(picture.row),
@@ -188,10 +188,10 @@ def _samples(batch: pa.RecordBatch, source: str, options: PictureOptions, holds:
             if holds == "file":
                 content = read_file(content)
             if options.hands is None:
-                pixels[len(good)] = bring(image_of(content), form) if holds == "image" else decode(content, form)
+                pixels[len(good)] = resize_to(image_of(content), form) if holds == "image" else decode(content, form)
             else:
                 image = image_of(content) if holds == "image" else whole_picture(content, form)
-                pixels[len(good)], hand = hand_in(image, form, options.hands)
+                pixels[len(good)], hand = find_and_crop(image, form, options.hands)
                 hands.append(hand)
             good.append(row)
         except Unusable as trouble:
@@ -217,7 +217,7 @@ def _samples(batch: pa.RecordBatch, source: str, options: PictureOptions, holds:
             pa.array(details),
             pa.array([QUARANTINE] * count),
             pa.nulls(count, pa.int64()),
-            no_hands(count) if options.hands else None,
+            null_hands(count) if options.hands else None,
         )
 
 

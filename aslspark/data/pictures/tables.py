@@ -12,7 +12,7 @@ from aslspark.common.errors import AslsparkError
 from aslspark.common.redaction import redact
 from aslspark.data.pictures.listing import (
     TWICE,
-    Listed,
+    ListedFile,
     Picture,
     PictureSource,
     labelled_by_word,
@@ -20,7 +20,7 @@ from aslspark.data.pictures.listing import (
     with_named_splits,
 )
 from aslspark.data.pictures.options import PictureOptions
-from aslspark.data.tables.pixel_table import UNKNOWN_LABEL
+from aslspark.data.tables.pixel_layout import UNKNOWN_LABEL
 
 NO_PATH = "no path"
 _WORDS = ("label", "signer", "split")
@@ -69,7 +69,7 @@ def open_picture_table(frame: DataFrame, name: str, options: PictureOptions) -> 
         if "label" not in said and label is None:
             picture = picture._replace(reason=UNKNOWN_LABEL, detail="no folder above it is called like a label")
         else:
-            listed = Listed(picture.path, picture.name, picture.length)
+            listed = ListedFile(picture.path, picture.name, picture.length)
             picture = labelled_by_word(picture, label, said.get("split"), options, listed)
         pictures.append(picture)
     pictures = with_named_splits(once_each(pictures), options)

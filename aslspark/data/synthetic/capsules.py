@@ -1,4 +1,4 @@
-"""Flesh on the joints: the round cones that a hand is drawn from."""
+"""Capsules on the joints: the round cones that a hand is drawn from."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ JOINED = _joined()
 
 
 @dataclass(frozen=True)
-class Flesh:
+class Capsules:
     """Round cones: a sphere of radius `start_radii` at `starts` swept to one of `end_radii` at `ends`."""
 
     starts: FloatArray
@@ -66,7 +66,7 @@ class Flesh:
     end_radii: FloatArray
 
 
-def put_flesh_on(joints: FloatArray, proportions: Proportions, wrist_bend: float, wrist_sway: float) -> Flesh:
+def hand_capsules(joints: FloatArray, proportions: Proportions, wrist_bend: float, wrist_sway: float) -> Capsules:
     """Lay the round cones of fingers, palm, forearm and sleeve along the joints.
 
     Parameters
@@ -79,7 +79,7 @@ def put_flesh_on(joints: FloatArray, proportions: Proportions, wrist_bend: float
 
     Returns
     -------
-    Flesh
+    Capsules
         In the hand's own frame.
     """
     cones: list[tuple[FloatArray, FloatArray, float, float]] = []
@@ -113,4 +113,4 @@ def put_flesh_on(joints: FloatArray, proportions: Proportions, wrist_bend: float
         cones.append((top, bottom, 2.2 * width, 3.2 * width))
 
     starts, ends, start_radii, end_radii = zip(*cones, strict=True)
-    return Flesh(np.array(starts), np.array(ends), np.array(start_radii), np.array(end_radii))
+    return Capsules(np.array(starts), np.array(ends), np.array(start_radii), np.array(end_radii))

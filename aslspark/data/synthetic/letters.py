@@ -34,7 +34,7 @@ class View:
 
 
 @dataclass(frozen=True)
-class Form:
+class Handshape:
     """One way to form a letter, and the views it is seen in.
 
     `thumb` is (out, forward, turn, middle, end); the fingers are (spread, root, middle, end). Where a letter
@@ -63,111 +63,111 @@ _TO_THE_RIGHT = View(yaw=180, roll=-80)
 _UP_TO_THE_RIGHT = View(yaw=160, roll=-65, sway=-20)
 _TO_THE_LEFT = View(yaw=10, roll=85)
 
-FORMS: dict[str, tuple[Form, ...]] = {
+HANDSHAPES: dict[str, tuple[Handshape, ...]] = {
     "A": (
-        Form((40, 6, 84, 42, 5), _FOLDED_INDEX, _FOLDED_MIDDLE, _FOLDED_RING, _FOLDED_LITTLE,
+        Handshape((40, 6, 84, 42, 5), _FOLDED_INDEX, _FOLDED_MIDDLE, _FOLDED_RING, _FOLDED_LITTLE,
              (View(yaw=-8, roll=-4), View(yaw=12, pitch=8, roll=-20))),
     ),
-    "B": (Form((14, 40, 90, 55, 45), (-4, 2, 3, 2), (-1, 2, 3, 2), (3, 2, 3, 2), (7, 2, 4, 2), (View(),)),),
+    "B": (Handshape((14, 40, 90, 55, 45), (-4, 2, 3, 2), (-1, 2, 3, 2), (3, 2, 3, 2), (7, 2, 4, 2), (View(),)),),
     "C": (
-        Form((27, 45, 62, 20, 38), (-4, 36, 46, 28), (-1, 36, 46, 28), (3, 37, 46, 28), (8, 40, 46, 28),
+        Handshape((27, 45, 62, 20, 38), (-4, 36, 46, 28), (-1, 36, 46, 28), (3, 37, 46, 28), (8, 40, 46, 28),
              (View(yaw=62, roll=-8), View(yaw=75, roll=-15))),
     ),
     "D": (
-        Form((41, 65, 90, 50, 34), (0, 4, 5, 4), (0, 62, 72, 35), (2, 66, 75, 40), (4, 72, 78, 45),
+        Handshape((41, 65, 90, 50, 34), (0, 4, 5, 4), (0, 62, 72, 35), (2, 66, 75, 40), (4, 72, 78, 45),
              (View(yaw=20), View(yaw=0))),
     ),
     "E": (
-        Form((14, 44, 100, 58, 62), (-2, 54, 114, 58), (-1, 54, 114, 58), (2, 54, 114, 58), (6, 54, 114, 58),
+        Handshape((14, 44, 100, 58, 62), (-2, 54, 114, 58), (-1, 54, 114, 58), (2, 54, 114, 58), (6, 54, 114, 58),
              (View(), View(pitch=5, yaw=8))),
     ),
     "F": (
-        Form((35, 38, 60, 15, 41), (-2, 58, 62, 30), (1, 10, 10, 6), (-7, 6, 8, 5), (-16, 4, 8, 5),
+        Handshape((35, 38, 60, 15, 41), (-2, 58, 62, 30), (1, 10, 10, 6), (-7, 6, 8, 5), (-16, 4, 8, 5),
              (View(yaw=5), View(yaw=25, roll=-5))),
     ),
     "G": (
-        Form((40, 2, 86, 40, 14), (0, 10, 6, 4), _FOLDED_MIDDLE, _FOLDED_RING, _FOLDED_LITTLE,
+        Handshape((40, 2, 86, 40, 14), (0, 10, 6, 4), _FOLDED_MIDDLE, _FOLDED_RING, _FOLDED_LITTLE,
              (_TO_THE_RIGHT, _UP_TO_THE_RIGHT, _TO_THE_LEFT)),
     ),
     "H": (
-        Form((4, 40, 89, 37, 30), (-4, 8, 6, 4), (3, 8, 6, 4), _FOLDED_RING, _FOLDED_LITTLE,
+        Handshape((4, 40, 89, 37, 30), (-4, 8, 6, 4), (3, 8, 6, 4), _FOLDED_RING, _FOLDED_LITTLE,
              (_TO_THE_RIGHT, _UP_TO_THE_RIGHT, _TO_THE_LEFT)),
     ),
     "I": (
-        Form((25, 56, 107, 41, 35), _FOLDED_INDEX, _FOLDED_MIDDLE, _FOLDED_RING, (-8, 4, 6, 4),
+        Handshape((25, 56, 107, 41, 35), _FOLDED_INDEX, _FOLDED_MIDDLE, _FOLDED_RING, (-8, 4, 6, 4),
              (View(), View(yaw=-8, roll=-5))),
     ),
     "K": (
-        Form((-6, 16, 50, 0, 0), (5, 4, 5, 4), (-7, 38, 8, 6), _FOLDED_RING, _FOLDED_LITTLE,
+        Handshape((-6, 16, 50, 0, 0), (5, 4, 5, 4), (-7, 38, 8, 6), _FOLDED_RING, _FOLDED_LITTLE,
              (View(yaw=-35), View(yaw=-20, pitch=-5))),
     ),
     "L": (
-        Form((62, 8, 60, -5, -10), (2, 3, 4, 3), _FOLDED_MIDDLE, _FOLDED_RING, _FOLDED_LITTLE,
+        Handshape((62, 8, 60, -5, -10), (2, 3, 4, 3), _FOLDED_MIDDLE, _FOLDED_RING, _FOLDED_LITTLE,
              (View(), View(yaw=10, roll=8))),
     ),
     "M": (
-        Form((-18, 33, 107, 35, -20), (-4, 72, 76, 22), (-1, 72, 76, 22), (3, 72, 76, 22), (0, 92, 108, 70),
+        Handshape((-18, 33, 107, 35, -20), (-4, 72, 76, 22), (-1, 72, 76, 22), (3, 72, 76, 22), (0, 92, 108, 70),
              (View(pitch=5), View(pitch=-8, yaw=-5), View(yaw=12, roll=-18))),
     ),
     "N": (
-        Form((9, 41, 104, 54, -15), (-3, 72, 76, 24), (1, 72, 76, 24), (-3, 90, 108, 70), (0, 90, 108, 70),
+        Handshape((9, 41, 104, 54, -15), (-3, 72, 76, 24), (1, 72, 76, 24), (-3, 90, 108, 70), (0, 90, 108, 70),
              (View(pitch=5), View(pitch=-8, yaw=-5), View(yaw=12, roll=-18))),
     ),
     "O": (
-        Form((20, 42, 73, 24, 20), (-4, 52, 55, 38), (-1, 55, 58, 38), (3, 57, 58, 38), (8, 58, 58, 38),
+        Handshape((20, 42, 73, 24, 20), (-4, 52, 55, 38), (-1, 55, 58, 38), (3, 57, 58, 38), (8, 58, 58, 38),
              (View(yaw=58, roll=-8), View(yaw=72, roll=-10))),
     ),
     "P": (
-        Form((20, 14, 86, 30, 0), (2, 8, 6, 4), (-3, 72, 8, 6), _FOLDED_RING, _FOLDED_LITTLE,
+        Handshape((20, 14, 86, 30, 0), (2, 8, 6, 4), (-3, 72, 8, 6), _FOLDED_RING, _FOLDED_LITTLE,
              (View(yaw=-75, roll=85), View(yaw=-60, roll=70), View(yaw=-105, roll=72))),
     ),
     "Q": (
-        Form((25, 40, 60, 0, 2), (0, 35, 10, 8), (-1, 84, 95, 60), _FOLDED_RING, _FOLDED_LITTLE,
+        Handshape((25, 40, 60, 0, 2), (0, 35, 10, 8), (-1, 84, 95, 60), _FOLDED_RING, _FOLDED_LITTLE,
              (View(yaw=-70, roll=130), View(yaw=180, roll=175, sway=-25))),
     ),
     "R": (
-        Form((4, 40, 89, 37, 30), (-13, 17, 4, 3), (18, -3, 12, 8), _FOLDED_RING, _FOLDED_LITTLE,
+        Handshape((4, 40, 89, 37, 30), (-13, 17, 4, 3), (18, -3, 12, 8), _FOLDED_RING, _FOLDED_LITTLE,
              (View(), View(yaw=12))),
     ),
     "S": (
-        Form((15, 54, 110, 30, 45), _FOLDED_INDEX, _FOLDED_MIDDLE, _FOLDED_RING, _FOLDED_LITTLE,
+        Handshape((15, 54, 110, 30, 45), _FOLDED_INDEX, _FOLDED_MIDDLE, _FOLDED_RING, _FOLDED_LITTLE,
              (View(roll=-4), View(yaw=14, roll=-20))),
     ),
     "T": (
-        Form((8, 21, 113, 25, -6), (7, 70, 88, 50), (-5, 84, 103, 68), _FOLDED_RING, _FOLDED_LITTLE,
+        Handshape((8, 21, 113, 25, -6), (7, 70, 88, 50), (-5, 84, 103, 68), _FOLDED_RING, _FOLDED_LITTLE,
              (View(pitch=4), View(yaw=8, roll=-16))),
-        Form((0, 10, 60, 0, -8), (5, 82, 15, 10), (-5, 84, 103, 68), _FOLDED_RING, _FOLDED_LITTLE,
+        Handshape((0, 10, 60, 0, -8), (5, 82, 15, 10), (-5, 84, 103, 68), _FOLDED_RING, _FOLDED_LITTLE,
              (View(yaw=72), View(yaw=95, roll=-5))),
     ),
     "U": (
-        Form((4, 40, 89, 37, 30), (-4, 3, 4, 3), (3, 3, 4, 3), _FOLDED_RING, _FOLDED_LITTLE,
+        Handshape((4, 40, 89, 37, 30), (-4, 3, 4, 3), (3, 3, 4, 3), _FOLDED_RING, _FOLDED_LITTLE,
              (View(), View(yaw=15))),
     ),
     "V": (
-        Form((4, 40, 89, 37, 30), (9, 3, 4, 3), (-8, 3, 4, 3), _FOLDED_RING, _FOLDED_LITTLE,
+        Handshape((4, 40, 89, 37, 30), (9, 3, 4, 3), (-8, 3, 4, 3), _FOLDED_RING, _FOLDED_LITTLE,
              (View(), View(yaw=15))),
     ),
     "W": (
-        Form((-8, 37, 92, 38, 34), (12, 3, 4, 3), (0, 3, 4, 3), (-12, 3, 4, 3), (4, 78, 90, 60),
+        Handshape((-8, 37, 92, 38, 34), (12, 3, 4, 3), (0, 3, 4, 3), (-12, 3, 4, 3), (4, 78, 90, 60),
              (View(), View(yaw=12))),
     ),
     "X": (
-        Form((22, 47, 92, 35, 39), (0, 12, 85, 55), _FOLDED_MIDDLE, _FOLDED_RING, _FOLDED_LITTLE,
+        Handshape((22, 47, 92, 35, 39), (0, 12, 85, 55), _FOLDED_MIDDLE, _FOLDED_RING, _FOLDED_LITTLE,
              (View(yaw=50, roll=-5), View(yaw=35, roll=-8))),
     ),
     "Y": (
-        Form((62, 10, 50, -8, -12), _FOLDED_INDEX, _FOLDED_MIDDLE, _FOLDED_RING, (-20, 3, 5, 4),
+        Handshape((62, 10, 50, -8, -12), _FOLDED_INDEX, _FOLDED_MIDDLE, _FOLDED_RING, (-20, 3, 5, 4),
              (View(), View(yaw=10, roll=-10))),
     ),
 }  # fmt: skip
 """The ways to form each letter."""
 
 
-def forms_of(letter: str) -> tuple[Form, ...]:
+def handshapes_of(letter: str) -> tuple[Handshape, ...]:
     """Return the ways to form a letter; of any but the 24 static ones, say which there are."""
-    if letter not in FORMS:
+    if letter not in HANDSHAPES:
         raise AslsparkError(
             f"letter {letter!r} cannot be drawn; the letters that a still hand shows are "
             f"{''.join(STATIC_LETTERS)}, as single capitals (J and Z are movements)"
         )
-    return FORMS[letter]
+    return HANDSHAPES[letter]

@@ -13,7 +13,7 @@ from itertools import product
 import numpy as np
 import numpy.typing as npt
 
-from aslspark.data.synthetic.capsules import JOINED, SLEEVE, Flesh
+from aslspark.data.synthetic.capsules import JOINED, SLEEVE, Capsules
 from aslspark.data.synthetic.skeleton import FloatArray
 
 SUPERSAMPLING = 2
@@ -68,7 +68,7 @@ class Light:
 class _Solid:
     """Cones in the picture's frame, with the products that each ray or point needs."""
 
-    def __init__(self, flesh: Flesh) -> None:
+    def __init__(self, flesh: Capsules) -> None:
         self.start, self.end = flesh.starts.astype(_FLOAT), flesh.ends.astype(_FLOAT)
         self.axis = self.end - self.start
         self.start_radius = flesh.start_radii.astype(_FLOAT)[:, None]
@@ -164,7 +164,7 @@ def _lit(solid: _Solid, points: FloatArray, cone: Places, light: Light) -> Float
 
 
 def render(
-    flesh: Flesh,
+    flesh: Capsules,
     camera: Camera,
     light: Light,
     *,
@@ -176,7 +176,7 @@ def render(
 
     Parameters
     ----------
-    flesh : Flesh
+    flesh : Capsules
         In the picture's frame: x right, y up, z to the viewer.
     camera : Camera
     light : Light

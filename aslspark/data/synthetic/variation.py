@@ -8,8 +8,8 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from aslspark.data.synthetic.capsules import Flesh, put_flesh_on
-from aslspark.data.synthetic.letters import forms_of
+from aslspark.data.synthetic.capsules import Capsules, hand_capsules
+from aslspark.data.synthetic.letters import handshapes_of
 from aslspark.data.synthetic.render import SUPERSAMPLING, Camera, Light
 from aslspark.data.synthetic.skeleton import (
     AVERAGE_HAND,
@@ -75,7 +75,7 @@ class Scene:
     """All that one picture shows, in the picture's frame (x right, y up, z to the viewer)."""
 
     joints: FloatArray
-    flesh: Flesh
+    flesh: Capsules
     camera: Camera
     light: Light
     skin: FloatArray
@@ -101,7 +101,7 @@ class Scene:
 
 def scene_of(letter: str, *, seed: int, index: int, signer: int, size: int, channels: int, left_handed: bool) -> Scene:
     """Arrange picture number `index` of this seed; at another size or in other channels it shows the same."""
-    forms = forms_of(letter)
+    forms = handshapes_of(letter)
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(_OF_PICTURE, index)))
     person = signer_of(seed, signer)
     form = forms[rng.integers(len(forms))]
@@ -111,7 +111,7 @@ def scene_of(letter: str, *, seed: int, index: int, signer: int, size: int, chan
     angles[INDEX:, 1:3] += rng.normal(0, 3)  # the whole hand a little more open or more closed
     joints = joint_positions(person.proportions, angles)
     bend, sway = view.bend + rng.normal(0, 8), view.sway + rng.normal(0, 8)
-    flesh = put_flesh_on(joints, person.proportions, bend, sway)
+    flesh = hand_capsules(joints, person.proportions, bend, sway)
 
     turn = (
         turn_about_z(view.roll + rng.normal(0, 9))
@@ -122,7 +122,9 @@ def scene_of(letter: str, *, seed: int, index: int, signer: int, size: int, chan
         turn = np.diag([-1.0, 1.0, 1.0]) @ turn
     middle = joints.mean(axis=0)
     joints = (joints - middle) @ turn.T
-    flesh = Flesh((flesh.starts - middle) @ turn.T, (flesh.ends - middle) @ turn.T, flesh.start_radii, flesh.end_radii)
+    flesh = Capsules(
+        (flesh.starts - middle) @ turn.T, (flesh.ends - middle) @ turn.T, flesh.start_radii, flesh.end_radii
+    )
     camera = _framed(joints, rng)
 
     sleeve = rng.uniform(0.01, 0.5) * rng.uniform(0.4, 1, 3) if rng.random() < 0.45 else person.skin

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
 from aslspark.common.labels import LETTER_OF_NUMBER
-from aslspark.data.tables.pixel_table import (
+from aslspark.data.tables.pixel_layout import (
     COLUMNS,
     EMPTY,
     NOT_A_NUMBER,

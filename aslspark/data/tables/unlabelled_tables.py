@@ -16,9 +16,9 @@ from pyspark.sql import functions as F
 
 from aslspark.common.errors import AslsparkError
 from aslspark.data.files.hadoop_files import HadoopFiles, plain_path
+from aslspark.data.tables.labelled_tables import check_header, label_text, lines_of_files, runs_of_blocks
 from aslspark.data.tables.parse_pixels import parse_lines
-from aslspark.data.tables.pixel_table import PIXELS, SIDE, Layout
-from aslspark.data.tables.pixel_tables import check_header, label_text, lines_of_files, runs_of_blocks
+from aslspark.data.tables.pixel_layout import PIXELS, SIDE, Layout
 from aslspark.images.decoding import RAW, UNUSABLE
 
 SCHEMA = (

@@ -14,19 +14,19 @@ import numpy.typing as npt
 
 from aslspark.common.patches import imported_without_unused
 from aslspark.images.hands.hand import LEFT, NO_HAND, RIGHT, Hand
-from aslspark.images.hands.test_time_augmentation import agreed, looks_at, same_hand
+from aslspark.images.hands.test_time_augmentation import augmented_views, consensus, same_hand
 
 Pixels = npt.NDArray[np.uint8]
 
 PLAIN, PADDED, FRAMED, ENLARGED = "plain", "padded", "framed", "enlarged"
-TRIES = (PLAIN, PADDED, FRAMED, ENLARGED)
+SEARCH_STEPS = (PLAIN, PADDED, FRAMED, ENLARGED)
 
 PADDED_SIDE = 320
 """Longer side, in pixels, that a picture is shrunk to before it is padded: the landmark model looks at 224."""
 
 
 @dataclass(frozen=True)
-class View:
+class DetectorInput:
     """What the detector is shown, and how its coordinates lie in the picture.
 
     Parameters
@@ -65,14 +65,14 @@ class HandDetector:
         )
 
     def __call__(self, picture: Pixels) -> Hand:
-        """Look for the hand, in the order of TRIES, until one finds it; then look at it again."""
-        for name in TRIES:
+        """AugmentedView for the hand, in the order of SEARCH_STEPS, until one finds it; then look at it again."""
+        for name in SEARCH_STEPS:
             found = [seen for view in _views(name, picture) for seen in self._in_view(view)]
             if found:
                 return self._looked_at_again(name, picture, max(found, key=_weight))
         return NO_HAND
 
-    def _in_view(self, view: View) -> list[_Seen]:
+    def _in_view(self, view: DetectorInput) -> list[_Seen]:
         corner = np.array([view.left, view.top, 0])
         return [replace(seen, points=seen.points * view.scale + corner) for seen in self._shown(view.pixels)]
 
@@ -98,7 +98,7 @@ class HandDetector:
 
     def _looked_at_again(self, name: str, picture: Pixels, first: _Seen) -> Hand:
         seen = [first]
-        for look in looks_at(picture, first.points, self._looks - 1):
+        for look in augmented_views(picture, first.points, self._looks - 1):
             again = [
                 _Seen(
                     look.in_picture(one.points),
@@ -113,8 +113,8 @@ class HandDetector:
         side = sum(one.side * one.score for one in seen)
         return Hand(
             found=name,
-            landmarks=(agreed([one.points for one in seen]) / longer).astype(np.float32),
-            world=agreed([one.world for one in seen]).astype(np.float32),
+            landmarks=(consensus([one.points for one in seen]) / longer).astype(np.float32),
+            world=consensus([one.world for one in seen]).astype(np.float32),
             side=RIGHT if side > 0 else LEFT,
             score=abs(side) / len(seen),
             looks=np.stack([np.concatenate([one.points.ravel() / longer, one.world.ravel()]) for one in seen]).astype(
@@ -143,9 +143,9 @@ def _weight(seen: _Seen) -> float:
     return float(width * height) * seen.score
 
 
-def _views(name: str, picture: Pixels) -> Iterator[View]:
+def _views(name: str, picture: Pixels) -> Iterator[DetectorInput]:
     if name == PLAIN:
-        yield View(np.ascontiguousarray(picture))
+        yield DetectorInput(np.ascontiguousarray(picture))
     elif name == PADDED:
         yield _padded(picture, 1.0)
     elif name == FRAMED:
@@ -154,7 +154,7 @@ def _views(name: str, picture: Pixels) -> Iterator[View]:
         yield from _squares(picture)
 
 
-def _padded(picture: Pixels, share: float) -> View:
+def _padded(picture: Pixels, share: float) -> DetectorInput:
     """Put the picture in the middle of a black one, with a border of so many of its sides: a near hand is too large."""
     from PIL import Image
 
@@ -165,16 +165,16 @@ def _padded(picture: Pixels, share: float) -> View:
     border = max(1, round(max(size) * share))
     canvas = np.zeros((size[1] + 2 * border, size[0] + 2 * border, 3), np.uint8)
     canvas[border : border + size[1], border : border + size[0]] = small
-    return View(canvas, -border * scale, -border * scale, scale)
+    return DetectorInput(canvas, -border * scale, -border * scale, scale)
 
 
-def _squares(picture: Pixels) -> Iterator[View]:
+def _squares(picture: Pixels) -> Iterator[DetectorInput]:
     """Cut overlapping squares out of the picture: in each, a small hand is larger."""
     height, width = picture.shape[:2]
     side = max(1, round(min(height, width) * 0.6))
     for top in _steps(height, side):
         for left in _steps(width, side):
-            yield View(np.ascontiguousarray(picture[top : top + side, left : left + side]), left, top)
+            yield DetectorInput(np.ascontiguousarray(picture[top : top + side, left : left + side]), left, top)
 
 
 def _steps(length: int, side: int) -> list[int]:

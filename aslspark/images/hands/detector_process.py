@@ -19,7 +19,7 @@ DETECTOR = "aslspark.images.hands.detector:HandDetector"
 ATTEMPTS = 2
 
 
-class Guard:
+class DetectorProcess:
     """A detector that always answers.
 
     Parameters
@@ -74,10 +74,10 @@ class Guard:
         self._process.kill()
 
 
-_guards: dict[tuple[int, float, float, int], Guard] = {}
+_guards: dict[tuple[int, float, float, int], DetectorProcess] = {}
 
 
-def guard_of(options: HandOptions) -> Guard:
+def shared_detector(options: HandOptions) -> DetectorProcess:
     """Return this process's guard; Spark keeps its Python processes, and hands them task after task."""
     key = (os.getpid(), options.seconds, options.confidence, options.looks)
     if key not in _guards:
@@ -85,5 +85,5 @@ def guard_of(options: HandOptions) -> Guard:
             if process == os.getpid():  # a fork must leave its parent's alone
                 guard.close()
         _guards.clear()
-        _guards[key] = Guard(options.seconds, DETECTOR, (options.confidence, options.looks))
+        _guards[key] = DetectorProcess(options.seconds, DETECTOR, (options.confidence, options.looks))
     return _guards[key]

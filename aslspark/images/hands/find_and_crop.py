@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from aslspark.images.decoding import Form, bring, decode_whole, told
+from aslspark.images.decoding import ImageSpec, as_unusable, decode_whole, resize_to
 from aslspark.images.hands.crop import hand_crop
-from aslspark.images.hands.detector_process import guard_of
+from aslspark.images.hands.detector_process import shared_detector
 from aslspark.images.hands.hand import Hand
 from aslspark.images.hands.options import HandOptions
 
@@ -23,8 +23,8 @@ MOST_SIDE = 1280
 """Longer side, in pixels, that the detector is shown at most."""
 
 
-def whole_picture(data: bytes | None, form: Form) -> Image.Image:
-    """Decode a picture file for `hand_in`.
+def whole_picture(data: bytes | None, form: ImageSpec) -> Image.Image:
+    """Decode a picture file for `find_and_crop`.
 
     Raises
     ------
@@ -34,9 +34,9 @@ def whole_picture(data: bytes | None, form: Form) -> Image.Image:
     return decode_whole(data, form.max_pixels, LEAST_SIDE)
 
 
-def hand_in(
+def find_and_crop(
     image: Image.Image,
-    form: Form,
+    form: ImageSpec,
     options: HandOptions,
     find: Callable[[npt.NDArray[np.uint8]], Hand] | None = None,
 ) -> tuple[npt.NDArray[np.uint8], Hand]:
@@ -46,7 +46,7 @@ def hand_in(
     ----------
     image : Image
         Grey or RGB, of any size.
-    form : Form
+    form : ImageSpec
         Size and colours to bring the crop to; where there is no hand, the whole picture is, as the form fits.
     options : HandOptions
     find : callable, optional
@@ -62,11 +62,11 @@ def hand_in(
     Unusable
         Where the picture cannot be brought to the form, such as one that is a thousand times as long as high.
     """
-    hand = (find or guard_of(options))(_shown(image))
-    with told():
+    hand = (find or shared_detector(options))(_shown(image))
+    with as_unusable():
         if hand.landmarks is not None:
             image = hand_crop(image, hand.landmarks, options, max(form.height, form.width))
-        return bring(image, form), hand
+        return resize_to(image, form), hand
 
 
 def _shown(image: Image.Image) -> npt.NDArray[np.uint8]:

@@ -82,6 +82,6 @@ def hand_column(hands: Sequence[Hand]) -> pa.StructArray:
     return pa.array(rows, _TYPE)
 
 
-def no_hands(count: int) -> pa.StructArray:
+def null_hands(count: int) -> pa.StructArray:
     """Make a column of nulls, for rows that the stage has not seen."""
     return pa.nulls(count, _TYPE)

@@ -14,14 +14,14 @@ import numpy.typing as npt
 Pixels = npt.NDArray[np.uint8]
 Points = npt.NDArray[np.float64]
 
-LOOKS = ((False, 14.0, 2.0), (True, 0.0, 1.7), (False, -14.0, 2.4))
+VIEWS = ((False, 14.0, 2.0), (True, 0.0, 1.7), (False, -14.0, 2.4))
 """Mirrored or not, degrees turned, and the side of what is shown as a multiple of the hand's."""
 SIDE = 256
 """Pixels of what is shown: the landmark model looks at 224."""
 
 
 @dataclass(frozen=True)
-class Look:
+class AugmentedView:
     """A hand as it is shown once more.
 
     Parameters
@@ -51,7 +51,7 @@ class Look:
         return np.column_stack([points[:, :2] @ turn, points[:, 2]])  # of a turn or mirror the transpose is the inverse
 
 
-def looks_at(picture: Pixels, points: Points, count: int) -> Iterator[Look]:
+def augmented_views(picture: Pixels, points: Points, count: int) -> Iterator[AugmentedView]:
     """Show a hand again.
 
     Parameters
@@ -60,13 +60,13 @@ def looks_at(picture: Pixels, points: Points, count: int) -> Iterator[Look]:
     points : ndarray, shape (21, 3)
         In pixels of the picture.
     count : int
-        How often, at most as there are LOOKS.
+        How often, at most as there are VIEWS.
     """
     import cv2
 
     low, high = points[:, :2].min(axis=0), points[:, :2].max(axis=0)
     centre, size = (low + high) / 2, max(float((high - low).max()), 1.0)
-    for mirrored, degrees, side in LOOKS[:count]:
+    for mirrored, degrees, side in VIEWS[:count]:
         scale = SIDE / (size * side)
         cosine, sine = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
         matrix = scale * np.array([[cosine, -sine], [sine, cosine]])
@@ -75,7 +75,7 @@ def looks_at(picture: Pixels, points: Points, count: int) -> Iterator[Look]:
         way = np.column_stack([matrix, SIDE / 2 - matrix @ centre])
         smooth = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
         shown = cv2.warpAffine(picture, way, (SIDE, SIDE), flags=smooth).astype(np.uint8, copy=False)
-        yield Look(shown, matrix, centre, mirrored)
+        yield AugmentedView(shown, matrix, centre, mirrored)
 
 
 def same_hand(points: Points, first: Points) -> bool:
@@ -84,6 +84,6 @@ def same_hand(points: Points, first: Points) -> bool:
     return bool(np.linalg.norm(points[:, :2].mean(axis=0) - first[:, :2].mean(axis=0)) < size / 2)
 
 
-def agreed(seen: Sequence[Points]) -> Points:
+def consensus(seen: Sequence[Points]) -> Points:
     """Return what all looks together say of each point: the median, of two the mean."""
     return np.asarray(np.median(np.stack(seen), axis=0))

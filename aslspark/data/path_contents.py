@@ -1,6 +1,6 @@
 """What lies at a path, for ingest and scoring alike: manifests, pixel tables, pictures, a zip, Parquet.
 
-In: a path. Out: `Contents`; every table there is one of its kinds, or is passed over with a reason.
+In: a path. Out: `PathContents`; every table there is one of its kinds, or is passed over with a reason.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from aslspark.data.files.hadoop_files import HadoopFiles
 from aslspark.data.files.local_folders import is_special
 from aslspark.data.files.table_endings import is_table_name
 from aslspark.data.pictures.files import is_manifest_line
-from aslspark.data.tables.pixel_table import names_pixels
+from aslspark.data.tables.pixel_layout import names_pixels
 from aslspark.images.endings import is_picture_name
 
 MANY_COLUMNS = 100
@@ -20,7 +20,7 @@ MANY_COLUMNS = 100
 
 
 @dataclass
-class Contents:
+class PathContents:
     """What a file is, or what a folder holds without its folders.
 
     Parameters
@@ -46,7 +46,7 @@ class Contents:
     others: list[str] = field(default_factory=list)
 
 
-def look_at(hadoop: HadoopFiles, path: str) -> Contents:
+def inspect_path(hadoop: HadoopFiles, path: str) -> PathContents:
     """Look at what lies at a path, without reading more than the first line of its tables.
 
     Parameters
@@ -60,7 +60,7 @@ def look_at(hadoop: HadoopFiles, path: str) -> Contents:
     AslsparkError
         Naming a table that is damaged, or a folder that may not be read.
     """
-    found = Contents()
+    found = PathContents()
     if hadoop.is_folder(path):
         tables, found.passed_over, found.others = hadoop.tables_in(path)
         found.parquet = not tables and any(entry.name.lower().endswith(".parquet") for entry in hadoop.entries(path))

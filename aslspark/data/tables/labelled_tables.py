@@ -22,7 +22,7 @@ from pyspark.sql import functions as F
 from aslspark.common.labels import LETTER_OF_NUMBER
 from aslspark.data.files.hadoop_files import HadoopFiles, no_pattern
 from aslspark.data.tables.parse_pixels import ParsedLines, parse_lines
-from aslspark.data.tables.pixel_table import PIXELS, PLAIN, SIDE, Layout, layout_of_line, layout_of_names
+from aslspark.data.tables.pixel_layout import PIXELS, PLAIN, SIDE, Layout, layout_of_line, layout_of_names
 from aslspark.images.decoding import RAW
 
 QUARANTINE = "quarantine"
@@ -62,7 +62,7 @@ def check_header(files: HadoopFiles, path: str, *, label: bool = True) -> Layout
     Raises
     ------
     AslsparkError
-        Naming the file and what is wrong with its header; see `aslspark.data.tables.pixel_table.layout_of_line`.
+        Naming the file and what is wrong with its header; see `aslspark.data.tables.pixel_layout.layout_of_line`.
     """
     return layout_of_line(files.first_line(path), path, label=label)
 

@@ -6,7 +6,7 @@ import pytest
 from aslspark.common.errors import AslsparkError
 from aslspark.data.samples import read_samples
 from aslspark.data.tables.label_numbers import numbering_warning
-from aslspark.data.tables.pixel_table import COLUMNS, layout_of_line, names_pixels, scaled_rows, trouble_with
+from aslspark.data.tables.pixel_layout import COLUMNS, layout_of_line, names_pixels, scaled_rows, trouble_with
 from aslspark.scoring.unlabelled import rows_to_score
 from aslspark.workflows.ingest import ingest
 

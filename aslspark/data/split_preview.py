@@ -60,7 +60,7 @@ class Needs:
 
 
 @dataclass(frozen=True)
-class Listing:
+class SampleListing:
     """Everything that is to be divided, by name alone.
 
     Parameters
@@ -120,12 +120,12 @@ class Listing:
         return found
 
 
-def require_divisible(listing: Listing, options: SplitOptions, needs: Needs | None) -> None:
+def require_divisible(listing: SampleListing, options: SplitOptions, needs: Needs | None) -> None:
     """Refuse what cannot be divided, or what no model could be trained on, and say what would work.
 
     Parameters
     ----------
-    listing : Listing
+    listing : SampleListing
     options : SplitOptions
         As used: with a share of 0 for what the sources give themselves.
     needs : Needs, optional
@@ -153,7 +153,7 @@ def require_divisible(listing: Listing, options: SplitOptions, needs: Needs | No
         raise AslsparkError(f"{trouble}; {_mend(listing, options, needs or Needs(()))}")
 
 
-def missing_labels_foretold(listing: Listing, options: SplitOptions) -> str | None:
+def previewed_missing_labels(listing: SampleListing, options: SplitOptions) -> str | None:
     """Warn of labels that would be tested on or validated with, and not learned, or the other way round.
 
     Returns
@@ -196,7 +196,7 @@ def _trouble(divided: Mapping[str, Counter[str]], options: SplitOptions, needs: 
     return None
 
 
-def _mend(listing: Listing, options: SplitOptions, needs: Needs) -> str:
+def _mend(listing: SampleListing, options: SplitOptions, needs: Needs) -> str:
     enough = {
         "block": f"{options.blocks} samples of each label",  # then each label is in each block
         "signer": "pictures of more signers",
@@ -212,7 +212,7 @@ def _mend(listing: Listing, options: SplitOptions, needs: Needs) -> str:
     return more
 
 
-def _working(listing: Listing, options: SplitOptions, needs: Needs) -> tuple[list[str] | None, bool]:
+def _working(listing: SampleListing, options: SplitOptions, needs: Needs) -> tuple[list[str] | None, bool]:
     """Find settings that would work, the nearest to those that do not, and say whether each split has each label.
 
     Those that give each split each label come before others.
@@ -233,7 +233,7 @@ def _working(listing: Listing, options: SplitOptions, needs: Needs) -> tuple[lis
     return found, False
 
 
-def _others(listing: Listing, options: SplitOptions, needs: Needs) -> Iterator[SplitOptions]:
+def _others(listing: SampleListing, options: SplitOptions, needs: Needs) -> Iterator[SplitOptions]:
     """Give the ways to divide that may be proposed, the nearest first."""
     runs: Counter[tuple[str, str]] = Counter()
     for group, rows in listing.rows.items():

@@ -9,12 +9,12 @@ from PIL import Image
 from aslspark.common.errors import AslsparkError
 from aslspark.data.assign_splits import count_sources, list_samples
 from aslspark.data.discover_sources import open_sources
-from aslspark.data.foretold_splits import Group, Listing, Needs, missing_labels_foretold, require_divisible
 from aslspark.data.pictures.options import PictureOptions
 from aslspark.data.samples import TEST, TRAIN, VALIDATION
+from aslspark.data.split_preview import Group, Needs, SampleListing, previewed_missing_labels, require_divisible
 from aslspark.data.splits import SplitOptions
-from aslspark.data.tables.pixel_table import PIXELS
-from aslspark.images.decoding import Form
+from aslspark.data.tables.pixel_layout import PIXELS
+from aslspark.images.decoding import ImageSpec
 from aslspark.workflows.ingest import ingest
 
 HANDS = SplitOptions(blocks=25, validation=0.04, test=0.04)
@@ -24,7 +24,7 @@ def listing(labels, signers=(None,), source="hands", split=None):
     rows = Counter(
         {Group(source, signer, label, split): count for signer in signers for label, count in labels.items()}
     )
-    return Listing(rows, {"signer": [group.signer for group in rows], "source": [group.source for group in rows]})
+    return SampleListing(rows, {"signer": [group.signer for group in rows], "source": [group.source for group in rows]})
 
 
 def refused(listing, options, needs):
@@ -99,17 +99,17 @@ def test_settings_that_are_proposed_do_work(kind, count, processes):
 def test_what_can_be_trained_on_passes_and_nothing_is_asked_where_nothing_is_trained():
     require_divisible(listing(THREE), SplitOptions(blocks=5), Needs(processes=2))
     require_divisible(listing({"A": 1}), HANDS, None)
-    require_divisible(Listing(Counter()), HANDS, Needs())
+    require_divisible(SampleListing(Counter()), HANDS, Needs())
 
 
 def test_labels_that_a_split_would_lack_are_warned_of():
-    assert missing_labels_foretold(listing(THREE), SplitOptions(blocks=5)) is None
-    warning = missing_labels_foretold(listing(THREE), HANDS)
+    assert previewed_missing_labels(listing(THREE), SplitOptions(blocks=5)) is None
+    warning = previewed_missing_labels(listing(THREE), HANDS)
     assert "test would have no sample of A, B, C" in warning
     assert "with split.blocks=5 each split would have samples of each label" in warning
     given = listing({"A": 10, "B": 10}).rows + listing({"C": 3}, source="other", split=TEST).rows
-    assert "validation would have no sample of C; give more samples" in missing_labels_foretold(
-        Listing(given), SplitOptions()
+    assert "validation would have no sample of C; give more samples" in previewed_missing_labels(
+        SampleListing(given), SplitOptions()
     )
     assert listing(THREE).divided(SplitOptions(blocks=5))[TRAIN] == {"A": 3, "B": 3, "C": 3}
 
@@ -150,7 +150,7 @@ def test_rows_are_divided_as_it_was_foretold(spark, tmp_path, kind):
         header = ",".join(["label", *(f"pixel{number}" for number in range(1, PIXELS + 1))])
         (tmp_path / "table.csv").write_text("\n".join([header, *rows]) + "\n")
         given.append(str(tmp_path / "table.csv"))
-    pictures = PictureOptions(form=Form(28, 28, 1), signer_pattern=re.compile(r"hand(\d)_"))
+    pictures = PictureOptions(form=ImageSpec(28, 28, 1), signer_pattern=re.compile(r"hand(\d)_"))
     options = SplitOptions(kind=kind, blocks=7, validation=0.2, test=0.2)
     opened = open_sources(spark, given, [], str(tmp_path / "out"), pictures)
     first = count_sources(spark, opened, str(tmp_path / "lines"), pictures)

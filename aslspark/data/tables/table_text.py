@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from aslspark.data.tables.parse_pixels import parse_lines
-from aslspark.data.tables.pixel_table import Layout, bare, layout_of_line, names_pixels
+from aslspark.data.tables.pixel_layout import Layout, bare, layout_of_line, names_pixels
 
 _LINE_END = re.compile(r"\r\n|\r|\n")
 
@@ -41,7 +41,7 @@ def pixel_lines(data: bytes, where: str) -> list[PixelLine]:
     Raises
     ------
     AslsparkError
-        Where the header is none that is read; see `aslspark.data.tables.pixel_table.layout_of_line`.
+        Where the header is none that is read; see `aslspark.data.tables.pixel_layout.layout_of_line`.
     UnicodeDecodeError
         Where the bytes are not UTF-8.
     """
