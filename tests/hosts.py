@@ -1,4 +1,4 @@
-"""Several hosts on one machine: network namespaces with addresses of their own, and a standalone Spark cluster on them.
+"""Several hosts on one machine: network namespaces with addresses of their own, a Spark cluster, a training job.
 
 For tests and `benchmarks/studies/faults.py`. Needs root and Debian's iproute2. Nothing outside of the namespaces is
 reached or changed but `/etc/netns`, where `ip netns exec` looks for a namespace's own hosts file; all of it is taken
@@ -8,10 +8,13 @@ away at the end.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
+import threading
+import time
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -19,7 +22,14 @@ from pathlib import Path
 
 import psutil
 
+REPOSITORY = Path(__file__).resolve().parent.parent
 DRIVER = "driver"
+FEW_SECONDS = (
+    "spark.network.timeout=20s",
+    "spark.network.timeoutInterval=5s",
+    "spark.executor.heartbeatInterval=4s",
+)
+"""Spark gives up an executor that is silent for `spark.network.timeout`; until then its slots are counted."""
 
 
 class Hosts:
@@ -133,6 +143,88 @@ def cluster_of_hosts(folder: Path, workers: int = 2, cores: int = 1) -> Iterator
             end(daemon.pid)
             daemon.wait(timeout=60)
         hosts.down()
+
+
+class TrainingJob:
+    """A training job in processes of its own, its output heard line by line."""
+
+    def __init__(
+        self, words: Sequence[str], hosts: Hosts | None = None, master: str = "local[2]", package: str = ""
+    ) -> None:
+        settings = ["spark.ui.enabled=false", "spark.driver.memory=1g", "spark.executor.memory=1g"]
+        address = "127.0.0.1" if hosts is None else hosts.address(DRIVER)
+        settings += [f"spark.driver.bindAddress={address}", f"spark.driver.host={address}"]
+        if hosts is not None:
+            settings += [*FEW_SECONDS, "spark.cores.max=2", "spark.scheduler.minRegisteredResourcesRatio=1.0"]
+            settings.append(f"spark.submit.pyFiles={package}")  # its hosts share no PYTHONPATH
+        confs = [word for setting in settings for word in ("--conf", setting)]
+        submit = [str(Path(sys.executable).with_name("spark-submit")), "--master", master, *confs]
+        command = [*submit, str(REPOSITORY / "jobs" / "train_cnn.py"), *words]
+        environment = {
+            **os.environ,
+            "PYTHONPATH": str(REPOSITORY),
+            "PYSPARK_PYTHON": sys.executable,
+            "PYSPARK_DRIVER_PYTHON": sys.executable,
+            "SPARK_LOCAL_IP": address,
+        }
+        environment.pop("SPARK_CONF_DIR", None)
+        self.process = subprocess.Popen(
+            command if hosts is None else hosts.command(DRIVER, command),
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+            # As a terminal starts it: a script in the background hands on that SIGINT is to be ignored.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # type: ignore[arg-type,return-value]
+        )
+        self.lines: list[tuple[float, str]] = []
+        self._heard = threading.Condition()
+        self._thread = threading.Thread(target=self._listen, daemon=True)
+        self._thread.start()
+
+    def _listen(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            with self._heard:
+                self.lines.append((time.monotonic(), line.rstrip()))
+                self._heard.notify_all()
+        with self._heard:
+            self._heard.notify_all()
+
+    def epochs(self, since: float = 0.0) -> list[tuple[float, int]]:
+        """List when each epoch was done."""
+        found = [(at, re.match(r"epoch +(\d+)/", line)) for at, line in self.lines if at > since]
+        return [(at, int(match[1])) for at, match in found if match]
+
+    def wait_for_epochs(self, number: int) -> bool:
+        """Wait until so many are done; say whether the job still runs."""
+        with self._heard:
+            self._heard.wait_for(lambda: len(self.epochs()) >= number or not self._thread.is_alive(), timeout=300)
+        return self._thread.is_alive()
+
+    def wait(self, seconds: float = 400) -> int:
+        """Wait for the end."""
+        try:
+            code = self.process.wait(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            end(self.process.pid)
+            code = self.process.wait()
+        self._thread.join(timeout=30)
+        return code
+
+    @property
+    def text(self) -> str:
+        """Return all that was said."""
+        return "\n".join(line for _, line in self.lines)
+
+
+def command_line(process: psutil.Process) -> str:
+    """Return what a process was started with; nothing for one that has ended."""
+    try:
+        return " ".join(process.cmdline()) if process.status() != psutil.STATUS_ZOMBIE else ""
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return ""
 
 
 def end(pid: int, sign: signal.Signals = signal.SIGKILL) -> None:

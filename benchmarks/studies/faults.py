@@ -21,7 +21,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -34,110 +33,12 @@ import psutil
 from aslspark.bundle.files import read_manifest
 from aslspark.common.errors import AslsparkError
 from benchmarks.base import RESULTS, machine
-from tests.hosts import DRIVER, Hosts, cluster_of_hosts, end
+from tests.hosts import Hosts, TrainingJob, cluster_of_hosts, command_line, end
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 EPOCHS = 6
 WORKER = "aslspark.training.launch.child"
 EXECUTOR = "org.apache.spark.executor.CoarseGrainedExecutorBackend"
-FEW_SECONDS = (
-    "spark.network.timeout=20s",
-    "spark.network.timeoutInterval=5s",
-    "spark.executor.heartbeatInterval=4s",
-)
-"""Spark gives up an executor that is silent for `spark.network.timeout`; until then its slots are counted."""
-
-
-class Job:
-    """A training job in processes of its own, its output heard line by line."""
-
-    def __init__(
-        self, words: Sequence[str], hosts: Hosts | None = None, master: str = "local[2]", package: str = ""
-    ) -> None:
-        settings = ["spark.ui.enabled=false", "spark.driver.memory=1g", "spark.executor.memory=1g"]
-        address = "127.0.0.1" if hosts is None else hosts.address(DRIVER)
-        settings += [f"spark.driver.bindAddress={address}", f"spark.driver.host={address}"]
-        if hosts is not None:
-            settings += [*FEW_SECONDS, "spark.cores.max=2", "spark.scheduler.minRegisteredResourcesRatio=1.0"]
-            settings.append(f"spark.submit.pyFiles={package}")  # its hosts share no PYTHONPATH
-        confs = [word for setting in settings for word in ("--conf", setting)]
-        submit = [str(Path(sys.executable).with_name("spark-submit")), "--master", master, *confs]
-        command = [*submit, str(REPOSITORY / "jobs" / "train_cnn.py"), *words]
-        environment = {
-            **os.environ,
-            "PYTHONPATH": str(REPOSITORY),
-            "PYSPARK_PYTHON": sys.executable,
-            "PYSPARK_DRIVER_PYTHON": sys.executable,
-            "SPARK_LOCAL_IP": address,
-        }
-        environment.pop("SPARK_CONF_DIR", None)
-        self.process = subprocess.Popen(
-            command if hosts is None else hosts.command(DRIVER, command),
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-            # As a terminal starts it: a script in the background hands on that SIGINT is to be ignored.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # type: ignore[arg-type,return-value]
-        )
-        self.lines: list[tuple[float, str]] = []
-        self._heard = threading.Condition()
-        self._thread = threading.Thread(target=self._listen, daemon=True)
-        self._thread.start()
-
-    def _listen(self) -> None:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            with self._heard:
-                self.lines.append((time.monotonic(), line.rstrip()))
-                self._heard.notify_all()
-        with self._heard:
-            self._heard.notify_all()
-
-    def epochs(self, since: float = 0.0) -> list[tuple[float, int]]:
-        """List when each epoch was done."""
-        found = [(at, re.match(r"epoch +(\d+)/", line)) for at, line in self.lines if at > since]
-        return [(at, int(match[1])) for at, match in found if match]
-
-    def wait_for_epochs(self, number: int) -> bool:
-        """Wait until so many are done; say whether the job still runs."""
-        with self._heard:
-            self._heard.wait_for(lambda: len(self.epochs()) >= number or not self._thread.is_alive(), timeout=300)
-        return self._thread.is_alive()
-
-    def wait(self, seconds: float = 400) -> int:
-        """Wait for the end."""
-        try:
-            code = self.process.wait(timeout=seconds)
-        except subprocess.TimeoutExpired:
-            end(self.process.pid)
-            code = self.process.wait()
-        self._thread.join(timeout=30)
-        return code
-
-    def below(self, mark: str) -> list[psutil.Process]:
-        """List the processes of this job whose command line has a mark."""
-        return [each for each in _all_below(psutil.Process(self.process.pid)) if mark in _command(each)]
-
-    @property
-    def text(self) -> str:
-        """Return all that was said."""
-        return "\n".join(line for _, line in self.lines)
-
-
-def _all_below(process: psutil.Process) -> list[psutil.Process]:
-    try:
-        return process.children(recursive=True)
-    except psutil.NoSuchProcess:
-        return []
-
-
-def _command(process: psutil.Process) -> str:
-    try:
-        return " ".join(process.cmdline()) if process.status() != psutil.STATUS_ZOMBIE else ""
-    except (psutil.NoSuchProcess, psutil.AccessDenied):
-        return ""
 
 
 @dataclass
@@ -159,7 +60,7 @@ class Fault:
     """Something that happens."""
 
     name: str
-    does: Callable[[Job, random.Random, Hosts | None, Path], None]
+    does: Callable[[TrainingJob, random.Random, Hosts | None, Path], None]
     on_hosts: bool = False
     resumed: bool = False
     """The job ends by it, and is begun again with --resume."""
@@ -170,49 +71,49 @@ class Fault:
 
 def workers() -> list[psutil.Process]:
     """List one process for each rank."""
-    return [each for each in psutil.process_iter() if WORKER in _command(each)]
+    return [each for each in psutil.process_iter() if WORKER in command_line(each)]
 
 
-def kill_a_worker(job: Job, lot: random.Random, hosts: Hosts | None, out: Path) -> None:
+def kill_a_worker(job: TrainingJob, lot: random.Random, hosts: Hosts | None, out: Path) -> None:
     """SIGKILL, as the system does when memory runs out."""
     lot.choice(workers()).send_signal(signal.SIGKILL)
 
 
-def stop_a_worker(job: Job, lot: random.Random, hosts: Hosts | None, out: Path) -> None:
+def stop_a_worker(job: TrainingJob, lot: random.Random, hosts: Hosts | None, out: Path) -> None:
     """SIGSTOP: it hangs and says nothing."""
     lot.choice(workers()).send_signal(signal.SIGSTOP)
 
 
-def raise_in_a_worker(job: Job, lot: random.Random, hosts: Hosts | None, out: Path) -> None:
+def raise_in_a_worker(job: TrainingJob, lot: random.Random, hosts: Hosts | None, out: Path) -> None:
     """SIGINT, which is a Python exception wherever the process is."""
     lot.choice(workers()).send_signal(signal.SIGINT)
 
 
-def kill_an_executor(job: Job, lot: random.Random, hosts: Hosts | None, out: Path) -> None:
+def kill_an_executor(job: TrainingJob, lot: random.Random, hosts: Hosts | None, out: Path) -> None:
     """SIGKILL to a Java process that holds a worker."""
     executors = [
-        each for each in psutil.process_iter() if EXECUTOR in _command(each) and "java" in _command(each)[:200]
+        each for each in psutil.process_iter() if EXECUTOR in command_line(each) and "java" in command_line(each)[:200]
     ]
     lot.choice(executors).send_signal(signal.SIGKILL)
 
 
-def cut_off_a_host(job: Job, lot: random.Random, hosts: Hosts | None, out: Path) -> None:
+def cut_off_a_host(job: TrainingJob, lot: random.Random, hosts: Hosts | None, out: Path) -> None:
     """Pull its plug."""
     assert hosts is not None
     hosts.cut_off(lot.choice(hosts.workers))
 
 
-def kill_the_driver(job: Job, lot: random.Random, hosts: Hosts | None, out: Path) -> None:
+def kill_the_driver(job: TrainingJob, lot: random.Random, hosts: Hosts | None, out: Path) -> None:
     """SIGKILL to Spark's driver, Java and Python."""
     end(job.process.pid)
 
 
-def press_ctrl_c(job: Job, lot: random.Random, hosts: Hosts | None, out: Path) -> None:
+def press_ctrl_c(job: TrainingJob, lot: random.Random, hosts: Hosts | None, out: Path) -> None:
     """SIGINT to the whole foreground, as a terminal sends it."""
     os.killpg(job.process.pid, signal.SIGINT)
 
 
-def fill_the_disk(job: Job, lot: random.Random, hosts: Hosts | None, out: Path) -> None:
+def fill_the_disk(job: TrainingJob, lot: random.Random, hosts: Hosts | None, out: Path) -> None:
     """Leave no room where checkpoints are written."""
     with (out.parent / "filling").open("wb") as file:
         try:
@@ -263,7 +164,7 @@ def inject(fault: Fault, framework: str, seed: int, table: str, package: str, fo
         if fault.on_hosts:
             hosts, master = stack.enter_context(cluster_of_hosts(Path(tempfile.mkdtemp(prefix="hosts-", dir="/tmp"))))
         before = _temporary()
-        job = Job(words, hosts, master, package)
+        job = TrainingJob(words, hosts, master, package)
         # Anywhere from the first epoch's end on: earlier there is nothing yet that could be lost.
         alive = job.wait_for_epochs(lot.randint(1, EPOCHS - 2))
         time.sleep(lot.uniform(0, 0.5))
@@ -277,7 +178,7 @@ def inject(fault: Fault, framework: str, seed: int, table: str, package: str, fo
             done = max((number for _, number in job.epochs()), default=0)
             fault.after(out)
             at = time.monotonic()
-            job = Job([*words, "--resume"], hosts, master, package)
+            job = TrainingJob([*words, "--resume"], hosts, master, package)
             code = job.wait()
             text += job.text
         went_on = [int(number) for number in re.findall(r"going on after epoch (\d+)", text)]
@@ -303,7 +204,7 @@ def _is_whole(out: Path) -> bool:
 def _temporary() -> set[str]:
     """List what is ours in the temporary folder, and workers that run: nothing else of ours may be at work."""
     folders = {path.name for path in Path(tempfile.gettempdir()).glob("aslspark-*")}
-    return folders | {f"process {each.pid}" for each in psutil.process_iter() if WORKER in _command(each)}
+    return folders | {f"process {each.pid}" for each in workers()}
 
 
 def page(found: Sequence[Found]) -> str:

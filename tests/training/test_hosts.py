@@ -2,32 +2,28 @@
 
 import json
 import shutil
-from pathlib import Path
 
 import pytest
 from conftest import REPOSITORY
-from hosts import cluster_of_hosts
+from hosts import TrainingJob, cluster_of_hosts
 
-from benchmarks.studies.faults import EPOCHS, Job, cut_off_a_host
+EPOCHS = 6
 
 pytestmark = pytest.mark.long
 
 
 def test_a_host_that_is_cut_off_in_mid_epoch_does_not_end_the_training(ingested, tmp_path):
-    import random
-
     package = shutil.make_archive(str(tmp_path / "aslspark"), "zip", REPOSITORY, "aslspark")
     words = ["--data", ingested, "--out", str(tmp_path / "bundle"), "--framework", "torch", "--epochs", str(EPOCHS)]
     try:
         with cluster_of_hosts(tmp_path / "cluster") as (hosts, master):
-            job = Job([*words, "--set", "training.batch_size=4"], hosts, master, package)
+            job = TrainingJob([*words, "--set", "training.batch_size=4"], hosts, master, package)
             assert job.wait_for_epochs(1), job.text[-3000:]
-            cut_off_a_host(job, random.Random(0), hosts, tmp_path)
+            hosts.cut_off(hosts.workers[0])
             assert job.wait() == 0, job.text[-3000:]
     except PermissionError as error:
         pytest.skip(f"no hosts of our own here: {error}")
     assert "was not heard from" in job.text
     assert "with 1 processes" in job.text
-    about = json.loads((Path(tmp_path) / "bundle" / "bundle.json").read_text())
-    assert about["framework"] == "torch"
+    assert json.loads((tmp_path / "bundle" / "bundle.json").read_text())["framework"] == "torch"
     assert [number for _, number in job.epochs()][-1] == EPOCHS
