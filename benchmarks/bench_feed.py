@@ -23,6 +23,7 @@ from pyspark.sql import functions as F
 
 from aslspark.common.settings import load_config
 from aslspark.common.spark_session import spark_session
+from aslspark.data.ingest import ingest_sources
 from aslspark.data.samples import TRAIN, VALIDATION, read_samples
 from aslspark.data.splits import SplitOptions
 from aslspark.data.synthetic import drawn_samples
@@ -30,7 +31,6 @@ from aslspark.features.pipeline import feature_pipeline
 from aslspark.training.data import TrainingData, look_at
 from aslspark.training.data_module import IngestedStore
 from aslspark.training.fit_network import fit_network
-from aslspark.workflows.ingest import ingest
 
 EPOCHS = 5
 STOCK_BATCH = 256
@@ -178,7 +178,7 @@ def main() -> None:
         folder = Path(name)
         sources: list[Any] = chosen.data or [drawn_samples(spark, count=int(chosen.rows / 0.95), seed=1).persist()]
         split = SplitOptions(kind="random", validation=0.03, test=0.02)
-        ingest(spark, sources, str(folder / "ingested"), split=split)
+        ingest_sources(spark, sources, str(folder / "ingested"), split=split)
         table = look_at(spark, str(folder / "ingested"))
         flat = flat_rows(spark, table).persist()
         # Every fit starts processes of its own, and its first epoch does not count: no turn has to warm up.

@@ -22,10 +22,10 @@ from pyspark.sql import SparkSession
 
 from aslspark.common.settings import load_config
 from aslspark.common.spark_session import spark_session
+from aslspark.data.ingest import ingest_sources
 from aslspark.data.samples import read_samples
 from aslspark.training.data import look_at
 from aslspark.training.fit_network import fit_network
-from aslspark.workflows.ingest import ingest
 
 SMALLEST = 10_000
 SETTINGS = ["training.batch_size=256", "training.cache_mb=64", "augment.on=false"]
@@ -82,7 +82,7 @@ def measure(spark: SparkSession, table: str, rows: int, folder: Path) -> dict[st
     ingested = f"{folder}/ingested-{rows}"
     with watched() as peaks:
         started = time.perf_counter()
-        ingest(spark, [table], ingested)
+        ingest_sources(spark, [table], ingested)
         results["ingest"] = ((time.perf_counter() - started) / rows * 1e6, peaks)
     with watched() as peaks:
         scratch = Path(tempfile.mkdtemp(dir=folder))

@@ -15,8 +15,8 @@ from pyspark.sql import SparkSession
 from pyspark.sql.types import IntegerType, StructField, StructType
 
 from aslspark.common.spark_session import spark_session
+from aslspark.data.ingest import ingest_sources
 from aslspark.data.tables.pixel_layout import COLUMNS
-from aslspark.workflows.ingest import ingest
 
 
 def main() -> None:
@@ -30,7 +30,7 @@ def main() -> None:
 
         def ours() -> float:
             started = time.perf_counter()
-            ingest(spark, [path], tempfile.mkdtemp(dir=folder) + "/out")
+            ingest_sources(spark, [path], tempfile.mkdtemp(dir=folder) + "/out")
             return rows / (time.perf_counter() - started)
 
         lines = [

@@ -15,11 +15,11 @@ from base import compare, options, pixel_table, write
 
 from aslspark.common.settings import load_config
 from aslspark.common.spark_session import spark_session
+from aslspark.data.ingest import ingest_sources
 from aslspark.data.splits import SplitOptions
 from aslspark.training.data import look_at
 from aslspark.training.fit_network import fit_network
 from aslspark.training.launch.run import run_workers
-from aslspark.workflows.ingest import ingest
 
 EPOCHS = 3
 
@@ -30,7 +30,7 @@ def main() -> None:
     phases: dict[str, dict[str, float]] = {}
     with tempfile.TemporaryDirectory() as name, spark_session("aslspark bench_launch") as spark:
         folder = Path(name)
-        ingest(
+        ingest_sources(
             spark,
             [pixel_table(chosen.rows, chosen.data, folder)],
             str(folder / "ingested"),

@@ -16,13 +16,13 @@ from base import Comparison, options, pixel_table, write
 
 from aslspark.common.settings import load_config
 from aslspark.common.spark_session import spark_session
+from aslspark.data.ingest import ingest_sources
 from aslspark.data.samples import TEST
 from aslspark.data.splits import SplitOptions
 from aslspark.evaluation.metrics import count_answers, figures
 from aslspark.training.data import look_at
 from aslspark.training.fit_network import fit_network
 from aslspark.training.launch.launchers import HOROVOD, TORCH
-from aslspark.workflows.ingest import ingest
 
 EPOCHS = 6
 MEASURES = {
@@ -42,7 +42,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name, spark_session("aslspark bench_launchers") as spark:
         folder = Path(name)
         sources = [pixel_table(chosen.rows, chosen.data, folder)]
-        ingest(spark, sources, str(folder / "ingested"), split=SplitOptions())
+        ingest_sources(spark, sources, str(folder / "ingested"), split=SplitOptions())
         table = look_at(spark, str(folder / "ingested"))
 
         def fit(launcher: str) -> Sequence[float]:

@@ -23,12 +23,12 @@ from PIL import Image
 
 from aslspark.common.labels import STATIC_LETTERS
 from aslspark.common.spark_session import spark_session
+from aslspark.data.ingest import ingest_sources
 from aslspark.data.synthetic import draw_hand
 from aslspark.models.keras_network import build, to_onnx
 from aslspark.models.onnx_classifier import OnnxClassifier
 from aslspark.scoring.model import SignClassifierModel
 from aslspark.scoring.unlabelled import rows_to_score
-from aslspark.workflows.ingest import ingest
 
 SIDE, JPEG_SIDE, BATCH = 64, 224, 64
 BARE = """
@@ -118,7 +118,7 @@ def main() -> None:
             model.transform(rows).drop("content").write.format("noop").mode("overwrite").save()
 
         def ingested() -> None:
-            ingest(spark, folders, tempfile.mkdtemp(dir=folder) + "/out")
+            ingest_sources(spark, folders, tempfile.mkdtemp(dir=folder) + "/out")
 
         lines = [
             compare(

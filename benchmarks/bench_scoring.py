@@ -19,13 +19,13 @@ from pyspark.sql import functions as F
 
 from aslspark.common.labels import STATIC_LETTERS
 from aslspark.common.spark_session import spark_session
+from aslspark.data.ingest import ingest_sources
 from aslspark.data.samples import read_samples
 from aslspark.data.synthetic import drawn_samples
 from aslspark.features.pipeline import feature_pipeline
 from aslspark.models.keras_network import build, to_onnx
 from aslspark.models.onnx_classifier import OnnxClassifier
 from aslspark.scoring.model import SignClassifierModel
-from aslspark.workflows.ingest import ingest
 
 SHAPE = (28, 28, 1)
 BARE = """
@@ -47,7 +47,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name, spark_session("aslspark bench_scoring") as spark:
         folder = Path(name)
         if chosen.data:
-            ingest(spark, chosen.data, str(folder / "ingested"))
+            ingest_sources(spark, chosen.data, str(folder / "ingested"))
             some = read_samples(spark, str(folder / "ingested")).persist()
         else:
             some = drawn_samples(spark, count=2400, seed=1).persist()

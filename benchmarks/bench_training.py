@@ -21,12 +21,12 @@ from pyspark.sql import SparkSession
 from aslspark.common.labels import STATIC_LETTERS
 from aslspark.common.settings import load_config
 from aslspark.common.spark_session import spark_session
+from aslspark.data.ingest import ingest_sources
 from aslspark.data.samples import TRAIN, VALIDATION, read_samples
 from aslspark.data.splits import SplitOptions
 from aslspark.data.synthetic import drawn_samples
 from aslspark.training.data import look_at
 from aslspark.training.fit_network import fit_network
-from aslspark.workflows.ingest import ingest
 
 EPOCHS = 4
 
@@ -35,7 +35,7 @@ def prepare(spark: SparkSession, data: list[str], rows: int, folder: Path, proce
     """Ingest `rows` training rows, and write the same as arrays, in as many parts as there are plain processes."""
     split = SplitOptions(kind="random", validation=0.02, test=0.02)
     sources: list[Any] = data or [drawn_samples(spark, count=int(rows / 0.95), seed=1).persist()]
-    ingest(spark, sources, str(folder / "ingested"), split=split)
+    ingest_sources(spark, sources, str(folder / "ingested"), split=split)
     train = read_samples(spark, str(folder / "ingested"), [TRAIN, VALIDATION]).limit(rows).toPandas()
     pictures = np.stack([np.frombuffer(p["data"], np.uint8).reshape(28, 28, 1) for p in train["picture"]])
     labels = np.array([STATIC_LETTERS.index(label) for label in train["label"]], np.int64)

@@ -19,7 +19,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     Raises
     ------
     AslsparkError
-        As `aslspark.workflows.ingest.ingest` does.
+        As `aslspark.data.ingest.ingest_sources` does.
     """
     usual = SplitConfig()
     parser = argparse.ArgumentParser(description="Read pixel tables and pictures into a sample and a quarantine table.")
@@ -48,15 +48,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     named = {"kind": chosen.split, **{name: getattr(chosen, name) for name in ("validation", "test", "blocks", "seed")}}
     config = config_from(chosen, {f"split.{name}": value for name, value in named.items()})
     from aslspark.common.spark_session import spark_session
+    from aslspark.data.ingest import ingest_sources
     from aslspark.data.pictures.options import picture_options
     from aslspark.data.splits import SplitOptions
     from aslspark.registry.tracking import tracked
-    from aslspark.workflows.ingest import ingest
 
     with tracked(config, "ingest", chosen.out, data=chosen.source), spark_session("aslspark ingest") as spark:
         pictures = picture_options(spark, config.pictures, config.hands)
         split = SplitOptions(**vars(config.split))
-        report = ingest(
+        report = ingest_sources(
             spark, chosen.source, chosen.out, test_sources=chosen.test_source, split=split, pictures=pictures
         )
         say(report)

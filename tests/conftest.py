@@ -110,13 +110,13 @@ def made_once(tmp_path_factory: pytest.TempPathFactory) -> MadeOnce:
 @pytest.fixture(scope="session")
 def ingested(spark: SparkSession, made_once: MadeOnce) -> str:
     """An ingested folder of 720 drawn hands of six signers, split by signer."""
+    from aslspark.data.ingest import ingest_sources
     from aslspark.data.splits import SplitOptions
     from aslspark.data.synthetic import drawn_samples
-    from aslspark.workflows.ingest import ingest
 
     def make(folder: Path) -> None:
         hands = drawn_samples(spark, count=720, seed=3, signers=6).persist()
-        ingest(spark, [hands], str(folder), split=SplitOptions(kind="signer", validation=0.2, test=0.2))
+        ingest_sources(spark, [hands], str(folder), split=SplitOptions(kind="signer", validation=0.2, test=0.2))
         hands.unpersist()
 
     return str(made_once("ingested", make))

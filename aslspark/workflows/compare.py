@@ -27,6 +27,7 @@ from aslspark.common.paths import local_path, spark_path
 from aslspark.common.redacted_files import write_json
 from aslspark.common.redaction import redact_all
 from aslspark.common.settings import PictureConfig, load_config
+from aslspark.data.ingest import ingest_sources
 from aslspark.data.pictures.options import picture_options
 from aslspark.data.samples import SPLITS, TEST, read_samples
 from aslspark.data.splits import SplitOptions
@@ -42,7 +43,6 @@ from aslspark.models.mllib import MllibClassifier
 from aslspark.models.onnx_classifier import OnnxClassifier
 from aslspark.scoring.model import SignClassifierModel
 from aslspark.training.data import fingerprint, is_ingested
-from aslspark.workflows.ingest import ingest
 
 log = logging.getLogger("aslspark")
 
@@ -301,11 +301,11 @@ def samples_for(
             folder = spark_path(scratch / str(len(labelled.folders)))
             pictures = picture_options(spark, config)
             try:
-                ingest(spark, labelled.paths, folder, split=split, pictures=pictures)
+                ingest_sources(spark, labelled.paths, folder, split=split, pictures=pictures)
             except AslsparkError:
                 # What cannot be divided in that way (it names no signers, say) is not what the bundle was trained on.
                 whole = SplitOptions(validation=0.0, test=0.0)
-                ingest(spark, labelled.paths, folder, split=whole, pictures=pictures)
+                ingest_sources(spark, labelled.paths, folder, split=whole, pictures=pictures)
         labelled.folders[key] = (folder, fingerprint(spark, folder))
     folder, found = labelled.folders[key]
     return read_samples(spark, folder), found == trained_on

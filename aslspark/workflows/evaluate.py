@@ -15,6 +15,7 @@ from aslspark.bundle.files import require_new, whole_folder
 from aslspark.common.paths import spark_path
 from aslspark.common.redaction import say
 from aslspark.common.settings import Config
+from aslspark.data.ingest import ingest_sources
 from aslspark.data.pictures.options import picture_options
 from aslspark.data.samples import TEST, read_samples
 from aslspark.data.splits import SplitOptions
@@ -23,7 +24,6 @@ from aslspark.evaluation.report import evaluate, summary
 from aslspark.evaluation.sample_pictures import one_of_each_label
 from aslspark.scoring.model import SignClassifierModel
 from aslspark.training.data import is_ingested
-from aslspark.workflows.ingest import ingest
 
 log = logging.getLogger("aslspark")
 
@@ -98,5 +98,5 @@ def labelled_samples(
     form = replace(model.form, max_pixels=pictures.form.max_pixels)
     pictures = replace(pictures, form=form, hands=model.hands)
     split = SplitOptions(validation=0.0, test=0.0)
-    say(ingest(spark, data, spark_path(folder), split=split, pictures=pictures))
+    say(ingest_sources(spark, data, spark_path(folder), split=split, pictures=pictures))
     return read_samples(spark, spark_path(folder)).withColumn("split", F.lit(TEST))

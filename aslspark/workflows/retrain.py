@@ -22,6 +22,7 @@ from aslspark.common.redaction import say
 from aslspark.common.run_record import require_same_run
 from aslspark.common.settings import Config, load_config
 from aslspark.data.exact_duplicates import picture_hash
+from aslspark.data.ingest import ingest_sources
 from aslspark.data.pictures.options import picture_options
 from aslspark.data.samples import SAMPLES_FOLDER, TEST, read_samples
 from aslspark.data.split_preview import Needs
@@ -32,7 +33,6 @@ from aslspark.scoring.model import SignClassifierModel
 from aslspark.training.data import fingerprint, is_ingested
 from aslspark.training.initial_weights import IMAGENET, NONE
 from aslspark.workflows.evaluate import labelled_samples
-from aslspark.workflows.ingest import ingest
 from aslspark.workflows.train import train_named
 
 log = logging.getLogger("aslspark")
@@ -185,7 +185,7 @@ def _ingested(spark: SparkSession, data: Sequence[str], work: Path, config: Conf
     folder = spark_path(work / "ingested")
     pictures = picture_options(spark, config.pictures, config.hands)
     needs = Needs(processes=config.training.num_proc if config.mllib.classifier == NO_CLASSIFIER else 1)
-    say(ingest(spark, data, folder, split=SplitOptions(**vars(config.split)), pictures=pictures, needs=needs))
+    say(ingest_sources(spark, data, folder, split=SplitOptions(**vars(config.split)), pictures=pictures, needs=needs))
     return folder
 
 

@@ -17,12 +17,12 @@ from aslspark.common.paths import spark_path
 from aslspark.common.redaction import say
 from aslspark.common.run_record import require_same_run, write_run_record
 from aslspark.common.settings import Config
+from aslspark.data.ingest import ingest_sources
 from aslspark.data.pictures.options import picture_options
 from aslspark.data.split_preview import Needs
 from aslspark.data.splits import SplitOptions
 from aslspark.data.synthetic import drawn_samples
 from aslspark.training.data import DRAWN_WARNING, INGESTED, TrainingData, is_ingested, look_at
-from aslspark.workflows.ingest import ingest
 
 log = logging.getLogger("aslspark")
 
@@ -90,7 +90,11 @@ def training_data(
     split = SplitOptions(**vars(config.split))
     if data:
         pictures = picture_options(spark, config.pictures, config.hands)
-        say(ingest(spark, data, folder, test_sources=test_data, split=split, pictures=pictures, needs=needs or Needs()))
+        say(
+            ingest_sources(
+                spark, data, folder, test_sources=test_data, split=split, pictures=pictures, needs=needs or Needs()
+            )
+        )
         yield look_at(spark, folder)
         return
     drawn = config.drawn
@@ -99,7 +103,7 @@ def training_data(
     hands = hands.persist(StorageLevel.MEMORY_AND_DISK)  # drawn once, read twice
     try:
         # Whole signers are held out: another picture of a known hand is no test.
-        say(ingest(spark, [hands], folder, split=replace(split, kind="signer")))
+        say(ingest_sources(spark, [hands], folder, split=replace(split, kind="signer")))
     finally:
         hands.unpersist()
     yield look_at(spark, folder)

@@ -242,9 +242,9 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", default=[], metavar="FAULT", help="words of their names")
     options = parser.parse_args()
     from aslspark.common.spark_session import spark_session
+    from aslspark.data.ingest import ingest_sources
     from aslspark.data.splits import SplitOptions
     from aslspark.data.synthetic import drawn_samples
-    from aslspark.workflows.ingest import ingest
 
     folder = Path(tempfile.mkdtemp(prefix="faults-"))
     package = shutil.make_archive(str(folder / "aslspark"), "zip", REPOSITORY, "aslspark")
@@ -253,7 +253,7 @@ def main() -> None:
     try:
         with spark_session("aslspark faults") as spark:
             hands = drawn_samples(spark, count=1440, seed=3, signers=6).persist()
-            ingest(spark, [hands], str(folder / "table"), split=SplitOptions(kind="signer"))
+            ingest_sources(spark, [hands], str(folder / "table"), split=SplitOptions(kind="signer"))
         for fault in FAULTS:
             if options.only and not any(word in fault.name for word in options.only):
                 continue

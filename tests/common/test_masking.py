@@ -14,11 +14,11 @@ from aslspark.common.errors import AslsparkError
 from aslspark.common.redaction import redact, redact_all
 from aslspark.common.settings import PictureConfig
 from aslspark.data.discover_sources import short_names
+from aslspark.data.ingest import ingest_sources
 from aslspark.data.pictures.options import picture_options
 from aslspark.data.tables.pixel_layout import COLUMNS
 from aslspark.models.onnx_classifier import OnnxClassifier
 from aslspark.scoring.model import SignClassifierModel
-from aslspark.workflows.ingest import ingest
 
 SECRET = "S3CR3T"
 
@@ -218,7 +218,7 @@ def test_an_ingest_leaves_no_secret_in_what_it_writes_and_prints(spark, tmp_path
     (folder / "letters.csv").write_text(",".join(COLUMNS) + "\n" + ",".join(["3"] + ["7"] * 784) + "\n1,2\n")
     (folder / "notes.txt").write_text("")
     small = picture_options(spark, PictureConfig(size=16))
-    report = ingest(spark, [table, str(folder)], str(tmp_path / "out"), pictures=small)
+    report = ingest_sources(spark, [table, str(folder)], str(tmp_path / "out"), pictures=small)
     assert report.read == report.kept + report.quarantined == len(rows) + 2
     written = [spark.read.parquet(f"{tmp_path}/out/{part}").drop("picture") for part in ("samples", "quarantine")]
     said = [str(row) for part in written for row in part.collect()] + [str(report)]

@@ -13,10 +13,10 @@ from aslspark.common import paths
 from aslspark.common.errors import AslsparkError
 from aslspark.common.paths import is_mounted, local_path, spark_path
 from aslspark.common.settings import load_config
+from aslspark.data.ingest import ingest_sources
 from aslspark.data.samples import read_samples
 from aslspark.scoring.model import SignClassifierModel, write_scores
 from aslspark.scoring.unlabelled import rows_to_score
-from aslspark.workflows.ingest import ingest
 from aslspark.workflows.train import train_cnn
 
 
@@ -130,7 +130,7 @@ def test_ingest_training_and_scoring_work_in_a_store_that_databricks_mounts(spar
     few = read_samples(spark, ingested).where("label < 'E'").orderBy(F.xxhash64("id")).limit(96)
     rows = [f"{ord(row['label']) - 65},{','.join(map(str, row['picture']['data']))}" for row in few.collect()]
     (dbfs / "tmp" / "letters.csv").write_text("\n".join([f"label,{names}", *rows]) + "\n")
-    ingest(spark, ["dbfs:/tmp/letters.csv"], "dbfs:/tmp/ingested")
+    ingest_sources(spark, ["dbfs:/tmp/letters.csv"], "dbfs:/tmp/ingested")
     assert json.loads((dbfs / "tmp" / "ingested" / "ingest.json").read_text())["kept"] == len(rows)
     config = load_config(None, ["training.epochs=1", "training.batch_size=8", "training.framework=keras"])
     train_cnn(spark, [f"{dbfs}/tmp/ingested"], "dbfs:/tmp/models/letters", config)

@@ -22,13 +22,13 @@ from aslspark.common.errors import AslsparkError
 from aslspark.common.settings import PictureConfig
 from aslspark.data.files.hadoop_files import HadoopFiles
 from aslspark.data.files.local_folders import refuse_loops
+from aslspark.data.ingest import ingest_sources
 from aslspark.data.pictures import archives
 from aslspark.data.pictures.files import read_manifest
 from aslspark.data.pictures.options import PictureOptions, picture_options
 from aslspark.data.samples import read_samples
 from aslspark.data.tables.pixel_layout import COLUMNS
 from aslspark.scoring.unlabelled import rows_to_score
-from aslspark.workflows.ingest import ingest
 
 GOOD = b",".join([b"3"] + [b"7"] * 784)
 PIECES = {"pictures": 6000, "stored": 1000, "rows": 3000, "manifests": 1500, "zips": 500, "bodies": 1500}
@@ -197,7 +197,7 @@ def small(spark):
 
 def test_a_folder_of_bad_pictures_is_ingested_whole(spark, hostile_folder, tmp_path):
     folder, count = hostile_folder
-    report = ingest(spark, [str(folder)], str(tmp_path / "out"), pictures=small(spark))
+    report = ingest_sources(spark, [str(folder)], str(tmp_path / "out"), pictures=small(spark))
     assert report.read == report.kept + report.quarantined
     assert report.read == count
     assert set(kinds_of(report)) <= contracts.REASONS["picture"] | {"unreadable"}
@@ -220,7 +220,7 @@ def test_bad_zips_and_a_bad_manifest_are_ingested_whole(spark, tmp_path):
     rows += ["../../etc/passwd,A,,", "missing.jpg,A,,", "0.jpg,A,,never", '"line\nend.jpg",B,,', ",A", "\0,A,,"]
     (tmp_path / "set" / "labels.csv").write_text("\ufeff" + "\r\n".join(rows) + "\r\n")
     sources = [str(tmp_path / "hands.zip"), str(tmp_path / "set")]
-    report = ingest(spark, sources, str(tmp_path / "out"), pictures=small(spark))
+    report = ingest_sources(spark, sources, str(tmp_path / "out"), pictures=small(spark))
     assert report.read == report.kept + report.quarantined == 60 + 8 + len(rows) - 1
     assert kinds_of(report)["unsafe name"] == 3
     assert kinds_of(report)["missing"] >= 4
@@ -235,7 +235,7 @@ def test_bad_pixel_tables_are_ingested_whole_and_a_pipe_is_passed_over(spark, tm
     (folder / "a.csv").write_bytes(b"\xef\xbb\xbf" + header + b"\r\n" + b"\r\n".join(lines[:150] + [GOOD] * 30))
     (folder / "b.csv").write_bytes(b'"' + header.replace(b",", b'","') + b'"\n' + b"\n".join(lines[150:]) + b"\n")
     os.mkfifo(folder / "pipe.csv")
-    report = ingest(spark, [str(folder)], str(tmp_path / "out"))
+    report = ingest_sources(spark, [str(folder)], str(tmp_path / "out"))
     assert report.read == report.kept + report.quarantined == 330
     assert report.kept >= 30
     assert set(kinds_of(report)) <= contracts.REASONS["row"]
@@ -245,7 +245,7 @@ def test_bad_pixel_tables_are_ingested_whole_and_a_pipe_is_passed_over(spark, tm
 def test_a_pipe_is_not_waited_for(spark, tmp_path):
     os.mkfifo(tmp_path / "letters.csv")
     with pytest.raises(AslsparkError, match="is a pipe or a device"):
-        ingest(spark, [str(tmp_path / "letters.csv")], str(tmp_path / "out"))
+        ingest_sources(spark, [str(tmp_path / "letters.csv")], str(tmp_path / "out"))
     with pytest.raises(AslsparkError, match="is a pipe or a device"):
         rows_to_score(spark, [str(tmp_path / "letters.csv")])
 
@@ -260,7 +260,7 @@ def test_a_link_that_leads_back_is_named(spark, tmp_path, target):
         assert HadoopFiles(spark).exists(str(tmp_path / "hands" / "A" / "again" / "1.jpg"))
         (tmp_path / "hands" / "B" / "again").symlink_to("../A")
     with pytest.raises(AslsparkError, match=r"the link .*again leads back to .*: remove it"):
-        ingest(spark, [str(tmp_path / "hands")], str(tmp_path / "out"), pictures=small(spark))
+        ingest_sources(spark, [str(tmp_path / "hands")], str(tmp_path / "out"), pictures=small(spark))
 
 
 def test_links_that_multiply_are_refused(spark, tmp_path):
@@ -270,7 +270,7 @@ def test_links_that_multiply_are_refused(spark, tmp_path):
             (tmp_path / "hands" / f"{depth}" / name).symlink_to(f"../{depth + 1}")
     (tmp_path / "hands" / "20").mkdir()
     with pytest.raises(AslsparkError, match="more than 10,000 folders"):
-        ingest(spark, [str(tmp_path / "hands")], str(tmp_path / "out"), pictures=small(spark))
+        ingest_sources(spark, [str(tmp_path / "hands")], str(tmp_path / "out"), pictures=small(spark))
 
 
 def test_a_folder_that_may_not_be_read_is_named():

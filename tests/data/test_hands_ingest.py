@@ -9,6 +9,7 @@ from real_hands import SIZE, options
 
 from aslspark.common.errors import AslsparkError
 from aslspark.common.settings import HandConfig, PictureConfig, load_config
+from aslspark.data.ingest import ingest_sources
 from aslspark.data.pictures.options import PictureOptions, picture_options
 from aslspark.data.samples import HAND_COLUMN, HAND_TYPE, SAMPLE_SCHEMA, SPLITS, TEST, read_samples
 from aslspark.data.splits import SplitOptions
@@ -19,7 +20,6 @@ from aslspark.features.landmarks import HAND_FOUND, HAND_NUMBERS, RIGHT_HAND, ha
 from aslspark.images.hands.hand import Hand, hand_column
 from aslspark.images.hands.options import HandOptions
 from aslspark.training.data import look_at
-from aslspark.workflows.ingest import ingest
 
 pytest.importorskip("mediapipe")
 
@@ -39,7 +39,7 @@ def table(spark, hands, tmp_path_factory):
     drawn = drawn_samples(spark, count=24, seed=1, signers=3)
     named = drawn.withColumn("source", F.lit("own")).withColumn("id", F.regexp_replace("id", "drawn", "own"))
     own = with_hands(spark, named)
-    report = ingest(
+    report = ingest_sources(
         spark,
         [str(hands), str(folder / "letters.csv"), drawn, own],
         str(folder / "out"),
@@ -157,7 +157,7 @@ def test_the_sheet_shows_hands_and_what_had_none(table):
 def test_training_data_knows_the_stage_and_folds_keep_the_column(spark, hands, tmp_path):
     out = str(tmp_path / "out")
     upright = HandConfig(on=True, upright=True)
-    ingest(
+    ingest_sources(
         spark,
         [str(hands)],
         out,
@@ -181,7 +181,7 @@ def test_dropping_near_twins_keeps_the_column(spark, hands, tmp_path):
     shutil.copy(source, tmp_path / "set" / "train" / "A" / "one.jpg")
     Image.open(source).point(lambda value: int(value * 0.97)).save(tmp_path / "set" / "test" / "A" / "twin.png")
     shutil.copy(next((hands / "B").glob("B*.jpg")), tmp_path / "set" / "train" / "B")
-    report = ingest(
+    report = ingest_sources(
         spark,
         [str(tmp_path / "set")],
         str(tmp_path / "out"),
@@ -204,7 +204,7 @@ def test_zips_and_tables_of_files_and_images_give_hands_too(spark, hands, tmp_pa
         source = shutil.make_archive(str(tmp_path / "some"), "zip", tmp_path / "some")
     else:
         source = spark.read.format(kind).option("recursiveFileLookup", "true").load(str(some))
-    report = ingest(
+    report = ingest_sources(
         spark, [source], str(tmp_path / "out"), pictures=options(spark), split=SplitOptions(test=0, validation=0)
     )
     (found,) = report.hands_found.values()
@@ -213,7 +213,7 @@ def test_zips_and_tables_of_files_and_images_give_hands_too(spark, hands, tmp_pa
 
 
 def test_tables_without_the_stage_have_no_such_column(spark, hands, tmp_path):
-    report = ingest(spark, [str(hands)], str(tmp_path / "out"), pictures=PictureOptions(keep="letters"))
+    report = ingest_sources(spark, [str(hands)], str(tmp_path / "out"), pictures=PictureOptions(keep="letters"))
     assert read_samples(spark, str(tmp_path / "out")).columns == SAMPLE_SCHEMA.names
     assert (report.hands, report.hands_found) == (None, None)
     assert look_at(spark, str(tmp_path / "out")).hands is None

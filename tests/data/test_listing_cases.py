@@ -14,10 +14,10 @@ from bad_input import good_pictures
 from aslspark.common.errors import AslsparkError
 from aslspark.common.settings import PictureConfig
 from aslspark.data.discover_sources import open_sources
+from aslspark.data.ingest import ingest_sources
 from aslspark.data.pictures.options import picture_options
 from aslspark.data.samples import read_samples
 from aslspark.scoring.unlabelled import rows_to_score
-from aslspark.workflows.ingest import ingest
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -72,7 +72,7 @@ def small(spark):
 def ingested_cases(spark, at, small, tmp_path_factory):
     out = tmp_path_factory.mktemp("out") / "pictures"
     paths = [at(name, inner) for name, (inner, *_) in PICTURES.items()]
-    return ingest(spark, paths, str(out), pictures=small), out
+    return ingest_sources(spark, paths, str(out), pictures=small), out
 
 
 @pytest.mark.promise(
@@ -129,7 +129,7 @@ def test_scoring_gives_a_row_for_every_picture_of_the_cases(spark, at, caplog):
 
 def test_tables_are_known_by_their_endings_in_any_case_and_in_any_language(spark, at, tmp_path):
     paths = [at(name, inner) for name, (inner, _) in TABLES.items()]
-    report = ingest(spark, paths, str(tmp_path / "out"))
+    report = ingest_sources(spark, paths, str(tmp_path / "out"))
     assert (report.read, report.kept) == (160, 160)
     rows, _ = rows_to_score(spark, paths)
     assert rows.count() == 160
@@ -145,7 +145,7 @@ def test_one_picture_is_scored_by_its_own_path(spark, at):
 
 
 def test_a_zip_from_windows_gives_all_its_pictures(spark, at, small, tmp_path):
-    report = ingest(spark, [at("zip_backslashes", "hands.zip")], str(tmp_path / "out"), pictures=small)
+    report = ingest_sources(spark, [at("zip_backslashes", "hands.zip")], str(tmp_path / "out"), pictures=small)
     assert (report.read, report.kept) == (15, 15)
     assert set(report.labels) == set("ABCLY")
 
@@ -168,25 +168,25 @@ from aslspark.common.settings import PictureConfig
 from aslspark.common.errors import AslsparkError
 from aslspark.cli.jobs_support import start_logging
 from aslspark.common.spark_session import spark_session
-from aslspark.workflows.ingest import ingest
+from aslspark.data.ingest import ingest_sources
 from aslspark.data.pictures.options import picture_options
 from aslspark.scoring.unlabelled import rows_to_score
 
 start_logging()
 pictures, tables, out = sys.argv[1:]
 with spark_session("test") as spark:
-    report = ingest(spark, [pictures], out + "/a", pictures=picture_options(spark, PictureConfig(size=16)))
+    report = ingest_sources(spark, [pictures], out + "/a", pictures=picture_options(spark, PictureConfig(size=16)))
     print("PICTURES", report.read, report.kept, flush=True)
-    report = ingest(spark, [tables], out + "/b")
+    report = ingest_sources(spark, [tables], out + "/b")
     print("TABLES", report.read, report.kept, json.dumps(report.passed_over), flush=True)
     print("SCORED", rows_to_score(spark, [pictures])[0].count(), rows_to_score(spark, [tables])[0].count(), flush=True)
     for given in (tables + "/\\u00fcbung.csv", "/nowhere/H??nde"):
         try:
-            ingest(spark, [given], out + "/c")
+            ingest_sources(spark, [given], out + "/c")
         except AslsparkError as error:
             print("REFUSED", error, flush=True)
     try:
-        ingest(spark, [tables], out + "/\\u00fc")
+        ingest_sources(spark, [tables], out + "/\\u00fc")
     except AslsparkError as error:
         print("REFUSED", error, flush=True)
 """

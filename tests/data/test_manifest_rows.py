@@ -10,10 +10,10 @@ from pyspark.sql import functions as F
 from aslspark.common.errors import AslsparkError
 from aslspark.common.settings import PictureConfig
 from aslspark.data.discover_sources import open_sources
+from aslspark.data.ingest import ingest_sources
 from aslspark.data.pictures.files import read_manifest
 from aslspark.data.pictures.options import picture_options
 from aslspark.scoring.unlabelled import rows_to_score
-from aslspark.workflows.ingest import ingest
 
 SECRET = b"root:x:0:0:a secret line"
 
@@ -97,7 +97,9 @@ def manifest_of(folder):
 )
 def test_each_row_of_a_manifest_is_kept_or_quarantined_for_itself(spark, hands, tmp_path):
     source = manifest_of(hands)
-    report = ingest(spark, [source], str(tmp_path / "out"), pictures=picture_options(spark, PictureConfig(size=16)))
+    report = ingest_sources(
+        spark, [source], str(tmp_path / "out"), pictures=picture_options(spark, PictureConfig(size=16))
+    )
     rows = spark.read.parquet(f"{tmp_path}/out/quarantine").collect()
     wanted = [(name, reason) for name, reason in ROWS.items() if reason is not None]
     assert sorted((row["detail"].split(": ")[0], row["reason"]) for row in rows) == sorted(wanted)
@@ -151,7 +153,7 @@ def test_a_row_of_a_table_without_a_path_or_with_one_twice_is_quarantined(spark,
     table = spark.createDataFrame([(path, bytearray(data), label) for path, data, label in rows],
                                   "path string, content binary, label string")  # fmt: skip
     options = picture_options(spark, PictureConfig(size=16))
-    report = ingest(spark, [table], str(tmp_path / "out"), pictures=options)
+    report = ingest_sources(spark, [table], str(tmp_path / "out"), pictures=options)
     assert (report.read, report.kept) == (4, 2)
     assert {reason.reason: reason.rows for reason in report.reasons} == {"named twice": 1, "no path": 1}
     found = spark.read.parquet(f"{tmp_path}/out/samples").where(F.col("id").endswith("a.jpg"))

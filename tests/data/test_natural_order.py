@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from aslspark.data.files.natural_order import natural_key, natural_order
+from aslspark.data.ingest import ingest_sources
 from aslspark.data.samples import read_samples
 from aslspark.data.splits import SplitOptions
-from aslspark.workflows.ingest import ingest
 
 PIECES = [
     *("frame", "Frame", "FRAME", "img_", "a/b-", "-", " ", ".", "_", "~", "/", ":", "\n", "ß", "Ä", "ä", "İ", "é"),
@@ -61,7 +61,7 @@ def test_frames_in_memory_are_cut_as_they_were_taken(spark, tmp_path):
     ]
     random.Random(1).shuffle(rows)
     out = str(tmp_path / "ingested")
-    ingest(spark, [spark.createDataFrame(rows, schema)], out, split=SplitOptions(blocks=10))
+    ingest_sources(spark, [spark.createDataFrame(rows, schema)], out, split=SplitOptions(blocks=10))
     found = read_samples(spark, out).select("id", "split").toPandas()
     number = found["id"].str.removeprefix("frame-").astype(int)
     found["block"] = (number - 1) % 1000 // 12

@@ -11,6 +11,7 @@ from PIL import Image
 from pyspark.ml.linalg import Vectors
 from serving_bundles import SHAPE, network, write_bundle
 
+from aslspark.data.ingest import ingest_sources
 from aslspark.data.pictures.options import PictureOptions
 from aslspark.data.samples import read_samples
 from aslspark.data.tables.pixel_layout import COLUMNS
@@ -21,7 +22,6 @@ from aslspark.scoring.reader import NUMBERS, Reader
 from aslspark.scoring.unlabelled import rows_to_score
 from aslspark.serving.limits import Limits
 from aslspark.serving.payload import plain_pictures
-from aslspark.workflows.ingest import ingest
 
 RANDOM = np.random.default_rng(3)
 SMOOTH = Image.fromarray(RANDOM.integers(0, 256, (6, 8, 3), dtype=np.uint8)).resize((80, 60), Image.Resampling.BICUBIC)
@@ -149,7 +149,7 @@ def test_every_kind_of_picture_file_is_read_alike_by_every_way_in(spark, bundle,
     same({name: told(by_service(reader, "image/jpeg", data)[0]) for name, data in files.items()}, "a file as the body")
 
     options = PictureOptions(form=ImageSpec(*SHAPE))
-    report = ingest(spark, [str(tmp_path / "hands")], str(tmp_path / "out"), pictures=options)
+    report = ingest_sources(spark, [str(tmp_path / "hands")], str(tmp_path / "out"), pictures=options)
     assert (report.read, report.kept) == (len(files), len(GOOD))
     samples = SignClassifierModel.load(bundle).transform(read_samples(spark, str(tmp_path / "out"))).collect()
     of_name = {row["id"].partition(":")[2]: told_row(row) for row in samples}
@@ -223,7 +223,7 @@ def test_numbers_are_taken_or_refused_alike_by_every_way_in(spark, bundle, tmp_p
     path = tmp_path / "letters.csv"
     path.write_text("\n".join([",".join(COLUMNS), *(f"3,{line}" for line in lines)]) + "\n")
     same(scored(*rows_to_score(spark, [str(path)])), "table")
-    ingest(spark, [str(path)], str(tmp_path / "out"))
+    ingest_sources(spark, [str(path)], str(tmp_path / "out"))
     quarantine = spark.read.parquet(str(tmp_path / "out" / "quarantine")).orderBy("row").collect()
     reasons = {name: word(reason) for name, (_, reason) in NUMBERS_OF.items()}
     assert [(row["row"], row["reason"]) for row in quarantine] == [
@@ -263,7 +263,7 @@ def test_files_that_are_called_otherwise_than_they_are_get_letters(spark, cases,
     rows, column = rows_to_score(spark, [folder])
     scored = SignClassifierModel.load(bundle).setInputCol(column).transform(rows).drop(column).collect()
     assert [row["reason"] for row in scored] == [None] * 10
-    assert ingest(spark, [folder], str(tmp_path / "out")).kept == 10
+    assert ingest_sources(spark, [folder], str(tmp_path / "out")).kept == 10
     reader = Reader.load(bundle)
     for path in (cases / "webp_named_jpg" / "hands").rglob("*.jpg"):
         assert reader.read(path.read_bytes()).letter

@@ -12,11 +12,11 @@ from pyspark.sql import functions as F
 
 from aslspark.common.errors import AslsparkError
 from aslspark.common.settings import PictureConfig, load_config
+from aslspark.data.ingest import ingest_sources
 from aslspark.data.pictures import archives
 from aslspark.data.pictures.options import PictureOptions, picture_options
 from aslspark.data.samples import TEST, TRAIN, VALIDATION, read_samples
 from aslspark.data.splits import SplitOptions
-from aslspark.workflows.ingest import ingest
 
 SIZE = 48
 
@@ -51,7 +51,7 @@ def mixed(spark, tmp_path_factory):
     (a / "notes.txt").write_text("hello")
     fill(folder / "unsorted", labels=["misc"], count=2)
     out = folder.parent / "out"
-    report = ingest(spark, [str(folder)], str(out), pictures=options(spark))
+    report = ingest_sources(spark, [str(folder)], str(out), pictures=options(spark))
     return folder, out, report
 
 
@@ -100,7 +100,7 @@ def test_blocks_are_runs_of_names_in_the_order_people_count(spark, mixed):
 def test_train_and_test_folders_decide_the_split_and_train_gives_validation(spark, tmp_path):
     fill(tmp_path / "set" / "train", count=10)
     fill(tmp_path / "set" / "Test", count=4, first=50)
-    report = ingest(spark, [str(tmp_path / "set")], str(tmp_path / "out"), pictures=options(spark))
+    report = ingest_sources(spark, [str(tmp_path / "set")], str(tmp_path / "out"), pictures=options(spark))
     splits = splits_of(spark, tmp_path / "out")
     assert {split for name, split in splits.items() if name.startswith("Test/")} == {TEST}
     assert {split for name, split in splits.items() if name.startswith("train/")} == {TRAIN, VALIDATION}
@@ -112,12 +112,12 @@ def test_the_signer_is_found_in_the_path_and_whole_signers_are_held_out(spark, t
         fill(tmp_path / "set" / f"hand{hand}_day", labels="AB", count=3, first=100 * hand)
     split = SplitOptions(kind="signer", validation=0.25, test=0.25)
     signers = options(spark, signer_pattern=r"hand(\d)_")
-    ingest(spark, [str(tmp_path / "set")], str(tmp_path / "out"), split=split, pictures=signers)
+    ingest_sources(spark, [str(tmp_path / "set")], str(tmp_path / "out"), split=split, pictures=signers)
     rows = read_samples(spark, str(tmp_path / "out")).select("id", "signer", "split").collect()
     assert all(row["signer"] == row["id"].split("hand")[1][0] for row in rows)
     assert len({(row["signer"], row["split"]) for row in rows}) == 4
     with pytest.raises(AslsparkError, match="name no signer"):
-        ingest(spark, [str(tmp_path / "set")], str(tmp_path / "no"), split=split, pictures=options(spark))
+        ingest_sources(spark, [str(tmp_path / "set")], str(tmp_path / "no"), split=split, pictures=options(spark))
 
 
 def manifest(folder, rows, columns=("path", "label", "signer", "split")):
@@ -140,7 +140,7 @@ def test_a_manifest_names_pictures_labels_signers_and_splits(spark, tmp_path):
     path = manifest(tmp_path / "lists", rows)
     (tmp_path / "labels.json").write_text(json.dumps({"0": "A", "1": "del"}))
     named = options(spark, labels=str(tmp_path / "labels.json"), roots=str(tmp_path))
-    report = ingest(spark, [str(path)], str(tmp_path / "out"), pictures=named)
+    report = ingest_sources(spark, [str(path)], str(tmp_path / "out"), pictures=named)
     found = {row["id"]: row for row in read_samples(spark, str(tmp_path / "out")).collect()}
     assert (report.read, report.kept) == (11, 8)
     assert found["pictures.csv:../files/3.png"]["label"] == "del"
@@ -178,8 +178,8 @@ def test_a_zip_gives_what_its_folder_gives_and_nothing_leaves_it(spark, tmp_path
     damaged = bytearray((tmp_path / "set.zip").read_bytes())
     damaged[damaged.index(b"inside/A/A5.jpg") + 100] ^= 0xFF
     (tmp_path / "set.zip").write_bytes(damaged)
-    report = ingest(spark, [path], str(tmp_path / "zipped" / "out"), pictures=options(spark))
-    ingest(spark, [str(folder)], str(tmp_path / "plain"), pictures=options(spark))
+    report = ingest_sources(spark, [path], str(tmp_path / "zipped" / "out"), pictures=options(spark))
+    ingest_sources(spark, [str(folder)], str(tmp_path / "plain"), pictures=options(spark))
     assert (report.read, report.kept) == (33, 29)
     assert {name: reason for name, (reason, _, _) in quarantined(spark, tmp_path / "zipped" / "out").items()} == {
         "../../A/escaped.jpg": "unsafe name",
@@ -208,7 +208,7 @@ def test_a_zip_with_a_manifest_is_read_by_it(spark, tmp_path):
         [(f"x/x{n}.jpg", "AB"[n % 2], "train" if n < 3 else "test") for n in range(1, 5)] + [("../y.jpg", "A", "")],
         ("path", "label", "split"),
     )
-    report = ingest(
+    report = ingest_sources(
         spark,
         [zipped(folder, tmp_path / "set.zip")],
         str(tmp_path / "out"),
@@ -238,20 +238,20 @@ def test_zips_that_would_do_harm_are_refused(spark, tmp_path, monkeypatch, trick
         "no labels": "no picture in a folder",
     }
     with pytest.raises(AslsparkError, match=words[trick]):
-        ingest(spark, [path], str(tmp_path / "out"), pictures=options(spark))
+        ingest_sources(spark, [path], str(tmp_path / "out"), pictures=options(spark))
     assert not (tmp_path / "out").exists()
 
 
 def test_binary_and_image_tables_give_what_the_folder_gives(spark, tmp_path):
     folder = fill(tmp_path / "set", count=5, kind="png")
     (folder / "A" / "A9.png").write_bytes(b"text")
-    ingest(spark, [str(folder)], str(tmp_path / "plain"), pictures=options(spark))
+    ingest_sources(spark, [str(folder)], str(tmp_path / "plain"), pictures=options(spark))
     binary = spark.read.format("binaryFile").option("recursiveFileLookup", "true").load(str(folder))
-    report = ingest(spark, [binary], str(tmp_path / "binary"), pictures=options(spark))
+    report = ingest_sources(spark, [binary], str(tmp_path / "binary"), pictures=options(spark))
     labelled = binary.select("path", "content", F.lit("del").alias("label")).where("path not like '%/A9.png'")
-    with_label = ingest(spark, [labelled], str(tmp_path / "labelled"), pictures=options(spark))
+    with_label = ingest_sources(spark, [labelled], str(tmp_path / "labelled"), pictures=options(spark))
     images = spark.read.format("image").option("recursiveFileLookup", "true").load(str(folder))
-    by_image = ingest(spark, [images], str(tmp_path / "image"), pictures=options(spark))
+    by_image = ingest_sources(spark, [images], str(tmp_path / "image"), pictures=options(spark))
     assert (report.read, report.kept, by_image.read, by_image.kept) == (16, 15, 16, 15)
     assert set(with_label.labels) == {"del"}
 
@@ -269,7 +269,7 @@ def test_binary_and_image_tables_give_what_the_folder_gives(spark, tmp_path):
 
 
 def test_a_picture_that_vanishes_is_quarantined(spark, tmp_path, monkeypatch):
-    from aslspark.workflows import ingest as module
+    from aslspark.data import ingest as module
 
     folder = fill(tmp_path / "set", count=10)
     count = module.count_sources
@@ -279,7 +279,7 @@ def test_a_picture_that_vanishes_is_quarantined(spark, tmp_path, monkeypatch):
         return count(*given)
 
     monkeypatch.setattr(module, "count_sources", count_and_lose)
-    report = ingest(spark, [str(folder)], str(tmp_path / "out"), pictures=options(spark))
+    report = ingest_sources(spark, [str(folder)], str(tmp_path / "out"), pictures=options(spark))
     assert (report.read, report.kept) == (30, 29)
     assert quarantined(spark, tmp_path / "out")["A/A3.jpg"][0] == "unreadable"
 
@@ -293,7 +293,7 @@ def test_near_twins_across_the_split_are_counted_drawn_and_dropped(spark, tmp_pa
         Image.open(twin).point(lambda value: int(value * 0.9)).save(tmp_path / "set" / "test" / label / "twin.png")
     wanted = options(spark, drop_near_duplicates=drop)
     split = SplitOptions(validation=0)
-    report = ingest(spark, [str(tmp_path / "set")], str(tmp_path / "out"), split=split, pictures=wanted)
+    report = ingest_sources(spark, [str(tmp_path / "set")], str(tmp_path / "out"), split=split, pictures=wanted)
     found = report.near_duplicates
     assert (found["test"], found["others"], found["dropped"]) == (2, 2, 2 if drop else 0)
     assert {(pair["test"], pair["other"]) for pair in found["closest"]} == {
@@ -314,7 +314,7 @@ def test_pictures_and_pixel_tables_go_into_one_table(spark, tmp_path):
     names = [f"pixel{number}" for number in range(1, 785)]
     lines = [",".join(["label", *names]), *(",".join(["3", *["7"] * 784]) for _ in range(30))]
     (tmp_path / "letters.csv").write_text("\n".join(lines) + "\n")
-    report = ingest(
+    report = ingest_sources(
         spark,
         [str(tmp_path / "set"), str(tmp_path / "letters.csv")],
         str(tmp_path / "out"),
@@ -328,7 +328,7 @@ def test_pictures_and_pixel_tables_go_into_one_table(spark, tmp_path):
 def test_a_folder_without_labels_says_what_to_do(spark, tmp_path):
     fill(tmp_path / "set", labels=["one", "two"], count=2)
     with pytest.raises(AslsparkError, match=r"one: 2 pictures.*pictures\.labels"):
-        ingest(spark, [str(tmp_path / "set")], str(tmp_path / "out"), pictures=options(spark))
+        ingest_sources(spark, [str(tmp_path / "set")], str(tmp_path / "out"), pictures=options(spark))
 
 
 @pytest.mark.parametrize(

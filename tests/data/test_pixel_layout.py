@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from aslspark.common.errors import AslsparkError
+from aslspark.data.ingest import ingest_sources
 from aslspark.data.samples import read_samples
 from aslspark.data.tables.label_numbers import numbering_warning
 from aslspark.data.tables.pixel_layout import COLUMNS, layout_of_line, names_pixels, scaled_rows, trouble_with
 from aslspark.scoring.unlabelled import rows_to_score
-from aslspark.workflows.ingest import ingest
 
 ROWS = 12
 LABELS = [0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 12]
@@ -84,7 +84,7 @@ def test_every_form_of_a_table_is_read_as_the_plain_one_by_ingest_and_by_scoring
     for number, (form, text) in enumerate(READ.items()):
         paths.append(write(tmp_path, text, f"{number}.csv"))
         assert scored_rows(spark, paths[-1]) == wanted, form
-    report = ingest(spark, paths, str(tmp_path / "out"))
+    report = ingest_sources(spark, paths, str(tmp_path / "out"))
     assert (report.kept, report.quarantined) == (ROWS * len(READ), 0)
     kept = {row["id"]: list(row["picture"]["data"]) for row in read_samples(spark, str(tmp_path / "out")).collect()}
     assert kept == {f"{number}.csv:{place}": pixels for number in range(len(READ)) for place, _, pixels, _ in wanted}
@@ -100,7 +100,7 @@ def test_every_form_of_a_table_is_read_as_the_plain_one_by_ingest_and_by_scoring
 def test_what_is_no_pixel_table_is_refused_by_ingest_and_by_scoring_alike(spark, tmp_path, form):
     text, words = REFUSED[form]
     path = write(tmp_path, text)
-    for read in (lambda: ingest(spark, [path], str(tmp_path / "out")), lambda: rows_to_score(spark, [path])):
+    for read in (lambda: ingest_sources(spark, [path], str(tmp_path / "out")), lambda: rows_to_score(spark, [path])):
         with pytest.raises(AslsparkError, match=words) as refused:
             read()
         assert "letters.csv" in str(refused.value)
@@ -155,7 +155,7 @@ def test_a_bad_row_has_the_reason_in_scoring_that_it_has_in_the_quarantine(spark
     path = write(tmp_path, "\n".join(lines) + "\n")
     with setting("spark.sql.ansi.enabled", ansi):
         scored = [(row, reason) for row, _, _, reason in scored_rows(spark, path) if reason]
-        ingest(spark, [path], str(tmp_path / "out"))
+        ingest_sources(spark, [path], str(tmp_path / "out"))
         quarantine = spark.read.parquet(str(tmp_path / "out" / "quarantine")).orderBy("row").collect()
     assert scored == [(row["row"], f"{row['reason']}: {row['detail']}") for row in quarantine]
     assert [row for row, _ in scored] == [row for row, _ in wanted]
@@ -171,7 +171,7 @@ def test_a_bad_row_has_the_reason_in_scoring_that_it_has_in_the_quarantine(spark
 def test_one_bad_row_in_a_small_table_is_quarantined_and_the_others_are_kept(spark, tmp_path, rows):
     lines = table().splitlines()[: rows + 1]
     lines[1] = lines[1].replace(",", ",x", 1)
-    report = ingest(spark, [write(tmp_path, "\n".join(lines) + "\n")], str(tmp_path / "out"))
+    report = ingest_sources(spark, [write(tmp_path, "\n".join(lines) + "\n")], str(tmp_path / "out"))
     assert (report.kept, report.quarantined) == (rows - 1, 1)
 
 
@@ -232,12 +232,12 @@ def test_tables_that_people_bring_are_read_as_the_plain_one(spark, cases, tmp_pa
     for case in PLAIN_CASES:
         assert scored_rows(spark, str(cases / case / "letters.csv")) == plain, case
     paths = [str(cases / case / "letters.csv") for case in ("plain", *PLAIN_CASES)]
-    report = ingest(spark, paths, str(tmp_path / "out"))
+    report = ingest_sources(spark, paths, str(tmp_path / "out"))
     assert (report.kept, report.quarantined) == (40 * len(paths), 0)
     letters = [row[2:] for row in scored_rows(spark, str(cases / "letter_labels" / "letters.csv"))]
     assert letters == [row[2:] for row in plain]
     with pytest.raises(AslsparkError, match="label is 'L'"):
-        ingest(spark, [str(cases / "letter_labels" / "letters.csv")], str(tmp_path / "letters"))
+        ingest_sources(spark, [str(cases / "letter_labels" / "letters.csv")], str(tmp_path / "letters"))
 
 
 def test_tables_that_cannot_be_read_say_why(spark, cases, tmp_path):
@@ -246,12 +246,12 @@ def test_tables_that_cannot_be_read_say_why(spark, cases, tmp_path):
         with pytest.raises(AslsparkError, match=words):
             rows_to_score(spark, [path])
         with pytest.raises(AslsparkError, match=words):
-            ingest(spark, [path], str(tmp_path / "out"))
+            ingest_sources(spark, [path], str(tmp_path / "out"))
     scaled = scored_rows(spark, str(cases / "scaled_0_1" / "letters.csv"))
     assert len(scaled) == 40
     assert all(reason.startswith("scaled to 0-1") for *_, reason in scaled)
     with pytest.raises(AslsparkError, match=r"none of 40 rows can be used .*scaled to 0-1.*multiply by 255"):
-        ingest(spark, [str(cases / "scaled_0_1" / "letters.csv")], str(tmp_path / "out"))
+        ingest_sources(spark, [str(cases / "scaled_0_1" / "letters.csv")], str(tmp_path / "out"))
 
 
 def test_one_bad_cell_costs_its_row_and_new_numbers_are_warned_of(spark, cases, tmp_path, setting):
@@ -260,8 +260,8 @@ def test_one_bad_cell_costs_its_row_and_new_numbers_are_warned_of(spark, cases, 
         assert [(row, reason) for row, *_, reason in scored_rows(spark, path) if reason] == [
             (6, "not a number: pixel10 is 'oops'")
         ]
-        assert ingest(spark, [path], str(tmp_path / "one")).kept == 39
-    report = ingest(spark, [str(cases / "labels_0_to_23" / "letters.csv")], str(tmp_path / "new"))
+        assert ingest_sources(spark, [path], str(tmp_path / "one")).kept == 39
+    report = ingest_sources(spark, [str(cases / "labels_0_to_23" / "letters.csv")], str(tmp_path / "new"))
     assert any("LabelEncoder" in warning for warning in report.warnings)
 
 

@@ -9,6 +9,7 @@ import pytest
 from aslspark.bundle.files import read_manifest
 from aslspark.common.errors import AslsparkError
 from aslspark.common.settings import load_config
+from aslspark.data.ingest import ingest_sources
 from aslspark.data.samples import TEST, TRAIN, VALIDATION, read_samples
 from aslspark.data.splits import SplitOptions
 from aslspark.evaluation.fold_options import KINDS, LEAVE_ONE, FoldOptions
@@ -19,7 +20,6 @@ from aslspark.training.data import look_at
 from aslspark.tuning.options import Budget
 from aslspark.workflows.automl import automl
 from aslspark.workflows.cross_validate import RESULT_FILE, cross_validate
-from aslspark.workflows.ingest import ingest
 from aslspark.workflows.monitor import monitor
 from aslspark.workflows.train import train_baseline
 
@@ -52,7 +52,7 @@ def two_cameras(spark, tmp_path_factory):
     out = str(tmp_path_factory.mktemp("cameras") / "ingested")
     own = [pictures(spark, name, 180, 1.0) for name in ("desk", "window")]
     other = pictures(spark, "cellar", 120, 0.3, letters="ABCY", signers=("cyd",))
-    report = ingest(spark, own, out, test_sources=[other], split=SplitOptions(validation=0.2, blocks=5))
+    report = ingest_sources(spark, own, out, test_sources=[other], split=SplitOptions(validation=0.2, blocks=5))
     assert report.test_sources == ["dataframe-3"]
     return out
 
@@ -145,7 +145,7 @@ def test_of_test_rows_those_of_sources_that_were_learned_from_are_a_models_own(s
     out = str(tmp_path / "ingested")
     sources = [pictures(spark, name, 60, 1.0) for name in ("desk", "window", "garden")]
     samples = sources[0].unionByName(sources[1]).unionByName(sources[2])
-    ingest(spark, [samples], out, split=SplitOptions(kind=kind, validation=0.3, test=0.3, blocks=5))
+    ingest_sources(spark, [samples], out, split=SplitOptions(kind=kind, validation=0.3, test=0.3, blocks=5))
     own = look_at(spark, out).own_samples(spark)
     assert {row["split"] for row in own.select("split").distinct().collect()} == splits
 
@@ -160,7 +160,7 @@ def test_without_rows_held_out_the_monitor_compares_pictures_alone(spark, tmp_pa
     out, made = str(tmp_path / "ingested"), str(tmp_path / "bundle")
     other = pictures(spark, "cellar", 60, 0.3)
     split = SplitOptions(validation=0.0, test=0.0, blocks=5)
-    ingest(spark, [pictures(spark, "desk", 180, 1.0)], out, test_sources=[other], split=split)
+    ingest_sources(spark, [pictures(spark, "desk", 180, 1.0)], out, test_sources=[other], split=split)
     train_baseline(spark, [out], made, load_config(None, FOREST))
     found = drift_of(spark, made, other, tmp_path)
     assert found["drift"]

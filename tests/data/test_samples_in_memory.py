@@ -2,7 +2,7 @@
 
 import pytest
 
-from aslspark.workflows.ingest import ingest
+from aslspark.data.ingest import ingest_sources
 
 SCHEMA = (
     "id string, picture struct<height: int, width: int, channels: int, data: binary>, label string, source string, "
@@ -30,7 +30,7 @@ def test_sizes_that_cannot_be_are_quarantined(spark, tmp_path, setting, ansi):
         for name, (height, width, channels, length) in SIZES.items()
     ]
     with setting("spark.sql.ansi.enabled", ansi):
-        report = ingest(spark, [spark.createDataFrame(rows, SCHEMA)], str(tmp_path / "out"))
+        report = ingest_sources(spark, [spark.createDataFrame(rows, SCHEMA)], str(tmp_path / "out"))
     assert (report.kept, [(reason.reason, reason.rows) for reason in report.reasons]) == (
         1,
         [("wrong picture size", 4)],

@@ -9,12 +9,12 @@ import pytest
 from PIL import Image
 
 from aslspark.data.exact_duplicates import ExactDuplicates
+from aslspark.data.ingest import ingest_sources
 from aslspark.data.pictures.listing import ListedFile, labelled_by_folder
 from aslspark.data.pictures.options import PictureOptions
 from aslspark.data.samples import TEST, TRAIN, VALIDATION, read_samples
 from aslspark.data.split_names import split_of_name
 from aslspark.data.splits import SplitOptions
-from aslspark.workflows.ingest import ingest
 
 SPLIT = SplitOptions(validation=0.0, blocks=5)
 HEADER = ",".join(["label", *(f"pixel{number}" for number in range(1, 785))])
@@ -106,7 +106,7 @@ def test_a_table_called_test_is_tested_on_and_the_report_says_so(spark, tmp_path
     write_table(tmp_path / "d" / "letters_train.csv", 1)
     write_table(tmp_path / "d" / "lettersTest.csv", 2, 20)
     write_table(tmp_path / "d" / "dev.csv", 3, 10)
-    report = ingest(spark, [str(tmp_path / "d")], str(tmp_path / "out"), split=SplitOptions(blocks=5))
+    report = ingest_sources(spark, [str(tmp_path / "d")], str(tmp_path / "out"), split=SplitOptions(blocks=5))
     assert splits_by_source(spark, report.out) == {
         "letters_train.csv": {TRAIN: 40},
         "lettersTest.csv": {TEST: 20},
@@ -114,7 +114,9 @@ def test_a_table_called_test_is_tested_on_and_the_report_says_so(spark, tmp_path
     }
     assert "Taken as they are called: dev.csv (validation), lettersTest.csv (test)." in report.split
     assert report.test_sources == ["lettersTest.csv"]
-    of_pattern = ingest(spark, [str(tmp_path / "d" / "letters*.csv")], str(tmp_path / "of-pattern"), split=SPLIT)
+    of_pattern = ingest_sources(
+        spark, [str(tmp_path / "d" / "letters*.csv")], str(tmp_path / "of-pattern"), split=SPLIT
+    )
     assert of_pattern.test_sources == ["lettersTest.csv"]
 
 
@@ -127,14 +129,14 @@ def test_what_is_named_itself_is_taken_as_it_was_named_and_a_warning_says_so(spa
     paths = [
         str(write_table(tmp_path / "test" / f"letters_{name}.csv", seed)) for seed, name in ((1, "train"), (2, "test"))
     ]
-    report = ingest(spark, paths, str(tmp_path / "out"), split=SPLIT)
+    report = ingest_sources(spark, paths, str(tmp_path / "out"), split=SPLIT)
     assert {source: set(splits) for source, splits in splits_by_source(spark, report.out).items()} == {
         "letters_train.csv": {TRAIN, TEST},
         "letters_test.csv": {TRAIN, TEST},
     }
     assert [warning for warning in report.warnings if "letters_test.csv is called test" in warning]
     assert not [warning for warning in report.warnings if "letters_train.csv is called" in warning]
-    alone = ingest(spark, paths[1:], str(tmp_path / "alone"), split=SPLIT)
+    alone = ingest_sources(spark, paths[1:], str(tmp_path / "alone"), split=SPLIT)
     assert alone.warnings == []
 
 
@@ -148,14 +150,14 @@ def test_test_data_alone_are_divided_and_beside_others_they_are_test(spark, tmp_
     write_pictures(tmp_path / "asl_train", 1)
     write_pictures(tmp_path / "asl_test" / "asl_test", 2, 5)
     options = PictureOptions()
-    alone = ingest(spark, [str(tmp_path / "asl_test")], str(tmp_path / "alone"), split=SPLIT, pictures=options)
+    alone = ingest_sources(spark, [str(tmp_path / "asl_test")], str(tmp_path / "alone"), split=SPLIT, pictures=options)
     assert alone.splits == {TRAIN: 8, TEST: 2}
     assert alone.test_sources == []
     assert any(
         "nothing would be left to learn from" in warning and "asl_test (test)" in warning for warning in alone.warnings
     )
     both = [str(tmp_path / name) for name in ("asl_train", "asl_test")]
-    beside = ingest(spark, both, str(tmp_path / "beside"), split=SPLIT, pictures=options)
+    beside = ingest_sources(spark, both, str(tmp_path / "beside"), split=SPLIT, pictures=options)
     assert splits_by_source(spark, beside.out) == {"asl_train": {TRAIN: 12}, "asl_test": {TEST: 10}}
 
 
@@ -176,7 +178,7 @@ def test_zips_manifests_and_tables_go_by_the_same_names(spark, tmp_path):
     (tmp_path / "list.csv").write_text("\n".join(["path,label", *rows]) + "\n")
     table = spark.read.format("binaryFile").option("recursiveFileLookup", "true").load(str(source))
     ways = [str(source), str(tmp_path / "hands.zip"), str(tmp_path / "list.csv"), table]
-    report = ingest(spark, ways, str(tmp_path / "out"), split=SPLIT, pictures=PictureOptions())
+    report = ingest_sources(spark, ways, str(tmp_path / "out"), split=SPLIT, pictures=PictureOptions())
     found = splits_by_source(spark, report.out)
     assert list(found.values()) == [{TRAIN: 12, TEST: 4}] * 4
     said = json.loads((tmp_path / "out" / "ingest.json").read_text())
@@ -202,7 +204,7 @@ def test_rows_on_both_sides_are_counted_and_warned_of(spark, tmp_path, kind):
         (tmp_path / "again.csv").write_text("\n".join([HEADER, *lines[1:9]]) + "\n")
         sources, again, rows = [str(whole)], [str(tmp_path / "again.csv")], 8
     if kind == "samples":
-        ingest(spark, sources, str(tmp_path / "made"), split=SplitOptions(validation=0.0, test=0.0))
+        ingest_sources(spark, sources, str(tmp_path / "made"), split=SplitOptions(validation=0.0, test=0.0))
         samples = read_samples(spark, str(tmp_path / "made")).drop("split")
         again = [
             samples.where("cast(split(id, ':')[1] as int) <= 8").selectExpr(
@@ -210,7 +212,9 @@ def test_rows_on_both_sides_are_counted_and_warned_of(spark, tmp_path, kind):
             )
         ]
         sources = [samples]
-    report = ingest(spark, sources, str(tmp_path / "out"), test_sources=again, split=SPLIT, pictures=PictureOptions())
+    report = ingest_sources(
+        spark, sources, str(tmp_path / "out"), test_sources=again, split=SPLIT, pictures=PictureOptions()
+    )
     found = report.exact_duplicates
     assert (found["test"], found["others"], found["validation"]) == (rows, rows, 0)
     assert (
@@ -233,7 +237,7 @@ def test_what_was_not_found_is_not_warned_of_and_validation_has_words_of_its_own
     kind="test data are taken for training data",
 )
 def test_case_kaggle_sign_mnist(spark, cases, tmp_path):
-    report = ingest(spark, [str(cases / "kaggle_sign_mnist" / "d")], str(tmp_path / "out"))
+    report = ingest_sources(spark, [str(cases / "kaggle_sign_mnist" / "d")], str(tmp_path / "out"))
     found = splits_by_source(spark, report.out)
     assert set(found["sign_mnist_test.csv"]) == {TEST}
     assert set(found["sign_mnist_train.csv"]) == {TRAIN, VALIDATION}
@@ -247,7 +251,9 @@ def test_case_kaggle_sign_mnist(spark, cases, tmp_path):
 )
 def test_case_test_in_train(spark, cases, tmp_path):
     folder = cases / "test_in_train"
-    report = ingest(spark, [str(folder / "all.csv")], str(tmp_path / "out"), test_sources=[str(folder / "test.csv")])
+    report = ingest_sources(
+        spark, [str(folder / "all.csv")], str(tmp_path / "out"), test_sources=[str(folder / "test.csv")]
+    )
     assert report.exact_duplicates["test"] == 80
     assert "warning: 80 test rows are, byte for byte, among those of train and validation too (80 there)" in str(report)
 
@@ -259,7 +265,7 @@ def test_case_test_in_train(spark, cases, tmp_path):
 )
 def test_case_train_test_names(spark, cases, tmp_path):
     source = cases / "train_test_names" / "d"
-    report = ingest(spark, [str(source)], str(tmp_path / "out"), pictures=PictureOptions())
+    report = ingest_sources(spark, [str(source)], str(tmp_path / "out"), pictures=PictureOptions())
     for row in read_samples(spark, report.out).select("id", "split").collect():
         in_test = any(split_of_name(part) == TEST for part in row["id"].split("/"))
         assert (row["split"] == TEST) == in_test
@@ -273,7 +279,7 @@ def test_case_train_test_names(spark, cases, tmp_path):
     kind="test data are taken for training data",
 )
 def test_case_asl_nested(spark, cases, tmp_path):
-    report = ingest(spark, [str(cases / "asl_nested" / "d")], str(tmp_path / "out"), pictures=PictureOptions())
+    report = ingest_sources(spark, [str(cases / "asl_nested" / "d")], str(tmp_path / "out"), pictures=PictureOptions())
     assert report.kept == 20
     assert set(report.splits) == {TRAIN, VALIDATION, TEST}
     assert [line for line in report.passed_over if "asl_alphabet_test" in line and "5 pictures" in line]

@@ -9,13 +9,13 @@ from PIL import Image
 from aslspark.common.errors import AslsparkError
 from aslspark.data.assign_splits import count_sources, list_samples
 from aslspark.data.discover_sources import open_sources
+from aslspark.data.ingest import ingest_sources
 from aslspark.data.pictures.options import PictureOptions
 from aslspark.data.samples import TEST, TRAIN, VALIDATION
 from aslspark.data.split_preview import Group, Needs, SampleListing, previewed_missing_labels, require_divisible
 from aslspark.data.splits import SplitOptions
 from aslspark.data.tables.pixel_layout import PIXELS
 from aslspark.images.decoding import ImageSpec
-from aslspark.workflows.ingest import ingest
 
 HANDS = SplitOptions(blocks=25, validation=0.04, test=0.04)
 
@@ -133,7 +133,7 @@ def test_no_picture_is_decoded_for_what_names_alone_foretell(spark, tmp_path, ki
     folder = fill(tmp_path / "hands", THREE, b"not a picture: read, it would be quarantined")
     options = SplitOptions(kind=kind, blocks=25, validation=0.04, test=0.04)
     with pytest.raises(AslsparkError, match=r"none of the 15 samples would fall into the test.*set .*split.blocks=5"):
-        ingest(spark, [folder], str(tmp_path / "out"), split=options, needs=Needs())
+        ingest_sources(spark, [folder], str(tmp_path / "out"), split=options, needs=Needs())
     assert not (tmp_path / "out").exists()
 
 
@@ -155,7 +155,7 @@ def test_rows_are_divided_as_it_was_foretold(spark, tmp_path, kind):
     opened = open_sources(spark, given, [], str(tmp_path / "out"), pictures)
     first = count_sources(spark, opened, str(tmp_path / "lines"), pictures)
     foretold = list_samples(spark, opened, first, options).divided(options)
-    report = ingest(spark, given, str(tmp_path / "out"), split=options, pictures=pictures)
+    report = ingest_sources(spark, given, str(tmp_path / "out"), split=options, pictures=pictures)
     assert {split: dict(counts) for split, counts in foretold.items()} == {
         split: {label: counts[split] for label, counts in report.labels.items() if counts.get(split)}
         for split in foretold

@@ -5,13 +5,13 @@ from pyspark.sql import functions as F
 from real_hands import options
 
 from aslspark.common.settings import HandConfig
+from aslspark.data.ingest import ingest_sources
 from aslspark.data.samples import read_samples
 from aslspark.data.splits import SplitOptions
 from aslspark.models import torch_network
 from aslspark.models.onnx_classifier import OnnxClassifier
 from aslspark.monitoring.measures import HAND_MEASURES, PICTURE_MEASURES, measured
 from aslspark.scoring.model import SignClassifierModel
-from aslspark.workflows.ingest import ingest
 
 pytest.importorskip("mediapipe")
 
@@ -21,7 +21,7 @@ SHAPE = (64, 64, 3)
 def test_pictures_in_files_are_measured_as_those_that_were_ingested(spark, hands, tmp_path):
     settings = options(spark, HandConfig(on=True, looks=1))
     split = SplitOptions(blocks=4, test=0.3, validation=0.0)
-    ingest(spark, [str(hands)], str(tmp_path / "out"), pictures=settings, split=split)
+    ingest_sources(spark, [str(hands)], str(tmp_path / "out"), pictures=settings, split=split)
     network = torch_network.build("small_cnn", SHAPE, 3, 0.0).eval()
     model = SignClassifierModel(OnnxClassifier(torch_network.to_onnx(network, SHAPE, True), ("A", "B", "J"), SHAPE))
     model.hands = settings.hands

@@ -9,6 +9,7 @@ from pyspark.sql import functions as F
 from real_hands import options
 
 from aslspark.common.settings import HandConfig, load_config
+from aslspark.data.ingest import ingest_sources
 from aslspark.data.samples import HAND_COLUMN, PICTURE_TYPE, read_samples
 from aslspark.data.splits import SplitOptions
 from aslspark.images.decoding import decode
@@ -18,7 +19,6 @@ from aslspark.models.mllib import MllibClassifier
 from aslspark.models.onnx_classifier import OnnxClassifier
 from aslspark.scoring.model import SignClassifierModel
 from aslspark.workflows.evaluate import evaluate_bundle
-from aslspark.workflows.ingest import ingest
 from aslspark.workflows.train import train_baseline
 
 pytest.importorskip("mediapipe")
@@ -33,7 +33,7 @@ TURNED = HandConfig(on=True, upright=True, margin=0.4)
 def ingested(spark, hands, tmp_path_factory):
     out = str(tmp_path_factory.mktemp("scored") / "out")
     split = SplitOptions(blocks=4, test=0.3, validation=0.0)
-    ingest(spark, [str(hands)], out, pictures=options(spark, TURNED), split=split)
+    ingest_sources(spark, [str(hands)], out, pictures=options(spark, TURNED), split=split)
     return out
 
 

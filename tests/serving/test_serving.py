@@ -289,10 +289,10 @@ def test_a_frame_that_is_too_large_ends_the_conversation_and_a_bad_one_does_not(
 
 def test_recorded_pictures_are_what_ingest_reads(running, spark, tmp_path):
     from aslspark.common.settings import HandConfig, PictureConfig
+    from aslspark.data.ingest import ingest_sources
     from aslspark.data.pictures.options import picture_options
     from aslspark.data.samples import read_samples
     from aslspark.data.splits import SplitOptions
-    from aslspark.workflows.ingest import ingest
 
     for seed in range(8):
         label = LABELS[seed % 2].lower()
@@ -306,7 +306,7 @@ def test_recorded_pictures_are_what_ingest_reads(running, spark, tmp_path):
     pictures = picture_options(spark, PictureConfig(size=32), HandConfig())
     manifest = str(running.recordings / "manifest.csv")
     split = SplitOptions(kind="signer", validation=0.25, test=0.25)
-    ingest(spark, [manifest], out, split=split, pictures=pictures)
+    ingest_sources(spark, [manifest], out, split=split, pictures=pictures)
     rows = read_samples(spark, out).select("label", "signer").collect()
     assert sorted((row["label"], row["signer"]) for row in rows) == sorted(
         (LABELS[seed % 2], f"me-{seed % 4}") for seed in range(8)

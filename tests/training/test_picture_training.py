@@ -5,6 +5,7 @@ from PIL import Image
 from pyspark.sql import functions as F
 
 from aslspark.common.settings import PictureConfig, load_config
+from aslspark.data.ingest import ingest_sources
 from aslspark.data.pictures.options import picture_options
 from aslspark.data.samples import TEST, TRAIN, read_samples
 from aslspark.features.pipeline import PictureScaler
@@ -12,7 +13,6 @@ from aslspark.scoring.model import SignClassifierModel
 from aslspark.scoring.unlabelled import rows_to_score
 from aslspark.training.feed import SampleFeed
 from aslspark.workflows.evaluate import evaluate_bundle
-from aslspark.workflows.ingest import ingest
 from aslspark.workflows.train import train_cnn
 
 SETTINGS = ["pictures.size=32", "pictures.fit=letterbox"]
@@ -30,7 +30,7 @@ def stores(spark, folder, tmp_path_factory):
     out = tmp_path_factory.mktemp("stores")
     for store in ("raw", "png"):
         options = picture_options(spark, load_config(None, [*SETTINGS, f"pictures.store={store}"]).pictures)
-        ingest(spark, [str(folder)], str(out / store), pictures=options)
+        ingest_sources(spark, [str(folder)], str(out / store), pictures=options)
     return out
 
 

@@ -12,13 +12,13 @@ from pyspark.sql.types import StructType
 
 from aslspark.common.errors import AslsparkError
 from aslspark.common.labels import LETTER_OF_NUMBER
+from aslspark.data import ingest as ingest_module
 from aslspark.data.discover_sources import short_names
 from aslspark.data.files.hadoop_files import HadoopFiles
+from aslspark.data.ingest import ingest_sources
 from aslspark.data.samples import QUARANTINE_SCHEMA, SAMPLE_SCHEMA, TEST, TRAIN, VALIDATION, read_samples
 from aslspark.data.splits import SplitOptions
 from aslspark.data.tables.pixel_layout import COLUMNS
-from aslspark.workflows import ingest as ingest_module
-from aslspark.workflows.ingest import ingest
 
 LABELS = list(LETTER_OF_NUMBER)
 HEADER = ",".join(COLUMNS)
@@ -88,7 +88,7 @@ def spoilt(spark, tmp_path_factory):
     for number, (_, bad, _, _) in BAD_ROWS.items():
         lines[number] = bad(rows[number - 1]) if callable(bad) else bad
     (folder / "spoilt.csv").write_text("\n".join(lines) + "\n")
-    report = ingest(spark, [str(folder / "spoilt.csv")], str(folder / "out"))
+    report = ingest_sources(spark, [str(folder / "spoilt.csv")], str(folder / "out"))
     return rows, report, folder / "out"
 
 
@@ -159,7 +159,7 @@ def test_plain_gzip_bzip2_and_odd_names_give_the_same_rows(spark, tmp_path):
     (tmp_path / "in/dos.csv").write_bytes(b"\xef\xbb\xbf" + dos.encode())
     (tmp_path / "in/notes.txt").write_text("about")
     (tmp_path / "sub/plain.csv").write_bytes(text["sub/plain.csv"])
-    report = ingest(spark, [f"file://{tmp_path}/in", str(tmp_path / "sub/plain.csv")], f"file://{tmp_path}/out")
+    report = ingest_sources(spark, [f"file://{tmp_path}/in", str(tmp_path / "sub/plain.csv")], f"file://{tmp_path}/out")
     assert (report.read, report.quarantined) == (180, 0)
     found = rows_of(spark, tmp_path / "out")
     assert len(found) == 180
@@ -174,7 +174,7 @@ def whole(spark, tmp_path_factory):
     folder = tmp_path_factory.mktemp("whole")
     rows = random_rows(7, 2400)
     path = write_table(folder / "letters.csv", rows)
-    ingest(spark, [path], str(folder / "out"))
+    ingest_sources(spark, [path], str(folder / "out"))
     return path, rows, rows_of(spark, folder / "out")
 
 
@@ -190,7 +190,7 @@ def test_many_blocks_change_no_row_number_and_no_split(spark, tmp_path, whole, m
     monkeypatch.setattr(ingest_module, "LINES_IN_BATCH", 37)
     try:
         assert spark.read.text(path).rdd.getNumPartitions() > 8
-        ingest(spark, [path], str(tmp_path / "out"), split=SplitOptions())
+        ingest_sources(spark, [path], str(tmp_path / "out"), split=SplitOptions())
     finally:
         spark.conf.set("spark.sql.files.maxPartitionBytes", before)
     again = rows_of(spark, tmp_path / "out")
@@ -216,7 +216,7 @@ def test_pixel_tables_in_memory_give_the_same_rows_as_files(spark, tmp_path, who
     names = list(COLUMNS)
     numbers = spark.createDataFrame(pd.DataFrame(rows[:50].astype(float), columns=names))
     strings = spark.createDataFrame(pd.DataFrame(rows[50:90].astype(str), columns=names))
-    report = ingest(spark, [numbers, strings], str(tmp_path / "out"))
+    report = ingest_sources(spark, [numbers, strings], str(tmp_path / "out"))
     assert (report.read, report.quarantined) == (90, 0)
     in_memory = rows_of(spark, tmp_path / "out")
     check_rows(in_memory, "dataframe-1", rows[:50])
@@ -226,7 +226,7 @@ def test_pixel_tables_in_memory_give_the_same_rows_as_files(spark, tmp_path, who
 def test_a_separate_test_file_stays_separate(spark, tmp_path):
     mine = write_table(tmp_path / "mine.csv", random_rows(1, 480))
     theirs = write_table(tmp_path / "theirs.csv", random_rows(2, 20, labels=[0, 1]))
-    report = ingest(spark, [mine], str(tmp_path / "out"), test_sources=[theirs])
+    report = ingest_sources(spark, [mine], str(tmp_path / "out"), test_sources=[theirs])
     assert report.sources["theirs.csv"] == {TEST: 20}
     assert report.sources["mine.csv"] == {TRAIN: 432, VALIDATION: 48}
     assert "separate sources (theirs.csv)" in report.split
@@ -236,7 +236,7 @@ def test_a_separate_test_file_stays_separate(spark, tmp_path):
 def test_random_rows_are_warned_of_and_seeded(spark, tmp_path):
     path = write_table(tmp_path / "a.csv", random_rows(1, 240))
     options = SplitOptions(kind="random", validation=0.2, test=0.2)
-    report = ingest(spark, [path], str(tmp_path / "out"), split=options)
+    report = ingest_sources(spark, [path], str(tmp_path / "out"), split=options)
     assert any("near-twins" in warning for warning in report.warnings)
     assert set(report.splits) == {TRAIN, VALIDATION, TEST}
     assert all(20 < report.splits[name] < 80 for name in (VALIDATION, TEST))
@@ -264,7 +264,7 @@ def samples_in_memory(spark, count=120):
 def test_samples_in_memory_can_be_divided_in_every_way(spark, tmp_path, kind):
     options = SplitOptions(kind=kind, blocks=5, validation=0.2, test=0.2)
     frame = samples_in_memory(spark)
-    report = ingest(spark, [frame.repartition(3)], str(tmp_path / "out"), split=options)
+    report = ingest_sources(spark, [frame.repartition(3)], str(tmp_path / "out"), split=options)
     assert (report.read, report.kept) == (120, 120)
     found = rows_of(spark, tmp_path / "out")
     assert {row["split"] for row in found.values()} == {TRAIN, VALIDATION, TEST}
@@ -290,7 +290,7 @@ def test_bad_samples_in_memory_are_quarantined_beside_a_file(spark, tmp_path):
     )
     good = frame.where("id not in ('drawn:00003', 'drawn:00004', 'drawn:00005')")
     path = write_table(tmp_path / "a.csv", random_rows(1, 240))
-    report = ingest(spark, [path, good.union(bad)], str(tmp_path / "out"), test_sources=[])
+    report = ingest_sources(spark, [path, good.union(bad)], str(tmp_path / "out"), test_sources=[])
     assert (report.read, report.kept, report.quarantined) == (280, 277, 3)
     found = {row["reason"]: row["detail"] for row in quarantine_of(spark, tmp_path / "out")}
     assert found == {
@@ -349,7 +349,7 @@ def test_an_unusable_file_is_one_line_that_names_it_and_leaves_nothing(spark, tm
     if data is not None:
         (tmp_path / "in" / name).write_bytes(data)
     with pytest.raises(AslsparkError) as caught:
-        ingest(spark, [str(tmp_path / "in" / name)], str(tmp_path / "out"))
+        ingest_sources(spark, [str(tmp_path / "in" / name)], str(tmp_path / "out"))
     message = str(caught.value)
     assert name in message
     assert words in message
@@ -360,29 +360,29 @@ def test_an_unusable_file_is_one_line_that_names_it_and_leaves_nothing(spark, tm
 def test_a_folder_without_tables_is_an_error(spark, tmp_path):
     (tmp_path / "in/train").mkdir(parents=True)
     with pytest.raises(AslsparkError, match=r"no file that ends in .csv.*it has train"):
-        ingest(spark, [str(tmp_path / "in")], str(tmp_path / "out"))
+        ingest_sources(spark, [str(tmp_path / "in")], str(tmp_path / "out"))
 
 
 def test_a_file_named_twice_is_an_error(spark, tmp_path):
     (tmp_path / "in").mkdir()
     path = write_table(tmp_path / "in/a.csv", random_rows(1, 10))
     with pytest.raises(AslsparkError, match=r"a\.csv is named twice"):
-        ingest(spark, [path], str(tmp_path / "out"), test_sources=[str(tmp_path / "in")])
+        ingest_sources(spark, [path], str(tmp_path / "out"), test_sources=[str(tmp_path / "in")])
 
 
 def test_a_hidden_file_that_spark_passes_over_is_an_error(spark, tmp_path):
     path = write_table(tmp_path / "_a.csv", random_rows(1, 10))
     with pytest.raises(AslsparkError, match=r"_a\.csv is passed over by Spark"):
-        ingest(spark, [path], str(tmp_path / "out"))
+        ingest_sources(spark, [path], str(tmp_path / "out"))
 
 
 def test_out_is_never_overwritten_and_never_inside_a_source(spark, tmp_path):
     (tmp_path / "in").mkdir()
     path = write_table(tmp_path / "in/a.csv", random_rows(1, 10))
     with pytest.raises(AslsparkError, match=r"in exists already.*choose another, or remove it"):
-        ingest(spark, [path], str(tmp_path / "in"))
+        ingest_sources(spark, [path], str(tmp_path / "in"))
     with pytest.raises(AslsparkError, match=r"out .*new lies inside source"):
-        ingest(spark, [str(tmp_path / "in")], str(tmp_path / "in/new"))
+        ingest_sources(spark, [str(tmp_path / "in")], str(tmp_path / "in/new"))
     assert os.listdir(tmp_path / "in") == ["a.csv"]
 
 
@@ -390,7 +390,7 @@ def test_out_is_never_overwritten_and_never_inside_a_source(spark, tmp_path):
 def test_a_split_that_cannot_be_made_leaves_nothing(spark, tmp_path, kind):
     path = write_table(tmp_path / "a.csv", random_rows(1, 10))
     with pytest.raises(AslsparkError, match="name no signer" if kind == "signer" else r"has 1 source"):
-        ingest(spark, [path], str(tmp_path / "out"), split=SplitOptions(kind=kind))
+        ingest_sources(spark, [path], str(tmp_path / "out"), split=SplitOptions(kind=kind))
     assert os.listdir(tmp_path) == ["a.csv"]
 
 
@@ -402,7 +402,7 @@ def test_an_interrupt_leaves_nothing(spark, tmp_path, monkeypatch):
 
     monkeypatch.setattr(HadoopFiles, "write", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        ingest(spark, [path], str(tmp_path / "out"))
+        ingest_sources(spark, [path], str(tmp_path / "out"))
     assert os.listdir(tmp_path) == ["a.csv"]
 
 
@@ -416,7 +416,7 @@ def test_a_file_that_changes_between_the_passes_is_an_error(spark, tmp_path, mon
 
     monkeypatch.setattr(ingest_module, "all_samples", change_first)
     with pytest.raises(AslsparkError, match=r"a.csv changed while it was being read"):
-        ingest(spark, [path], str(tmp_path / "out"))
+        ingest_sources(spark, [path], str(tmp_path / "out"))
     assert os.listdir(tmp_path) == ["a.csv"]
 
 
@@ -431,7 +431,7 @@ def test_a_file_that_changes_between_the_passes_is_an_error(spark, tmp_path, mon
 )
 def test_a_table_in_memory_that_does_not_fit_is_an_error(spark, tmp_path, change, words):
     with pytest.raises(AslsparkError, match=words):
-        ingest(spark, [change(samples_in_memory(spark))], str(tmp_path / "out"))
+        ingest_sources(spark, [change(samples_in_memory(spark))], str(tmp_path / "out"))
     assert os.listdir(tmp_path) == []
 
 
@@ -441,6 +441,6 @@ def test_files_of_one_name_are_told_apart_by_their_folders():
 
 @pytest.mark.parametrize(("name", "rows"), [("webcam_letters.csv", 6559), ("sign_mnist_head.csv", 688)])
 def test_tables_of_real_hands_are_kept_whole(spark, real_data, tmp_path, name, rows):
-    report = ingest(spark, [str(real_data / "pixels" / name)], str(tmp_path / "out"))
+    report = ingest_sources(spark, [str(real_data / "pixels" / name)], str(tmp_path / "out"))
     assert (report.read, report.kept, report.quarantined) == (rows, rows, 0)
     assert len(report.labels) == 24

@@ -61,7 +61,7 @@ UNPACKED_FOLDER = "unpacked"
 LINES_IN_BATCH = 2000
 
 
-def ingest(
+def ingest_sources(
     spark: SparkSession,
     sources: Sequence[str | DataFrame],
     out: str,
