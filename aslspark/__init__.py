@@ -6,4 +6,4 @@ from aslspark.common.redaction import mask_logs
 __version__ = "0.1.0"
 
 mask_logs()
-former_names.answer()
+former_names.install()

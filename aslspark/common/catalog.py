@@ -1,4 +1,4 @@
-"""The networks that can be asked for, and what each takes: facts that need no framework."""
+"""The networks and classifiers by name: frameworks, inputs and least picture size, without importing a framework."""
 
 from __future__ import annotations
 
@@ -9,37 +9,37 @@ from aslspark.common import markdown
 from aslspark.common.errors import AslsparkError
 
 PICTURE, LANDMARKS = "picture", "landmarks"
-"""What a network may take: pictures, and the features that `aslspark.features.landmarks` makes of a hand's points."""
+"""Inputs of a network: pictures, and the features that `aslspark.features.landmarks` computes."""
 
 READS = {"picture": (PICTURE,), "landmarks": (LANDMARKS,), "both": (PICTURE, LANDMARKS)}
-"""What MLlib's classifiers may read, by the words of the settings."""
+"""Inputs of MLlib's classifiers, by the value of `mllib.reads`."""
 
 NO_CLASSIFIER = "none"
 CLASSIFIERS = ("logistic", "forest", "boosted", "mlp")
-"""MLlib's, by the names that the settings know."""
+"""Values of `mllib.classifier`: MLlib's classifiers."""
 
 
 @dataclass(frozen=True)
 class NetworkFacts:
-    """What is known of a network before it is built."""
+    """Facts about a network, known before it is built."""
 
     least: int
-    """Pixels a side of the smallest pictures that it takes."""
+    """Height and width of the smallest pictures that it takes, in pixels."""
     frameworks: tuple[str, ...]
     imagenet: bool
-    """Whether its library offers weights learned from ImageNet."""
+    """Whether its library offers ImageNet weights."""
     normalised: bool
-    """Whether it has BatchNorm, which needs more than one picture a step."""
+    """Whether it has BatchNorm, which needs more than one picture a batch."""
     inputs: tuple[str, ...] = (PICTURE,)
-    """In the order in which it takes them."""
+    """In the order of the network's arguments."""
     channels: tuple[int, ...] = ()
-    """Of its convolutions, where the settings may give others."""
+    """Default channels of its convolutions, where `network.channels` may change them."""
     kernels: tuple[int, ...] = ()
-    """Sides of the kernels of these, where the settings may give others."""
+    """Default kernel sizes of its convolutions, where `network.kernels` may change them."""
 
 
 SMALL_CNN_CHANNELS = (16, 32, 64, 128)
-"""Of the stages of `small_cnn`, each of half the height and width of the one before."""
+"""Channels of the stages of `small_cnn`; each stage halves height and width."""
 
 _BOTH = ("keras", "torch")
 NETWORKS = {
@@ -54,84 +54,84 @@ NETWORKS = {
         16, _BOTH, imagenet=False, normalised=True, inputs=(PICTURE, LANDMARKS), channels=SMALL_CNN_CHANNELS
     ),
 }
-"""Those between small_cnn and landmark_net are torchvision's or keras.applications' own."""
+"""Those between small_cnn and landmark_net come from torchvision and keras.applications."""
 
 
 def require_network(name: str, framework: str) -> NetworkFacts:
-    """Return what is known of a network.
+    """Return the facts about a network.
 
     Raises
     ------
     AslsparkError
-        Where the framework has no such network; it names those that it has.
+        Where the framework has no such network; the message lists those that it has.
     """
     known = NETWORKS.get(name)
     if known is None or framework not in known.frameworks:
-        there = ", ".join(other for other, facts in NETWORKS.items() if framework in facts.frameworks)
-        elsewhere = f", or training.framework={known.frameworks[0]}" if known else ""
-        raise AslsparkError(f"network.name={name}: there is no such network in {framework}; choose {there}{elsewhere}")
+        choices = ", ".join(other for other, facts in NETWORKS.items() if framework in facts.frameworks)
+        choices += f", or training.framework={known.frameworks[0]}" if known else ""
+        raise AslsparkError(f"network.name={name}: there is no such network in {framework}; choose {choices}")
     return known
 
 
 def inputs_of(shapes: Sequence[Sequence[int | None]]) -> tuple[str, ...]:
-    """Tell what a network takes by the shapes of its inputs: pictures have four axes, landmarks two."""
+    """Tell a network's inputs by their shapes: pictures have four axes, landmarks two."""
     return tuple(PICTURE if len(shape) == 4 else LANDMARKS for shape in shapes)
 
 
-def whole_numbers(setting: str, text: str, wanted: str) -> tuple[int, ...]:
-    """Read numbers above 0, such as `5,5,3`.
+def whole_numbers(setting: str, text: str, expected: str) -> tuple[int, ...]:
+    """Parse whole numbers above 0, such as `5,5,3`.
 
     Raises
     ------
     AslsparkError
-        Where they are not; it says what is wanted.
+        Where the text is something else; the message says what is expected.
     """
     words = text.split(",")
     if not all(word.strip().isdecimal() and int(word) > 0 for word in words):
-        raise AslsparkError(f"{setting}={text}: give {wanted}")
+        raise AslsparkError(f"{setting}={text}: give {expected}")
     return tuple(int(word) for word in words)
 
 
 def convolutions(name: str, channels: str, kernels: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Read `network.channels` and `network.kernels`.
+    """Parse `network.channels` and `network.kernels`.
 
     Returns
     -------
     tuple of int, tuple of int
-        Channels and sides of the kernels; as the network has them where nothing is given.
+        Channels and kernel sizes; the network's defaults where a setting is empty.
 
     Raises
     ------
     AslsparkError
-        Where the network's own cannot be changed, or it has not as many.
+        Where the network's cannot be changed, or it has another number of convolutions.
     """
     known = NETWORKS[name]
     return (
-        _in_place_of(known.channels, name, "channels", channels),
-        _in_place_of(known.kernels, name, "kernels", kernels),
+        _given_or_default(known.channels, name, "channels", channels),
+        _given_or_default(known.kernels, name, "kernels", kernels),
     )
 
 
-def _in_place_of(usual: tuple[int, ...], name: str, which: str, text: str) -> tuple[int, ...]:
+def _given_or_default(default: tuple[int, ...], name: str, which: str, text: str) -> tuple[int, ...]:
     if not text:
-        return usual
-    if not usual:
-        there = ", ".join(other for other, facts in NETWORKS.items() if getattr(facts, which))
-        raise AslsparkError(f"network.{which}={text}: network.name={name} has its own; they can be given for {there}")
-    wanted = f"{len(usual)} numbers for network.name={name}, such as {','.join(map(str, usual))}"
-    numbers = whole_numbers(f"network.{which}", text, wanted)
-    if len(numbers) != len(usual):
-        raise AslsparkError(f"network.{which}={text}: give {wanted}")
+        return default
+    if not default:
+        choices = ", ".join(other for other, facts in NETWORKS.items() if getattr(facts, which))
+        raise AslsparkError(f"network.{which}={text}: network.name={name} has its own; they can be given for {choices}")
+    expected = f"{len(default)} numbers for network.name={name}, such as {','.join(map(str, default))}"
+    numbers = whole_numbers(f"network.{which}", text, expected)
+    if len(numbers) != len(default):
+        raise AslsparkError(f"network.{which}={text}: give {expected}")
     return numbers
 
 
 def sides_of_cnn(shape: tuple[int, int, int], kernels: tuple[int, ...]) -> tuple[int, int]:
-    """Return height and width of what the last convolution of `cnn` leaves of a picture, pooled.
+    """Return height and width of the last feature map of `cnn`, after pooling.
 
     Raises
     ------
     AslsparkError
-        Where the kernels leave nothing of it.
+        Where the kernels are too large for the pictures.
     """
     height, width = shape[:2]
     for kernel in kernels:
@@ -145,12 +145,12 @@ def sides_of_cnn(shape: tuple[int, int, int], kernels: tuple[int, ...]) -> tuple
 
 
 def require_shape(name: str, framework: str, shape: tuple[int, int, int]) -> None:
-    """See that a network takes pictures of this height, width and number of channels.
+    """Check that a network takes pictures of this height, width and number of channels.
 
     Raises
     ------
     AslsparkError
-        Where it does not; it names the smallest size.
+        Where it does not; the message names the smallest size.
     """
     known = require_network(name, framework)
     height, width, channels = shape

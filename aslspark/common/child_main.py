@@ -1,6 +1,7 @@
-"""What a child of `child_process` runs: messages come over the connection, the answers go back.
+"""The main loop of a child of `child_process`: messages in, answers out, over one connection.
 
-In: pairs of seconds and message. Out: READY, then an answer each; a `Question` where the function asks back.
+In: pairs of a time limit in seconds and a message. Out: READY, then an answer for each message, or a `Question` to the
+parent.
 """
 
 from __future__ import annotations
@@ -16,13 +17,13 @@ from typing import Any
 
 READY = "ready"
 GRACE_SECONDS = 2
-"""That a child outlives its time limit, where nobody is left to end it."""
+"""How long a child outlives its time limit before the kernel ends it, where the parent is gone."""
 _START_SECONDS = 180
 
 
 @dataclass(frozen=True)
 class Question:
-    """What a function asks its parent before it can answer."""
+    """What the child asks its parent before it can answer."""
 
     value: Any
 
@@ -31,19 +32,19 @@ _parent: Connection | None = None
 
 
 def ask_parent(value: Any) -> Any:
-    """Ask the parent from within a function that runs here; the time limit rests meanwhile.
+    """Ask the parent from within the child's function; the time limit is paused meanwhile.
 
     Parameters
     ----------
     value : object
         What the `answer` of `ChildProcess.ask` takes.
     """
-    assert _parent is not None, "this is no child"
-    left = signal.alarm(0)
+    assert _parent is not None, "this process is no child"
+    seconds_left = signal.alarm(0)
     _parent.send(Question(value))
-    got = _parent.recv()
-    signal.alarm(max(1, left))
-    return got
+    reply = _parent.recv()
+    signal.alarm(max(1, seconds_left))
+    return reply
 
 
 def main(descriptor: int, factory: str, arguments: list[Any]) -> None:
@@ -54,15 +55,15 @@ def main(descriptor: int, factory: str, arguments: list[Any]) -> None:
     descriptor : int
         Of the inherited connection.
     factory : str
-        module:name of what makes the function.
+        module:name of a callable that returns the function.
     arguments : list
-        That it is made with.
+        Of the factory.
     """
     global _parent
     _parent = connection = Connection(descriptor)
-    # The kernel ends a function that hangs in C too, even when the parent is gone.
+    # By default the signal ends the process: also a function that hangs in C, also when the parent is gone.
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    # Ctrl-C and a service manager's signals reach the whole group; the parent says when its children end.
+    # Ctrl-C and a service manager's signals reach the whole process group; the parent ends its children itself.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.alarm(_START_SECONDS)

@@ -1,12 +1,12 @@
-"""The one error that a user is meant to read."""
+"""The error for users to read."""
 
 from aslspark.common.redaction import redact
 
 
 class AslsparkError(Exception):
-    """Something the user can put right: the message names the setting or file, its value and what would work.
+    """Something that the user can put right. The message names the setting or file, its value and what would work.
 
-    Keys and passwords in it are masked; see `aslspark.common.redaction`.
+    Secrets in the message are masked; see `aslspark.common.redaction`.
     """
 
     def __init__(self, message: str) -> None:

@@ -1,7 +1,6 @@
-"""Modules by the names that notebooks, models and users knew them by -> the modules that hold the same today.
+"""Former module names, which notebooks, saved models and users' code still use -> the modules of today.
 
-In: the name of a module that was moved. Out: a module that passes on what is asked of it, and one line that names the
-new one.
+In: the former name of a module. Out: a module that forwards to today's, and a warning of one line that names it.
 """
 
 from __future__ import annotations
@@ -32,33 +31,33 @@ MODULES = {
     "aslspark.training.job": "aslspark.workflows.train",
     "aslspark.tuning.search": "aslspark.workflows.tune",
 }
-"""Old name -> new name, of all that README and notebooks showed and that files in the wild name."""
+"""Former name -> today's name, of the modules that README, notebooks or saved models named."""
 
 QUIET = ("aslspark.sources", "aslspark.sources.drawn", "aslspark.tracking_model")
-"""On the way to others, which say it; and named by models that MLflow keeps, where nobody can change it."""
+"""Without a warning: packages of other former names, which warn; and a name in MLflow's models, which nobody edits."""
 
 NAMES = {"aslspark.training.data": {"training_data": "aslspark.workflows.training_data"}}
-"""By the module that had it: what was moved out of a module that stays."""
+"""Names that were moved out of a module that stays: module -> name -> today's module."""
 
 
 class FormerModules(MetaPathFinder, Loader):
-    """Finds modules by their old names; asked last, when nothing else knows the name."""
+    """Finds modules by their former names, after all other finders."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Answer to the names of `MODULES` alone."""
+        """Find the modules in `MODULES`."""
         if fullname not in MODULES:
             return None
         holds_others = any(name.startswith(f"{fullname}.") for name in MODULES)
         return ModuleSpec(fullname, self, is_package=holds_others)
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
-        """Leave it to Python to make an empty module."""
+        """Let Python make an empty module."""
         return None
 
     def exec_module(self, module: ModuleType) -> None:
-        """Let the module pass on whatever is asked of it."""
+        """Forward every attribute of the module to today's."""
         old, new = module.__name__, MODULES[module.__name__]
         if old not in QUIET:
             warnings.warn(f"{old} is now {new}", FutureWarning, stacklevel=2)
@@ -67,20 +66,20 @@ class FormerModules(MetaPathFinder, Loader):
         module.__dict__["__getattr__"] = lambda name: getattr(today, name)
 
 
-def answer() -> None:
-    """Let the old names be imported from now on."""
+def install() -> None:
+    """Make the former names importable."""
     if not any(isinstance(finder, FormerModules) for finder in sys.meta_path):
         sys.meta_path.append(FormerModules())
 
 
 def moved_from(module: str) -> Callable[[str], Any]:
-    """Make a module's `__getattr__`, which gives what was moved out of it."""
+    """Make a module's `__getattr__` that forwards the names in `NAMES`."""
 
-    def passed_on(name: str) -> Any:
+    def forward(name: str) -> Any:
         new = NAMES[module].get(name)
         if new is None:
             raise AttributeError(f"module {module!r} has no attribute {name!r}")
         warnings.warn(f"{module}.{name} is now {new}.{name}", FutureWarning, stacklevel=2)
         return getattr(importlib.import_module(new), name)
 
-    return passed_on
+    return forward

@@ -1,27 +1,27 @@
-"""The letters, how pixel tables number them, and what folders of pictures may be called."""
+"""The labels: letters, their numbers in pixel tables, and the names of picture folders."""
 
 J_AND_Z = frozenset("JZ")
-"""Letters that are movements: a still picture does not hold them."""
+"""Letters that are movements, which a still picture cannot show."""
 
 STATIC_LETTERS = tuple(letter for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ" if letter not in J_AND_Z)
-"""The 24 letters that a still hand shows, in alphabetical order."""
+"""The 24 letters that a still picture can show, in alphabetical order."""
 
 LETTER_OF_NUMBER = {ord(letter) - ord("A"): letter for letter in STATIC_LETTERS}
-"""Sign Language MNIST's label numbers: 0 is A, 24 is Y; 9 (J) and 25 (Z) are absent."""
+"""Label numbers of Sign Language MNIST: 0 is A, 24 is Y; 9 (J) and 25 (Z) are absent."""
 
 LABELS = (*"ABCDEFGHIJKLMNOPQRSTUVWXYZ", "del", "nothing", "space")
-"""What pictures may be labelled, in alphabetical order: J and Z too, which a film's frames can show."""
+"""All labels of pictures, in alphabetical order. J and Z are among them: frames of a film can show them."""
 
 LABEL_SETS = {
     "all": frozenset(LABELS),
     "letters": frozenset(STATIC_LETTERS) | J_AND_Z,
     "static": frozenset(STATIC_LETTERS),
 }
-"""What `pictures.keep` may ask for."""
+"""Values of `pictures.keep`, and the labels that each keeps."""
 
 _BY_NAME = {label.lower(): label for label in LABELS}
 
 
 def label_named(name: str) -> str | None:
-    """Find the label of a name in any case, such as that of a folder; None where it is no label."""
+    """Return the label of a name in upper or lower case, such as a folder's; None where the name is no label."""
     return _BY_NAME.get(name.strip().lower())

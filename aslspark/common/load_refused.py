@@ -1,6 +1,6 @@
-"""Why something that comes from elsewhere is not loaded.
+"""The error for a file from elsewhere that is not loaded.
 
-In: what is wrong with it, in words that may be quoted from it. Out: an exception with one line that can be printed.
+In: the reason, which may quote the file. Out: an exception whose message is one printable line.
 """
 
 from __future__ import annotations
@@ -8,8 +8,8 @@ from __future__ import annotations
 from aslspark.common.markdown import reason
 
 
-class LoadRefused(Exception):  # noqa: N818  (the caller says which file or bundle, and what would work)
-    """Something that is not loaded, and why, in one line that can be printed whatever the file says."""
+class LoadRefused(Exception):  # noqa: N818  (the caller names the file or bundle, and what would work)
+    """The reason why a file is not loaded: one printable line, whatever the file says."""
 
-    def __init__(self, why: str) -> None:
-        super().__init__(reason(why))
+    def __init__(self, text: str) -> None:
+        super().__init__(reason(text))

@@ -1,7 +1,7 @@
-"""Words from elsewhere -> the same words in a Markdown page: what they show is what they are, and nothing else.
+"""Text from elsewhere -> escaped text for a Markdown page, which shows it as it is.
 
-In: names of sources, signers and labels, reasons, settings, paths. Out: Markdown without a tag, link, picture, table
-cell or line of theirs.
+In: names of sources, signers and labels, reasons, settings, paths. Out: Markdown in which they make no tag, link,
+image, table cell or new line.
 """
 
 from __future__ import annotations
@@ -13,39 +13,33 @@ _IN_HTML = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;"}
 _BEGINS_BLOCK = re.compile(r"^(\s*)([-+#=]|\d{1,9}[.)])(?=\s|$|[-+#=])")
 
 
-def text(words: object) -> str:
-    """Escape words for a paragraph, a heading, a table's cell or the text of a picture; they stay in one line.
-
-    Parameters
-    ----------
-    words : object
-        Taken as `str` gives it.
-    """
-    line = one_line(words)
+def text(value: object) -> str:
+    """Escape text for a paragraph, a heading, a table cell or the description of an image; it stays on one line."""
+    line = one_line(value)
     line = "".join(_IN_HTML.get(sign, sign) for sign in line)
-    line = _SIGNS.sub(lambda found: "\\" + found.group(), line)
-    return _BEGINS_BLOCK.sub(lambda found: f"{found[1]}{found[2][:-1]}\\{found[2][-1]}", line)
+    line = _SIGNS.sub(lambda match: "\\" + match.group(), line)
+    return _BEGINS_BLOCK.sub(lambda match: f"{match[1]}{match[2][:-1]}\\{match[2][-1]}", line)
 
 
-def code(words: object) -> str:
-    """Put words into a span of code, in which nothing is read as Markdown or HTML."""
-    line = one_line(words)
+def code(value: object) -> str:
+    """Put text into a code span, in which nothing is read as Markdown or HTML."""
+    line = one_line(value)
     longest = max((len(run) for run in re.findall("`+", line)), default=0)
     fence = "`" * (longest + 1)
     space = " " if line.startswith("`") or line.endswith("`") or not line else ""
-    # A table is cut into cells before its spans of code are found.
+    # A table is cut into cells before its code spans are parsed.
     return f"{fence}{space}{line}{space}{fence}".replace("|", "\\|")
 
 
 LONGEST_REASON = 600
-"""Letters of a reason that repeats what a file from elsewhere says."""
+"""Characters of a reason that quotes a file from elsewhere."""
 
 
-def reason(words: object) -> str:
-    """Give the reason of an error, which repeats what a file says: one line, and not of any length."""
-    return one_line(str(words)[:LONGEST_REASON])
+def reason(value: object) -> str:
+    """Return a reason that quotes a file as one line of limited length."""
+    return one_line(str(value)[:LONGEST_REASON])
 
 
-def one_line(words: object) -> str:
-    """Give words as one line: line ends and what cannot be printed become spaces."""
-    return "".join(sign if sign.isprintable() else " " for sign in str(words))
+def one_line(value: object) -> str:
+    """Return text on one line: line ends and unprintable characters become spaces."""
+    return "".join(sign if sign.isprintable() else " " for sign in str(value))

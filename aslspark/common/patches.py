@@ -1,8 +1,8 @@
-"""All that is changed in other libraries: what a few of them find installed while they are imported.
+"""The one change to other libraries: which modules three of them can import while they are imported themselves.
 
-They import others for parts of theirs which nothing here uses. Nothing is replaced in any: while they are imported,
-those others seem not to be installed. Another version than the one that this was tried with is imported as it is, and a
-line of the log says so. Seconds below are of CPU, medians of turns without and with it.
+These libraries import others for features that this package does not use. No attribute is replaced: the unused modules
+seem not to be installed meanwhile. A version that was not tried is imported as it is, and the log says so. The seconds
+below are CPU time, medians of alternating runs with and without.
 """
 
 from __future__ import annotations
@@ -18,40 +18,38 @@ log = logging.getLogger("aslspark")
 
 
 class Unused(NamedTuple):
-    """What a library imports for nothing."""
+    """Modules that a library imports for features that are not used here."""
 
     distributions: tuple[str, ...]
-    """Names under which the library is installed."""
+    """The library's names as a distribution."""
     tried: str
-    """The beginning of its version."""
+    """How the versions begin that were tried."""
     modules: tuple[str, ...]
-    """What it is not to find."""
+    """What it must not find."""
 
 
 UNUSED = {
-    # For a converter, and for a kind of input: 0.9 s of 3.9.
+    # For a converter and an input type: 0.9 of 3.9 s.
     "tensorflow": Unused(("tensorflow", "tensorflow-cpu"), "2.15.", ("jax", "scipy")),
-    # Which Horovod's TorchEstimator imports for a log of its own, and which imports all of TensorFlow: 3.4 s of 5.6.
+    # Horovod's TorchEstimator imports it for a log, and it imports all of TensorFlow: 3.4 of 5.6 s.
     "tensorboard": Unused(("tensorboard",), "2.15.", ("tensorflow",)),
-    # For its documentation: 3.6 s of 4.3, and 500 MB.
+    # For its documentation: 3.6 of 4.3 s, and 500 MB.
     "mediapipe": Unused(("mediapipe",), "0.10.", ("tensorflow",)),
 }
 
 
 @contextmanager
 def imported_without_unused(library: str) -> Iterator[None]:
-    """Let a library that is imported meanwhile find nothing of what it does not need; see `UNUSED`.
-
-    Who needs that later can still import it.
-    """
+    """Hide the unused modules of a library while it is imported; see `UNUSED`. They can be imported later."""
     unused = UNUSED[library]
-    here = next(filter(None, map(_version, unused.distributions)), "")
-    hidden = [name for name in unused.modules if name not in sys.modules] if here.startswith(unused.tried) else []
-    if here and not here.startswith(unused.tried):
+    installed = next(filter(None, map(_version, unused.distributions)), "")
+    is_tried = installed.startswith(unused.tried)
+    hidden = [name for name in unused.modules if name not in sys.modules] if is_tried else []
+    if installed and not is_tried:
         log.info(
-            "%s %s is imported with %s, which nothing here needs: to leave that out was tried with %sx alone",
+            "%s %s is imported with %s, which is not used here: leaving that out was tried with %sx alone",
             library,
-            here,
+            installed,
             " and ".join(unused.modules),
             unused.tried,
         )

@@ -1,4 +1,4 @@
-"""Paths as Spark writes them, and as Python opens them."""
+"""Paths as Spark writes them <-> paths as Python opens them."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from pathlib import Path
 from aslspark.common.errors import AslsparkError
 
 DBFS = "/dbfs"
-"""Where Databricks mounts ``dbfs:/`` for Python, but for Unity Catalog's volumes."""
+"""Where Databricks mounts ``dbfs:/`` for Python, except for volumes of Unity Catalog."""
 VOLUMES = "/Volumes"
-"""Where it mounts volumes; Spark calls them ``dbfs:/Volumes/...`` or by the same path."""
+"""Where Databricks mounts volumes; for Spark they are ``dbfs:/Volumes/...`` or the same path."""
 
 
 def local_path(path: str) -> str:
-    """Turn a path that Spark understands into one that Python can open on the same machine.
+    """Turn a path for Spark into one that Python can open on the same machine.
 
     Parameters
     ----------
@@ -25,7 +25,7 @@ def local_path(path: str) -> str:
     Raises
     ------
     AslsparkError
-        For a store that is no file system of this machine.
+        For a store that is not mounted on this machine.
     """
     if path.startswith("dbfs:/"):
         below = path[len("dbfs:/") :].lstrip("/")
@@ -41,14 +41,14 @@ def local_path(path: str) -> str:
 
 
 def spark_path(path: str | Path) -> str:
-    """Turn a path into one by which Spark reads and writes what Python finds under the same path.
+    """Turn a path for Python into one by which Spark finds the same file.
 
-    On Databricks the JVM does not reach what is mounted for Python (``/dbfs``, ``/Volumes``), and calls it ``dbfs:``.
+    On Databricks the JVM cannot open the mounts of Python (``/dbfs``, ``/Volumes``); it calls them ``dbfs:``.
 
     Parameters
     ----------
     path : str or Path
-        As for `local_path`; a plain one that is not absolute is taken from where Python runs.
+        As for `local_path`; a relative one starts at Python's working directory.
 
     Returns
     -------
@@ -62,14 +62,14 @@ def spark_path(path: str | Path) -> str:
 
 
 def mounted_as_spark(path: str) -> str:
-    """Name what Databricks mounts as Spark does, and leave every other path as it is."""
+    """Turn a path to a mount of Databricks into Spark's, and return every other path as it is."""
     return spark_path(path) if is_mounted(path) else path
 
 
 def is_mounted(path: str | Path) -> bool:
-    """Tell whether Databricks mounts it from an object store: files there are written from front to back alone."""
+    """Tell whether a path lies in a mount of Databricks, where files can only be written from start to end."""
     if not on_databricks() or re.match(r"^(?!file:|dbfs:)[a-z][a-z0-9+.-]+:/", str(path)):
-        return False  # elsewhere these are folders like any other: a Mac keeps its disks under /Volumes
+        return False  # elsewhere these are ordinary folders: macOS keeps its disks under /Volumes
     local = local_path(str(path))
     return _is_within(local, DBFS) or _is_within(local, VOLUMES)
 

@@ -1,7 +1,7 @@
-"""A folder that others made -> the bytes of its own files: no link in it is followed, no pipe or device is opened.
+"""A folder from elsewhere -> its plain files. No link in it is followed, no pipe or device is opened.
 
-In: a path. Out: the names below it, and each file opened by the folder that it lies in, so that what was looked at is
-what is read, whatever happens to the path meanwhile.
+In: a path. Out: the names below it, and the files. Each is opened relative to its folder's descriptor, so that the
+checked file is the one that is read, whatever happens to the path meanwhile.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ from typing import BinaryIO
 
 MOST_FILES = 50_000
 MOST_DEPTH = 12
-"""Folders within folders: a saved OneVsRestModel within a bundle has six."""
+"""Levels of folders; a saved OneVsRestModel in a bundle has six."""
 
-LONGEST_SAID = 200
-"""Letters of a name in a reason."""
+LONGEST_QUOTE = 200
+"""Characters of a name in a reason."""
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-# Without blocking: a pipe that takes a file's place after the look at it would be waited for.
+# Non-blocking: opening a pipe that has replaced a file after its check would wait for ever.
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
-class NotPlain(Exception):  # noqa: N818  (the caller says which folder, and what would work)
-    """What a folder holds beside plain files and folders."""
+class NotPlain(Exception):  # noqa: N818  (the caller names the folder, and what would work)
+    """A folder holds something other than plain files and folders; the message says what."""
 
 
 def quoted(name: str) -> str:
-    """Quote a name that somebody else gave a file, in a line that stays one and is no page long."""
-    whole = name if name.isprintable() else ascii(name)
-    return whole if len(whole) <= LONGEST_SAID else f"{whole[:LONGEST_SAID]}..."
+    """Return a file name from elsewhere as one printable line of limited length."""
+    printable = name if name.isprintable() else ascii(name)
+    return printable if len(printable) <= LONGEST_QUOTE else f"{printable[:LONGEST_QUOTE]}..."
 
 
 class PlainFolder:
@@ -41,7 +41,7 @@ class PlainFolder:
     Parameters
     ----------
     path : str or Path
-        It may be a link itself: it is followed once, here.
+        It may be a link, which is followed once, here.
 
     Raises
     ------
@@ -62,23 +62,23 @@ class PlainFolder:
         os.close(self._handle)
 
     def names(self) -> list[str]:
-        """Return the paths of all files below the folder, with ``/`` between their parts, sorted.
+        """Return the sorted paths of all files below the folder, with ``/`` between their parts.
 
         Raises
         ------
         NotPlain
-            At a link, a pipe, a device or a socket; at a name that cannot be printed; at two names that are one where
-            capitals do not count; at more than `MOST_FILES` files and folders, or `MOST_DEPTH` folders within folders.
+            For a link, a pipe, a device or a socket; for an unprintable name; for two names that differ in case alone;
+            for more than `MOST_FILES` files and folders, or `MOST_DEPTH` levels.
         """
-        found: list[str] = []
+        names: list[str] = []
         self._entries = 0
-        self._list(self._handle, "", 0, found)
+        self._list(self._handle, "", 0, names)
         folded: dict[str, str] = {}
-        for name in found:
+        for name in names:
             other = folded.setdefault(unicodedata.normalize("NFC", name).casefold(), name)
             if other != name:
                 raise NotPlain(f"{quoted(other)} and {quoted(name)} are one name where capitals do not count")
-        return sorted(found)
+        return sorted(names)
 
     def open(self, name: str) -> BinaryIO:
         """Open one of the files for reading.
@@ -91,7 +91,7 @@ class PlainFolder:
         Raises
         ------
         NotPlain
-            Where there is none, or something else has taken its place.
+            Where it is missing, or something else has taken its place.
         """
         *folders, last = name.split("/")
         handle = self._handle
@@ -114,9 +114,9 @@ class PlainFolder:
             raise NotPlain(f"{quoted(name)} is no plain file")
         return os.fdopen(file, "rb")
 
-    def _list(self, handle: int, before: str, depth: int, found: list[str]) -> None:
+    def _list(self, handle: int, parent: str, depth: int, names: list[str]) -> None:
         for entry in sorted(os.listdir(handle)):
-            name = before + entry
+            name = parent + entry
             self._entries += 1
             if self._entries > MOST_FILES:
                 raise NotPlain(f"it holds more than {MOST_FILES:,} files and folders")
@@ -124,13 +124,13 @@ class PlainFolder:
                 raise NotPlain(f"{quoted(name)} is a name that cannot be listed")
             kind = os.stat(entry, dir_fd=handle, follow_symlinks=False).st_mode
             if stat.S_ISREG(kind):
-                found.append(name)
+                names.append(name)
             elif stat.S_ISDIR(kind):
                 if depth == MOST_DEPTH:
                     raise NotPlain(f"{quoted(name)} lies deeper than {MOST_DEPTH} folders")
                 inner = os.open(entry, _FOLDER | os.O_NOFOLLOW, dir_fd=handle)
                 try:
-                    self._list(inner, f"{name}/", depth + 1, found)
+                    self._list(inner, f"{name}/", depth + 1, names)
                 finally:
                     os.close(inner)
             else:

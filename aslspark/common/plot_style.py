@@ -1,4 +1,4 @@
-"""What all plots share: colours, and words that are names from elsewhere and no formulas."""
+"""Colours of all plots, and text that Matplotlib draws as it is written."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ TRAIN_COLOUR, VALIDATION_COLOUR, QUIET = "#4C78A8", "#E45756", "#777777"
 
 @contextmanager
 def literal_text() -> Iterator[None]:
-    """Draw words as they are, while it lasts or, as a decorator, in a function.
+    """Draw text as it is written; as a context or as a decorator of a function.
 
-    Matplotlib sets what stands between two dollar signs as a formula, and a name that is none would end the job.
+    Matplotlib sets text between two dollar signs as a formula. A file name with two of them would end the job.
     """
     with matplotlib.rc_context({"text.parse_math": False}):
         yield

@@ -1,6 +1,7 @@
-"""Reports, pages and settings -> files that show no secret: every text that the package leaves is written here.
+"""Reports, pages and settings -> files without secrets. The package writes its text files here.
 
-In: words, or what JSON takes. Out: a file in UTF-8, with keys and passwords masked; see `aslspark.common.redaction`.
+In: text, or a value that JSON can hold. Out: a file in UTF-8 with keys and passwords masked; see
+`aslspark.common.redaction`.
 """
 
 from __future__ import annotations
@@ -9,56 +10,57 @@ import json
 from pathlib import Path
 from typing import Any
 
+from aslspark.common.atomic_file import replace_file
 from aslspark.common.redaction import redact, redact_all
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write words, masked."""
+    """Write a redacted text."""
     path.write_text(redact(text), encoding="utf-8")
 
 
 def write_json(path: Path, value: Any, *, indent: int | None = 1) -> None:
-    """Write what JSON takes, every text in it masked.
+    """Write a redacted value as JSON, whole or not at all.
 
     Parameters
     ----------
     path : Path
-    value : anything that JSON takes
+    value : anything that JSON can hold
     indent : int, optional
-        None: as short as it can be.
+        None: on one line, without spaces.
     """
     separators = (",", ":") if indent is None else None
-    path.write_text(redacted_json(value, indent=indent, separators=separators), encoding="utf-8")
+    replace_file(path, redacted_json(value, indent=indent, separators=separators).encode())
 
 
-def redacted_json(value: Any, **how: Any) -> str:
-    """Return JSON in which every text is masked; `how` is for `json.dumps`."""
-    return json.dumps(redact_all(value), **how)
+def redacted_json(value: Any, **options: Any) -> str:
+    """Return a redacted value as JSON; `options` are those of `json.dumps`."""
+    return json.dumps(redact_all(value), **options)
 
 
-def write_settings(path: Path, settings: dict[str, dict[str, Any]], about: str) -> None:
+def write_settings(path: Path, settings: dict[str, dict[str, Any]], header: str) -> None:
     """Write settings as YAML that `--config` takes.
 
-    A setting that holds a secret is left out, with a line that names it: masked, it could not be used.
+    A setting that holds a secret is left out, and a comment names it: a masked value could not be used.
 
     Parameters
     ----------
     path : Path
     settings : dict
         By section and name.
-    about : str
-        Lines that stand before it, as comments.
+    header : str
+        Lines that open the file, as comments.
     """
     import yaml
 
     usable: dict[str, dict[str, Any]] = {}
-    lines = [f"# {line}" for line in about.splitlines()]
+    comments = [f"# {line}" for line in header.splitlines()]
     for section, values in settings.items():
-        masked = redact_all(values)
-        usable[section] = {name: value for name, value in values.items() if masked[name] == value}
-        lines += [
+        redacted = redact_all(values)
+        usable[section] = {name: value for name, value in values.items() if redacted[name] == value}
+        comments += [
             f"# {section}.{name} holds a secret and is left out: give it by --set or in the library's own environment"
             for name in values
-            if masked[name] != values[name]
+            if redacted[name] != values[name]
         ]
-    path.write_text("\n".join([*lines, yaml.safe_dump(usable, sort_keys=False)]), encoding="utf-8")
+    path.write_text("\n".join([*comments, yaml.safe_dump(usable, sort_keys=False)]), encoding="utf-8")

@@ -1,6 +1,6 @@
-"""Keys and passwords out of text: what is printed, logged or written passes through `redact`.
+"""Masks keys and passwords in whatever is printed, logged or written.
 
-In: paths, settings, messages. Out: the same with *** where a secret stood. It is not in `paths`, since errors use it.
+In: paths, settings, messages. Out: the same with *** in place of each secret.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ _SECRETS = (
     *("accesskey", "accesskeyid", "accountkey", "apikey", "privatekey", "secretkey", "sharedkey", "subscriptionkey"),
     *("encryptionkey", "signingkey", "masterkey", "storagekey", "sharedaccesssignature", "clientsecretvalue"),
 )
-"""How the name of a parameter or a setting ends that holds a secret, without what stands between its words."""
+"""Endings of names whose values are secrets, without the signs between words."""
 _SHORT_WORDS = ("sig", "sas", "pwd")
-"""So short that they must be a word of their own, or the last of several: X-sig, not misig."""
+"""Too short for an ending: they must be the last word of a name, as in X-sig, not misig."""
 _SHORT_AND_COMMON = ("pass", "auth")
-"""The same, and words of prose too: `pass=...`, not `pass: 3 rows`."""
+"""The same, and common in prose: they count before `=`, as in `pass=...`, not in `pass: 3 rows`."""
 
 # user:password@ and token@ before the host; a port is no password.
 _IN_ADDRESS = re.compile(
@@ -34,17 +34,17 @@ _IN_ADDRESS = re.compile(
     r"([^\s/@:'\"]{0,500}:(?!\d{1,5}/)[^\s'\"]{1,500}|[^\s/@:'\"]{1,500})@(?![^\s/'\"]*@)"
 )
 _CONTAINERS = ("wasb://", "wasbs://", "abfs://", "abfss://")
-"""Azure's stores, where a container's name stands before the @."""
-# user/password@ of Oracle's JDBC, which has no // before it.
+"""Addresses of Azure's stores: the name before the @ is a container's, no secret."""
+# user/password@ in Oracle's JDBC addresses, which have no //.
 _OF_ORACLE = re.compile(r"(jdbc:oracle:[a-z0-9]{1,10}:)[^\s@'\"]{1,500}@", re.IGNORECASE)
-# Whoever knows the address of a webhook may write to it: what follows its fixed beginning is the secret.
+# Whoever knows the address of a webhook may post to it: all after its fixed beginning is secret.
 _WEBHOOK = re.compile(
     r"(https?://(?:hooks\.[^\s/'\"<>]{1,255}/[a-z]{1,20}/"
     r"|[^\s/'\"<>]{1,255}/(?:[\w.-]{1,40}/){0,2}(?:webhooks?|webhookb2|hooks)/"
     r"|api\.telegram\.org/bot))[^\s'\"<>)\]}]{1,2000}",
     re.IGNORECASE,
 )
-# Keys that are known by how they begin: AWS (with the secret one that stands beside it in tables of them), GitHub,
+# Keys with known beginnings: AWS (with the secret key that follows it in lists), GitHub,
 # Slack, Databricks, Hugging Face, Google, OpenAI, JSON Web Tokens, PEM.
 _KNOWN_FORMS = re.compile(
     r"(?<![A-Za-z0-9_])(?:"
@@ -56,7 +56,7 @@ _KNOWN_FORMS = re.compile(
     r"|-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----[^-]{0,20000}(?:-----END [A-Z ]{0,30}PRIVATE KEY-----)?"
 )
 _BEARER = re.compile(r"\b(Bearer\s{1,3}|bearer\s{1,3}(?=\S{0,200}\d))[A-Za-z0-9._~+/=-]{6,4000}")
-# --password X and ['--password', 'X']; with = it is a parameter like any other.
+# --password X and ['--password', 'X']; --password=X is matched as a parameter.
 _OPTION = re.compile(
     rf"(?<![\w-])(--?([A-Za-z][\w.-]{{0,{_LONGEST_NAME}}})(?:['\"],?)?\s{{1,4}}['\"]?)(?!-)([^\s'\",]{{1,4000}})"
 )
@@ -68,28 +68,23 @@ _NAME = re.compile(rf"[A-Za-z0-9_.\-]{{1,{_LONGEST_NAME}}}$")
 _VALUE = re.compile(r"(?:(?:Bearer|Basic)\s)?[^\s&;,'\"<>)}\]]{1,4000}")
 _QUOTED = {quote: re.compile(rf"(?:\\.|[^{quote}\\\n]){{1,4000}}") for quote in "\"'"}
 _ESCAPED = re.compile(r"[^\\\n]{1,4000}")
-"""In JSON within JSON."""
+"""A value in JSON within JSON."""
 _LINE = re.compile(r"[^\n#&;,'\"<>)}\]]{0,4000}[^\s#&;,'\"<>)}\]]")
-"""To the end of a line that holds nothing else: a passphrase has spaces."""
+"""A value that reaches to the end of its line: a passphrase may have spaces."""
 _BEGINS_LINE = re.compile(r"(?:^|\n)[ \t-]{0,40}[\"']?$")
 _OF_AN_ACCOUNT = re.compile(r"account\.key\.[a-z0-9.\-]+$")
 _ROUNDS = 4
-"""What is uncovered by masking something else is masked in the next."""
+"""Masking one secret may expose another, which the next round masks."""
 
 
 def redact(text: str) -> str:
-    """Mask what must not be seen in a text.
+    """Mask the secrets in a text.
 
-    Masked are what stands before the host of an address (``s3a://KEY:SECRET@bucket``, ``mysql+pymysql://u:p@host``,
-    ``jdbc:oracle:thin:u/p@host``); the values of parameters, settings and options that are called like a secret
+    These are user and password in an address (``s3a://KEY:SECRET@bucket``, ``mysql+pymysql://u:p@host``,
+    ``jdbc:oracle:thin:u/p@host``); the values of parameters, settings and options with the name of a secret
     (``?sig=``, ``&token=``, ``X-Amz-Signature=``, ``AccountKey=``, ``;password=``, ``password: ...``, ``--token ...``);
-    bearer tokens; the paths of webhooks; and keys of known forms (``AKIA...``, ``ghp_...``, ``dapi...``, PEM). What is
-    masked already stays as it is.
-
-    Parameters
-    ----------
-    text : str
-        A path, a message, or anything that may hold some.
+    bearer tokens; the paths of webhooks; and keys of known forms (``AKIA...``, ``ghp_...``, ``dapi...``, PEM). A
+    redacted text stays as it is.
     """
     for _ in range(_ROUNDS):
         masked = _once(text)
@@ -106,7 +101,7 @@ def _once(text: str) -> str:
         text = _OPTION.sub(_masked_option, text)
     if "://" in text:
         text = _WEBHOOK.sub(rf"\1{MASK}", text)
-    # After the values: an @ in one of them ends no address.
+    # After the values, since an @ within a value ends no address.
     if "@" in text:
         text = _IN_ADDRESS.sub(_masked_address, _OF_ORACLE.sub(rf"\1{MASK}@", text))
     text = _BEARER.sub(rf"\1{MASK}", text)
@@ -135,17 +130,17 @@ def _value(text: str, sign: re.Match[str], name: re.Match[str]) -> re.Match[str]
     return _VALUE.match(text, sign.end())
 
 
-def _masked_option(found: re.Match[str]) -> str:
-    return f"{found[1]}{MASK}" if _is_secret(found[2]) else found.group()
+def _masked_option(match: re.Match[str]) -> str:
+    return f"{match[1]}{MASK}" if _is_secret(match[2]) else match.group()
 
 
-def _masked_address(found: re.Match[str]) -> str:
-    scheme, before = found.groups()
-    return found.group() if scheme.lower() in _CONTAINERS and ":" not in before else f"{scheme}{MASK}@"
+def _masked_address(match: re.Match[str]) -> str:
+    scheme, user = match.groups()
+    return match.group() if scheme.lower() in _CONTAINERS and ":" not in user else f"{scheme}{MASK}@"
 
 
 def _is_secret(name: str, is_parameter: bool = True) -> bool:
-    """Tell by its name whether a setting or a parameter holds a secret."""
+    """Tell by the name of a setting or parameter whether its value is a secret."""
     name = name.lower()
     last = re.split(r"[^a-z0-9]", name)[-1]
     if last in _SHORT_WORDS or (is_parameter and last in _SHORT_AND_COMMON) or _OF_AN_ACCOUNT.search(name):
@@ -155,11 +150,11 @@ def _is_secret(name: str, is_parameter: bool = True) -> bool:
 
 
 def redact_all(value: Any) -> Any:
-    """Mask every text in a table of settings or a report, and whatever lies under a name of a secret.
+    """Mask every text in settings or a report, and every value whose name is that of a secret.
 
     Parameters
     ----------
-    value : anything that JSON takes
+    value : anything that JSON can hold
     """
     if isinstance(value, str):
         return redact(value)
@@ -192,10 +187,10 @@ def _hidden(value: Any) -> Any:
 
 
 def mask_record(record: logging.LogRecord) -> bool:
-    """Mask a record and its traceback in place; a filter of loggers and handlers, which lets every record pass."""
+    """Mask a log record and its traceback in place; a logging filter that lets every record pass."""
     try:
         record.msg, record.args = redact(record.getMessage()), None
-    except Exception:  # a library's message and its arguments do not fit, which logging says when it writes it
+    except Exception:  # message and arguments do not fit together; logging reports that when it writes the record
         record.msg = redact(str(record.msg))
     if record.exc_info:
         record.exc_text = redact(logging.Formatter().formatException(record.exc_info))
@@ -205,11 +200,11 @@ def mask_record(record: logging.LogRecord) -> bool:
 
 
 class _Masking(logging.Handler):
-    """Masks what the loggers below "aslspark" send up, before the handlers above see it: filters are not inherited."""
+    """Masks the records of loggers below "aslspark" before the handlers above see them: filters are not inherited."""
 
     def emit(self, record: logging.LogRecord) -> None:
         mask_record(record)
-        # Since this one is there, logging does not see that nobody else is.
+        # With this handler in place, logging no longer falls back to its last resort by itself.
         last = logging.lastResort
         if last and not logging.getLogger().handlers and record.levelno >= last.level and len(_logger().handlers) == 1:
             last.handle(record)
@@ -220,14 +215,14 @@ def _logger() -> logging.Logger:
 
 
 def mask_logs() -> None:
-    """Mask what goes to the logger "aslspark" and to those below it, once."""
-    if not any(isinstance(known, _Masking) for known in _logger().handlers):
+    """Mask the records of the logger "aslspark" and of those below it. A second call changes nothing."""
+    if not any(isinstance(handler, _Masking) for handler in _logger().handlers):
         _logger().addFilter(mask_record)
         _logger().addHandler(_Masking())
 
 
 class _MaskedStream(io.TextIOBase):
-    """Standard output or standard error, with what is written at once masked."""
+    """Standard output or standard error; each write is masked by itself."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -240,7 +235,7 @@ class _MaskedStream(io.TextIOBase):
         self._stream.flush()
 
     def close(self) -> None:
-        """Leave the stream open: it is not ours, and may have been closed when this one is forgotten."""
+        """Leave the wrapped stream open: it belongs to others."""
 
     def isatty(self) -> bool:
         return self._stream.isatty()
@@ -259,7 +254,7 @@ class _MaskedStream(io.TextIOBase):
 
 @contextmanager
 def masked_console() -> Iterator[None]:
-    """Mask what Python writes to the console meanwhile: a job, a library, the parser of its words."""
+    """Mask all that Python writes to the console in this context: the job, its libraries, its option parser."""
     with (
         contextlib.redirect_stdout(cast(TextIO, _MaskedStream(sys.stdout))),
         contextlib.redirect_stderr(cast(TextIO, _MaskedStream(sys.stderr))),
@@ -268,5 +263,5 @@ def masked_console() -> Iterator[None]:
 
 
 def say(text: object) -> None:
-    """Print a line, masked."""
+    """Print a redacted line."""
     print(redact(str(text)), flush=True)

@@ -1,4 +1,4 @@
-"""The one way to get a SparkSession."""
+"""A name -> the SparkSession; and what a job asks of it: settings, slots for workers, the encoding of file names."""
 
 from __future__ import annotations
 
@@ -25,44 +25,44 @@ UTF8 = "UTF-8"
 UTF8_LOCALE = "C.UTF-8"
 
 EXECUTOR_WAIT_SECONDS = 30
-"""As long as Spark itself waits for executors (spark.scheduler.maxRegisteredResourcesWaitingTime)."""
+"""As Spark's own wait for executors (spark.scheduler.maxRegisteredResourcesWaitingTime)."""
 
 
 def running_session() -> SparkSession | None:
-    """Return the session that runs in this process, if any, whatever thread of the JVM serves this call."""
+    """Return this process's running session, if any; also where the JVM serves this thread with another of its own."""
     session = SparkSession.getActiveSession() or SparkSession._instantiatedSession
     return session if session is not None and session._sc._jsc is not None else None
 
 
 @contextmanager
 def spark_session(name: str) -> Iterator[SparkSession]:
-    """Give the running session, or start one and stop it at the end.
+    """Give the running session; or start one, and stop it at the end.
 
-    A session that was there before (a notebook's) is left running. One that is started takes its settings from
-    spark-submit; without a master it runs on all the cores of this machine.
+    A running session, such as a notebook's, is left running. A new one takes its settings from spark-submit, and
+    without a master runs on all cores of this machine.
 
     Parameters
     ----------
     name : str
-        The application's name in Spark's own pages.
+        Of the application, in Spark's web UI.
     """
     existing = running_session()
     if existing is not None:
         yield existing
         return
-    # Horovod's own launcher, of its estimators, starts workers with this interpreter; unset, they end in
+    # Horovod's own estimators start workers with this interpreter. Where it is not set, they fail with
     # "'NoneType' object has no attribute 'origin'".
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-    _spell_names_in_utf8()
-    # Executors open tables by their names too; what spark-submit was told goes before this.
+    _encode_file_names_in_utf8()
+    # Executors open files by name too. A value from spark-submit takes precedence.
     executors = SparkConf().get("spark.executorEnv.LC_ALL", UTF8_LOCALE) or UTF8_LOCALE
     _keep_package_on_path()
     builder = SparkSession.builder.appName(name).config("spark.executorEnv.LC_ALL", executors)
-    # Spark starts its Python workers with -m, which puts the working directory first: a folder that somebody filled may
-    # hold a numpy.py. Python 3.10 knows no such setting.
+    # Spark starts Python workers with -m, which puts the working directory first on the path: a folder of pictures from
+    # elsewhere may hold a numpy.py. Python 3.10 ignores this variable.
     spark = builder.config("spark.executorEnv.PYTHONSAFEPATH", "1").getOrCreate()
     spark.sparkContext.setLogLevel("ERROR")
-    if warning := locale_warning(names_of_files(spark)):
+    if warning := locale_warning(file_name_encoding(spark)):
         logger.warning("warning: %s", warning)
     try:
         yield spark
@@ -71,18 +71,18 @@ def spark_session(name: str) -> Iterator[SparkSession]:
 
 
 def _keep_package_on_path() -> None:
-    """See that workers find a package that lies in the working directory, which they do not search."""
+    """Put the package on the workers' path where it lies in the working directory, which they do not search."""
     home = str(Path(aslspark.__file__).resolve().parent.parent)
     known = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     if home == os.path.realpath(os.getcwd()) and home not in known:
         os.environ["PYTHONPATH"] = os.pathsep.join([*filter(None, known), home])
 
 
-def _spell_names_in_utf8() -> None:
-    """See that a JVM which this process is about to start spells names of files in UTF-8.
+def _encode_file_names_in_utf8() -> None:
+    """Make the JVM that this process is about to start encode file names in UTF-8.
 
-    The JVM takes this from its locale alone, whatever -Dsun.jnu.encoding says (Java 17). One that spark-submit has
-    started can no longer be told.
+    Java 17 takes the encoding from the locale alone, whatever -Dsun.jnu.encoding says. A JVM that spark-submit has
+    started can no longer be changed.
     """
     if "PYSPARK_GATEWAY_PORT" in os.environ:
         return
@@ -98,25 +98,25 @@ def _spell_names_in_utf8() -> None:
         os.environ["LC_ALL"] = UTF8_LOCALE
 
 
-def names_of_files(spark: SparkSession) -> str:
-    """Return the encoding in which the driver's JVM spells names of files, such as UTF-8."""
+def file_name_encoding(spark: SparkSession) -> str:
+    """Return the encoding of file names in the driver's JVM, such as UTF-8."""
     jvm: Any = spark._jvm
     return str(jvm.java.lang.System.getProperty("sun.jnu.encoding"))
 
 
 def can_spell(encoding: str, path: str) -> bool:
-    """Tell whether a JVM that spells names of files in an encoding finds a path of this machine."""
+    """Tell whether a JVM with this encoding of file names can open a path of this machine."""
     if path.isascii():
         return True
     try:
         path.encode()
-    except UnicodeEncodeError:  # its bytes are no UTF-8, and no JVM finds them again
+    except UnicodeEncodeError:  # its bytes are not UTF-8: no JVM can open it
         return False
     return encoding.upper() == UTF8
 
 
 def locale_warning(encoding: str) -> str:
-    """Say what a job in another locale cannot open; empty in UTF-8."""
+    """Return a warning about what a job in this locale cannot open; empty in UTF-8."""
     if encoding.upper() == UTF8:
         return ""
     return (
@@ -127,70 +127,71 @@ def locale_warning(encoding: str) -> str:
 
 @contextmanager
 def settings(spark: SparkSession, values: Mapping[str, str]) -> Iterator[None]:
-    """Set Spark's SQL settings for a block, and put back what was there before."""
-    before = {name: spark.conf.get(name, None) for name in values}
+    """Set Spark's SQL settings for a block, and restore them afterwards."""
+    saved = {name: spark.conf.get(name, None) for name in values}
     try:
         for name, value in values.items():
             spark.conf.set(name, value)
         yield
     finally:
-        for name, was in before.items():
-            if was is None:
+        for name, value_before in saved.items():
+            if value_before is None:
                 spark.conf.unset(name)
             else:
-                spark.conf.set(name, was)
+                spark.conf.set(name, value_before)
 
 
-def seconds_setting(spark: SparkSession, name: str, usual: float) -> float:
-    """Read one of Spark's settings that is a time, such as ``120s``, in seconds."""
+def seconds_setting(spark: SparkSession, name: str, default: float) -> float:
+    """Return a Spark setting that is a time, such as ``120s``, in seconds."""
     conf = spark.sparkContext._jsc.sc().conf()
-    return float(conf.getTimeAsSeconds(name, f"{usual:g}s"))
+    return float(conf.getTimeAsSeconds(name, f"{default:g}s"))
 
 
 def task_slots(spark: SparkSession, profile: ResourceProfile | None = None) -> int:
-    """Count the tasks that can run at once, now, with what a task asks for: cores, and what a profile adds."""
+    """Count the tasks that can run at once now, by the cores (and the resources of a profile) that each needs."""
     context = spark.sparkContext._jsc.sc()
-    usual = context.resourceProfileManager().defaultResourceProfile()
-    return int(context.maxNumConcurrentTasks(usual if profile is None else profile._java_resource_profile))
+    default = context.resourceProfileManager().defaultResourceProfile()
+    return int(context.maxNumConcurrentTasks(default if profile is None else profile._java_resource_profile))
 
 
-def wait_for_slots(spark: SparkSession, wanted: int, seconds: float, profile: ResourceProfile | None = None) -> int:
-    """Wait until so many tasks can run at once, or the time is up, and return how many can; see `task_slots`."""
+def wait_for_slots(spark: SparkSession, count: int, seconds: float, profile: ResourceProfile | None = None) -> int:
+    """Wait until `count` tasks can run at once, or the time is up; return how many can. See `task_slots`."""
     local = str(spark.sparkContext.master).startswith("local[")
     deadline = time.monotonic() + (0 if local else seconds)
-    while (slots := task_slots(spark, profile)) < wanted and time.monotonic() < deadline:
+    while (slots := task_slots(spark, profile)) < count and time.monotonic() < deadline:
         time.sleep(0.2)  # executors register one by one
     return slots
 
 
 def require_slots(spark: SparkSession, num_proc: int, profile: ResourceProfile | None = None) -> None:
-    """Check that `num_proc` workers can run side by side.
+    """Check that `num_proc` workers can run at the same time.
 
-    The workers of a fit wait for each other: with one slot too few Spark would look for it ten minutes long.
+    The workers of a fit wait for each other: with one slot too few, Spark would wait for it for ten minutes.
 
     Parameters
     ----------
     spark : SparkSession
     num_proc : int
     profile : ResourceProfile, optional
-        What each worker's task holds, where that is more than other tasks do.
+        Resources of each worker's task, where they differ from other tasks'.
 
     Raises
     ------
     AslsparkError
-        With the numbers, where there are too few slots and none can be added.
+        With the numbers, where there are too few slots and the cluster cannot add any.
     """
     conf = spark.sparkContext.getConf()
     if conf.get("spark.dynamicAllocation.enabled", "false") == "true":
-        return  # the cluster grows when the tasks are asked for
+        return  # the cluster grows when the tasks are submitted
     slots = wait_for_slots(spark, num_proc, EXECUTOR_WAIT_SECONDS, profile)
     if slots < num_proc:
-        what, task = "cores", f"spark.task.cpus={conf.get('spark.task.cpus', '1')}"
+        resource, task = "cores", f"spark.task.cpus={conf.get('spark.task.cpus', '1')}"
         if profile is not None:
-            asked = {name: f"{request.amount:g}" for name, request in profile.taskResources.items()}
-            what, task = "GPUs", " and ".join(f"{amount} {name}" for name, amount in sorted(asked.items())) + " a task"
+            amounts = {name: f"{request.amount:g}" for name, request in profile.taskResources.items()}
+            parts = " and ".join(f"{amount} {name}" for name, amount in sorted(amounts.items()))
+            resource, task = "GPUs", f"{parts} a task"
         raise AslsparkError(
             f"training.num_proc={num_proc}: {spark.sparkContext.master} has {slots} task slots "
             f"({'cores / ' if profile is None else ''}{task}); "
-            f"set training.num_proc={slots} or less, or give the application more {what}"
+            f"set training.num_proc={slots} or less, or give the application more {resource}"
         )

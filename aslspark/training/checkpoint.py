@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from aslspark.common.atomic_file import replace_file
 from aslspark.common.errors import AslsparkError
 from aslspark.common.plain_folder import NotPlain, PlainFolder
 
@@ -88,19 +89,13 @@ def write_checkpoint(folder: Path, fit: str, progress: Progress, weights: bytes,
     """
     about = json.dumps({"format": FORMAT, "fit": fit, "progress": asdict(progress)})
     path = _path(folder, progress.epochs)
-    unfinished = path.with_name(f".{path.name}.tmp")
     content = io.BytesIO()
     arrays = {_STATE + name: array for name, array in state.items()}
     np.savez(content, **{_ABOUT: _bytes(about.encode()), _WEIGHTS: _bytes(weights)}, **arrays)
     try:
-        with unfinished.open("wb") as file:
-            file.write(content.getbuffer())
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
+        replace_file(path, content.getbuffer(), flush=True)
         _flush_folder(folder)
     except OSError as error:
-        unfinished.unlink(missing_ok=True)
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         why, then = "there is no room on the disk", "make room"
         if not full:

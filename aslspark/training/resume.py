@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from aslspark.common.errors import AslsparkError
-from aslspark.common.run_record import require_same_run, write_run_record
+from aslspark.common.redacted_files import write_json
+from aslspark.common.same_run import require_same_run
 from aslspark.training.checkpoint import has_checkpoint
 from aslspark.training.data import INGESTED, is_ingested
 
@@ -83,7 +84,7 @@ def unfinished_run(out: Path, about: Mapping[str, Any], resume: bool) -> Iterato
             with suppress(OSError, ValueError):  # of a run that was killed before its first checkpoint
                 _keep_ingested(folder, out, bool(json.loads((folder / RUN_FILE).read_text())["data"]))
             _empty(folder)
-            write_run_record(folder / RUN_FILE, about)
+            write_json(folder / RUN_FILE, about)
         try:
             yield folder
         except BaseException:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import shutil
 import time
 from collections.abc import Mapping, Sequence
@@ -23,7 +22,7 @@ from aslspark.common.catalog import NO_CLASSIFIER
 from aslspark.common.errors import AslsparkError
 from aslspark.common.paths import local_path, spark_path
 from aslspark.common.redacted_files import write_json
-from aslspark.common.run_record import require_same_run, write_run_record
+from aslspark.common.same_run import require_same_run
 from aslspark.common.settings import Config
 from aslspark.common.spark_session import require_slots
 from aslspark.data.samples import REPORT_FILE, SPLITS, TEST, TRAIN, VALIDATION, read_samples, write_divided
@@ -112,10 +111,10 @@ def cross_validate(
             _require_same(folder, settings)
             if not (folder / SETTINGS_FILE).exists():
                 (folder / FOLDS_FOLDER).mkdir(exist_ok=True)
-                write_run_record(folder / SETTINGS_FILE, settings)
+                write_json(folder / SETTINGS_FILE, settings)
             figures = _run(spark, table, samples, folds, folder, config, options)
         result = {"settings": settings, **_together(figures)}
-        _write(folder / RESULT_FILE, result)
+        write_json(folder / RESULT_FILE, result)
         write_page(result, folder)
     except BaseException:
         if not (folder / SETTINGS_FILE).exists():
@@ -200,7 +199,7 @@ def _run(
             shutil.rmtree(scratch, ignore_errors=True)
         spent.append(time.monotonic() - started)
         done.append({**found, "seconds": round(spent[-1], 1)})
-        _write(path, done[-1])
+        write_json(path, done[-1])
         left = (len(folds) - fold.number) * sum(spent) / len(spent)
         log.info(
             "%s: %.2f%% right, macro F1 %.4f, in %.0f s; %d:%02d left",
@@ -326,10 +325,3 @@ def _pooled(confusions: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         columns = [answers.index(answer) for answer in confusion["answers"]]
         total[np.ix_(rows, columns)] += np.array(confusion["counts"])
     return {"labels": labels, "answers": answers, "counts": total.tolist()}
-
-
-def _write(path: Path, content: Any) -> None:
-    """Write JSON whole or not at all."""
-    half = path.with_name(f".{path.name}.tmp")
-    write_json(half, content)
-    os.replace(half, path)

@@ -19,7 +19,7 @@ from aslspark.common.catalog import NO_CLASSIFIER
 from aslspark.common.errors import AslsparkError
 from aslspark.common.paths import spark_path
 from aslspark.common.redaction import say
-from aslspark.common.run_record import require_same_run
+from aslspark.common.same_run import require_same_run
 from aslspark.common.settings import Config, load_config
 from aslspark.data.exact_duplicates import picture_hash
 from aslspark.data.ingest import ingest_sources

@@ -14,8 +14,9 @@ from pyspark.sql import SparkSession
 
 from aslspark.common.errors import AslsparkError
 from aslspark.common.paths import spark_path
+from aslspark.common.redacted_files import write_json
 from aslspark.common.redaction import say
-from aslspark.common.run_record import require_same_run, write_run_record
+from aslspark.common.same_run import require_same_run
 from aslspark.common.settings import Config
 from aslspark.data.ingest import ingest_sources
 from aslspark.data.pictures.options import picture_options
@@ -86,7 +87,7 @@ def training_data(
         log.info("%s was ingested before", folder)
         yield look_at(spark, folder)
         return
-    write_run_record(begun, given)
+    write_json(begun, given)
     split = SplitOptions(**vars(config.split))
     if data:
         pictures = picture_options(spark, config.pictures, config.hands)

@@ -25,7 +25,7 @@ from aslspark.common.catalog import NO_CLASSIFIER
 from aslspark.common.errors import AslsparkError
 from aslspark.common.paths import is_mounted, local_path
 from aslspark.common.redaction import redact_all
-from aslspark.common.run_record import require_same_run
+from aslspark.common.same_run import require_same_run
 from aslspark.common.settings import Config, load_config
 from aslspark.common.spark_session import task_slots
 from aslspark.data.samples import TEST, VALIDATION

@@ -49,7 +49,7 @@ def test_another_version_is_imported_as_it_is_and_a_line_says_so(monkeypatch, ca
     with imported_without_unused("mediapipe"):
         assert sys.modules.get("tensorflow", "is not hidden") is not None
     (record,) = caplog.records
-    assert record.getMessage().startswith("mediapipe 9.9.1 is imported with tensorflow, which nothing here needs")
+    assert record.getMessage().startswith("mediapipe 9.9.1 is imported with tensorflow, which is not used here")
     assert record.getMessage().endswith("tried with 0.10.x alone")
 
 

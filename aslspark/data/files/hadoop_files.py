@@ -21,7 +21,7 @@ from pyspark.sql import SparkSession
 
 from aslspark.common.errors import AslsparkError
 from aslspark.common.redaction import redact
-from aslspark.common.spark_session import can_spell, names_of_files
+from aslspark.common.spark_session import can_spell, file_name_encoding
 from aslspark.data.files.lease import left_over, take_lease
 from aslspark.data.files.local_folders import as_text, is_special, local_of
 from aslspark.data.files.table_endings import TABLE_ENDINGS, is_packed_in_capitals, is_table_name
@@ -67,7 +67,7 @@ class HadoopFiles:
         self._java = java
         self._conf: Any = spark._jsc.hadoopConfiguration()
         self._hadoop: Any = java.org.apache.hadoop
-        self._encoding = names_of_files(spark)
+        self._encoding = file_name_encoding(spark)
         self._is_local = str(self._conf.get("fs.defaultFS", "file:///")).startswith("file:")
 
     def local(self, path: str) -> str | None:

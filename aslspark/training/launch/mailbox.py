@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from aslspark.common.atomic_file import replace_file
 from aslspark.common.errors import AslsparkError
 
 SIGN_OF_LIFE_SECONDS = 1.0
@@ -114,7 +115,7 @@ class Mailbox:
     def end(self) -> None:
         """Order the end."""
         try:
-            _replace(self.folder / "orders", _END)
+            replace_file(self.folder / "orders", _END)
         except OSError:  # the disk is full, but files can still be taken away
             (self.folder / "orders").unlink(missing_ok=True)
 
@@ -136,13 +137,7 @@ def _reserve(folder: Path, task: int) -> Path:
 
 
 def _write(path: Path, value: Any) -> None:
-    _replace(path, json.dumps(value).encode())
-
-
-def _replace(path: Path, content: bytes) -> None:
-    unfinished = path.with_name(f".{path.name}.tmp")
-    unfinished.write_bytes(content)
-    unfinished.replace(path)
+    replace_file(path, json.dumps(value).encode())
 
 
 def _read(path: Path) -> Any:

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from aslspark.common.errors import AslsparkError
-from aslspark.common.run_record import require_same_run, write_run_record
+from aslspark.common.redacted_files import write_json
+from aslspark.common.same_run import require_same_run
 from aslspark.common.settings import load_config
 from aslspark.workflows.training_data import training_data
 
@@ -44,7 +45,7 @@ def test_what_differs_is_named_with_both_values_and_what_would_work():
 def test_what_may_differ_may_and_values_are_those_that_json_gives_back(tmp_path):
     before, now = {"a": {"b": 1, "c": (1, 2)}, "t": {"x": 1}}, {"a": {"b": 2, "c": [1, 2]}, "t": {"x": 2}}
     require_same_run("", before, now, "", may_differ=("a.b", "t"))
-    write_run_record(tmp_path / "begun.json", before)
+    write_json(tmp_path / "begun.json", before)
     assert [path.name for path in tmp_path.iterdir()] == ["begun.json"]
 
 

@@ -1,0 +1,70 @@
+"""What a run began with, and what it is given when it is resumed -> nothing, or an error that names what differs.
+
+A resumed run goes on with what it has: ingested samples, trials, folds, epochs. What must not change in between is
+recorded when the run begins, and compared here.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from aslspark.common.errors import AslsparkError
+from aslspark.common.redaction import redact_all
+
+
+def require_same_run(
+    run: str,
+    recorded: Mapping[str, Any],
+    current: Mapping[str, Any],
+    advice: str,
+    *,
+    options: Mapping[str, str] | None = None,
+    may_differ: Collection[str] = (),
+) -> None:
+    """Refuse to resume a run that began with something else.
+
+    Parameters
+    ----------
+    run : str
+        Opens the error, such as '--resume: the run'.
+    recorded, current : mapping
+        Values by name, perhaps nested; secrets are masked before the comparison.
+    advice : str
+        Closes the error: what would work.
+    options : mapping of str to str, optional
+        The command-line option for a name that is no setting, such as `data`: `--data`.
+    may_differ : collection of str
+        Names that are not compared: settings, such as `training.num_proc`, or sections, such as `tracking`.
+
+    Raises
+    ------
+    AslsparkError
+        Naming the first difference, with both values.
+    """
+    before, now = _flattened(recorded), _flattened(current)
+    for name in sorted(before.keys() | now.keys()):
+        if name in may_differ or name.partition(".")[0] in may_differ or before.get(name) == now.get(name):
+            continue
+        option = next((key for key in options or {} if name == key or name.startswith(f"{key}.")), None)
+        difference = f"{name}={before.get(name)}, not {now.get(name)}"
+        if option is not None and options is not None:
+            below = f" {name[len(option) + 1 :]}=" if name != option else " "
+            difference = f"{options[option]}{below}{_as_text(before.get(name))}, not {_as_text(now.get(name))}"
+        raise AslsparkError(f"{run} was begun with {difference}; {advice}")
+
+
+def _flattened(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """Return redacted values by their dotted names, as JSON gives them back."""
+    return dict(_leaves(json.loads(json.dumps(redact_all(dict(tree))))))
+
+
+def _leaves(tree: Any, name: str = "") -> list[tuple[str, Any]]:
+    if not isinstance(tree, dict):
+        return [(name, tree)]
+    return [leaf for key, value in tree.items() for leaf in _leaves(value, f"{name}.{key}" if name else key)]
+
+
+def _as_text(value: Any) -> str:
+    return (", ".join(map(str, value)) or "(none)") if isinstance(value, list) else str(value)
