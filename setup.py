@@ -6,7 +6,7 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 here = Path(__file__).parent
-version = re.search(r'__version__ = "(.+)"', (here / "aslspark" / "__init__.py").read_text())[1]
+version = re.search(r'VERSION = "(.+)"', (here / "aslspark" / "common" / "package.py").read_text())[1]
 
 setup(
     name="aslspark",

@@ -18,10 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import aslspark
 from aslspark.bundle.checks import check_manifest
 from aslspark.common.errors import AslsparkError
 from aslspark.common.load_refused import LoadRefused
+from aslspark.common.package import VERSION
 from aslspark.common.paths import local_path
 from aslspark.common.plain_folder import NotPlain, PlainFolder, quoted
 
@@ -166,7 +166,7 @@ def read_bundle(
         ) from error
     if written != FORMAT:
         raise AslsparkError(
-            f"{setting}{path}: bundle format {ascii(written)[:20]}; this aslspark {aslspark.__version__} reads "
+            f"{setting}{path}: bundle format {ascii(written)[:20]}; this aslspark {VERSION} reads "
             f"{FORMAT}: use the version that wrote it"
         )
     with refusal_named(setting, path):

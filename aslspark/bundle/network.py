@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import aslspark
 from aslspark.bundle.checks import check_network
 from aslspark.bundle.files import ONNX, BundleContents, refusal_named
 from aslspark.common.catalog import LANDMARKS, PICTURE
 from aslspark.common.errors import AslsparkError
 from aslspark.common.markdown import reason
+from aslspark.common.package import VERSION
 from aslspark.features.landmarks import FEATURES
 from aslspark.images.decoding import ImageSpec, image_spec_of
 from aslspark.images.hands.options import HandOptions, hands_of
@@ -42,7 +42,7 @@ def network_of(bundle: BundleContents, named: str) -> OnnxClassifier:
     if LANDMARKS in inputs and given != FEATURES:
         raise AslsparkError(
             f"--model {named}: its network takes {str(given)[:20]} features of a hand's landmarks, and this aslspark "
-            f"{aslspark.__version__} makes {FEATURES}: use the version that wrote it"
+            f"{VERSION} makes {FEATURES}: use the version that wrote it"
         )
     height, width, channels = manifest["shape"]
     onnx, labels = bundle.files[ONNX], tuple(manifest["labels"])

@@ -9,10 +9,10 @@ from typing import Any, Protocol
 
 from pyspark.ml import PipelineModel
 
-import aslspark
 from aslspark.bundle.files import FORMAT, MANIFEST, ONNX, PIPELINE, STAGE_FOLDER, seal, whole_folder
 from aslspark.common.catalog import LANDMARKS
 from aslspark.common.errors import AslsparkError
+from aslspark.common.package import VERSION
 from aslspark.common.paths import local_path, spark_path
 from aslspark.common.redacted_files import write_json
 from aslspark.features.landmarks import FEATURES
@@ -111,7 +111,7 @@ def write_stage(model: FinishedModel, path: str) -> None:
 
 def library_versions() -> dict[str, str]:
     """Return the versions of Python, this package and those that a model depends on, as installed here."""
-    versions = {"python": platform.python_version(), "aslspark": aslspark.__version__}
+    versions = {"python": platform.python_version(), "aslspark": VERSION}
     for name in _RECORDED:
         try:
             versions[name] = metadata.version(name)

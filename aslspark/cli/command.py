@@ -14,9 +14,9 @@ import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import aslspark
 from aslspark.cli.jobs_support import run_job
 from aslspark.common.errors import AslsparkError
+from aslspark.common.package import HOME, VERSION
 
 Main = Callable[[Sequence[str]], None]
 
@@ -32,7 +32,7 @@ OWN = {
 
 def jobs_folder() -> Path | None:
     """Find the jobs: beside the package in a checkout, in it where it is installed."""
-    package = Path(aslspark.__file__).resolve().parent
+    package = Path(HOME, "aslspark")
     return next((folder for folder in (package / "jobs", package.parent / "jobs") if folder.is_dir()), None)
 
 
@@ -82,7 +82,7 @@ def main(argv: Sequence[str]) -> None:
     if not argv or argv[0] in ("-h", "--help"):
         print(_help())
     elif argv[0] in ("-V", "--version"):
-        print(f"aslspark {aslspark.__version__}")
+        print(f"aslspark {VERSION}")
     else:
         name, *rest = argv
         command = main_of(name)

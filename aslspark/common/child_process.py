@@ -16,11 +16,10 @@ import time
 from collections.abc import Callable
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Any
 
-import aslspark
 from aslspark.common.child_main import READY, Question
+from aslspark.common.package import HOME
 
 START_SECONDS = 120.0
 """For the child to import and to build its function; a hand detector takes 2 s on an idle machine."""
@@ -235,5 +234,4 @@ def import_path() -> list[str]:
     """
     here = os.path.realpath(os.getcwd()) if os.path.isdir(".") else None
     path = [entry for entry in map(os.path.abspath, filter(None, sys.path)) if os.path.realpath(entry) != here]
-    home = str(Path(aslspark.__file__).resolve().parent.parent)
-    return path if home in map(os.path.realpath, path) else [*path, home]
+    return path if HOME in map(os.path.realpath, path) else [*path, HOME]

@@ -9,15 +9,14 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from pyspark import SparkConf
 from pyspark.resource import ResourceProfile
 from pyspark.sql import SparkSession
 
-import aslspark
 from aslspark.common.errors import AslsparkError
+from aslspark.common.package import HOME
 
 logger = logging.getLogger(__name__)
 
@@ -72,10 +71,9 @@ def spark_session(name: str) -> Iterator[SparkSession]:
 
 def _keep_package_on_path() -> None:
     """Put the package on the workers' path where it lies in the working directory, which they do not search."""
-    home = str(Path(aslspark.__file__).resolve().parent.parent)
     known = os.environ.get("PYTHONPATH", "").split(os.pathsep)
-    if home == os.path.realpath(os.getcwd()) and home not in known:
-        os.environ["PYTHONPATH"] = os.pathsep.join([*filter(None, known), home])
+    if os.path.realpath(os.getcwd()) == HOME and HOME not in known:
+        os.environ["PYTHONPATH"] = os.pathsep.join([*filter(None, known), HOME])
 
 
 def _encode_file_names_in_utf8() -> None:

@@ -18,8 +18,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.routing import Route
 
-import aslspark
 from aslspark.common.labels import STATIC_LETTERS
+from aslspark.common.package import VERSION
 from aslspark.serving.champion import Champion
 from aslspark.serving.chart import MOVED, WORDS, drawn
 from aslspark.serving.connections import Connections
@@ -98,7 +98,7 @@ def create_app(
 
     app = FastAPI(
         title="aslspark",
-        version=aslspark.__version__,
+        version=VERSION,
         description="Reads letters of the American manual alphabet from pictures of hands. It reads fingerspelled "
         "letters, not sign language. Pictures are not stored.",
         lifespan=lifespan,
