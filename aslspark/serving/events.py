@@ -27,7 +27,7 @@ from aslspark.serving.apart import ReaderApart
 ANSWER = ".json"
 """Added to the picture's whole name."""
 NO_FILE, OUTSIDE = "no file", "a link that leads elsewhere"
-_MOST_NAME = 230
+MOST_NAME_BYTES = 230
 """Bytes of a name: usual file systems allow 255, and it is written under a longer one first."""
 
 
@@ -197,7 +197,7 @@ def answer_name(key: str) -> str:
         Of the picture.
     """
     folder, slash, name = key.rpartition("/")
-    if len(os.fsencode(name + ANSWER)) <= _MOST_NAME:
+    if len(os.fsencode(name + ANSWER)) <= MOST_NAME_BYTES:
         return key + ANSWER
     mark = hashlib.sha256(os.fsencode(name)).hexdigest()[:16]
     begin = os.fsdecode(os.fsencode(name)[:200]).encode("utf-8", "ignore").decode()
