@@ -19,7 +19,7 @@ from aslspark.common.spark_session import spark_session
 from aslspark.data.ingest import ingest_sources
 from aslspark.data.samples import TEST
 from aslspark.data.splits import SplitOptions
-from aslspark.evaluation.metrics import count_answers, figures
+from aslspark.evaluation.metrics import classification_metrics, count_answers
 from aslspark.training.data import look_at
 from aslspark.training.fit_network import fit_network
 from aslspark.training.launch.launchers import HOROVOD, TORCH
@@ -55,7 +55,7 @@ def main() -> None:
             digests[launcher].update(fitted.digests)
             losses[launcher] = [row["loss"] for row in fitted.history]
             scored = model.transform(table.samples(spark).where(f"split = '{TEST}'"))
-            judged = figures(count_answers(scored), table.labels)
+            judged = classification_metrics(count_answers(scored), table.labels)
             training = sum(row["train_seconds"] for row in fitted.history)
             start = fitted.phases["start"] + fitted.phases["imports"]
             return 100 * judged["accuracy"], training, seconds, start

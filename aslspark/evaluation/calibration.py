@@ -45,7 +45,7 @@ def set_temperature(model: SignClassifierModel, samples: DataFrame) -> None:
         model.temperature = round(fit_temperature(*known), 4)
 
 
-def by_temperature(model: SignClassifierModel, samples: DataFrame) -> dict[str, Any] | None:
+def try_temperatures(model: SignClassifierModel, samples: DataFrame) -> dict[str, Any] | None:
     """Try TEMPERATURES on labelled samples that the model has not seen.
 
     Parameters
@@ -76,8 +76,8 @@ def by_temperature(model: SignClassifierModel, samples: DataFrame) -> dict[str, 
     return found
 
 
-def temperature_of(tried: Sequence[Mapping[str, Any]]) -> float:
-    """Return the temperature with the least log loss over all that `by_temperature` found together."""
+def best_temperature(tried: Sequence[Mapping[str, Any]]) -> float:
+    """Return the temperature with the least log loss over all that `try_temperatures` found together."""
     losses = sum(found["rows"] * np.array(found["log_loss"]) for found in tried)
     return TEMPERATURES[int(np.argmin(losses))]
 
@@ -94,7 +94,7 @@ def _known(model: SignClassifierModel, samples: DataFrame) -> tuple[npt.NDArray,
     return np.stack(list(scored["probabilities"])), places
 
 
-def certainty_figures(scored: DataFrame, temperature: float, threshold: float) -> dict[str, Any]:
+def calibration_metrics(scored: DataFrame, temperature: float, threshold: float) -> dict[str, Any]:
     """Work out how far the probabilities hold.
 
     Parameters

@@ -59,7 +59,7 @@ def confusable_groups(counts: pd.DataFrame) -> list[Confusable]:
     return found
 
 
-def choose_shown(groups: Sequence[Confusable], scored: DataFrame) -> list[list[Row]]:
+def choose_examples(groups: Sequence[Confusable], scored: DataFrame) -> list[list[Row]]:
     """Choose rows of each group: some that were mixed up, the surest of each letter first, and some others.
 
     They fill one line, or two where there are many to show that were mixed up.
@@ -102,7 +102,7 @@ def choose_shown(groups: Sequence[Confusable], scored: DataFrame) -> list[list[R
 def draw_confusable(
     groups: Sequence[Confusable], shown: Sequence[Sequence[Row]], pictures: Mapping[str, Row], path: Path
 ) -> None:
-    """Draw the rows that `choose_shown` chose; `pictures` by id."""
+    """Draw the rows that `choose_examples` chose; `pictures` by id."""
     sheet = [
         [
             (pixels_of(pictures[row["id"]]), row["label"], row["letter"] or UNSCORED, float(row["probability"] or 0))

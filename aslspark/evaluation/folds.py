@@ -68,7 +68,7 @@ def plan_folds(samples: DataFrame, options: FoldOptions) -> list[Fold]:
     return _signer_folds(rows, options) if options.kind == SIGNER else _leave_one_folds(rows, options)
 
 
-def divided(spark: SparkSession, samples: DataFrame, fold: Fold, options: FoldOptions) -> DataFrame:
+def assign_fold(spark: SparkSession, samples: DataFrame, fold: Fold, options: FoldOptions) -> DataFrame:
     """Write the split of a fold into the `split` column.
 
     Parameters

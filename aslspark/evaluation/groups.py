@@ -76,7 +76,7 @@ def with_groups(samples: DataFrame, wanted: Column, crops: HandOptions | None) -
     return samples.withColumn("groups", F.struct(*(column.alias(name) for name, column in made.items())))
 
 
-def group_figures(scored: DataFrame) -> dict[str, list[dict[str, Any]]]:
+def group_metrics(scored: DataFrame) -> dict[str, list[dict[str, Any]]]:
     """Count what is right in each group.
 
     Parameters

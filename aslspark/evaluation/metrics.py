@@ -41,7 +41,7 @@ def count_answers(scored: DataFrame) -> pd.DataFrame:
     return counts.toPandas()
 
 
-def figures(counts: pd.DataFrame, labels: Sequence[str]) -> dict[str, Any]:
+def classification_metrics(counts: pd.DataFrame, labels: Sequence[str]) -> dict[str, Any]:
     """Work the figures out.
 
     Parameters

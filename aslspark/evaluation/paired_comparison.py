@@ -59,7 +59,7 @@ def count_pairs(first: SignClassifierModel, second: SignClassifierModel, sets: M
     return counts.agg(F.count("*").alias("rows")).toPandas()
 
 
-def judge(counts: pd.DataFrame, alpha: float, most_fall: float) -> Verdict:
+def compare_paired(counts: pd.DataFrame, alpha: float, most_fall: float) -> Verdict:
     """Say whether the second model is better.
 
     It is where all of these hold: over all sets together it has more right and McNemar's exact test gives p below

@@ -14,11 +14,11 @@ from pyspark.sql import functions as F
 from aslspark.common.errors import AslsparkError
 from aslspark.common.redacted_files import write_json
 from aslspark.data.samples import SPLITS
-from aslspark.evaluation.calibration import at_threshold, certainty_figures
+from aslspark.evaluation.calibration import at_threshold, calibration_metrics
 from aslspark.evaluation.calibration_plots import plot_calibration, plot_coverage, plot_groups
-from aslspark.evaluation.confusable import choose_shown, confusable_groups, draw_confusable
-from aslspark.evaluation.groups import group_figures, with_groups
-from aslspark.evaluation.metrics import UNSCORED, count_answers, figures
+from aslspark.evaluation.confusable import choose_examples, confusable_groups, draw_confusable
+from aslspark.evaluation.groups import group_metrics, with_groups
+from aslspark.evaluation.metrics import UNSCORED, classification_metrics, count_answers
 from aslspark.evaluation.plots import plot_confusion, plot_mistakes
 from aslspark.evaluation.sample_pictures import pictures_of
 from aslspark.images.decoding import pixels_of
@@ -48,8 +48,8 @@ def evaluate(
     Returns
     -------
     dict
-        What `metrics.json` holds: the figures of `metrics.figures`, `splits` with those of each split, `certainty`
-        (see `calibration.certainty_figures`), `groups` (see `groups.group_figures`), `scoring_seconds`, and of a model
+        What `metrics.json` holds: the figures of `metrics.classification_metrics`, `splits` with those of each split, `certainty`
+        (see `calibration.calibration_metrics`), `groups` (see `groups.group_metrics`), `scoring_seconds`, and of a model
         that was just trained `watch`, what `aslspark.training.training_alerts` saw.
     """
     started = time.monotonic()
@@ -67,10 +67,12 @@ def evaluate(
         by_split = {split: counts[counts["split"] == split] for split in SPLITS}
         metrics = {
             "judged_on": list(judged_on),
-            **figures(judged, model.labels),
-            "splits": {split: figures(part, model.labels) for split, part in by_split.items() if not part.empty},
-            "certainty": certainty_figures(scored, model.temperature, model.getThreshold()),
-            "groups": group_figures(scored.where(is_judged)),
+            **classification_metrics(judged, model.labels),
+            "splits": {
+                split: classification_metrics(part, model.labels) for split, part in by_split.items() if not part.empty
+            },
+            "certainty": calibration_metrics(scored, model.temperature, model.getThreshold()),
+            "groups": group_metrics(scored.where(is_judged)),
             "scoring_seconds": time.monotonic() - started,
         }
         if model.fitted is not None:
@@ -78,7 +80,7 @@ def evaluate(
         wrong = scored.where(is_judged & ~F.col("label").eqNullSafe(F.col("letter")))
         surest = wrong.orderBy(F.desc("probability"), "id").limit(SHOWN_MISTAKES).toPandas()
         confusable = confusable_groups(judged)
-        alike = choose_shown(confusable, scored.where(is_judged)) if confusable else []
+        alike = choose_examples(confusable, scored.where(is_judged)) if confusable else []
         pictures = pictures_of(samples, [*surest["id"], *(row["id"] for rows in alike for row in rows)])
     finally:
         scored.unpersist()

@@ -34,7 +34,7 @@ from aslspark.data.splits import SplitOptions
 from aslspark.evaluation.comparison_page import write_page
 from aslspark.evaluation.comparison_plots import plot_disagreements
 from aslspark.evaluation.grad_cam import holds_network, write_sheet
-from aslspark.evaluation.metrics import UNSCORED, count_answers, figures
+from aslspark.evaluation.metrics import UNSCORED, classification_metrics, count_answers
 from aslspark.evaluation.multiply_adds import multiply_adds
 from aslspark.evaluation.sample_pictures import one_of_each_label, pictures_of
 from aslspark.evaluation.speed import measure_speed, this_machine
@@ -316,7 +316,7 @@ def _figures(contender: Contender, scored: DataFrame, trained_on_it: bool) -> di
     judged = counts[counts["split"] == TEST] if trained_on_it else counts
     if judged.empty:
         raise AslsparkError(f"{contender.path}: the set that it was trained on has no test split to judge it on")
-    found = figures(judged, contender.model.labels)
+    found = classification_metrics(judged, contender.model.labels)
     result: dict[str, Any] = {
         "judged_on": "its test split" if trained_on_it else "all rows",
         "rows": found["rows"],
@@ -331,7 +331,7 @@ def _figures(contender: Contender, scored: DataFrame, trained_on_it: bool) -> di
         for split in SPLITS:
             part = counts[counts["split"] == split]
             if not part.empty:
-                of_split = figures(part, contender.model.labels)
+                of_split = classification_metrics(part, contender.model.labels)
                 result["splits"][split] = {
                     "rows": of_split["rows"],
                     "accuracy": of_split["accuracy"],

@@ -27,10 +27,10 @@ from aslspark.common.settings import Config
 from aslspark.common.spark_session import require_slots
 from aslspark.data.samples import REPORT_FILE, SPLITS, TEST, TRAIN, VALIDATION, read_samples, write_divided
 from aslspark.data.split_preview import LeastGroups, Needs
-from aslspark.evaluation.calibration import TEMPERATURES, by_temperature, temperature_of
+from aslspark.evaluation.calibration import TEMPERATURES, best_temperature, try_temperatures
 from aslspark.evaluation.cross_validation_page import write_page
 from aslspark.evaluation.fold_options import LEAVE_ONE, SIGNER, FoldOptions
-from aslspark.evaluation.folds import Fold, divided, plan_folds
+from aslspark.evaluation.folds import Fold, assign_fold, plan_folds
 from aslspark.evaluation.metrics import UNSCORED
 from aslspark.scoring.model import SignClassifierModel
 from aslspark.training.data import DRAWN_WARNING, TrainingData
@@ -243,7 +243,7 @@ def _run_fold(
         "confusion": tested["confusion"],
         "temperature": model.temperature,
         "calibration_error": metrics["certainty"]["splits"][TEST]["calibration_error"],
-        "by_temperature": by_temperature(model, read_samples(spark, data, [TEST])),
+        "by_temperature": try_temperatures(model, read_samples(spark, data, [TEST])),
     }
 
 
@@ -251,7 +251,7 @@ def _write_fold(
     spark: SparkSession, table: TrainingData, samples: DataFrame, fold: Fold, folder: str, options: FoldOptions
 ) -> dict[str, int]:
     """Write the samples with the fold's split as an ingested folder, and count them."""
-    rows = write_divided(spark, divided(spark, samples, fold, options), folder)
+    rows = write_divided(spark, assign_fold(spark, samples, fold, options), folder)
     wanted = SPLITS if options.validation > 0 else (TRAIN, TEST)
     if empty := [split for split in wanted if not rows[split]]:
         raise AslsparkError(
@@ -300,7 +300,7 @@ def _together(folds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 def _temperature(folds: Sequence[Mapping[str, Any]]) -> float | None:
     """Return what the rows that these folds held out ask for."""
     tried = [fold["by_temperature"] for fold in folds if fold["by_temperature"]]
-    return temperature_of(tried) if tried else None
+    return best_temperature(tried) if tried else None
 
 
 def _calibrated(folds: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -27,7 +27,7 @@ from aslspark.data.pictures.options import picture_options
 from aslspark.data.samples import SAMPLES_FOLDER, TEST, read_samples
 from aslspark.data.split_preview import Needs
 from aslspark.data.splits import SplitOptions
-from aslspark.evaluation.paired_comparison import count_pairs, judge
+from aslspark.evaluation.paired_comparison import compare_paired, count_pairs
 from aslspark.registry.registry import ALPHA, BEGUN, CHAMPION, FROZEN_TEST, MOST_FALL, PROMOTED, REFUSED, Registry
 from aslspark.scoring.model import SignClassifierModel
 from aslspark.training.data import fingerprint, is_ingested
@@ -101,7 +101,7 @@ def retrain(
     """Train a challenger with the champion's settings, and promote it where it is better.
 
     Both are judged on what the challenger's split holds out of `data` and on the registry's frozen test; see
-    `aslspark.evaluation.paired_comparison.judge`. What the champion learned from is not known here: where `data`
+    `aslspark.evaluation.paired_comparison.compare_paired`. What the champion learned from is not known here: where `data`
     repeats it under other names, held-out rows may favour the champion. The registry is held for the moment of the
     decision alone: where the champion changed meanwhile, by a rollback or another challenger, the challenger is judged
     against the new one.
@@ -117,7 +117,7 @@ def retrain(
     config_file, overrides
         Settings that differ from the champion's; as for `load_config`.
     alpha, most_fall : float
-        As for `judge`.
+        As for `compare_paired`.
 
     Returns
     -------
@@ -148,7 +148,7 @@ def retrain(
         row = None
         while row is None:
             models = [SignClassifierModel.load(str(path)) for path in (registry.path(champion), challenger)]
-            verdict = judge(count_pairs(models[0], models[1], sets), alpha, most_fall)
+            verdict = compare_paired(count_pairs(models[0], models[1], sets), alpha, most_fall)
             with registry.locked():
                 if (now := registry.champion()) != champion:
                     log.info("%s: the champion is %s now, not %s: judged again", registry.given, now, champion)

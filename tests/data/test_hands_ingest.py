@@ -15,7 +15,7 @@ from aslspark.data.samples import HAND_COLUMN, HAND_TYPE, SAMPLE_SCHEMA, SPLITS,
 from aslspark.data.splits import SplitOptions
 from aslspark.data.synthetic import drawn_samples
 from aslspark.evaluation.fold_options import FoldOptions
-from aslspark.evaluation.folds import divided, plan_folds
+from aslspark.evaluation.folds import assign_fold, plan_folds
 from aslspark.features.landmarks import HAND_FOUND, HAND_NUMBERS, RIGHT_HAND, hand_vectors
 from aslspark.images.hands.hand import Hand, hand_column
 from aslspark.images.hands.options import HandOptions
@@ -171,7 +171,7 @@ def test_training_data_knows_the_stage_and_folds_keep_the_column(spark, hands, t
     samples = read_samples(spark, out)
     fold_options = FoldOptions("stratified", folds=2)
     fold = plan_folds(samples, fold_options)[0]
-    assert divided(spark, samples, fold, fold_options).columns == [*SAMPLE_SCHEMA.names, HAND_COLUMN]
+    assert assign_fold(spark, samples, fold, fold_options).columns == [*SAMPLE_SCHEMA.names, HAND_COLUMN]
 
 
 def test_dropping_near_twins_keeps_the_column(spark, hands, tmp_path):

@@ -13,7 +13,7 @@ from aslspark.data.ingest import ingest_sources
 from aslspark.data.samples import TEST, TRAIN, VALIDATION, read_samples
 from aslspark.data.splits import SplitOptions
 from aslspark.evaluation.fold_options import KINDS, LEAVE_ONE, FoldOptions
-from aslspark.evaluation.folds import divided, plan_folds
+from aslspark.evaluation.folds import assign_fold, plan_folds
 from aslspark.monitoring.profile import read_reference
 from aslspark.scoring.model import SignClassifierModel
 from aslspark.training.data import look_at
@@ -67,7 +67,7 @@ def test_no_fold_holds_rows_that_were_given_as_test(spark, two_cameras, kind):
     options = FoldOptions(kind, folds=2, blocks=4)
     own = look_at(spark, two_cameras).development_samples(spark)
     for fold in plan_folds(own, options):
-        rows = divided(spark, own, fold, options).groupBy("source").count().collect()
+        rows = assign_fold(spark, own, fold, options).groupBy("source").count().collect()
         assert {row["source"]: row["count"] for row in rows} == {"desk": 180, "window": 180}
 
 

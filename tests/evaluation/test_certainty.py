@@ -14,10 +14,10 @@ from aslspark.data.samples import TRAIN, VALIDATION, read_samples
 from aslspark.evaluation.calibration import (
     TEMPERATURES,
     at_threshold,
-    by_temperature,
-    certainty_figures,
+    best_temperature,
+    calibration_metrics,
     set_temperature,
-    temperature_of,
+    try_temperatures,
 )
 from aslspark.evaluation.calibration_plots import plot_calibration, plot_coverage
 from aslspark.models import torch_network
@@ -185,7 +185,7 @@ def test_the_temperature_is_set_by_the_rows_it_is_given_and_stays_without_any(sp
 
 def test_temperatures_are_tried_on_rows_and_the_chosen_one_is_the_best_of_all_together(spark, model, ingested):
     train = read_samples(spark, ingested, [TRAIN])
-    found = by_temperature(model, train)
+    found = try_temperatures(model, train)
     whole = model.probabilities(train).toPandas()
     probabilities, places = np.stack(whole["probabilities"]), whole["label"].map(LABELS.index).to_numpy()
     assert found["rows"] == len(whole)
@@ -193,13 +193,13 @@ def test_temperatures_are_tried_on_rows_and_the_chosen_one_is_the_best_of_all_to
     logs = np.log(with_temperature(probabilities, TEMPERATURES[place]))[np.arange(len(places)), places]
     assert found["log_loss"][place] == pytest.approx(-logs.mean(), abs=1e-4)
     model.temperature = TEMPERATURES[place]
-    figures = certainty_figures(model.best_guesses(train).withColumn("split", F.lit(TRAIN)), model.temperature, 0.0)
+    figures = calibration_metrics(model.best_guesses(train).withColumn("split", F.lit(TRAIN)), model.temperature, 0.0)
     assert found["calibration_error"][place] == pytest.approx(figures["splits"][TRAIN]["calibration_error"], abs=1e-3)
     losses = [[3.0] * len(TEMPERATURES) for _ in range(2)]
     losses[0][7], losses[1][9] = 1.0, 2.0
     tried = [{"rows": rows, "log_loss": loss} for rows, loss in zip((10, 30), losses, strict=True)]
-    assert temperature_of(tried) == TEMPERATURES[9]  # thrice the rows, half the gain
-    assert by_temperature(model, train.limit(0)) is None
+    assert best_temperature(tried) == TEMPERATURES[9]  # thrice the rows, half the gain
+    assert try_temperatures(model, train.limit(0)) is None
 
 
 @pytest.mark.long
@@ -229,7 +229,7 @@ def scored(spark):
 
 def test_the_calibration_error_is_the_mean_gap_of_fifteen_bins(scored):
     frame, rows = scored
-    found = certainty_figures(frame, 2.0, 0.25)
+    found = calibration_metrics(frame, 2.0, 0.25)
     for split in ("test", "validation"):
         mine = rows[(rows["split"] == split) & rows["probability"].notna()]
         for column, name in (("probability", "calibration_error"), ("as_given", "calibration_error_before")):
@@ -246,7 +246,7 @@ def test_the_calibration_error_is_the_mean_gap_of_fifteen_bins(scored):
 
 def test_coverage_is_the_share_that_is_answered_of_all_pictures(scored):
     frame, rows = scored
-    test = certainty_figures(frame, 1.0, 0.25)["splits"]["test"]
+    test = calibration_metrics(frame, 1.0, 0.25)["splits"]["test"]
     mine = rows[rows["split"] == "test"]
     for threshold in (0.25, 0.5, 0.9):
         answered = mine[mine["probability"] >= threshold]
@@ -262,7 +262,7 @@ def test_coverage_is_the_share_that_is_answered_of_all_pictures(scored):
 def test_probabilities_on_the_edges_count_as_answered_and_stay_in_the_last_bin(spark):
     rows = [("test", "A", "A", 1.0), ("test", "A", "B", 1.0), ("test", "A", "A", 0.95), ("test", "A", "A", 0.5)]
     frame = spark.createDataFrame(rows, "split string, label string, letter string, probability float")
-    found = certainty_figures(frame.withColumn("as_given", F.col("probability")), 1.0, 0.5)["splits"]["test"]
+    found = calibration_metrics(frame.withColumn("as_given", F.col("probability")), 1.0, 0.5)["splits"]["test"]
     coverage = {threshold: at_threshold(found, threshold)["coverage"] for threshold in (0.3, 0.5, 0.6, 0.95, 0.99)}
     assert coverage == {0.3: 1.0, 0.5: 1.0, 0.6: 0.75, 0.95: 0.75, 0.99: 0.5}
     assert at_threshold(found, 0.5)["accuracy"] == 0.75
@@ -273,10 +273,10 @@ def test_probabilities_on_the_edges_count_as_answered_and_stay_in_the_last_bin(s
 
 def test_nothing_scored_is_told_as_such(spark, scored, tmp_path):
     frame, _ = scored
-    found = certainty_figures(frame.where("letter is null"), 1.0, 0.0)
+    found = calibration_metrics(frame.where("letter is null"), 1.0, 0.0)
     assert found["splits"]["test"]["calibration_error"] is None
     assert at_threshold(found["splits"]["test"], 0.0) == {"threshold": 0.0, "coverage": 0.0, "accuracy": None}
-    for figures in (found, certainty_figures(frame, 2.0, 0.25)):
+    for figures in (found, calibration_metrics(frame, 2.0, 0.25)):
         plot_calibration(figures, tmp_path / "calibration.png")
         plot_coverage(figures, tmp_path / "coverage.png")
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in tmp_path.iterdir())

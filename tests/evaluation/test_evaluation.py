@@ -10,7 +10,7 @@ from sklearn.metrics import (
     recall_score,
 )
 
-from aslspark.evaluation.metrics import UNSCORED, figures
+from aslspark.evaluation.metrics import UNSCORED, classification_metrics
 from aslspark.evaluation.plots import plot_confusion, plot_curves, plot_mistakes
 
 LABELS = ["A", "B", "C"]
@@ -31,7 +31,7 @@ def answers():
 @pytest.fixture(scope="module")
 def found(answers):
     columns = ["split", "source", "label", "letter", "in_top"]
-    return figures(answers.groupby(columns).size().rename("rows").reset_index(), LABELS)
+    return classification_metrics(answers.groupby(columns).size().rename("rows").reset_index(), LABELS)
 
 
 def test_counted_figures_are_those_of_the_single_answers(answers, found):
@@ -56,7 +56,7 @@ def uneven():
 
 
 def test_each_letter_has_scikit_learns_precision_recall_f1_and_rows(uneven):
-    found = figures(uneven, ["A", "B", "C", "D"])["per_class"]
+    found = classification_metrics(uneven, ["A", "B", "C", "D"])["per_class"]
     single = uneven.loc[uneven.index.repeat(uneven["rows"])]
     assert list(found) == ["A", "B", "D"]  # nobody showed a C
     scores = precision_recall_fscore_support(single["label"], single["letter"], labels=[*found], zero_division=0)
@@ -67,7 +67,7 @@ def test_each_letter_has_scikit_learns_precision_recall_f1_and_rows(uneven):
 
 @pytest.mark.parametrize("average", ["macro", "weighted"])
 def test_averages_are_scikit_learns_over_the_letters_that_were_shown(uneven, average):
-    found = figures(uneven, ["A", "B", "C", "D"])[average]
+    found = classification_metrics(uneven, ["A", "B", "C", "D"])[average]
     single = uneven.loc[uneven.index.repeat(uneven["rows"])]
     given = {"labels": ["A", "B", "D"], "average": average, "zero_division": 0}
     expected = precision_recall_fscore_support(single["label"], single["letter"], **given)[:3]
@@ -101,7 +101,7 @@ def test_a_label_that_the_model_does_not_know_counts_as_wrong():
             "rows": [3, 1],
         }
     )
-    found = figures(counts, LABELS)
+    found = classification_metrics(counts, LABELS)
     assert found["accuracy"] == 0.75
     assert found["per_class"]["Z"]["recall"] == 0
     assert found["confusion"]["labels"] == [*LABELS, "Z"]

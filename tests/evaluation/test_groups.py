@@ -9,10 +9,10 @@ from tables_with_hands import SCHEMA, SKIN, rows_with_hands
 
 from aslspark.data.samples import read_samples
 from aslspark.evaluation.calibration_plots import plot_groups
-from aslspark.evaluation.confusable import choose_shown, confusable_groups, draw_confusable
+from aslspark.evaluation.confusable import choose_examples, confusable_groups, draw_confusable
 from aslspark.evaluation.groups import (
     SIZE_BANDS,
-    group_figures,
+    group_metrics,
     lab,
     palm_pixels,
     skin_band,
@@ -57,7 +57,7 @@ def test_a_group_has_its_share_and_the_range_that_chance_leaves(spark):
     answers = with_groups(samples, samples["split"] == "test", HandOptions()).selectExpr(
         "*", "if(signer = 'bob', 'Q', label) letter", "float(1) probability"
     )
-    found = group_figures(answers)
+    found = group_metrics(answers)
     by_signer = {figures["group"]: figures for figures in found["signer"]}
     assert (by_signer["bob"]["accuracy"], by_signer["ann"]["accuracy"], by_signer["ann"]["rows"]) == (0, 1, 40)
     assert (by_signer["ann"]["low"], by_signer["ann"]["high"]) == wilson(1, 40)
@@ -88,9 +88,9 @@ def test_grey_pictures_say_nothing_of_skin_and_tables_without_hands_nothing_of_h
     rows = [(*row[:1], (16, 16, 1, bytearray(256), "raw"), *row[2:]) for row in rows_with_hands(24)]
     samples = spark.createDataFrame(rows, SCHEMA)
     grey = with_groups(samples, samples["split"].isNotNull(), HandOptions()).selectExpr("*", "label letter")
-    assert set(group_figures(grey)) == {"signer", "hand", "side", "size"}
+    assert set(group_metrics(grey)) == {"signer", "hand", "side", "size"}
     drawn = with_groups(read_samples(spark, ingested), F.lit(True), None).selectExpr("*", "label letter")
-    assert set(group_figures(drawn)) == {"signer"}
+    assert set(group_metrics(drawn)) == {"signer"}
 
 
 @pytest.mark.parametrize("upright", [False, True])
@@ -140,7 +140,7 @@ def test_the_sheet_shows_the_mixed_up_ones_first_and_some_of_every_letter(spark,
     table = scored.groupBy("label", "letter").count().toPandas().set_axis(["label", "letter", "rows"], axis=1)
     groups = confusable_groups(table)
     assert [group.letters for group in groups] == [("M", "N"), ("K", "P")]
-    shown = choose_shown(groups, scored)
+    shown = choose_examples(groups, scored)
     answers = [[(row["label"], row["letter"]) for row in rows] for rows in shown]
     assert answers[0] == [("M", "N")] * 8 + [("M", "M"), ("N", "N")] * 4
     assert answers[1] == [("K", "K"), ("P", "P")] * 4

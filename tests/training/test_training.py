@@ -14,7 +14,7 @@ from aslspark.common.catalog import CLASSIFIERS
 from aslspark.common.errors import AslsparkError
 from aslspark.common.settings import load_config
 from aslspark.data.samples import TEST, TRAIN, VALIDATION, read_samples
-from aslspark.evaluation.metrics import count_answers, figures
+from aslspark.evaluation.metrics import classification_metrics, count_answers
 from aslspark.scoring.model import SignClassifierModel
 from aslspark.training.collective import CARRIERS_NICE
 from aslspark.training.launch.child import report
@@ -426,7 +426,7 @@ def test_baselines_leave_the_same_kind_of_bundle(name, spark, few_letters, tmp_p
     scored = loaded.transform(unlabelled)
     assert scored.where("letter is not null and size(top) = 3").count() == metrics["rows"]
     counts = count_answers(loaded.transform(read_samples(spark, ingested, [TEST])))
-    assert figures(counts, loaded.labels)["accuracy"] == metrics["accuracy"]
+    assert classification_metrics(counts, loaded.labels)["accuracy"] == metrics["accuracy"]
     assert metrics["splits"]["train"]["accuracy"] > 3 / 5
 
 

@@ -16,7 +16,7 @@ from aslspark.data.samples import TEST, TRAIN, VALIDATION, read_samples
 from aslspark.evaluation.calibration import TEMPERATURES
 from aslspark.evaluation.cross_validation_page import write_page
 from aslspark.evaluation.fold_options import KINDS, LEAKING, LEAVE_ONE, FoldOptions
-from aslspark.evaluation.folds import divided, plan_folds
+from aslspark.evaluation.folds import assign_fold, plan_folds
 from aslspark.workflows.cross_validate import RESULT_FILE, cross_validate
 from jobs import cross_validate as job
 
@@ -34,7 +34,7 @@ def samples(spark, ingested):
 def folds_of(spark, samples, options):
     """A row a sample and fold: id, source, label, signer, split, fold."""
     parts = [
-        divided(spark, samples, fold, options).drop("picture").toPandas().assign(fold=fold.number)
+        assign_fold(spark, samples, fold, options).drop("picture").toPandas().assign(fold=fold.number)
         for fold in plan_folds(samples, options)
     ]
     return pd.concat(parts)
@@ -140,7 +140,7 @@ def test_the_hands_of_a_table_travel_with_its_folds(spark, tmp_path):
     table = read_samples(spark, write_ingested(spark, rows_with_hands(60), tmp_path))
     options = FoldOptions(LEAVE_ONE["source"])
     for fold in plan_folds(table, options):
-        made = divided(spark, table, fold, options)
+        made = assign_fold(spark, table, fold, options)
         hands = {row["id"]: row["hand"] for row in made.collect()}
         assert hands == {row["id"]: row["hand"] for row in table.collect()}
 
@@ -152,7 +152,7 @@ def test_where_one_signer_is_left_out_rows_that_name_none_are_trained_on(spark, 
     folds = plan_folds(partly, options)
     assert len(folds) == 5
     for fold in folds:
-        made = divided(spark, partly, fold, options).toPandas()
+        made = assign_fold(spark, partly, fold, options).toPandas()
         assert len(made) == samples.count()
         assert set(made.loc[made["signer"].isna(), "split"]) == {"train"}
         assert set(made.loc[made["split"] == "test", "signer"]) == {fold.tested_on.removeprefix("signer ")}

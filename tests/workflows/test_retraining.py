@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 from aslspark.common.errors import AslsparkError
 from aslspark.common.settings import load_config
 from aslspark.data.samples import REPORT_FILE, read_samples
-from aslspark.evaluation.paired_comparison import judge, mcnemar
+from aslspark.evaluation.paired_comparison import compare_paired, mcnemar
 from aslspark.registry.registry import Registry
 from aslspark.scoring.model import SignClassifierModel
 from aslspark.workflows.train import train_baseline
@@ -163,37 +163,37 @@ def test_mcnemar_is_the_exact_binomial():
 
 
 def test_a_gain_within_noise_is_refused_and_one_beyond_it_accepted():
-    assert not judge(pairs(*EVEN, ("new", "A", False, True, 5)), 0.05, 0.1).better  # p = 0.0625
-    assert judge(pairs(*EVEN, ("new", "A", False, True, 6)), 0.05, 0.1).better
-    assert not judge(pairs(*EVEN, ("new", "A", True, False, 6)), 0.05, 0.1).better
+    assert not compare_paired(pairs(*EVEN, ("new", "A", False, True, 5)), 0.05, 0.1).better  # p = 0.0625
+    assert compare_paired(pairs(*EVEN, ("new", "A", False, True, 6)), 0.05, 0.1).better
+    assert not compare_paired(pairs(*EVEN, ("new", "A", True, False, 6)), 0.05, 0.1).better
 
 
 def test_a_better_model_that_is_worse_on_one_set_or_one_letter_is_refused_with_the_reason():
     gained = ("new", "A", False, True, 60)
-    verdict = judge(pairs(*EVEN, gained, ("frozen", "A", True, False, 8)), 0.05, 0.1)
+    verdict = compare_paired(pairs(*EVEN, gained, ("frozen", "A", True, False, 8)), 0.05, 0.1)
     assert not verdict.better
     assert verdict.reasons[1].startswith("worse on frozen")
     fallen = pairs(*EVEN, gained, ("new", "B", True, False, 30))
-    verdict = judge(fallen, 0.05, 0.1)
+    verdict = compare_paired(fallen, 0.05, 0.1)
     assert not verdict.better
     assert verdict.reasons[1] == "B falls from 100.0% to 87.0% of 230 rows (10% is allowed)"
-    assert judge(fallen, 0.05, 0.14).better
+    assert compare_paired(fallen, 0.05, 0.14).better
 
 
 def test_a_letter_may_fall_by_as_much_as_is_allowed_and_no_further():
     others = [("new", "A", True, True, 100), ("new", "A", False, True, 90), ("frozen", "B", True, True, 100)]
     for lost, better in ((20, True), (21, False)):  # of 200 rows of B, a tenth is 20
         rows = pairs(*others, ("new", "B", True, True, 100 - lost), ("new", "B", True, False, lost))
-        assert judge(rows, 0.05, 0.1).better == better
+        assert compare_paired(rows, 0.05, 0.1).better == better
 
 
 @pytest.mark.parametrize(("alpha", "better"), [(2 / 2**6, False), (2 / 2**6 + 1e-9, True)])
 def test_a_gain_counts_where_its_probability_by_chance_is_below_what_is_asked_for(alpha, better):
-    assert judge(pairs(*EVEN, ("new", "A", False, True, 6)), alpha, 0.1).better == better
+    assert compare_paired(pairs(*EVEN, ("new", "A", False, True, 6)), alpha, 0.1).better == better
 
 
 def test_as_many_gained_as_lost_is_not_better():
-    assert not judge(pairs(*EVEN, ("new", "A", False, True, 9), ("new", "A", True, False, 9)), 1.0, 1.0).better
+    assert not compare_paired(pairs(*EVEN, ("new", "A", False, True, 9), ("new", "A", True, False, 9)), 1.0, 1.0).better
 
 
 def test_a_challenger_takes_the_champions_settings_and_those_given_win():
