@@ -48,9 +48,9 @@ def evaluate(
     Returns
     -------
     dict
-        What `metrics.json` holds: the figures of `metrics.classification_metrics`, `splits` with those of each split, `certainty`
-        (see `calibration.calibration_metrics`), `groups` (see `groups.group_metrics`), `scoring_seconds`, and of a model
-        that was just trained `watch`, what `aslspark.training.training_alerts` saw.
+        What `metrics.json` holds: the keys of `metrics.classification_metrics`; `splits`, the same for each split;
+        `certainty`, see `calibration.calibration_metrics`; `groups`, see `groups.group_metrics`; `scoring_seconds`; and
+        for a model that was just trained `watch`, the alerts of `aslspark.training.training_alerts`.
     """
     started = time.monotonic()
     is_judged = F.col("split").isin(list(judged_on))

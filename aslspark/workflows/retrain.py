@@ -101,10 +101,10 @@ def retrain(
     """Train a challenger with the champion's settings, and promote it where it is better.
 
     Both are judged on what the challenger's split holds out of `data` and on the registry's frozen test; see
-    `aslspark.evaluation.paired_comparison.compare_paired`. What the champion learned from is not known here: where `data`
-    repeats it under other names, held-out rows may favour the champion. The registry is held for the moment of the
-    decision alone: where the champion changed meanwhile, by a rollback or another challenger, the challenger is judged
-    against the new one.
+    `aslspark.evaluation.paired_comparison.compare_paired`. What the champion learned from is not known here: where
+    `data` repeats it under other names, held-out rows may favour the champion. The registry is held for the moment of
+    the decision alone: where the champion changed meanwhile, by a rollback or another challenger, the challenger is
+    judged against the new one.
 
     Parameters
     ----------
