@@ -1,8 +1,8 @@
-"""The bytes of a picture file -> pixels of one size and colour, in one way for ingest, training and scoring.
+"""The bytes of a picture file -> pixels of one size and colour; the one decoder of ingest, training and scoring.
 
 In: the bytes of JPEG, PNG, GIF, WebP or BMP, or pixels of any size. Out: uint8 (height, width, channels); or
-`Unusable`, with the reason. Every picture is decoded to its end: a cut-off JPEG passes Pillow's verify() and Spark's
-image source.
+`Unusable`, with the reason. Every picture is decoded to its end: Pillow's verify() and Spark's image source accept a
+JPEG that is cut short.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow_hotfix  # noqa: F401  (CVE-2023-47248: whoever reads Parquet imports this module first)
+import pyarrow_hotfix  # noqa: F401  (CVE-2023-47248: imported first by every module that reads Parquet)
 
 from aslspark.images.decode_cost import Costly, check_cost, check_scans
 from aslspark.images.exif import orientation
@@ -28,16 +28,16 @@ if TYPE_CHECKING:
 
 RAW, PNG, JPEG = "raw", "png", "jpeg"
 ENCODINGS = (RAW, PNG, JPEG)
-"""How `samples.PICTURE_TYPE` may hold a picture; null counts as raw."""
+"""Values of `encoding` in `samples.PICTURE_TYPE`; null counts as raw."""
 
 UNUSABLE = "unusable"
-"""Field of a picture's struct: why it cannot be used, as an earlier stage found."""
+"""Field of a picture's struct: the reason of an earlier stage why it cannot be used."""
 
 CROP, LETTERBOX = "crop", "letterbox"
 FITS = (CROP, LETTERBOX)
 
 MAX_PIXELS = 50_000_000
-"""A phone's 48 megapixels pass; decoded they take 150 MB."""
+"""Enough for a phone's 48 megapixels, which take 150 MB decoded."""
 
 EMPTY = "empty"
 NO_PICTURE = "not a picture"
@@ -48,18 +48,18 @@ WRONG_SIZE = "wrong size"
 CUT_SHORT = "cut short"
 UNDECODABLE = "undecodable"
 
-# What cameras, phones and browsers write. Pillow opens some sixty more, down to PostScript, which nobody means.
+# The formats of cameras, phones and browsers. Pillow would open some sixty more, down to PostScript.
 _FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP")
 _MAGIC = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a")
 _BMP_HEADERS = (12, 16, 40, 52, 56, 64, 108, 124)
-# Darker 16-bit greys would be black: millimetres, or the 12 bits of a sensor that nobody has scaled.
+# A 16-bit grey picture with a lower maximum is not scaled: a depth map in millimetres, or raw 12-bit values.
 _LEAST_OF_16_BITS = 4096
 _QUALITY = 95
 _ROWS_AT_ONCE = 128
 
 
-class Unusable(Exception):  # noqa: N818  (it ends in the quarantine, not in a traceback)
-    """A picture that cannot be used: the reason, and what was found."""
+class Unusable(Exception):  # noqa: N818  (it becomes a reason in the quarantine, not a traceback)
+    """A picture cannot be used: the reason, and a detail."""
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(f"{reason}: {detail}" if detail else reason)
@@ -68,19 +68,19 @@ class Unusable(Exception):  # noqa: N818  (it ends in the quarantine, not in a t
 
 @dataclass(frozen=True)
 class ImageSpec:
-    """What pictures are brought to.
+    """Size, colours and fit of the pictures that a model takes.
 
     Parameters
     ----------
     height, width, channels : int
         Channels are 1 (grey) or 3 (RGB).
     fit : {'crop', 'letterbox'}
-        Cut off what is too much, evenly on both sides; or keep all, with black bars.
+        Crop both sides evenly; or keep the whole picture, with black bars.
     mask : pair of (int, int, int), optional
-        The lowest and the highest hue, saturation and value (each 0-255, both ends included) of skin: what lies
-        between becomes white, all else black.
+        The lowest and the highest hue, saturation and value (each 0-255, inclusive) of skin. Pixels in this range
+        become white, all others black.
     max_pixels : int
-        A picture whose header says more is refused before any memory is spent on it.
+        A picture with more, by its header, is refused before it is decoded.
     """
 
     height: int
@@ -97,37 +97,37 @@ class ImageSpec:
 
     @property
     def mode(self) -> str:
-        """Pillow's name of the colours."""
+        """Pillow's mode."""
         return "L" if self.channels == 1 else "RGB"
 
     def preprocessing(self) -> dict[str, Any]:
-        """Return what a bundle keeps of it beside the shape."""
+        """Return the entries for a bundle's manifest, beside the shape."""
         return {"fit": self.fit, "mask": None if self.mask is None else [list(end) for end in self.mask]}
 
 
 def image_spec_of(shape: tuple[int, int, int], preprocessing: dict[str, Any]) -> ImageSpec:
-    """Build the form of a bundle from its shape and its `preprocessing`; older bundles crop, without a mask."""
+    """Build the spec of a bundle from its shape and its `preprocessing`; older bundles crop and have no mask."""
     mask = preprocessing.get("mask")
     ends = (tuple(mask[0]), tuple(mask[1])) if mask else None
     return ImageSpec(*shape, fit=preprocessing.get("fit", CROP), mask=ends)
 
 
 def is_encoded(data: bytes) -> bool:
-    """Tell the bytes of a file that is read (JPEG, PNG, GIF, WebP or BMP) from bare pixels, by how they begin."""
+    """Tell the bytes of a picture file (JPEG, PNG, GIF, WebP or BMP) from raw pixels, by their first bytes."""
     if data.startswith(_MAGIC):
         return True
     if data[:4] == b"RIFF":
         return data[8:12] == b"WEBP"
-    # Two letters alone could be pixels.
+    # "BM" alone could be pixels.
     return data[:2] == b"BM" and data[6:10] == bytes(4) and int.from_bytes(data[14:18], "little") in _BMP_HEADERS
 
 
 def decode(data: bytes | None, form: ImageSpec) -> npt.NDArray[np.uint8]:
-    """Decode a picture file and bring it to a form.
+    """Decode a picture file to a size and colours.
 
-    The turn that a camera noted in EXIF is applied. Transparent parts become black, as the bars of a letterbox and
-    the ground of cut-out hands are; the colours stored under them mean nothing. 16-bit greys keep their upper
-    eight bits; of an animation the first picture is taken.
+    The EXIF orientation is applied. Transparent parts become black, like the bars of a letterbox and the background
+    of cut-out hands; the colours stored under them mean nothing. 16-bit grey keeps its upper eight bits. Of an
+    animation the first frame is taken.
 
     Parameters
     ----------
@@ -152,13 +152,13 @@ def decode(data: bytes | None, form: ImageSpec) -> npt.NDArray[np.uint8]:
 
 
 def decode_whole(data: bytes | None, max_pixels: int, least_side: int) -> Image.Image:
-    """Decode a picture file to its end, whole and in its own size; see `decode`.
+    """Decode a picture file in its own size; see `decode`.
 
     Parameters
     ----------
     data : bytes
     max_pixels : int
-        A picture whose header says more is refused.
+        A picture with more, by its header, is refused.
     least_side : int
         A JPEG is decoded to a half, a quarter or an eighth of its size if its longer side keeps so many pixels.
 
@@ -206,7 +206,7 @@ def _opened(data: bytes | None, max_pixels: int, formats: tuple[str, ...] = _FOR
 
 @contextmanager
 def as_unusable() -> Iterator[None]:
-    """Turn what Pillow raises at a picture into `Unusable`, with its reason."""
+    """Turn any error of Pillow into `Unusable`, with its reason."""
     try:
         yield
     except Unusable:
@@ -217,17 +217,17 @@ def as_unusable() -> Iterator[None]:
 
 
 def _loaded(image: Image.Image) -> Image.Image:
-    """Decode a picture to its end, and turn it upright."""
+    """Decode a picture to its end, and apply its orientation."""
     from PIL import Image
 
     image.load()
-    turn = _turn(image)  # of those that are not JPEG, EXIF may stand behind the pixels
+    turn = _turn(image)  # after loading: only JPEG has its EXIF before the pixels
     plain = _plain(image)
     return plain if turn is None else plain.transpose(Image.Transpose(turn))
 
 
 def resize_to(image: Image.Image, form: ImageSpec) -> npt.NDArray[np.uint8]:
-    """Bring an image (grey or RGB, any size) to a form: mask, colour, size."""
+    """Apply mask, colours and size of a spec to a grey or RGB image of any size."""
     from PIL import Image, ImageOps
 
     if form.mask is not None:
@@ -244,7 +244,7 @@ def resize_to(image: Image.Image, form: ImageSpec) -> npt.NDArray[np.uint8]:
 
 
 def stored(data: bytes, encoding: str | None, shape: tuple[int, int, int]) -> npt.NDArray[np.uint8]:
-    """Return the pixels of a picture that ingest has stored, as they were.
+    """Return the pixels of a picture as ingest stored them.
 
     Parameters
     ----------
@@ -257,7 +257,7 @@ def stored(data: bytes, encoding: str | None, shape: tuple[int, int, int]) -> np
     Raises
     ------
     Unusable
-        Where the bytes are no such picture.
+        Where the bytes are not a picture of this shape.
     """
     if encoding in (None, RAW):
         if len(data) != shape[0] * shape[1] * shape[2]:
@@ -272,7 +272,7 @@ def stored(data: bytes, encoding: str | None, shape: tuple[int, int, int]) -> np
 
 
 def pixels_of(picture: Mapping[str, Any] | Row) -> npt.NDArray[np.uint8]:
-    """Return the pixels (height, width, channels) of a `samples.PICTURE_TYPE` struct, however it is stored."""
+    """Return the pixels (height, width, channels) of a `samples.PICTURE_TYPE` struct, in any encoding."""
     shape = (picture["height"], picture["width"], picture["channels"])
     return stored(bytes(picture["data"]), picture["encoding"], shape)
 
@@ -280,7 +280,7 @@ def pixels_of(picture: Mapping[str, Any] | Row) -> npt.NDArray[np.uint8]:
 def bare_pixels(
     height: Any, width: Any, channels: Any, data: bytes | None, *, bgr: bool = False
 ) -> npt.NDArray[np.uint8]:
-    """Return pixels that lie bare in a table, in grey or RGB; transparent parts are black, as from `decode`.
+    """Return raw pixels of a table in grey or RGB; transparent parts become black, as in `decode`.
 
     Parameters
     ----------
@@ -304,8 +304,8 @@ def bare_pixels(
         raise Unusable(EMPTY, "no pixels")
     size = (int(height), int(width), int(channels))
     if min(size) < 1 or size[0] * size[1] * size[2] != len(data):
-        said = f"{size[0]}x{size[1]}x{size[2]}"
-        raise Unusable(WRONG_SIZE, f"{len(data)} bytes where {said} needs {size[0] * size[1] * size[2]}")
+        shape = f"{size[0]}x{size[1]}x{size[2]}"
+        raise Unusable(WRONG_SIZE, f"{len(data)} bytes where {shape} needs {size[0] * size[1] * size[2]}")
     if size[2] not in (1, 3, 4):
         raise Unusable(WRONG_SIZE, f"{size[2]} channels; a picture has 1, 3 or 4")
     pixels = np.frombuffer(data, np.uint8).reshape(size)
@@ -318,14 +318,14 @@ def bare_pixels(
 
 
 def image_of(picture: npt.NDArray[np.uint8]) -> Image.Image:
-    """Turn pixels (height, width, 1 or 3) into Pillow's image."""
+    """Return pixels (height, width, 1 or 3) as a Pillow image."""
     from PIL import Image
 
     return Image.fromarray(np.ascontiguousarray(picture[:, :, 0] if picture.shape[2] == 1 else picture[:, :, :3]))
 
 
 def encode(picture: npt.NDArray[np.uint8], encoding: str) -> bytes:
-    """Turn pixels (height, width, channels) into what `stored` reads; PNG gives back the same pixels, JPEG about."""
+    """Encode pixels (height, width, channels) for `stored`; PNG keeps them exactly, JPEG nearly."""
     if encoding == RAW:
         return picture.tobytes()
     from PIL import Image
@@ -337,42 +337,42 @@ def encode(picture: npt.NDArray[np.uint8], encoding: str) -> bytes:
 
 
 def raw_bytes(data: pa.Array, encodings: pa.Array | None, shape: tuple[int, int, int]) -> pa.Array:
-    """Turn a column of stored pictures into bare pixels; a column that holds them already comes back as it is.
+    """Decode a column of stored pictures to raw pixels; a column that is raw already comes back as it is.
 
     Parameters
     ----------
     data : pyarrow.Array of binary
     encodings : pyarrow.Array of string, optional
-        For each picture; None and null count as raw.
+        One for each picture; None and null count as raw.
     shape : (int, int, int)
         Of every picture.
     """
     if encodings is None or not pc.any(pc.not_equal(encodings, RAW)).as_py():
         return data
-    both = zip(data.to_pylist(), encodings.to_pylist(), strict=True)
-    return pa.array([stored(picture, encoding, shape).tobytes() for picture, encoding in both], pa.binary())
+    pairs = zip(data.to_pylist(), encodings.to_pylist(), strict=True)
+    return pa.array([stored(picture, encoding, shape).tobytes() for picture, encoding in pairs], pa.binary())
 
 
 def _draft(image: Image.Image, form: ImageSpec, sideways: bool) -> None:
-    """Let libjpeg leave out the details that resizing would: it decodes to a half, a quarter or an eighth.
+    """Let libjpeg decode to a half, a quarter or an eighth, without the detail that resizing would drop.
 
-    Never to less than twice what is wanted, so that the resizing still has the last word.
+    The result has at least twice the target size, so that resizing decides the final pixels.
     """
-    wanted = (form.height, form.width) if sideways else (form.width, form.height)
+    target = (form.height, form.width) if sideways else (form.width, form.height)
     if form.fit == LETTERBOX:
-        share = min(wanted[0] / image.size[0], wanted[1] / image.size[1])
-        wanted = (max(1, round(image.size[0] * share)), max(1, round(image.size[1] * share)))
-    # In grey it leaves out the colours too; a mask needs them.
-    image.draft("L" if form.channels == 1 and form.mask is None else "RGB", (2 * wanted[0], 2 * wanted[1]))
+        share = min(target[0] / image.size[0], target[1] / image.size[1])
+        target = (max(1, round(image.size[0] * share)), max(1, round(image.size[1] * share)))
+    # Grey skips decoding the colours, which a mask needs.
+    image.draft("L" if form.channels == 1 and form.mask is None else "RGB", (2 * target[0], 2 * target[1]))
 
 
 def _turn(image: Image.Image) -> int | None:
-    """Find how the picture must be turned, from EXIF; damaged EXIF turns nothing."""
+    """Return the transpose that the orientation asks for; None without one, or where EXIF is damaged."""
     return _TURNS.get(orientation(image.info))
 
 
 def _plain(image: Image.Image) -> Image.Image:
-    """Bring any of Pillow's modes to grey or RGB, of eight bits."""
+    """Convert any of Pillow's modes to grey or RGB of eight bits."""
     from PIL import Image
 
     if image.mode in ("L", "RGB"):
@@ -383,7 +383,7 @@ def _plain(image: Image.Image) -> Image.Image:
         if 0 < highest < _LEAST_OF_16_BITS:
             detail = f"values up to {highest:,} of 65,535, as a depth camera's; scale them, or save 8 bits"
             raise Unusable(UNSCALED, detail)
-        # convert() would clip sixteen bits at 255.
+        # convert() would clip 16 bits at 255.
         grey = np.clip(numbers >> 8, 0, 255).astype(np.uint8)
         if isinstance(clear := image.info.get("transparency"), int):
             grey[numbers == clear] = 0
@@ -394,15 +394,15 @@ def _plain(image: Image.Image) -> Image.Image:
 
 
 def _on_black(image: Image.Image) -> Image.Image:
-    """Make transparent parts black, some rows at a time: whole copies with alpha would take 16 bytes a pixel more."""
+    """Make transparent parts black, some rows at a time: whole copies with alpha would take 16 more bytes a pixel."""
     from PIL import Image
 
     width, height = image.size
     plain = Image.new("RGB", image.size)
     for top in range(0, height, _ROWS_AT_ONCE):
-        part = image.crop((0, top, width, min(top + _ROWS_AT_ONCE, height))).convert("RGBA")
-        ground = Image.new("RGBA", part.size, (0, 0, 0, 255))
-        plain.paste(Image.alpha_composite(ground, part).convert("RGB"), (0, top))
+        rows = image.crop((0, top, width, min(top + _ROWS_AT_ONCE, height))).convert("RGBA")
+        black = Image.new("RGBA", rows.size, (0, 0, 0, 255))
+        plain.paste(Image.alpha_composite(black, rows).convert("RGB"), (0, top))
     return plain
 
 
@@ -419,6 +419,6 @@ def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0][:200]
 
 
-# EXIF's orientation to the numbers of Pillow's Image.Transpose, which is not imported with this module.
+# EXIF's orientation -> the value of Pillow's Image.Transpose, which this module imports late.
 _TURNS = {2: 0, 3: 3, 4: 1, 5: 5, 6: 4, 7: 6, 8: 2}
 _SIDEWAYS = (5, 4, 6, 2)

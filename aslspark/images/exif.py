@@ -1,7 +1,7 @@
-"""What a picture file says beside its pixels -> how it must be turned.
+"""The metadata of a picture file -> its EXIF orientation.
 
-In: Pillow's `info` of an image. Out: EXIF's orientation. Pillow's own reader copies what each of 65,535 entries names,
-which may be the whole block each time: a file of a megabyte would fill the memory.
+In: `info` of a Pillow image. Pillow's own EXIF reader is not used: it copies what each of up to 65,535 entries refers
+to, perhaps the whole block each time, so that a file of 1 MB could fill the memory.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 UPRIGHT = 1
 _TAG, _SHORT = 0x0112, 3
 _HEADERS = {b"II*\0": "<", b"MM\0*": ">"}
-# Bytes of a value of each of TIFF's types.
+# Bytes of a value, by TIFF type.
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8}
 _XMP = re.compile(rb"tiff:Orientation(?:=\"|>)([1-8])\b")
 _RAW_PROFILE = "Raw profile type exif"
@@ -22,22 +22,22 @@ _MOST_PROFILE = 1 << 20
 
 
 def orientation(info: Mapping[Any, Any]) -> int:
-    """Find the orientation that a camera noted, 1 to 8, in EXIF, ImageMagick's profile of it, or XMP; else 1."""
+    """Return the orientation, 1 to 8, from EXIF, from ImageMagick's EXIF profile or from XMP; 1 where there is none."""
     exif = info.get("exif")
     if exif is None and _RAW_PROFILE in info:
-        exif = _of_profile(info[_RAW_PROFILE])
-    if exif and (found := _of_exif(exif)):
-        return found
+        exif = _exif_of_profile(info[_RAW_PROFILE])
+    if exif and (value := _orientation_of_exif(exif)):
+        return value
     for name in ("XML:com.adobe.xmp", "xmp"):
-        said = info.get(name)
-        text = said.encode(errors="replace") if isinstance(said, str) else said
-        if isinstance(text, bytes) and (match := _XMP.search(text)):
+        xmp = info.get(name)
+        content = xmp.encode(errors="replace") if isinstance(xmp, str) else xmp
+        if isinstance(content, bytes) and (match := _XMP.search(content)):
             return int(match[1])
     return UPRIGHT
 
 
-def bytes_named(exif: bytes) -> int:
-    """Add up the bytes that the entries of the first directory name, the same ones as often as they are named."""
+def referenced_bytes(exif: bytes) -> int:
+    """Add up the bytes that the entries of the first directory refer to; overlapping ranges count each time."""
     tiff = exif.removeprefix(b"Exif\0\0")
     order = _HEADERS.get(bytes(tiff[:4]))
     total = 0
@@ -54,8 +54,8 @@ def bytes_named(exif: bytes) -> int:
     return total
 
 
-def _of_profile(profile: Any) -> bytes:
-    """Take EXIF out of the lines of hexadecimal digits in which ImageMagick keeps it in a PNG."""
+def _exif_of_profile(profile: Any) -> bytes:
+    """Decode the lines of hexadecimal digits in which ImageMagick stores EXIF in a PNG."""
     text = profile.decode("latin-1") if isinstance(profile, bytes) else str(profile)
     try:
         return bytes.fromhex("".join(text[:_MOST_PROFILE].split("\n")[3:]))
@@ -63,8 +63,8 @@ def _of_profile(profile: Any) -> bytes:
         return b""
 
 
-def _of_exif(exif: bytes) -> int | None:
-    """Read the one entry of the first directory; None where there is none, or it is damaged."""
+def _orientation_of_exif(exif: bytes) -> int | None:
+    """Read the orientation entry of the first directory; None where it is missing or damaged."""
     tiff = exif.removeprefix(b"Exif\0\0")
     order = _HEADERS.get(bytes(tiff[:4]))
     try:

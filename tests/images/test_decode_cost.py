@@ -10,7 +10,7 @@ from PIL import Image
 
 from aslspark.images.decode_cost import MOST_SCANS, check_cost, check_scans, count_scans
 from aslspark.images.decoding import MAX_PIXELS, TOO_MUCH_WORK, UNSCALED, ImageSpec, Unusable, decode, decode_whole
-from aslspark.images.exif import bytes_named, orientation
+from aslspark.images.exif import orientation, referenced_bytes
 
 FORM = ImageSpec(28, 28, 1)
 RGB = Image.fromarray(np.random.default_rng(0).integers(0, 256, (60, 40, 3), dtype=np.uint8))
@@ -146,7 +146,7 @@ def test_every_turn_is_found_in_either_order_of_bytes(turn, order):
     assert orientation({"Raw profile type exif": lines}) == turn
     assert orientation({"XML:com.adobe.xmp": f'<x tiff:Orientation="{turn}"/>'}) == turn
     assert orientation({"exif": tiff[:12]}) == orientation({}) == 1
-    assert bytes_named(exif_of(3, 1000)) == 3000
+    assert referenced_bytes(exif_of(3, 1000)) == 3000
 
 
 @pytest.mark.parametrize("turn", [0, 9, 65535])

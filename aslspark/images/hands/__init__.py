@@ -1,5 +1,4 @@
-"""The hand in a picture: where it is, its 21 landmarks, and a crop on it; one way for ingest and for scoring.
+"""A decoded picture -> the picture cropped to its hand, and the `Hand` with its 21 landmarks; for ingest and scoring.
 
-In: a decoded picture. Out: the picture cropped to the hand, and a `Hand`. The detector (MediaPipe) runs in a process
-of its own, which may hang or die without harm; nothing else here imports it.
+The detector (MediaPipe) runs in a child process, which may hang or die without harm. Only `detector` imports it.
 """

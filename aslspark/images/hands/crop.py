@@ -1,6 +1,6 @@
-"""A picture and the landmarks of its hand -> the square of it that holds the hand.
+"""A picture and the landmarks of its hand -> the square around the hand.
 
-In: an image of any size, grey or RGB. Out: a square image, black where it reaches over the picture's edge.
+In: an image of any size, grey or RGB. Out: a square image, black where it extends beyond the picture.
 """
 
 from __future__ import annotations
@@ -18,15 +18,17 @@ if TYPE_CHECKING:
 
 WRIST, MIDDLE_KNUCKLE = 0, 9
 
-FLESH = 0.12
-"""How far the hand reaches around its landmarks, which lie in its bones, as a share of the square around them."""
+HAND_MARGIN = 0.12
+"""Half the thickness of a hand around its landmarks, as a share of the square around them."""
 
 BLUR = 0.06
-"""Radius, as a share of the crop's side."""
+"""Blur radius, as a share of the crop's side."""
 
 
-def hand_crop(image: Image.Image, landmarks: npt.NDArray[np.float32], options: HandOptions, wanted: int) -> Image.Image:
-    """Cut the square around the hand out of a picture.
+def hand_crop(
+    image: Image.Image, landmarks: npt.NDArray[np.float32], options: HandOptions, target_side: int
+) -> Image.Image:
+    """Crop the square around the hand.
 
     Parameters
     ----------
@@ -35,24 +37,23 @@ def hand_crop(image: Image.Image, landmarks: npt.NDArray[np.float32], options: H
     landmarks : ndarray of float32, shape (21, 3)
         As `Hand` has them.
     options : HandOptions
-        Of which margin, upright and background count.
-    wanted : int
-        Pixels that the crop's side will be brought to.
+        Margin, upright and background are used.
+    target_side : int
+        Pixels of the crop's side after resizing.
 
     Returns
     -------
     Image
-        Of the same colours, and of as many pixels as the square has in the picture, or two to four times as many as
-        are wanted.
+        In the same colours; its side is that in the picture, or two to four times `target_side`.
     """
     from PIL import Image
 
     matrix, side = crop_transform(landmarks, image.size, options)
-    if (less := int(side / (2 * max(wanted, 1)))) > 1:
-        image = image.reduce(less)
+    if (factor := int(side / (2 * max(target_side, 1)))) > 1:
+        image = image.reduce(factor)
         matrix, side = crop_transform(landmarks, image.size, options)
     pixels = max(1, round(side))
-    # Pillow wants the way from the crop's pixels to the picture's.
+    # Pillow's transform maps the crop's pixels to the picture's.
     scaled = matrix * np.array([side / pixels, side / pixels, 1.0])
     if options.upright:
         crop = image.transform(
@@ -69,7 +70,7 @@ def hand_crop(image: Image.Image, landmarks: npt.NDArray[np.float32], options: H
 def crop_transform(
     landmarks: npt.NDArray[np.float32], size: tuple[int, int], options: HandOptions
 ) -> tuple[npt.NDArray[np.float64], float]:
-    """Find the square around a hand.
+    """Compute the square around a hand.
 
     Parameters
     ----------
@@ -81,14 +82,14 @@ def crop_transform(
     Returns
     -------
     ndarray of float64, shape (2, 3)
-        From the crop's coordinates (in pixels of the picture) to the picture's.
+        Affine, from the crop's coordinates (in pixels of the picture) to the picture's.
     float
         The crop's side, in pixels of the picture.
     """
     points = np.asarray(landmarks, np.float64)[:, :2] * max(size)
     angle = _lean(points) if options.upright else 0.0
     turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
-    turned = points @ turn  # by the opposite angle, so that the hand stands straight
+    turned = points @ turn  # by the opposite angle, which makes the hand upright
     low, high = turned.min(axis=0), turned.max(axis=0)
     side = max(float((high - low).max()) * (1 + 2 * options.margin), 1.0)
     corner = turn @ ((low + high) / 2 - side / 2)
@@ -98,7 +99,7 @@ def crop_transform(
 def points_in_crop(
     landmarks: npt.NDArray[np.float32], size: tuple[int, int], options: HandOptions
 ) -> npt.NDArray[np.float64]:
-    """Find where the landmarks lie in the crop: shape (21, 2), shares of its side, from its top left."""
+    """Return the landmarks in the crop: shape (21, 2), shares of its side, from its top left."""
     matrix, side = crop_transform(landmarks, size, options)
     points = np.asarray(landmarks, np.float64)[:, :2] * max(size)
     in_crop: npt.NDArray[np.float64] = (points - matrix[:, 2]) @ matrix[:, :2] / side
@@ -106,7 +107,7 @@ def points_in_crop(
 
 
 def _lean(points: npt.NDArray[np.float64]) -> float:
-    """Measure by how much the hand leans to the right of straight up, in radians."""
+    """Return the angle of the hand to the right of upright, in radians."""
     x, y = points[MIDDLE_KNUCKLE] - points[WRIST]
     return math.atan2(x, -y)
 
@@ -115,20 +116,20 @@ def _with_blurred_background(crop: Image.Image, points: npt.NDArray[np.float64])
     from PIL import Image, ImageDraw, ImageFilter
 
     side = crop.size[0]
-    reach = FLESH * float(np.ptp(points, axis=0).max())
+    margin = HAND_MARGIN * float(np.ptp(points, axis=0).max())
     hull = [(float(x), float(y)) for x, y in _hull(points)]
     mask = Image.new("L", crop.size)
     draw = ImageDraw.Draw(mask)
     draw.polygon(hull, fill=255)
-    draw.line([*hull, hull[0]], fill=255, width=max(1, round(2 * reach)))
+    draw.line([*hull, hull[0]], fill=255, width=max(1, round(2 * margin)))
     for x, y in hull:
-        draw.ellipse((x - reach, y - reach, x + reach, y + reach), fill=255)
-    mask = mask.filter(ImageFilter.GaussianBlur(reach / 4))  # no edge that a network could learn
+        draw.ellipse((x - margin, y - margin, x + margin, y + margin), fill=255)
+    mask = mask.filter(ImageFilter.GaussianBlur(margin / 4))  # without an edge that a network could learn
     return Image.composite(crop, crop.filter(ImageFilter.GaussianBlur(BLUR * side)), mask)
 
 
 def _hull(points: npt.NDArray[np.float64]) -> list[npt.NDArray[np.float64]]:
-    """Find the corners of the convex hull (A. M. Andrew, 1979)."""
+    """Return the corners of the convex hull (A. M. Andrew, 1979)."""
     ordered = points[np.lexsort((points[:, 1], points[:, 0]))]
 
     def half(line: npt.NDArray[np.float64]) -> list[npt.NDArray[np.float64]]:

@@ -1,6 +1,7 @@
-"""MediaPipe's hand detector, with further tries where it finds nothing at once. Runs in the guarded child alone.
+"""A picture -> its hand, by MediaPipe's detector. Runs only in the child of `detector_process`.
 
-In: a picture, uint8 (height, width, 3), RGB. Out: a `Hand`, in the picture's own coordinates.
+In: uint8 (height, width, 3), RGB. Out: a `Hand` in the picture's coordinates. Where the detector finds nothing at once,
+it searches padded and enlarged versions of the picture.
 """
 
 from __future__ import annotations
@@ -22,20 +23,20 @@ PLAIN, PADDED, FRAMED, ENLARGED = "plain", "padded", "framed", "enlarged"
 SEARCH_STEPS = (PLAIN, PADDED, FRAMED, ENLARGED)
 
 PADDED_SIDE = 320
-"""Longer side, in pixels, that a picture is shrunk to before it is padded: the landmark model looks at 224."""
+"""Longer side, in pixels, of a picture before it is padded; the landmark model's input is 224."""
 
 
 @dataclass(frozen=True)
 class DetectorInput:
-    """What the detector is shown, and how its coordinates lie in the picture.
+    """Pixels for the detector, and their place in the picture.
 
     Parameters
     ----------
     pixels : ndarray of uint8, shape (height, width, 3)
     left, top : float
-        Where the view's corner lies, in pixels of the picture; may be outside.
+        Of these pixels' corner, in pixels of the picture; may lie outside of it.
     scale : float
-        Pixels of the picture for each of the view.
+        Pixels of the picture for each of these pixels.
     """
 
     pixels: Pixels
@@ -45,14 +46,14 @@ class DetectorInput:
 
 
 class HandDetector:
-    """Finds the hand that signs: of those in the picture, the one that is largest and surest.
+    """Finds the signing hand: of those in the picture, the one with the largest area times score.
 
     Parameters
     ----------
     confidence : float
-        What the palm detector must be sure of.
+        Least score of the palm detector.
     looks : int
-        How often a hand that was found is looked at, 1 or more; see `aslspark.images.hands.test_time_augmentation`.
+        Views of a found hand, 1 or more; see `aslspark.images.hands.test_time_augmentation`.
     """
 
     def __init__(self, confidence: float, looks: int) -> None:
@@ -65,19 +66,20 @@ class HandDetector:
         )
 
     def __call__(self, picture: Pixels) -> Hand:
-        """AugmentedView for the hand, in the order of SEARCH_STEPS, until one finds it; then look at it again."""
-        for name in SEARCH_STEPS:
-            found = [seen for view in _views(name, picture) for seen in self._in_view(view)]
-            if found:
-                return self._looked_at_again(name, picture, max(found, key=_weight))
+        """Search in the order of SEARCH_STEPS until a step finds a hand; then refine it by further views."""
+        for step in SEARCH_STEPS:
+            detections = [found for source in _inputs(step, picture) for found in self._in_picture(source)]
+            if detections:
+                return self._refined(step, picture, max(detections, key=_weight))
         return NO_HAND
 
-    def _in_view(self, view: DetectorInput) -> list[_Seen]:
-        corner = np.array([view.left, view.top, 0])
-        return [replace(seen, points=seen.points * view.scale + corner) for seen in self._shown(view.pixels)]
+    def _in_picture(self, source: DetectorInput) -> list[_Detection]:
+        """Detect hands, in coordinates of the picture."""
+        corner = np.array([source.left, source.top, 0])
+        return [replace(hand, points=hand.points * source.scale + corner) for hand in self._detect(source.pixels)]
 
-    def _shown(self, pixels: Pixels) -> list[_Seen]:
-        """Return the hands in what is shown, in its pixels."""
+    def _detect(self, pixels: Pixels) -> list[_Detection]:
+        """Detect hands, in coordinates of these pixels."""
         result: Any = self._hands.process(pixels)
         if not result.multi_hand_landmarks:
             return []
@@ -86,46 +88,46 @@ class HandDetector:
             result.multi_hand_landmarks, result.multi_hand_world_landmarks, result.multi_handedness, strict=True
         )
         return [
-            _Seen(
-                _array(points.landmark) * (width, height, width),  # z is in units of the width, as x is
+            _Detection(
+                _array(points.landmark) * (width, height, width),  # z has the unit of x
                 _array(world.landmark),
-                # MediaPipe takes every picture for a mirrored one, as of a selfie camera; ours are not.
+                # MediaPipe assumes a mirrored picture, as of a selfie camera; these are not.
                 1.0 if handedness.classification[0].label == "Left" else -1.0,
                 float(handedness.classification[0].score),
             )
             for points, world, handedness in triples
         ]
 
-    def _looked_at_again(self, name: str, picture: Pixels, first: _Seen) -> Hand:
-        seen = [first]
-        for look in augmented_views(picture, first.points, self._looks - 1):
-            again = [
-                _Seen(
-                    look.in_picture(one.points),
-                    look.in_space(one.world),
-                    -one.side if look.mirrored else one.side,
-                    one.score,
+    def _refined(self, step: str, picture: Pixels, first: _Detection) -> Hand:
+        """Detect the hand again in augmented views, and combine all detections."""
+        hands = [first]
+        for view in augmented_views(picture, first.points, self._looks - 1):
+            detections = [
+                _Detection(
+                    view.in_picture(hand.points),
+                    view.in_space(hand.world),
+                    -hand.side if view.mirrored else hand.side,
+                    hand.score,
                 )
-                for one in self._shown(look.pixels)
+                for hand in self._detect(view.pixels)
             ]
-            seen += sorted((one for one in again if same_hand(one.points, first.points)), key=_weight)[-1:]
-        longer = max(picture.shape[:2])
-        side = sum(one.side * one.score for one in seen)
+            hands += sorted((hand for hand in detections if same_hand(hand.points, first.points)), key=_weight)[-1:]
+        longer_side = max(picture.shape[:2])
+        side = sum(hand.side * hand.score for hand in hands)
+        looks = [np.concatenate([hand.points.ravel() / longer_side, hand.world.ravel()]) for hand in hands]
         return Hand(
-            found=name,
-            landmarks=(consensus([one.points for one in seen]) / longer).astype(np.float32),
-            world=consensus([one.world for one in seen]).astype(np.float32),
+            found=step,
+            landmarks=(consensus([hand.points for hand in hands]) / longer_side).astype(np.float32),
+            world=consensus([hand.world for hand in hands]).astype(np.float32),
             side=RIGHT if side > 0 else LEFT,
-            score=abs(side) / len(seen),
-            looks=np.stack([np.concatenate([one.points.ravel() / longer, one.world.ravel()]) for one in seen]).astype(
-                np.float32
-            ),
+            score=abs(side) / len(hands),
+            looks=np.stack(looks).astype(np.float32),
         )
 
 
 @dataclass(frozen=True)
-class _Seen:
-    """A hand as it was seen once: points in pixels, points in metres, side (1: right, -1: left) and its certainty."""
+class _Detection:
+    """One detection of a hand: points in pixels, points in metres, side (1: right, -1: left) and its score."""
 
     points: npt.NDArray[np.float64]
     world: npt.NDArray[np.float64]
@@ -137,25 +139,25 @@ def _array(points: Any) -> npt.NDArray[np.float64]:
     return np.array([(point.x, point.y, point.z) for point in points])
 
 
-def _weight(seen: _Seen) -> float:
-    """Size times certainty: who signs into a camera holds that hand nearest to it; the certainty alone is often 1."""
-    width, height = np.ptp(seen.points[:, :2], axis=0)
-    return float(width * height) * seen.score
+def _weight(hand: _Detection) -> float:
+    """Return area times score: the signing hand is nearest to the camera; the score alone is often 1."""
+    width, height = np.ptp(hand.points[:, :2], axis=0)
+    return float(width * height) * hand.score
 
 
-def _views(name: str, picture: Pixels) -> Iterator[DetectorInput]:
-    if name == PLAIN:
+def _inputs(step: str, picture: Pixels) -> Iterator[DetectorInput]:
+    if step == PLAIN:
         yield DetectorInput(np.ascontiguousarray(picture))
-    elif name == PADDED:
+    elif step == PADDED:
         yield _padded(picture, 1.0)
-    elif name == FRAMED:
+    elif step == FRAMED:
         yield _padded(picture, 0.35)
-    elif name == ENLARGED:
+    elif step == ENLARGED:
         yield from _squares(picture)
 
 
 def _padded(picture: Pixels, share: float) -> DetectorInput:
-    """Put the picture in the middle of a black one, with a border of so many of its sides: a near hand is too large."""
+    """Add a black border of a share of the longer side: a hand that fills the picture is too large to be found."""
     from PIL import Image
 
     height, width = picture.shape[:2]
@@ -169,14 +171,14 @@ def _padded(picture: Pixels, share: float) -> DetectorInput:
 
 
 def _squares(picture: Pixels) -> Iterator[DetectorInput]:
-    """Cut overlapping squares out of the picture: in each, a small hand is larger."""
+    """Give overlapping squares of the picture, in which a small hand is larger."""
     height, width = picture.shape[:2]
     side = max(1, round(min(height, width) * 0.6))
-    for top in _steps(height, side):
-        for left in _steps(width, side):
+    for top in _offsets(height, side):
+        for left in _offsets(width, side):
             yield DetectorInput(np.ascontiguousarray(picture[top : top + side, left : left + side]), left, top)
 
 
-def _steps(length: int, side: int) -> list[int]:
-    count = -(-(length - side) * 5 // (side * 3)) + 1  # each overlaps the next by two fifths at least
+def _offsets(length: int, side: int) -> list[int]:
+    count = -(-(length - side) * 5 // (side * 3)) + 1  # neighbours overlap by two fifths or more
     return [round(place) for place in np.linspace(0, length - side, count)]

@@ -1,6 +1,6 @@
-"""The detector in a process of its own, so that a picture which hangs or kills it costs that picture alone.
+"""A picture -> its hand, by a detector in a child process: a picture that hangs or kills it costs that picture alone.
 
-One child for each Python process that asks, kept from batch to batch and from task to task.
+Each Python process has one child, which is kept from batch to batch and from task to task.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ ATTEMPTS = 2
 
 
 class DetectorProcess:
-    """A detector that always answers.
+    """A hand detector in a child process, which always answers.
 
     Parameters
     ----------
     seconds : float
-        The time limit of a picture.
+        Time limit of one picture.
     factory : str
-        module:name of what makes the detector: a callable from a picture to a `Hand`.
+        module:name of a callable that returns the detector, a function from a picture to a `Hand`.
     arguments : sequence
-        That it is made with; JSON.
+        Of the factory; JSON.
     """
 
     def __init__(self, seconds: float, factory: str, arguments: tuple[Any, ...] = ()) -> None:
@@ -47,12 +47,12 @@ class DetectorProcess:
         Returns
         -------
         Hand
-            With `trouble` where the detector hung or died at this picture twice.
+            With `trouble` where the detector hung or died at this picture in both attempts.
 
         Raises
         ------
         ChildNotStarted
-            Where there is no detector to ask; it says why.
+            Where the detector cannot be started; the message says why.
         """
         trouble = None
         for _ in range(ATTEMPTS):
@@ -66,24 +66,24 @@ class DetectorProcess:
         return Hand(trouble=trouble)
 
     def close(self) -> None:
-        """End the child; the next picture starts another."""
+        """End the child; the next picture starts a new one."""
         self._process.close()
 
     def kill(self) -> None:
-        """End the child from another thread, whatever it is at."""
+        """End the child from another thread, at any moment."""
         self._process.kill()
 
 
-_guards: dict[tuple[int, float, float, int], DetectorProcess] = {}
+_detectors: dict[tuple[int, float, float, int], DetectorProcess] = {}
 
 
 def shared_detector(options: HandOptions) -> DetectorProcess:
-    """Return this process's guard; Spark keeps its Python processes, and hands them task after task."""
+    """Return this process's detector; Spark runs many tasks one after another in the same Python process."""
     key = (os.getpid(), options.seconds, options.confidence, options.looks)
-    if key not in _guards:
-        for (process, *_), guard in _guards.items():
-            if process == os.getpid():  # a fork must leave its parent's alone
-                guard.close()
-        _guards.clear()
-        _guards[key] = DetectorProcess(options.seconds, DETECTOR, (options.confidence, options.looks))
-    return _guards[key]
+    if key not in _detectors:
+        for (process, *_), detector in _detectors.items():
+            if process == os.getpid():  # a forked process must leave its parent's detector alone
+                detector.close()
+        _detectors.clear()
+        _detectors[key] = DetectorProcess(options.seconds, DETECTOR, (options.confidence, options.looks))
+    return _detectors[key]

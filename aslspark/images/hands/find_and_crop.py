@@ -1,4 +1,4 @@
-"""A decoded picture -> its pixels of a form, cropped to the hand, and the hand."""
+"""A decoded picture -> pixels in the model's size, cropped to the hand; and the `Hand`."""
 
 from __future__ import annotations
 
@@ -18,19 +18,13 @@ if TYPE_CHECKING:
     from PIL import Image
 
 LEAST_SIDE = 960
-"""Longer side, in pixels, that a JPEG is decoded to at least, where it has as many: small hands must stay sharp."""
+"""Least longer side, in pixels, to which a larger JPEG is decoded: small hands must stay sharp."""
 MOST_SIDE = 1280
-"""Longer side, in pixels, that the detector is shown at most."""
+"""Most pixels of the longer side of a picture for the detector."""
 
 
 def whole_picture(data: bytes | None, form: ImageSpec) -> Image.Image:
-    """Decode a picture file for `find_and_crop`.
-
-    Raises
-    ------
-    Unusable
-        As from `decoding.decode`.
-    """
+    """Decode a picture file for `find_and_crop`; it raises as `decoding.decode` does."""
     return decode_whole(data, form.max_pixels, LEAST_SIDE)
 
 
@@ -47,10 +41,10 @@ def find_and_crop(
     image : Image
         Grey or RGB, of any size.
     form : ImageSpec
-        Size and colours to bring the crop to; where there is no hand, the whole picture is, as the form fits.
+        Size and colours of the result; without a hand, the whole picture is fitted to them.
     options : HandOptions
     find : callable, optional
-        What finds hands; without it, this process's guarded detector.
+        From a picture to its `Hand`; without it, this process's `shared_detector`.
 
     Returns
     -------
@@ -60,16 +54,16 @@ def find_and_crop(
     Raises
     ------
     Unusable
-        Where the picture cannot be brought to the form, such as one that is a thousand times as long as high.
+        Where the picture cannot be resized, such as one that is a thousand times as wide as high.
     """
-    hand = (find or shared_detector(options))(_shown(image))
+    hand = (find or shared_detector(options))(_for_detector(image))
     with as_unusable():
         if hand.landmarks is not None:
             image = hand_crop(image, hand.landmarks, options, max(form.height, form.width))
         return resize_to(image, form), hand
 
 
-def _shown(image: Image.Image) -> npt.NDArray[np.uint8]:
+def _for_detector(image: Image.Image) -> npt.NDArray[np.uint8]:
     from PIL import Image
 
     image = image.convert("RGB")

@@ -1,4 +1,4 @@
-"""What is known of a hand in a picture, and its column in the sample table."""
+"""A hand in a picture, and its column in the sample table."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LEFT, RIGHT = "left", "right"
 SIDES = (LEFT, RIGHT)
 
 NUMBERS = 63
-"""x, y, z of 21 points."""
+"""x, y, z of 21 landmarks."""
 
 TIME_LIMIT = "time limit"
 CRASHED = "crashed"
@@ -33,24 +33,24 @@ _TYPE = pa.struct(
 
 @dataclass(frozen=True)
 class Hand:
-    """A hand in a picture, or that there is none; `samples.HAND_TYPE` as Python holds it.
+    """A hand in a picture, or none: a value of `samples.HAND_TYPE` in Python.
 
     Parameters
     ----------
     found : str, optional
-        The try that found it; None where none did, and then all else but `trouble` is None.
+        The search step of the detector that found it; None where no hand was found: then only `trouble` may be set.
     landmarks : ndarray of float32, shape (21, 3), optional
         x, y, z from the top left of the picture, as shares of its longer side.
     world : ndarray of float32, shape (21, 3), optional
-        In metres, around the middle of the hand.
+        In metres, from the middle of the hand.
     side : {'left', 'right'}, optional
-        Whose hand it is if the picture is not mirrored: 'right' is the signer's right hand.
+        The signer's hand, if the picture is not mirrored.
     score : float, optional
-        The detector's certainty of the side, 0-1.
+        Of the side, 0-1.
     trouble : {'time limit', 'crashed'}, optional
-        What befell the detector at this picture, twice.
+        What happened to the detector at this picture, in both attempts.
     looks : ndarray of float32, shape (looks, 126), optional
-        Landmarks and world of each look at the hand, of which those above are the median.
+        Landmarks and world points of each view of the hand; those above are their median.
     """
 
     found: str | None = None
@@ -66,7 +66,7 @@ NO_HAND = Hand()
 
 
 def hand_column(hands: Sequence[Hand]) -> pa.StructArray:
-    """Lay hands out as a column of `samples.HAND_TYPE`, without a null among them."""
+    """Make a column of `samples.HAND_TYPE` without nulls."""
     rows = [
         {
             "found": hand.found,
@@ -83,5 +83,5 @@ def hand_column(hands: Sequence[Hand]) -> pa.StructArray:
 
 
 def null_hands(count: int) -> pa.StructArray:
-    """Make a column of nulls, for rows that the stage has not seen."""
+    """Make a column of nulls, for rows that the hand stage has not processed."""
     return pa.nulls(count, _TYPE)

@@ -1,4 +1,4 @@
-"""The settings of the hand stage, checked."""
+"""The section `hands` of the settings -> the checked options of the hand stage."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ class HandOptions:
     Parameters
     ----------
     margin : float
-        Room around the landmarks, on every side, as a share of the side of the square that holds them.
+        Added on each side of the square around the landmarks, as a share of its side.
     upright : bool
-        Turn the crop so that the middle finger's knuckle stands straight above the wrist.
+        Turn the crop so that the knuckle of the middle finger is above the wrist.
     background : {'keep', 'blur'}
-        Blur what lies outside of the hand.
+        Keep or blur the background of the hand.
     seconds : float
-        A detector that takes longer for one picture is ended.
+        Time limit of the detector for one picture.
     confidence : float
-        What the detector's first look must be sure of, 0-1; lower finds more hands.
+        Least score of the detector, 0-1; a lower one finds more hands.
     looks : int
-        How often a hand that was found is looked at.
+        Views of a found hand that the detector combines.
     """
 
     margin: float = 0.25
@@ -39,7 +39,7 @@ class HandOptions:
     looks: int = 4
 
     def preprocessing(self) -> dict[str, Any]:
-        """Return what `ingest.json` and a bundle keep of it."""
+        """Return the entry for `ingest.json` and for a bundle's manifest."""
         return asdict(self)
 
 
@@ -60,17 +60,17 @@ def hand_options(config: HandConfig) -> HandOptions | None:
 
 
 def hands_of(kept: Mapping[str, Any] | None) -> HandOptions | None:
-    """Read what `HandOptions.preprocessing` gave; None where nothing was kept."""
+    """Read the entry that `HandOptions.preprocessing` returned; None without one."""
     return HandOptions(**kept) if kept else None
 
 
 def require_detector(asked_by: str) -> None:
-    """See that the detector is installed here; the workers have what the driver has.
+    """Check that the detector is installed on the driver; the workers are taken to have the same packages.
 
     Raises
     ------
     AslsparkError
-        Naming what asked for it.
+        Naming the setting that asks for it.
     """
     if importlib.util.find_spec("mediapipe") is None:
         raise AslsparkError(f"{asked_by}: mediapipe is not installed; pip install aslspark[hands], on the workers too")

@@ -1,6 +1,6 @@
-"""More looks at a hand that was found: larger, turned, mirrored; together they say better where its points are.
+"""A picture and its hand -> enlarged, turned and mirrored views of the hand, whose landmarks are combined.
 
-In: a picture and where the hand is. Out: what to show to the landmark model, and the way back into the picture.
+In: a picture and the landmarks. Out: pixels for the landmark model, and the transform back to the picture.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ Pixels = npt.NDArray[np.uint8]
 Points = npt.NDArray[np.float64]
 
 VIEWS = ((False, 14.0, 2.0), (True, 0.0, 1.7), (False, -14.0, 2.4))
-"""Mirrored or not, degrees turned, and the side of what is shown as a multiple of the hand's."""
+"""Of each view: whether it is mirrored, its rotation in degrees, and its side as a multiple of the hand's."""
 SIDE = 256
-"""Pixels of what is shown: the landmark model looks at 224."""
+"""Pixels of a view's side; the landmark model's input is 224."""
 
 
 @dataclass(frozen=True)
 class AugmentedView:
-    """A hand as it is shown once more.
+    """An augmented view of a hand.
 
     Parameters
     ----------
     pixels : ndarray of uint8, shape (SIDE, SIDE, 3)
     matrix : ndarray, shape (2, 2)
-        From pixels of the picture, counted from the hand's middle, to pixels of the look.
+        From pixels of the picture, relative to the hand's middle, to pixels of the view.
     centre : ndarray, shape (2,)
         The hand's middle in the picture.
     mirrored : bool
@@ -40,19 +40,21 @@ class AugmentedView:
     mirrored: bool
 
     def in_picture(self, points: Points) -> Points:
-        """Bring points (21, 3), in pixels of the look, into the picture."""
-        back = np.linalg.inv(self.matrix)
-        flat = (points[:, :2] - SIDE / 2) @ back.T + self.centre
-        return np.column_stack([flat, points[:, 2] * np.sqrt(abs(np.linalg.det(back)))])
+        """Transform points (21, 3) from pixels of the view to pixels of the picture."""
+        inverse = np.linalg.inv(self.matrix)
+        flat = (points[:, :2] - SIDE / 2) @ inverse.T + self.centre
+        return np.column_stack([flat, points[:, 2] * np.sqrt(abs(np.linalg.det(inverse)))])
 
     def in_space(self, points: Points) -> Points:
-        """Turn points (21, 3) in metres, as they were believed in the look, as they are in the picture."""
+        """Rotate world points (21, 3), in metres, from the view's axes to the picture's."""
         turn = self.matrix / np.sqrt(abs(np.linalg.det(self.matrix)))
-        return np.column_stack([points[:, :2] @ turn, points[:, 2]])  # of a turn or mirror the transpose is the inverse
+        return np.column_stack(
+            [points[:, :2] @ turn, points[:, 2]]
+        )  # the transpose is the inverse of a rotation or reflection
 
 
 def augmented_views(picture: Pixels, points: Points, count: int) -> Iterator[AugmentedView]:
-    """Show a hand again.
+    """Give augmented views of a hand.
 
     Parameters
     ----------
@@ -60,7 +62,7 @@ def augmented_views(picture: Pixels, points: Points, count: int) -> Iterator[Aug
     points : ndarray, shape (21, 3)
         In pixels of the picture.
     count : int
-        How often, at most as there are VIEWS.
+        Of views, at most `len(VIEWS)`.
     """
     import cv2
 
@@ -72,18 +74,18 @@ def augmented_views(picture: Pixels, points: Points, count: int) -> Iterator[Aug
         matrix = scale * np.array([[cosine, -sine], [sine, cosine]])
         if mirrored:
             matrix = np.diag([-1.0, 1.0]) @ matrix
-        way = np.column_stack([matrix, SIDE / 2 - matrix @ centre])
-        smooth = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-        shown = cv2.warpAffine(picture, way, (SIDE, SIDE), flags=smooth).astype(np.uint8, copy=False)
-        yield AugmentedView(shown, matrix, centre, mirrored)
+        affine = np.column_stack([matrix, SIDE / 2 - matrix @ centre])
+        interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+        pixels = cv2.warpAffine(picture, affine, (SIDE, SIDE), flags=interpolation).astype(np.uint8, copy=False)
+        yield AugmentedView(pixels, matrix, centre, mirrored)
 
 
 def same_hand(points: Points, first: Points) -> bool:
-    """Tell whether a look saw the hand that it was shown for, and not another beside it."""
+    """Tell whether a detection in a view is the hand that was found first, and not another beside it."""
     size = float(np.ptp(first[:, :2], axis=0).max())
     return bool(np.linalg.norm(points[:, :2].mean(axis=0) - first[:, :2].mean(axis=0)) < size / 2)
 
 
-def consensus(seen: Sequence[Points]) -> Points:
-    """Return what all looks together say of each point: the median, of two the mean."""
-    return np.asarray(np.median(np.stack(seen), axis=0))
+def consensus(detections: Sequence[Points]) -> Points:
+    """Combine the points of several detections: the median of each coordinate."""
+    return np.asarray(np.median(np.stack(detections), axis=0))
