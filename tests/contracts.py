@@ -29,7 +29,8 @@ from aslspark.common.errors import AslsparkError
 from aslspark.common.redaction import redact
 from aslspark.data.files.local_folders import local_of
 from aslspark.data.pictures import archives
-from aslspark.data.pictures.files import named_files, read_manifest, text_of_manifest
+from aslspark.data.pictures.files import named_files
+from aslspark.data.pictures.manifest import decode_manifest, parse_manifest
 from aslspark.data.pictures.options import PictureOptions
 from aslspark.data.tables import parse_pixels
 from aslspark.data.tables.parse_pixels import parse_lines, parse_row_by_row
@@ -150,7 +151,7 @@ def manifest(data):
     """Rows, or none, or one line that says why; each names a file in its folder or has a reason; return how many."""
     found = []
     with refused_in_one_line():
-        found = read_manifest(text_of_manifest(data), "labels.csv") or []
+        found = parse_manifest(decode_manifest(data), "labels.csv") or []
         assert [row.number for row in found] == list(range(1, len(found) + 1))
     folder = folder_of_manifest()
     files = named_files(None, ThisMachine(), f"file:{folder}/labels.csv", found, [])

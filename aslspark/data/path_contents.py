@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from aslspark.data.files.hadoop_files import HadoopFiles
 from aslspark.data.files.local_folders import is_special
 from aslspark.data.files.table_endings import is_table_name
-from aslspark.data.pictures.files import is_manifest_line
+from aslspark.data.pictures.manifest import is_manifest_line
 from aslspark.data.tables.pixel_layout import names_pixels
 from aslspark.images.endings import is_picture_name
 

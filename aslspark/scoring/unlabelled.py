@@ -30,12 +30,11 @@ from aslspark.data.pictures.files import (
     OPEN_COST_BYTES,
     contents_of,
     files_below,
-    manifest_text,
     named_files,
-    read_manifest,
     task_count,
 )
 from aslspark.data.pictures.listing import ListedFile, unread_reason
+from aslspark.data.pictures.manifest import parse_manifest, read_manifest_text
 from aslspark.data.pictures.reading import packing
 from aslspark.data.samples import REPORT_FILE, read_parquet, read_samples
 from aslspark.data.tables.unlabelled_tables import table_rows
@@ -158,7 +157,7 @@ def _files_at(
     """List the pictures at a path: those that its manifests name, and whatever else is there."""
     named: dict[str, FileToScore] = {}
     for manifest in found.manifests:
-        rows = read_manifest(manifest_text(hadoop, manifest), as_text(manifest)) or []
+        rows = parse_manifest(read_manifest_text(hadoop, manifest), as_text(manifest)) or []
         for row, file in zip(rows, named_files(spark, hadoop, manifest, rows, roots), strict=True):
             key = file.path if file.reason is None else f"{manifest} row {row.number}"
             named.setdefault(key, FileToScore(file, label_named(row.label)))

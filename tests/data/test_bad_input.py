@@ -24,7 +24,7 @@ from aslspark.data.files.hadoop_files import HadoopFiles
 from aslspark.data.files.local_folders import refuse_loops
 from aslspark.data.ingest import ingest_sources
 from aslspark.data.pictures import archives
-from aslspark.data.pictures.files import read_manifest
+from aslspark.data.pictures.manifest import parse_manifest
 from aslspark.data.pictures.options import PictureOptions, picture_options
 from aslspark.data.samples import read_samples
 from aslspark.data.tables.pixel_layout import COLUMNS
@@ -158,7 +158,7 @@ def test_a_field_without_end_is_told_at_once(field):
 
 def test_a_manifest_whose_quotes_never_close_is_one_line():
     with pytest.raises(AslsparkError, match=r"a\.csv: line 3 cannot be read \(field larger.*close its quotes"):
-        read_manifest('path,label\nA/1.jpg,A\n"' + "A/2.jpg,A" * 20_000, "a.csv")
+        parse_manifest('path,label\nA/1.jpg,A\n"' + "A/2.jpg,A" * 20_000, "a.csv")
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,8 @@ import safetensors.numpy
 
 from aslspark.common.errors import AslsparkError
 from aslspark.data.pictures.archives import open_zip
-from aslspark.data.pictures.files import named_files, read_manifest
+from aslspark.data.pictures.files import named_files
+from aslspark.data.pictures.manifest import parse_manifest
 from aslspark.data.pictures.options import PictureOptions
 
 
@@ -96,7 +97,7 @@ def test_a_table_in_a_zip_is_named_in_one_line():
 
 
 def test_a_key_in_a_manifests_row_is_masked_whatever_its_path_comes_to():
-    rows = read_manifest("path,label\nS3a://key:secret@bucket/a.jpg,A\ns3a://key:secret@bucket/a.jpg,A\n", "a.csv")
+    rows = parse_manifest("path,label\nS3a://key:secret@bucket/a.jpg,A\ns3a://key:secret@bucket/a.jpg,A\n", "a.csv")
     for file in named_files(None, contracts.ThisMachine(), "file:/nowhere/a.csv", rows, []):
         assert file.reason == "outside of its folder"
         assert "secret" not in f"{file.path} {file.name} {file.detail}"

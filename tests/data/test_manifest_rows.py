@@ -11,7 +11,7 @@ from aslspark.common.errors import AslsparkError
 from aslspark.common.settings import PictureConfig
 from aslspark.data.discover_sources import open_sources
 from aslspark.data.ingest import ingest_sources
-from aslspark.data.pictures.files import read_manifest
+from aslspark.data.pictures.manifest import parse_manifest
 from aslspark.data.pictures.options import picture_options
 from aslspark.scoring.unlabelled import rows_to_score
 
@@ -172,7 +172,7 @@ def test_a_row_of_a_table_without_a_path_or_with_one_twice_is_quarantined(spark,
     ],
 )
 def test_a_manifest_is_known_by_its_header(text, rows):
-    found = read_manifest(text, "a.csv")
+    found = parse_manifest(text, "a.csv")
     assert (None if found is None else len(found)) == rows
     assert not found or (found[0].path, found[0].label) == ("a.jpg", "A")
 

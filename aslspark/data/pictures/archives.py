@@ -19,7 +19,7 @@ from aslspark.common.redaction import redact
 from aslspark.data.files.hadoop_files import HadoopFiles
 from aslspark.data.files.local_folders import as_text
 from aslspark.data.files.table_endings import is_table_name
-from aslspark.data.pictures.files import MAX_MANIFEST_BYTES, MISSING, ManifestRow, read_manifest, text_of_manifest
+from aslspark.data.pictures.files import MISSING
 from aslspark.data.pictures.listing import (
     ListedFile,
     Picture,
@@ -29,6 +29,7 @@ from aslspark.data.pictures.listing import (
     once_each,
     with_named_splits,
 )
+from aslspark.data.pictures.manifest import MAX_MANIFEST_BYTES, ManifestRow, decode_manifest, parse_manifest
 from aslspark.data.pictures.options import PictureOptions
 from aslspark.images.endings import is_picture_name
 
@@ -167,14 +168,14 @@ def _manifests(
             passed.append(f"{name}: encrypted, or larger than {MAX_MANIFEST_BYTES:,} bytes")
             continue
         try:
-            text = text_of_manifest(_read(archive, entry))
+            text = decode_manifest(_read(archive, entry))
         except Exception as error:  # each way of packing has errors of its own
             # Not in its own words, which quote bytes of the zip.
             kind = type(error).__name__
             raise AslsparkError(
                 f"source {as_text(path)}: {name[:80]!r} cannot be unpacked ({kind}): pack it again"
             ) from error
-        if rows := read_manifest(text, f"source {as_text(path)}: {name[:80]!r}"):
+        if rows := parse_manifest(text, f"source {as_text(path)}: {name[:80]!r}"):
             found.append((name, rows))
             depth = name.count("/")
         else:

@@ -6,16 +6,11 @@ of other stores by Spark.
 
 from __future__ import annotations
 
-import bz2
-import csv
-import gzip
-import io
 import os
 import posixpath
 import re
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import IO, NamedTuple, cast
 from urllib.parse import unquote
 
 from pyspark.sql import DataFrame, SparkSession
@@ -36,6 +31,7 @@ from aslspark.data.pictures.listing import (
     once_each,
     with_named_splits,
 )
+from aslspark.data.pictures.manifest import ManifestRow, parse_manifest, read_manifest_text
 from aslspark.data.pictures.options import PictureOptions
 from aslspark.images.endings import is_picture_name
 
@@ -50,8 +46,6 @@ HIDDEN = "hidden name"
 LOST = (UNREADABLE, "it vanished, or could not be opened, after it was listed")
 MOST_FOLDERS_SEARCHED = 1000
 """For pictures whose names begin with _, which Spark passes over without a word."""
-
-MAX_MANIFEST_BYTES = 256 << 20
 
 
 @dataclass
@@ -243,125 +237,6 @@ def _hidden(hadoop: HadoopFiles, base: str, folders: set[str]) -> tuple[list[str
     return files, below
 
 
-_NAMES = {
-    "path": ("path", "file", "filename", "file_name", "filepath", "file_path", "image", "image_path", "image_name"),
-    "label": ("label", "class", "letter", "category"),
-    "signer": ("signer",),
-    "split": ("split",),
-}
-"""What the columns of a manifest may be called, as Keras, Kaggle, pandas' users and Hugging Face write them."""
-
-_SEPARATORS = (",", ";", "\t")
-
-
-class ManifestRow(NamedTuple):
-    """A row of a manifest as it is written; what is not there is empty."""
-
-    number: int
-    path: str
-    label: str
-    signer: str
-    split: str
-
-
-def read_manifest(text: str, where: str) -> list[ManifestRow] | None:
-    """Read a table of pictures.
-
-    Parameters
-    ----------
-    text : str
-        CSV with the columns path and label, and perhaps signer and split, in any order, among others; apart by
-        commas, semicolons or tabs. Other names that are known: filename and file for path, class for label.
-    where : str
-        Opens the error.
-
-    Returns
-    -------
-    list of ManifestRow or None
-        None where the header is not that of a manifest.
-
-    Raises
-    ------
-    AslsparkError
-        Where it has no rows.
-    """
-    text = text.removeprefix("\ufeff")
-    for separator in _SEPARATORS:
-        lines = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
-        try:
-            header = next(lines, [])
-            if not is_manifest_header(header):
-                continue
-            rows = list(lines)
-        except csv.Error as error:
-            raise AslsparkError(f"{where}: line {lines.line_num} cannot be read ({error}): close its quotes") from error
-        return _manifest_rows(header, rows, where)
-    return None
-
-
-def _manifest_rows(header: Sequence[str], rows: Sequence[Sequence[str]], where: str) -> list[ManifestRow]:
-    places = [_column(header, name) for name in _NAMES]
-    found = [
-        ManifestRow(number, *(row[place].strip() if place is not None and place < len(row) else "" for place in places))
-        for number, row in enumerate((row for row in rows if row), 1)
-    ]
-    if not found:
-        raise AslsparkError(f"{where}: a header and no rows; list pictures under it")
-    return found
-
-
-def _column(header: Sequence[str], wanted: str) -> int | None:
-    columns = [name.strip().strip('"').lower() for name in header]
-    return next((columns.index(name) for name in _NAMES[wanted] if name in columns), None)
-
-
-def is_manifest_header(names: Sequence[str]) -> bool:
-    """Tell the header of a manifest."""
-    if "pixel1" in (name.strip().strip('"').lower() for name in names):
-        return False
-    return _column(names, "path") is not None and _column(names, "label") is not None
-
-
-def is_manifest_line(line: str) -> bool:
-    """Tell the header of a manifest by its line, whatever stands between its columns."""
-    return any(is_manifest_header(line.removeprefix("\ufeff").split(separator)) for separator in _SEPARATORS)
-
-
-def manifest_text(hadoop: HadoopFiles, path: str) -> str:
-    """Read a manifest whole, unpacked by its ending.
-
-    Bytes that are no UTF-8 are kept as Python keeps those in names of files, so that they find the file of that name.
-
-    Raises
-    ------
-    AslsparkError
-        Where it is larger than anyone lists pictures in, or damaged.
-    """
-    try:
-        with hadoop.opened(path) as file:
-            data = _unpacked(file, path).read(MAX_MANIFEST_BYTES + 1)
-    except (OSError, EOFError, ValueError) as error:
-        raise AslsparkError(f"{as_text(path)} cannot be read ({error}): copy it again") from error
-    if len(data) > MAX_MANIFEST_BYTES:
-        raise AslsparkError(f"{as_text(path)} has more than {MAX_MANIFEST_BYTES:,} bytes: divide it")
-    return text_of_manifest(data)
-
-
-def text_of_manifest(data: bytes) -> str:
-    """Decode a manifest: UTF-8, or UTF-16 as Excel writes it, with its mark."""
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return data.decode("utf-16", "replace")
-    return data.decode("utf-8", "surrogateescape")
-
-
-def _unpacked(file: IO[bytes], path: str) -> IO[bytes]:
-    if path.endswith(".gz"):
-        return cast(IO[bytes], gzip.open(file))
-    if path.endswith(".bz2"):
-        return cast(IO[bytes], bz2.open(file))
-    return file
-
-
 def open_manifest(
     spark: SparkSession, hadoop: HadoopFiles, path: str, options: PictureOptions, name: str = ""
 ) -> PictureSource:
@@ -381,7 +256,7 @@ def open_manifest(
     name : str
         Its own name, where that may say the split of rows of which nothing else does.
     """
-    rows = read_manifest(manifest_text(hadoop, path), as_text(path)) or []
+    rows = parse_manifest(read_manifest_text(hadoop, path), as_text(path)) or []
     files = named_files(spark, hadoop, path, rows, options.roots)
     pictures = []
     for row, file in zip(rows, files, strict=True):
