@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 import pyarrow_hotfix  # noqa: F401  (CVE-2023-47248: whoever reads Parquet imports this module first)
 
 from aslspark.common.load_refused import LoadRefused
+from aslspark.data.schema_classes import VECTOR_CLASSES, classes_in
 
 STAGES = (
     "pyspark.ml.pipeline.PipelineModel",
@@ -37,10 +38,6 @@ STAGES = (
 """What a bundle's pipeline is made of. Not all of Spark's stages: SQLTransformer runs any SQL, and SQL calls Java."""
 
 PIPELINES = STAGES[:2]
-VECTORS = tuple(
-    f"{home}.ml.linalg.{kind}UDT" for home in ("org.apache.spark", "pyspark") for kind in ("Vector", "Matrix")
-)
-"""The types of columns that bring a class, of those that Spark's models write."""
 
 _SPARK_SCHEMAS = (b"org.apache.spark.sql.parquet.row.metadata", b"org.apache.spark.sql.parquet.row.attributes")
 _FOLDER = r"stages|\d{1,4}_[A-Za-z]\w*|classifier|model_\d{1,4}"
@@ -134,26 +131,12 @@ def _check_table(content: bytes, where: str) -> None:
     try:
         kept = pq.read_metadata(pa.BufferReader(content)).metadata or {}
         schemas = [json.loads(kept[name], object_pairs_hook=_once_each) for name in _SPARK_SCHEMAS if name in kept]
-        named = [name for schema in schemas for name in _classes_in(schema)]
+        named = [name for schema in schemas for name in classes_in(schema)]
     except Exception as error:  # pyarrow has an error class for each kind of damage
         raise LoadRefused(f"{where} is not what Spark writes") from error
     for name in named:
-        if name not in VECTORS:
-            raise LoadRefused(f"{where} has a column of the class {str(name)[:100]}, which is not loaded")
-
-
-def _classes_in(schema: Any) -> Iterator[Any]:
-    """Name all that a Spark schema would import or unpickle."""
-    if isinstance(schema, dict):
-        if schema.get("type") == "udt":
-            yield from (schema[key] for key in ("class", "pyClass") if key in schema)
-            if "serializedClass" in schema:
-                yield "pickle"
-        for part in schema.values():
-            yield from _classes_in(part)
-    elif isinstance(schema, list):
-        for part in schema:
-            yield from _classes_in(part)
+        if name not in VECTOR_CLASSES:
+            raise LoadRefused(f"{where} has a column of the class {name[:100]}, which is not loaded")
 
 
 def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -1,5 +1,9 @@
 """The labels: letters, their numbers in pixel tables, and the names of picture folders."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
 J_AND_Z = frozenset("JZ")
 """Letters that are movements, which a still picture cannot show."""
 
@@ -25,3 +29,16 @@ _BY_NAME = {label.lower(): label for label in LABELS}
 def label_named(name: str) -> str | None:
     """Return the label of a name in upper or lower case, such as a folder's; None where the name is no label."""
     return _BY_NAME.get(name.strip().lower())
+
+
+def nearest_label(folders: Sequence[str], label_of: Callable[[str], str | None] = label_named) -> str | None:
+    """Return the label of the innermost folder whose name is one; None where none is.
+
+    Parameters
+    ----------
+    folders : sequence of str
+        Names of the folders above a file, outermost first.
+    label_of : callable, optional
+        From a name to its label, or None.
+    """
+    return next((label for folder in reversed(folders) if (label := label_of(folder))), None)

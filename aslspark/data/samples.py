@@ -6,8 +6,7 @@ In: rows made by this room. Out: the same rows, from Parquet, partitioned by spl
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
@@ -25,6 +24,8 @@ from pyspark.sql.types import (
 
 from aslspark.common.errors import AslsparkError
 from aslspark.common.paths import mounted_as_spark
+from aslspark.data.schema_classes import VECTOR_CLASSES, classes_in
+from aslspark.images.hands.hand import HAND_FIELDS
 
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
 SPLITS = (TRAIN, VALIDATION, TEST)
@@ -60,17 +61,8 @@ HASH_COLUMN = "hash"
 HAND_COLUMN = "hand"
 """What the hand stage found in a picture (HAND_TYPE); in tables that were ingested with `hands.on`."""
 
-HAND_TYPE = StructType(
-    [
-        StructField("found", StringType(), True),
-        StructField("landmarks", ArrayType(FloatType(), False), True),
-        StructField("world", ArrayType(FloatType(), False), True),
-        StructField("side", StringType(), True),
-        StructField("score", FloatType(), True),
-        StructField("trouble", StringType(), True),
-        StructField("looks", ArrayType(FloatType(), False), True),
-    ]
-)
+_SPARK_TYPES = {"string": StringType(), "float": FloatType(), "array<float>": ArrayType(FloatType(), False)}
+HAND_TYPE = StructType([StructField(name, _SPARK_TYPES[kind]) for name, kind in HAND_FIELDS.items()])
 """A hand: `found` names the try that found it ('plain', 'padded', ...), null where none did, and then all else but
 `trouble` is null; `landmarks` holds x, y, z of 21 points one after another, from the top left of the picture as it was
 decoded, before any crop, as shares of its longer side; `world` the same points in metres around the hand's middle;
@@ -116,27 +108,13 @@ def read_parquet(spark: SparkSession, path: str) -> DataFrame:
         Naming the class.
     """
     table = spark.read.parquet(path)
-    for pickled in _classes_in(json.loads(table._jdf.schema().json())):
-        if pickled not in _KNOWN_CLASSES:
+    for name in classes_in(json.loads(table._jdf.schema().json())):
+        if name not in VECTOR_CLASSES:
             raise AslsparkError(
-                f"{path}: a column is of the type {pickled[:100]}, whose code is not run; write it as a Vector, an "
+                f"{path}: a column is of the type {name[:100]}, whose code is not run; write it as a Vector, an "
                 "array or bytes"
             )
     return table
-
-
-_KNOWN_CLASSES = ("pyspark.ml.linalg.VectorUDT", "pyspark.ml.linalg.MatrixUDT")
-
-
-def _classes_in(schema: Any) -> Iterator[str]:
-    if isinstance(schema, dict):
-        if schema.get("type") == "udt":
-            yield str(schema.get("pyClass") or schema.get("class"))
-        for part in schema.values():
-            yield from _classes_in(part)
-    elif isinstance(schema, list):
-        for part in schema:
-            yield from _classes_in(part)
 
 
 def read_samples(spark: SparkSession, ingested: str, splits: Sequence[str] = SPLITS) -> DataFrame:

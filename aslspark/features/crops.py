@@ -11,17 +11,17 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
 from aslspark.common.batch_udf import batch_udf
-from aslspark.data.samples import HAND_COLUMN, HAND_TYPE
-from aslspark.features.landmarks import HAND_FIELDS
+from aslspark.data.samples import HAND_COLUMN
+from aslspark.features.landmarks import VECTOR_FIELDS
 from aslspark.features.pictures import Normaliser
 from aslspark.images.decoding import RAW, UNUSABLE
-from aslspark.images.hands.hand import NO_HAND
+from aslspark.images.hands.hand import HAND_FIELDS, NO_HAND
 from aslspark.images.hands.options import require_detector
 
 ROW = "_row"
-_SEEN = (
-    "data binary, unusable string, looked boolean, found string, landmarks array<float>, world array<float>, "
-    "side string, score float, trouble string, looks array<float>"
+_SEEN = ", ".join(
+    f"{name} {kind}"
+    for name, kind in {"data": "binary", UNUSABLE: "string", "looked": "boolean", **HAND_FIELDS}.items()
 )
 
 
@@ -30,7 +30,7 @@ def brings_hands(dataset: DataFrame) -> bool:
     if HAND_COLUMN not in dataset.columns:
         return False
     kind = dataset.schema[HAND_COLUMN].dataType
-    return isinstance(kind, StructType) and set(HAND_FIELDS) <= set(kind.names)
+    return isinstance(kind, StructType) and set(VECTOR_FIELDS) <= set(kind.names)
 
 
 def crop_to_hands(dataset: DataFrame, column: str, pictures: Column, normaliser: Normaliser) -> DataFrame:
@@ -64,15 +64,13 @@ def crop_to_hands(dataset: DataFrame, column: str, pictures: Column, normaliser:
                 UNUSABLE: reasons,
                 "looked": [hand is not None for hand in hands],
             }
-            rows = [hand or NO_HAND for hand in hands]
-            for name in HAND_TYPE.names:
-                values = [getattr(row, name) for row in rows]
-                columns[name] = [None if value is None else _flat(value) for value in values]
+            rows = [(hand or NO_HAND).values() for hand in hands]
+            columns |= {name: [row[name] for row in rows] for name in HAND_FIELDS}
             yield pd.DataFrame(columns, dtype=object)
 
     names = ["`" + name.replace("`", "``") + "`" for name in dataset.columns]
     seen = dataset.select(F.struct(*names).alias(ROW), look(pictures).alias("_seen"))
-    hand = F.struct(*(F.col(f"_seen.{name}").alias(name) for name in HAND_TYPE.names))
+    hand = F.struct(*(F.col(f"_seen.{name}").alias(name) for name in HAND_FIELDS))
     picture = F.struct(
         F.lit(height).alias("height"),
         F.lit(width).alias("width"),
@@ -82,7 +80,3 @@ def crop_to_hands(dataset: DataFrame, column: str, pictures: Column, normaliser:
         F.col(f"_seen.{UNUSABLE}").alias(UNUSABLE),
     )
     return seen.select(ROW, picture.alias(column), F.when(F.col("_seen.looked"), hand).alias(HAND_COLUMN))
-
-
-def _flat(value: Any) -> Any:
-    return value.ravel() if hasattr(value, "ravel") else value

@@ -14,6 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow_hotfix  # noqa: F401  (see aslspark.images.decoding)
 
+from aslspark.images.hands.hand import HAND_STRUCT
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -34,13 +36,8 @@ MOST_LOOKS = 4
 """The most looks at a hand that are kept."""
 LOOKED_NUMBERS = HAND_NUMBERS + MOST_LOOKS * 126
 
-HAND_FIELDS = {
-    "found": pa.string(),
-    "landmarks": pa.list_(pa.float32()),
-    "world": pa.list_(pa.float32()),
-    "side": pa.string(),
-}
-"""Of `samples.HAND_TYPE`, what a hand's vector is made of."""
+VECTOR_FIELDS = ("found", "landmarks", "world", "side")
+"""The fields of `samples.HAND_TYPE` that make a hand's vector."""
 
 FloatArray = npt.NDArray[np.float32]
 Array = npt.NDArray[np.floating[Any]]
@@ -144,9 +141,9 @@ def one_look(looked: FloatArray, random: np.random.Generator) -> FloatArray:
 
 
 def frame_vectors(hands: pd.DataFrame) -> FloatArray:
-    """Do as `hand_vectors` with a column of structs as pandas_udf gives it, of which it takes HAND_FIELDS."""
-    columns = [pa.array(hands[name], kind) for name, kind in HAND_FIELDS.items()]
-    return hand_vectors(pa.StructArray.from_arrays(columns, list(HAND_FIELDS)))
+    """Do as `hand_vectors` with a column of structs as pandas_udf gives it, of which it takes VECTOR_FIELDS."""
+    columns = [pa.array(hands[name], HAND_STRUCT.field(name).type) for name in VECTOR_FIELDS]
+    return hand_vectors(pa.StructArray.from_arrays(columns, list(VECTOR_FIELDS)))
 
 
 def landmark_features(vectors: FloatArray, upright: bool) -> FloatArray:

@@ -20,7 +20,7 @@ from aslspark.common.batch_udf import batch_udf
 from aslspark.common.catalog import LANDMARKS, PICTURE
 from aslspark.common.errors import AslsparkError
 from aslspark.data.samples import HAND_COLUMN, PICTURE_TYPE
-from aslspark.features.landmarks import FEATURES, HAND_FIELDS, frame_vectors, landmark_features
+from aslspark.features.landmarks import FEATURES, VECTOR_FIELDS, frame_vectors, landmark_features
 from aslspark.features.scaling import scale
 from aslspark.images.decoding import RAW, stored
 
@@ -111,7 +111,7 @@ class LandmarkFeatures(
                 yield pd.Series(list(landmark_features(frame_vectors(batch), upright).astype(np.float64)))
 
         hand = F.col(self.getInputCol())
-        taken = F.struct(*(hand[name].alias(name) for name in HAND_FIELDS))
+        taken = F.struct(*(hand[name].alias(name) for name in VECTOR_FIELDS))
         return _with_vectors(dataset, self.getOutputCol(), array_to_vector(shapes(taken)), FEATURES)
 
 

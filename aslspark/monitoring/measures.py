@@ -17,7 +17,7 @@ from pyspark.sql import functions as F
 from aslspark.common.catalog import LANDMARKS
 from aslspark.data.samples import HAND_COLUMN
 from aslspark.features.crops import ROW, brings_hands, crop_to_hands
-from aslspark.features.landmarks import HAND_FIELDS, HAND_FOUND, PICTURE_POINTS, POINTS, WORLD_POINTS, frame_vectors
+from aslspark.features.landmarks import HAND_FOUND, PICTURE_POINTS, POINTS, VECTOR_FIELDS, WORLD_POINTS, frame_vectors
 from aslspark.features.pictures import Normaliser
 from aslspark.images.decoding import UNUSABLE
 from aslspark.models.onnx_classifier import NO_HAND_FOUND
@@ -131,7 +131,7 @@ def measured(model: SignClassifierModel, dataset: DataFrame, *keep: Column) -> D
         found |= {name: F.col("_light")[name] for name in PICTURE_MEASURES}
     no_hand = F.col("reason").eqNullSafe(F.lit(NO_HAND_FOUND))
     if model.hands is not None and brings_hands(scored):
-        hand = F.struct(*(F.col(HAND_COLUMN)[name].alias(name) for name in HAND_FIELDS))
+        hand = F.struct(*(F.col(HAND_COLUMN)[name].alias(name) for name in VECTOR_FIELDS))
         scored = scored.select("*", _hand_udf()(hand).alias("_hand"))
         found |= {name: F.col("_hand")[name] for name in HAND_MEASURES}
         no_hand = F.col(HAND_COLUMN)["found"].isNull() & unusable.isNull()

@@ -32,7 +32,7 @@ from aslspark.common.paths import mounted_as_spark
 from aslspark.common.redaction import say
 from aslspark.data.samples import HAND_COLUMN, PICTURE_TYPE, hands_missing
 from aslspark.features.crops import ROW, brings_hands, crop_to_hands
-from aslspark.features.landmarks import HAND_FIELDS, frame_vectors
+from aslspark.features.landmarks import VECTOR_FIELDS, frame_vectors
 from aslspark.features.pictures import Normaliser
 from aslspark.images.decoding import RAW, UNUSABLE, ImageSpec
 from aslspark.images.hands.options import HandOptions
@@ -243,12 +243,12 @@ def _hands(dataset: DataFrame) -> Column:
     if HAND_COLUMN not in dataset.columns:
         raise hands_missing("the DataFrame")
     kind = dataset.schema[HAND_COLUMN].dataType
-    if not isinstance(kind, StructType) or not set(HAND_FIELDS) <= set(kind.names):
+    if not isinstance(kind, StructType) or not set(VECTOR_FIELDS) <= set(kind.names):
         raise AslsparkError(
             f"column {HAND_COLUMN}: {kind.simpleString()} is no hand; give samples that were ingested with "
             "hands.on=true"
         )
-    return F.struct(*(F.col(HAND_COLUMN)[name].alias(name) for name in HAND_FIELDS))
+    return F.struct(*(F.col(HAND_COLUMN)[name].alias(name) for name in VECTOR_FIELDS))
 
 
 def _onnx_udf(

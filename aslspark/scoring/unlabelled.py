@@ -16,7 +16,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from aslspark.common.errors import AslsparkError
-from aslspark.common.labels import label_named
+from aslspark.common.labels import label_named, nearest_label
 from aslspark.common.paths import mounted_as_spark
 from aslspark.common.redaction import redact
 from aslspark.data.discover_sources import short_names
@@ -27,11 +27,11 @@ from aslspark.data.files.table_endings import TABLE_ENDINGS
 from aslspark.data.path_contents import PathContents, inspect_path
 from aslspark.data.pictures.files import (
     LOST,
-    OPEN_COST_BYTES,
     contents_of,
     files_below,
+    files_table,
     named_files,
-    task_count,
+    real_path,
 )
 from aslspark.data.pictures.listing import ListedFile, unread_reason
 from aslspark.data.pictures.manifest import parse_manifest, read_manifest_text
@@ -174,24 +174,14 @@ def _files_at(
         name = file.name.rpartition("/")[2]
         if not is_picture_name(name):
             others.append(file.name)
-        elif file.path not in named and _real_path(file) not in named:
-            files.append(FileToScore(file, _label_below(file.name)))
+        elif file.path not in named and real_path(file) not in named:
+            files.append(FileToScore(file, nearest_label(file.name.split("/")[:-1])))
     base = as_text(path)
     lines = [f"{base}: {line}" for line in below.passed_over]
     tables = {as_text(table).rpartition("/")[2] for table in (*found.manifests, *found.notes, *found.tables)}
     if files and (others := [name for name in others if name not in tables]):
         lines.append(f"{base}: {len(others)} files that are no pictures by their endings, such as {others[0]}")
     return files, lines
-
-
-def _real_path(file: ListedFile) -> str:
-    return file.path if file.file is None else f"file:{as_text(os.path.realpath(os.fsdecode(file.file)))}"
-
-
-def _label_below(name: str) -> str | None:
-    """Find the label of a picture by the folders between the path that was given and its file."""
-    above = name.split("/")[:-1]
-    return next((label for folder in reversed(above) if (label := label_named(folder))), None)
 
 
 def _picture_rows(spark: SparkSession, pictures: Sequence[FileToScore]) -> DataFrame:
@@ -203,20 +193,10 @@ def _picture_rows(spark: SparkSession, pictures: Sequence[FileToScore]) -> DataF
     for name, value in packing(spark, readable).items():
         spark.conf.set(name, value)
     columns = ("path", "label", "unread", "content")
-    local = [(row, file) for row, (file, _) in zip(plan, pictures, strict=True) if file.file is not None or row[3]]
+    local = [(file, row[1:]) for row, (file, _) in zip(plan, pictures, strict=True) if file.file is not None or row[3]]
     parts = []
     if local:
-        ordered = sorted(local, key=lambda pair: (-pair[1].length, pair[1].path))
-        tasks = task_count(spark, sum(max(0, file.length) + OPEN_COST_BYTES for _, file in local))
-        rows = [
-            (*row[1:], bytearray(file.file or b"")) for start in range(tasks) for row, file in ordered[start::tasks]
-        ]
-        table = spark.createDataFrame(
-            spark.sparkContext.parallelize(rows, tasks),
-            "path string, label string, unread string, file binary",
-            verifySchema=False,
-        )
-        parts.append(with_content(table).select(*columns))
+        parts.append(with_content(files_table(spark, local, ("path", "label", "unread"))).select(*columns))
     far = [row for row, (file, _) in zip(plan, pictures, strict=True) if file.file is None and not row[3]]
     if far:
         contents = contents_of(spark, [file for file, _ in pictures if file.file is None])

@@ -6,7 +6,6 @@ import pytest
 
 from aslspark.features.landmarks import (
     FEATURES,
-    HAND_FIELDS,
     HAND_FOUND,
     HAND_NUMBERS,
     LOOKED_NUMBERS,
@@ -19,7 +18,7 @@ from aslspark.features.landmarks import (
     looked_vectors,
     one_look,
 )
-from aslspark.images.hands.hand import Hand
+from aslspark.images.hands.hand import HAND_STRUCT, Hand
 from aslspark.scoring.reader import hand_vector
 
 CHANGES = {"noise": 0.02, "turn_degrees": 15.0, "tilt_degrees": 10.0, "bone": 0.1, "probability": 1.0}
@@ -110,11 +109,10 @@ def test_turns_alone_keep_every_bones_length(hands):
 def test_each_look_at_a_hand_can_be_learned_from_and_missing_ones_are_what_all_agreed_on():
     agreed, looks = np.arange(126.0), [np.arange(126.0) + n for n in (1, 2)]
     hand = {"found": "plain", "landmarks": agreed[:63], "world": agreed[63:], "side": "right", "score": 1.0}
-    kind = pa.struct([*HAND_FIELDS.items(), ("score", pa.float32()), ("looks", pa.list_(pa.float32()))])
     rows = [{**hand, "looks": np.concatenate(looks)}, None, {**hand, "looks": None}]
-    looked = looked_vectors(pa.array(rows, kind))
+    looked = looked_vectors(pa.array(rows, HAND_STRUCT))
     assert looked.shape == (3, LOOKED_NUMBERS)
-    np.testing.assert_array_equal(looked[:, :HAND_NUMBERS], hand_vectors(pa.array(rows, kind)))
+    np.testing.assert_array_equal(looked[:, :HAND_NUMBERS], hand_vectors(pa.array(rows, HAND_STRUCT)))
     random = np.random.default_rng(0)
     taken = np.stack([one_look(looked, random) for _ in range(60)])
     assert set(taken[:, 0, 5]) == {5.0, 6.0, 7.0}
@@ -129,7 +127,7 @@ def test_each_look_at_a_hand_can_be_learned_from_and_missing_ones_are_what_all_a
 def test_one_hand_has_the_vector_of_its_row_in_a_table(side):
     points, world = (np.random.default_rng(seed).random((21, 3)).astype(np.float32) for seed in (1, 2))
     row = {"found": "plain", "landmarks": points.ravel(), "world": world.ravel(), "side": side}
-    of_table = hand_vectors(pa.array([row, {"found": None}], pa.struct(list(HAND_FIELDS.items()))))
+    of_table = hand_vectors(pa.array([row, {"found": None}], HAND_STRUCT))
     np.testing.assert_array_equal(hand_vector(Hand("plain", points, world, side)), of_table[0])
     assert of_table[0, RIGHT_HAND] == (side == "right")
     np.testing.assert_array_equal(hand_vector(None), of_table[1])

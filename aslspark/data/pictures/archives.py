@@ -25,7 +25,7 @@ from aslspark.data.pictures.listing import (
     Picture,
     PictureSource,
     labelled_by_folder,
-    labelled_by_word,
+    labelled_by_row,
     once_each,
     with_named_splits,
 )
@@ -206,10 +206,8 @@ def _named_in_zip(
     name = next((name for name in names if name in of_name), names[0] if names else row.path)
     entry = of_name.get(name)
     path = as_text(name) if entry is None else entry.filename
-    shown_name = redact(as_text(row.path))
-    listed = ListedFile(path, shown_name, -1 if entry is None else entry.file_size)
-    picture = Picture(path, shown_name, listed.length, signer=as_text(row.signer) or None, row=row.number)
-    picture = labelled_by_word(picture, row.label, row.split, options, listed)
+    listed = ListedFile(path, redact(as_text(row.path)), -1 if entry is None else entry.file_size)
+    picture = labelled_by_row(listed, row, options)
     if picture.reason is None and not _is_safe(name):
         return picture._replace(reason=UNSAFE_NAME, detail="it points outside of the zip")
     if picture.reason is None and entry is None:

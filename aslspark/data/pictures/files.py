@@ -27,7 +27,7 @@ from aslspark.data.pictures.listing import (
     Picture,
     PictureSource,
     labelled_by_folder,
-    labelled_by_word,
+    labelled_by_row,
     once_each,
     with_named_splits,
 )
@@ -117,7 +117,7 @@ def contents_of(spark: SparkSession, files: Iterable[ListedFile]) -> DataFrame:
     others = [file for file in files if file.file is None]
     parts = []
     if local or not others:
-        parts.append(_dealt(spark, local))
+        parts.append(files_table(spark, [(file, (file.path,)) for file in local], ("path",)))
     if others:
         folders = _topmost({file.path.rpartition("/")[0] for file in others})
         wanted = F.broadcast(spark.createDataFrame([(file.path,) for file in others], "path string"))
@@ -129,21 +129,33 @@ def contents_of(spark: SparkSession, files: Iterable[ListedFile]) -> DataFrame:
     return with_content(parts[0]).select("path", "content").unionByName(parts[1])
 
 
-def _dealt(spark: SparkSession, files: Sequence[ListedFile]) -> DataFrame:
-    """Deal files to tasks, so that each gets about as many bytes, in the same way every time."""
-    ordered = sorted(files, key=lambda file: (-file.length, file.path))
-    cost = sum(file.length for file in files) + OPEN_COST_BYTES * len(files)
-    tasks = max(1, task_count(spark, cost))
-    rows = [(file.path, bytearray(file.file or b"")) for start in range(tasks) for file in ordered[start::tasks]]
-    return spark.createDataFrame(
-        spark.sparkContext.parallelize(rows, tasks), "path string, file binary", verifySchema=False
-    )
+def files_table(
+    spark: SparkSession, files: Sequence[tuple[ListedFile, tuple[str | None, ...]]], columns: Sequence[str]
+) -> DataFrame:
+    """Make a table of files of this machine, in tasks of about as many bytes each, in the same order every time.
 
+    Parameters
+    ----------
+    spark : SparkSession
+    files : sequence of ListedFile and tuple of str
+        Each file with its values of `columns`.
+    columns : sequence of str
 
-def task_count(spark: SparkSession, cost: int) -> int:
-    """Choose how many tasks read files that cost so many bytes: the same few large ones for every slot."""
+    Returns
+    -------
+    DataFrame
+        `columns` (string) and file (binary, the path; empty where there is none).
+    """
+    largest_first = sorted(files, key=lambda pair: (-pair[0].length, pair[0].path))
+    cost = sum(max(0, file.length) for file, _ in files) + OPEN_COST_BYTES * len(files)
     slots = max(1, spark.sparkContext.defaultParallelism)
-    return -(-cost // max(1 << 20, min(-(-cost // (TASKS_A_SLOT * slots)), 128 << 20)))
+    task_bytes = max(1 << 20, min(-(-cost // (TASKS_A_SLOT * slots)), 128 << 20))
+    tasks = max(1, -(-cost // task_bytes))
+    rows = [
+        (*values, bytearray(file.file or b"")) for start in range(tasks) for file, values in largest_first[start::tasks]
+    ]
+    schema = ", ".join([*(f"{column} string" for column in columns), "file binary"])
+    return spark.createDataFrame(spark.sparkContext.parallelize(rows, tasks), schema, verifySchema=False)
 
 
 def binary_files(spark: SparkSession, folders: Sequence[str]) -> DataFrame:
@@ -258,11 +270,8 @@ def open_manifest(
     """
     rows = parse_manifest(read_manifest_text(hadoop, path), as_text(path)) or []
     files = named_files(spark, hadoop, path, rows, options.roots)
-    pictures = []
-    for row, file in zip(rows, files, strict=True):
-        picture = Picture(file.path, file.name, file.length, signer=as_text(row.signer) or None, row=row.number)
-        pictures.append(labelled_by_word(picture, row.label, row.split, options, file))
-    pictures = with_named_splits(once_each(pictures), options, name)
+    labelled = (labelled_by_row(file, row, options) for row, file in zip(rows, files, strict=True))
+    pictures = with_named_splits(once_each(labelled), options, name)
     if all(picture.reason is not None for picture in pictures):
         first = pictures[0]
         raise AslsparkError(
@@ -278,16 +287,13 @@ def unnamed_pictures(
     """Say how many pictures lie below a folder that none of its manifests names."""
     named = {picture.path for source in sources for picture in source.pictures}
     below = files_below(spark, hadoop, folder).listed
-    left = [
-        file.name
-        for file in below
-        if is_picture_name(file.name) and not named & {file.path, f"file:{as_text(_real(file))}"}
-    ]
+    left = [file.name for file in below if is_picture_name(file.name) and not named & {file.path, real_path(file)}]
     return [f"{as_text(folder)}: {len(left)} pictures that no manifest names, such as {left[0]}"] if left else []
 
 
-def _real(file: ListedFile) -> str:
-    return "" if file.file is None else os.path.realpath(os.fsdecode(file.file))
+def real_path(file: ListedFile) -> str:
+    """Return the path of a file behind any links, as a manifest's entry for it has it."""
+    return file.path if file.file is None else f"file:{as_text(os.path.realpath(os.fsdecode(file.file)))}"
 
 
 def named_files(

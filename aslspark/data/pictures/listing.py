@@ -14,8 +14,11 @@ from typing import NamedTuple
 
 from pyspark.sql import DataFrame
 
+from aslspark.common.labels import nearest_label
 from aslspark.data.files.file_bytes import MAX_FILE_BYTES, TOO_LARGE
+from aslspark.data.files.local_folders import as_text
 from aslspark.data.files.natural_order import natural_key
+from aslspark.data.pictures.manifest import ManifestRow
 from aslspark.data.pictures.options import PictureOptions
 from aslspark.data.samples import TEST, TRAIN
 from aslspark.data.split_names import nearest_named, split_of_name
@@ -151,7 +154,7 @@ def labelled_by_folder(files: Iterable[ListedFile], options: PictureOptions) -> 
         if not is_picture_name(file):
             others.append(listed.name)
             continue
-        label = next((label for folder in reversed(above) if (label := options.label_of(folder))), None)
+        label = nearest_label(above, options.label_of)
         if label is None:
             folders["/".join(above) or "."] += 1
             continue
@@ -228,18 +231,30 @@ def _shot(name: str) -> tuple[str, ...]:
     return tuple(word for word in _words(name) if word != "depth" and word not in _COLOUR_WORDS)
 
 
-def labelled_by_word(
-    picture: Picture, label: str | None, split: str | None, options: PictureOptions, listed: ListedFile
+def labelled_by_row(file: ListedFile, row: ManifestRow, options: PictureOptions) -> Picture:
+    """Make a picture with the label, split and signer of its row in a manifest, or with the reason why not."""
+    return labelled_as(file, row.label, row.split, as_text(row.signer) or None, options, row.number)
+
+
+def labelled_as(
+    file: ListedFile,
+    label: str | None,
+    split: str | None,
+    signer: str | None,
+    options: PictureOptions,
+    row: int | None = None,
 ) -> Picture:
-    """Give a picture the label and the split that a manifest or a table says, or the reason why not."""
-    found = options.label_of(label or "")
-    if found is None:
+    """Make a picture with the label, split and signer that a table gives it, or with the reason why not."""
+    picture = Picture(file.path, file.name, file.length, signer=signer, row=row)
+    known_label = options.label_of(label or "")
+    if known_label is None:
         return picture._replace(reason=UNKNOWN_LABEL, detail=f"label is {label!r}")
-    decided = split_of_name(split) if split and split.strip() else None
-    if split and decided is None:
+    known_split = split_of_name(split) if split and split.strip() else None
+    if split and known_split is None:
         return picture._replace(reason=UNKNOWN_SPLIT, detail=f"split is {split!r}")
-    signer = picture.signer if picture.signer is not None else options.signer_of(picture.name)
-    return _checked(picture._replace(label=found, split=decided, signer=signer), listed, options)
+    if signer is None:
+        signer = options.signer_of(file.name)
+    return _checked(picture._replace(label=known_label, split=known_split, signer=signer), file, options)
 
 
 def _checked(picture: Picture, listed: ListedFile, options: PictureOptions) -> Picture:

@@ -19,7 +19,8 @@ from pyspark.sql.types import LongType, StringType, StructField, StructType
 
 from aslspark.common.redaction import redact
 from aslspark.data.files.file_bytes import read_file
-from aslspark.data.pictures.files import OPEN_COST_BYTES
+from aslspark.data.picture_column import picture_column, pixel_bytes
+from aslspark.data.pictures.files import OPEN_COST_BYTES, TASKS_A_SLOT
 from aslspark.data.pictures.listing import Picture, PictureSource
 from aslspark.data.pictures.near_duplicates import perceptual_hashes
 from aslspark.data.pictures.options import PictureOptions
@@ -41,8 +42,6 @@ BYTES_AT_ONCE = 32 << 20
 BATCH_BYTES = 64 << 20
 """Of files that a task is sent at once, at most."""
 LARGEST_BATCH = 512
-
-TASKS_A_SLOT = 3
 
 
 def batch_rows(lengths: Iterable[int]) -> int:
@@ -224,10 +223,7 @@ def _samples(batch: pa.RecordBatch, source: str, options: PictureOptions, holds:
 def _data(pictures: npt.NDArray[np.uint8], store: str) -> pa.Array:
     if store != "raw":
         return pa.array([encode(picture, store) for picture in pictures], pa.binary())
-    # The matrix is the column's memory as it is: no copy.
-    length = int(np.prod(pictures.shape[1:]))
-    offsets = pa.py_buffer(np.arange(len(pictures) + 1, dtype=np.int32) * length)
-    return pa.Array.from_buffers(pa.binary(), len(pictures), [None, offsets, pa.py_buffer(pictures)])
+    return pixel_bytes(pictures)
 
 
 def _batch(
@@ -242,11 +238,7 @@ def _batch(
     hashes: pa.Array,
     hands: pa.Array | None,
 ) -> pa.RecordBatch:
-    count = len(ids)
-    sizes = [pa.array(np.full(count, size, np.int32)) for size in shape]
-    names = ["height", "width", "channels", "data", "encoding"]
-    picture = pa.StructArray.from_arrays([*sizes, data, pa.array([store] * count)], names=names)
-    columns = [ids, picture, labels, pa.array([source] * count), signers, splits, hashes]
+    columns = [ids, picture_column(data, shape, store), labels, pa.array([source] * len(ids)), signers, splits, hashes]
     names = HASHED_SCHEMA.names
     if hands is not None:
         columns, names = [*columns, hands], [*names, HAND_COLUMN]

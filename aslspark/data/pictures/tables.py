@@ -9,13 +9,14 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import BinaryType, StringType, StructType
 
 from aslspark.common.errors import AslsparkError
+from aslspark.common.labels import nearest_label
 from aslspark.common.redaction import redact
 from aslspark.data.pictures.listing import (
     TWICE,
     ListedFile,
     Picture,
     PictureSource,
-    labelled_by_word,
+    labelled_as,
     once_each,
     with_named_splits,
 )
@@ -23,7 +24,6 @@ from aslspark.data.pictures.options import PictureOptions
 from aslspark.data.tables.pixel_layout import UNKNOWN_LABEL
 
 NO_PATH = "no path"
-_WORDS = ("label", "signer", "split")
 
 
 def holds_picture_files(frame: DataFrame) -> bool:
@@ -51,26 +51,25 @@ def open_picture_table(frame: DataFrame, name: str, options: PictureOptions) -> 
     is_bytes = _holds_bytes(frame)
     path = F.col("path" if is_bytes else "image.origin").alias("path")
     length = F.octet_length("content" if is_bytes else "image.data").alias("length")
-    words = [word for word in _WORDS if word in frame.columns]
-    for word in words:
-        if not isinstance(frame.schema[word].dataType, StringType):
-            kind = frame.schema[word].dataType.simpleString()
-            raise AslsparkError(f"{name}: column {word} is {kind}: cast it to a string")
+    given = [column for column in ("label", "signer", "split") if column in frame.columns]
+    for column in given:
+        if not isinstance(frame.schema[column].dataType, StringType):
+            kind = frame.schema[column].dataType.simpleString()
+            raise AslsparkError(f"{name}: column {column} is {kind}: cast it to a string")
     pictures = []
-    rows = frame.select(path, length, *words).collect()
+    rows = frame.select(path, length, *given).collect()
     shared = _shared_folders([row["path"] for row in rows if row["path"]])
     for row in rows:
         if not row["path"]:
             pictures.append(Picture("", "", 0, reason=NO_PATH, detail="every picture needs a path of its own"))
             continue
-        said = {word: row[word] for word in words}
-        picture = Picture(row["path"], redact(row["path"]), row["length"] or 0, signer=said.get("signer"))
-        label = said["label"] if "label" in said else _label_above(row["path"], shared, options)
-        if "label" not in said and label is None:
+        values = {name: row[name] for name in given}
+        file = ListedFile(row["path"], redact(row["path"]), row["length"] or 0)
+        above = file.path.split("/")[shared:-1]
+        label = values["label"] if "label" in values else nearest_label(above, options.label_of)
+        picture = labelled_as(file, label, values.get("split"), values.get("signer"), options)
+        if "label" not in values and label is None:
             picture = picture._replace(reason=UNKNOWN_LABEL, detail="no folder above it is called like a label")
-        else:
-            listed = ListedFile(picture.path, picture.name, picture.length)
-            picture = labelled_by_word(picture, label, said.get("split"), options, listed)
         pictures.append(picture)
     pictures = with_named_splits(once_each(pictures), options)
     content = frame.select(path, F.col("content") if is_bytes else F.col("image"))
@@ -89,11 +88,6 @@ def _shared_folders(paths: Sequence[str]) -> int:
         min(map(len, folders)),
     )
     return min(same, *(len(folder) - 1 for folder in folders))
-
-
-def _label_above(path: str, shared: int, options: PictureOptions) -> str | None:
-    above = path.split("/")[shared:-1]
-    return next((label for folder in reversed(above) if (label := options.label_of(folder))), None)
 
 
 def _holds_bytes(frame: DataFrame) -> bool:

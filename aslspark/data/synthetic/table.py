@@ -10,6 +10,7 @@ from pyspark.sql.types import StructType
 
 from aslspark.common.errors import AslsparkError
 from aslspark.common.labels import STATIC_LETTERS
+from aslspark.data.picture_column import picture_column
 from aslspark.data.samples import SAMPLE_SCHEMA
 from aslspark.data.synthetic.picture import check_picture_shape, draw_hand
 from aslspark.images.decoding import RAW
@@ -67,14 +68,9 @@ def _drawn_batch(numbers: list[int], seed: int, size: int, channels: int, signer
         draw_hand(letter, seed=seed, index=number, signer=hand, size=size, channels=channels).tobytes()
         for number, letter, hand in zip(numbers, letters, hands, strict=True)
     ]
-    shape = [pa.array([length] * len(numbers), pa.int32()) for length in (size, size, channels)]
-    pictures = pa.StructArray.from_arrays(
-        [*shape, pa.array(data, pa.binary()), pa.array([RAW] * len(numbers))],
-        names=["height", "width", "channels", "data", "encoding"],
-    )
     columns = {
         "id": pa.array([f"{SOURCE}:{number:06d}" for number in numbers]),
-        "picture": pictures,
+        "picture": picture_column(pa.array(data, pa.binary()), (size, size, channels), RAW),
         "label": pa.array(letters),
         "source": pa.array([SOURCE] * len(numbers)),
         "signer": pa.array([f"{SOURCE}-{hand:02d}" for hand in hands]),

@@ -21,6 +21,7 @@ from pyspark.sql import functions as F
 
 from aslspark.common.labels import LETTER_OF_NUMBER
 from aslspark.data.files.hadoop_files import HadoopFiles, no_pattern
+from aslspark.data.picture_column import picture_column, pixel_bytes
 from aslspark.data.tables.parse_pixels import ParsedLines, parse_lines
 from aslspark.data.tables.pixel_layout import PIXELS, PLAIN, SIDE, Layout, layout_of_line, layout_of_names
 from aslspark.images.decoding import RAW
@@ -275,14 +276,6 @@ def _samples(source: str, first_row: int, parsed: ParsedLines, splits: pa.Array)
 def _batch(
     ids: pa.Array, pixels: npt.NDArray[np.uint8], labels: pa.Array, source: str, signers: pa.Array, splits: pa.Array
 ) -> pa.RecordBatch:
-    count = len(pixels)
-    side = pa.array(np.full(count, SIDE, np.int32))
-    # The matrix is the column's memory as it is: no copy.
-    offsets = pa.py_buffer(np.arange(count + 1, dtype=np.int32) * PIXELS)
-    data = pa.Array.from_buffers(pa.binary(), count, [None, offsets, pa.py_buffer(pixels)])
-    channels = pa.array(np.ones(count, np.int32))
-    raw = pa.array([RAW] * count)
-    names = ["height", "width", "channels", "data", "encoding"]
-    picture = pa.StructArray.from_arrays([side, side, channels, data, raw], names=names)
-    columns = [ids, picture, labels, pa.array([source] * count), signers, splits]
+    picture = picture_column(pixel_bytes(pixels), (SIDE, SIDE, 1), RAW)
+    columns = [ids, picture, labels, pa.array([source] * len(pixels)), signers, splits]
     return pa.RecordBatch.from_arrays(columns, names=["id", "picture", "label", "source", "signer", "split"])

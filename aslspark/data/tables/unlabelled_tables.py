@@ -16,6 +16,7 @@ from pyspark.sql import functions as F
 
 from aslspark.common.errors import AslsparkError
 from aslspark.data.files.hadoop_files import HadoopFiles, plain_path
+from aslspark.data.picture_column import picture_column, pixel_bytes
 from aslspark.data.tables.labelled_tables import check_header, label_text, lines_of_files, runs_of_blocks
 from aslspark.data.tables.parse_pixels import parse_lines
 from aslspark.data.tables.pixel_layout import PIXELS, SIDE, Layout
@@ -117,14 +118,7 @@ def _rows(name: str, first: int | None, lines: pa.Array, labels: pa.Array, layou
     for bad in parsed.bad:
         reasons[bad.line] = f"{bad.reason}: {bad.detail}"
     numbers = pa.nulls(count, pa.int64()) if first is None else pa.array(np.arange(first, first + count))
-    # The matrix is the column's memory as it is: no copy.
-    offsets = pa.py_buffer(np.arange(count + 1, dtype=np.int32) * PIXELS)
-    data = pa.Array.from_buffers(pa.binary(), count, [None, offsets, pa.py_buffer(pixels)])
-    side, one = (pa.array(np.full(count, size, np.int32)) for size in (SIDE, 1))
-    picture = pa.StructArray.from_arrays(
-        [side, side, one, data, pa.array([RAW] * count, pa.string()), pa.array(reasons, pa.string())],
-        names=["height", "width", "channels", "data", "encoding", UNUSABLE],
-    )
+    picture = picture_column(pixel_bytes(pixels), (SIDE, SIDE, 1), RAW, pa.array(reasons, pa.string()))
     # Of a batch that held the header alone no row is left, and Arrow would find no type.
     columns = [pa.array([name] * count, pa.string()), numbers, labels, picture]
     return pa.RecordBatch.from_arrays(columns, names=["source", "row", "label", "pixels"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,17 +19,23 @@ NUMBERS = 63
 TIME_LIMIT = "time limit"
 CRASHED = "crashed"
 
-_TYPE = pa.struct(
-    [
-        ("found", pa.string()),
-        ("landmarks", pa.list_(pa.field("element", pa.float32(), nullable=False))),
-        ("world", pa.list_(pa.field("element", pa.float32(), nullable=False))),
-        ("side", pa.string()),
-        ("score", pa.float32()),
-        ("trouble", pa.string()),
-        ("looks", pa.list_(pa.field("element", pa.float32(), nullable=False))),
-    ]
-)
+HAND_FIELDS = {
+    "found": "string",
+    "landmarks": "array<float>",
+    "world": "array<float>",
+    "side": "string",
+    "score": "float",
+    "trouble": "string",
+    "looks": "array<float>",
+}
+"""The fields of `Hand` as a struct, with Spark's names of their types; `samples.HAND_TYPE` is made from them."""
+
+_ARROW_TYPES = {
+    "string": pa.string(),
+    "float": pa.float32(),
+    "array<float>": pa.list_(pa.field("element", pa.float32(), nullable=False)),
+}
+HAND_STRUCT = pa.struct([(name, _ARROW_TYPES[kind]) for name, kind in HAND_FIELDS.items()])
 
 
 @dataclass(frozen=True)
@@ -61,27 +68,19 @@ class Hand:
     trouble: str | None = None
     looks: npt.NDArray[np.float32] | None = None
 
+    def values(self) -> dict[str, Any]:
+        """Return the fields by name, arrays flat."""
+        return {name: value.ravel() if isinstance(value, np.ndarray) else value for name, value in vars(self).items()}
+
 
 NO_HAND = Hand()
 
 
 def hand_column(hands: Sequence[Hand]) -> pa.StructArray:
     """Make a column of `samples.HAND_TYPE` without nulls."""
-    rows = [
-        {
-            "found": hand.found,
-            "landmarks": None if hand.landmarks is None else hand.landmarks.ravel(),
-            "world": None if hand.world is None else hand.world.ravel(),
-            "side": hand.side,
-            "score": hand.score,
-            "trouble": hand.trouble,
-            "looks": None if hand.looks is None else hand.looks.ravel(),
-        }
-        for hand in hands
-    ]
-    return pa.array(rows, _TYPE)
+    return pa.array([hand.values() for hand in hands], HAND_STRUCT)
 
 
 def null_hands(count: int) -> pa.StructArray:
     """Make a column of nulls, for rows that the hand stage has not processed."""
-    return pa.nulls(count, _TYPE)
+    return pa.nulls(count, HAND_STRUCT)
