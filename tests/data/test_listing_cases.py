@@ -242,7 +242,7 @@ def test_under_a_posix_locale_pictures_are_all_read_and_tables_named(tmp_path):
 
 def test_a_job_that_starts_the_jvm_itself_starts_it_in_utf8():
     program = (
-        "import os; from aslspark.common.spark_session import _spell_names_in_utf8 as f; f(); "
+        "import os; from aslspark.common.spark_session import _encode_file_names_in_utf8 as f; f(); "
         "print(os.environ['LC_ALL'])"
     )
     environment = {**os.environ, "LC_ALL": "POSIX", "PYTHONPATH": str(ROOT)}
