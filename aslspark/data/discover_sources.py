@@ -1,4 +1,4 @@
-"""What each source is: found, named and checked on the driver before any job starts."""
+"""Paths and tables in memory -> what each source is, found out on the driver before any Spark job starts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pyspark.sql import DataFrame, SparkSession
 from aslspark.common.errors import AslsparkError
 from aslspark.common.redaction import redact
 from aslspark.data.files.hadoop_files import HadoopFiles
-from aslspark.data.files.local_folders import as_text, is_special
+from aslspark.data.files.local_folders import as_text
 from aslspark.data.path_contents import PathContents, inspect_path
 from aslspark.data.pictures.archives import open_zip
 from aslspark.data.pictures.files import open_folder, open_manifest, unnamed_pictures
@@ -28,28 +28,28 @@ from aslspark.data.tables.pixel_layout import Layout
 
 @dataclass
 class OpenedSources:
-    """Sources by what they are. A name is what the samples carry in `source`, except those in memory.
+    """The sources of an ingest, by kind. A name is the value of the samples' column `source`, except those in memory.
 
     Parameters
     ----------
     files : dict of str to str
-        For each file, by its qualified path, the short name.
+        Short names of pixel tables in files, by qualified path.
     uris : dict of str to str
         The same by URI.
     layouts : dict of str to Layout
-        For each of their short names, which of its columns is what.
+        Layouts of their columns, by short name.
     pixel_frames, sample_frames : dict of str to DataFrame
         Tables in memory, under the names dataframe-1, dataframe-2 and so on.
     test, validation : set of str
-        Names of those that are all test, or all validation.
+        Names of sources that are test, or validation, as a whole.
     split_names : dict of str to str
-        For each pixel table of which its name, or that of a folder between it and its source, says a split: what.
+        For pixel tables whose name, or that of a folder below the source, says a split: that split.
     remarks : list of str
-        What was made of names that say test or validation, where a person might expect something else.
+        Notes on names that say test or validation and are not followed.
     pictures : dict of str to PictureSource
         Folders, manifests, zips and tables of picture files.
     passed_over : list of str
-        Files in folders that are not pixel tables or pictures by their names.
+        Lines about files that are neither pixel tables nor pictures by their names.
     """
 
     files: dict[str, str] = field(default_factory=dict)
@@ -75,7 +75,7 @@ class OpenedSources:
         return [*self.pixel_names, *self.sample_frames, *self.pictures]
 
     def giving(self, split: str) -> list[str]:
-        """Names of the sources that say themselves that they, or some of their rows, belong to a split."""
+        """Return the names of the sources that assign rows to a split themselves."""
         of_pictures = [
             name
             for name, source in self.pictures.items()
@@ -85,7 +85,7 @@ class OpenedSources:
 
     @property
     def has_train(self) -> bool:
-        """Whether there is anything to learn from, going by what was named or given as test and validation."""
+        """Whether any rows are left for training."""
         tables = {*self.pixel_names, *self.sample_frames} - self.test - self.validation
         return bool(tables) or any(
             picture.split in (None, TRAIN)
@@ -95,15 +95,15 @@ class OpenedSources:
         )
 
     def named(self) -> list[str]:
-        """List the names by which something was taken for validation or test, each with what it was taken for."""
-        found = {(f"{name}", split) for name, split in self.split_names.items() if split != TRAIN}
+        """List the files and folders that were taken for validation or test by their names, each with its split."""
+        taken = {(f"{name}", split) for name, split in self.split_names.items() if split != TRAIN}
         for name, source in self.pictures.items():
             if name not in self.test:
                 of_source = {
                     (picture.split_name, str(picture.split)) for picture in source.usable if picture.split_name
                 }
-                found |= {(f"{name}: {folder}", split) for folder, split in of_source if split != TRAIN}
-        return [f"{name} ({split})" for name, split in sorted(found)]
+                taken |= {(f"{name}: {folder}", split) for folder, split in of_source if split != TRAIN}
+        return [f"{name} ({split})" for name, split in sorted(taken)]
 
 
 def open_sources(
@@ -121,7 +121,7 @@ def open_sources(
     sources, test_sources : sequence of str or DataFrame
         Paths of pixel tables or of folders of them, of folders, manifests or zips of pictures; or tables in memory.
     out : str
-        The folder to be written, which must not lie inside a source.
+        The folder to be written; it must not lie inside a source.
     options : PictureOptions
 
     Returns
@@ -136,76 +136,111 @@ def open_sources(
     if not sources:
         raise AslsparkError("no source is named: name at least one pixel table, or a folder of tables or pictures")
     hadoop = HadoopFiles(spark)
-    opened = OpenedSources()
-    test_paths: set[str] = set()
-    split_names: dict[str, str] = {}
-    paths: list[str] = []
-    of_pictures: dict[str, PictureSource] = {}
-    both = [*((source, False) for source in sources), *((source, True) for source in test_sources)]
-    for source, is_test in both:
+    opened, found = OpenedSources(), _Paths()
+    for source, is_test in [*((source, False) for source in sources), *((source, True) for source in test_sources)]:
         if isinstance(source, DataFrame):
-            name = f"dataframe-{len(opened.pixel_frames) + len(opened.sample_frames) + len(opened.pictures) + 1}"
-            if holds_picture_files(source):
-                opened.pictures[name] = open_picture_table(source, name, options)
-            else:
-                kind = opened.sample_frames if holds_samples(source, name) else opened.pixel_frames
-                kind[name] = source
-            if is_test:
-                opened.test.add(name)
+            _open_frame(opened, source, is_test, options)
             continue
         if hadoop.qualified(out).startswith(hadoop.qualified(source).rstrip("/") + "/"):
             raise AslsparkError(f"out {out} lies inside source {source}: choose a folder outside it")
-        pictures, others = _pictures_at(spark, hadoop, source, options)
-        opened.passed_over += others
-        if pictures:
-            opened.passed_over += [line for found in pictures.values() for line in found.passed_over]
-            of_pictures |= pictures
-            tables = list(pictures)
-        else:
-            tables, others = hadoop.tables_at(source)
-            notes = set(inspect_path(hadoop, source).notes)
-            # Where all are without a header, the first is refused with its first line.
-            notes = notes if notes < set(tables) else set()
-            tables = [table for table in tables if table not in notes]
-            opened.passed_over += [*others, *(f"{as_text(note)}: no header of a pixel table" for note in sorted(notes))]
-            if not is_test:
-                split_names |= _named_tables(hadoop, source, tables)
-        paths += tables
-        if is_test:
-            test_paths.update(tables)
-    if twice := [path for path, times in Counter(paths).items() if times > 1]:
+        opened.passed_over += _open_path(spark, hadoop, source, is_test, options, found)
+    _name_paths(hadoop, opened, found)
+    _note_split_names(opened, [source for source in sources if isinstance(source, str)])
+    return opened
+
+
+@dataclass
+class _Paths:
+    """What the paths of sources hold, before each has its short name.
+
+    Parameters
+    ----------
+    all : list of str
+        Qualified paths of pixel tables and of sources of pictures, in the order of the sources.
+    pictures : dict of str to PictureSource
+        Those of pictures.
+    test : set of str
+        Those that are given as test.
+    split_names : dict of str to str
+        The split that a table's name, or that of a folder above it, says.
+    """
+
+    all: list[str] = field(default_factory=list)
+    pictures: dict[str, PictureSource] = field(default_factory=dict)
+    test: set[str] = field(default_factory=set)
+    split_names: dict[str, str] = field(default_factory=dict)
+
+
+def _open_frame(opened: OpenedSources, frame: DataFrame, is_test: bool, options: PictureOptions) -> None:
+    """Add a table in memory."""
+    name = f"dataframe-{len(opened.pixel_frames) + len(opened.sample_frames) + len(opened.pictures) + 1}"
+    if holds_picture_files(frame):
+        opened.pictures[name] = open_picture_table(frame, name, options)
+    else:
+        frames = opened.sample_frames if holds_samples(frame, name) else opened.pixel_frames
+        frames[name] = frame
+    if is_test:
+        opened.test.add(name)
+
+
+def _open_path(
+    spark: SparkSession, hadoop: HadoopFiles, source: str, is_test: bool, options: PictureOptions, found: _Paths
+) -> list[str]:
+    """Add what lies at a path, and return lines about what is passed over."""
+    path = hadoop.qualified(source).rstrip("/")
+    contents = inspect_path(hadoop, path)
+    pictures, passed = _open_pictures(spark, hadoop, path, contents, options)
+    if pictures:
+        passed += [line for picture_source in pictures.values() for line in picture_source.passed_over]
+        found.pictures |= pictures
+        paths = list(pictures)
+    else:
+        paths, others = hadoop.tables_at(source)
+        # Where no table has a header of pixels, the first is refused with its first line.
+        notes = set(contents.notes) if set(contents.notes) < set(paths) else set()
+        paths = [table for table in paths if table not in notes]
+        passed += [*others, *(f"{as_text(note)}: no header of a pixel table" for note in sorted(notes))]
+        if not is_test:
+            found.split_names |= _named_tables(hadoop, source, paths)
+    found.all += paths
+    if is_test:
+        found.test.update(paths)
+    return passed
+
+
+def _name_paths(hadoop: HadoopFiles, opened: OpenedSources, found: _Paths) -> None:
+    """Give each path its short name, read the headers of the tables, and note which sources are test or validation."""
+    if twice := [path for path, times in Counter(found.all).items() if times > 1]:
         raise AslsparkError(f"{as_text(twice[0])} is named twice among the sources and test sources: name it once")
-    layouts = {path: check_header(hadoop, path) for path in paths if path not in of_pictures}
-    names = dict(zip(paths, short_names([redact(as_text(path)) for path in paths]), strict=True))
+    layouts = {path: check_header(hadoop, path) for path in found.all if path not in found.pictures}
+    names = dict(zip(found.all, short_names([redact(as_text(path)) for path in found.all]), strict=True))
     for path, name in names.items():
-        if path in of_pictures:
-            opened.pictures[name] = of_pictures[path]
-            of_pictures[path].name = name
+        if path in found.pictures:
+            opened.pictures[name] = found.pictures[path]
+            found.pictures[path].name = name
         else:
             opened.files[path] = name
             opened.layouts[name] = layouts[path]
     opened.uris = {hadoop.as_uri(path): name for path, name in opened.files.items()}
-    opened.test |= {names[path] for path in test_paths}
-    opened.split_names = {names[path]: split for path, split in split_names.items()}
+    opened.test |= {names[path] for path in found.test}
+    opened.split_names = {names[path]: split for path, split in found.split_names.items()}
     opened.test |= {name for name, split in opened.split_names.items() if split == TEST}
     opened.validation = {name for name, split in opened.split_names.items() if split == VALIDATION}
-    _remark_names(opened, [source for source in sources if isinstance(source, str)])
-    return opened
 
 
 def _named_tables(hadoop: HadoopFiles, source: str, tables: Sequence[str]) -> dict[str, str]:
-    """Find the splits that tables below a source, or below the fixed part of a pattern, are called by."""
+    """Find the splits that the names of tables and folders say, below a source or the fixed part of a pattern."""
     fixed = re.split(r"[*?\[{]", source)[0] if not hadoop.exists(source) else f"{source}/"
     base = f"{hadoop.qualified(fixed.rpartition('/')[0] or '.')}/"
-    found = {}
+    splits = {}
     for table in tables:
         if table.startswith(base) and (name := nearest_named(table.removeprefix(base).split("/"))):
-            found[table] = str(split_of_name(name))
-    return found
+            splits[table] = str(split_of_name(name))
+    return splits
 
 
-def _remark_names(opened: OpenedSources, sources: Sequence[str]) -> None:
-    """Go by the names of the sources as far as something is left to learn from, and say so where that is not as far."""
+def _note_split_names(opened: OpenedSources, sources: Sequence[str]) -> None:
+    """Ignore splits in names where they would leave nothing for training; note each name that is not followed."""
     if not opened.has_train and (named := opened.named()):
         opened.remarks.append(
             f"nothing would be left to learn from if names were gone by ({', '.join(named[:3])}): these rows are "
@@ -220,85 +255,87 @@ def _remark_names(opened: OpenedSources, sources: Sequence[str]) -> None:
                 for picture in source.pictures
             ]
         return
-    # Sources that are named themselves are what they were named as, whatever they are called.
-    called = {source: split_of_name(source.rstrip("/").rpartition("/")[2]) for source in sources}
-    held_out = [source for source, split in called.items() if split in (TEST, VALIDATION)]
+    # A source that is given by name is what it is given as, whatever its name says.
+    split_of = {source: split_of_name(source.rstrip("/").rpartition("/")[2]) for source in sources}
+    held_out = [source for source, split in split_of.items() if split in (TEST, VALIDATION)]
     if len(held_out) < len(sources) or opened.sample_frames or opened.pixel_frames:
         opened.remarks += [
-            f"{redact(as_text(source))} is called {called[source]}, and is divided and learned from as the others are: "
-            "give it as --test-source to test on it alone"
+            f"{redact(as_text(source))} is called {split_of[source]}, and is divided and learned from as the others "
+            "are: give it as --test-source to test on it alone"
             for source in held_out
         ]
 
 
-def _pictures_at(
-    spark: SparkSession, hadoop: HadoopFiles, path: str, options: PictureOptions
+def _open_pictures(
+    spark: SparkSession, hadoop: HadoopFiles, path: str, contents: PathContents, options: PictureOptions
 ) -> tuple[dict[str, PictureSource], list[str]]:
-    """Open a path that holds pictures: sources by path, none where it holds pixel tables or nothing; and what is left.
+    """Open the pictures at a path.
 
-    A folder with several manifests gives a source for each.
+    Returns
+    -------
+    dict of str to PictureSource
+        By path, one for each manifest of a folder; empty where the path holds pixel tables or nothing.
+    list of str
+        Lines about what is passed over.
     """
-    if not hadoop.exists(path) or is_special(hadoop.qualified(path)):
-        return {}, []  # a pattern, or nothing that can be read
-    path = hadoop.qualified(path).rstrip("/")
-    found = inspect_path(hadoop, path)
-    if found.zip:
+    if contents.zip:
         return {path: open_zip(spark, hadoop, path, options)}, []
-    if found.parquet:
+    if contents.parquet:
         raise AslsparkError(
             f"source {as_text(path)} is Parquet: read it with spark.read.parquet and give ingest the DataFrame, with "
             "path (string), content (binary, the file of a picture) and label; of Hugging Face's sets, image.bytes is "
             "the content"
         )
-    if found.picture:
+    if contents.picture:
         raise AslsparkError(
             f"source {as_text(path)} is one picture: name a folder that holds a sub-folder for each label"
         )
-    if found.manifests:
-        return _opened_manifests(spark, hadoop, path, found, options)
-    if found.tables or not hadoop.is_folder(path):
+    if contents.manifests:
+        return _open_manifests(spark, hadoop, path, contents, options)
+    if contents.tables or not hadoop.is_folder(path):
         return {}, []
-    source = open_folder(spark, hadoop, path, options, {as_text(note).rpartition("/")[2] for note in found.notes})
+    source = open_folder(spark, hadoop, path, options, {as_text(note).rpartition("/")[2] for note in contents.notes})
     if source is None:
         return {}, []
-    notes = [f"{as_text(note)}: neither a manifest nor a pixel table" for note in found.notes]
-    return {path: source}, [*found.passed_over, *notes]
+    notes = [f"{as_text(note)}: neither a manifest nor a pixel table" for note in contents.notes]
+    return {path: source}, [*contents.passed_over, *notes]
 
 
-def _opened_manifests(
-    spark: SparkSession, hadoop: HadoopFiles, path: str, found: PathContents, options: PictureOptions
+def _open_manifests(
+    spark: SparkSession, hadoop: HadoopFiles, path: str, contents: PathContents, options: PictureOptions
 ) -> tuple[dict[str, PictureSource], list[str]]:
-    """Open the manifests of a folder, or one that is named itself, and say what else the folder holds."""
+    """Open a manifest, or all those of a folder; see `_open_pictures`."""
     if not hadoop.is_folder(path):
         return {path: open_manifest(spark, hadoop, path, options)}, []
-    several = len(found.manifests) > 1
+    several = len(contents.manifests) > 1
     opened: dict[str, PictureSource] = {}
     passed: list[str] = []
-    trouble: AslsparkError | None = None
-    for manifest in found.manifests:
+    first_error: AslsparkError | None = None
+    for manifest in contents.manifests:
         try:
             name = manifest.rpartition("/")[2]
             opened[manifest if several else path] = open_manifest(spark, hadoop, manifest, options, name)
         except AslsparkError as error:
-            trouble = trouble or error
+            first_error = first_error or error
             passed.append(f"{as_text(manifest)}: {error}")
-    if trouble is not None and not opened:
-        raise trouble
+    if first_error is not None and not opened:
+        raise first_error
     passed += [
-        f"{as_text(table)}: a pixel table beside a manifest: name it as a source of its own" for table in found.tables
+        f"{as_text(table)}: a pixel table beside a manifest: name it as a source of its own"
+        for table in contents.tables
     ]
-    passed += [f"{as_text(note)}: neither a manifest nor a pixel table" for note in found.notes]
-    passed += found.passed_over
+    passed += [f"{as_text(note)}: neither a manifest nor a pixel table" for note in contents.notes]
+    passed += contents.passed_over
     return opened, [*passed, *unnamed_pictures(spark, hadoop, path, opened.values())]
 
 
 def short_names(paths: Sequence[str]) -> list[str]:
-    """Name each path by its last parts: the file name, or more where two would share a name.
+    """Name each path by its last parts: the file name, or more where two would have the same name.
 
     Parameters
     ----------
     paths : sequence of str
-        Masked: two that differ in their keys alone are told apart by a number.
+        Redacted; two that differ in a secret alone are numbered.
 
     Returns
     -------

@@ -1,6 +1,6 @@
-"""What lies at a path, for ingest and scoring alike: manifests, pixel tables, pictures, a zip, Parquet.
+"""A path -> what lies there, for ingest and scoring: manifests, pixel tables, pictures, a zip, Parquet.
 
-In: a path. Out: `PathContents`; every table there is one of its kinds, or is passed over with a reason.
+Every table in a folder is one of the kinds of `PathContents`, or is passed over with a reason.
 """
 
 from __future__ import annotations
@@ -16,24 +16,24 @@ from aslspark.data.tables.pixel_layout import names_pixels
 from aslspark.images.endings import is_picture_name
 
 MANY_COLUMNS = 100
-"""A table with more was meant for a pixel table, whatever its header."""
+"""A table with more columns is taken for a pixel table, whatever its header says."""
 
 
 @dataclass
 class PathContents:
-    """What a file is, or what a folder holds without its folders.
+    """The kind of a file, or the files of a folder (without its sub-folders).
 
     Parameters
     ----------
     manifests, tables, notes : list of str
-        Qualified paths of tables by their header: manifests of pictures, pixel tables (perhaps without their header),
-        and others.
+        Qualified paths of tables, by their headers: manifests of pictures, pixel tables (perhaps without a header), and
+        others.
     zip, parquet, picture : bool
-        Of a path that is no folder.
+        Of a file. `parquet` also of a folder with Parquet files and no tables.
     passed_over : list of str
-        Tables that cannot be read, in words.
+        Lines about tables that cannot be read.
     others : list of str
-        Qualified paths of what else a folder holds.
+        Qualified paths of the other files of a folder.
     """
 
     manifests: list[str] = field(default_factory=list)
@@ -47,42 +47,42 @@ class PathContents:
 
 
 def inspect_path(hadoop: HadoopFiles, path: str) -> PathContents:
-    """Look at what lies at a path, without reading more than the first line of its tables.
+    """Find out what lies at a path; of tables, only the first line is read.
 
     Parameters
     ----------
     hadoop : HadoopFiles
     path : str
-        Of a file or a folder; of nothing, or a pattern, nothing is said.
+        Of a file or a folder; anything else has no contents.
 
     Raises
     ------
     AslsparkError
-        Naming a table that is damaged, or a folder that may not be read.
+        For a damaged table, or a folder without read permission.
     """
-    found = PathContents()
+    contents = PathContents()
     if hadoop.is_folder(path):
-        tables, found.passed_over, found.others = hadoop.tables_in(path)
-        found.parquet = not tables and any(entry.name.lower().endswith(".parquet") for entry in hadoop.entries(path))
+        tables, contents.passed_over, contents.others = hadoop.tables_in(path)
+        contents.parquet = not tables and any(entry.name.lower().endswith(".parquet") for entry in hadoop.entries(path))
     elif not hadoop.exists(path) or is_special(hadoop.qualified(path)):
-        return found
+        return contents
     else:
         name = path.lower()
-        found.zip = name.endswith(".zip")
-        found.parquet = name.endswith(".parquet")
-        found.picture = is_picture_name(path)
+        contents.zip = name.endswith(".zip")
+        contents.parquet = name.endswith(".parquet")
+        contents.picture = is_picture_name(path)
         tables = [hadoop.qualified(path)] if is_table_name(path) and hadoop.can_spell(hadoop.qualified(path)) else []
     for table in tables:
         line = hadoop.first_line(table) or ""
         if is_manifest_line(line):
-            found.manifests.append(table)
+            contents.manifests.append(table)
         elif is_pixel_line(line):
-            found.tables.append(table)
+            contents.tables.append(table)
         else:
-            found.notes.append(table)
-    return found
+            contents.notes.append(table)
+    return contents
 
 
 def is_pixel_line(line: str) -> bool:
-    """Tell the first line of a table that is, or was meant for, a pixel table."""
+    """Tell the first line of a table that is, or was meant to be, a pixel table."""
     return names_pixels(line) or len(re.split(r"[,;\t]", line)) > MANY_COLUMNS
