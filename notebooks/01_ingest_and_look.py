@@ -38,7 +38,7 @@ folder = new_folder(chosen.out, "01")
 # COMMAND ----------
 
 # MAGIC %md
-# MAGIC Neighbouring frames of a video are near-twins. So `split` holds out contiguous blocks, or whole signers or
+# MAGIC Neighbouring frames of a video are near duplicates. So `split` holds out contiguous blocks, or whole signers or
 # MAGIC sources, and not row by row, unless it is asked for by its name. Of drawn hands whole signers are held out.
 
 # COMMAND ----------
@@ -79,7 +79,7 @@ show(f"{folder}/samples.png")
 # COMMAND ----------
 
 # MAGIC %md
-# MAGIC What was not used, and, of pictures in files, near-twins across the split and the hands that were found:
+# MAGIC What was not used, and, of pictures in files, near duplicates across the split and the hands that were found:
 
 # COMMAND ----------
 

@@ -1,4 +1,4 @@
-"""All sources as one table of samples with their splits, still to be computed."""
+"""Opened sources -> one lazy table of samples with their splits."""
 
 from __future__ import annotations
 
@@ -26,33 +26,33 @@ from aslspark.data.tables.label_numbers import numbering_warning
 from aslspark.data.tables.labelled_tables import count_lines, labelled_lines, parse_blocks, place_blocks, write_lines
 from aslspark.data.tables.pixel_layout import PIXELS, PLAIN
 
-# Of the bytes of the bare pixels, about: for the size of row groups, which readers hold in memory as pixels.
+# Approximate share of the raw pixels' bytes; decides the size of row groups, which readers decode in memory.
 STORED_SHARE = {"raw": 1.0, "png": 0.5, "jpeg": 0.1}
 
 BY_HASH = "by hash"
-"""Stands in the `split` column until the hash of the id decides."""
+"""Value of the column `split` until the hash of the id decides."""
 
 
 @dataclass(frozen=True)
 class FirstPass:
-    """Everything counted before parsing.
+    """All counts of the first pass, before parsing.
 
     Parameters
     ----------
     lines : DataFrame or None
         The lines of all pixel tables, for the second pass; None without pixel tables.
     counts : mapping
-        Lines, headers included, by block and label number.
+        Lines by block and label number, headers included.
     source_of : mapping of str to str
-        The short name of each path in `counts`.
+        Short names, by path in `counts`.
     frames : mapping of str to FrameCounts
-        For each table of samples in memory.
+        Counts of the tables of samples in memory.
+    headers : int
+        Lines that are headers.
     pictures : int
         Pictures in files.
     picture_file_bytes : int
-        What they take when they are stored.
-    headers : int
-        Lines that are headers.
+        Their size in the sample table, about.
     """
 
     lines: DataFrame | None
@@ -65,26 +65,26 @@ class FirstPass:
 
     @property
     def rows(self) -> int:
-        """Rows in all the sources."""
+        """Rows of all sources."""
         return self._table_rows + self.pictures + sum(frame.rows for frame in self.frames.values())
 
     @property
     def picture_bytes(self) -> int:
-        """Bytes of all their pictures, about."""
+        """Bytes of all pictures, about."""
         in_frames = sum(frame.picture_bytes for frame in self.frames.values())
         return PIXELS * self._table_rows + self.picture_file_bytes + in_frames
 
     def numbering_warnings(self) -> list[str]:
-        """Warn of pixel tables whose label numbers seem to count letters in another way."""
+        """Return a warning for each pixel table whose label numbers seem to number letters differently."""
         numbers: dict[str, set[int]] = {}
-        for (path, _), found in self.counts.items():
-            numbers.setdefault(self.source_of[path], set()).update(found)
+        for (path, _), lines in self.counts.items():
+            numbers.setdefault(self.source_of[path], set()).update(lines)
         warnings = (numbering_warning(name, numbers[name]) for name in sorted(numbers))
         return [warning for warning in warnings if warning]
 
     @property
     def _table_rows(self) -> int:
-        return sum(found.total() for found in self.counts.values()) - self.headers
+        return sum(lines.total() for lines in self.counts.values()) - self.headers
 
 
 def count_sources(spark: SparkSession, opened: OpenedSources, folder: str, options: PictureOptions) -> FirstPass:
@@ -95,13 +95,13 @@ def count_sources(spark: SparkSession, opened: OpenedSources, folder: str, optio
     spark : SparkSession
     opened : OpenedSources
     folder : str
-        A folder to be made for pixel tables in memory, which are written there as lines, to be read twice.
+        A folder to be made: pixel tables in memory are written there as lines, since they are read twice.
     options : PictureOptions
 
     Raises
     ------
     AslsparkError
-        If Spark passes over a file, or samples in memory share an id.
+        Where Spark passes over a file, or ids of samples in memory repeat.
     """
     for name, frame in opened.pixel_frames.items():
         write_lines(frame, f"{folder}/{name}")
@@ -119,10 +119,10 @@ def count_sources(spark: SparkSession, opened: OpenedSources, folder: str, optio
 
 
 def _name_paths(paths: set[str], opened: OpenedSources) -> dict[str, str]:
-    """Find the short name of each path as Spark spells it: as a URI from 3.5 on, plain in some older ones."""
+    """Return the short names by path as Spark writes it: a URI in most versions, a plain path in others."""
     spellings = [{plain_path(path): name for path, name in spelled.items()} for spelled in (opened.uris, opened.files)]
     names = max(spellings, key=lambda known: sum(plain_path(path) in known for path in paths))
-    # What is not a file of the user's is a part of <folder>/<name> from write_lines.
+    # Any other path is a part file of <folder>/<name> from write_lines.
     return {path: names.get(plain_path(path), path.split("/")[-2]) for path in paths}
 
 
@@ -140,18 +140,18 @@ def all_samples(
     ----------
     spark, opened, first, options, picture_options
     folder : str
-        A folder to be made for pictures that are unpacked.
+        A folder to be made, for the pictures of zips.
 
     Returns
     -------
     DataFrame
-        With the columns of `SAMPLE_SCHEMA`, where there are picture files with HASH_COLUMN, and with HAND_COLUMN
-        where hands were asked for or a table in memory brings them.
+        The columns of `SAMPLE_SCHEMA`; HASH_COLUMN where there are picture files; HAND_COLUMN where the options ask
+        for hands or a table in memory has them.
 
     Raises
     ------
     AslsparkError
-        If the sources cannot be divided in the way that `options` asks for.
+        Where the sources cannot be split as `options` ask.
     """
     groups = _group_splits(opened, first, options)
     tables = []
@@ -168,8 +168,8 @@ def all_samples(
         tables.append(columns.mapInArrow(parse_blocks(blocks), SAMPLE_SCHEMA))
     for name, frame in opened.sample_frames.items():
         named = frame.withColumn("source", F.coalesce("source", F.lit(name)))
-        divided = _divide(spark, named, name in opened.test, first.frames[name], groups, options)
-        tables.append(checked(divided))
+        with_split = _with_split(spark, named, name in opened.test, first.frames[name], groups, options)
+        tables.append(checked(with_split))
     for number, (name, source) in enumerate(opened.pictures.items()):
         splits = picture_splits(source, name in opened.test, options, groups, BY_HASH)
         tables.append(picture_samples(spark, source, splits, picture_options, f"{folder}/{number}"))
@@ -185,18 +185,17 @@ def all_samples(
 def list_samples(
     spark: SparkSession, opened: OpenedSources, first: FirstPass, options: SplitOptions
 ) -> SampleListing | None:
-    """List what is to be divided, by name; None where that says nothing of the splits.
+    """Count what is to be split, for a preview of the splits; None where that is not known beforehand.
 
-    So it is of samples in memory, whose labels are not counted before they are divided, and of the rows of tables
-    that are divided by the hash of their numbers.
+    It is not known for samples in memory, whose labels are not counted, nor for rows of tables that are split by hash.
     """
     if opened.sample_frames or (options.kind == "random" and opened.pixel_names):
         return None
     rows: Counter[Group] = Counter()
-    for (path, _), found in first.counts.items():
+    for (path, _), lines in first.counts.items():
         source = first.source_of[path]
         split = TEST if source in opened.test else VALIDATION if source in opened.validation else None
-        for number, count in found.items():
+        for number, count in lines.items():
             if number in LETTER_OF_NUMBER:
                 rows[Group(source, None, LETTER_OF_NUMBER[number], split)] += count
     ids: list[tuple[str, str]] = []
@@ -216,17 +215,17 @@ def list_samples(
 
 
 def _group_splits(opened: OpenedSources, first: FirstPass, options: SplitOptions) -> dict[str, str]:
-    """Split of each signer or source that is not test already; nothing for the other kinds."""
+    """Return the split of each signer or source that is not test already; empty for other kinds."""
     if options.kind not in ("signer", "source"):
         return {}
     return splits_of_groups(options, _group_names(opened, first, options.kind))
 
 
 def _group_names(opened: OpenedSources, first: FirstPass, kind: str) -> list[str | None]:
-    """List the signers or sources that are to be divided, perhaps several times."""
+    """List the signers or sources to be split, perhaps with repetitions."""
     tables = [name for name in opened.pixel_names if name not in opened.test | opened.validation]
     in_frames = [group for name, frame in first.frames.items() if name not in opened.test for group in frame.groups]
-    # Of pictures, those whose split is given already do not ask for a group.
+    # Pictures with a given split are not split by group.
     of_pictures = {
         (name, picture.signer)
         for name, source in opened.pictures.items()
@@ -244,7 +243,7 @@ def _group_names(opened: OpenedSources, first: FirstPass, kind: str) -> list[str
 def _table_splits(
     name: str, opened: OpenedSources, groups: Mapping[str, str], options: SplitOptions
 ) -> tuple[str, ...]:
-    """Choose the splits of a pixel table's contiguous runs of rows; one run where all rows go together."""
+    """Choose the splits of a pixel table's contiguous runs of rows; one run where all rows have the same split."""
     if name in opened.test:
         return (TEST,)
     if name in opened.validation:
@@ -254,7 +253,7 @@ def _table_splits(
     return (BY_HASH,) if options.kind == "random" else (groups[name],)
 
 
-def _divide(
+def _with_split(
     spark: SparkSession,
     frame: DataFrame,
     is_test: bool,
@@ -262,7 +261,7 @@ def _divide(
     groups: Mapping[str, str],
     options: SplitOptions,
 ) -> DataFrame:
-    """Add `split` to samples in memory."""
+    """Add the column `split` to samples in memory."""
     if is_test or options.kind == "random":
         return frame.withColumn("split", F.lit(TEST if is_test else BY_HASH))
     if options.kind == "block":
@@ -271,7 +270,6 @@ def _divide(
             for source in sorted({source for source, _ in counts.groups})
             for block, split in enumerate(splits_of_blocks(options, source))
         }
-        placed = with_block(frame, options.blocks)
-        return join_splits(spark, placed, ["source", "block"], splits)
+        return join_splits(spark, with_block(frame, options.blocks), ["source", "block"], splits)
     column = options.kind
     return join_splits(spark, frame, [column], {(group,): split for group, split in groups.items()})

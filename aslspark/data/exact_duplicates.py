@@ -1,4 +1,4 @@
-"""Samples with their splits in, how many of them stand byte for byte on both sides out."""
+"""Samples with their splits -> how many pictures are in several splits, byte for byte."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from aslspark.data.samples import TEST, TRAIN, VALIDATION
 
 @dataclass(frozen=True)
 class ExactDuplicates:
-    """What was found.
+    """Counts of pictures that are in several splits.
 
     Parameters
     ----------
     test : int
-        Test rows whose picture is that of a train or validation row.
+        Test rows whose picture is also in train or validation.
     others : int
-        Those train and validation rows.
+        The train and validation rows with these pictures.
     validation : int
-        Validation rows whose picture is that of a train row.
+        Validation rows whose picture is also in train.
     first : tuple of str and str, optional
-        The ids of a test row and of one of the others.
+        Ids of such a test row and of one of its duplicates.
     """
 
     test: int
@@ -33,39 +33,39 @@ class ExactDuplicates:
     first: tuple[str, str] | None = None
 
     def warnings(self) -> list[str]:
-        """Say what it means, where there is anything to say."""
-        found = []
+        """Return warnings about the duplicates, if there are any."""
+        warnings = []
         if self.first is not None:
-            found.append(
+            warnings.append(
                 f"{self.test:,} test rows are, byte for byte, among those of train and validation too ({self.others:,} "
                 "there), and say nothing about new pictures: leave them out on one side; such as "
                 f"{self.first[0]}, which is {self.first[1]}"
             )
         if self.validation:
-            found.append(
+            warnings.append(
                 f"{self.validation:,} validation rows are, byte for byte, among those of train: the best epoch is "
                 "chosen by what was learned"
             )
-        return found
+        return warnings
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it as plain values, for `ingest.json`."""
+        """Return the fields for `ingest.json`."""
         return asdict(self)
 
 
 def picture_hash() -> Column:
-    """Make the column (long) that is the same for pictures of the same bytes and shape, and for hardly any others."""
-    # 64 bits: among a million pictures, two others share theirs once in 40 million tables.
+    """Make the column (long) of a hash of a picture's bytes and shape."""
+    # 64 bits: among a million different pictures, two share a hash in one of 40 million tables.
     return F.xxhash64(*(f"picture.{name}" for name in ("height", "width", "channels", "data")))
 
 
 def count_exact_duplicates(samples: DataFrame) -> ExactDuplicates:
-    """Count rows that stand in two splits.
+    """Count the pictures that are in two splits.
 
     Parameters
     ----------
     samples : DataFrame
-        With id, picture and split. Spark reads the pictures once, and shuffles their hashes, not themselves.
+        id, picture and split. Spark reads the pictures once, and shuffles their hashes only.
     """
     hashed = samples.select(picture_hash().alias("hash"), "split")
     rows = {split: F.sum((F.col("split") == split).cast("int")).alias(split) for split in (TRAIN, VALIDATION, TEST)}

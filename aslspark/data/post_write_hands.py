@@ -1,4 +1,4 @@
-"""What is left to do for the hands when the pictures are written: count them by source and try, and draw some."""
+"""Written samples -> counts of their hands by source and search step, and a sheet that shows some."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ def finish_hands(
     spark : SparkSession
     hadoop : HadoopFiles
     folder : str
-        With the samples written.
+        With the samples.
     opened : OpenedSources
     options : PictureOptions
     unpacked : str
-        The folder that `assign_splits.all_samples` was given.
+        The folder that `assign_splits.all_samples` unpacked zips into.
     """
     if not opened.pictures or options.hands is None:
         return {}
@@ -47,7 +47,7 @@ def finish_hands(
 
 
 def count_hands(samples: DataFrame, sources: Sequence[str]) -> dict[str, HandsFound]:
-    """Count the hands of some sources.
+    """Count the hands of sources.
 
     Parameters
     ----------
@@ -62,8 +62,8 @@ def count_hands(samples: DataFrame, sources: Sequence[str]) -> dict[str, HandsFo
         For each source with samples.
     """
     hand = F.col(HAND_COLUMN)
-    mine = samples.where(F.col("source").isin(*sources))
-    groups = mine.groupBy("source", hand["found"].alias("found"), hand["trouble"].alias("trouble"))
+    of_sources = samples.where(F.col("source").isin(*sources))
+    groups = of_sources.groupBy("source", hand["found"].alias("found"), hand["trouble"].alias("trouble"))
     pictures: dict[str, int] = {}
     found: dict[str, dict[str, int]] = {}
     trouble: dict[str, dict[str, int]] = {}

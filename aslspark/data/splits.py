@@ -1,4 +1,4 @@
-"""How rows are divided into train, validation and test, so that near-twins do not fall on both sides."""
+"""Options -> the split of each block, signer, source or row, so that near duplicates fall into one split."""
 
 from __future__ import annotations
 
@@ -18,36 +18,35 @@ Group = TypeVar("Group", int, str)
 KINDS = ("block", "signer", "source", "random")
 
 LEAK_WARNING = (
-    "the split is random row by row: pictures taken one after another are near-twins and now lie on "
+    "the split is random row by row: pictures taken one after another are near duplicates and now lie on "
     "both sides, so the scores on validation and test come out too high; 'block' or 'signer' avoids that"
 )
 
-
 GIVEN_AS_TEST = "The test rows come from separate sources"
-"""Opens the sentence of an ingest's report that names them."""
+"""Opens the sentence of the ingest report that names these sources."""
 
 
 @dataclass(frozen=True)
 class SplitOptions:
-    """What decides the split of a row.
+    """How rows are split.
 
     Parameters
     ----------
     kind : str
         'block': within each source and label, contiguous runs of rows (the default);
         'signer' or 'source': all rows of a signer, or of a source, together;
-        'random': row by row, which lets near-twins fall on both sides.
+        'random': row by row, which puts near duplicates into several splits.
     validation, test : float
         Fractions from 0 to below 1. With 'block' they are rounded to whole blocks, with 'signer' and
         'source' to whole groups, at least one each when the fraction is above 0.
     blocks : int
-        How many runs the rows of one source and label are cut into; only 'block' uses it.
+        Runs that the rows of one source and label are cut into; for 'block' alone.
     seed : int
 
     Raises
     ------
     AslsparkError
-        If a value is out of its range, or nothing would be left for training.
+        Where a value is out of its range, or nothing would be left for training.
     """
 
     kind: str = "block"
@@ -79,7 +78,7 @@ class SplitOptions:
 
 
 def splits_of_blocks(options: SplitOptions, source: str) -> tuple[str, ...]:
-    """Choose the split of each block of a source, seeded by the seed and the source's name.
+    """Choose the split of each block of a source, by a generator seeded with the seed and the source's name.
 
     Parameters
     ----------
@@ -92,7 +91,7 @@ def splits_of_blocks(options: SplitOptions, source: str) -> tuple[str, ...]:
     tuple of str
         One of 'train', 'validation' and 'test' for each of `options.blocks` blocks, in file order.
     """
-    # Seeding with a string does not depend on the machine or the run, unlike hash().
+    # Unlike hash(), a string as the seed gives the same on every machine and in every run.
     order = random.Random(f"{options.seed}:{source}")
     return tuple(_shuffled_splits(options, range(options.blocks), order).values())
 
@@ -115,7 +114,7 @@ def splits_of_groups(options: SplitOptions, names: Iterable[str | None]) -> dict
     Raises
     ------
     AslsparkError
-        If a name is None, or there are too few names for a group in each split.
+        Where a name is None, or there are too few names for a group in each split.
     """
     distinct = set(names)
     if trouble := too_few_groups(options, distinct):
@@ -125,7 +124,7 @@ def splits_of_groups(options: SplitOptions, names: Iterable[str | None]) -> dict
 
 
 def too_few_groups(options: SplitOptions, names: Iterable[str | None]) -> str | None:
-    """Say why signers or sources cannot be divided, for the arguments of `splits_of_groups`; None where they can."""
+    """Return why the groups cannot be split by `splits_of_groups`; None where they can."""
     groups = set(names)
     if None in groups:
         return (
@@ -143,7 +142,7 @@ def too_few_groups(options: SplitOptions, names: Iterable[str | None]) -> str | 
 
 def random_split(options: SplitOptions, row_id: Column) -> Column:
     """Make the split column of kind 'random' from a hash of the seed and the id (a string column)."""
-    # A hash, not rand(): it does not change with the number of partitions.
+    # Unlike rand(), a hash does not depend on the partitions.
     share = F.pmod(F.xxhash64(F.lit(options.seed), row_id), F.lit(1_000_000)) / 1_000_000
     return (
         F.when(share < options.test, TEST).when(share < options.test + options.validation, VALIDATION).otherwise(TRAIN)
@@ -156,18 +155,18 @@ def describe(
     validation_sources: Sequence[str] = (),
     by_name: Sequence[str] = (),
 ) -> str:
-    """Say in a sentence or two how the split was made.
+    """Describe in a few sentences how the split was made.
 
     Parameters
     ----------
     options : SplitOptions
-        As used, that is with a test fraction of 0 when there are test sources.
+        As used: with a test fraction of 0 where there are test sources.
     test_sources : sequence of str
-        Short names of the sources that are all test, or name their test rows themselves.
+        Short names of the sources that are test as a whole, or assign test rows themselves.
     validation_sources : sequence of str
-        The same of validation.
+        The same for validation.
     by_name : sequence of str
-        Files and folders that were taken for test or validation since they are called so.
+        Files and folders that were taken for test or validation by their names.
 
     Returns
     -------
@@ -184,14 +183,14 @@ def describe(
         f"blocks, and whole blocks were set aside: {aside}",
         "signer": f"All pictures of a signer stay together, and whole signers were set aside: {aside}",
         "source": f"All rows of a source stay together, and whole sources were set aside: {aside}",
-        "random": f"Rows were set aside at random, one by one, near-twins on both sides: {aside}",
+        "random": f"Rows were set aside at random, one by one, near duplicates on both sides: {aside}",
     }[options.kind]
     sentence = f"{how} (seed {options.seed})."
     if validation_sources:
         sentence += f" {', '.join(validation_sources[:3])} name validation rows of their own."
     if test_sources:
-        shown = ", ".join(test_sources[:3]) + (" and others" if len(test_sources) > 3 else "")
-        sentence += f" {GIVEN_AS_TEST} ({shown})."
+        first = ", ".join(test_sources[:3]) + (" and others" if len(test_sources) > 3 else "")
+        sentence += f" {GIVEN_AS_TEST} ({first})."
     if by_name:
         named = ", ".join(by_name[:4]) + (" and others" if len(by_name) > 4 else "")
         sentence += f" Taken as they are called: {named}."
@@ -199,7 +198,7 @@ def describe(
 
 
 def _held_out(options: SplitOptions, groups: int) -> tuple[int, int]:
-    """How many of the groups are validation and how many test."""
+    """Return how many of the groups are validation, and how many test."""
     validation, test = (
         max(1, round(fraction * groups)) if fraction > 0 else 0 for fraction in (options.validation, options.test)
     )
@@ -207,9 +206,9 @@ def _held_out(options: SplitOptions, groups: int) -> tuple[int, int]:
 
 
 def _shuffled_splits(options: SplitOptions, groups: Sequence[Group], order: random.Random) -> dict[Group, str]:
-    """Give whole groups to test and validation in shuffled order; the result keeps the groups' own order."""
+    """Assign shuffled groups to test, validation and train; the result keeps the groups' order."""
     validation, test = _held_out(options, len(groups))
     shuffled = list(groups)
     order.shuffle(shuffled)
-    chosen = dict.fromkeys(shuffled[:test], TEST) | dict.fromkeys(shuffled[test : test + validation], VALIDATION)
-    return {group: chosen.get(group, TRAIN) for group in groups}
+    held_out = dict.fromkeys(shuffled[:test], TEST) | dict.fromkeys(shuffled[test : test + validation], VALIDATION)
+    return {group: held_out.get(group, TRAIN) for group in groups}

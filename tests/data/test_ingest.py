@@ -237,7 +237,7 @@ def test_random_rows_are_warned_of_and_seeded(spark, tmp_path):
     path = write_table(tmp_path / "a.csv", random_rows(1, 240))
     options = SplitOptions(kind="random", validation=0.2, test=0.2)
     report = ingest_sources(spark, [path], str(tmp_path / "out"), split=options)
-    assert any("near-twins" in warning for warning in report.warnings)
+    assert any("near duplicates" in warning for warning in report.warnings)
     assert set(report.splits) == {TRAIN, VALIDATION, TEST}
     assert all(20 < report.splits[name] < 80 for name in (VALIDATION, TEST))
 

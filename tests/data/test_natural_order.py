@@ -25,7 +25,7 @@ def made_up_names(seed, count):
 @pytest.mark.promise(
     "tested",
     "Names are put in one order wherever rows are cut into runs: numbers by their value, in Spark as on the driver.",
-    kind="near-twins on both sides, since names were sorted digit by digit",
+    kind="near duplicates on both sides, since names were sorted digit by digit",
 )
 @pytest.mark.parametrize("seed", [1, 2])
 def test_spark_puts_any_names_in_the_order_of_natural_key(spark, seed):
@@ -45,7 +45,7 @@ def test_people_count_so():
 @pytest.mark.promise(
     "tested",
     "Samples in memory are cut into blocks as their frames were taken, not by the digits of their ids.",
-    kind="near-twins on both sides, since names were sorted digit by digit",
+    kind="near duplicates on both sides, since names were sorted digit by digit",
 )
 def test_frames_in_memory_are_cut_as_they_were_taken(spark, tmp_path):
     """With 120 frames, runs of twelve: in the order of strings, frame-1 would lie beside frame-10 and frame-100."""

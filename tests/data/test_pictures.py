@@ -299,7 +299,7 @@ def test_near_twins_across_the_split_are_counted_drawn_and_dropped(spark, tmp_pa
     assert {(pair["test"], pair["other"]) for pair in found["closest"]} == {
         (f"set:test/{label}/twin.png", f"set:train/{label}/{label}1.jpg") for label in "AB"
     }
-    assert "2 test pictures have near-twins" in str(report)
+    assert "2 test pictures have near duplicates" in str(report)
     assert Image.open(tmp_path / "out" / "near_duplicates.png").size[0] > 300
     assert json.loads((tmp_path / "out" / "ingest.json").read_text())["near_duplicates"] == found
     kept = splits_of(spark, tmp_path / "out")

@@ -90,7 +90,7 @@ def test_the_random_split_hits_its_fractions_and_does_not_change_with_partitions
         (SplitOptions(), ["10 contiguous blocks", "10% for validation", "10% for test", "seed 42"]),
         (SplitOptions(kind="signer"), ["signer stay together"]),
         (SplitOptions(kind="source", test=0), ["whole sources", "10% for validation"]),
-        (SplitOptions(kind="random"), ["at random", "near-twins"]),
+        (SplitOptions(kind="random"), ["at random", "near duplicates"]),
     ],
 )
 def test_the_description_says_how_the_split_was_made(options, words):

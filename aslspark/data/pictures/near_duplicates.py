@@ -1,7 +1,8 @@
-"""Near-twins across training and test pictures, by perceptual hash.
+"""Samples with perceptual hashes -> the near duplicates between test and other splits.
 
 The hash is pHash (C. Zauner, Implementation and Benchmarking of Perceptual Image Hash Functions, 2010): the picture in
-grey at 32x32, its discrete cosine transform, and of the 8x8 lowest frequencies whether each is above their median.
+grey at 32x32 pixels, its discrete cosine transform, and one bit for each of the 8x8 lowest frequencies: whether it is
+above their median.
 """
 
 from __future__ import annotations
@@ -23,19 +24,19 @@ from aslspark.images.decoding import pixels_of
 
 SIDE, LOW = 32, 8
 BITS = LOW * LOW
-SHOWN = 12
+MOST_LISTED = 12
 SHEET = "near_duplicates.png"
 SHEET_PAIRS, SHEET_CELL = 3, (1.8, 2.1)
-"""Pairs in a line of the sheet; inches of a picture with its words, across and down."""
+"""Pairs in a row of the sheet; width and height of a picture with its caption, in inches."""
 _GREY = np.array([0.299, 0.587, 0.114], np.float32)
 
 BLOCK = 4096
-"""Training and test hashes compared at once: 64 MB of distances."""
+"""Training and test hashes in one matrix product: 64 MB of distances."""
 
 
 @dataclass(frozen=True)
-class Twins:
-    """Two pictures, one of the test split, and in how many bits they differ."""
+class Pair:
+    """A test picture, another picture, and the number of bits in which their hashes differ."""
 
     test: str
     other: str
@@ -44,39 +45,39 @@ class Twins:
 
 @dataclass(frozen=True)
 class NearDuplicates:
-    """What was found: how many test pictures have a near-twin, and how many others are one.
+    """Counts of near duplicates between the test split and the others.
 
     Parameters
     ----------
     bits : int
-        The most by which near-twins differ.
+        Most bits by which near duplicates differ.
     test, others : int
-        Test pictures with a near-twin; pictures of the other splits that are one.
+        Test pictures with a near duplicate in other splits; pictures of other splits that are one.
     dropped : int
-        How many of the others were quarantined.
-    closest : list of Twins
+        Of the others, those that were quarantined.
+    closest : list of Pair
     """
 
     bits: int
     test: int
     others: int
     dropped: int = 0
-    closest: list[Twins] = field(default_factory=list)
+    closest: list[Pair] = field(default_factory=list)
 
     def warnings(self) -> list[str]:
-        """Say what it means, where there is anything to say."""
+        """Return a warning about the near duplicates, if there are any."""
         if not self.others:
             return []
         first = self.closest[0]
         done = f"those {self.dropped:,} were dropped" if self.dropped else "pictures.drop_near_duplicates drops them"
         return [
-            f"{self.test:,} test pictures have near-twins ({self.bits} of {BITS} bits apart or less) in the other "
+            f"{self.test:,} test pictures have near duplicates ({self.bits} of {BITS} bits apart or less) in the other "
             f"splits, {self.others:,} in all, and are easier than new pictures: {done}; the closest, {first.bits} bits "
             f"apart, are {first.test} and {first.other} ({SHEET} shows more)"
         ]
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it as plain values, for `ingest.json`."""
+        """Return the fields for `ingest.json`."""
         return asdict(self)
 
 
@@ -90,10 +91,10 @@ def perceptual_hashes(pictures: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
     Returns
     -------
     ndarray of int64, shape (n,)
-        64 bits each; pictures that look alike differ in few.
+        64 bits each; similar pictures differ in few bits.
     """
     count, height, width, channels = pictures.shape
-    # Turning grey, shrinking to 32x32 and the transform are all linear, so one matrix for each side does them.
+    # Grey, resizing to 32x32 and the transform are linear: one matrix for each side does them all.
     across = _lowest_frequencies(width)
     if channels == 3:
         across = np.kron(across, _GREY)
@@ -105,7 +106,7 @@ def perceptual_hashes(pictures: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
 
 @lru_cache
 def _lowest_frequencies(length: int) -> npt.NDArray[np.float32]:
-    """Build the matrix (8, length) from a line of pixels to its lowest frequencies."""
+    """Return the matrix (8, length) that maps a line of pixels to its lowest frequencies."""
     edges = np.linspace(0, length, SIDE + 1)
     pixel = np.arange(length)
     covered = np.minimum(edges[1:, None], pixel + 1) - np.maximum(edges[:-1, None], pixel)
@@ -118,55 +119,54 @@ def _lowest_frequencies(length: int) -> npt.NDArray[np.float32]:
 def find_near_duplicates(spark: SparkSession, samples: DataFrame, bits: int) -> tuple[NearDuplicates, pd.DataFrame]:
     """Compare every test picture with every training and validation picture.
 
-    The test hashes, eight bytes each, go to every task; a task compares its own with them a block at a time.
+    The test hashes, eight bytes each, are broadcast; each task compares its rows with them, a block at a time.
 
     Parameters
     ----------
     spark : SparkSession
     samples : DataFrame
-        id (string), split (string), hash (long, null of what has none).
+        id (string), split (string), hash (long or null).
     bits : int
 
     Returns
     -------
     NearDuplicates
     pandas.DataFrame
-        Training and validation pictures that are near-twins: id, the id of the nearest `test` picture, bits.
+        Training and validation pictures that are near duplicates: id, the id of the nearest `test` picture, bits.
     """
     hashed = samples.where(F.col(HASH_COLUMN).isNotNull())
     test = hashed.where(F.col("split") == TEST).select("id", HASH_COLUMN).toPandas()
     if test.empty:
         return NearDuplicates(bits, 0, 0), pd.DataFrame({"id": [], "test": [], "bits": []})
-    sent = spark.sparkContext.broadcast(test[HASH_COLUMN].to_numpy(np.int64))
+    broadcast = spark.sparkContext.broadcast(test[HASH_COLUMN].to_numpy(np.int64))
 
     def compare(batches: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         for batch in batches:
-            yield near_pairs(batch["id"].to_numpy(), batch[HASH_COLUMN].to_numpy(np.int64), sent.value, bits)
+            yield near_pairs(batch["id"].to_numpy(), batch[HASH_COLUMN].to_numpy(np.int64), broadcast.value, bits)
 
     others = hashed.where(F.col("split") != TEST).select("id", HASH_COLUMN)
     pairs = others.mapInPandas(compare, "id string, place int, bits int, of_test boolean").toPandas()
-    sent.destroy()
+    broadcast.destroy()
     of_others = pairs[~pairs["of_test"]].sort_values(["bits", "id"])
     of_test = pairs.loc[pairs["of_test"], "place"].nunique()
-    twins = of_others.assign(test=test["id"].to_numpy()[of_others["place"]])[["id", "test", "bits"]]
-    closest = [Twins(*pair) for pair in twins.head(SHOWN)[["test", "id", "bits"]].to_numpy().tolist()]
-    return NearDuplicates(bits, int(of_test), len(twins), closest=closest), twins
+    duplicates = of_others.assign(test=test["id"].to_numpy()[of_others["place"]])[["id", "test", "bits"]]
+    closest = [Pair(*pair) for pair in duplicates.head(MOST_LISTED)[["test", "id", "bits"]].to_numpy().tolist()]
+    return NearDuplicates(bits, int(of_test), len(duplicates), closest=closest), duplicates
 
 
 def near_pairs(
     ids: npt.NDArray[Any], hashes: npt.NDArray[np.int64], test: npt.NDArray[np.int64], bits: int
 ) -> pd.DataFrame:
-    """Find near-twins among hashes and test hashes.
+    """Find near duplicates between hashes and test hashes.
 
     Returns
     -------
     DataFrame
-        A row for each hash with a near-twin: id, place of the nearest test hash, bits; and (of_test) a row for each
-        test hash that has one.
+        For each hash with a near duplicate: id, place of the nearest test hash, bits. For each test hash with one:
+        `of_test` and its place.
     """
-    found = []
-    # Of vectors of 1 and -1, the product is 64 less twice the bits that differ; multiplying matrices is what
-    # processors do best.
+    parts = []
+    # The product of two hashes as vectors of 1 and -1 is 64 minus twice the bits that differ: one fast matrix product.
     test_signs = [_signs(test[start : start + BLOCK]) for start in range(0, len(test), BLOCK)]
     for start in range(0, len(hashes), BLOCK):
         signs = _signs(hashes[start : start + BLOCK])
@@ -178,13 +178,13 @@ def near_pairs(
             least = distance[np.arange(len(signs)), best]
             closer = least < nearest
             nearest[closer], place[closer] = least[closer], best[closer] + number * BLOCK
-            twins = np.flatnonzero((distance <= bits).any(axis=0)) + number * BLOCK
-            found.append(pd.DataFrame({"id": "", "place": twins, "bits": 0, "of_test": True}))
+            of_test = np.flatnonzero((distance <= bits).any(axis=0)) + number * BLOCK
+            parts.append(pd.DataFrame({"id": "", "place": of_test, "bits": 0, "of_test": True}))
         near = nearest <= bits
-        those = {"id": ids[start : start + BLOCK][near], "place": place[near], "bits": nearest[near]}
-        found.append(pd.DataFrame({**those, "of_test": False}))
+        nearest_of = {"id": ids[start : start + BLOCK][near], "place": place[near], "bits": nearest[near]}
+        parts.append(pd.DataFrame({**nearest_of, "of_test": False}))
     empty = pd.DataFrame({"id": [], "place": [], "bits": [], "of_test": []})
-    pairs = pd.concat([part for part in found if len(part)] or [empty])
+    pairs = pd.concat([part for part in parts if len(part)] or [empty])
     return pairs.astype({"id": str, "place": "int32", "bits": "int32", "of_test": bool})
 
 
@@ -193,7 +193,7 @@ def _signs(hashes: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
     return bits.astype(np.float32) * 2 - 1
 
 
-def draw_sheet(spark: SparkSession, folder: str, found: NearDuplicates) -> bytes:
+def draw_sheet(spark: SparkSession, folder: str, duplicates: NearDuplicates) -> bytes:
     """Draw the closest pairs, side by side, as PNG.
 
     Parameters
@@ -201,26 +201,29 @@ def draw_sheet(spark: SparkSession, folder: str, found: NearDuplicates) -> bytes
     spark : SparkSession
     folder : str
         The ingested folder.
-    found : NearDuplicates
+    duplicates : NearDuplicates
         With at least one pair.
     """
     from matplotlib.figure import Figure
 
-    wanted = {name for twins in found.closest for name in (twins.test, twins.other)}
-    rows = spark.read.parquet(f"{folder}/{SAMPLES_FOLDER}").where(F.col("id").isin(*wanted))
+    ids = {name for pair in duplicates.closest for name in (pair.test, pair.other)}
+    rows = spark.read.parquet(f"{folder}/{SAMPLES_FOLDER}").where(F.col("id").isin(*ids))
     pictures = {row["id"]: row["picture"] for row in rows.select("id", "picture").collect()}
-    lines = -(-len(found.closest) // SHEET_PAIRS)
+    lines = -(-len(duplicates.closest) // SHEET_PAIRS)
     width, height = SHEET_PAIRS * 2 * SHEET_CELL[0], 0.6 + lines * SHEET_CELL[1]
     figure = Figure(figsize=(width, height))
-    # One pair of axes, in inches, for all of them: a pair each, laid out, takes nearly twice as long.
+    # One pair of axes for all pictures, in inches: axes for each take nearly twice as long.
     axes = figure.add_axes((0, 0, 1, 1))
-    title = f"{found.test:,} test pictures have a near-twin among {found.others:,} others; the closest (left: test)"
+    title = (
+        f"{duplicates.test:,} test pictures have a near duplicate among {duplicates.others:,} others; "
+        "the closest (left: test)"
+    )
     axes.text(width / 2, 0.25, title, ha="center", va="center", fontsize=12)
-    for number, twins in enumerate(found.closest):
-        for side, name in enumerate((twins.test, twins.other)):
+    for number, pair in enumerate(duplicates.closest):
+        for side, name in enumerate((pair.test, pair.other)):
             left = (number % SHEET_PAIRS * 2 + side) * SHEET_CELL[0] + (0.1, 0.0)[side]
             top = 0.5 + number // SHEET_PAIRS * SHEET_CELL[1]
-            _draw_cell(axes, pixels_of(pictures[name]), name, "" if side else f"{twins.bits} bits apart", left, top)
+            _draw_cell(axes, pixels_of(pictures[name]), name, "" if side else f"{pair.bits} bits apart", left, top)
     axes.set(xlim=(0, width), ylim=(height, 0))
     axes.set_axis_off()
     file = io.BytesIO()
@@ -228,10 +231,10 @@ def draw_sheet(spark: SparkSession, folder: str, found: NearDuplicates) -> bytes
     return file.getvalue()
 
 
-def _draw_cell(axes: Any, pixels: npt.NDArray[np.uint8], name: str, words: str, left: float, top: float) -> None:
+def _draw_cell(axes: Any, pixels: npt.NDArray[np.uint8], name: str, caption: str, left: float, top: float) -> None:
     side = SHEET_CELL[0] - 0.1
     tall, wide = (side * size / max(pixels.shape[:2]) for size in pixels.shape[:2])
     x, y = left + (side - wide) / 2, top + SHEET_CELL[1] - 0.1 - tall
     axes.imshow(pixels.squeeze(), cmap="gray", vmin=0, vmax=255, extent=(x, x + wide, y + tall, y), aspect="auto")
-    label = f"{name.rpartition(':')[2][-34:]}\n{words}".strip()
+    label = f"{name.rpartition(':')[2][-34:]}\n{caption}".strip()
     axes.text(left + side / 2, y - 0.05, label, ha="center", va="bottom", fontsize=6)

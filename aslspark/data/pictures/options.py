@@ -32,7 +32,7 @@ class PictureOptions:
     signer_pattern : re.Pattern, optional
         Its first group, found anywhere in the path, is the signer.
     near_bits : int
-        Test and training pictures whose hashes differ in no more bits are near-twins.
+        Test and training pictures whose hashes differ in no more bits are near duplicates.
     drop_near_duplicates : bool
     keep : {'all', 'letters', 'static'}
         Which labels are wanted; see `labels.LABEL_SETS`.
