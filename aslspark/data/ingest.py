@@ -41,7 +41,7 @@ from aslspark.data.samples import (
     VALIDATION,
     read_samples,
 )
-from aslspark.data.split_preview import Needs, previewed_missing_labels, require_divisible
+from aslspark.data.split_preview import Needs, previewed_missing_labels, require_trainable
 from aslspark.data.splits import LEAK_WARNING, SplitOptions, describe
 from aslspark.data.tables.labelled_tables import CHANGED, QUARANTINE
 
@@ -169,7 +169,7 @@ def _foretell(
     listing = list_samples(spark, opened, first, options)
     if listing is None:
         return
-    require_divisible(listing, options, needs)
+    require_trainable(listing, options, needs)
     # Of tables alone, the report is there soon enough.
     if opened.pictures and (warning := previewed_missing_labels(listing, options)):
         log.warning("warning: %s", warning)

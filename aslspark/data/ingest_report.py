@@ -1,4 +1,4 @@
-"""What an ingest did: counts that add up, the split in words, and what to look at."""
+"""Counts of an ingest -> its report: rows by split and label, the reasons of the quarantine, warnings."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from aslspark.data.samples import SPLITS, TRAIN
 
 @dataclass(frozen=True)
 class Reason:
-    """Why rows went to the quarantine: how many, and the first of them."""
+    """A reason of the quarantine: its rows, and the first of them."""
 
     reason: str
     rows: int
@@ -23,15 +23,15 @@ class Reason:
 
 @dataclass(frozen=True)
 class HandsFound:
-    """What the hand stage found in a source.
+    """Counts of the hand stage for a source.
 
     Parameters
     ----------
     pictures : int
     found : dict of str to int
-        Pictures by the try that found their hand, in the order of the tries.
+        Pictures by the search step that found their hand, in the order of the steps.
     trouble : dict of str to int
-        Pictures at which the detector hung or died; they count as not found.
+        Pictures at which the detector hung or died; they count as without a hand.
     """
 
     pictures: int
@@ -44,53 +44,53 @@ class HandsFound:
         return self.pictures - sum(self.found.values())
 
     def __str__(self) -> str:
-        tries = ", ".join(f"{name} {count:,}" for name, count in self.found.items()) or "none"
+        steps = ", ".join(f"{name} {count:,}" for name, count in self.found.items()) or "none"
         trouble = "".join(f"; {name}: {count:,}" for name, count in self.trouble.items())
         share = 1 - self.not_found / max(self.pictures, 1)
-        return f"{share:.1%} of {self.pictures:,} ({tries}), not found {self.not_found:,}{trouble}"
+        return f"{share:.1%} of {self.pictures:,} ({steps}), not found {self.not_found:,}{trouble}"
 
 
 @dataclass(frozen=True)
 class IngestReport:
-    """Counts and circumstances of one ingest; `str()` is what people read, `to_json()` is ingest.json.
+    """Counts and settings of one ingest; `str()` is its text for people, `to_json()` is ingest.json.
 
     Parameters
     ----------
     out : str
-        The folder written.
+        The folder that was written.
     read, kept, quarantined : int
-        Rows; `read` was counted without parsing, and `read = kept + quarantined`.
+        Rows; `read` is counted without parsing, and equals kept + quarantined.
     labels : dict of str to dict of str to int
         For each letter, the rows in each split.
     reasons : list of Reason
-        The quarantine by reason, most rows first.
+        Of the quarantine, most rows first.
     sources : dict of str to dict of str to int
         For each source, the rows in each split and in quarantine.
     splits : dict of str to int
     split : str
-        How the split was made, in words.
+        A description of how the split was made.
     seed : int
     seconds : float
-        From call to end, both passes.
+        Of the whole ingest.
     warnings : list of str
     passed_over : list of str
-        Files in source folders that are not pixel tables or pictures by their names, folders that are no labels.
+        Lines about files that are neither pixel tables nor pictures, and about folders that are no labels.
     pictures : dict, optional
-        How pictures in files were fitted and masked; see `aslspark.images.decoding.ImageSpec.preprocessing`.
+        Fit and mask of pictures in files; see `aslspark.images.decoding.ImageSpec.preprocessing`.
     test_sources : list of str
-        Sources that are test as a whole, or say themselves which of their rows are. With any, all test rows come from
-        them: they were given as test, and are never learned from. Without, the test rows are a share of the sources.
+        Sources that are test as a whole, or assign test rows themselves. If there are any, all test rows come from
+        them, and training never uses them; otherwise the test rows are a fraction of the sources.
     near_duplicates : dict, optional
-        Of pictures in files; see `aslspark.data.pictures.near_duplicates.NearDuplicates`.
+        Of pictures in files: see `aslspark.data.pictures.near_duplicates.NearDuplicates`.
     exact_duplicates : dict, optional
-        Rows that stand byte for byte in several splits; see `aslspark.data.exact_duplicates.ExactDuplicates`. None
-        where all rows are in one split.
+        Pictures that are in several splits; see `aslspark.data.exact_duplicates.ExactDuplicates`. None where all rows
+        are in one split.
     hands : dict, optional
-        How pictures were cropped to hands; see `aslspark.images.hands.options.HandOptions`.
+        Options of the hand stage; see `aslspark.images.hands.options.HandOptions`.
     hands_found : dict of str to HandsFound, optional
-        What the hand stage found in each source of picture files.
+        Counts of the hand stage, by source of picture files.
     pictures_per_second : float, optional
-        Pictures in files that were read, cropped and written, for each second that this took.
+        Pictures in files that were read, cropped and written, per second.
     """
 
     out: str
@@ -116,7 +116,7 @@ class IngestReport:
 
     @property
     def rows_per_second(self) -> float:
-        """Rows read for each second of the whole ingest."""
+        """Rows per second of the whole ingest."""
         return self.read / self.seconds
 
     def to_json(self) -> str:
@@ -137,28 +137,28 @@ class IngestReport:
         lines += [f"hands in {source}: {found}" for source, found in (self.hands_found or {}).items()]
         if self.hands_found and self.pictures_per_second is not None:
             lines.append(f"hands were looked for in {self.pictures_per_second:,.1f} pictures/s")
-        lines += [f"quarantined, {found.reason}: {found.rows}, first {found.first}" for found in self.reasons]
+        lines += [f"quarantined, {reason.reason}: {reason.rows}, first {reason.first}" for reason in self.reasons]
         lines += [f"passed over: {path}" for path in self.passed_over]
         lines += [f"warning: {warning}" for warning in self.warnings]
         return redact("\n".join(lines))
 
 
 def missing_labels(labels: Mapping[str, Mapping[str, int]], splits: Mapping[str, int]) -> list[str]:
-    """Warn of labels that one split has and another lacks.
+    """Return warnings about labels that are in train and not in another split, or the other way round.
 
     Parameters
     ----------
     labels : mapping of str to mapping of str to int
         For each letter, the rows in each split.
     splits : mapping of str to int
-        Rows of each split that was asked for; one that was not asked for is not in it.
+        Rows of each split that was asked for.
     """
     warnings = []
-    have = {split: Counter({letter: n[split] for letter, n in labels.items() if n.get(split)}) for split in SPLITS}
+    labels_of = {split: Counter({letter: n[split] for letter, n in labels.items() if n.get(split)}) for split in SPLITS}
     for split in SPLITS:
         if split == TRAIN or split not in splits:
             continue
-        for here, there in ((TRAIN, split), (split, TRAIN)):
-            if missing := sorted(have[here].keys() - have[there].keys()):
-                warnings.append(f"{there} has no row of {', '.join(missing)}, which {here} has")
+        for one, other in ((TRAIN, split), (split, TRAIN)):
+            if missing := sorted(labels_of[one].keys() - labels_of[other].keys()):
+                warnings.append(f"{other} has no row of {', '.join(missing)}, which {one} has")
     return warnings

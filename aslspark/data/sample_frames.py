@@ -1,4 +1,4 @@
-"""Samples that are already in memory, such as drawn hands: they only need checking and a split."""
+"""A DataFrame of samples, such as synthetic hands -> the same rows checked, with counts and splits."""
 
 from __future__ import annotations
 
@@ -29,24 +29,24 @@ _SIZES = ("height", "width", "channels")
 
 @dataclass(frozen=True)
 class FrameCounts:
-    """Pass 1 of samples in memory: rows of each (source, signer), and the bytes of their pictures."""
+    """Counts of a table of samples: rows of each (source, signer), and bytes of the pictures."""
 
     groups: Mapping[tuple[str, str | None], int]
     picture_bytes: int
 
     @property
     def rows(self) -> int:
-        """Rows in all."""
+        """All rows."""
         return sum(self.groups.values())
 
 
 def holds_samples(frame: DataFrame, name: str) -> bool:
-    """Say whether a table in memory holds samples (True) or a pixel table (False).
+    """Tell whether a table in memory holds samples (True) or is a pixel table (False).
 
     Raises
     ------
     AslsparkError
-        If it is neither; the message names the columns or types at fault.
+        Where it is neither; the message names the columns or types at fault.
     """
     if "picture" not in frame.columns:
         layout = layout_of_names(frame.columns, name)
@@ -59,23 +59,23 @@ def holds_samples(frame: DataFrame, name: str) -> bool:
     types = {field.name: field.dataType.simpleString() for field in frame.schema.fields}
     if types["picture"] == WITHOUT_ENCODING:
         types["picture"] = SAMPLE_COLUMNS["picture"]
-    wanted = SAMPLE_COLUMNS | ({HAND_COLUMN: HAND_TYPE.simpleString()} if HAND_COLUMN in types else {})
-    if types != wanted:
-        wrong = sorted(column for column in types.keys() | wanted if types.get(column) != wanted.get(column))
+    expected = SAMPLE_COLUMNS | ({HAND_COLUMN: HAND_TYPE.simpleString()} if HAND_COLUMN in types else {})
+    if types != expected:
+        wrong = sorted(column for column in types.keys() | expected if types.get(column) != expected.get(column))
         raise AslsparkError(
             f"{name}: {', '.join(wrong)} missing, of another type or not wanted: samples have the columns "
-            + ", ".join(f"{column} {kind}" for column, kind in wanted.items())
+            + ", ".join(f"{column} {kind}" for column, kind in expected.items())
         )
     return True
 
 
 def count_samples(frame: DataFrame, name: str) -> FrameCounts:
-    """Pass 1: count rows, and refuse ids that are used twice.
+    """Count the rows, and refuse ids that repeat within a source.
 
     Raises
     ------
     AslsparkError
-        If ids repeat within a source.
+        Where ids repeat.
     """
     grouped = frame.groupBy(F.coalesce("source", F.lit(name)).alias("source"), "signer").agg(
         F.count("*").alias("rows"),
@@ -83,21 +83,21 @@ def count_samples(frame: DataFrame, name: str) -> FrameCounts:
         F.count_distinct("id").alias("distinct_ids"),
         F.sum(F.octet_length("picture.data")).alias("bytes"),
     )
-    found = grouped.collect()
-    for row in found:
+    groups = grouped.collect()
+    for row in groups:
         if row["ids"] != row["distinct_ids"]:
             raise AslsparkError(
                 f"{name}: source {row['source']} has {row['ids'] - row['distinct_ids']} ids that are used "
                 "already: an id must be unique"
             )
     return FrameCounts(
-        groups={(row["source"], row["signer"]): row["rows"] for row in found},
-        picture_bytes=sum(row["bytes"] or 0 for row in found),
+        groups={(row["source"], row["signer"]): row["rows"] for row in groups},
+        picture_bytes=sum(row["bytes"] or 0 for row in groups),
     )
 
 
 def with_block(frame: DataFrame, blocks: int, *also_by: str) -> DataFrame:
-    """Add `block` (int): which of `blocks` contiguous runs of its source and label a row is in.
+    """Add `block` (int): the place of a row's run among the `blocks` contiguous runs of its source and label.
 
     Parameters
     ----------
@@ -105,46 +105,45 @@ def with_block(frame: DataFrame, blocks: int, *also_by: str) -> DataFrame:
         With id, source and label (strings).
     blocks : int
     *also_by : str
-        Columns whose values are cut each on its own, too.
+        Further columns: the rows of each of their values are cut separately.
 
     Returns
     -------
     DataFrame
-        The order is that of `natural_order` by id: rows of pixel tables as they stand, frames as they were taken.
+        Rows are in the natural order of their ids: rows of pixel tables as in the file, frames as they were taken.
     """
-    together = Window.partitionBy("source", "label", *also_by)
-    place = F.row_number().over(together.orderBy(*natural_order("id"))) - 1
-    return frame.withColumn("block", F.floor(place * blocks / F.count("*").over(together)).cast("int"))
+    run = Window.partitionBy("source", "label", *also_by)
+    place = F.row_number().over(run.orderBy(*natural_order("id"))) - 1
+    return frame.withColumn("block", F.floor(place * blocks / F.count("*").over(run)).cast("int"))
 
 
 def join_splits(
     spark: SparkSession, frame: DataFrame, columns: Sequence[str], splits: Mapping[tuple[Any, ...], str]
 ) -> DataFrame:
-    """Add `split` (string) from a small table of the values of some columns."""
+    """Add `split` (string), which the values of some columns decide."""
     types = ", ".join(f"`{column}` {'int' if column == 'block' else 'string'}" for column in columns)
     table = spark.createDataFrame([(*key, split) for key, split in splits.items()], f"{types}, split string")
     return frame.join(F.broadcast(table), list(columns), "left")
 
 
 def checked(frame: DataFrame) -> DataFrame:
-    """Send rows that cannot be used to the quarantine, packed as `labelled_tables.parse_blocks` packs them.
+    """Pack rows that cannot be used for the quarantine, as `labelled_tables.parse_blocks` does.
 
     Parameters
     ----------
     frame : DataFrame
-        With the columns of `SAMPLE_SCHEMA`; `encoding` may be missing in its pictures, and must be raw or null:
-        files belong in a column `content`, where they are decoded to their end. Perhaps with HAND_COLUMN, which stays.
+        The columns of `SAMPLE_SCHEMA`. The pictures may lack `encoding`, which must be raw or null: encoded files
+        belong in a column `content`, which is decoded. HAND_COLUMN stays where it is there.
     """
     picture = F.col("picture")
     has_encoding = "encoding" in frame.schema["picture"].dataType.fieldNames()  # type: ignore[attr-defined]
     encoding = F.coalesce(picture["encoding"], F.lit(RAW)) if has_encoding else F.lit(RAW)
     raw = F.struct(*(picture[name].alias(name) for name in (*_SIZES, "data")), F.lit(RAW).alias("encoding"))
-    # In double: as int the product of two sizes overflows, which is an error where spark.sql.ansi.enabled is set, and
-    # elsewhere another number.
+    # As double: the product of two ints may overflow, which is an error in ANSI mode and a wrong number otherwise.
     size = picture["height"].cast("double") * picture["width"] * picture["channels"]
-    found = F.octet_length(picture["data"])
-    # A null anywhere inside the picture makes the comparison null.
-    is_whole = picture["channels"].isin(1, 3) & (picture["height"] > 0) & (size == found)
+    length = F.octet_length(picture["data"])
+    # A null in any field of the picture makes the comparison null.
+    is_whole = picture["channels"].isin(1, 3) & (picture["height"] > 0) & (size == length)
     has_hand = HAND_COLUMN in frame.columns
     missing = F.concat_ws(", ", *(F.when(F.col(name).isNull(), name) for name in ("id", "label", "picture")))
     reason = (
@@ -154,16 +153,16 @@ def checked(frame: DataFrame) -> DataFrame:
         .when(~F.coalesce(is_whole, F.lit(False)), WRONG_PICTURE_SIZE)
         .when(~_is_hand() if has_hand else F.lit(False), WRONG_HAND)
     )
-    trouble = (
+    description = (
         F.when(missing != "", F.concat(F.lit("no "), missing))
         .when(F.col("reason") == UNKNOWN_LABEL, F.concat(F.lit("label is "), "label"))
         .when(F.col("reason") == NOT_RAW, F.concat(F.lit("encoding is "), encoding))
         .when(F.col("reason") == WRONG_HAND, F.lit(f"landmarks and world must hold {NUMBERS} finite numbers"))
         .otherwise(
-            F.concat_ws(" ", F.lit("bytes, height, width, channels:"), found, *(picture[name] for name in _SIZES))
+            F.concat_ws(" ", F.lit("bytes, height, width, channels:"), length, *(picture[name] for name in _SIZES))
         )
     )
-    detail = F.concat_ws(": ", "id", trouble)
+    detail = F.concat_ws(": ", "id", description)
     bad = F.col("reason").isNotNull()
     no_picture = F.struct(
         *(F.lit(0).alias(name) for name in _SIZES), F.lit(b"").alias("data"), F.lit(RAW).alias("encoding")
@@ -180,12 +179,12 @@ def checked(frame: DataFrame) -> DataFrame:
 
 
 def _is_hand() -> Column:
-    """Tell whether the hand is null, none, or one with all its numbers."""
+    """Make the column: whether the hand is null, none, or has all its numbers."""
     hand = F.col(HAND_COLUMN)
 
-    def whole(name: str) -> Column:
+    def is_complete(name: str) -> Column:
         # A null among the numbers makes the comparison null.
         finite = F.forall(hand[name], lambda number: F.abs(number) < F.lit(float("inf")))
         return F.coalesce((F.size(hand[name]) == NUMBERS) & finite, F.lit(False))
 
-    return hand["found"].isNull() | (whole("landmarks") & whole("world"))
+    return hand["found"].isNull() | (is_complete("landmarks") & is_complete("world"))

@@ -1,7 +1,4 @@
-"""The sample table: the one row format between ingest and everything after it.
-
-In: rows made by this room. Out: the same rows, from Parquet, partitioned by split.
-"""
+"""The sample table: its schema, which all stages after ingest read, and its files: Parquet partitioned by split."""
 
 from __future__ import annotations
 
@@ -39,8 +36,8 @@ PICTURE_TYPE = StructType(
         StructField("encoding", StringType(), True),
     ]
 )
-"""A picture (grey or RGB): `data` holds height x width x channels unsigned bytes, row by row, channels last, where
-`encoding` is 'raw', null or not there; or the bytes of a file of that size, where it is 'png' or 'jpeg'."""
+"""A picture, grey or RGB. `data` holds height x width x channels bytes, row by row, channels last, where `encoding` is
+'raw', null or missing; where it is 'png' or 'jpeg', the bytes of a file of that size."""
 
 SAMPLE_SCHEMA = StructType(
     [
@@ -52,22 +49,22 @@ SAMPLE_SCHEMA = StructType(
         StructField("split", StringType(), False),
     ]
 )
-"""`id` is unique in the table and says where the row came from; `label` is one of `labels.LABELS`. Tables with pictures
-from files hold one more column, HASH_COLUMN."""
+"""`id` is unique in the table and names the row's origin; `label` is one of `labels.LABELS`. Tables with pictures from
+files have one more column, HASH_COLUMN."""
 
 HASH_COLUMN = "hash"
-"""The perceptual hash (long) of a picture that came from a file; see `data.pictures.near_duplicates`."""
+"""The perceptual hash (long) of a picture from a file; see `data.pictures.near_duplicates`."""
 
 HAND_COLUMN = "hand"
-"""What the hand stage found in a picture (HAND_TYPE); in tables that were ingested with `hands.on`."""
+"""The hand of a picture (HAND_TYPE); in tables that were ingested with `hands.on`."""
 
 _SPARK_TYPES = {"string": StringType(), "float": FloatType(), "array<float>": ArrayType(FloatType(), False)}
 HAND_TYPE = StructType([StructField(name, _SPARK_TYPES[kind]) for name, kind in HAND_FIELDS.items()])
-"""A hand: `found` names the try that found it ('plain', 'padded', ...), null where none did, and then all else but
-`trouble` is null; `landmarks` holds x, y, z of 21 points one after another, from the top left of the picture as it was
-decoded, before any crop, as shares of its longer side; `world` the same points in metres around the hand's middle;
-`side` is 'left' or 'right'; `score` the detector's certainty of the side; `trouble` says what befell the detector;
-`looks` holds the 126 numbers of landmarks and world, as each look at the hand saw them, look after look."""
+"""A hand, or none. `found`: the search step that found it ('plain', 'padded', ...); null without a hand, and then only
+`trouble` may be set. `landmarks`: x, y, z of 21 points one after another, from the top left of the decoded picture
+before any crop, as shares of its longer side. `world`: the same points in metres, from the hand's middle. `side`:
+'left' or 'right'. `score`: of the side. `trouble`: what happened to the detector. `looks`: the 126 numbers of landmarks
+and world of each view of the hand, one after another."""
 
 
 def with_hand(schema: StructType) -> StructType:
@@ -83,24 +80,24 @@ QUARANTINE_SCHEMA = StructType(
         StructField("detail", StringType(), True),
     ]
 )
-"""What could not be used: `row` counts the data rows of its source from 1; `detail` quotes the trouble."""
+"""Rows that cannot be used. `row`: its number among the data rows of the source, from 1. `detail`: what is wrong."""
 
 LARGEST_ROW_GROUP = 8 << 20
-"""Bytes of pictures in a row group: never more, so that readers need little memory."""
+"""Most bytes of pictures in a row group, so that readers need little memory."""
 
 SAMPLES_FOLDER, QUARANTINE_FOLDER, REPORT_FILE = "samples", "quarantine", "ingest.json"
 
 
 def sample_columns(samples: DataFrame) -> list[str]:
-    """Name the columns of a sample table in their order: those of SAMPLE_SCHEMA, and HAND_COLUMN where it is there."""
+    """Return the columns of a sample table in order: those of SAMPLE_SCHEMA, and HAND_COLUMN where the table has it."""
     return [*SAMPLE_SCHEMA.names, *([HAND_COLUMN] if HAND_COLUMN in samples.columns else [])]
 
 
 def read_parquet(spark: SparkSession, path: str) -> DataFrame:
-    """Read Parquet from anywhere, and refuse types that bring a class of their own.
+    """Read Parquet from anywhere, and refuse columns of user-defined types.
 
-    Spark keeps its schema in the file, and in it the name of the Python class of a user-defined type, perhaps with
-    its pickled code: asked for the columns, PySpark imports the one, and before 3.5.9 runs the other.
+    Spark stores its schema in the file: for a user-defined type the name of a Python class, perhaps with pickled code.
+    When the columns are asked for, PySpark imports the class and, before 3.5.9, runs the code.
 
     Raises
     ------
@@ -126,41 +123,41 @@ def read_samples(spark: SparkSession, ingested: str, splits: Sequence[str] = SPL
     ingested : str
         The folder that `ingest` wrote.
     splits : sequence of str
-        Which of 'train', 'validation' and 'test' to keep; the others are not read from disk.
+        Of 'train', 'validation' and 'test'; the others are not read from disk.
 
     Returns
     -------
     DataFrame
-        With the columns of `SAMPLE_SCHEMA`, and with HAND_COLUMN where the table was ingested with it.
+        The columns of `SAMPLE_SCHEMA`, and HAND_COLUMN where the table has it.
     """
     folder = f"{mounted_as_spark(ingested)}/{SAMPLES_FOLDER}"
     try:
-        hands = HAND_COLUMN in read_parquet(spark, folder).columns
-    except AnalysisException:  # no row was kept, so there is no file to ask
-        hands = False
-    schema = with_hand(SAMPLE_SCHEMA) if hands else SAMPLE_SCHEMA
+        has_hands = HAND_COLUMN in read_parquet(spark, folder).columns
+    except AnalysisException:  # no row was kept, so there is no file
+        has_hands = False
+    schema = with_hand(SAMPLE_SCHEMA) if has_hands else SAMPLE_SCHEMA
     samples = spark.read.schema(schema).parquet(folder)
     return samples.where(samples["split"].isin(list(splits)))
 
 
 def write_divided(spark: SparkSession, samples: DataFrame, folder: str) -> dict[str, int]:
-    """Write samples whose splits are not those of their ingested folder into a folder of their own.
+    """Write samples with new splits into a folder of their own.
 
     Returns
     -------
     dict of str to int
         The rows of each split.
     """
-    # In an order of no meaning, the same each time: every row group holds all labels.
-    mixed = samples.repartition("id").sortWithinPartitions("split", F.xxhash64("id"), "id")
-    writer = mixed.write.partitionBy("split").option("parquet.block.size", str(LARGEST_ROW_GROUP))
+    # In a reproducible random order, so that every row group holds all labels.
+    shuffled = samples.repartition("id").sortWithinPartitions("split", F.xxhash64("id"), "id")
+    writer = shuffled.write.partitionBy("split").option("parquet.block.size", str(LARGEST_ROW_GROUP))
     writer.option("parquet.enable.dictionary#picture.data", "false").parquet(f"{folder}/{SAMPLES_FOLDER}")
     written = spark.read.parquet(f"{folder}/{SAMPLES_FOLDER}").groupBy("split").count().collect()
     return {split: 0 for split in SPLITS} | {row["split"]: row["count"] for row in written}
 
 
 def hands_missing(table: str, column: str = HAND_COLUMN) -> AslsparkError:
-    """Return the error for a table without the hands that a network takes."""
+    """Return the error for a table without hands, where the network takes landmarks."""
     return AslsparkError(
         f"{table}: there is no column {column}, and the network takes landmarks; ingest pictures in files with "
         "hands.on=true, or choose a network.name that takes pictures alone"

@@ -12,7 +12,7 @@ from aslspark.data.discover_sources import open_sources
 from aslspark.data.ingest import ingest_sources
 from aslspark.data.pictures.options import PictureOptions
 from aslspark.data.samples import TEST, TRAIN, VALIDATION
-from aslspark.data.split_preview import Group, Needs, SampleListing, previewed_missing_labels, require_divisible
+from aslspark.data.split_preview import Group, Needs, SampleListing, previewed_missing_labels, require_trainable
 from aslspark.data.splits import SplitOptions
 from aslspark.data.tables.pixel_layout import PIXELS
 from aslspark.images.decoding import ImageSpec
@@ -29,7 +29,7 @@ def listing(labels, signers=(None,), source="hands", split=None):
 
 def refused(listing, options, needs):
     with pytest.raises(AslsparkError) as error:
-        require_divisible(listing, options, needs)
+        require_trainable(listing, options, needs)
     assert "\n" not in str(error.value)
     return str(error.value)
 
@@ -87,19 +87,19 @@ def test_settings_that_are_proposed_do_work(kind, count, processes):
         for options in (SplitOptions(kind=kind), SplitOptions(kind=kind, blocks=25, validation=0.04, test=0.04)):
             needs = Needs(processes=processes)
             try:
-                require_divisible(given, options, needs)
+                require_trainable(given, options, needs)
             except AslsparkError as error:
                 settings, alone = settings_of(str(error))
                 if settings or alone:
-                    require_divisible(given, SplitOptions(**{**vars(options), **settings}), Needs() if alone else needs)
+                    require_trainable(given, SplitOptions(**{**vars(options), **settings}), Needs() if alone else needs)
                     proposed += 1
     assert proposed or kind == "block" or count == 1
 
 
 def test_what_can_be_trained_on_passes_and_nothing_is_asked_where_nothing_is_trained():
-    require_divisible(listing(THREE), SplitOptions(blocks=5), Needs(processes=2))
-    require_divisible(listing({"A": 1}), HANDS, None)
-    require_divisible(SampleListing(Counter()), HANDS, Needs())
+    require_trainable(listing(THREE), SplitOptions(blocks=5), Needs(processes=2))
+    require_trainable(listing({"A": 1}), HANDS, None)
+    require_trainable(SampleListing(Counter()), HANDS, Needs())
 
 
 def test_labels_that_a_split_would_lack_are_warned_of():
@@ -111,7 +111,7 @@ def test_labels_that_a_split_would_lack_are_warned_of():
     assert "validation would have no sample of C; give more samples" in previewed_missing_labels(
         SampleListing(given), SplitOptions()
     )
-    assert listing(THREE).divided(SplitOptions(blocks=5))[TRAIN] == {"A": 3, "B": 3, "C": 3}
+    assert listing(THREE).split_counts(SplitOptions(blocks=5))[TRAIN] == {"A": 3, "B": 3, "C": 3}
 
 
 def fill(folder, counts, content=None):
@@ -154,7 +154,7 @@ def test_rows_are_divided_as_it_was_foretold(spark, tmp_path, kind):
     options = SplitOptions(kind=kind, blocks=7, validation=0.2, test=0.2)
     opened = open_sources(spark, given, [], str(tmp_path / "out"), pictures)
     first = count_sources(spark, opened, str(tmp_path / "lines"), pictures)
-    foretold = list_samples(spark, opened, first, options).divided(options)
+    foretold = list_samples(spark, opened, first, options).split_counts(options)
     report = ingest_sources(spark, given, str(tmp_path / "out"), split=options, pictures=pictures)
     assert {split: dict(counts) for split, counts in foretold.items()} == {
         split: {label: counts[split] for label, counts in report.labels.items() if counts.get(split)}
@@ -167,7 +167,7 @@ def test_each_process_needs_a_row_to_validate_with_and_one_is_enough(processes, 
     # Ten rows of each of three labels: 24 to train on, three to validate with, three to test on.
     needs, thirty = Needs(processes=processes), listing({"A": 10, "B": 10, "C": 10})
     if works:
-        require_divisible(thirty, SplitOptions(), needs)
+        require_trainable(thirty, SplitOptions(), needs)
     else:
         assert "training.num_proc=4: there are only 3 validation samples" in refused(thirty, SplitOptions(), needs)
 
@@ -177,6 +177,6 @@ def test_each_process_needs_a_row_to_train_on_and_one_is_enough(processes, works
     needs, options = Needs(processes=processes), SplitOptions(validation=0, test=0.2)
     thirty = listing({"A": 10, "B": 10, "C": 10})
     if works:
-        require_divisible(thirty, options, needs)
+        require_trainable(thirty, options, needs)
     else:
         assert "there are only 24 training samples" in refused(thirty, options, needs)
