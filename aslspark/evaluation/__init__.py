@@ -1,4 +1,4 @@
 """How good a finished model is.
 
-In: a scored DataFrame with labels. Out: figures, plots, and words about them.
+In: a scored DataFrame with labels. Out: metrics, plots, and the pages that explain them.
 """

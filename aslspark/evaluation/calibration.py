@@ -1,7 +1,7 @@
-"""How far a model's probabilities can be believed, and what is left of it where it may be silent.
+"""Whether a model's probabilities can be believed, and how accurate it is where it answers above a threshold alone.
 
-In: validation samples, to set the temperature by; scored samples. Out: expected calibration errors, accuracy against
-coverage, and the temperature that held-out people ask for. Counted in Spark, worked out on the driver.
+In: validation samples, by which the temperature is set; scored samples. Out: expected calibration errors, accuracy
+against coverage, and the temperature that fits held-out people best. Spark counts; the driver computes.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from aslspark.data.samples import SPLITS
@@ -20,14 +20,14 @@ from aslspark.scoring.calibration import LEAST_PROBABILITY, fit_temperature, wit
 from aslspark.scoring.model import SignClassifierModel
 
 BINS = 15
-"""As in Guo et al. 2017 (see `aslspark.scoring.calibration`): of equal width."""
+"""Bins of equal width, as in Guo et al. 2017 (see `aslspark.scoring.calibration`)."""
 STEPS = 100
-"""Into which a bin is divided for the curve of accuracy against coverage."""
+"""Steps of each bin, for the curve of accuracy against coverage."""
 THRESHOLDS = (0.0, 0.3, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
 MOST_ROWS = 20_000
-"""That a temperature is fitted on."""
+"""The most samples that a temperature is fitted on."""
 TEMPERATURES = tuple(float(value) for value in np.geomspace(0.25, 8, 61).round(4))
-"""Those that are tried on what a fold of a cross-validation held out."""
+"""Temperatures that are tried on the held-out samples of a fold."""
 
 
 def set_temperature(model: SignClassifierModel, samples: DataFrame) -> None:
@@ -36,131 +36,141 @@ def set_temperature(model: SignClassifierModel, samples: DataFrame) -> None:
     Parameters
     ----------
     model : SignClassifierModel
-        Stays as it is where none of the samples can be scored.
+        It stays as it is where none of the samples can be scored.
     samples : DataFrame
-        With `id`, `label` and what the model reads; of validation, on which it was not fitted. Of more than
-        `MOST_ROWS`, as many are taken by a hash of the id.
+        Validation samples, with `id`, `label` and the columns that the model reads. Where there are more than
+        `MOST_ROWS`, a hash of the id chooses as many.
     """
-    if (known := _known(model, samples)) is not None:
-        model.temperature = round(fit_temperature(*known), 4)
+    if (scored := _score_known_labels(model, samples)) is not None:
+        model.temperature = round(fit_temperature(*scored), 4)
 
 
 def try_temperatures(model: SignClassifierModel, samples: DataFrame) -> dict[str, Any] | None:
-    """Try TEMPERATURES on labelled samples that the model has not seen.
+    """Compute log loss and calibration error at each of `TEMPERATURES` on samples that the model has not seen.
 
     Parameters
     ----------
     model, samples
-        As for `set_temperature`; the model's own temperature does not count.
+        As for `set_temperature`; the model's own temperature is not used.
 
     Returns
     -------
     dict, optional
-        `rows`, and for each temperature `log_loss` (the mean) and `calibration_error` (expected, over `BINS` bins);
-        None where none of the samples can be scored.
+        `rows`, and lists of `log_loss` (the mean) and `calibration_error` (expected, over `BINS` bins), one number a
+        temperature. None where none of the samples can be scored.
     """
-    if (known := _known(model, samples)) is None:
+    if (scored := _score_known_labels(model, samples)) is None:
         return None
-    probabilities, places = known
-    right = probabilities.argmax(axis=1) == places
-    found: dict[str, Any] = {"rows": len(places), "log_loss": [], "calibration_error": []}
+    probabilities, classes = scored
+    right = probabilities.argmax(axis=1) == classes
+    losses, errors = [], []
     for temperature in TEMPERATURES:
-        shares = with_temperature(probabilities, temperature)
-        of_label = np.maximum(shares[np.arange(len(places)), places], LEAST_PROBABILITY)
-        found["log_loss"].append(round(float(-np.log(of_label).mean()), 5))
-        sure = shares.max(axis=1)
-        counts = pd.DataFrame(
-            {"step": np.minimum(sure * BINS * STEPS, BINS * STEPS - 1).astype(int), "right": right, "certainty": sure}
-        )
-        found["calibration_error"].append(round(_error(_bins(counts.assign(rows=1))) or 0.0, 5))
-    return found
+        tempered = with_temperature(probabilities, temperature)
+        of_label = np.maximum(tempered[np.arange(len(classes)), classes], LEAST_PROBABILITY)
+        losses.append(round(float(-np.log(of_label).mean()), 5))
+        best = tempered.max(axis=1)
+        steps = np.minimum(best * BINS * STEPS, BINS * STEPS - 1).astype(int)
+        bins = _bins(pd.DataFrame({"step": steps, "right": right, "certainty": best, "rows": 1}))
+        errors.append(round(_expected_error(bins) or 0.0, 5))
+    return {"rows": len(classes), "log_loss": losses, "calibration_error": errors}
 
 
 def best_temperature(tried: Sequence[Mapping[str, Any]]) -> float:
-    """Return the temperature with the least log loss over all that `try_temperatures` found together."""
-    losses = sum(found["rows"] * np.array(found["log_loss"]) for found in tried)
+    """Return the temperature with the least log loss over several results of `try_temperatures` together."""
+    losses = sum(fold["rows"] * np.array(fold["log_loss"]) for fold in tried)
     return TEMPERATURES[int(np.argmin(losses))]
 
 
-def _known(model: SignClassifierModel, samples: DataFrame) -> tuple[npt.NDArray, npt.NDArray] | None:
-    """Score samples whose label the model knows, MOST_ROWS at most: its probabilities, and the labels' places."""
+def _score_known_labels(model: SignClassifierModel, samples: DataFrame) -> tuple[npt.NDArray, npt.NDArray] | None:
+    """Return probabilities and class numbers of at most MOST_ROWS samples whose label the model knows."""
     labelled = samples.where(F.col("label").isin(list(model.labels)))
-    known = model.probabilities(labelled)
-    usable = known.where("probabilities is not null").select("id", "label", "probabilities")
-    scored = usable.orderBy(F.xxhash64("id"), "id").limit(MOST_ROWS).toPandas()
-    if not len(scored):
+    scored = model.probabilities(labelled).where("probabilities is not null").select("id", "label", "probabilities")
+    rows = scored.orderBy(F.xxhash64("id"), "id").limit(MOST_ROWS).toPandas()
+    if not len(rows):
         return None
-    places = scored["label"].map({label: place for place, label in enumerate(model.labels)}).to_numpy()
-    return np.stack(list(scored["probabilities"])), places
+    classes = rows["label"].map({label: number for number, label in enumerate(model.labels)}).to_numpy()
+    return np.stack(list(rows["probabilities"])), classes
 
 
 def calibration_metrics(scored: DataFrame, temperature: float, threshold: float) -> dict[str, Any]:
-    """Work out how far the probabilities hold.
+    """Compare probabilities with accuracy, and accuracy with coverage, in each split.
 
     Parameters
     ----------
     scored : DataFrame
-        With `label`, `split` and what `SignClassifierModel.best_guesses` adds.
+        With `label`, `split` and the columns of `SignClassifierModel.best_guesses`.
     temperature, threshold : float
-        The model's.
+        Of the model.
 
     Returns
     -------
     dict
-        `temperature`, `threshold`, and `splits`: for each split `rows`; `calibration_error` (expected, over `BINS`
-        bins) and `calibration_error_before` (the temperature); `bins` and `bins_before`, a list of `certainty`,
-        `accuracy` and `rows` for each bin that holds any; `coverage`, a list of `threshold`, `coverage` (share of all
-        pictures that are answered) and `accuracy` (of those; null where there are none), and `curve`, the same
-        at each step of certainty as two lists. Pictures that could not be scored are in no bin, and never answered.
+        `temperature`, `threshold`, and `splits` with, for each split,
+        `rows`;
+        `calibration_error` and `calibration_error_before`, the expected error over `BINS` bins with the temperature
+        and without it;
+        `bins` and `bins_before`, a list of `certainty`, `accuracy` and `rows`, one for each bin that is not empty;
+        `coverage`, a list of `threshold`, `coverage` (the share of all pictures that are answered) and `accuracy`
+        (among the answered; None where there are none), one a threshold;
+        `curve`, lists of `coverage` and `accuracy`, one number for each step of certainty.
+        Pictures that could not be scored are in no bin and count as unanswered.
     """
-    right = F.coalesce(F.col("letter") == F.col("label"), F.lit(False))
-    marks = sorted({*THRESHOLDS, threshold})
-    answered = [F.col("probability") >= F.lit(mark).cast("float") for mark in marks]
-    totals = (
-        scored.groupBy("split")
-        .agg(
-            F.count("*").alias("rows"),
-            *(F.count_if(sure).alias(f"answered_{n}") for n, sure in enumerate(answered)),
-            *(F.count_if(sure & right).alias(f"right_{n}") for n, sure in enumerate(answered)),
-        )
-        .toPandas()
-        .set_index("split")
-    )
-    both = F.explode(F.array(*(F.struct(F.lit(name).alias("when"), F.col(name).alias("p")) for name in _COLUMNS)))
-    step = F.least(F.floor(F.col("of.p") * (BINS * STEPS)), F.lit(BINS * STEPS - 1)).cast("int")
-    counts = (
-        scored.where("probability is not null")
-        .select("split", right.cast("int").alias("right"), both.alias("of"))
-        .groupBy("split", F.col("of.when").alias("when"), step.alias("step"))
-        .agg(F.count("*").alias("rows"), F.sum("right").alias("right"), F.sum("of.p").alias("certainty"))
-        .toPandas()
-    )
+    thresholds = sorted({*THRESHOLDS, threshold})
+    totals, counts = _count_answered(scored, thresholds), _count_by_step(scored)
     splits = {}
     for split in (name for name in SPLITS if name in totals.index):
         total = {str(name): int(number) for name, number in totals.loc[split].to_dict().items()}
-        after, before = (_bins(counts[(counts["split"] == split) & (counts["when"] == name)]) for name in _COLUMNS)
-        coverage = [
-            _coverage(mark, total["rows"], total[f"answered_{n}"], total[f"right_{n}"]) for n, mark in enumerate(marks)
-        ]
-        mine = counts[(counts["split"] == split) & (counts["when"] == _COLUMNS[0])]
+        after, before = (counts[(counts["split"] == split) & (counts["when"] == name)] for name in _PROBABILITIES)
         splits[split] = {
             "rows": total["rows"],
-            "calibration_error": _error(after),
-            "calibration_error_before": _error(before),
-            "bins": after,
-            "bins_before": before,
-            "coverage": coverage,
-            "curve": _curve(mine, total["rows"]),
+            "calibration_error": _expected_error(_bins(after)),
+            "calibration_error_before": _expected_error(_bins(before)),
+            "bins": _bins(after),
+            "bins_before": _bins(before),
+            "coverage": [
+                _coverage(each, total["rows"], total[f"answered_{n}"], total[f"right_{n}"])
+                for n, each in enumerate(thresholds)
+            ],
+            "curve": _curve(after, total["rows"]),
         }
     return {"temperature": temperature, "threshold": threshold, "splits": splits}
 
 
-_COLUMNS = ("probability", "as_given")
+_PROBABILITIES = ("probability", "as_given")
+"""Columns of the probability with the temperature and without it."""
 
 
-def at_threshold(part: dict[str, Any], threshold: float) -> dict[str, Any]:
-    """Find coverage and accuracy of a split at one of its thresholds."""
-    return next(mark for mark in part["coverage"] if mark["threshold"] == threshold)
+def _is_right() -> Column:
+    return F.coalesce(F.col("letter") == F.col("label"), F.lit(False))
+
+
+def _count_answered(scored: DataFrame, thresholds: Sequence[float]) -> pd.DataFrame:
+    """Count for each split `rows`, and `answered_N` and `right_N` at the Nth threshold."""
+    answered = [F.col("probability") >= F.lit(threshold).cast("float") for threshold in thresholds]
+    counts = scored.groupBy("split").agg(
+        F.count("*").alias("rows"),
+        *(F.count_if(is_answered).alias(f"answered_{n}") for n, is_answered in enumerate(answered)),
+        *(F.count_if(is_answered & _is_right()).alias(f"right_{n}") for n, is_answered in enumerate(answered)),
+    )
+    return counts.toPandas().set_index("split")
+
+
+def _count_by_step(scored: DataFrame) -> pd.DataFrame:
+    """Count `rows` and `right`, and add up `certainty`, by split, column of the probability and step."""
+    both = F.explode(F.array(*(F.struct(F.lit(name).alias("when"), F.col(name).alias("p")) for name in _PROBABILITIES)))
+    step = F.least(F.floor(F.col("of.p") * (BINS * STEPS)), F.lit(BINS * STEPS - 1)).cast("int")
+    counts = (
+        scored.where("probability is not null")
+        .select("split", _is_right().cast("int").alias("right"), both.alias("of"))
+        .groupBy("split", F.col("of.when").alias("when"), step.alias("step"))
+        .agg(F.count("*").alias("rows"), F.sum("right").alias("right"), F.sum("of.p").alias("certainty"))
+    )
+    return counts.toPandas()
+
+
+def at_threshold(split: dict[str, Any], threshold: float) -> dict[str, Any]:
+    """Return the entry of a split's `coverage` for one of its thresholds."""
+    return next(entry for entry in split["coverage"] if entry["threshold"] == threshold)
 
 
 def _bins(counts: pd.DataFrame) -> list[dict[str, Any]]:
@@ -175,12 +185,12 @@ def _bins(counts: pd.DataFrame) -> list[dict[str, Any]]:
     ]
 
 
-def _error(bins: Sequence[dict[str, Any]]) -> float | None:
-    """Mean over the rows of how far the accuracy of their bin is from what the bin's probabilities say."""
-    rows = sum(part["rows"] for part in bins)
+def _expected_error(bins: Sequence[dict[str, Any]]) -> float | None:
+    """Return the expected calibration error: |certainty - accuracy|, averaged over the rows of all bins."""
+    rows = sum(each["rows"] for each in bins)
     if not rows:
         return None
-    return sum(part["rows"] * abs(part["certainty"] - part["accuracy"]) for part in bins) / rows
+    return sum(each["rows"] * abs(each["certainty"] - each["accuracy"]) for each in bins) / rows
 
 
 def _coverage(threshold: float, rows: int, answered: int, right: int) -> dict[str, Any]:
@@ -189,7 +199,7 @@ def _coverage(threshold: float, rows: int, answered: int, right: int) -> dict[st
 
 
 def _curve(counts: pd.DataFrame, rows: int) -> dict[str, list[float]]:
-    """Answer the surest first: at each step down, which share of all is answered, and which share of those is right."""
+    """Return coverage and accuracy as the threshold falls step by step."""
     falling = counts.sort_values("step", ascending=False)
     answered = falling["rows"].cumsum()
     return {

@@ -1,4 +1,4 @@
-"""The pictures of certainty: whether probabilities hold, what silence buys, and who is read how well."""
+"""Plots of calibration: probability against accuracy, accuracy against coverage, accuracy by group."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ from aslspark.evaluation.groups import NAMES
 from aslspark.evaluation.metrics import wilson
 
 _COLOURS = {"validation": VALIDATION_COLOUR, "test": TRAIN_COLOUR}
-_SHOWN_GROUPS = 20
+_MOST_GROUPS = 20
+"""Of a kind, that are drawn."""
 
 
 @literal_text()
 def plot_calibration(certainty: Mapping[str, Any], path: Path) -> None:
-    """Draw accuracy against the model's own probability, before and after the temperature, for each held-out split.
+    """Draw accuracy against probability, before and after the temperature, for each held-out split.
 
-    A dot a bin, as large as the bin has pictures, with the range that chance leaves.
+    Each bin is a dot whose size shows its number of pictures; the line through it is its 95 % interval.
     """
     splits = {name: part for name, part in certainty["splits"].items() if name in _COLOURS and part["bins"]}
     splits = splits or dict(certainty["splits"])
@@ -33,16 +34,15 @@ def plot_calibration(certainty: Mapping[str, Any], path: Path) -> None:
     for axes, (name, part) in zip(figure.subplots(1, len(splits), squeeze=False)[0], splits.items(), strict=True):
         axes.plot([0, 1], [0, 1], color=QUIET, linestyle=":", label="as it should be")
         for bins, when, colour, error in (
-            ("bins_before", "before", QUIET, part["calibration_error_before"]),
-            ("bins", "after", _COLOURS.get(name, TRAIN_COLOUR), part["calibration_error"]),
+            (part["bins_before"], "before", QUIET, part["calibration_error_before"]),
+            (part["bins"], "after", _COLOURS.get(name, TRAIN_COLOUR), part["calibration_error"]),
         ):
-            found = part[bins]
-            rows = np.array([line["rows"] for line in found])
+            rows = np.array([each["rows"] for each in bins])
             label = f"{when}: off by {error:.1%}" if error is not None else when
-            x, y = [line["certainty"] for line in found], [line["accuracy"] for line in found]
-            for line in found:
-                ends = wilson(line["accuracy"], line["rows"])
-                axes.plot([line["certainty"]] * 2, ends, color=colour, linewidth=1, alpha=0.4)
+            x, y = [each["certainty"] for each in bins], [each["accuracy"] for each in bins]
+            for each in bins:
+                interval = wilson(each["accuracy"], each["rows"])
+                axes.plot([each["certainty"]] * 2, interval, color=colour, linewidth=1, alpha=0.4)
             axes.scatter(x, y, s=12 + 240 * rows / max(rows.sum(), 1), color=colour, alpha=0.7, label=label)
         axes.set(xlabel="probability", ylabel="right", title=f"{name}, {part['rows']:,} pictures", aspect="equal")
         axes.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03))
@@ -55,7 +55,7 @@ def plot_calibration(certainty: Mapping[str, Any], path: Path) -> None:
 
 @literal_text()
 def plot_coverage(certainty: Mapping[str, Any], path: Path) -> None:
-    """Draw the accuracy of what is answered against how much is, with thresholds marked."""
+    """Draw the accuracy of answered pictures against the share that is answered, with thresholds marked."""
     figure = Figure(figsize=(7, 4.4), layout="constrained")
     axes = figure.subplots()
     splits = {name: part for name, part in certainty["splits"].items() if name in _COLOURS} or certainty["splits"]
@@ -63,15 +63,15 @@ def plot_coverage(certainty: Mapping[str, Any], path: Path) -> None:
         colour = _COLOURS.get(name, QUIET)
         axes.plot(part["curve"]["coverage"], part["curve"]["accuracy"], color=colour, label=name)
     name, part = list(splits.items())[-1]
-    places: dict[tuple[float, float], list[float]] = {}
-    for mark in part["coverage"]:
-        if mark["accuracy"] is not None:
-            places.setdefault((mark["coverage"], mark["accuracy"]), []).append(mark["threshold"])
-    for at, thresholds in places.items():
-        chosen = certainty["threshold"] in thresholds
-        axes.plot(*at, marker="D" if chosen else "o", markersize=8 if chosen else 4, color=_COLOURS.get(name, QUIET))
-        words = ", ".join(f"{threshold:g}" for threshold in thresholds) + (" (the bundle's)" if chosen else "")
-        axes.annotate(words, at, xytext=(7, 0), textcoords="offset points", fontsize=8, va="center")
+    points: dict[tuple[float, float], list[float]] = {}
+    for entry in part["coverage"]:
+        if entry["accuracy"] is not None:
+            points.setdefault((entry["coverage"], entry["accuracy"]), []).append(entry["threshold"])
+    for point, thresholds in points.items():
+        is_set = certainty["threshold"] in thresholds
+        axes.plot(*point, marker="D" if is_set else "o", markersize=8 if is_set else 4, color=_COLOURS.get(name, QUIET))
+        label = ", ".join(f"{threshold:g}" for threshold in thresholds) + (" (the bundle's)" if is_set else "")
+        axes.annotate(label, point, xytext=(7, 0), textcoords="offset points", fontsize=8, va="center")
     axes.set(xlabel="answered, share of all pictures", ylabel="right, of those answered")
     axes.margins(x=0.25)
     axes.set_title(f"what a threshold buys (marked on {name})")
@@ -84,24 +84,23 @@ def plot_coverage(certainty: Mapping[str, Any], path: Path) -> None:
 
 @literal_text()
 def plot_groups(groups: Mapping[str, Sequence[Mapping[str, Any]]], accuracy: float, path: Path) -> None:
-    """Draw the accuracy of each group with the range that chance leaves, and that of all together."""
-    shown = {kind: _fewest_right(found) for kind, found in groups.items()}
-    heights = [0.6 + 0.27 * len(found) for found in shown.values()]
+    """Draw the accuracy of each group with its 95 % interval, and that of all pictures together."""
+    drawn = {kind: _least_accurate(metrics) for kind, metrics in groups.items()}
+    heights = [0.6 + 0.27 * len(metrics) for metrics in drawn.values()]
     figure = Figure(figsize=(8, sum(heights) + 0.9), layout="constrained")
     title = "who is read how well (line: 95 % range by the number of pictures; dotted: all together)"
     figure.suptitle(title, fontsize=10)
-    all_axes = figure.subplots(len(shown), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]
-    for axes, (kind, found) in zip(all_axes, shown.items(), strict=True):
-        places = range(len(found))
-        for place, figures in enumerate(found):
-            axes.plot([figures["low"], figures["high"]], [place, place], color="#222222", linewidth=1)
-            axes.plot(figures["accuracy"], place, marker="o", color=TRAIN_COLOUR)
-            words = f"{figures['accuracy']:.0%} of {figures['rows']:,}"
-            axes.text(1.02, place, words, va="center", fontsize=8, transform=axes.get_yaxis_transform())
+    all_axes = figure.subplots(len(drawn), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]
+    for axes, (kind, metrics) in zip(all_axes, drawn.items(), strict=True):
+        for place, group in enumerate(metrics):
+            axes.plot([group["low"], group["high"]], [place, place], color="#222222", linewidth=1)
+            axes.plot(group["accuracy"], place, marker="o", color=TRAIN_COLOUR)
+            label = f"{group['accuracy']:.0%} of {group['rows']:,}"
+            axes.text(1.02, place, label, va="center", fontsize=8, transform=axes.get_yaxis_transform())
         axes.axvline(accuracy, color=QUIET, linestyle=":")
-        axes.set_yticks(places, [figures["group"] for figures in found], fontsize=8)
-        axes.set(xlim=(-0.02, 1.02), ylim=(len(found) - 0.5, -0.5))
-        more = f" (the {len(found)} read worst of {len(groups[kind])})" if len(found) < len(groups[kind]) else ""
+        axes.set_yticks(range(len(metrics)), [group["group"] for group in metrics], fontsize=8)
+        axes.set(xlim=(-0.02, 1.02), ylim=(len(metrics) - 0.5, -0.5))
+        more = f" (the {len(metrics)} read worst of {len(groups[kind])})" if len(metrics) < len(groups[kind]) else ""
         axes.set_title(NAMES[kind] + more, fontsize=9, loc="left")
         axes.grid(axis="x", alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
@@ -109,7 +108,7 @@ def plot_groups(groups: Mapping[str, Sequence[Mapping[str, Any]]], accuracy: flo
     figure.savefig(path, dpi=120)
 
 
-def _fewest_right(found: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
-    if len(found) <= _SHOWN_GROUPS:
-        return found
-    return sorted(found, key=lambda figures: figures["accuracy"])[:_SHOWN_GROUPS]
+def _least_accurate(metrics: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
+    if len(metrics) <= _MOST_GROUPS:
+        return metrics
+    return sorted(metrics, key=lambda group: group["accuracy"])[:_MOST_GROUPS]
