@@ -1,4 +1,4 @@
-"""What a comparison found -> one HTML page that needs nothing beside it."""
+"""The result of a comparison -> one HTML page that needs nothing beside it."""
 
 from __future__ import annotations
 
@@ -29,13 +29,37 @@ def write_page(result: Mapping[str, Any], folder: Path, page: Path) -> None:
     result : mapping
         See `aslspark.workflows.compare.compare_bundles`.
     folder : Path
-        That the sheets lie in.
+        Where the sheets lie.
     page : Path
     """
+    bundles = result["bundles"]
+    parts = [
+        *_scores_section(result, folder),
+        *_cost_section(result, folder),
+        *_by_split(result),
+    ]
+    for labelled in result["sets"]:
+        if len(bundles) > 1:
+            parts += _disagreement(labelled, folder)
+    for bundle in bundles:
+        if bundle["grad_cam"]:
+            parts += [
+                html.heading(f"Where {bundle['name']} looks, on {result['sets'][0]['name']}"),
+                html.picture(folder / bundle["grad_cam"], "pictures and their heat maps"),
+            ]
+    write_text(page, html.page(f"{len(bundles)} bundles compared", parts))
+
+
+def _scores_section(result: Mapping[str, Any], folder: Path) -> list[str]:
     bundles, sets = result["bundles"], [labelled["name"] for labelled in result["sets"]]
     plot_scores(bundles, sets, folder / "scores.png")
-    machine = result["machine"]
-    parts = [
+    warnings = [
+        html.warning(f"{bundle['name']} on {name}: {judged['warning']}.")
+        for bundle in bundles
+        for name, judged in bundle["sets"].items()
+        if judged["warning"]
+    ]
+    return [
         html.heading("How good"),
         html.table(
             ["bundle", "model", *(f"{name}: {figure}" for name in sets for figure in FIGURES)],
@@ -48,13 +72,14 @@ def write_page(result: Mapping[str, Any], folder: Path, page: Path) -> None:
             "A bundle that was trained on a set is judged on the test split that it was trained with; any other on all "
             "rows of the set. The table says which: figures on different rows do not compare directly."
         ),
-    ]
-    for bundle in bundles:
-        for name, judged in bundle["sets"].items():
-            if judged["warning"]:
-                parts.append(html.warning(f"{bundle['name']} on {name}: {judged['warning']}."))
-    parts += [
+        *warnings,
         html.picture(folder / "scores.png", "accuracy of each bundle on each set"),
+    ]
+
+
+def _cost_section(result: Mapping[str, Any], folder: Path) -> list[str]:
+    bundles, machine = result["bundles"], result["machine"]
+    parts = [
         html.heading("How large, how fast"),
         html.table(
             ["bundle", *COLUMNS.values()],
@@ -70,19 +95,9 @@ def write_page(result: Mapping[str, Any], folder: Path, page: Path) -> None:
         ),
     ]
     if any(bundle["ms_a_picture"] is not None for bundle in bundles):
-        plot_cost(bundles, sets, folder / "cost.png")
+        plot_cost(bundles, [labelled["name"] for labelled in result["sets"]], folder / "cost.png")
         parts.append(html.picture(folder / "cost.png", "accuracy against the time for one picture"))
-    parts += _by_split(result)
-    for labelled in result["sets"]:
-        if len(bundles) > 1:
-            parts += _disagreement(labelled, folder)
-    for bundle in bundles:
-        if bundle["grad_cam"]:
-            parts += [
-                html.heading(f"Where {bundle['name']} looks, on {sets[0]}"),
-                html.picture(folder / bundle["grad_cam"], "pictures and their heat maps"),
-            ]
-    write_text(page, html.page(f"{len(bundles)} bundles compared", parts))
+    return parts
 
 
 def _model(bundle: Mapping[str, Any]) -> str:
@@ -105,7 +120,7 @@ def _cell(bundle: Mapping[str, Any], column: str) -> str:
     if column == "file_bytes":
         return f"{value / 1e6:.2f} MB\n{bundle['file']}"
     if column == "multiply_adds":
-        return _short(value)
+        return _with_prefix(value)
     if column == "fit_seconds":
         return f"{value:.0f} s" + (f"\n{bundle['num_proc']} processes" if bundle["num_proc"] else "")
     if column == "ms_a_picture":
@@ -113,7 +128,7 @@ def _cell(bundle: Mapping[str, Any], column: str) -> str:
     return f"{value:,.0f}"
 
 
-def _short(number: int) -> str:
+def _with_prefix(number: int) -> str:
     for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if number >= size:
             return f"{number / size:.2f} {letter}"
@@ -121,17 +136,17 @@ def _short(number: int) -> str:
 
 
 def _by_split(result: Mapping[str, Any]) -> list[str]:
-    lines = [
+    rows = [
         [bundle["name"], name, split, f"{part['rows']:,}", f"{part['accuracy']:.2%}", f"{part['macro_f1']:.4f}"]
         for bundle in result["bundles"]
         for name, judged in bundle["sets"].items()
         for split, part in judged["splits"].items()
     ]
-    if not lines:
+    if not rows:
         return []
-    words = "Sets that a bundle was trained on, by its own split; only the test split counts above."
+    note = "Sets that a bundle was trained on, by its own split; only the test split counts above."
     header = ["bundle", "set", "split", "pictures", "right", "macro F1"]
-    return [html.heading("By split"), html.paragraph(words), html.table(header, lines)]
+    return [html.heading("By split"), html.paragraph(note), html.table(header, rows)]
 
 
 def _disagreement(labelled: Mapping[str, Any], folder: Path) -> list[str]:

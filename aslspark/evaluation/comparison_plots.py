@@ -1,4 +1,4 @@
-"""The pictures of a comparison: accuracy by set, accuracy against cost, and where bundles differ."""
+"""Plots of a comparison: accuracy by set, accuracy against cost, and pictures that bundles read differently."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _COLOURS = ("#4C78A8", "#E45756", "#54A24B", "#F58518", "#72B7B2", "#B279A2", "#
 
 @literal_text()
 def plot_scores(bundles: Sequence[Mapping[str, Any]], sets: Sequence[str], path: Path) -> None:
-    """Draw each bundle's accuracy on each set, with the range that chance leaves (95 %)."""
+    """Draw each bundle's accuracy on each set, with its 95 % interval."""
     figure = Figure(figsize=(8.5, 1.2 + 0.32 * len(bundles) * len(sets) + 0.25 * len(sets)), layout="constrained")
     axes = figure.subplots()
     places, names = [], []
@@ -80,7 +80,7 @@ def plot_disagreements(
     rows: int,
     path: Path,
 ) -> None:
-    """Draw pictures on which bundles differ, with what each said: green where it is right.
+    """Draw pictures that bundles read differently, with the answer of each: green where it is right.
 
     Parameters
     ----------
@@ -89,17 +89,17 @@ def plot_disagreements(
     names : sequence of str
         Of the bundles.
     differing, rows : int
-        On how many pictures they differ, of how many.
+        How many pictures they read differently, of how many.
     path : Path
     """
-    shown = "all of them" if len(drawn) == differing else f"{len(drawn)} of them"
-    title = f"{differing:,} of {rows:,} pictures are read differently; {shown}"
+    part = "all of them" if len(drawn) == differing else f"{len(drawn)} of them"
+    title = f"{differing:,} of {rows:,} pictures are read differently; {part}"
     tiles = [
         Tile(
             picture,
             [
                 (label, PLAIN),
-                *((f"{name}: {said}", colour_of(said, label)) for name, said in zip(names, answers, strict=True)),
+                *((f"{name}: {answer}", colour_of(answer, label)) for name, answer in zip(names, answers, strict=True)),
             ],
         )
         for picture, label, answers in drawn

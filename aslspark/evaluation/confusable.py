@@ -1,4 +1,4 @@
-"""Letters whose hands look alike, with what was answered: known groups, and the pairs that a model confuses most."""
+"""Letters whose hands look alike, with the answers: known groups, and the pairs that a model confuses most."""
 
 from __future__ import annotations
 
@@ -16,33 +16,34 @@ from aslspark.images.decoding import pixels_of
 
 KNOWN_GROUPS = (("M", "N", "S", "T"), ("U", "V", "R"), ("K", "P"))
 """Fists that differ by where the thumb is; two fingers side by side, apart or crossed; one hand held up or down."""
-MOST_PAIRS, IN_A_LINE = 3, 8
+MOST_PAIRS = 3
+PICTURES_A_LINE = 8
 
 
 @dataclass(frozen=True)
 class Confusable:
-    """Letters that are taken for one another."""
+    """A group of letters that are taken for one another."""
 
     letters: tuple[str, ...]
     rows: int
-    """Pictures of them."""
+    """Pictures of these letters."""
     mixed_up: int
-    """Those that were read as another of them."""
+    """Pictures that were read as another letter of the group."""
 
     def __str__(self) -> str:
         return f"{' '.join(self.letters)}: {self.mixed_up:,} of {self.rows:,} read as another of them"
 
 
 def confusable_groups(counts: pd.DataFrame) -> list[Confusable]:
-    """Choose the groups to show: the known ones that the data has, then the pairs that were confused most.
+    """Choose the groups to draw: the known ones that the data has, then the pairs that were confused most.
 
     Parameters
     ----------
     counts : pandas.DataFrame
-        As `metrics.count_answers` gives it, of the rows that are meant.
+        See `metrics.count_answers`.
     """
-    there = set(counts["label"])
-    known = [tuple(letter for letter in group if letter in there) for group in KNOWN_GROUPS]
+    labels = set(counts["label"])
+    known = [tuple(letter for letter in group if letter in labels) for group in KNOWN_GROUPS]
     groups = [group for group in known if len(group) > 1]
     wrong = counts[(counts["label"] != counts["letter"]) & (counts["letter"] != UNSCORED)]
     pairs: dict[tuple[str, ...], int] = {}
@@ -51,24 +52,25 @@ def confusable_groups(counts: pd.DataFrame) -> list[Confusable]:
         if not any(set(pair) <= set(group) for group in groups):
             pairs[pair] = pairs.get(pair, 0) + int(rows)
     groups += sorted(pairs, key=lambda pair: (-pairs[pair], pair))[:MOST_PAIRS]
-    found = []
+    confusable = []
     for group in groups:
-        mine = counts[counts["label"].isin(group)]
-        others = mine["letter"].isin(group) & (mine["letter"] != mine["label"])
-        found.append(Confusable(group, int(mine["rows"].sum()), int(mine.loc[others, "rows"].sum())))
-    return found
+        of_group = counts[counts["label"].isin(group)]
+        mixed_up = of_group["letter"].isin(group) & (of_group["letter"] != of_group["label"])
+        rows, wrong_rows = int(of_group["rows"].sum()), int(of_group.loc[mixed_up, "rows"].sum())
+        confusable.append(Confusable(group, rows, wrong_rows))
+    return confusable
 
 
 def choose_examples(groups: Sequence[Confusable], scored: DataFrame) -> list[list[Row]]:
-    """Choose rows of each group: some that were mixed up, the surest of each letter first, and some others.
+    """Choose rows of each group to draw: those that were mixed up, the surest of each letter first, then others.
 
-    They fill one line, or two where there are many to show that were mixed up.
+    They fill one line, or two where more than half a line was mixed up.
 
     Parameters
     ----------
     groups : sequence of Confusable
     scored : DataFrame
-        With `id`, `label`, `letter` and `probability`, of the rows that are meant.
+        With `id`, `label`, `letter` and `probability`.
 
     Returns
     -------
@@ -76,38 +78,38 @@ def choose_examples(groups: Sequence[Confusable], scored: DataFrame) -> list[lis
         For each group `id`, `label`, `letter`, `probability`.
     """
     names = F.array(*(F.array(*(F.lit(letter) for letter in group.letters)) for group in groups))
-    one = scored.select("id", "label", "letter", "probability", F.posexplode(names).alias("group", "letters"))
+    by_group = scored.select("id", "label", "letter", "probability", F.posexplode(names).alias("group", "letters"))
     wrong = F.coalesce(F.array_contains("letters", F.col("letter")) & (F.col("letter") != F.col("label")), F.lit(False))
     surest = F.when(F.col("wrong"), -F.col("probability"))
     of_letter = Window.partitionBy("group", "wrong", "label").orderBy(surest, F.xxhash64("id"), "id")
     in_turn = Window.partitionBy("group", "wrong").orderBy("nth", "label")
     chosen = (
-        one.where(F.array_contains("letters", F.col("label")))
+        by_group.where(F.array_contains("letters", F.col("label")))
         .withColumn("wrong", wrong)
         .withColumn("nth", F.row_number().over(of_letter))
         .withColumn("place", F.row_number().over(in_turn))
-        .where(F.col("place") <= IN_A_LINE)
+        .where(F.col("place") <= PICTURES_A_LINE)
         .orderBy("group", F.desc("wrong"), "place")
         .collect()
     )
-    shown = []
+    examples = []
     for n in range(len(groups)):
         mixed_up = [row for row in chosen if row["group"] == n and row["wrong"]]
         others = [row for row in chosen if row["group"] == n and not row["wrong"]]
-        room = IN_A_LINE * (1 if len(mixed_up) <= IN_A_LINE // 2 else 2) - len(mixed_up)
-        shown.append([*mixed_up, *others[:room]])
-    return shown
+        lines = 1 if len(mixed_up) <= PICTURES_A_LINE // 2 else 2
+        examples.append([*mixed_up, *others[: PICTURES_A_LINE * lines - len(mixed_up)]])
+    return examples
 
 
 def draw_confusable(
-    groups: Sequence[Confusable], shown: Sequence[Sequence[Row]], pictures: Mapping[str, Row], path: Path
+    groups: Sequence[Confusable], examples: Sequence[Sequence[Row]], pictures: Mapping[str, Row], path: Path
 ) -> None:
-    """Draw the rows that `choose_examples` chose; `pictures` by id."""
+    """Draw the rows of `choose_examples`; `pictures` by id."""
     sheet = [
         [
             (pixels_of(pictures[row["id"]]), row["label"], row["letter"] or UNSCORED, float(row["probability"] or 0))
             for row in rows
         ]
-        for rows in shown
+        for rows in examples
     ]
     plot_confusable([str(group) for group in groups], sheet, path)

@@ -1,4 +1,4 @@
-"""What the folds of a cross-validation say together -> `report.html` with its plots."""
+"""The folds of a cross-validation -> `report.html` with its plots."""
 
 from __future__ import annotations
 
@@ -29,18 +29,19 @@ _LEAK = (
     "people, cameras or sessions. --by block or --leave-one signer avoids that."
 )
 _ENOUGH_FOR_A_BOX = 4
-_SHOWN = {"accuracy": "right", "macro_f1": "macro F1", "top3_accuracy": "best three"}
+"""Folds; of fewer, a box plot shows nothing that their dots do not."""
+_SCORES = {"accuracy": "right", "macro_f1": "macro F1", "top3_accuracy": "best three"}
 
 
 def title_of(settings: Mapping[str, Any], folds: int) -> str:
-    """Say what was done, and in the same line that it leaks where it does."""
+    """Return the page's title, which also says where the scores leak."""
     kind = settings["folds"]["kind"]
-    words = f"Cross-validation of {_model(settings)}, {folds} folds {_HOW[kind]}"
-    return f"{words}: THESE SCORES LEAK" if kind in LEAKING else words
+    title = f"Cross-validation of {_model(settings)}, {folds} folds {_HOW[kind]}"
+    return f"{title}: THESE SCORES LEAK" if kind in LEAKING else title
 
 
 def write_page(result: Mapping[str, Any], folder: Path) -> None:
-    """Write `folds.png`, `confusion.png` and `report.html`, which shows both.
+    """Write `folds.png` and `confusion.png`, and `report.html`, which shows both.
 
     Parameters
     ----------
@@ -89,31 +90,31 @@ def write_page(result: Mapping[str, Any], folder: Path) -> None:
 
 
 def _table(folds: Sequence[Mapping[str, Any]], scores: Mapping[str, Any]) -> str:
-    header = ["fold", "tested on", "train rows", "validation", "test", *_SHOWN.values(), "right in training", "epochs"]
+    header = ["fold", "tested on", "train rows", "validation", "test", *_SCORES.values(), "right in training", "epochs"]
     lines = [
         [
             str(fold["fold"]),
             fold["tested_on"],
             *(f"{fold['rows'].get(split, 0):,}" for split in ("train", "validation", "test")),
-            *(_share(name, fold[name]) for name in _SHOWN),
+            *(_share(name, fold[name]) for name in _SCORES),
             f"{fold['accuracy_of']['train']:.2%}",
             "-" if fold["epochs"] is None else str(fold["epochs"]),
         ]
         for fold in folds
     ]
-    for figure in ("mean", "std", "min", "max"):
-        values = [_share(name, scores[name][figure]) for name in _SHOWN]
-        lines.append([figure, "", "", "", "", *values, "", ""])
+    for statistic in ("mean", "std", "min", "max"):
+        values = [_share(name, scores[name][statistic]) for name in _SCORES]
+        lines.append([statistic, "", "", "", "", *values, "", ""])
     return html.table(header, lines, sums=4)
 
 
 def _held_out(folds: Sequence[Mapping[str, Any]]) -> list[str]:
     lines = []
     for fold in folds:
-        for found in fold["held_out"]:
-            low, high = wilson(found["accuracy"], found["rows"])
-            figures = [f"{found['rows']:,}", f"{found['accuracy']:.2%}", f"{low:.1%} to {high:.1%}"]
-            lines.append([str(fold["fold"]), found["group"], *figures])
+        for group in fold["held_out"]:
+            low, high = wilson(group["accuracy"], group["rows"])
+            cells = [f"{group['rows']:,}", f"{group['accuracy']:.2%}", f"{low:.1%} to {high:.1%}"]
+            lines.append([str(fold["fold"]), group["group"], *cells])
     header = ["fold", "held out", "pictures", "right", "95 % range by their number"]
     return [html.heading("What was held out"), html.table(header, lines)]
 
@@ -155,34 +156,34 @@ def _model(settings: Mapping[str, Any]) -> str:
 
 def _how(settings: Mapping[str, Any]) -> str:
     folds, training = settings["folds"], settings["settings"]["training"]
-    words = [
+    sentences = [
         f"Sources: {', '.join(settings['data']['sources'])}; fingerprint {settings['data']['fingerprint'][:16]}.",
         f"Seed of the folds {folds['seed']}; validation takes {folds['validation']:.0%} of the training groups, "
         "one at least.",
     ]
     if left_out := settings["data"].get("left_out"):
-        words.append(f"Rows that were given as test are in no fold ({left_out}).")
+        sentences.append(f"Rows that were given as test are in no fold ({left_out}).")
     if folds["kind"] == BLOCK:
-        words.append(f"Each source and label was cut into {folds['blocks']} blocks.")
+        sentences.append(f"Each source and label was cut into {folds['blocks']} blocks.")
     if settings["model"] == "network":
-        words.append(
+        sentences.append(
             f"At most {training['epochs']} epochs in {training['num_proc']} processes, batches of "
             f"{training['batch_size']}, learning rate {training['learning_rate']:g}."
         )
-    words.append("All settings are in cross_validation.json.")
-    return " ".join(words)
+    sentences.append("All settings are in cross_validation.json.")
+    return " ".join(sentences)
 
 
 @literal_text()
 def _plot_folds(folds: Sequence[Mapping[str, Any]], title: str, path: Path) -> None:
-    """Draw a dot a fold for each score with their mean, and a box around where there are enough of them."""
+    """Draw each score with a dot for each fold, their mean, and a box plot where there are enough folds."""
     figure = Figure(figsize=(8, 4.2), layout="constrained")
     axes = figure.subplots()
-    values = [[fold[name] for fold in folds] for name in _SHOWN]
+    values = [[fold[name] for fold in folds] for name in _SCORES]
     places = np.arange(1, len(values) + 1)
     if len(folds) >= _ENOUGH_FOR_A_BOX:
         grey = {"color": QUIET}
-        # Without outliers: every fold is a dot of its own.
+        # Without outliers, since every fold is drawn as a dot anyway.
         axes.boxplot(
             values, widths=0.5, showfliers=False, boxprops=grey, whiskerprops=grey, capprops=grey, medianprops=grey
         )
@@ -198,7 +199,7 @@ def _plot_folds(folds: Sequence[Mapping[str, Any]], title: str, path: Path) -> N
             at = (place + offset, score)
             number = str(fold["fold"])
             axes.annotate(number, at, xytext=(0, 5), textcoords="offset points", ha="center", fontsize=7)
-    axes.set_xticks(places, list(_SHOWN.values()))
+    axes.set_xticks(places, list(_SCORES.values()))
     axes.set(ylabel="share of the fold's test pictures, or F1", title=title, xlim=(0.4, len(values) + 0.6))
     axes.title.set_wrap(True)
     axes.margins(y=0.15)

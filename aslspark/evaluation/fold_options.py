@@ -1,4 +1,4 @@
-"""How data is cut into folds: what the command line asks for, checked, without Spark."""
+"""The options of a cross-validation's folds, checked; needs no Spark."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from aslspark.common.errors import AslsparkError
 BLOCK, SIGNER, STRATIFIED, RANDOM = "block", "signer", "stratified", "random"
 KINDS = (BLOCK, SIGNER, STRATIFIED, RANDOM)
 LEAVE_ONE = {"source": "leave one source out", "signer": "leave one signer out"}
-"""By the column whose every value is a fold: the kind."""
+"""Column to the kind in which each of its values is a fold."""
 LEAKING = (STRATIFIED, RANDOM)
-"""Row by row: a picture's near-twins are trained on while it is tested on."""
+"""Kinds that deal rows one by one: while a picture is tested on, its near-duplicates are trained on."""
 
 
 @dataclass(frozen=True)
 class FoldOptions:
-    """What decides the fold of a sample.
+    """How samples are divided into folds.
 
     Parameters
     ----------
@@ -25,19 +25,19 @@ class FoldOptions:
         'signer': whole signers, folds of about the same number of rows; 'stratified': row by row within each label;
         'random': row by row. The last two leak. Or one of `LEAVE_ONE`: a fold a source, or a signer.
     folds : int
-        How many; those of `LEAVE_ONE` have as many as there are sources or signers.
+        How many; the kinds of `LEAVE_ONE` have as many as there are sources or signers.
     validation : float
-        Share of the groups (or rows) left for training that chooses the best epoch; 0 for none. Where whole signers
-        or sources are tested, it is taken of the signers that are left, if there are two or more, else of the blocks.
+        Share of the training groups (or rows) by which the best epoch is chosen; 0 for none. Where whole signers or
+        sources are tested, it is a share of the other signers if there are two or more, else of the blocks.
     blocks : int
-        Runs that the rows of a source and label are cut into.
+        Runs into which the rows of a source and label are cut.
     seed : int
         The same seed gives the same folds.
 
     Raises
     ------
     AslsparkError
-        If a value is out of its range, or the blocks do not go round.
+        If a value is out of its range, or there are too few blocks for the folds.
     """
 
     kind: str = BLOCK

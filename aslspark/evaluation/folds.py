@@ -1,6 +1,6 @@
-"""Samples -> the same samples for one fold of a cross-validation, divided into train, validation and test anew.
+"""Samples -> the same samples divided into train, validation and test for one fold of a cross-validation.
 
-Near-twins stay together where the kind of folds says so; every sample is test in exactly one fold.
+Every sample is tested on in exactly one fold. Near-duplicates stay together, unless rows are dealt one by one.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ class Fold:
     number : int
         Counted from 1.
     tested_on : str
-        What is held out, in words.
+        What is held out, as reports name it.
     columns : tuple of str
-        That name a group: `source` and `block`, or `signer`; none where rows are divided one by one.
+        The columns that name a group, such as `source` and `block`; none where rows are dealt one by one.
     splits : mapping of tuple to str
-        For each group 'train', 'validation' or 'test'.
+        Group to 'train', 'validation' or 'test'.
     validation_signers : tuple of str
-        Whose training rows are validation.
+        Signers whose training rows become validation.
     """
 
     number: int
@@ -69,13 +69,13 @@ def plan_folds(samples: DataFrame, options: FoldOptions) -> list[Fold]:
 
 
 def assign_fold(spark: SparkSession, samples: DataFrame, fold: Fold, options: FoldOptions) -> DataFrame:
-    """Write the split of a fold into the `split` column.
+    """Write a fold's splits into the `split` column.
 
     Parameters
     ----------
     spark : SparkSession
     samples : DataFrame
-        With the columns of `SAMPLE_SCHEMA`, and perhaps `hand`; its own split is disregarded.
+        With the columns of `SAMPLE_SCHEMA`, and perhaps `hand`; its own split is dropped.
     fold : Fold
         From `plan_folds`.
     options : FoldOptions
@@ -83,8 +83,8 @@ def assign_fold(spark: SparkSession, samples: DataFrame, fold: Fold, options: Fo
     Returns
     -------
     DataFrame
-        The same rows, with the columns that `samples.sample_columns` names. Where one signer is left out, rows that
-        name none are trained on.
+        The same rows, with the columns of `samples.sample_columns`. Where signers are left out one by one, rows without
+        a signer are trained on.
     """
     samples = samples.drop("split")
     if fold.splits is None:
@@ -99,8 +99,8 @@ def assign_fold(spark: SparkSession, samples: DataFrame, fold: Fold, options: Fo
             is_validation = (F.col("split") == TRAIN) & F.col("signer").isin(list(fold.validation_signers))
             result = result.withColumn("split", F.when(is_validation, VALIDATION).otherwise(F.col("split")))
         elif options.validation > 0:
-            # One signer is left to train on, or nobody says whose hands they are: some blocks choose the best epoch.
-            chosen = _some(range(options.blocks), options, f"{fold.number}")
+            # With one signer left to train on, or none known, validation is a share of the blocks.
+            chosen = _choose_validation(range(options.blocks), options, f"{fold.number}")
             is_validation = (F.col("split") == TRAIN) & F.col("block").isin(chosen)
             result = with_block(result, options.blocks, "split").withColumn(
                 "split", F.when(is_validation, VALIDATION).otherwise(F.col("split"))
@@ -116,26 +116,26 @@ def _block_fold(number: int, sources: Sequence[str], options: FoldOptions) -> Fo
         random.Random(f"{options.seed}:{source}").shuffle(order)
         test = order[number - 1 :: options.folds]
         rest = [block for block in range(options.blocks) if block not in test]
-        validation = _some(rest, options, f"{number}:{source}")
+        validation = _choose_validation(rest, options, f"{number}:{source}")
         for block in range(options.blocks):
             split = TEST if block in test else VALIDATION if block in validation else TRAIN
             splits[(source, block)] = split
         tested = len(test)
-    words = f"{tested} of the {options.blocks} blocks of each source and label"
-    return Fold(number, words, ("source", "block"), splits)
+    tested_on = f"{tested} of the {options.blocks} blocks of each source and label"
+    return Fold(number, tested_on, ("source", "block"), splits)
 
 
-def _by_signer(rows: Mapping[tuple[str, str | None], int]) -> dict[str, int]:
+def _rows_by_signer(rows: Mapping[tuple[str, str | None], int]) -> dict[str, int]:
     """Add up the rows of each signer, who may be in several sources."""
-    found: dict[str, int] = {}
+    counts: dict[str, int] = {}
     for (_, signer), count in rows.items():
         if signer is not None:
-            found[signer] = found.get(signer, 0) + count
-    return dict(sorted(found.items()))
+            counts[signer] = counts.get(signer, 0) + count
+    return dict(sorted(counts.items()))
 
 
 def _signer_folds(rows: Mapping[tuple[str, str | None], int], options: FoldOptions) -> list[Fold]:
-    signers = _by_signer(rows)
+    signers = _rows_by_signer(rows)
     if unnamed := sum(rows.values()) - sum(signers.values()):
         raise AslsparkError(
             f"--by signer: {unnamed:,} of {sum(rows.values()):,} samples name no signer; choose --by block, or "
@@ -147,45 +147,45 @@ def _signer_folds(rows: Mapping[tuple[str, str | None], int], options: FoldOptio
     test_of: list[list[str]] = [[] for _ in range(options.folds)]
     shuffled = list(signers)
     random.Random(f"{options.seed}").shuffle(shuffled)
-    # The largest first, each to the fold that has the fewest rows so far.
+    # The signer with the most rows goes first, each to the fold with the fewest rows so far.
     for signer in sorted(shuffled, key=lambda name: -signers[name]):
         min(test_of, key=lambda names: (sum(signers[name] for name in names), len(names))).append(signer)
     folds = []
     for number, test in enumerate(test_of, start=1):
         splits = {(signer,): TEST if signer in test else TRAIN for signer in signers}
-        words = ("signer " if len(test) == 1 else "signers ") + ", ".join(sorted(test))
-        left = [signer for signer in signers if signer not in test]
-        folds.append(Fold(number, words, (SIGNER,), splits, _validation_signers(left, options, number)))
+        tested_on = ("signer " if len(test) == 1 else "signers ") + ", ".join(sorted(test))
+        others = [signer for signer in signers if signer not in test]
+        folds.append(Fold(number, tested_on, (SIGNER,), splits, _validation_signers(others, options, number)))
     return folds
 
 
 def _leave_one_folds(rows: Mapping[tuple[str, str | None], int], options: FoldOptions) -> list[Fold]:
     column = next(column for column, kind in LEAVE_ONE.items() if kind == options.kind)
     at = 0 if column == "source" else 1
-    groups = sorted({source for source, _ in rows}) if at == 0 else list(_by_signer(rows))
+    groups = sorted({source for source, _ in rows}) if at == 0 else list(_rows_by_signer(rows))
     if len(groups) < 2:
         there = f"there is one alone, {groups[0]}" if groups else "the samples name none"
         raise AslsparkError(f"--leave-one {column}: {there}; choose --by block")
     folds = []
     for number, left_out in enumerate(groups, start=1):
         splits = {(group,): TEST if group == left_out else TRAIN for group in groups}
-        left = sorted({group[1] for group in rows if group[1] is not None and group[at] != left_out})
-        signers = _validation_signers(left, options, number)
+        others = sorted({group[1] for group in rows if group[1] is not None and group[at] != left_out})
+        signers = _validation_signers(others, options, number)
         folds.append(Fold(number, f"{column} {left_out}", (column,), splits, signers))
     return folds
 
 
-def _validation_signers(left: Sequence[str], options: FoldOptions, number: int) -> tuple[str, ...]:
-    return tuple(_some(left, options, f"{number}")) if len(left) > 1 else ()
+def _validation_signers(signers: Sequence[str], options: FoldOptions, number: int) -> tuple[str, ...]:
+    return tuple(_choose_validation(signers, options, f"{number}")) if len(signers) > 1 else ()
 
 
-def _some(groups: Sequence, options: FoldOptions, salt: str) -> list:
-    """Choose the share for validation: one group at least, unless none is wanted; and never all."""
+def _choose_validation(groups: Sequence, options: FoldOptions, salt: str) -> list:
+    """Choose the share of groups for validation: at least one and never all, or none where the share is 0."""
     if options.validation <= 0:
         return []
-    wanted = min(max(1, round(options.validation * len(groups))), len(groups) - 1)
+    count = min(max(1, round(options.validation * len(groups))), len(groups) - 1)
     # Seeding with a string does not depend on the machine or the run.
-    return sorted(random.Random(f"{options.seed}:validation:{salt}").sample(list(groups), wanted))
+    return sorted(random.Random(f"{options.seed}:validation:{salt}").sample(list(groups), count))
 
 
 def _by_row(number: int, options: FoldOptions) -> Column:
@@ -194,7 +194,7 @@ def _by_row(number: int, options: FoldOptions) -> Column:
         place = F.row_number().over(Window.partitionBy("label").orderBy(hashed, "id")) - 1
         is_test = place % options.folds == number
         every = max(2, round(1 / options.validation)) if options.validation > 0 else 0
-        # The last of so many, not the first: of a label with few rows none is taken away from training.
+        # The last row of each run, not the first, so that a label with few rows keeps them all for training.
         is_validation = F.floor(place / options.folds) % every == every - 1 if every else F.lit(False)
     else:
         is_test = F.pmod(hashed, F.lit(options.folds)) == number
