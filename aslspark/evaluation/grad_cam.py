@@ -1,7 +1,7 @@
-"""A bundle's network and labelled pictures -> where in each picture its answer came from, as a sheet.
+"""A bundle's network and labelled pictures -> a sheet that shows what in each picture its answer rests on.
 
-Grad-CAM (Selvaraju et al. 2017, arXiv:1610.02391): the maps of the last convolution, each weighted by how much the
-answer's logit rises with it on average, added up, and cut off below 0.
+Grad-CAM (Selvaraju et al. 2017, arXiv:1610.02391): each map of the last convolution is weighted by the mean gradient of
+the answer's logit; the weighted maps are added up and cut off below 0.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from aslspark.features.scaling import scale
 from aslspark.scoring.model import SignClassifierModel
 
 _HEAT_SHARE = 0.45
+"""Of the heat map's colour over the picture."""
 
 
 def explain_bundle(
@@ -34,12 +35,12 @@ def explain_bundle(
     pictures: npt.NDArray[np.uint8],
     hands: npt.NDArray[np.float32] | None = None,
 ) -> tuple[list[str], npt.NDArray[np.float32]]:
-    """Read pictures with a bundle's network, and find where its answers came from.
+    """Read pictures with a bundle's network, and compute the heat maps of its answers.
 
     Parameters
     ----------
     path : str
-        The bundle; see `require_network`.
+        A bundle that `require_network` accepts.
     pictures : ndarray of uint8, shape (n, height, width, channels)
         Of the network's shape.
     hands : ndarray of float32, shape (n, HAND_NUMBERS), optional
@@ -62,13 +63,13 @@ def explain_bundle(
     network = load(bundle.files[name], manifest, f"{path}: {name}")
     preprocessing = manifest["preprocessing"]
     landmarks = None if hands is None else landmark_features(hands, preprocessing["upright"])
-    explained = explain(network, scale(pictures, preprocessing["stretch"]), landmarks)
-    letters = [manifest["labels"][answer] for answer in explained.answers]
-    return letters, heat_maps(explained, *pictures.shape[1:3])
+    explanation = explain(network, scale(pictures, preprocessing["stretch"]), landmarks)
+    letters = [manifest["labels"][answer] for answer in explanation.answers]
+    return letters, heat_maps(explanation, *pictures.shape[1:3])
 
 
 def holds_network(manifest: dict[str, Any]) -> bool:
-    """Tell a bundle with a network over pictures, kept in Keras or torch with all that it takes to build it again."""
+    """Tell whether a bundle holds a network that takes pictures, with what is needed to build it in its framework."""
     return {"network_file", "settings", "preprocessing"} <= manifest.keys() and PICTURE in _inputs(manifest)
 
 
@@ -78,7 +79,7 @@ def _inputs(manifest: dict[str, Any]) -> list[str]:
 
 
 def require_network(path: str) -> dict[str, Any]:
-    """Return the manifest of a bundle that Grad-CAM can look into.
+    """Return the manifest of a bundle to which Grad-CAM can be applied.
 
     Raises
     ------
@@ -94,14 +95,14 @@ def require_network(path: str) -> dict[str, Any]:
 
 
 def write_sheet(path: str, model: SignClassifierModel, rows: Sequence[Row], sheet: Path) -> None:
-    """Draw pictures, each beside the same under its heat map, with the true letter and the one that was read.
+    """Draw each picture as it is and under its heat map, with the true letter and the one that was read.
 
     Parameters
     ----------
     path : str
         The bundle.
     model : SignClassifierModel
-        What was loaded from it.
+        The model of that bundle.
     rows : sequence of Row
         With `label`, `picture`, and `hand` where the network takes landmarks.
     sheet : Path
@@ -109,26 +110,24 @@ def write_sheet(path: str, model: SignClassifierModel, rows: Sequence[Row], shee
     """
     manifest = require_network(path)
     pictures = np.stack([as_read(row["picture"], model) for row in rows])
-    hands = None
-    if LANDMARKS in _inputs(manifest):
-        hands = hands_of(rows)
-    letters, heat = explain_bundle(path, pictures, hands)
+    hands = hands_of(rows) if LANDMARKS in _inputs(manifest) else None
+    letters, heats = explain_bundle(path, pictures, hands)
     name = manifest["settings"]["network"]["name"]
     title = f"where '{name}' ({manifest['framework']}) looks: true letter → read letter (Grad-CAM)"
     tiles = [
         Tile(
-            np.hstack([_in_colours(picture), _under_heat(picture, where)]),
+            np.hstack([_as_rgb(picture), _under_heat(picture, heat)]),
             [(f"{row['label']} → {letter}", colour_of(letter, row["label"]))],
         )
-        for row, picture, letter, where in zip(rows, pictures, letters, heat, strict=True)
+        for row, picture, letter, heat in zip(rows, pictures, letters, heats, strict=True)
     ]
     draw_sheet([(title, tiles)], sheet, columns=6, width=2.2, size=9)
 
 
-def _in_colours(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
+def _as_rgb(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
     return np.broadcast_to(picture, (*picture.shape[:2], 3)) / 255
 
 
 def _under_heat(picture: npt.NDArray[np.uint8], heat: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-    mixed = (1 - _HEAT_SHARE) * _in_colours(picture) + _HEAT_SHARE * colormaps["jet"](heat)[:, :, :3]
+    mixed = (1 - _HEAT_SHARE) * _as_rgb(picture) + _HEAT_SHARE * colormaps["jet"](heat)[:, :, :3]
     return np.asarray(mixed)

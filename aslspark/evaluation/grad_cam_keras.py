@@ -1,4 +1,4 @@
-"""A bundle's Keras network and pictures -> what Grad-CAM needs of them. Imports nothing of torch."""
+"""A bundle's Keras network and pictures -> maps, gradients and answers for Grad-CAM. Imports nothing of torch."""
 
 from __future__ import annotations
 
@@ -10,14 +10,21 @@ import tensorflow as tf
 
 from aslspark.common.errors import AslsparkError
 from aslspark.common.load_refused import LoadRefused
-from aslspark.evaluation.grad_cam_maps import Explained, chosen_map
+from aslspark.evaluation.grad_cam_maps import Explanation, choose_map
 from aslspark.models.keras_files import load_model
 
-Seen = list[tuple[bool, tf.Tensor]]
+Outputs = list[tuple[bool, tf.Tensor]]
+"""Of each layer in the order in which they ran: whether it is a convolution, and its maps."""
 
 
 def load(content: bytes, manifest: dict[str, Any], where: str) -> tf.keras.Model:
-    """Load the network of a bundle from the bytes of its file; one with code in it is refused, as `where`."""
+    """Load the network of a bundle from the bytes of its file.
+
+    Raises
+    ------
+    AslsparkError
+        Where the file holds code; it names `where`.
+    """
     try:
         return load_model(content)
     except LoadRefused as refused:
@@ -26,8 +33,8 @@ def load(content: bytes, manifest: dict[str, Any], where: str) -> tf.keras.Model
 
 def explain(
     network: tf.keras.Model, pictures: npt.NDArray[np.float32], landmarks: npt.NDArray[np.float32] | None = None
-) -> Explained:
-    """Follow the network's answers back to the maps of its last convolution; see `grad_cam_maps.chosen_map`.
+) -> Explanation:
+    """Compute the maps that `grad_cam_maps.choose_map` chooses, and the gradients of the answers' logits there.
 
     Parameters
     ----------
@@ -40,51 +47,51 @@ def explain(
     Raises
     ------
     AslsparkError
-        Where the last layer is no softmax whose logits can be had.
+        Where the last layer has no softmax activation.
     """
     last = network.layers[-1]
     if getattr(last, "activation", None) is not tf.keras.activations.softmax:
         raise AslsparkError(f"{network.name}: its last layer {last.name} has no softmax activation to look behind")
     inputs = tf.constant(pictures)
-    seen: Seen = []
-    telling = _telling(network, seen)
+    outputs: Outputs = []
+    recording = _recording(network, outputs)
     with tf.GradientTape() as tape:
         tape.watch(inputs)  # gradients flow even where a network was frozen
-        # The paper follows logits: where the network is sure, probabilities hardly depend on anything.
+        # The paper takes logits: where the network is sure, the gradients of probabilities vanish.
         last.activation = tf.keras.activations.linear
         try:
-            logits = telling(inputs if landmarks is None else [inputs, landmarks], training=False)
+            logits = recording(inputs if landmarks is None else [inputs, landmarks], training=False)
         finally:
             last.activation = tf.keras.activations.softmax
         best = tf.reduce_sum(tf.reduce_max(logits, axis=1))
-    place = chosen_map([(is_convolution, (maps.shape[1], maps.shape[2])) for is_convolution, maps in seen])
-    maps = seen[place][1]
+    place = choose_map([(is_convolution, (maps.shape[1], maps.shape[2])) for is_convolution, maps in outputs])
+    maps = outputs[place][1]
     gradients = tape.gradient(best, maps)
-    return Explained(maps.numpy(), gradients.numpy(), np.argmax(logits.numpy(), axis=1))
+    return Explanation(maps.numpy(), gradients.numpy(), np.argmax(logits.numpy(), axis=1))
 
 
-def _telling(network: tf.keras.Model, seen: Seen) -> tf.keras.Model:
-    """Copy a network, whose layers then say what they put out, in the order in which they run; nested ones too."""
+def _recording(network: tf.keras.Model, outputs: Outputs) -> tf.keras.Model:
+    """Copy a network so that its layers, nested ones too, append their maps to `outputs` as they run."""
 
-    def telling(layer: Any) -> Any:
-        return _telling(layer, seen) if isinstance(layer, tf.keras.Model) else _Telling(layer, seen)
+    def recording(layer: Any) -> Any:
+        return _recording(layer, outputs) if isinstance(layer, tf.keras.Model) else _RecordingLayer(layer, outputs)
 
-    copy = tf.keras.models.clone_model(network, clone_function=telling)
-    seen.clear()  # of what the copy was made with
+    copy = tf.keras.models.clone_model(network, clone_function=recording)
+    outputs.clear()  # copying has run the layers once
     return copy
 
 
-class _Telling(tf.keras.layers.Layer):
-    """Another layer, with its weights, that says what it puts out."""
+class _RecordingLayer(tf.keras.layers.Layer):
+    """Wraps a layer and its weights, and records its maps."""
 
-    def __init__(self, layer: Any, seen: Seen) -> None:
-        super().__init__(name=f"{layer.name}_telling")
-        self._layer, self._tell = layer, seen.append
+    def __init__(self, layer: Any, outputs: Outputs) -> None:
+        super().__init__(name=f"{layer.name}_recording")
+        self._layer, self._record = layer, outputs.append
 
     def call(self, *args: Any, **kwargs: Any) -> Any:
-        """Do what the other does."""
+        """Run the wrapped layer."""
         output = self._layer(*args, **kwargs)
         if tf.is_tensor(output) and output.shape.rank == 4:
             is_convolution = isinstance(self._layer, tf.keras.layers.Conv2D | tf.keras.layers.DepthwiseConv2D)
-            self._tell((is_convolution, output))
+            self._record((is_convolution, output))
         return output

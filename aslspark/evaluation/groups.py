@@ -1,7 +1,6 @@
-"""Accuracy by who shows the hand and how: signer, side, how large it is in the picture, how light its skin looks.
+"""Accuracy by group: signer, side of the hand, its size in the picture, how light its skin looks.
 
-In: scored samples with `signer` and `hand`. Out: for each group its rows, its accuracy, and the range that chance
-leaves.
+In: scored samples with `signer` and `hand`. Out: rows, accuracy and 95 % interval of each group.
 """
 
 from __future__ import annotations
@@ -23,13 +22,19 @@ from aslspark.images.hands.crop import points_in_crop
 from aslspark.images.hands.options import HandOptions
 
 SIZE_BANDS = (0.2, 0.4, 0.6)
-"""Of a hand's longer side, as a share of the picture's longer side."""
+"""Limits of a hand's longer side, as a share of the picture's longer side."""
+_SIZE_NAMES = (
+    f"below {SIZE_BANDS[0]:.0%}",
+    *(f"{low:.0%} to {high:.0%}" for low, high in pairwise(SIZE_BANDS)),
+    f"{SIZE_BANDS[-1]:.0%} and more",
+)
 SKIN_BANDS = ((55.0, "very light"), (41.0, "light"), (28.0, "intermediate"), (10.0, "tan"), (-30.0, "brown"))
-"""Least typology angle in degrees of each band; below the last it is dark. Of Chardon, Cretois and Hourseau, Skin
-colour typology and suntanning pathways, International Journal of Cosmetic Science 13 (1991), with the bands of Del Bino
-and Bernerd, Variations in skin colour and the biological consequences of ultraviolet radiation exposure, British
-Journal of Dermatology 169 (2013)."""
+"""Least typology angle of each band in degrees; below the last, skin is dark. The angle is that of Chardon, Cretois and
+Hourseau, Skin colour typology and suntanning pathways, International Journal of Cosmetic Science 13 (1991); the bands
+are those of Del Bino and Bernerd, Variations in skin colour and the biological consequences of ultraviolet radiation
+exposure, British Journal of Dermatology 169 (2013)."""
 DARK = "dark"
+SKIN_NAMES = (*(name for _, name in SKIN_BANDS), DARK)
 SKIN_NOTE = (
     "Skin bands are a rough estimate from the light of one picture, with an unknown lamp and camera: they say how the "
     "skin looks there, and are not a trait of a person."
@@ -38,10 +43,11 @@ SKIN_NOTE = (
 _PALM = [0, 1, 5, 9, 13, 17]
 """Landmarks around the palm: the wrist, the root of the thumb, the knuckles."""
 _INNER = 0.8
-"""Share of the palm, about its middle, that is looked at: landmarks may lie a little beside the hand."""
+"""Share of the palm around its middle whose pixels count: landmarks may lie a little beside the hand."""
 _FINE = 10_000
-"""Pixels of a picture in which landmarks are placed: their shares of it do not depend on the number."""
-_KINDS = ("signer", "hand", "side", "size", "skin")
+"""Side in pixels at which landmarks are placed in the crop; the shares that come of it do not depend on it."""
+_TO_XYZ = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
+"""Matrix from linear sRGB to CIE XYZ."""
 NAMES = {
     "signer": "signer",
     "hand": "hand found",
@@ -51,33 +57,33 @@ NAMES = {
 }
 
 
-def with_groups(samples: DataFrame, wanted: Column, crops: HandOptions | None) -> DataFrame:
-    """Add `groups`, a struct of strings: the groups of a sample; null where it is in none of a kind.
+def with_groups(samples: DataFrame, is_judged: Column, crops: HandOptions | None) -> DataFrame:
+    """Add `groups`, a struct with the sample's group of each kind, null where it is in none.
 
     Parameters
     ----------
     samples : DataFrame
         With `signer`, and perhaps `picture` and `hand`.
-    wanted : Column
-        Which rows need groups; the others' pictures are not looked at.
+    is_judged : Column
+        Whether a row's picture is decoded for its skin band, which takes long.
     crops : HandOptions, optional
-        How the pictures were cropped to the hand; without, nothing is said of skin.
+        How the pictures were cropped to the hand; without it there are no skin bands.
     """
-    made = {"signer": F.col("signer")}
+    groups = {"signer": F.col("signer")}
     if HAND_COLUMN in samples.columns:
         hand = F.col(HAND_COLUMN)
-        found = hand["found"].isNotNull()
-        made["hand"] = F.when(found, "yes").otherwise("no")
-        made["side"] = F.when(found, hand["side"])
-        made["size"] = F.when(found, _size_band(hand["landmarks"]))
+        is_found = hand["found"].isNotNull()
+        groups["hand"] = F.when(is_found, "yes").otherwise("no")
+        groups["side"] = F.when(is_found, hand["side"])
+        groups["size"] = F.when(is_found, _size_band(hand["landmarks"]))
         if crops is not None:
-            chosen = F.struct("picture.*", hand["landmarks"].alias("landmarks"))
-            made["skin"] = _skin_udf(crops)(F.when(wanted & found, chosen))
-    return samples.withColumn("groups", F.struct(*(column.alias(name) for name, column in made.items())))
+            crop = F.struct("picture.*", hand["landmarks"].alias("landmarks"))
+            groups["skin"] = _skin_udf(crops)(F.when(is_judged & is_found, crop))
+    return samples.withColumn("groups", F.struct(*(column.alias(name) for name, column in groups.items())))
 
 
 def group_metrics(scored: DataFrame) -> dict[str, list[dict[str, Any]]]:
-    """Count what is right in each group.
+    """Compute the accuracy of each group.
 
     Parameters
     ----------
@@ -87,10 +93,10 @@ def group_metrics(scored: DataFrame) -> dict[str, list[dict[str, Any]]]:
     Returns
     -------
     dict of str to list of dict
-        For each kind of group that any row is in: `group`, `rows`, `accuracy`, and `low` and `high`, its 95 % interval
-        (Wilson). Rows in none of the kind are left out.
+        Kind to its groups, each with `group`, `rows`, `accuracy` and the 95 % interval from `low` to `high` (Wilson).
+        Rows in no group of a kind do not count there; a kind without rows is left out.
     """
-    kinds = [name for name in _KINDS if name in scored.schema["groups"].dataType.names]  # type: ignore[attr-defined]
+    kinds = [name for name in NAMES if name in scored.schema["groups"].dataType.names]  # type: ignore[attr-defined]
     right = F.coalesce(F.col("letter") == F.col("label"), F.lit(False)).cast("int")
     counts = (
         scored.groupBy(*(F.col("groups")[kind].alias(kind) for kind in kinds))
@@ -100,13 +106,13 @@ def group_metrics(scored: DataFrame) -> dict[str, list[dict[str, Any]]]:
     result = {}
     for kind in kinds:
         sums = counts.dropna(subset=[kind]).groupby(kind)[["rows", "right"]].sum()
-        listed = [_figure(str(name), int(row["rows"]), int(row["right"])) for name, row in sums.iterrows()]
-        if listed:
-            result[kind] = sorted(listed, key=lambda figure: _place(kind, figure["group"]))
+        groups = [_accuracy_of(str(name), int(row["rows"]), int(row["right"])) for name, row in sums.iterrows()]
+        if groups:
+            result[kind] = sorted(groups, key=lambda group: _place(kind, group["group"]))
     return result
 
 
-def _figure(group: str, rows: int, right: int) -> dict[str, Any]:
+def _accuracy_of(group: str, rows: int, right: int) -> dict[str, Any]:
     low, high = wilson(right / rows, rows)
     return {"group": group, "rows": rows, "accuracy": right / rows, "low": low, "high": high}
 
@@ -115,14 +121,6 @@ def _place(kind: str, group: str) -> tuple[int, str]:
     orders: dict[str, Sequence[str]] = {"size": _SIZE_NAMES, "skin": SKIN_NAMES, "hand": ("yes", "no")}
     order = orders.get(kind, ())
     return (order.index(group) if group in order else len(order), group)
-
-
-SKIN_NAMES = (*(name for _, name in SKIN_BANDS), DARK)
-_SIZE_NAMES = (
-    f"below {SIZE_BANDS[0]:.0%}",
-    *(f"{low:.0%} to {high:.0%}" for low, high in pairwise(SIZE_BANDS)),
-    f"{SIZE_BANDS[-1]:.0%} and more",
-)
 
 
 def _size_band(landmarks: Column) -> Column:
@@ -141,29 +139,30 @@ def _skin_udf(crops: HandOptions) -> Any:
     @F.pandas_udf("string")  # type: ignore[call-overload]
     def band(batches: Iterator[pd.DataFrame]) -> Iterator[pd.Series]:
         for batch in batches:
-            bands: list[Any] = [_band_of(row, crops) for row in batch.to_dict("records")]
+            bands: list[Any] = [_skin_band_of(row, crops) for row in batch.to_dict("records")]
             yield pd.Series(bands, dtype=object)
 
     return band
 
 
-def _band_of(row: Mapping[Any, Any], crops: HandOptions) -> str | None:
+def _skin_band_of(row: Mapping[Any, Any], crops: HandOptions) -> str | None:
     if row["data"] is None or row["channels"] != 3:
-        return None  # grey pictures hold no colour of skin
-    sizes = {name: int(row[name]) for name in ("height", "width", "channels")}  # pandas made floats of them
-    return skin_band(typology_angle(palm_pixels(pixels_of({**row, **sizes}), row["landmarks"].reshape(-1, 3), crops)))
+        return None  # a grey picture shows no colour of skin
+    shape = {name: int(row[name]) for name in ("height", "width", "channels")}  # pandas made floats of them
+    palm = palm_pixels(pixels_of({**row, **shape}), row["landmarks"].reshape(-1, 3), crops)
+    return skin_band(typology_angle(palm))
 
 
 def palm_pixels(
     crop: npt.NDArray[np.uint8], landmarks: npt.NDArray[np.float32], crops: HandOptions
 ) -> npt.NDArray[np.uint8]:
-    """Take the pixels of the palm, or of the back of the hand, out of a crop.
+    """Return the pixels of the palm, or of the back of the hand, in a crop.
 
     Parameters
     ----------
     crop : ndarray of uint8, shape (height, width, 3)
     landmarks : ndarray of float32, shape (21, 3)
-        Of the picture before it was cropped; see `samples.HAND_TYPE`.
+        In the picture before it was cropped; see `samples.HAND_TYPE`.
     crops : HandOptions
         How it was cropped.
 
@@ -190,7 +189,7 @@ def skin_band(angle: float | None) -> str | None:
 
 
 def typology_angle(pixels: npt.NDArray[np.uint8]) -> float | None:
-    """Work out the individual typology angle of the median colour: atan((L* - 50) / b*).
+    """Compute the individual typology angle of the median colour, atan((L* - 50) / b*).
 
     Parameters
     ----------
@@ -200,7 +199,7 @@ def typology_angle(pixels: npt.NDArray[np.uint8]) -> float | None:
     Returns
     -------
     float or None
-        In degrees; None where the colour is no skin's in white light (b* is not above 0), or there are no pixels.
+        In degrees. None where there are no pixels, or the colour is none of skin in white light (b* is not above 0).
     """
     if not len(pixels):
         return None
@@ -223,9 +222,6 @@ def lab(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
     shares = pixels / 255
     linear = np.where(shares <= 0.04045, shares / 12.92, ((shares + 0.055) / 1.055) ** 2.4)
     xyz = linear @ _TO_XYZ.T / _TO_XYZ.sum(axis=1)
-    bent = np.where(xyz > (6 / 29) ** 3, np.cbrt(xyz), xyz / (3 * (6 / 29) ** 2) + 4 / 29)
-    x, y, z = bent.T
+    roots = np.where(xyz > (6 / 29) ** 3, np.cbrt(xyz), xyz / (3 * (6 / 29) ** 2) + 4 / 29)
+    x, y, z = roots.T
     return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=1)
-
-
-_TO_XYZ = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])

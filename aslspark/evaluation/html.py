@@ -1,4 +1,4 @@
-"""Tables, pictures and words -> one HTML file that needs nothing beside it."""
+"""Tables, pictures and text -> one HTML file that needs nothing beside it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ img { max-width: 100%; height: auto; }
 
 
 def page(title: str, parts: Iterable[str]) -> str:
-    """Put parts, which the functions below have made, into a page; `title` is words."""
+    """Put parts, made by the functions below, into a page; `title` is plain text."""
     head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{escape(title)}</title>'
     body = "\n".join(parts)
     return (
@@ -31,45 +31,45 @@ def page(title: str, parts: Iterable[str]) -> str:
     )
 
 
-def heading(words: str) -> str:
+def heading(text: str) -> str:
     """Make a heading."""
-    return f"<h2>{escape(words)}</h2>"
+    return f"<h2>{escape(text)}</h2>"
 
 
-def paragraph(words: str) -> str:
+def paragraph(text: str) -> str:
     """Make a paragraph."""
-    return f"<p>{escape(words)}</p>"
+    return f"<p>{escape(text)}</p>"
 
 
-def warning(words: str) -> str:
+def warning(text: str) -> str:
     """Make a paragraph that stands out."""
-    return f'<p class="warning">{escape(words)}</p>'
+    return f'<p class="warning">{escape(text)}</p>'
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]], *, sums: int = 0) -> str:
-    """Make a table of words; what follows a line end in a cell is written small beneath.
+    """Make a table of plain text; further lines of a cell are written small below the first.
 
     Parameters
     ----------
     header : sequence of str
     rows : iterable of sequence of str
     sums : int
-        How many of the last rows stand below a line, as sums do.
+        How many of the last rows are sums, which stand below a line.
     """
-    listed = list(rows)
+    rows = list(rows)
     lines = ["<tr>" + "".join(f"<th>{escape(cell)}</th>" for cell in header) + "</tr>"]
-    for n, row in enumerate(listed):
-        kind = ' class="sum"' if n >= len(listed) - sums else ""
+    for n, row in enumerate(rows):
+        kind = ' class="sum"' if n >= len(rows) - sums else ""
         lines.append(f"<tr{kind}>" + "".join(f"<td>{_cell(cell)}</td>" for cell in row) + "</tr>")
     return '<div class="scroll"><table>\n' + "\n".join(lines) + "\n</table></div>"
 
 
-def picture(path: Path, words: str) -> str:
-    """Put a PNG into the page itself; `words` say what it shows."""
+def picture(path: Path, description: str) -> str:
+    """Embed a PNG; the description is its alternative text."""
     data = base64.b64encode(path.read_bytes()).decode("ascii")
-    return f'<p><img alt="{escape(words)}" src="data:image/png;base64,{data}"></p>'
+    return f'<p><img alt="{escape(description)}" src="data:image/png;base64,{data}"></p>'
 
 
-def _cell(words: str) -> str:
-    first, *rest = words.split("\n")
+def _cell(text: str) -> str:
+    first, *rest = text.split("\n")
     return escape(first) + "".join(f"<small>{escape(line)}</small>" for line in rest)

@@ -1,6 +1,6 @@
-"""Figures of a scored table: counted in Spark, worked out on the driver from a few hundred counts.
+"""Metrics of a scored table, computed on the driver from a few hundred counts of Spark's.
 
-In: a DataFrame with `label`, `letter`, `top`, `source`, `split`. Out: a dictionary that `metrics.json` holds.
+In: a DataFrame with `label`, `letter`, `top`, `source`, `split`. Out: the dictionary that `metrics.json` holds.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 UNSCORED = "(none)"
-"""Stands for the answer of a picture that could not be scored: it counts as wrong."""
+"""The answer of a picture that could not be scored, which counts as wrong."""
 
 
 def count_answers(scored: DataFrame) -> pd.DataFrame:
@@ -23,7 +23,7 @@ def count_answers(scored: DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     scored : DataFrame
-        With `label` and `source` and `split` (strings) and what `SignClassifierModel` adds.
+        With `label`, `source` and `split` (strings) and the columns of `SignClassifierModel`.
 
     Returns
     -------
@@ -42,27 +42,27 @@ def count_answers(scored: DataFrame) -> pd.DataFrame:
 
 
 def classification_metrics(counts: pd.DataFrame, labels: Sequence[str]) -> dict[str, Any]:
-    """Work the figures out.
+    """Compute accuracy, precision, recall, F1 and the confusion matrix.
 
     Parameters
     ----------
     counts : pandas.DataFrame
-        As `count_answers` gives it, of the rows that are meant.
+        See `count_answers`.
     labels : sequence of str
-        The model's label list; labels of the data that it does not know are added behind.
+        The model's labels; labels of the data that it does not know are added after them.
 
     Returns
     -------
     dict
-        `rows`, `unscored`, `accuracy`, `top3_accuracy`; `macro` and `weighted` with precision, recall and f1 each;
-        `per_class` of the same with `rows` (support); `confusion` with `labels`, `answers` and `counts` (a row a
-        label, a column an answer); `by_source` with rows and accuracy.
+        `rows`, `unscored`, `accuracy`, `top3_accuracy`; `macro` and `weighted`, each with `precision`, `recall` and
+        `f1`; `per_class`, label to the same three and `rows` (support); `confusion` with `labels`, `answers` and
+        `counts` (a row a label, a column an answer); `by_source`, source to `rows` and `accuracy`.
     """
     from sklearn.metrics import precision_recall_fscore_support
 
     rows = int(counts["rows"].sum())
     known = [*labels, *sorted(set(counts["label"]) - set(labels))]
-    seen = [label for label in known if label in set(counts["label"])]
+    present = [label for label in known if label in set(counts["label"])]
     answers = [*known, UNSCORED]
     matrix = (
         counts.pivot_table(index="label", columns="letter", values="rows", aggfunc="sum", fill_value=0)
@@ -74,7 +74,7 @@ def classification_metrics(counts: pd.DataFrame, labels: Sequence[str]) -> dict[
         return precision_recall_fscore_support(
             counts["label"],
             counts["letter"],
-            labels=seen,
+            labels=present,
             sample_weight=counts["rows"],
             average=average,
             zero_division=0.0,
@@ -86,7 +86,7 @@ def classification_metrics(counts: pd.DataFrame, labels: Sequence[str]) -> dict[
 
     per_class = {
         label: {"precision": float(p), "recall": float(r), "f1": float(f), "rows": int(support)}
-        for label, p, r, f, support in zip(seen, *scores(None), strict=True)
+        for label, p, r, f, support in zip(present, *scores(None), strict=True)
     }
     right = counts["label"] == counts["letter"]
     return {
@@ -109,7 +109,7 @@ def classification_metrics(counts: pd.DataFrame, labels: Sequence[str]) -> dict[
 
 
 def wilson(share: float, rows: int) -> tuple[float, float]:
-    """Return the 95 % interval of a share of so many rows (Wilson 1927); rows that are near-twins make it wider."""
+    """Return the 95 % interval of a share of so many rows (Wilson 1927); with near-duplicates it is too narrow."""
     z = 1.96
     middle = (share + z * z / (2 * rows)) / (1 + z * z / rows)
     half = z / (1 + z * z / rows) * np.sqrt(share * (1 - share) / rows + z * z / (4 * rows * rows))

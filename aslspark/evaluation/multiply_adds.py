@@ -1,4 +1,4 @@
-"""A network as ONNX -> how many multiplications with an addition it takes for one picture."""
+"""A network as ONNX -> the number of multiply-adds for one picture."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from typing import Any
 from aslspark.common.errors import AslsparkError
 
 COUNTED = ("Conv", "Gemm", "MatMul")
-"""Where all but a few hundredths of a network's work is; pooling, activations and sums are left out, as is usual."""
+"""Operators that do all but a few per cent of a network's work; the others are left out, as is usual."""
 
 
 def multiply_adds(onnx_bytes: bytes) -> int:
-    """Count the multiply-adds of one picture: a multiplication and its addition are one, so FLOPs are twice as many.
+    """Count the multiply-adds for one picture; FLOPs are twice as many.
 
-    It is the count that torchvision publishes as "GFLOPS" of its networks (resnet18 at 224x224: 1.81e9).
+    torchvision publishes the same count as "GFLOPS" of its networks (resnet18 at 224x224: 1.81e9).
 
     Parameters
     ----------
     onnx_bytes : bytes
-        A model whose inputs have the number of pictures as their first dimension.
+        A model whose inputs have the batch as their first dimension.
 
     Raises
     ------
     AslsparkError
-        Where the shape of something that counts does not follow from the graph.
+        Where the shape of an operand does not follow from the graph.
     """
     import onnx
 
@@ -55,7 +55,7 @@ def _dimensions(value: Any) -> tuple[int, ...] | None:
 def _of_node(node: Any, shapes: Mapping[str, tuple[int, ...] | None]) -> int:
     first, weights, output = (_shape(name, node, shapes) for name in (*node.input[:2], node.output[0]))
     if node.op_type == "Conv":
-        # Weights are (filters, channels / groups, *kernel): for each number of the output, one filter.
+        # Weights are (filters, channels / groups, *kernel); each number of the output takes one filter.
         return prod(output) * prod(weights[1:])
     if node.op_type == "Gemm":
         transposed = any(item.name == "transA" and item.i for item in node.attribute)

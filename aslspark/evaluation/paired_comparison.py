@@ -1,6 +1,6 @@
-"""Two models on the same labelled samples -> whether the second is better beyond noise, and where it is worse.
+"""Two models on the same labelled samples -> whether the second is significantly better, and where it is worse.
 
-In: samples and two models. Out: counts of who was right, McNemar's exact test, the change of every label.
+In: samples and two models. Out: counts of right answers by pair, McNemar's exact test, the change of every label.
 """
 
 from __future__ import annotations
@@ -21,93 +21,96 @@ _FIRST, _SECOND = "_first_right", "_second_right"
 
 @dataclass(frozen=True)
 class Verdict:
-    """What came of a comparison."""
+    """The result of a comparison."""
 
     better: bool
     reasons: list[str]
-    """In words, with the numbers."""
+    """Sentences with the numbers that decided."""
     figures: dict[str, Any] = field(default_factory=dict)
-    """`sets` (with 'together') of rows, accuracy of both, rows that only one has right, p; `labels` of the same."""
+    """`sets` (with 'together') and `labels`, name to `rows`, accuracy of the `first` and the `second` model, rows that
+    `only_first` or `only_second` has right, and `p`."""
 
 
 def count_pairs(first: SignClassifierModel, second: SignClassifierModel, sets: Mapping[str, DataFrame]) -> pd.DataFrame:
-    """Score each sample with both models and count who was right.
+    """Score each sample with both models and count which of them are right.
 
     Parameters
     ----------
     first, second : SignClassifierModel
-        That read the column `picture`.
+        Both read the column `picture`. Their best guesses count, whatever their thresholds.
     sets : mapping of str to DataFrame
-        Named tables of samples. Best guesses count, whatever a model's threshold; no answer is a wrong one.
+        Name to samples. A sample without an answer counts as wrong.
 
     Returns
     -------
     pandas.DataFrame
-        With `set`, `label`, `first` and `second` (bool: right) and `rows` (int).
+        With `set`, `label`, `first` and `second` (bool, whether it is right) and `rows` (int).
     """
     scored = []
     for name, samples in sets.items():
         kept = [column for column in ("id", "label", "picture", "hand") if column in samples.columns]
         table = samples.select(*kept)
         for model, right in ((first, _FIRST), (second, _SECOND)):
-            answers = model.best_guesses(table)
-            known = F.coalesce(F.col("letter") == F.col("label"), F.lit(False)).alias(right)
-            table = answers.select(*table.columns, known)
+            is_right = F.coalesce(F.col("letter") == F.col("label"), F.lit(False)).alias(right)
+            table = model.best_guesses(table).select(*table.columns, is_right)
         scored.append(table.select(F.lit(name).alias("set"), "label", _FIRST, _SECOND))
     both = reduce(DataFrame.unionByName, scored)
     counts = both.groupBy("set", "label", F.col(_FIRST).alias("first"), F.col(_SECOND).alias("second"))
     return counts.agg(F.count("*").alias("rows")).toPandas()
 
 
-def compare_paired(counts: pd.DataFrame, alpha: float, most_fall: float) -> Verdict:
-    """Say whether the second model is better.
+def compare_paired(counts: pd.DataFrame, alpha: float, max_class_drop: float) -> Verdict:
+    """Decide whether the second model is better than the first.
 
-    It is where all of these hold: over all sets together it has more right and McNemar's exact test gives p below
-    `alpha`; in no set it has fewer right with p below `alpha`; no label's share of right answers, over all sets, falls
-    by more than `most_fall`.
+    It is better if all of these hold:
+
+    - over all sets together it has more right, and McNemar's exact test gives p below `alpha`;
+    - on no set it has fewer right with p below `alpha`;
+    - no label's accuracy over all sets falls by more than `max_class_drop`.
 
     Parameters
     ----------
     counts : pandas.DataFrame
-        As from `count_pairs`.
-    alpha, most_fall : float
+        See `count_pairs`.
+    alpha, max_class_drop : float
         From 0 to 1.
 
     Returns
     -------
     Verdict
     """
-    together = _figures(counts)
-    sets = {str(name): _figures(part) for name, part in counts.groupby("set")}
-    labels = {str(name): _figures(part) for name, part in counts.groupby("label")}
+    together = _paired_metrics(counts)
+    sets = {str(name): _paired_metrics(part) for name, part in counts.groupby("set")}
+    labels = {str(name): _paired_metrics(part) for name, part in counts.groupby("label")}
     better = together["second"] > together["first"] and together["p"] < alpha
-    reasons = [f"{'better' if better else 'not better beyond noise'}: {_words(together)} (p < {alpha:g} is asked for)"]
+    finding = "better" if better else "not better beyond noise"
+    reasons = [f"{finding}: {_sentence(together)} (p < {alpha:g} is asked for)"]
     worse = {name: part for name, part in sets.items() if part["second"] < part["first"] and part["p"] < alpha}
-    reasons += [f"worse on {name}: {_words(part)}" for name, part in worse.items()]
-    fallen = {name: part for name, part in labels.items() if part["first"] - part["second"] > most_fall + 1e-9}
+    reasons += [f"worse on {name}: {_sentence(part)}" for name, part in worse.items()]
+    fallen = {name: part for name, part in labels.items() if part["first"] - part["second"] > max_class_drop + 1e-9}
     reasons += [
         f"{name} falls from {part['first']:.1%} to {part['second']:.1%} of {part['rows']} rows "
-        f"({most_fall:.0%} is allowed)"
+        f"({max_class_drop:.0%} is allowed)"
         for name, part in fallen.items()
     ]
-    figures = {"sets": {"together": together, **sets}, "labels": labels, "alpha": alpha, "most_fall": most_fall}
+    figures = {"sets": {"together": together, **sets}, "labels": labels, "alpha": alpha, "most_fall": max_class_drop}
     return Verdict(better and not worse and not fallen, reasons, figures)
 
 
 def mcnemar(only_first: int, only_second: int) -> float:
     """Return the exact two-sided p of McNemar's test.
 
-    McNemar, Note on the sampling error of the difference between correlated proportions, Psychometrika 12 (1947): of
-    the rows that only one model has right, each would have half, if neither were better. Rows are taken as independent:
-    frames of one video are not, and make p too small.
+    McNemar, Note on the sampling error of the difference between correlated proportions, Psychometrika 12 (1947): if
+    neither model were better, each would have half of the rows that only one of them has right. The test takes rows as
+    independent; frames of one video are not, and make p too small.
     """
     from scipy.stats import binomtest
 
-    both = only_first + only_second
-    return float(binomtest(only_first, both, 0.5).pvalue) if both else 1.0
+    discordant = only_first + only_second
+    return float(binomtest(only_first, discordant, 0.5).pvalue) if discordant else 1.0
 
 
-def _figures(counts: pd.DataFrame) -> dict[str, Any]:
+def _paired_metrics(counts: pd.DataFrame) -> dict[str, Any]:
     rows = int(counts["rows"].sum())
     first, second = counts["first"].astype(bool), counts["second"].astype(bool)
     only_first = int(counts.loc[first & ~second, "rows"].sum())
@@ -122,7 +125,7 @@ def _figures(counts: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def _words(part: Mapping[str, Any]) -> str:
+def _sentence(part: Mapping[str, Any]) -> str:
     return (
         f"{part['first']:.2%} to {part['second']:.2%} of {part['rows']:,} rows, {part['only_second']} gained and "
         f"{part['only_first']} lost, p = {part['p']:.2g}"

@@ -1,4 +1,4 @@
-"""The pictures of a report: curves, confusion, mistakes."""
+"""Plots of a report: learning curves, confusion matrix, mistakes, look-alikes, augmented pictures."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def plot_curves(history: Sequence[Mapping[str, Any]], best_epoch: int, path: Pat
 
 @literal_text()
 def plot_confusion(confusion: Mapping[str, Any], title: str, path: Path) -> None:
-    """Draw which label was read as which, as shares of each label's rows, with the counts in the cells."""
+    """Draw the confusion matrix: shares of each label's rows as colours, counts as numbers."""
     counts = np.array(confusion["counts"])
     labels, answers = confusion["labels"], list(confusion["answers"])
     if counts[:, -1].sum() == 0:  # every picture got an answer
@@ -70,16 +70,19 @@ def plot_mistakes(mistakes: Sequence[tuple[npt.NDArray[np.uint8], str, str, floa
         How many there were in all.
     path : Path
     """
-    shown = f"the {len(mistakes)} surest of them" if len(mistakes) < total else "all of them"
-    title = f"{total} read wrongly, {shown}: label → answer" if total else "nothing was read wrongly"
-    tiles = [Tile(picture, [(_answered(label, said, sure), PLAIN)]) for picture, label, said, sure in mistakes]
+    part = f"the {len(mistakes)} surest of them" if len(mistakes) < total else "all of them"
+    title = f"{total} read wrongly, {part}: label → answer" if total else "nothing was read wrongly"
+    tiles = [
+        Tile(picture, [(_caption(label, answer, probability), PLAIN)])
+        for picture, label, answer, probability in mistakes
+    ]
     draw_sheet([(title, tiles)], path, columns=10)
 
 
 def plot_confusable(
     titles: Sequence[str], groups: Sequence[Sequence[tuple[npt.NDArray[np.uint8], str, str, float]]], path: Path
 ) -> None:
-    """Draw pictures of letters that look alike, a block a group: green where the answer is right.
+    """Draw pictures of letters that look alike, one block for each group: green where the answer is right.
 
     Parameters
     ----------
@@ -92,8 +95,8 @@ def plot_confusable(
         (
             title,
             [
-                Tile(picture, [(_answered(label, said, sure), colour_of(said, label))])
-                for picture, label, said, sure in group
+                Tile(picture, [(_caption(label, answer, probability), colour_of(answer, label))])
+                for picture, label, answer, probability in group
             ],
         )
         for title, group in zip(titles, groups, strict=True)
@@ -101,19 +104,19 @@ def plot_confusable(
     draw_sheet(blocks, path, columns=8)
 
 
-def _answered(label: str, answer: str, probability: float) -> str:
+def _caption(label: str, answer: str, probability: float) -> str:
     return f"{label} → {answer}  {probability:.2f}"
 
 
 def plot_augmented(versions: npt.NDArray[np.float32], labels: Sequence[str], path: Path) -> None:
-    """Draw training pictures, one a row: as they are, and as training changes them.
+    """Draw training pictures, one a row, each as it is and as augmentation changes it.
 
     Parameters
     ----------
     versions : ndarray of float32, shape (n, 1 + versions, height, width, channels)
-        See `aslspark.features.augment_sheet.augmented_versions`; values out of 0-1 are shown as 0 and 1.
+        See `aslspark.features.augment_sheet.augmented_versions`; values outside of 0-1 are clipped.
     labels : sequence of str
-        Of the n pictures.
+        The labels of the n pictures.
     path : Path
     """
     tiles = [

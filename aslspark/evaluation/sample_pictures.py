@@ -1,4 +1,4 @@
-"""Rows of the sample table -> pixels to look at."""
+"""Rows of the sample table -> pictures and hands in numpy."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from aslspark.scoring.model import SignClassifierModel
 
 
 def as_read(picture: Row, model: SignClassifierModel) -> npt.NDArray[np.uint8]:
-    """Return a picture as a model gets it: uint8 of the model's shape."""
-    found = pixels_of(picture)
-    return found if found.shape == model.form.shape else fit_picture(found, model.form)
+    """Return a picture as the model gets it, as uint8 of the model's shape."""
+    pixels = pixels_of(picture)
+    return pixels if pixels.shape == model.form.shape else fit_picture(pixels, model.form)
 
 
 def hands_of(rows: Sequence[Row]) -> npt.NDArray[np.float32]:
@@ -30,7 +30,7 @@ def hands_of(rows: Sequence[Row]) -> npt.NDArray[np.float32]:
     Raises
     ------
     AslsparkError
-        Where the table has none.
+        Where the table has no column of hands.
     """
     if HAND_COLUMN not in rows[0]:
         raise hands_missing("the samples")
@@ -39,14 +39,14 @@ def hands_of(rows: Sequence[Row]) -> npt.NDArray[np.float32]:
 
 
 def pictures_of(samples: DataFrame, ids: Sequence[str]) -> dict[str, Row]:
-    """Collect the pictures of some rows, by id."""
+    """Collect the pictures of rows by their ids."""
     rows = samples.where(F.col("id").isin(list(ids))).select("id", "picture").collect()
     return {row["id"]: row["picture"] for row in rows}
 
 
 def one_of_each_label(samples: DataFrame) -> list[Row]:
-    """Collect one row (`id`, `label`, `picture`, and `hand` if there) of each label, the same ones each time."""
-    # By a hash: any picture will do, and it need not be the first of a video.
+    """Collect one row (`id`, `label`, `picture`, and `hand` where there is one) of each label, always the same."""
+    # By a hash, so that it is not always the first frame of a video.
     first = F.min_by("id", F.xxhash64("id")).alias("id")
     chosen = [row["id"] for row in samples.groupBy("label").agg(first).collect()]
     columns = ["id", "label", "picture", *([HAND_COLUMN] if HAND_COLUMN in samples.columns else [])]

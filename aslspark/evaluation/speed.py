@@ -1,4 +1,4 @@
-"""Networks as ONNX -> how fast they are on this machine, through onnxruntime on the CPU."""
+"""Networks as ONNX -> their speed on this machine, through onnxruntime on the CPU."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ class Speed:
     """Medians over all runs."""
 
     ms_a_picture: float
-    """Of a batch of one."""
+    """In batches of one."""
     pictures_a_second: float
-    """Of batches of 64."""
+    """In batches of 64."""
 
 
 def measure_speed(networks: Mapping[str, OnnxClassifier], threads: int) -> dict[str, Speed]:
     """Time each network on random pictures and landmarks, scaling included.
 
-    They take turns, several rounds of each: what else the machine does meets all of them alike.
+    The networks take turns for several rounds, so that other work on the machine slows all of them alike.
 
     Parameters
     ----------
     networks : mapping of str to OnnxClassifier
     threads : int
-        Of onnxruntime, inside an operator.
+        Of onnxruntime, within an operator.
 
     Returns
     -------
@@ -59,12 +59,12 @@ def measure_speed(networks: Mapping[str, OnnxClassifier], threads: int) -> dict[
     seconds: dict[tuple[str, int], list[float]] = {(name, batch): [] for name in networks for batch in (ONE, MANY)}
     for _ in range(ROUNDS):
         for name, batch in seconds:
-            given: dict[str, np.ndarray] = {}
+            inputs: dict[str, np.ndarray] = {}
             if PICTURE in networks[name].inputs:
-                given[PICTURE] = random.integers(0, 256, (batch, *networks[name].shape), np.uint8)
+                inputs[PICTURE] = random.integers(0, 256, (batch, *networks[name].shape), np.uint8)
             if LANDMARKS in networks[name].inputs:
-                given[LANDMARKS] = random.standard_normal((batch, FEATURES), np.float32)
-            seconds[(name, batch)] += _timed(sessions[name], given)
+                inputs[LANDMARKS] = random.standard_normal((batch, FEATURES), np.float32)
+            seconds[(name, batch)] += _timed(sessions[name], inputs)
     return {
         name: Speed(
             ms_a_picture=1000 * statistics.median(seconds[(name, ONE)]),
@@ -74,24 +74,24 @@ def measure_speed(networks: Mapping[str, OnnxClassifier], threads: int) -> dict[
     }
 
 
-def _timed(session: Any, given: dict[str, np.ndarray]) -> list[float]:
-    session.run(["probability"], given)  # the first run after another network's is slow
+def _timed(session: Any, inputs: dict[str, np.ndarray]) -> list[float]:
+    session.run(["probability"], inputs)  # the first run after another network's is slow
     times: list[float] = []
     started = time.perf_counter()
     while not times or time.perf_counter() - started < SECONDS_A_ROUND:
         before = time.perf_counter()
-        session.run(["probability"], given)
+        session.run(["probability"], inputs)
         times.append(time.perf_counter() - before)
     return times
 
 
 def this_machine(threads: int) -> dict[str, Any]:
-    """Say what the speeds were measured on."""
+    """Describe the machine that the speeds are measured on."""
     import onnxruntime
 
     names = []
-    if (about := Path("/proc/cpuinfo")).exists():
-        names = [line.split(":", 1)[1].strip() for line in about.read_text().splitlines() if "model name" in line]
+    if (cpuinfo := Path("/proc/cpuinfo")).exists():
+        names = [line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
     return {
         "processor": names[0] if names else platform.processor() or platform.machine(),
         "cores": os.cpu_count(),

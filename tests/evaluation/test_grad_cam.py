@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from aslspark.common.errors import AslsparkError
-from aslspark.evaluation.grad_cam_maps import chosen_map, heat_maps
+from aslspark.evaluation.grad_cam_maps import choose_map, heat_maps
 
 SIDE, PATCH = 16, 6
 UPRIGHT = np.array([[0, 0, 0], [-0.5, 1, -0.5], [0, 0, 0]], np.float32)
@@ -97,14 +97,14 @@ def test_the_maps_are_those_of_the_last_convolution_that_still_says_where():
     # The plain network: 5x5, activated, pooled, 5x5, activated, pooled, 3x3, activated, pooled.
     sizes = [(24, 24), (24, 24), (12, 12), (8, 8), (8, 8), (4, 4), (2, 2), (2, 2), (1, 1)]
     convolutions = [True, False, False, True, False, False, True, False, False]
-    assert chosen_map(list(zip(convolutions, sizes, strict=True))) == 4
-    assert chosen_map([(True, (3, 3)), (True, (1, 1))]) == 0
+    assert choose_map(list(zip(convolutions, sizes, strict=True))) == 4
+    assert choose_map([(True, (3, 3)), (True, (1, 1))]) == 0
     with pytest.raises(AslsparkError, match="no convolution"):
-        chosen_map([(False, (4, 4))])
+        choose_map([(False, (4, 4))])
 
 
 def test_nothing_that_speaks_for_the_answer_is_no_heat():
-    from aslspark.evaluation.grad_cam_maps import Explained
+    from aslspark.evaluation.grad_cam_maps import Explanation
 
-    nothing = Explained(np.ones((1, 4, 4, 2), np.float32), -np.ones((1, 4, 4, 2), np.float32), np.zeros(1, int))
+    nothing = Explanation(np.ones((1, 4, 4, 2), np.float32), -np.ones((1, 4, 4, 2), np.float32), np.zeros(1, int))
     assert heat_maps(nothing, 8, 8).max() == 0
