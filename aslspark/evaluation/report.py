@@ -1,4 +1,4 @@
-"""A model and labelled samples -> figures and plots in a folder."""
+"""A model and labelled samples -> metrics and plots in a folder."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from pyspark import StorageLevel
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -24,15 +25,16 @@ from aslspark.evaluation.sample_pictures import pictures_of
 from aslspark.images.decoding import pixels_of
 from aslspark.scoring.model import SignClassifierModel
 
-SHOWN_MISTAKES = 40
+MOST_MISTAKES = 40
+"""Pictures on the sheet of mistakes."""
 
 
 def evaluate(
     model: SignClassifierModel, samples: DataFrame, folder: Path, *, judged_on: Sequence[str]
 ) -> dict[str, Any]:
-    """Score labelled samples with the finished model, and write what came out.
+    """Score labelled samples with the finished model, and write metrics and plots.
 
-    Figures count the model's best guesses, whatever its threshold; `certainty` says what the threshold leaves of them.
+    Metrics are those of the model's best guesses, whatever its threshold; `certainty` says what the threshold leaves.
 
     Parameters
     ----------
@@ -43,7 +45,7 @@ def evaluate(
         Gets `metrics.json` and `confusion.png`, `mistakes.png`, `confusable.png`, `calibration.png`, `coverage.png`,
         and `groups.png` where a signer or a hand is known.
     judged_on : sequence of str
-        The splits that the plots and the first figures are of; all others get figures of their own.
+        The splits of the plots and of the first metrics; every split has metrics of its own.
 
     Returns
     -------
@@ -61,41 +63,30 @@ def evaluate(
     )
     try:
         counts = count_answers(scored)
-        judged = counts[counts["split"].isin(list(judged_on))]
-        if judged.empty:
+        judged_counts = counts[counts["split"].isin(list(judged_on))]
+        if judged_counts.empty:
             raise AslsparkError(f"there are no samples in the split {', '.join(judged_on)} to judge the model on")
         by_split = {split: counts[counts["split"] == split] for split in SPLITS}
+        judged = scored.where(is_judged)
         metrics = {
             "judged_on": list(judged_on),
-            **classification_metrics(judged, model.labels),
+            **classification_metrics(judged_counts, model.labels),
             "splits": {
                 split: classification_metrics(part, model.labels) for split, part in by_split.items() if not part.empty
             },
             "certainty": calibration_metrics(scored, model.temperature, model.getThreshold()),
-            "groups": group_metrics(scored.where(is_judged)),
+            "groups": group_metrics(judged),
             "scoring_seconds": time.monotonic() - started,
         }
         if model.fitted is not None:
             metrics["watch"] = model.fitted.watch
-        wrong = scored.where(is_judged & ~F.col("label").eqNullSafe(F.col("letter")))
-        surest = wrong.orderBy(F.desc("probability"), "id").limit(SHOWN_MISTAKES).toPandas()
-        confusable = confusable_groups(judged)
-        alike = choose_examples(confusable, scored.where(is_judged)) if confusable else []
-        pictures = pictures_of(samples, [*surest["id"], *(row["id"] for rows in alike for row in rows)])
+        folder.mkdir(parents=True, exist_ok=True)
+        _draw_sheets(judged, judged_counts, samples, folder)
     finally:
         scored.unpersist()
-    folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "metrics.json", metrics)
     title = f"{metrics['accuracy']:.1%} of {metrics['rows']:,} right ({', '.join(judged_on)})"
     plot_confusion(metrics["confusion"], title, folder / "confusion.png")
-    mistakes = []
-    for row in surest.to_dict("records"):
-        pixels = pixels_of(pictures[row["id"]])
-        mistakes.append((pixels, row["label"], row["letter"] or UNSCORED, float(row["probability"] or 0)))
-    total = int(judged.loc[judged["label"] != judged["letter"], "rows"].sum())
-    plot_mistakes(mistakes, total, folder / "mistakes.png")
-    if alike:
-        draw_confusable(confusable, alike, pictures, folder / "confusable.png")
     plot_calibration(metrics["certainty"], folder / "calibration.png")
     plot_coverage(metrics["certainty"], folder / "coverage.png")
     if metrics["groups"]:
@@ -103,23 +94,40 @@ def evaluate(
     return metrics
 
 
+def _draw_sheets(judged: DataFrame, counts: pd.DataFrame, samples: DataFrame, folder: Path) -> None:
+    """Draw `mistakes.png`, and `confusable.png` where the data has letters that look alike."""
+    wrong = judged.where(~F.col("label").eqNullSafe(F.col("letter")))
+    surest = wrong.orderBy(F.desc("probability"), "id").limit(MOST_MISTAKES).collect()
+    groups = confusable_groups(counts)
+    examples = choose_examples(groups, judged) if groups else []
+    pictures = pictures_of(samples, [row["id"] for rows in (surest, *examples) for row in rows])
+    mistakes = [
+        (pixels_of(pictures[row["id"]]), row["label"], row["letter"] or UNSCORED, float(row["probability"] or 0))
+        for row in surest
+    ]
+    total = int(counts.loc[counts["label"] != counts["letter"], "rows"].sum())
+    plot_mistakes(mistakes, total, folder / "mistakes.png")
+    if examples:
+        draw_confusable(groups, examples, pictures, folder / "confusable.png")
+
+
 def summary(metrics: dict[str, Any]) -> str:
-    """Put the figures into a few lines for a console."""
+    """Put the metrics into a few lines for a console."""
     lines = [
-        f"{split:>10}: {part['accuracy']:.2%} right of {part['rows']:,}, "
-        f"{part['top3_accuracy']:.2%} among the best three, macro F1 {part['macro']['f1']:.4f}"
-        for split, part in metrics["splits"].items()
+        f"{name:>10}: {split['accuracy']:.2%} right of {split['rows']:,}, "
+        f"{split['top3_accuracy']:.2%} among the best three, macro F1 {split['macro']['f1']:.4f}"
+        for name, split in metrics["splits"].items()
     ]
     if len(metrics["by_source"]) > 1:
-        where = ", ".join(metrics["judged_on"])
+        splits = ", ".join(metrics["judged_on"])
         lines += [
-            f"{'':>12}{source} ({where}): {part['accuracy']:.2%} right of {part['rows']:,}"
-            for source, part in metrics["by_source"].items()
+            f"{'':>12}{name} ({splits}): {source['accuracy']:.2%} right of {source['rows']:,}"
+            for name, source in metrics["by_source"].items()
         ]
     certainty = metrics["certainty"]
     if threshold := certainty["threshold"]:
-        for split, part in certainty["splits"].items():
-            left = at_threshold(part, threshold)
-            right = f", {left['accuracy']:.2%} of that right" if left["accuracy"] is not None else ""
-            lines.append(f"{split:>10}: at {threshold:g} and more, {left['coverage']:.2%} is answered{right}")
+        for name, split in certainty["splits"].items():
+            entry = at_threshold(split, threshold)
+            right = f", {entry['accuracy']:.2%} of that right" if entry["accuracy"] is not None else ""
+            lines.append(f"{name:>10}: at {threshold:g} and more, {entry['coverage']:.2%} is answered{right}")
     return "\n".join(lines)
