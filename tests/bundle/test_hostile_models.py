@@ -10,10 +10,10 @@ import hostile_models as hostile
 import numpy as np
 import pytest
 import torch
+from moments import LEFT, whenever
 from pyspark.ml import Pipeline, PipelineModel
 from pyspark.ml.feature import SQLTransformer
 
-from aslspark.bundle import read
 from aslspark.bundle.files import MANIFEST, ONNX, PIPELINE, STAGE_FOLDER, SUMS, read_manifest, seal
 from aslspark.bundle.pipeline_checks import pipeline_files
 from aslspark.common.errors import AslsparkError
@@ -412,19 +412,17 @@ def test_a_stage_of_spark_that_runs_any_sql_is_refused(spark, forest_bundle):
     "What Spark, Keras and onnxruntime load are the bytes that were checked, whatever happens to the bundle meanwhile.",
     kind="a file is changed between the check and the loading",
 )
-def test_a_stage_that_is_exchanged_after_the_check_is_not_loaded(spark, forest_bundle, monkeypatch):
+def test_a_stage_that_is_exchanged_after_the_check_is_not_loaded(spark, forest_bundle):
     evil = forest_bundle.parent / "evil"
     PipelineModel([SQLTransformer(statement="SELECT * FROM __THIS__")]).save(f"file://{evil}")
-    check = read.pipeline_files
 
-    def checked_then_exchanged(*given):
-        found = check(*given)
+    def exchange(_):
         shutil.rmtree(forest_bundle / PIPELINE)
         evil.rename(forest_bundle / PIPELINE)
-        return found
 
-    monkeypatch.setattr(read, "pipeline_files", checked_then_exchanged)
-    model = read_model(str(forest_bundle))
+    with whenever(pipeline_files, LEFT, exchange):
+        model = read_model(str(forest_bundle))
+    assert not evil.exists()
     assert type(model.classifier.pipeline.stages[-1]).__name__ == "RandomForestClassificationModel"
 
 

@@ -5,7 +5,6 @@ import sys
 
 import pytest
 
-from aslspark.common import patches
 from aslspark.common.patches import UNUSED, imported_without_unused
 
 IMPORTS = {
@@ -13,6 +12,19 @@ IMPORTS = {
     "tensorboard": "import horovod.spark.torch",
     "mediapipe": "from mediapipe.python.solutions.hands import Hands",
 }
+
+
+@pytest.fixture
+def mediapipe_of(tmp_path, monkeypatch):
+    """What Python reads of an installed version of mediapipe."""
+
+    def installed(version):
+        about = tmp_path / f"mediapipe-{version}.dist-info"
+        about.mkdir()
+        (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: mediapipe\nVersion: {version}\n")
+        monkeypatch.syspath_prepend(tmp_path)
+
+    return installed
 
 
 def modules_after(code):
@@ -43,9 +55,9 @@ def test_what_was_left_out_can_be_imported_later():
     assert "scipy.stats" in modules_after(f"from aslspark.common.patches import imported_without_unused\n{code}")
 
 
-def test_another_version_is_imported_as_it_is_and_a_line_says_so(monkeypatch, caplog):
+def test_another_version_is_imported_as_it_is_and_a_line_says_so(mediapipe_of, caplog):
     caplog.set_level("INFO", "aslspark")
-    monkeypatch.setattr(patches, "version", lambda distribution: "9.9.1")
+    mediapipe_of("9.9.1")
     with imported_without_unused("mediapipe"):
         assert sys.modules.get("tensorflow", "is not hidden") is not None
     (record,) = caplog.records
@@ -53,17 +65,17 @@ def test_another_version_is_imported_as_it_is_and_a_line_says_so(monkeypatch, ca
     assert record.getMessage().endswith("tried with 0.10.x alone")
 
 
-def test_a_library_that_is_imported_already_stays(monkeypatch):
+def test_a_library_that_is_imported_already_stays(mediapipe_of, monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorflow", other := sys.modules["subprocess"])
-    monkeypatch.setattr(patches, "version", lambda distribution: "0.10.21")
+    mediapipe_of("0.10.21")
     with imported_without_unused("mediapipe"):
         assert sys.modules["tensorflow"] is other
     assert sys.modules["tensorflow"] is other
 
 
-def test_an_import_that_fails_hides_nothing_afterwards(monkeypatch):
+def test_an_import_that_fails_hides_nothing_afterwards(mediapipe_of, monkeypatch):
     monkeypatch.delitem(sys.modules, "tensorflow", raising=False)
-    monkeypatch.setattr(patches, "version", lambda distribution: "0.10.21")
+    mediapipe_of("0.10.21")
     with pytest.raises(ModuleNotFoundError), imported_without_unused("mediapipe"):
         import tensorflow  # noqa: F401
     assert "tensorflow" not in sys.modules

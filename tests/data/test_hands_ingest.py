@@ -1,5 +1,6 @@
 import json
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -222,9 +223,7 @@ def test_tables_without_the_stage_have_no_such_column(spark, hands, tmp_path):
 
 
 def test_the_stage_without_its_detector_says_what_to_install(spark, monkeypatch):
-    import importlib.util
-
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "mediapipe", None)  # as where it is not installed
     with pytest.raises(
         AslsparkError, match=r"hands\.on=true: mediapipe is not installed; pip install aslspark\[hands\]"
     ):

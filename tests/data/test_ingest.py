@@ -7,12 +7,14 @@ import zlib
 import numpy as np
 import pandas as pd
 import pytest
+from moments import ENTERED, whenever
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
 from aslspark.common.errors import AslsparkError
 from aslspark.common.labels import LETTER_OF_NUMBER
 from aslspark.data import ingest as ingest_module
+from aslspark.data.assign_splits import all_samples
 from aslspark.data.discover_sources import short_names
 from aslspark.data.files.hadoop_files import HadoopFiles
 from aslspark.data.ingest import ingest_sources
@@ -394,28 +396,25 @@ def test_a_split_that_cannot_be_made_leaves_nothing(spark, tmp_path, kind):
     assert os.listdir(tmp_path) == ["a.csv"]
 
 
-def test_an_interrupt_leaves_nothing(spark, tmp_path, monkeypatch):
+def test_an_interrupt_leaves_nothing(spark, tmp_path):
     path = write_table(tmp_path / "a.csv", random_rows(1, 10))
 
-    def interrupted(*_):
+    def interrupt(_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(HadoopFiles, "write", interrupted)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt), whenever(HadoopFiles.write, ENTERED, interrupt):
         ingest_sources(spark, [path], str(tmp_path / "out"))
     assert os.listdir(tmp_path) == ["a.csv"]
 
 
-def test_a_file_that_changes_between_the_passes_is_an_error(spark, tmp_path, monkeypatch):
+def test_a_file_that_changes_between_the_passes_is_an_error(spark, tmp_path):
     path = write_table(tmp_path / "a.csv", random_rows(1, 40))
-    all_samples = ingest_module.all_samples
 
-    def change_first(*arguments):
+    def change(_):
         write_table(tmp_path / "a.csv", random_rows(1, 39))
-        return all_samples(*arguments)
 
-    monkeypatch.setattr(ingest_module, "all_samples", change_first)
-    with pytest.raises(AslsparkError, match=r"a.csv changed while it was being read"):
+    changed = pytest.raises(AslsparkError, match=r"a.csv changed while it was being read")
+    with changed, whenever(all_samples, ENTERED, change):
         ingest_sources(spark, [path], str(tmp_path / "out"))
     assert os.listdir(tmp_path) == ["a.csv"]
 

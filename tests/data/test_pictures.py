@@ -6,12 +6,14 @@ import zipfile
 
 import numpy as np
 import pytest
+from moments import ENTERED, whenever
 from picture_files import fill, picture
 from PIL import Image
 from pyspark.sql import functions as F
 
 from aslspark.common.errors import AslsparkError
 from aslspark.common.settings import PictureConfig, load_config
+from aslspark.data.assign_splits import count_sources
 from aslspark.data.ingest import ingest_sources
 from aslspark.data.pictures import archives
 from aslspark.data.pictures.options import PictureOptions, picture_options
@@ -268,18 +270,10 @@ def test_binary_and_image_tables_give_what_the_folder_gives(spark, tmp_path):
     assert pixels(tmp_path / "image") == plain
 
 
-def test_a_picture_that_vanishes_is_quarantined(spark, tmp_path, monkeypatch):
-    from aslspark.data import ingest as module
-
+def test_a_picture_that_vanishes_is_quarantined(spark, tmp_path):
     folder = fill(tmp_path / "set", count=10)
-    count = module.count_sources
-
-    def count_and_lose(*given):
-        (folder / "A" / "A3.jpg").unlink()
-        return count(*given)
-
-    monkeypatch.setattr(module, "count_sources", count_and_lose)
-    report = ingest_sources(spark, [str(folder)], str(tmp_path / "out"), pictures=options(spark))
+    with whenever(count_sources, ENTERED, lambda _: (folder / "A" / "A3.jpg").unlink()):
+        report = ingest_sources(spark, [str(folder)], str(tmp_path / "out"), pictures=options(spark))
     assert (report.read, report.kept) == (30, 29)
     assert quarantined(spark, tmp_path / "out")["A/A3.jpg"][0] == "unreadable"
 

@@ -6,6 +6,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from moments import ENTERED, whenever
 from serving_bundles import LABELS, network, picture_file, write_bundle
 
 from aslspark.common.errors import AslsparkError
@@ -226,17 +227,14 @@ def test_whatever_is_called_a_picture_is_answered_or_set_aside_and_the_rest_goes
     "An answer that cannot be written does not end the watching of a folder, and is tried again.",
     kind="an error of one file that ends the job",
 )
-def test_an_answer_that_cannot_be_written_is_put_off_and_the_rest_goes_on(arrived, reader, monkeypatch, caplog):
+def test_an_answer_that_cannot_be_written_is_put_off_and_the_rest_goes_on(arrived, reader, caplog):
     watch = Watch(str(arrived), reader)
-    put_new = FolderStore.put_new
 
-    def full(self, bucket, key, data):
-        if "cut" in key:
+    def full(given):
+        if "cut" in given["key"]:
             raise OSError(28, "No space left on device")
-        return put_new(self, bucket, key, data)
 
-    with monkeypatch.context() as patch:
-        patch.setattr(FolderStore, "put_new", full)
+    with whenever(FolderStore.put_new, ENTERED, full):
         assert watch.look(settled=False) == 2
         assert watch.look(settled=False) == 0
     assert [line for line in caplog.messages if "No space left" in line] == [

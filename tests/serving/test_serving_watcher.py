@@ -7,14 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from moments import ENTERED, whenever
 from serving_bundles import LABELS, SHAPE, network, picture_file, service, write_bundle
 
 from aslspark.bundle.files import seal
 from aslspark.common.errors import AslsparkError
 from aslspark.models.onnx_classifier import OnnxClassifier
 from aslspark.scoring.reader import Reader
-from aslspark.serving import champion as module
-from aslspark.serving.champion import RETRYING, WATCHING, Champion
+from aslspark.serving.champion import RETRYING, WATCHING, Champion, try_out
 
 pytestmark = pytest.mark.slow
 
@@ -130,15 +130,14 @@ def lead_back(link, to):
     link.symlink_to(to)
 
 
-def test_an_error_that_nobody_foresaw_does_not_end_the_watcher(link, bundles, monkeypatch):
+def test_an_error_that_nobody_foresaw_does_not_end_the_watcher(link, bundles):
     champion = Champion(str(link), workers=1, pixels=PIXELS)
 
-    def unheard(reader):
+    def unheard(_):
         raise ZeroDivisionError("a library's own")
 
     lead(link, bundles[1])
-    with monkeypatch.context() as patch:
-        patch.setattr(module, "try_out", unheard)
+    with whenever(try_out, ENTERED, unheard):
         assert champion.check() is False
         assert champion.state == RETRYING
     assert champion.check(at_once=False) is False  # not before its time
