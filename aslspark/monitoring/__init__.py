@@ -1,4 +1,4 @@
-"""Pictures that a model meets, against those that it was made with: whether the world has changed."""
+"""Whether the pictures that a model now reads differ from those that it was made with."""
 
 ALARM_RATE = 0.01
-"""Share of clean batches that may raise an alarm, unless another is asked for."""
+"""Default share of clean batches that may raise an alarm."""

@@ -1,13 +1,13 @@
-"""Counts of a batch against a reference profile -> which statistics are beyond what chance explains.
+"""Counts of a batch and a reference profile -> statistics of drift, each with the limit that chance explains.
 
-In: how many rows of a batch lie in each bin. Out: statistics, each with its limit.
+In: the number of a batch's rows in each bin. Out: statistics with their limits.
 
-The limits come from the profile itself. Batches of the same size are drawn with replacement, from one part of the
-reference at a time and compared with all other parts: so they hold both chance and how much one part of the same world
-differs from another (a run of a film's frames, a signer). All statistics are calibrated together, by the largest of
-them in each drawn batch, in the manner of Westfall and Young, Resampling-Based Multiple Testing, Wiley 1993: of clean
-batches, the stated share raises an alarm, not of statistics. Of large batches fewer do: what chance alone did to a
-part counts as a difference between parts, too.
+The limits come from the profile itself. Batches of the same size are drawn with replacement from one part of the
+reference (a signer, a run of a film's frames) and compared with all other parts. So the limits cover chance as well as
+the differences between parts of the same data. All statistics are calibrated together, by the largest of them in each
+drawn batch (Westfall and Young, Resampling-Based Multiple Testing, Wiley 1993): the alarm rate is the share of clean
+batches, not of statistics, that raise an alarm. Large clean batches raise fewer, since the difference between two parts
+includes what chance did to each of them.
 """
 
 from __future__ import annotations
@@ -22,19 +22,22 @@ from aslspark.monitoring.measures import ANSWER, CONFIDENCE, FLAGS
 from aslspark.monitoring.profile import NONE, Ints, Profile
 
 RESAMPLES = 4000
+"""Batches that are drawn to calibrate the limits."""
 LEAST_ROWS = 50
 """Smaller batches are not judged."""
 PSI_BINS = 8
-"""Into which a measure's bins are joined for the stability index, which few rows a bin make large."""
+"""A measure's bins are joined into so many for the stability index, which grows where bins hold few rows."""
 
 Floats = npt.NDArray[np.float64]
 
 _OF_ANSWERS = (CONFIDENCE, ANSWER, *FLAGS)
+"""Measures of what the model answers; the others are of pictures."""
 
-_WIDE = 0.99
-"""The quantile that, with the median, says how far a statistic scatters by chance."""
+_HIGH_QUANTILE = 0.99
+"""Its distance from the median is the width by which a statistic is scaled."""
 _LEAST_WIDTH = {"psi": 0.01, "ks": 0.01, "gap": 2.58}
-"""Of a statistic that never moves in the reference: one odd row is no drift. A gap scatters like a normal deviate."""
+"""For a statistic that is constant in the reference, so that one odd row is no drift. 2.58 is the 99 % quantile of a
+normal deviate's absolute value, which is how a gap is distributed."""
 
 
 @dataclass(frozen=True)
@@ -46,19 +49,19 @@ class Statistic:
 
     @property
     def alarm(self) -> bool:
-        """Whether chance does not explain it, at the alarm rate that the limit was made for."""
+        """Whether the value is above its limit."""
         return self.value > self.limit
 
 
 def histogram(bins: Ints, size: int) -> Ints:
-    """Count rows by bin, leaving out those that have none."""
+    """Count rows by bin; rows without a bin are left out."""
     return np.bincount(bins[bins != NONE], minlength=size)
 
 
 def psi(batch: Floats, reference: Floats) -> Floats:
     """Return the population stability index, sum (p - q) ln(p / q) over the bins.
 
-    Siddiqi, Credit Risk Scorecards, Wiley 2006. Half a row is added to each bin, so that an empty one counts.
+    Siddiqi, Credit Risk Scorecards, Wiley 2006. Half a row is added to each bin, so that empty bins count.
 
     Parameters
     ----------
@@ -75,20 +78,20 @@ def psi(batch: Floats, reference: Floats) -> Floats:
 
 
 def kolmogorov_smirnov(batch: Floats, reference: Floats) -> Floats:
-    """Return the largest difference of the two cumulative shares, looked at between bins; 0 where either is empty.
+    """Return the largest difference between the two cumulative shares at the edges of the bins; 0 where one is empty.
 
     Parameters and result as of `psi`.
     """
-    rows, others = batch.sum(axis=-1, keepdims=True), reference.sum(axis=-1, keepdims=True)
-    apart = np.abs(batch.cumsum(axis=-1) / np.maximum(rows, 1) - reference.cumsum(axis=-1) / np.maximum(others, 1))
-    return np.where((rows > 0) & (others > 0), apart, 0.0).max(axis=-1)
+    n, m = batch.sum(axis=-1, keepdims=True), reference.sum(axis=-1, keepdims=True)
+    differences = np.abs(batch.cumsum(axis=-1) / np.maximum(n, 1) - reference.cumsum(axis=-1) / np.maximum(m, 1))
+    return np.where((n > 0) & (m > 0), differences, 0.0).max(axis=-1)
 
 
 def gap(batch: Floats, reference: Floats) -> Floats:
-    """Return the largest deviation of a single bin's share: of bin against the rest, the root of the G statistic.
+    """Return the largest deviation of a single bin's share: the root of the G statistic of the bin against the rest.
 
-    Wilks 1938: where nothing changed, it scatters like the absolute value of a normal deviate, the largest of all bins
-    here. Unlike a difference of shares, it sees that a small class is missing altogether.
+    Without a change, each bin's root is distributed like the absolute value of a normal deviate (Wilks 1938). Unlike a
+    difference of shares, it shows that a small class is missing.
 
     Parameters and result as of `psi`.
     """
@@ -104,7 +107,7 @@ def gap(batch: Floats, reference: Floats) -> Floats:
 
 
 def statistics(name: str, batch: Floats, reference: Floats) -> dict[str, Floats]:
-    """Compare the counts of one measure, of ANSWER or of a flag.
+    """Compare the counts of one measure, of `ANSWER` or of one flag.
 
     Parameters
     ----------
@@ -114,7 +117,7 @@ def statistics(name: str, batch: Floats, reference: Floats) -> dict[str, Floats]
     Returns
     -------
     dict of str to ndarray, shape (...)
-        By the name of the measure and of the statistic.
+        Name of the measure and of the statistic to its value.
     """
     if name in FLAGS:
         return {f"{name} gap": gap(batch, reference)}
@@ -126,7 +129,7 @@ def statistics(name: str, batch: Floats, reference: Floats) -> dict[str, Floats]
 
 
 class Comparison:
-    """Compares batches with a profile, at one alarm rate.
+    """Compares batches with a profile at one alarm rate.
 
     Parameters
     ----------
@@ -146,15 +149,15 @@ class Comparison:
         Parameters
         ----------
         counts : mapping of str to ndarray
-            For what is known of the batch: rows in each bin; see `Profile.sizes`.
+            Measure to rows in each bin, for those measures that the batch has; see `Profile.sizes`.
         rows : int
-            At least LEAST_ROWS.
+            At least `LEAST_ROWS`.
 
         Returns
         -------
         dict of str to Statistic
         """
-        # Where no row was held out, it is not known how the model answers new pictures.
+        # Without held-out rows the profile does not say how the model answers new pictures.
         unknown = () if self.profile.held_out else _OF_ANSWERS
         names = tuple(name for name in self._sizes if name in counts and name not in unknown)
         limits = self.limits(rows, names)
@@ -167,50 +170,51 @@ class Comparison:
     def limits(self, rows: int, names: tuple[str, ...]) -> dict[str, float]:
         """Return the limit of each statistic for batches of so many rows.
 
-        Limits of two leading digits of the rows are made once: those of the smaller batch, which are wider.
+        The number is rounded down to two digits, so that limits are computed once for similar batches; those of smaller
+        batches are wider.
         """
         step = 10 ** max(len(str(rows)) - 2, 0)
         key = (rows // step * step, names)
         if key not in self._limits:
-            self._limits[key] = self._calibrated(*key)
+            self._limits[key] = self._calibrate(*key)
         return self._limits[key]
 
-    def _calibrated(self, rows: int, names: tuple[str, ...]) -> dict[str, float]:
+    def _calibrate(self, rows: int, names: tuple[str, ...]) -> dict[str, float]:
         drawn: dict[str, Floats] = {}
         random = np.random.default_rng(0)
         answers = tuple(name for name in names if name in _OF_ANSWERS)
         pictures = tuple(name for name in names if name not in answers)
-        # Parts that were learned say what pictures are like, but not how the model answers new ones.
+        # Training rows show what pictures are like, but not how the model answers new ones.
         for parts, measures in ((self.profile.parts, pictures), (self.profile.held_out, answers)):
-            drawn |= self._drawn(rows, parts, measures, random)
-        middle = {name: float(np.median(values)) for name, values in drawn.items()}
+            drawn |= self._resample(rows, parts, measures, random)
+        median = {name: float(np.median(values)) for name, values in drawn.items()}
         width = {
-            name: max(float(np.quantile(values, _WIDE)) - middle[name], _LEAST_WIDTH[name.split()[-1]])
+            name: max(float(np.quantile(values, _HIGH_QUANTILE)) - median[name], _LEAST_WIDTH[name.split()[-1]])
             for name, values in drawn.items()
         }
-        largest = np.max([(values - middle[name]) / width[name] for name, values in drawn.items()], axis=0)
-        beyond = float(np.quantile(largest, 1 - self.alarm_rate))
-        return {name: middle[name] + beyond * width[name] for name in drawn}
+        largest = np.max([(values - median[name]) / width[name] for name, values in drawn.items()], axis=0)
+        limit = float(np.quantile(largest, 1 - self.alarm_rate))
+        return {name: median[name] + limit * width[name] for name in drawn}
 
-    def _drawn(
+    def _resample(
         self, rows: int, parts: tuple[str, ...], names: tuple[str, ...], random: np.random.Generator
     ) -> dict[str, Floats]:
-        """Draw RESAMPLES batches, and compare each with the parts that it is not drawn from."""
+        """Draw `RESAMPLES` batches, and compare each with the parts that it is not drawn from."""
         profile = self.profile
-        found: dict[str, list[Floats]] = {}
+        drawn: dict[str, list[Floats]] = {}
         for number, part in enumerate(parts):
             is_part = profile.part_of == profile.parts.index(part)
             inside, outside = np.flatnonzero(is_part), np.flatnonzero(~is_part)
             times = (RESAMPLES * (number + 1)) // len(parts) - (RESAMPLES * number) // len(parts)
-            # With replacement: without it, letters would be as evenly shared as the part's were when it was cut.
+            # With replacement: without it, every batch would have the even shares of letters that the part was cut to.
             chosen = random.multinomial(rows, np.full(len(inside), 1 / len(inside)), size=times).astype(np.float32)
             for name in names:
                 bins, size = profile.bins[name], self._sizes[name]
                 of_rows = (bins[inside][:, None] == np.arange(size)).astype(np.float32)
                 rest = histogram(bins[outside], size)
-                if not rest.sum():  # no other part knows of it: chance alone
+                if not rest.sum():  # no other part has the measure, so that the limit covers chance alone
                     rest = histogram(bins[inside], size)
                 for statistic, values in statistics(name, (chosen @ of_rows).astype(np.float64), rest + 0.0).items():
-                    found.setdefault(statistic, []).append(values)
-        order = random.permutation(RESAMPLES)  # draws of pictures and of answers do not come of the same part
-        return {statistic: np.concatenate(values)[order] for statistic, values in found.items()}
+                    drawn.setdefault(statistic, []).append(values)
+        order = random.permutation(RESAMPLES)  # so that draws of pictures and of answers are not paired by part
+        return {statistic: np.concatenate(values)[order] for statistic, values in drawn.items()}

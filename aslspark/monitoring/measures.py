@@ -1,6 +1,6 @@
-"""Pictures and a model -> a few numbers for each: light, sharpness, the hand's place, what was answered and how surely.
+"""Pictures and a model -> a few numbers for each: light, sharpness, place of the hand, answer and its probability.
 
-In: a DataFrame to score, or one that is scored. Out: one of `MEASURES` (double), `answer`, and `FLAGS` (boolean).
+In: a DataFrame to score, or a scored one. Out: columns of `MEASURES` (double), `answer` and `FLAGS` (boolean).
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _KEPT = "_kept"
 
 
 def picture_measures(pictures: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
-    """Measure pictures, grey values of 0-1 (the mean of the channels).
+    """Measure brightness, contrast and sharpness of pictures, on the mean of the channels scaled to 0-1.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def picture_measures(pictures: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]
     Returns
     -------
     ndarray of float64, shape (n, 3)
-        In the order of PICTURE_MEASURES; NaN for the sharpness of a picture of one grey.
+        In the order of PICTURE_MEASURES; NaN for the sharpness of a picture of a single grey.
     """
     grey = pictures.mean(axis=3, dtype=np.float32) / 255
     contrast = grey.std(axis=(1, 2))
@@ -81,92 +81,88 @@ def hand_measures(vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
     ndarray of float64, shape (n, 4)
         In the order of HAND_MEASURES; NaN where no hand was found.
     """
-    placed = vectors[:, PICTURE_POINTS].reshape(-1, POINTS, 3)[:, :, :2].astype(np.float64)
-    low, high = placed.min(axis=1), placed.max(axis=1)
+    points = vectors[:, PICTURE_POINTS].reshape(-1, POINTS, 3)[:, :, :2].astype(np.float64)
+    low, high = points.min(axis=1), points.max(axis=1)
     shape = vectors[:, WORLD_POINTS].reshape(-1, POINTS, 3).astype(np.float64)
     palm = np.linalg.norm(shape[:, _WRIST] - shape[:, _MIDDLE_KNUCKLE], axis=1)
     spread = np.linalg.norm(shape - shape.mean(axis=1, keepdims=True), axis=2).mean(axis=1)
-    found = np.column_stack([(high - low).max(axis=1), (low + high) / 2, spread / np.maximum(palm, 1e-9)])
-    found[vectors[:, HAND_FOUND] < 0.5] = np.nan
-    return found
+    measures = np.column_stack([(high - low).max(axis=1), (low + high) / 2, spread / np.maximum(palm, 1e-9)])
+    measures[vectors[:, HAND_FOUND] < 0.5] = np.nan
+    return measures
 
 
-def measured(model: SignClassifierModel, dataset: DataFrame, *keep: Column) -> DataFrame:
+def score_and_measure(model: SignClassifierModel, dataset: DataFrame, *keep: Column) -> DataFrame:
     """Score pictures, and measure them as the model sees them.
 
     Parameters
     ----------
     model : SignClassifierModel
-        Its `inputCol` names the column of pictures; its threshold says what is not sure.
+        Its `inputCol` names the column of pictures; answers below its threshold are `not_sure`.
     dataset : DataFrame
         As for `SignClassifierModel.transform`.
     *keep : Column
-        What is kept of the dataset, with names of their own.
+        Columns of the dataset to keep, each with an alias.
 
     Returns
     -------
     DataFrame
-        The kept columns; of MEASURES those that can be had, null where a row has none; `answer` (string, the best
+        The kept columns; those of MEASURES that the model has, null where a row has none; `answer` (string, the best
         guess) and FLAGS.
     """
     column = model.getInputCol()
     kept = F.struct(*keep, F.lit(1).alias(_KEPT)).alias(_KEPT)
-    looked_at = column in dataset.columns or model.classifier.inputs != (LANDMARKS,)
+    has_pictures = column in dataset.columns or model.classifier.inputs != (LANDMARKS,)
     unusable = F.lit(None).cast("string")
-    if looked_at:
+    if has_pictures:
         kind, pictures = picture_column(dataset, column)
         if model.hands is not None and not brings_hands(dataset) and kind != "numbers":
-            seen = crop_to_hands(
-                dataset.select(kept, column), column, pictures, Normaliser(kind, model.form, model.hands)
-            )
-            dataset, kept = seen, F.col(ROW)[_KEPT].alias(_KEPT)
-            unusable = F.col(column)[UNUSABLE]
+            normaliser = Normaliser(kind, model.form, model.hands)
+            dataset = crop_to_hands(dataset.select(kept, column), column, pictures, normaliser)
+            kept, unusable = F.col(ROW)[_KEPT].alias(_KEPT), F.col(column)[UNUSABLE]
     names = [name for name in (column, HAND_COLUMN) if name in dataset.columns]
     scored = model.best_guesses(dataset.select(kept, *names))
-    found: dict[str, Column] = {}
-    if looked_at:
+    measures: dict[str, Column] = {}
+    if has_pictures:
         kind, pictures = picture_column(scored, column)
-        light = _picture_udf(Normaliser(kind, model.form))(pictures).alias("_light")
-        scored = scored.select("*", light)
-        found |= {name: F.col("_light")[name] for name in PICTURE_MEASURES}
+        scored = scored.select("*", _picture_udf(Normaliser(kind, model.form))(pictures).alias("_light"))
+        measures |= {name: F.col("_light")[name] for name in PICTURE_MEASURES}
     no_hand = F.col("reason").eqNullSafe(F.lit(NO_HAND_FOUND))
     if model.hands is not None and brings_hands(scored):
         hand = F.struct(*(F.col(HAND_COLUMN)[name].alias(name) for name in VECTOR_FIELDS))
         scored = scored.select("*", _hand_udf()(hand).alias("_hand"))
-        found |= {name: F.col("_hand")[name] for name in HAND_MEASURES}
+        measures |= {name: F.col("_hand")[name] for name in HAND_MEASURES}
         no_hand = F.col(HAND_COLUMN)["found"].isNull() & unusable.isNull()
     answered = F.col("letter").isNotNull() & unusable.isNull()
+    measures[CONFIDENCE] = F.when(answered, F.col("probability")).cast("double")
     flags = {
         "unread": ~answered & ~no_hand,
         "no_hand": no_hand,
         "not_sure": answered & (F.col("probability") < F.lit(model.getThreshold()).cast("float")),
     }
-    found[CONFIDENCE] = F.when(answered, F.col("probability")).cast("double")
-    answer = F.when(answered, F.col("letter")).alias(ANSWER)
     kept_names = scored.schema[_KEPT].dataType.names[:-1]  # type: ignore[attr-defined]
     return scored.select(
         *(F.col(_KEPT)[name].alias(name) for name in kept_names),
-        *(values.alias(name) for name, values in {**found, **flags}.items()),
-        answer,
+        *(values.alias(name) for name, values in {**measures, **flags}.items()),
+        F.when(answered, F.col("letter")).alias(ANSWER),
     )
 
 
-def of_scored(scored: DataFrame, *keep: Column) -> DataFrame:
-    """Take what a scored table says of its answers; its pictures are not looked at.
+def measure_scored(scored: DataFrame, *keep: Column) -> DataFrame:
+    """Return the measures and flags that a scored table's answers give, without its pictures.
 
     Parameters
     ----------
     scored : DataFrame
-        With `letter`, `probability`, `top` and `reason`, as `SignClassifierModel.transform` adds them.
+        With `letter`, `probability`, `top` and `reason`, the columns of `SignClassifierModel.transform`.
     *keep : Column
 
     Returns
     -------
     DataFrame
-        As from `measured`.
+        See `score_and_measure`.
     """
     reason, guess = F.col("reason"), F.get("top", F.lit(0))["letter"]
-    no_hand, not_sure = (reason.eqNullSafe(F.lit(word)) for word in (NO_HAND_FOUND, ABSTAINED))
+    no_hand, not_sure = (reason.eqNullSafe(F.lit(each)) for each in (NO_HAND_FOUND, ABSTAINED))
     return scored.select(
         *keep,
         F.col("probability").cast("double").alias(CONFIDENCE),

@@ -1,4 +1,4 @@
-"""The pictures of a monitor: every statistic against its limit, and the batch farthest off beside the reference."""
+"""Plots of a monitor: every statistic against its limit, and a batch beside the reference."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from aslspark.monitoring.measures import ANSWER, FLAGS
 from aslspark.monitoring.profile import Profile
 
 _MOST = 2.0
-"""Times its limit: what is farther off is drawn alike."""
+"""Times the limit; the map draws larger values alike."""
 
 
 @literal_text()
 def plot_drift(batches: Sequence[Mapping[str, Any]], alarm_rate: float, path: Path) -> None:
-    """Draw each statistic of each batch as a share of its limit: bars of one batch, a map of several.
+    """Draw each statistic of each batch as a share of its limit: bars for one batch, a map for several.
 
     Parameters
     ----------
@@ -61,8 +61,8 @@ def plot_drift(batches: Sequence[Mapping[str, Any]], alarm_rate: float, path: Pa
         for row, column in zip(*np.nonzero(shares > 1), strict=True):
             axes.plot(column, row, marker="x", color="black", markersize=5)
         step = math.ceil(len(batches) / 40)
-        shown = range(0, len(batches), step)
-        axes.set_xticks(shown, [batches[n]["batch"] for n in shown], rotation=90)
+        labelled = range(0, len(batches), step)
+        axes.set_xticks(labelled, [batches[n]["batch"] for n in labelled], rotation=90)
         figure.colorbar(image, ax=axes, label="times its limit (x: above)", extend="max")
         title = f"{len(batches)} batches, {sum(bool(row['drift']) for row in batches)} with drift"
     axes.set_title(f"{title} (alarm rate {alarm_rate:g} a batch)", fontsize=10)
@@ -71,13 +71,13 @@ def plot_drift(batches: Sequence[Mapping[str, Any]], alarm_rate: float, path: Pa
 
 @literal_text()
 def plot_shares(profile: Profile, counts: Mapping[str, Any], batch: Mapping[str, Any], path: Path) -> None:
-    """Draw a batch beside the reference: how measures are distributed, and which letters were answered how often.
+    """Draw a batch beside the reference: the distributions of the measures, and the shares of answers and flags.
 
     Parameters
     ----------
     profile : Profile
     counts : mapping
-        Of the batch, by bin.
+        Measure to the batch's rows in each bin.
     batch : mapping
         Its row of `drift.json`.
     path : Path
@@ -97,12 +97,12 @@ def plot_shares(profile: Profile, counts: Mapping[str, Any], batch: Mapping[str,
     for place, name in enumerate(measures):
         axes = figure.add_subplot(grid[place // columns, place % columns])
         edges = profile.edges[name]
-        for found, shade, who in (
+        for rows, shade, whose in (
             (histogram(profile.bins[name], sizes[name]), QUIET, "reference"),
             (counts[name], colour(name), label),
         ):
-            if found.sum():
-                axes.plot(edges, found.cumsum()[:-1] / found.sum(), color=shade, label=who, marker=".", markersize=3)
+            if rows.sum():
+                axes.plot(edges, rows.cumsum()[:-1] / rows.sum(), color=shade, label=whose, marker=".", markersize=3)
         axes.set(title=f"{name}{' — drift' if name in alarms else ''}", ylim=(-0.03, 1.03))
         axes.title.set_fontsize(10)
         axes.grid(alpha=0.25)
@@ -115,9 +115,9 @@ def plot_shares(profile: Profile, counts: Mapping[str, Any], batch: Mapping[str,
     bars += [(name.replace("_", "\n"), name, 1) for name in FLAGS if name in counts]
     for x, (_, name, place) in enumerate(bars):
         reference = histogram(profile.bins[name], sizes[name])
-        for shift, found, shade in ((-0.2, reference, QUIET), (0.2, counts[name], colour(name))):
-            axes.bar(x + shift, found[place] / max(found.sum(), 1), width=0.4, color=shade)
-    axes.set_xticks(range(len(bars)), [word for word, _, _ in bars])
+        for shift, rows, shade in ((-0.2, reference, QUIET), (0.2, counts[name], colour(name))):
+            axes.bar(x + shift, rows[place] / max(rows.sum(), 1), width=0.4, color=shade)
+    axes.set_xticks(range(len(bars)), [text for text, _, _ in bars])
     axes.tick_params(axis="x", labelrotation=0 if len(bars) < 30 else 90)
     axes.set(ylabel="share of the rows", title="answers: the reference (grey), the batch (coloured)")
     axes.title.set_fontsize(10)

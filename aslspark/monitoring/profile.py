@@ -1,7 +1,7 @@
-"""The reference profile of a bundle: what a model's pictures were like, and how it answered those it had not learned.
+"""The reference profile of a bundle: its model's samples, measured, and its answers to those that were held out.
 
-In: a model and its samples. Out: `reference.json`, with a summary for people and, of some thousand rows, in which bin
-of each measure they lie, so that a monitor can draw batches from them.
+In: a model and its samples. Out: `reference.json`, with a summary for people and the bins of some thousand rows, from
+which a monitor draws batches.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from aslspark.common.errors import AslsparkError
 from aslspark.common.redacted_files import write_json
 from aslspark.data.files.natural_order import natural_key
 from aslspark.data.samples import TEST, TRAIN, VALIDATION
-from aslspark.monitoring.measures import ANSWER, CONFIDENCE, FLAGS, MEASURES, measured
+from aslspark.monitoring.measures import ANSWER, CONFIDENCE, FLAGS, MEASURES, score_and_measure
 from aslspark.scoring.model import SignClassifierModel
 
 REFERENCE = "reference.json"
 FORMAT = 1
 MOST_ROWS = 1500
-"""That are kept of each split, chosen by a hash of their id."""
+"""Rows of each split that are kept, chosen by a hash of their id."""
 BINS = 32
-"""Of each measure; their edges are quantiles of the reference."""
+"""Bins of each measure; their edges are quantiles of the reference."""
 PIECES = {TRAIN: 6, VALIDATION: 3, TEST: 3}
-"""Runs of neighbours into which the rows of each source and label of a split are cut; see `Profile.parts`."""
+"""Runs of neighbours into which the rows of a split are cut, within each source and label; see `Profile.parts`."""
 NONE = -1
-"""Stands for the bin of a row that has no such measure."""
+"""The bin of a row that lacks the measure."""
 
 _KEPT = ("id", "split", "source", "label", "signer")
 
@@ -49,19 +49,20 @@ class Profile:
     Parameters
     ----------
     edges : mapping of str to ndarray
-        Inner edges of the bins of each measure; a value on an edge is above it.
+        Inner edges of each measure's bins; a value on an edge belongs to the bin above it.
     answers : tuple of str
-        The model's labels, and what else was answered.
+        The model's labels.
     parts : tuple of str
-        What rows belong to: their signer, where whole signers were held out; else a piece of their split, in which
-        those of each source and label are neighbours. How parts differ says how the same world differs from itself.
+        Groups of rows: the signers, where whole signers were held out; else pieces of the splits, each a run of
+        neighbours of every source and label. The differences between parts are what is usual in this data.
     held_out : tuple of str
-        Those of which nothing was learned.
+        The parts that were not trained on.
     part_of : ndarray of int, shape (rows,)
+        The place in `parts` of each row.
     bins : mapping of str to ndarray of int, shape (rows,)
-        For each measure, ANSWER and the flags: the bin of every row, or NONE. Rows that were learned have no answers.
+        Measure, `ANSWER` or flag to the bin of every row, or `NONE`. Training rows have no answers.
     summary : dict
-        By split, for people: `rows`, quantiles of the measures, shares of the answers and flags.
+        For people; split to `rows`, quantiles of the measures, shares of answers and flags.
     """
 
     edges: Mapping[str, npt.NDArray[np.float64]]
@@ -73,17 +74,17 @@ class Profile:
     summary: dict[str, Any]
 
     def sizes(self) -> dict[str, int]:
-        """Return how many bins each measure, ANSWER and each flag has."""
-        found = {name: len(edges) + 1 for name, edges in self.edges.items()}
-        return {**found, **({ANSWER: len(self.answers)} if self.answers else {}), **dict.fromkeys(FLAGS, 2)}
+        """Return the number of bins of each measure, of `ANSWER` and of each flag."""
+        measures = {name: len(edges) + 1 for name, edges in self.edges.items()}
+        return {**measures, **({ANSWER: len(self.answers)} if self.answers else {}), **dict.fromkeys(FLAGS, 2)}
 
     def bins_of(self, rows: pd.DataFrame) -> dict[str, Ints]:
-        """Find the bins of measured rows.
+        """Return the bins of measured rows.
 
         Parameters
         ----------
         rows : DataFrame
-            With some of the columns that `measured` gives.
+            With some of the columns of `measures.score_and_measure`.
 
         Returns
         -------
@@ -99,20 +100,19 @@ def write_reference(model: SignClassifierModel, samples: DataFrame, folder: Path
     ----------
     model : SignClassifierModel
     samples : DataFrame
-        With the columns of `samples.SAMPLE_SCHEMA`, and perhaps `hand`; of the sources that the model was made from,
-        and of no others: what they are like is what a monitor takes for usual. Spark counts them, and goes through
-        the chosen ones once.
+        With the columns of `samples.SAMPLE_SCHEMA`, and perhaps `hand`, from the sources that the model was made from
+        and no others, since a monitor takes them as what is usual. Spark counts them, and reads the chosen ones once.
     folder : Path
         The bundle, before it is sealed.
     """
     share = F.pmod(F.xxhash64("id", F.lit("reference")), F.lit(1_000_000)) / 1_000_000
     rows = {row["split"]: row["count"] for row in samples.groupBy("split").count().collect()}
-    wanted = F.lit(False)
+    is_chosen = F.lit(False)
     for split, count in rows.items():
-        wanted = wanted | ((F.col("split") == split) & (share < min(1.0, MOST_ROWS / max(count, 1))))
-    # The samples bring their hands: what stands in `picture` is a crop already.
-    found = measured(model, samples.where(wanted), *(F.col(name) for name in _KEPT)).toPandas()
-    profile = make_profile(found, model.labels)
+        is_chosen = is_chosen | ((F.col("split") == split) & (share < min(1.0, MOST_ROWS / max(count, 1))))
+    # The samples bring their hands, so that `picture` is a crop already.
+    measured = score_and_measure(model, samples.where(is_chosen), *(F.col(name) for name in _KEPT)).toPandas()
+    profile = make_profile(measured, model.labels)
     write_json(folder / REFERENCE, _as_json(profile), indent=None)
 
 
@@ -122,41 +122,42 @@ def make_profile(rows: pd.DataFrame, labels: tuple[str, ...]) -> Profile:
     Parameters
     ----------
     rows : DataFrame
-        As from `measured`, with `id`, `split`, `source`, `label` and `signer`.
+        See `measures.score_and_measure`; with `id`, `split`, `source`, `label` and `signer`.
     labels : tuple of str
 
     Returns
     -------
     Profile
     """
-    # Frames of a film have their numbers in their ids: in the order of those, neighbours look alike.
+    # The ids of a film's frames hold their numbers: in this order, neighbours look alike.
     ids = rows["id"].tolist()
     in_order = sorted(range(len(ids)), key=lambda place: (natural_key(ids[place]), ids[place]))
     rows = rows.iloc[in_order].reset_index(drop=True)
-    learned = (rows["split"] == TRAIN).to_numpy()
-    answered = [CONFIDENCE, ANSWER, *FLAGS]
+    is_train = (rows["split"] == TRAIN).to_numpy()
+    of_answers = [CONFIDENCE, ANSWER, *FLAGS]
     edges = {}
     for name in (name for name in MEASURES if name in rows):
         values = rows[name].to_numpy(np.float64, na_value=np.nan)
-        values = values[~np.isnan(values) & ~(learned & (name in answered))]
+        values = values[~np.isnan(values) & ~(is_train & (name in of_answers))]
         if len(values):
             edges[name] = np.unique(np.quantile(values, np.arange(1, BINS) / BINS).round(7))
     bins = _bins_of(rows, edges, labels)
-    for name in answered:
+    for name in of_answers:
         if name in bins:
-            bins[name] = np.where(learned, NONE, bins[name])
-    names = _parts(rows, learned)
+            bins[name] = np.where(is_train, NONE, bins[name])
+    names = _parts(rows, is_train)
     parts, part_of = np.unique(names, return_inverse=True)
-    held_out = np.unique(names[~learned])
+    held_out = np.unique(names[~is_train])
     return Profile(edges, labels, tuple(parts.tolist()), tuple(held_out.tolist()), part_of, bins, _summary(rows))
 
 
-def _parts(rows: pd.DataFrame, learned: npt.NDArray[np.bool_]) -> npt.NDArray[np.str_]:
+def _parts(rows: pd.DataFrame, is_train: npt.NDArray[np.bool_]) -> npt.NDArray[np.str_]:
+    """Name the part of each row; see `Profile.parts`."""
     signers = rows["signer"]
-    if signers.notna().all() and not set(signers[learned]) & set(signers[~learned]):
+    if signers.notna().all() and not set(signers[is_train]) & set(signers[~is_train]):
         return signers.to_numpy(str)
-    together = rows.groupby(["split", "source", "label"])
-    place = together.cumcount() / together["id"].transform("size")
+    runs = rows.groupby(["split", "source", "label"])
+    place = runs.cumcount() / runs["id"].transform("size")
     piece = np.floor(place * rows["split"].map(PIECES)).astype(int) + 1
     return (rows["split"] + " " + piece.astype(str)).to_numpy(str)
 
@@ -167,7 +168,7 @@ def read_reference(path: str) -> Profile:
     Raises
     ------
     AslsparkError
-        Where it has none: it was made by an earlier version.
+        Where it has none, since an earlier version made it, or where the file is damaged.
     """
     bundle = read_bundle(path, keep=[REFERENCE])
     version = bundle.manifest.get("versions", {}).get("aslspark", "an unknown version")
@@ -177,24 +178,24 @@ def read_reference(path: str) -> Profile:
             "train it again to watch it"
         )
     try:
-        return _profile_of(json.loads(bundle.files[REFERENCE]), path)
+        return _from_json(json.loads(bundle.files[REFERENCE]), path)
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise AslsparkError(
             f"--model {path}: {REFERENCE} is not what aslspark writes; copy the bundle again"
         ) from error
 
 
-def _profile_of(found: dict[str, Any], path: str) -> Profile:
-    if found["format"] != FORMAT:
-        raise AslsparkError(f"--model {path}: {REFERENCE} is of format {found['format']}; this aslspark reads {FORMAT}")
+def _from_json(tree: dict[str, Any], path: str) -> Profile:
+    if tree["format"] != FORMAT:
+        raise AslsparkError(f"--model {path}: {REFERENCE} is of format {tree['format']}; this aslspark reads {FORMAT}")
     return Profile(
-        {name: np.array(edges) for name, edges in found["edges"].items()},
-        tuple(found["answers"]),
-        tuple(found["parts"]),
-        tuple(found["held_out"]),
-        np.array(found["part_of"], np.int64),
-        {name: np.array(bins, np.int64) for name, bins in found["bins"].items()},
-        found["summary"],
+        {name: np.array(edges) for name, edges in tree["edges"].items()},
+        tuple(tree["answers"]),
+        tuple(tree["parts"]),
+        tuple(tree["held_out"]),
+        np.array(tree["part_of"], np.int64),
+        {name: np.array(bins, np.int64) for name, bins in tree["bins"].items()},
+        tree["summary"],
     )
 
 
@@ -233,8 +234,8 @@ def _summary(rows: pd.DataFrame) -> dict[str, Any]:
             values = part[name].to_numpy(np.float64, na_value=np.nan)
             values = values[~np.isnan(values)]
             if len(values):
-                marks = np.quantile(values, [0.05, 0.25, 0.5, 0.75, 0.95])
-                quantiles[name] = [round(float(mark), 4) for mark in marks]
+                levels = np.quantile(values, [0.05, 0.25, 0.5, 0.75, 0.95])
+                quantiles[name] = [round(float(level), 4) for level in levels]
         shares = part[ANSWER].value_counts(normalize=True).sort_index()
         return {
             "rows": len(part),

@@ -18,7 +18,7 @@ from aslspark.common.redacted_files import write_json
 from aslspark.data.files.hadoop_files import HadoopFiles
 from aslspark.monitoring import ALARM_RATE
 from aslspark.monitoring.drift import LEAST_ROWS, RESAMPLES, Comparison
-from aslspark.monitoring.measures import ANSWER, FLAGS, MEASURES, measured, of_scored
+from aslspark.monitoring.measures import ANSWER, FLAGS, MEASURES, measure_scored, score_and_measure
 from aslspark.monitoring.plots import plot_drift, plot_shares
 from aslspark.monitoring.profile import NONE, Profile, read_reference
 from aslspark.scoring.model import OUTPUT_COLUMNS, SignClassifierModel
@@ -77,9 +77,9 @@ def monitor(
             "compare them with, since no rows of its own sources were held out (split.validation); give the pictures"
         )
     if column is None:
-        rows = of_scored(table, batch)
+        rows = measure_scored(table, batch)
     else:
-        rows = measured(SignClassifierModel.load(bundle).setInputCol(column), table, batch)
+        rows = score_and_measure(SignClassifierModel.load(bundle).setInputCol(column), table, batch)
     counts = count_bins(rows, profile)
     if not counts:
         raise AslsparkError(f"--data {data}: it holds no rows")
@@ -110,7 +110,7 @@ def count_bins(rows: DataFrame, profile: Profile) -> dict[str, dict[str, Any]]:
     Parameters
     ----------
     rows : DataFrame
-        As from `measured`, with `batch` (string).
+        As from `measures.score_and_measure`, with `batch` (string).
     profile : Profile
 
     Returns

@@ -27,7 +27,7 @@ from aslspark.common.labels import LABELS
 from aslspark.common.settings import load_config
 from aslspark.common.spark_session import spark_session
 from aslspark.monitoring.drift import Comparison, histogram
-from aslspark.monitoring.measures import measured
+from aslspark.monitoring.measures import score_and_measure
 from aslspark.monitoring.profile import Profile, read_reference
 from aslspark.registry.registry import Registry
 from aslspark.scoring.model import SignClassifierModel
@@ -110,7 +110,7 @@ def watch(spark: SparkSession, model: str, parts: dict[str, Path], other: Path, 
             path = Path(folder) / f"{len(tables)}.csv"
             rows.to_csv(path, index=False)
             table, column = rows_to_score(spark, [str(path)])
-            scored = measured(SignClassifierModel.load(model).setInputCol(column), table)
+            scored = score_and_measure(SignClassifierModel.load(model).setInputCol(column), table)
             results[name] = {"rows": len(rows), "rates": rates(profile, scored.toPandas(), random)}
             tables.append(table.withColumn("batch", F.lit(name)))
         union = tables[0]

@@ -10,7 +10,7 @@ from aslspark.data.samples import read_samples
 from aslspark.data.splits import SplitOptions
 from aslspark.models import torch_network
 from aslspark.models.onnx_classifier import OnnxClassifier
-from aslspark.monitoring.measures import HAND_MEASURES, PICTURE_MEASURES, measured
+from aslspark.monitoring.measures import HAND_MEASURES, PICTURE_MEASURES, score_and_measure
 from aslspark.scoring.model import SignClassifierModel
 
 pytest.importorskip("mediapipe")
@@ -29,7 +29,7 @@ def test_pictures_in_files_are_measured_as_those_that_were_ingested(spark, hands
 
     def rows(table, name):
         named = F.substring_index(name, "/", -1).alias("name")
-        return measured(model, table, named).toPandas().set_index("name").sort_index()
+        return score_and_measure(model, table, named).toPandas().set_index("name").sort_index()
 
     ingested = rows(read_samples(spark, str(tmp_path / "out")), F.col("id"))
     found = rows(files.select("path", F.col("content").alias("picture")), F.col("path"))

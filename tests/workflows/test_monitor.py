@@ -15,7 +15,7 @@ from aslspark.data.samples import read_samples
 from aslspark.images.hands.options import HandOptions
 from aslspark.models import torch_network
 from aslspark.models.onnx_classifier import OnnxClassifier
-from aslspark.monitoring.measures import FLAGS, HAND_MEASURES, MEASURES, measured
+from aslspark.monitoring.measures import FLAGS, HAND_MEASURES, MEASURES, score_and_measure
 from aslspark.monitoring.profile import make_profile, read_reference, write_reference
 from aslspark.scoring.model import SignClassifierModel, read_model
 from aslspark.workflows.monitor import count_bins
@@ -123,7 +123,9 @@ def test_small_batches_are_not_judged_and_a_wrong_column_is_named(spark, bundle,
 def test_rows_counted_in_spark_are_the_rows_of_the_reference(spark, bundle, ingested):
     profile = read_reference(str(bundle))
     held_out = read_samples(spark, ingested, ["validation", "test"])
-    found = count_bins(measured(read_model(str(bundle)), held_out, F.lit("all").alias("batch")), profile)["all"]
+    found = count_bins(score_and_measure(read_model(str(bundle)), held_out, F.lit("all").alias("batch")), profile)[
+        "all"
+    ]
     inside = np.isin(profile.part_of, [profile.parts.index(part) for part in profile.held_out])
     assert found["rows"] == inside.sum()
     for name, size in profile.sizes().items():
@@ -137,7 +139,7 @@ def test_hands_are_measured_where_the_samples_have_them(spark):
     model.hands = HandOptions()
     samples = spark.createDataFrame(rows_with_hands(), SCHEMA)
     kept = ("id", "split", "source", "label", "signer")
-    rows = measured(model, samples, *(F.col(name) for name in kept)).toPandas()
+    rows = score_and_measure(model, samples, *(F.col(name) for name in kept)).toPandas()
     assert set(rows.columns) == {*kept, *MEASURES, *FLAGS, "answer"}
     assert rows["no_hand"].sum() == 20
     assert rows.loc[~rows["no_hand"], list(HAND_MEASURES)].notna().all(axis=None)
