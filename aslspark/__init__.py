@@ -1,10 +1,72 @@
-"""Reads the letters of the American manual alphabet from pictures of hands, on Spark."""
+"""Reads the letters of the American manual alphabet from pictures of hands, on Spark.
+
+The public API is what stands in `__all__`; every other name is private, and may change with any version:
+
+- `load_config`: settings from a YAML file and ``key=value`` words;
+- `ingest`: pixel tables, picture files and DataFrames become one checked table with its splits;
+- `train`: a network across Spark's workers, or one of MLlib's classifiers, becomes a bundle;
+- `evaluate`: a bundle and labelled data become figures and plots;
+- `load_model`, `score`: a bundle and pictures become letters;
+- `SignClassifierModel`: the `pyspark.ml` Model of a bundle;
+- `SignKerasEstimator`, `SignTorchEstimator`: Horovod's estimators for networks of your own.
+
+Each is imported when it is first asked for: ``import aslspark`` loads neither Spark nor a framework.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 from aslspark.common import former_names
 from aslspark.common.package import VERSION
 from aslspark.common.redaction import mask_logs
 
+if TYPE_CHECKING:
+    from aslspark.common.settings import load_config
+    from aslspark.scoring.model import SignClassifierModel, load_model
+    from aslspark.training.keras_estimator import SignKerasEstimator
+    from aslspark.training.torch_estimator import SignTorchEstimator
+    from aslspark.workflows.evaluate import evaluate
+    from aslspark.workflows.ingest import ingest
+    from aslspark.workflows.score import score
+    from aslspark.workflows.train import train
+
+__all__ = [
+    "SignClassifierModel",
+    "SignKerasEstimator",
+    "SignTorchEstimator",
+    "evaluate",
+    "ingest",
+    "load_config",
+    "load_model",
+    "score",
+    "train",
+]
 __version__ = VERSION
+
+_MODULES = {
+    "SignClassifierModel": "aslspark.scoring.model",
+    "SignKerasEstimator": "aslspark.training.keras_estimator",
+    "SignTorchEstimator": "aslspark.training.torch_estimator",
+    "evaluate": "aslspark.workflows.evaluate",
+    "ingest": "aslspark.workflows.ingest",
+    "load_config": "aslspark.common.settings",
+    "load_model": "aslspark.scoring.model",
+    "score": "aslspark.workflows.score",
+    "train": "aslspark.workflows.train",
+}
 
 mask_logs()
 former_names.install()
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is public when it is first asked for."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_MODULES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

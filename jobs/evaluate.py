@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
+import aslspark
 from aslspark.cli.jobs_support import add_config_options, config_from, run_job
 
 
@@ -30,12 +31,9 @@ def main(argv: Sequence[str]) -> None:
     options = parser.parse_args(argv)
     config = config_from(options, {})
     from aslspark.common.spark_session import spark_session
-    from aslspark.registry.tracking import tracked
-    from aslspark.workflows.evaluate import evaluate_bundle
 
-    about = {"model": options.model, "data": options.data}
-    with tracked(config, "evaluate", options.out, **about), spark_session("aslspark evaluate") as spark:
-        evaluate_bundle(spark, options.model, options.data, options.out, config, options.grad_cam)
+    with spark_session("aslspark evaluate") as spark:
+        aslspark.evaluate(spark, options.model, options.data, options.out, config=config, grad_cam=options.grad_cam)
 
 
 if __name__ == "__main__":

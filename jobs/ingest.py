@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
+import aslspark
 from aslspark.cli.jobs_support import add_config_options, config_from, run_job
 from aslspark.common.redaction import say
 from aslspark.common.settings import SplitConfig
@@ -19,7 +20,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     Raises
     ------
     AslsparkError
-        As `aslspark.data.ingest.ingest_sources` does.
+        As `aslspark.ingest` does.
     """
     usual = SplitConfig()
     parser = argparse.ArgumentParser(description="Read pixel tables and pictures into a sample and a quarantine table.")
@@ -48,18 +49,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     named = {"kind": chosen.split, **{name: getattr(chosen, name) for name in ("validation", "test", "blocks", "seed")}}
     config = config_from(chosen, {f"split.{name}": value for name, value in named.items()})
     from aslspark.common.spark_session import spark_session
-    from aslspark.data.ingest import ingest_sources
-    from aslspark.data.pictures.options import picture_options
-    from aslspark.data.splits import SplitOptions
-    from aslspark.registry.tracking import tracked
 
-    with tracked(config, "ingest", chosen.out, data=chosen.source), spark_session("aslspark ingest") as spark:
-        pictures = picture_options(spark, config.pictures, config.hands)
-        split = SplitOptions(**vars(config.split))
-        report = ingest_sources(
-            spark, chosen.source, chosen.out, test_sources=chosen.test_source, split=split, pictures=pictures
-        )
-        say(report)
+    with spark_session("aslspark ingest") as spark:
+        say(aslspark.ingest(spark, chosen.source, chosen.out, config=config, test_sources=chosen.test_source))
         say(f"written to {chosen.out}")
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
+import aslspark
 from aslspark.cli.jobs_support import add_config_options, config_from, run_job
 
 
@@ -33,12 +34,9 @@ def main(argv: Sequence[str]) -> None:
     options = parser.parse_args(argv)
     config = config_from(options, {})
     from aslspark.common.spark_session import spark_session
-    from aslspark.registry.tracking import tracked
-    from aslspark.workflows.score import score
 
-    about = {"model": options.model, "data": options.data, "threshold": options.threshold}
-    with tracked(config, "score", **about), spark_session("aslspark score") as spark:
-        score(spark, options.model, options.data, options.out, config, options.threshold)
+    with spark_session("aslspark score") as spark:
+        aslspark.score(spark, options.model, options.data, options.out, config=config, threshold=options.threshold)
 
 
 if __name__ == "__main__":

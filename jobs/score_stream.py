@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
+import aslspark
 from aslspark.cli.jobs_support import run_job
 
 
@@ -21,11 +22,10 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("--once", action="store_true", help="read what is there, and end")
     options = parser.parse_args(argv)
     from aslspark.common.spark_session import spark_session
-    from aslspark.scoring import SignClassifierModel
     from aslspark.serving.streaming import letters_beside
 
     with spark_session("aslspark score_stream") as spark:
-        model = SignClassifierModel.load(options.model)
+        model = aslspark.load_model(options.model)
         where = (options.folder, options.checkpoint)
         letters_beside(
             spark, model, *where, digest=model.digest, files=options.files, once=options.once

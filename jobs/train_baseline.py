@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
+import aslspark
 from aslspark.cli.jobs_support import (
     add_classifier_options,
     add_config_options,
@@ -31,12 +32,9 @@ def main(argv: Sequence[str]) -> None:
     options = parser.parse_args(argv)
     config = config_from(options, classifier_words(options))
     from aslspark.common.spark_session import spark_session
-    from aslspark.registry.tracking import tracked
-    from aslspark.workflows.train import train_baseline
 
-    job = "train_baseline"
-    with tracked(config, job, options.out, data=options.data), spark_session(f"aslspark {job}") as spark:
-        train_baseline(spark, options.data, options.out, config, options.test_data)
+    with spark_session("aslspark train_baseline") as spark:
+        aslspark.train(spark, options.data, options.out, config=config, test_data=options.test_data)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,9 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
+import aslspark
 from aslspark.cli.jobs_support import add_data_options, add_training_options, run_job, training_config
+from aslspark.common.catalog import NO_CLASSIFIER
 
 
 def main(argv: Sequence[str]) -> None:
@@ -18,13 +20,18 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("--resume", action="store_true", help="go on with a run that did not come to its end")
     add_training_options(parser)
     options = parser.parse_args(argv)
-    config = training_config(options)
+    config = training_config(options, {"mllib.classifier": NO_CLASSIFIER})
     from aslspark.common.spark_session import spark_session
-    from aslspark.registry.tracking import tracked
-    from aslspark.workflows.train import train_cnn
 
-    with tracked(config, "train_cnn", options.out, data=options.data), spark_session("aslspark train_cnn") as spark:
-        train_cnn(spark, options.data, options.out, config, options.test_data, options.resume)
+    with spark_session("aslspark train_cnn") as spark:
+        aslspark.train(
+            spark,
+            options.data,
+            options.out,
+            config=config,
+            test_data=options.test_data,
+            resume=options.resume,
+        )
 
 
 if __name__ == "__main__":

@@ -72,6 +72,11 @@ def install() -> None:
         sys.meta_path.append(FormerModules())
 
 
+def warn_of_former(old: str, new: str) -> None:
+    """Name today's name to whoever calls the function that calls this."""
+    warnings.warn(f"{old} is now {new}", FutureWarning, stacklevel=3)
+
+
 def moved_from(module: str) -> Callable[[str], Any]:
     """Make a module's `__getattr__` that forwards the names in `NAMES`."""
 

@@ -366,6 +366,17 @@ def load_config(
     ------
     AslsparkError
         For an unknown key, a wrong type or a value out of range; it names the key, the value and what would work.
+
+    Examples
+    --------
+    >>> import aslspark
+    >>> config = aslspark.load_config(overrides=["training.epochs=15", "split.kind=signer"])
+    >>> config.training.epochs, config.split.kind, config.training.batch_size
+    (15, 'signer', 32)
+    >>> aslspark.load_config(overrides=["training.epoch=15"])
+    Traceback (most recent call last):
+        ...
+    aslspark.common.errors.AslsparkError: --set training.epoch=15: unknown setting; did you mean training.epochs?
     """
     import yaml
 

@@ -17,6 +17,7 @@ from pyspark.sql import functions as F
 
 from aslspark.data.samples import HAND_COLUMN
 from aslspark.evaluation.metrics import wilson
+from aslspark.evaluation.metrics_json import GroupAccuracy
 from aslspark.images.decoding import pixels_of
 from aslspark.images.hands.crop import points_in_crop
 from aslspark.images.hands.options import HandOptions
@@ -82,7 +83,7 @@ def with_groups(samples: DataFrame, is_judged: Column, crops: HandOptions | None
     return samples.withColumn("groups", F.struct(*(column.alias(name) for name, column in groups.items())))
 
 
-def group_metrics(scored: DataFrame) -> dict[str, list[dict[str, Any]]]:
+def group_metrics(scored: DataFrame) -> dict[str, list[GroupAccuracy]]:
     """Compute the accuracy of each group.
 
     Parameters
@@ -112,7 +113,7 @@ def group_metrics(scored: DataFrame) -> dict[str, list[dict[str, Any]]]:
     return result
 
 
-def _accuracy_of(group: str, rows: int, right: int) -> dict[str, Any]:
+def _accuracy_of(group: str, rows: int, right: int) -> GroupAccuracy:
     low, high = wilson(right / rows, rows)
     return {"group": group, "rows": rows, "accuracy": right / rows, "low": low, "high": high}
 

@@ -13,6 +13,8 @@ import pandas as pd
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from aslspark.evaluation.metrics_json import ClassificationMetrics, ClassScores, Scores
+
 UNSCORED = "(none)"
 """The answer of a picture that could not be scored, which counts as wrong."""
 
@@ -41,7 +43,7 @@ def count_answers(scored: DataFrame) -> pd.DataFrame:
     return counts.toPandas()
 
 
-def classification_metrics(counts: pd.DataFrame, labels: Sequence[str]) -> dict[str, Any]:
+def classification_metrics(counts: pd.DataFrame, labels: Sequence[str]) -> ClassificationMetrics:
     """Compute accuracy, precision, recall, F1 and the confusion matrix.
 
     Parameters
@@ -80,11 +82,11 @@ def classification_metrics(counts: pd.DataFrame, labels: Sequence[str]) -> dict[
             zero_division=0.0,
         )
 
-    def mean_scores(average: str) -> dict[str, float]:
+    def mean_scores(average: str) -> Scores:
         precision, recall, f1, _ = scores(average)
         return {"precision": float(precision), "recall": float(recall), "f1": float(f1)}
 
-    per_class = {
+    per_class: dict[str, ClassScores] = {
         label: {"precision": float(p), "recall": float(r), "f1": float(f), "rows": int(support)}
         for label, p, r, f, support in zip(present, *scores(None), strict=True)
     }

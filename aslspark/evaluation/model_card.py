@@ -11,12 +11,13 @@ from aslspark.common.markdown import code, text
 from aslspark.common.redacted_files import write_text
 from aslspark.evaluation.calibration import BINS
 from aslspark.evaluation.groups import NAMES, SKIN_NOTE
+from aslspark.evaluation.metrics_json import GroupAccuracy, Metrics
 from aslspark.features.landmarks import FEATURES
 from aslspark.scoring.model import SignClassifierModel
 from aslspark.training.training_alerts import in_words
 
 
-def write_card(folder: Path, metrics: dict[str, Any], model: SignClassifierModel) -> None:
+def write_card(folder: Path, metrics: Metrics, model: SignClassifierModel) -> None:
     """Write the model card beside a manifest and plots that are already in the folder."""
     manifest = json.loads((folder / "bundle.json").read_text())
     files = {path.name for path in folder.iterdir()}
@@ -61,7 +62,7 @@ def _what_it_reads(manifest: dict[str, Any]) -> list[str]:
     ]
 
 
-def _how_good(manifest: dict[str, Any], metrics: dict[str, Any]) -> list[str]:
+def _how_good(manifest: dict[str, Any], metrics: Metrics) -> list[str]:
     lines = [
         "## How good it is",
         "",
@@ -90,7 +91,7 @@ def _how_good(manifest: dict[str, Any], metrics: dict[str, Any]) -> list[str]:
     return [*lines, "", f"Weakest letters (test): {letters}."]
 
 
-def _hands(groups: list[dict[str, Any]]) -> str:
+def _hands(groups: list[GroupAccuracy]) -> str:
     rows = {group["group"]: group["rows"] for group in groups}
     accuracies = [
         f"{'with' if group['group'] == 'yes' else 'without'} one {group['accuracy']:.2%} are right" for group in groups
@@ -149,7 +150,7 @@ def _plots(files: set[str]) -> list[str]:
     return lines
 
 
-def _groups(groups: dict[str, list[dict[str, Any]]]) -> list[str]:
+def _groups(groups: dict[str, list[GroupAccuracy]]) -> list[str]:
     if not groups:
         return []
     lines = ["", "## Who is read how well", "", "| test pictures | | right | 95 % range |", "|---|---|---|---|"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from pyspark import StorageLevel
@@ -20,6 +19,7 @@ from aslspark.evaluation.calibration_plots import plot_calibration, plot_coverag
 from aslspark.evaluation.confusable import choose_examples, confusable_groups, draw_confusable
 from aslspark.evaluation.groups import group_metrics, with_groups
 from aslspark.evaluation.metrics import UNSCORED, classification_metrics, count_answers
+from aslspark.evaluation.metrics_json import Metrics
 from aslspark.evaluation.plots import plot_confusion, plot_mistakes
 from aslspark.evaluation.sample_pictures import pictures_of
 from aslspark.images.decoding import pixels_of
@@ -29,9 +29,7 @@ MOST_MISTAKES = 40
 """Pictures on the sheet of mistakes."""
 
 
-def evaluate(
-    model: SignClassifierModel, samples: DataFrame, folder: Path, *, judged_on: Sequence[str]
-) -> dict[str, Any]:
+def evaluate(model: SignClassifierModel, samples: DataFrame, folder: Path, *, judged_on: Sequence[str]) -> Metrics:
     """Score labelled samples with the finished model, and write metrics and plots.
 
     Metrics are those of the model's best guesses, whatever its threshold; `certainty` says what the threshold leaves.
@@ -68,7 +66,7 @@ def evaluate(
             raise AslsparkError(f"there are no samples in the split {', '.join(judged_on)} to judge the model on")
         by_split = {split: counts[counts["split"] == split] for split in SPLITS}
         judged = scored.where(is_judged)
-        metrics = {
+        metrics: Metrics = {
             "judged_on": list(judged_on),
             **classification_metrics(judged_counts, model.labels),
             "splits": {
@@ -111,7 +109,7 @@ def _draw_sheets(judged: DataFrame, counts: pd.DataFrame, samples: DataFrame, fo
         draw_confusable(groups, examples, pictures, folder / "confusable.png")
 
 
-def summary(metrics: dict[str, Any]) -> str:
+def summary(metrics: Metrics) -> str:
     """Put the metrics into a few lines for a console."""
     lines = [
         f"{name:>10}: {split['accuracy']:.2%} right of {split['rows']:,}, "

@@ -38,7 +38,7 @@ _LONGEST = 500
 def tracked(config: Config, job: str, out: str | None = None, **about: Any) -> Iterator[None]:
     """Leave a run of what happens in the block, and of the folder that it made; without `tracking.mlflow`, nothing.
 
-    A block that ends in an error leaves a run that failed.
+    A block that ends in an error leaves a run that failed. Within a run of the caller it is a child of that run.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def tracked(config: Config, job: str, out: str | None = None, **about: Any) -> I
         yield
         return
     mlflow = _mlflow(config)
-    with mlflow.start_run(run_name=job):
+    with mlflow.start_run(run_name=job, nested=mlflow.active_run() is not None):
         mlflow.set_tag("aslspark.job", job)
         mlflow.log_params(_words(redact_all({**config.as_dict(), **about})))
         yield

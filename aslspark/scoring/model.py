@@ -77,6 +77,20 @@ class SignClassifierModel(Model, HasInputCol, MLReadable["SignClassifierModel"],
     Parameters
     ----------
     classifier : OnnxClassifier or MllibClassifier
+        `aslspark.load_model` reads it from a bundle.
+
+    Examples
+    --------
+    >>> import aslspark
+    >>> model = aslspark.load_model("runs/letters").setInputCol("pixels")
+    >>> pictures = spark.createDataFrame([([0] * 784,), ([300] * 784,)], "pixels array<int>")
+    >>> model.transform(pictures).select("letter", "reason").where("letter IS NULL").show(truncate=False)
+    +------+----------------------------+
+    |letter|reason                      |
+    +------+----------------------------+
+    |NULL  |numbers are not 0-255       |
+    +------+----------------------------+
+    <BLANKLINE>
     """
 
     threshold = Param(
@@ -368,6 +382,38 @@ class _Reader(MLReader[SignClassifierModel]):
             except Exception as error:  # AttributeError, TypeError, AssertionError, by what is written there
                 raise AslsparkError(f"--model {path}: its metadata is not what Spark writes ({error})") from error
         return model
+
+
+def load_model(path: str) -> SignClassifierModel:
+    """Load a bundle for scoring.
+
+    Parameters
+    ----------
+    path : str
+        A folder that `aslspark.train` or a training job left, the champion of a registry (``registry/champion``), or
+        what `SignClassifierModel.save` wrote. Every file of a bundle is checked against its SHA-256 first, and what it
+        names is held against lists of what this package writes: loading runs no code of the bundle's.
+
+    Returns
+    -------
+    SignClassifierModel
+        A `pyspark.ml` Model.
+
+    Raises
+    ------
+    AslsparkError
+        Where the folder is no bundle, or a file in it is not as it was written.
+
+    Examples
+    --------
+    >>> import aslspark
+    >>> model = aslspark.load_model("runs/letters")
+    >>> len(model.labels), model.labels[:3]
+    (24, ('A', 'B', 'C'))
+    >>> model.setThreshold(0.8).getThreshold()
+    0.8
+    """
+    return SignClassifierModel.load(path)
 
 
 def write_scores(scored: DataFrame, out: str) -> None:

@@ -43,7 +43,7 @@ from aslspark.images.endings import PICTURE_ENDINGS, is_picture_name
 logger = logging.getLogger(__name__)
 
 PICTURE_COLUMNS = ("picture", "image", "pixels", "content", "data")
-"""Where pictures are looked for in Parquet, in this order."""
+"""Where pictures are looked for in tables, in this order."""
 
 
 def rows_to_score(spark: SparkSession, paths: Sequence[str], roots: Sequence[str] = ()) -> tuple[DataFrame, str]:
@@ -138,6 +138,11 @@ def with_reasons(scored: DataFrame) -> DataFrame:
     return scored.withColumn("reason", F.coalesce("unread", "reason")).drop("unread")
 
 
+def named_picture_column(table: DataFrame) -> str | None:
+    """Return the first column of a table that is called as columns of pictures are; None where none is."""
+    return next((name for name in PICTURE_COLUMNS if name in table.columns), None)
+
+
 class FileToScore(NamedTuple):
     """A file to score, and the label that it is said to have."""
 
@@ -229,7 +234,7 @@ def _parquet(spark: SparkSession, hadoop: HadoopFiles, path: str) -> tuple[DataF
             f"--data {redact(as_text(path))}: {holds}; pixel tables end in {', '.join(TABLE_ENDINGS)}, pictures in "
             f"{', '.join(PICTURE_ENDINGS)}{''.join(f' ({cause})' for cause in causes[-1:])}"
         ) from error
-    column = next((name for name in PICTURE_COLUMNS if name in table.columns), None)
+    column = named_picture_column(table)
     if column is None:
         raise AslsparkError(
             f"--data {path}: no column of pictures among {', '.join(table.columns)}; name it one of "

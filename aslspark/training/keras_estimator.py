@@ -47,6 +47,31 @@ class SignKerasEstimator(InPlaceTraining, KerasEstimator):
     patience, stretch, schedule, feed, cache_mb, threads, cycle_ms, precision, source_weights, unfreeze_after,
     unfreeze_rate, label_smoothing, clip_norm, profile_steps, tries, checkpoints, hand_col, upright, branch_dropout
         See `aslspark.training.estimator_params.InPlaceParams`.
+
+    Examples
+    --------
+    >>> import os
+    >>> from aslspark import SignKerasEstimator
+    >>> from horovod.spark.common.store import Store
+    >>> samples = spark.read.parquet("ingested/samples").selectExpr("picture", "label", "split != 'train' AS held_out")
+    >>> import tensorflow as tf
+    >>> layers = [tf.keras.Input((28, 28, 1)), tf.keras.layers.Flatten(), tf.keras.layers.Dense(24, "softmax")]
+    >>> estimator = SignKerasEstimator(
+    ...     model=tf.keras.Sequential(layers),
+    ...     optimizer=tf.keras.optimizers.Adam(0.001),
+    ...     loss="categorical_crossentropy",
+    ...     labels=list("ABCDEFGHIKLMNOPQRSTUVWXY"),
+    ...     feature_cols=["picture"],
+    ...     label_cols=["label"],
+    ...     validation="held_out",
+    ...     num_proc=2,
+    ...     epochs=1,
+    ...     batch_size=32,
+    ...     store=Store.create(f"file://{os.getcwd()}/store"),
+    ... )
+    >>> model = estimator.fit(samples)
+    >>> model.transform(samples).select("label", "letter", "probability").dtypes
+    [('label', 'string'), ('letter', 'string'), ('probability', 'float')]
     """
 
     def __init__(self, *, labels: list[str], **params: Any) -> None:

@@ -45,6 +45,32 @@ class SignTorchEstimator(InPlaceTraining, TorchEstimator):
     patience, stretch, schedule, feed, cache_mb, threads, cycle_ms, precision, source_weights, unfreeze_after,
     unfreeze_rate, label_smoothing, clip_norm, profile_steps, tries, checkpoints, hand_col, upright, branch_dropout
         See `aslspark.training.estimator_params.InPlaceParams`.
+
+    Examples
+    --------
+    >>> import os
+    >>> from aslspark import SignTorchEstimator
+    >>> from horovod.spark.common.store import Store
+    >>> samples = spark.read.parquet("ingested/samples").selectExpr("picture", "label", "split != 'train' AS held_out")
+    >>> import torch
+    >>> network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(28 * 28, 24))
+    >>> estimator = SignTorchEstimator(
+    ...     model=network,
+    ...     input_shapes=[[-1, 1, 28, 28]],
+    ...     optimizer=torch.optim.Adam(network.parameters(), lr=0.001),
+    ...     loss=torch.nn.CrossEntropyLoss(),
+    ...     labels=list("ABCDEFGHIKLMNOPQRSTUVWXY"),
+    ...     feature_cols=["picture"],
+    ...     label_cols=["label"],
+    ...     validation="held_out",
+    ...     num_proc=2,
+    ...     epochs=1,
+    ...     batch_size=32,
+    ...     store=Store.create(f"file://{os.getcwd()}/store"),
+    ... )
+    >>> model = estimator.fit(samples)
+    >>> model.transform(samples).select("label", "letter", "probability").dtypes
+    [('label', 'string'), ('letter', 'string'), ('probability', 'float')]
     """
 
     def __init__(self, *, labels: list[str], **params: Any) -> None:

@@ -40,7 +40,7 @@ from aslspark.tuning.families import Family, families_for
 from aslspark.tuning.leaderboard import write_leaderboard
 from aslspark.tuning.options import Budget
 from aslspark.tuning.trial import Score, fit_trial, judge
-from aslspark.workflows.train import train_named
+from aslspark.workflows.train import train_bundle
 from aslspark.workflows.training_data import training_data
 
 log = logging.getLogger("aslspark")
@@ -144,7 +144,7 @@ def automl(spark: SparkSession, data: Sequence[str], out: str, config: Config, b
                 honest = f"{rows[0]['test']:.2%} of its {rows[0]['test_rows']:,} rows right"
                 learned = _all_to_learn(spark, table, scratch, honest)
             log.info("%s wins: training it on %s", found[0].family.name, learned_from)
-            train_named(spark, [learned], str(folder / BUNDLE), settings)
+            train_bundle(spark, [learned], str(folder / BUNDLE), settings)
             split = table.report["split"]
         shutil.rmtree(scratch, ignore_errors=True)
         result = {

@@ -35,7 +35,7 @@ from aslspark.evaluation.metrics import UNSCORED
 from aslspark.scoring.model import SignClassifierModel
 from aslspark.training.data import DRAWN_WARNING, TrainingData
 from aslspark.training.resume import ingest_kept
-from aslspark.workflows.train import train_named
+from aslspark.workflows.train import train_bundle
 from aslspark.workflows.training_data import training_data
 
 log = logging.getLogger("aslspark")
@@ -225,7 +225,7 @@ def _run_fold(
     data, bundle = spark_path(scratch / "ingested"), scratch / "bundle"
     scratch.mkdir()
     rows = _write_fold(spark, table, samples, fold, data, options)
-    metrics = train_named(spark, [data], str(bundle), config)
+    metrics = train_bundle(spark, [data], str(bundle), config).metrics
     manifest = json.loads((bundle / "bundle.json").read_text())
     tested = metrics["splits"][TEST]
     model = SignClassifierModel.load(str(bundle))

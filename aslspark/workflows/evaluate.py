@@ -6,7 +6,6 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -19,58 +18,89 @@ from aslspark.data.ingest import ingest_sources
 from aslspark.data.pictures.options import picture_options
 from aslspark.data.samples import TEST, read_samples
 from aslspark.data.splits import SplitOptions
+from aslspark.evaluation import report
 from aslspark.evaluation.grad_cam import require_network, write_sheet
-from aslspark.evaluation.report import evaluate, summary
+from aslspark.evaluation.metrics_json import Metrics
 from aslspark.evaluation.sample_pictures import one_of_each_label
 from aslspark.scoring.model import SignClassifierModel
 from aslspark.training.data import is_ingested
+from aslspark.workflows.job_run import as_paths, job_run
 
 log = logging.getLogger("aslspark")
 
 
-def evaluate_bundle(
+def evaluate(
     spark: SparkSession,
     model: str,
-    data: Sequence[str],
+    data: str | Sequence[str],
     out: str,
+    *,
     config: Config | None = None,
     grad_cam: bool = False,
-) -> dict[str, Any]:
+) -> Metrics:
     """Judge a bundle on labelled data.
 
     Parameters
     ----------
     spark : SparkSession
     model : str
-        The bundle.
-    data : sequence of str
-        One ingested folder, whose test split is judged on; or raw sources, judged on as a whole.
+        The bundle, as `aslspark.train` leaves it.
+    data : str or sequence of str
+        One folder that `aslspark.ingest` wrote, whose test split is judged on; or raw sources as it takes them,
+        judged on as a whole.
     out : str
-        The folder to make: `metrics.json`, `confusion.png`, `mistakes.png`, and `ingested` of raw sources.
+        The folder to make: ``metrics.json``, plots (``confusion.png``, ``mistakes.png``, ``calibration.png``,
+        ``coverage.png`` ...), and ``ingested`` of raw sources. It must not exist.
     config : Config, optional
-        Of its section `pictures`, what labels and signers are; size, colours, fit and crop are the model's.
+        Of its section `pictures`, what labels and signers are (size, colours, fit and crop are the model's), and
+        `tracking`.
     grad_cam : bool
-        Draw `grad_cam.png` too: where the network looks in a picture of each letter.
+        Draw ``grad_cam.png`` too: where the network looks in a picture of each letter [1]_.
 
     Returns
     -------
-    dict
-        What `metrics.json` holds; see `aslspark.evaluation.report.evaluate`.
+    Metrics
+        What ``metrics.json`` holds. Of the rows judged on: ``rows`` and ``unscored`` (int), ``accuracy`` and
+        ``top3_accuracy`` (0-1), ``macro`` and ``weighted`` (precision, recall, f1), ``per_class``, ``confusion``,
+        ``by_source``; then ``splits`` (the same of each split), ``certainty`` (calibration error, coverage) and
+        ``groups`` (accuracy by signer, side, size and skin tone, with its 95 % interval). The figures count the
+        model's best guesses, whatever its threshold.
+
+    Raises
+    ------
+    AslsparkError
+        Where the bundle or the data cannot be read, no row of the test split is there, or `out` exists.
+
+    References
+    ----------
+    .. [1] R. R. Selvaraju et al., "Grad-CAM: visual explanations from deep networks via gradient-based localization",
+       ICCV 2017.
+
+    Examples
+    --------
+    >>> import aslspark
+    >>> metrics = aslspark.evaluate(spark, "runs/letters", "ingested", "runs/letters-judged")
+    >>> metrics["rows"], metrics["judged_on"]
+    (72, ['test'])
+    >>> 0 <= metrics["accuracy"] <= metrics["top3_accuracy"] <= 1
+    True
     """
-    path = require_new(out)
-    if grad_cam:
-        require_network(model)
-    loaded = SignClassifierModel.load(model)
-    with whole_folder(path) as folder:
-        if len(data) == 1 and is_ingested(data[0]):
-            samples = read_samples(spark, data[0], [TEST])
-        else:
-            samples = labelled_samples(spark, loaded, data, folder / "ingested", config)
-        metrics = evaluate(loaded, samples, folder, judged_on=[TEST])
+    config, paths = config or Config(), as_paths(data)
+    with job_run(config, "evaluate", out, model=model, data=paths):
+        folder_to_make = require_new(out)
         if grad_cam:
-            write_sheet(model, loaded, one_of_each_label(samples), folder / "grad_cam.png")
-    log.info("%s", summary(metrics))
-    log.info("%s written", path)
+            require_network(model)
+        loaded = SignClassifierModel.load(model)
+        with whole_folder(folder_to_make) as folder:
+            if len(paths) == 1 and is_ingested(paths[0]):
+                samples = read_samples(spark, paths[0], [TEST])
+            else:
+                samples = labelled_samples(spark, loaded, paths, folder / "ingested", config)
+            metrics = report.evaluate(loaded, samples, folder, judged_on=[TEST])
+            if grad_cam:
+                write_sheet(model, loaded, one_of_each_label(samples), folder / "grad_cam.png")
+        log.info("%s", report.summary(metrics))
+        log.info("%s written", folder_to_make)
     return metrics
 
 

@@ -22,7 +22,7 @@ from aslspark.monitoring.measures import ANSWER, FLAGS, MEASURES, measure_scored
 from aslspark.monitoring.plots import plot_drift, plot_shares
 from aslspark.monitoring.profile import NONE, Profile, read_reference
 from aslspark.scoring.model import OUTPUT_COLUMNS, SignClassifierModel
-from aslspark.scoring.unlabelled import PICTURE_COLUMNS, rows_to_score
+from aslspark.scoring.unlabelled import PICTURE_COLUMNS, named_picture_column, rows_to_score
 
 log = logging.getLogger("aslspark")
 
@@ -157,7 +157,7 @@ def _table(spark: SparkSession, data: str) -> tuple[DataFrame, str | None]:
     table = spark.table(data)
     if set(OUTPUT_COLUMNS) <= set(table.columns):
         return table, None
-    column = next((name for name in PICTURE_COLUMNS if name in table.columns), None)
+    column = named_picture_column(table)
     if column is None:
         raise AslsparkError(f"--data {data}: no column of pictures; name it one of {', '.join(PICTURE_COLUMNS)}")
     return table, column

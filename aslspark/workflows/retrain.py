@@ -33,7 +33,7 @@ from aslspark.scoring.model import SignClassifierModel
 from aslspark.training.data import fingerprint, is_ingested
 from aslspark.training.initial_weights import IMAGENET, NONE
 from aslspark.workflows.evaluate import labelled_samples
-from aslspark.workflows.train import train_named
+from aslspark.workflows.train import train_bundle
 
 log = logging.getLogger("aslspark")
 
@@ -138,7 +138,7 @@ def retrain(
         _see_that_test_is_the_same(spark, registry)
         _see_that_test_is_not_learned(frozen, read_samples(spark, ingested).where(F.col("split") != TEST))
         challenger = work / "bundle"
-        train_named(spark, [ingested], str(challenger), config)
+        train_bundle(spark, [ingested], str(challenger), config)
         sets = {HELD_OUT: read_samples(spark, ingested, [TEST]), FROZEN: frozen}
         about = {
             "data": list(data),

@@ -6,6 +6,7 @@ import csv
 import logging
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -19,11 +20,13 @@ from aslspark.bundle.files import require_new, seal, whole_folder
 from aslspark.bundle.write import write_model
 from aslspark.common.catalog import LANDMARKS, NETWORKS, NO_CLASSIFIER, PICTURE, READS
 from aslspark.common.errors import AslsparkError
+from aslspark.common.former_names import warn_of_former
 from aslspark.common.settings import Config
 from aslspark.common.spark_session import require_slots
 from aslspark.data.samples import TRAIN, VALIDATION
 from aslspark.data.split_preview import Needs
 from aslspark.evaluation.calibration import set_temperature
+from aslspark.evaluation.metrics_json import Metrics
 from aslspark.evaluation.model_card import write_card
 from aslspark.evaluation.plots import plot_augmented, plot_curves
 from aslspark.evaluation.report import evaluate, summary
@@ -39,6 +42,7 @@ from aslspark.training.fit_network import fit_network
 from aslspark.training.gpus import gpu_tasks
 from aslspark.training.initial_weights import check_network, import_ahead
 from aslspark.training.resume import ingest_kept, unfinished_run
+from aslspark.workflows.job_run import as_paths, job_run
 from aslspark.workflows.training_data import training_data
 
 log = logging.getLogger("aslspark")
@@ -48,6 +52,108 @@ SHOWN_AUGMENTED = 8
 Fit = Callable[[TrainingData, Path], tuple[SignClassifierModel, PipelineModel]]
 
 
+@dataclass(frozen=True, repr=False)
+class TrainingResult:
+    """What `train` left.
+
+    Parameters
+    ----------
+    path : str
+        The bundle's folder, as it was given; `aslspark.load_model` takes it.
+    metrics : Metrics
+        What ``metrics.json`` holds.
+    labels : tuple of str
+        The labels that the model answers, in the order of its outputs.
+    best_epoch : int, optional
+        The epoch, counted from 1, whose weights the bundle holds; None for one of MLlib's classifiers.
+    """
+
+    path: str
+    metrics: Metrics
+    labels: tuple[str, ...]
+    best_epoch: int | None = None
+
+    def __repr__(self) -> str:
+        judged = f"{self.metrics['accuracy']:.2%} of {self.metrics['rows']:,} {self.metrics['judged_on'][0]} rows right"
+        epoch = f", epoch {self.best_epoch}" if self.best_epoch is not None else ""
+        return f"<TrainingResult {self.path}: {judged}, {len(self.labels)} labels{epoch}>"
+
+
+def train(
+    spark: SparkSession,
+    data: str | Sequence[str],
+    out: str,
+    *,
+    config: Config | None = None,
+    test_data: str | Sequence[str] = (),
+    resume: bool = False,
+) -> TrainingResult:
+    """Train a network, or one of MLlib's classifiers, on labelled pictures of hands, and write it as a bundle.
+
+    A network is trained by `training.num_proc` processes side by side, one in a Spark task each, which average their
+    gradients by Horovod or torch.distributed. Each epoch is logged, and kept beside `out`: where a worker is lost,
+    training goes on from the last epoch.
+
+    Parameters
+    ----------
+    spark : SparkSession
+    data : str or sequence of str
+        One folder that `aslspark.ingest` wrote, or raw sources as it takes them, which are ingested first; an empty
+        sequence for synthetic hands.
+    out : str
+        The bundle's folder, which must not exist.
+    config : Config, optional
+        The settings; see `aslspark.load_config`. Where `mllib.classifier` is 'none', the default, the network that
+        `network.name` names is trained, and else that classifier.
+    test_data : str or sequence of str
+        Raw sources that are only tested on.
+    resume : bool
+        Go on with a network's run for the same `out` that did not come to its end, from its last epoch.
+
+    Returns
+    -------
+    TrainingResult
+
+    Raises
+    ------
+    AslsparkError
+        Where data or settings cannot be used, `out` exists, Spark has fewer task slots than `training.num_proc`, or
+        training failed more often than `training.tries` allows.
+
+    Notes
+    -----
+    The log goes to standard output, unless the caller has set a level for the logger "aslspark". With
+    ``tracking.mlflow=true`` the run is kept in MLflow.
+
+    References
+    ----------
+    .. [1] A. Sergeev, M. Del Balso, "Horovod: fast and easy distributed deep learning in TensorFlow",
+       arXiv:1802.05799, 2018.
+    .. [2] C. Guo, G. Pleiss, Y. Sun, K. Q. Weinberger, "On calibration of modern neural networks", ICML 2017: the
+       temperature that is set on the validation split.
+
+    Examples
+    --------
+    >>> import aslspark
+    >>> config = aslspark.load_config(overrides=["training.framework=torch", "training.epochs=2"])
+    >>> result = aslspark.train(spark, "ingested", "runs/letters", config=config)
+    >>> result  # doctest: +ELLIPSIS
+    <TrainingResult runs/letters: ...% of 72 test rows right, 24 labels, epoch ...>
+    >>> sorted(result.metrics["splits"])
+    ['test', 'train', 'validation']
+
+    One of MLlib's classifiers in place of the network:
+
+    >>> config = aslspark.load_config(overrides=["mllib.classifier=forest", "mllib.trees=5"])
+    >>> aslspark.train(spark, ["ingested"], "runs/forest", config=config).best_epoch is None
+    True
+    """
+    config, paths, test_paths = config or Config(), as_paths(data), as_paths(test_data)
+    job = "train_cnn" if config.mllib.classifier == NO_CLASSIFIER else "train_baseline"
+    with job_run(config, job, out, data=paths):
+        return train_bundle(spark, paths, out, config, test_paths, resume)
+
+
 def train_cnn(
     spark: SparkSession,
     data: Sequence[str],
@@ -55,27 +161,43 @@ def train_cnn(
     config: Config,
     test_data: Sequence[str] = (),
     resume: bool = False,
-) -> dict[str, Any]:
-    """Train a network across processes in Spark tasks and leave a bundle.
+) -> Metrics:
+    """Train a network, whatever `mllib.classifier` is: the call that README showed before `train`."""
+    warn_of_former("aslspark.workflows.train.train_cnn", "aslspark.train")
+    config = replace(config, mllib=replace(config.mllib, classifier=NO_CLASSIFIER))
+    return train(spark, data, out, config=config, test_data=test_data, resume=resume).metrics
 
-    Parameters
-    ----------
-    spark : SparkSession
-    data : sequence of str
-        Raw sources or one ingested folder; empty for drawn hands.
-    out : str
-        The bundle's folder, which must not exist.
-    config : Config
-    test_data : sequence of str
-        Raw sources that are only tested on.
-    resume : bool
-        Go on with a run for the same `out` that did not come to its end, from its last epoch.
 
-    Returns
-    -------
-    dict
-        The figures of `metrics.json`.
-    """
+def train_baseline(
+    spark: SparkSession, data: Sequence[str], out: str, config: Config, test_data: Sequence[str] = ()
+) -> Metrics:
+    """Train the classifier that `mllib.classifier` names: the call that notebooks showed before `train`."""
+    warn_of_former("aslspark.workflows.train.train_baseline", "aslspark.train")
+    check_classifier(config.mllib)
+    return train(spark, data, out, config=config, test_data=test_data).metrics
+
+
+def train_bundle(
+    spark: SparkSession,
+    data: Sequence[str],
+    out: str,
+    config: Config,
+    test_data: Sequence[str] = (),
+    resume: bool = False,
+) -> TrainingResult:
+    """Train as `train` does, as one step of a larger job, which MLflow keeps as a whole."""
+    if config.mllib.classifier == NO_CLASSIFIER:
+        return _train_network(spark, data, out, config, test_data, resume)
+    if resume:
+        raise AslsparkError(
+            f"--resume: mllib.classifier={config.mllib.classifier} has no epochs to go on from; train it from the start"
+        )
+    return _train_classifier(spark, data, out, config, test_data)
+
+
+def _train_network(
+    spark: SparkSession, data: Sequence[str], out: str, config: Config, test_data: Sequence[str], resume: bool
+) -> TrainingResult:
     check_network(config, raw=not (len(data) == 1 and is_ingested(data[0])))
     training = config.training
     require_slots(spark, training.num_proc, gpu_tasks(spark) if training.use_gpu else None)
@@ -90,36 +212,14 @@ def train_cnn(
     path = require_new(out)
     import_ahead(config.training)
     given = {"data": list(data), "test_data": list(test_data), "settings": config.as_dict()}
-    with unfinished_run(path, given, resume) as run:
-        return _run(spark, data, path, run, config, test_data, fit, Needs(processes=training.num_proc))
+    with unfinished_run(path, given, resume) as scratch:
+        job = _Job(spark, data, test_data, out, path, config, fit, Needs(processes=training.num_proc))
+        return _fit_and_judge(job, scratch)
 
 
-def train_baseline(
-    spark: SparkSession,
-    data: Sequence[str],
-    out: str,
-    config: Config,
-    test_data: Sequence[str] = (),
-) -> dict[str, Any]:
-    """Train one of MLlib's classifiers on the same features and splits, and leave the same kind of bundle.
-
-    Parameters
-    ----------
-    spark, data, out, test_data
-        As for `train_cnn`.
-    config : Config
-        `mllib` names the classifier, what it reads, and how it is fitted.
-
-    Returns
-    -------
-    dict
-        The figures of `metrics.json`.
-
-    Raises
-    ------
-    AslsparkError
-        Where the settings name no classifier, or landmarks are to be read and the data have no hands, or get none.
-    """
+def _train_classifier(
+    spark: SparkSession, data: Sequence[str], out: str, config: Config, test_data: Sequence[str]
+) -> TrainingResult:
     check_classifier(config.mllib)
     raw = bool(data) and not (len(data) == 1 and is_ingested(data[0]))
     if raw and LANDMARKS in READS[config.mllib.reads] and not config.hands.on:
@@ -132,63 +232,49 @@ def train_baseline(
         return fit_classifier(spark, table, config)
 
     path = require_new(out)
-    with TemporaryDirectory(prefix=f".{path.name}.tmp-", dir=_parent(path)) as run:
-        return _run(spark, data, path, Path(run), config, test_data, fit, Needs())
+    with TemporaryDirectory(prefix=f".{path.name}.tmp-", dir=_parent(path)) as scratch:
+        return _fit_and_judge(_Job(spark, data, test_data, out, path, config, fit, Needs()), Path(scratch))
 
 
-def train_named(spark: SparkSession, data: Sequence[str], out: str, config: Config) -> dict[str, Any]:
-    """Train what the settings name: the classifier of `mllib`, or the network where that is 'none'."""
-    train = train_cnn if config.mllib.classifier == NO_CLASSIFIER else train_baseline
-    return train(spark, data, out, config)
+@dataclass(frozen=True)
+class _Job:
+    """What a training job was given, and how its model is fitted."""
+
+    spark: SparkSession
+    data: Sequence[str]
+    test_data: Sequence[str]
+    out: str
+    path: Path
+    config: Config
+    fit: Fit
+    needs: Needs
 
 
-def _run(
-    spark: SparkSession,
-    data: Sequence[str],
-    path: Path,
-    run: Path,
-    config: Config,
-    test_data: Sequence[str],
-    fit: Fit,
-    needs: Needs,
-) -> dict[str, Any]:
-    """Ingest, fit and judge; `run` is a folder beside `path` for what does not stay."""
-    started = time.monotonic()
-    with whole_folder(path, run / "bundle") as folder:
-        with ingest_kept(run, path, data), training_data(spark, data, test_data, config, run, needs) as table:
+def _fit_and_judge(job: _Job, scratch: Path) -> TrainingResult:
+    """Ingest, fit and judge, and write the bundle; `scratch` is a folder beside it for what does not stay."""
+    spark, config, started = job.spark, job.config, time.monotonic()
+    with whole_folder(job.path, scratch / "bundle") as folder:
+        with (
+            ingest_kept(scratch, job.path, job.data),
+            training_data(spark, job.data, job.test_data, config, scratch, job.needs) as table,
+        ):
             ingested = time.monotonic()
-            model, pipeline = fit(table, run)
-            model.form, model.hands = table.form, table.hands
-            model.setThreshold(config.answers.threshold)
+            model, pipeline = job.fit(table, scratch)
+            _make_ready(model, table, config)
             fitted = time.monotonic()
             samples = table.samples(spark)
-            if config.answers.temperature:
-                model.temperature = config.answers.temperature
-            else:
+            if not config.answers.temperature:
                 set_temperature(model, samples.where(f"split = '{VALIDATION}'"))
             metrics = evaluate(model, samples, folder, judged_on=[table.judged_on])
-            about = {
-                "settings": config.as_dict(),
-                "preprocessing": {"stretch": config.features.stretch, **model.preprocessing()},
-                "split": table.report["split"],
-                "drawn": DRAWN_WARNING if not data else None,
-                "data": {
-                    "fingerprint": table.fingerprint,
-                    "sources": sorted(table.report["sources"]),
-                    "rows": table.report["splits"],
-                    "warnings": table.report["warnings"],
-                },
-                "seconds": {
-                    "ingest": round(ingested - started, 1),
-                    "fit": round(fitted - ingested, 1),
-                    "evaluation": round(time.monotonic() - fitted, 1),
-                },
+            seconds = {
+                "ingest": round(ingested - started, 1),
+                "fit": round(fitted - ingested, 1),
+                "evaluation": round(time.monotonic() - fitted, 1),
             }
-            write_model(model, pipeline, folder, **about)
+            write_model(model, pipeline, folder, **_about(model, table, config, is_drawn=not job.data), seconds=seconds)
             write_reference(model, table.own_samples(spark), folder)
             classifier = model.classifier
-            takes_pictures = isinstance(classifier, OnnxClassifier) and PICTURE in classifier.inputs
-            if takes_pictures and config.augment.on:
+            if config.augment.on and isinstance(classifier, OnnxClassifier) and PICTURE in classifier.inputs:
                 _draw_augmented(samples, table.labels, config, folder / "augmented.png")
         if model.fitted is not None:
             _write_history(model.fitted.history, folder / "history.csv")
@@ -196,10 +282,35 @@ def _run(
         write_card(folder, metrics, model)
         seal(folder)
     log.info("%s", summary(metrics))
-    if not data:
+    if not job.data:
         log.info("(%s)", DRAWN_WARNING)
-    log.info("%s written in %.0f s", path, time.monotonic() - started)
-    return metrics
+    log.info("%s written in %.0f s", job.path, time.monotonic() - started)
+    best_epoch = model.fitted.best_epoch if model.fitted is not None else None
+    return TrainingResult(str(job.out), metrics, tuple(model.labels), best_epoch)
+
+
+def _make_ready(model: SignClassifierModel, table: TrainingData, config: Config) -> None:
+    """Set what a fitted model needs to read pictures as those it was trained on were read."""
+    model.form, model.hands = table.form, table.hands
+    model.setThreshold(config.answers.threshold)
+    if config.answers.temperature:
+        model.temperature = config.answers.temperature
+
+
+def _about(model: SignClassifierModel, table: TrainingData, config: Config, *, is_drawn: bool) -> dict[str, Any]:
+    """Return what the manifest says of settings and data."""
+    return {
+        "settings": config.as_dict(),
+        "preprocessing": {"stretch": config.features.stretch, **model.preprocessing()},
+        "split": table.report["split"],
+        "drawn": DRAWN_WARNING if is_drawn else None,
+        "data": {
+            "fingerprint": table.fingerprint,
+            "sources": sorted(table.report["sources"]),
+            "rows": table.report["splits"],
+            "warnings": table.report["warnings"],
+        },
+    }
 
 
 def _parent(path: Path) -> Path:

@@ -23,12 +23,12 @@ from typing import Any
 from honest_page import ALPHABET, STUDIO, write_page
 from pyspark.sql import SparkSession
 
+from aslspark import train
 from aslspark.common.settings import load_config
 from aslspark.common.spark_session import spark_session
 from aslspark.data.samples import TEST
 from aslspark.evaluation.fold_options import LEAVE_ONE, FoldOptions
 from aslspark.workflows.cross_validate import cross_validate
-from aslspark.workflows.train import train_baseline, train_cnn
 from benchmarks.base import machine
 
 NETWORKS = {"small_cnn": (5, 0.001), "squeezenet": (5, 0.00025), "mobilenet_v2": (4, 0.004), "resnet18": (2, 0.001)}
@@ -104,8 +104,7 @@ def run(spark: SparkSession, trial: Trial, folders: dict[str, str], size: int, s
         folds = {fold["tested_on"]: fold["accuracy"] for fold in found["folds"]}
         return {"accuracy": found["scores"]["accuracy"]["mean"], "folds": folds}
     test = [folders[trial.judged]] if trial.judged in folders else []
-    train = train_baseline if trial.model in BASELINES else train_cnn
-    metrics = train(spark, data, out, config, test)
+    metrics = train(spark, data, out, config=config, test_data=test).metrics
     manifest = json.loads((Path(out) / "bundle.json").read_text())
     part = metrics["splits"][TEST]
     return {

@@ -22,6 +22,7 @@ from PIL import Image, ImageFilter
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
+from aslspark import train
 from aslspark.cli.jobs_support import run_job
 from aslspark.common.labels import LABELS
 from aslspark.common.settings import load_config
@@ -34,7 +35,6 @@ from aslspark.scoring.model import SignClassifierModel
 from aslspark.scoring.unlabelled import rows_to_score
 from aslspark.workflows.monitor import monitor
 from aslspark.workflows.retrain import begin, retrain
-from aslspark.workflows.train import train_cnn
 
 BLOCKS = 12
 PARTS = ("first",) * 4 + ("second",) * 4 + ("frozen",) * 2 + ("watched",) * 2
@@ -140,7 +140,7 @@ def main(argv: Sequence[str]) -> None:
     with spark_session("aslspark operations") as spark, tempfile.TemporaryDirectory(prefix="aslspark-") as folder:
         parts = cut(Path(options.table), Path(folder), options.seed)
         first = Path(folder) / "champion"
-        train_cnn(spark, [str(parts["first"])], str(first), load_config(None, words))
+        train(spark, [str(parts["first"])], str(first), config=load_config(None, words))
         registry = Registry(str(Path(folder) / "registry"))
         begin(spark, registry, str(first), [str(parts["frozen"])])
         retrain(spark, registry, [str(parts["shuffled"])], anew=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from pyspark.sql import functions as F
 
+from aslspark import train
 from aslspark.common import paths
 from aslspark.common.errors import AslsparkError
 from aslspark.common.paths import is_mounted, local_path, spark_path
@@ -17,7 +18,6 @@ from aslspark.data.ingest import ingest_sources
 from aslspark.data.samples import read_samples
 from aslspark.scoring.model import SignClassifierModel, write_scores
 from aslspark.scoring.unlabelled import rows_to_score
-from aslspark.workflows.train import train_cnn
 
 
 @pytest.fixture
@@ -133,7 +133,7 @@ def test_ingest_training_and_scoring_work_in_a_store_that_databricks_mounts(spar
     ingest_sources(spark, ["dbfs:/tmp/letters.csv"], "dbfs:/tmp/ingested")
     assert json.loads((dbfs / "tmp" / "ingested" / "ingest.json").read_text())["kept"] == len(rows)
     config = load_config(None, ["training.epochs=1", "training.batch_size=8", "training.framework=keras"])
-    train_cnn(spark, [f"{dbfs}/tmp/ingested"], "dbfs:/tmp/models/letters", config)
+    train(spark, [f"{dbfs}/tmp/ingested"], "dbfs:/tmp/models/letters", config=config)
     assert (dbfs / "tmp" / "models" / "letters" / "network.keras").is_file()
     assert [path.name for path in (dbfs / "tmp" / "models").iterdir()] == ["letters"]
     model = SignClassifierModel.load("dbfs:/tmp/models/letters")

@@ -6,6 +6,7 @@ import random
 import numpy as np
 import pytest
 
+from aslspark import train
 from aslspark.bundle.files import read_manifest
 from aslspark.common.errors import AslsparkError
 from aslspark.common.settings import load_config
@@ -21,7 +22,6 @@ from aslspark.tuning.options import Budget
 from aslspark.workflows.automl import automl
 from aslspark.workflows.cross_validate import RESULT_FILE, cross_validate
 from aslspark.workflows.monitor import monitor
-from aslspark.workflows.train import train_baseline
 
 FOREST = ["mllib.classifier=forest", "mllib.trees=3", "mllib.depth=4"]
 LETTERS = "ABC"
@@ -108,7 +108,7 @@ def test_the_winner_of_automl_does_not_learn_from_rows_given_as_test(spark, two_
 @pytest.fixture(scope="module")
 def bundle(spark, two_cameras, tmp_path_factory):
     out = str(tmp_path_factory.mktemp("trained") / "bundle")
-    train_baseline(spark, [two_cameras], out, load_config(None, FOREST))
+    train(spark, [two_cameras], out, config=load_config(None, FOREST))
     return out
 
 
@@ -161,7 +161,7 @@ def test_without_rows_held_out_the_monitor_compares_pictures_alone(spark, tmp_pa
     other = pictures(spark, "cellar", 60, 0.3)
     split = SplitOptions(validation=0.0, test=0.0, blocks=5)
     ingest_sources(spark, [pictures(spark, "desk", 180, 1.0)], out, test_sources=[other], split=split)
-    train_baseline(spark, [out], made, load_config(None, FOREST))
+    train(spark, [out], made, config=load_config(None, FOREST))
     found = drift_of(spark, made, other, tmp_path)
     assert found["drift"]
     assert {name.split()[0] for name in found["batches"][0]["statistics"]} == {"brightness", "contrast", "sharpness"}

@@ -6,6 +6,7 @@ import pytest
 from pyspark.ml import Pipeline, PipelineModel
 from pyspark.sql import functions as F
 
+from aslspark import train
 from aslspark.bundle.files import seal, whole_folder
 from aslspark.bundle.write import write_model
 from aslspark.common.errors import AslsparkError
@@ -32,7 +33,6 @@ from aslspark.scoring.calibration import (
     with_temperature,
 )
 from aslspark.scoring.model import SignClassifierModel, read_model
-from aslspark.workflows.train import train_baseline
 
 LABELS = tuple("ABCDEFGHIKLMNOPQRSTUVWXY")
 SHAPE = (28, 28, 1)
@@ -205,7 +205,7 @@ def test_temperatures_are_tried_on_rows_and_the_chosen_one_is_the_best_of_all_to
 @pytest.mark.long
 def test_a_temperature_that_the_settings_give_is_the_bundles(spark, few_letters, tmp_path):
     words = ["mllib.classifier=forest", "mllib.trees=2", "mllib.depth=2", "answers.temperature=1.7"]
-    train_baseline(spark, [few_letters], str(tmp_path / "bundle"), load_config(None, words))
+    train(spark, [few_letters], str(tmp_path / "bundle"), config=load_config(None, words))
     assert read_model(str(tmp_path / "bundle")).temperature == 1.7
 
 

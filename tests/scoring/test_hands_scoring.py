@@ -8,6 +8,7 @@ from pyspark.ml import Pipeline, PipelineModel
 from pyspark.sql import functions as F
 from real_hands import options
 
+from aslspark import evaluate, train
 from aslspark.common.settings import HandConfig, load_config
 from aslspark.data.ingest import ingest_sources
 from aslspark.data.samples import HAND_COLUMN, PICTURE_TYPE, read_samples
@@ -18,8 +19,6 @@ from aslspark.models import torch_network
 from aslspark.models.mllib import MllibClassifier
 from aslspark.models.onnx_classifier import OnnxClassifier
 from aslspark.scoring.model import SignClassifierModel
-from aslspark.workflows.evaluate import evaluate_bundle
-from aslspark.workflows.train import train_baseline
 
 pytest.importorskip("mediapipe")
 
@@ -40,7 +39,7 @@ def ingested(spark, hands, tmp_path_factory):
 @pytest.fixture(scope="module")
 def bundle(spark, ingested, tmp_path_factory):
     out = str(tmp_path_factory.mktemp("bundles") / "forest")
-    train_baseline(spark, [ingested], out, load_config(None, FOREST))
+    train(spark, [ingested], out, config=load_config(None, FOREST))
     return out
 
 
@@ -147,7 +146,7 @@ def test_mllib_scores_files_by_their_crops(spark, bundle, ingested, hands):
 
 
 def test_evaluating_on_raw_pictures_ingests_them_as_the_bundle_wants(spark, bundle, hands, tmp_path):
-    metrics = evaluate_bundle(spark, bundle, [str(hands)], str(tmp_path / "out"))
+    metrics = evaluate(spark, bundle, [str(hands)], config=str(tmp_path / "out"))
     assert metrics["splits"]["test"]["rows"] == 21
     kept = json.loads((tmp_path / "out" / "ingested" / "ingest.json").read_text())
     assert (kept["hands"]["upright"], kept["hands"]["margin"]) == (True, 0.4)

@@ -9,6 +9,7 @@ from horovod.spark.common.store import Store
 from pyspark.sql import functions as F
 from tiny_training import SimpleTraining, answers, random_inputs
 
+from aslspark import train
 from aslspark.bundle.files import read_manifest, seal
 from aslspark.common.errors import AslsparkError
 from aslspark.common.settings import AugmentConfig, load_config
@@ -20,7 +21,6 @@ from aslspark.features.landmarks import FEATURES, HAND_FOUND, landmark_features
 from aslspark.models.onnx_classifier import OnnxClassifier
 from aslspark.scoring.model import SignClassifierModel
 from aslspark.training.initial_weights import check_network
-from aslspark.workflows.train import train_cnn
 
 TWO = ["network.name=two_branch", "training.epochs=3", "features.upright=true"]
 
@@ -35,7 +35,7 @@ def table(spark, ingested, tmp_path_factory):
 def bundle(request, spark, table, tmp_path_factory):
     """A bundle of the network with two branches, from two processes."""
     out = tmp_path_factory.mktemp("bundles") / request.param
-    train_cnn(spark, [table], str(out), load_config(None, [*TWO, f"training.framework={request.param}"]))
+    train(spark, [table], str(out), config=load_config(None, [*TWO, f"training.framework={request.param}"]))
     return out
 
 
@@ -163,7 +163,7 @@ def alone(spark, table, tmp_path_factory):
     """A bundle of the network that takes nothing but landmarks."""
     out = tmp_path_factory.mktemp("bundles") / "alone"
     words = ["training.framework=keras", "network.name=landmark_net", "training.epochs=3", "training.num_proc=1"]
-    train_cnn(spark, [table], str(out), load_config(None, words))
+    train(spark, [table], str(out), config=load_config(None, words))
     return out
 
 
@@ -207,9 +207,9 @@ def test_a_picture_that_is_left_out_stays_so_however_pictures_are_changed(framew
 def test_data_without_hands_is_refused_before_anything_is_launched(framework, name, spark, ingested, tmp_path):
     words = [f"network.name={name}", f"training.framework={framework}"]
     with pytest.raises(AslsparkError, match=r"no column hand, and the network takes landmarks; .*hands\.on=true"):
-        train_cnn(spark, [ingested], str(tmp_path / "bundle"), load_config(None, words))
+        train(spark, [ingested], str(tmp_path / "bundle"), config=load_config(None, words))
     with pytest.raises(AslsparkError, match=f"network.name={name}: .* get with hands.on=true"):
-        train_cnn(spark, ["letters.csv"], str(tmp_path / "bundle"), load_config(None, words))
+        train(spark, ["letters.csv"], str(tmp_path / "bundle"), config=load_config(None, words))
     assert list(tmp_path.iterdir()) == []
 
 

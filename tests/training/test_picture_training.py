@@ -4,6 +4,7 @@ from picture_files import fill
 from PIL import Image
 from pyspark.sql import functions as F
 
+from aslspark import evaluate, train
 from aslspark.common.settings import PictureConfig, load_config
 from aslspark.data.ingest import ingest_sources
 from aslspark.data.pictures.options import picture_options
@@ -12,8 +13,6 @@ from aslspark.features.pipeline import PictureScaler
 from aslspark.scoring.model import SignClassifierModel
 from aslspark.scoring.unlabelled import rows_to_score
 from aslspark.training.feed import SampleFeed
-from aslspark.workflows.evaluate import evaluate_bundle
-from aslspark.workflows.train import train_cnn
 
 SETTINGS = ["pictures.size=32", "pictures.fit=letterbox"]
 TRAINING = ["training.framework=torch", "training.num_proc=1", "training.epochs=1"]
@@ -39,7 +38,7 @@ def bundles(spark, stores, tmp_path_factory):
     """A network trained on each, for one epoch."""
     out = tmp_path_factory.mktemp("bundles")
     for store in ("raw", "png"):
-        train_cnn(spark, [str(stores / store)], str(out / store), load_config(None, TRAINING))
+        train(spark, [str(stores / store)], str(out / store), config=load_config(None, TRAINING))
     return out
 
 
@@ -135,7 +134,7 @@ def test_a_folder_of_pictures_is_scored_and_judged(spark, folder, bundles, tmp_p
         ("nowhere/A1.jpg", None, True),
         ("nowhere/A2.jpg", None, True),
     ]
-    metrics = evaluate_bundle(spark, str(bundles / "raw"), [str(tmp_path / "new")], str(tmp_path / "judged"))
+    metrics = evaluate(spark, str(bundles / "raw"), [str(tmp_path / "new")], config=str(tmp_path / "judged"))
     assert metrics["rows"] == 2
     sample = read_samples(spark, str(tmp_path / "judged" / "ingested")).first()
     pixels = np.frombuffer(sample["picture"]["data"], np.uint8).reshape(32, 32, 3)

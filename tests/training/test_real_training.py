@@ -2,8 +2,8 @@
 
 import pytest
 
+import aslspark
 from aslspark.common.settings import load_config
-from aslspark.workflows.train import train_cnn
 
 pytestmark = pytest.mark.long
 
@@ -15,7 +15,7 @@ def train(spark, real_data, tmp_path_factory):
     def run(framework, *more):
         out = tmp_path_factory.mktemp("bundles") / "bundle"
         words = [f"training.framework={framework}", "training.epochs=15", *more]
-        return train_cnn(spark, tables, str(out), load_config(None, words))
+        return aslspark.train(spark, tables, str(out), config=load_config(None, words)).metrics
 
     return run
 

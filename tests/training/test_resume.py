@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from saboteur import after_epoch, held_after, interrupt, kill_one, on_events, training_processes
 
+from aslspark import train
 from aslspark.common.errors import AslsparkError
 from aslspark.common.settings import load_config
 from aslspark.scoring.model import SignClassifierModel
 from aslspark.training.data import look_at
 from aslspark.training.fit_network import fit_network
-from aslspark.workflows.train import train_cnn
 
 WORDS = ["training.framework=torch", "training.epochs=5", "training.batch_size=32"]
 
@@ -41,7 +41,7 @@ def stopped(spark, ingested, tmp_path_factory):
     """The unfinished folder of the same run, stopped by Ctrl-C after its third epoch."""
     out = tmp_path_factory.mktemp("stopped") / "bundle"
     with held_after(3), on_events(after_epoch(3, interrupt)), pytest.raises(KeyboardInterrupt):
-        train_cnn(spark, [ingested], str(out), load_config(None, WORDS))
+        train(spark, [ingested], str(out), config=load_config(None, WORDS))
     assert training_processes() == []
     assert not out.exists()
     return out.with_name("bundle.unfinished")
@@ -57,7 +57,7 @@ def test_a_stopped_run_ends_where_an_unbroken_one_does(spark, ingested, unbroken
     kept = sorted(path.name for path in (stopped / "checkpoints").iterdir())
     assert kept[-1] == "epoch-0003.npz"
     assert len(kept) <= 3
-    train_cnn(spark, [ingested], str(out), load_config(None, WORDS), resume=True)
+    train(spark, [ingested], str(out), config=load_config(None, WORDS), resume=True)
     for row, was in zip(history(out), unbroken, strict=True):
         for name in ("epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate"):
             assert row[name] == pytest.approx(was[name], abs=2e-3), name
@@ -68,7 +68,7 @@ def test_a_stopped_run_ends_where_an_unbroken_one_does(spark, ingested, unbroken
 @pytest.mark.long
 def test_a_run_goes_on_with_another_number_of_workers(spark, ingested, unbroken, stopped, tmp_path):
     out = again(stopped, tmp_path)
-    train_cnn(spark, [ingested], str(out), load_config(None, [*WORDS, "training.num_proc=1"]), resume=True)
+    train(spark, [ingested], str(out), config=load_config(None, [*WORDS, "training.num_proc=1"]), resume=True)
     rows, was = history(out), unbroken
     assert [row["epoch"] for row in rows] == [1, 2, 3, 4, 5]
     # Of one process, not two; the last step of an epoch of twice as many is a little further down the cosine.
@@ -84,21 +84,23 @@ def test_a_run_goes_on_with_another_number_of_workers(spark, ingested, unbroken,
 def test_what_a_run_was_begun_with_is_asked_for_again(spark, ingested, stopped, tmp_path):
     out = again(stopped, tmp_path)
     with pytest.raises(AslsparkError, match=r"begun with training\.learning_rate=0\.001, not 0\.01"):
-        train_cnn(spark, [ingested], str(out), load_config(None, [*WORDS, "training.learning_rate=0.01"]), resume=True)
+        train(
+            spark, [ingested], str(out), config=load_config(None, [*WORDS, "training.learning_rate=0.01"]), resume=True
+        )
     with pytest.raises(AslsparkError, match=r"begun with pictures\.size=64, not 32; give the same, or begin a new one"):
-        train_cnn(spark, [ingested], str(out), load_config(None, [*WORDS, "pictures.size=32"]), resume=True)
+        train(spark, [ingested], str(out), config=load_config(None, [*WORDS, "pictures.size=32"]), resume=True)
     with pytest.raises(AslsparkError, match=r"begun with --data \S+, not other\.csv"):
-        train_cnn(spark, ["other.csv"], str(out), load_config(None, WORDS), resume=True)
+        train(spark, ["other.csv"], str(out), config=load_config(None, WORDS), resume=True)
     with pytest.raises(AslsparkError, match="holds a run that did not come to its end; go on with it by --resume"):
-        train_cnn(spark, [ingested], str(out), load_config(None, WORDS))
+        train(spark, [ingested], str(out), config=load_config(None, WORDS))
     with pytest.raises(AslsparkError, match="holds no run to go on with; leave --resume out"):
-        train_cnn(spark, [ingested], str(tmp_path / "other"), load_config(None, WORDS), resume=True)
+        train(spark, [ingested], str(tmp_path / "other"), config=load_config(None, WORDS), resume=True)
     assert (tmp_path / "bundle.unfinished" / "checkpoints" / "epoch-0003.npz").exists()
 
 
 def test_a_run_that_fails_before_its_first_epoch_leaves_nothing(spark, tmp_path):
     with pytest.raises(AslsparkError, match="does not exist"):
-        train_cnn(spark, [str(tmp_path / "nowhere.csv")], str(tmp_path / "bundle"), load_config(None, WORDS))
+        train(spark, [str(tmp_path / "nowhere.csv")], str(tmp_path / "bundle"), config=load_config(None, WORDS))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -108,7 +110,7 @@ def killed_at_random(spark, ingested, out, seed, words):
     timer = threading.Timer(random_moment.uniform(2, 9), kill_one, [seed])
     timer.start()
     try:
-        train_cnn(spark, [ingested], str(out), load_config(None, words))
+        train(spark, [ingested], str(out), config=load_config(None, words))
     finally:
         timer.cancel()
         timer.join()
@@ -128,7 +130,7 @@ def test_a_run_outlives_a_worker_that_is_killed(spark, ingested, tmp_path, caplo
 def test_it_is_given_up_after_the_allowed_tries_and_what_was_trained_is_kept(spark, ingested, tmp_path):
     words = [*WORDS, "training.tries=1"]
     with held_after(2), on_events(after_epoch(2, lambda: kill_one(2))), pytest.raises(AslsparkError) as error:
-        train_cnn(spark, [ingested], str(tmp_path / "bundle"), load_config(None, words))
+        train(spark, [ingested], str(tmp_path / "bundle"), config=load_config(None, words))
     assert "killed" in str(error.value).splitlines()[0]
     assert "given up after 1 tries (training.tries)" in str(error.value)
     about = json.loads((tmp_path / "bundle.unfinished" / "run.json").read_text())

@@ -10,6 +10,7 @@ import pytest
 from horovod.spark.common.store import Store
 from pyspark.sql import functions as F
 
+from aslspark import train
 from aslspark.common.catalog import CLASSIFIERS
 from aslspark.common.errors import AslsparkError
 from aslspark.common.settings import load_config
@@ -20,7 +21,6 @@ from aslspark.training.collective import CARRIERS_NICE
 from aslspark.training.launch.child import report
 from aslspark.training.launch.failures import WorkerError
 from aslspark.training.launch.run import StoppedEarly, run_workers
-from aslspark.workflows.train import train_baseline, train_cnn
 
 FRAMEWORKS = ("keras", "torch")
 QUICK = ["training.epochs=2", "training.batch_size=8", "augment.flip_probability=0.25", "training.profile_steps=2"]
@@ -42,7 +42,7 @@ def bundle(request, spark, ingested, tmp_path_factory):
     level = log.level
     log.setLevel(logging.INFO)
     try:
-        train_cnn(spark, [ingested], str(out), load_config(None, [*QUICK, f"training.framework={request.param}"]))
+        train(spark, [ingested], str(out), config=load_config(None, [*QUICK, f"training.framework={request.param}"]))
     finally:
         log.removeHandler(listener)
         log.setLevel(level)
@@ -420,7 +420,7 @@ def test_two_frameworks_in_one_worker_are_refused():
 def test_baselines_leave_the_same_kind_of_bundle(name, spark, few_letters, tmp_path):
     ingested, words = few_letters, ["trees=5", "depth=4", "hidden='24'", "iterations=30", "rounds=2"]
     config = load_config(None, [f"mllib.classifier={name}", *(f"mllib.{word}" for word in words)])
-    metrics = train_baseline(spark, [ingested], str(tmp_path / "bundle"), config)
+    metrics = train(spark, [ingested], str(tmp_path / "bundle"), config=config).metrics
     loaded = SignClassifierModel.load(str(tmp_path / "bundle"))
     unlabelled = read_samples(spark, ingested, [TEST]).drop("label")
     scored = loaded.transform(unlabelled)
@@ -432,10 +432,10 @@ def test_baselines_leave_the_same_kind_of_bundle(name, spark, few_letters, tmp_p
 
 def test_drawn_data_says_so_in_the_first_line_of_the_card(spark, tmp_path):
     words = ["drawn.count=96", "drawn.signers=4"]
-    train_baseline(
+    train(
         spark,
         [],
         str(tmp_path / "bundle"),
-        load_config(None, [*words, "mllib.classifier=forest", "mllib.trees=2", "mllib.depth=2"]),
+        config=load_config(None, [*words, "mllib.classifier=forest", "mllib.trees=2", "mllib.depth=2"]),
     )
     assert "drawn hands, not photographs" in (tmp_path / "bundle" / "README.md").read_text().splitlines()[0]

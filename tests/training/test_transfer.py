@@ -11,6 +11,7 @@ import pytest
 import serving_bundles
 from tiny_training import OneBatch, Recorded, SimpleTraining
 
+from aslspark import train
 from aslspark.bundle.files import seal, whole_folder
 from aslspark.bundle.write import write_model
 from aslspark.common.errors import AslsparkError
@@ -21,7 +22,6 @@ from aslspark.training.data import TrainingData
 from aslspark.training.fit_network import fit_network
 from aslspark.training.initial_weights import check_network, started_network
 from aslspark.training.loop import Plan, fit_epochs
-from aslspark.workflows.train import train_cnn
 
 FRAMEWORKS = ("keras", "torch")
 SHAPE = (24, 28, 3)
@@ -350,7 +350,7 @@ def test_keras_files_of_other_networks_are_one_line_on_the_driver(file, message,
 def test_a_wrong_network_is_said_before_any_data_is_read(spark, tmp_path):
     config = settings("keras", "network.name=resnet18")
     with pytest.raises(AslsparkError, match=r"network.name=resnet18: there is no such network in keras; choose cnn"):
-        train_cnn(spark, ["nowhere.csv"], str(tmp_path / "out"), config)
+        train(spark, ["nowhere.csv"], str(tmp_path / "out"), config=config)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -10,6 +10,7 @@ from pyspark.ml.functions import vector_to_array
 from pyspark.sql.pandas.types import to_arrow_schema
 from tables_with_hands import LETTERS, SIDE, rows_with_hands, write_ingested
 
+from aslspark import evaluate, train
 from aslspark.common.errors import AslsparkError
 from aslspark.common.settings import load_config
 from aslspark.data.samples import HAND_TYPE, TEST, read_samples
@@ -18,8 +19,6 @@ from aslspark.features.pipeline import LandmarkFeatures, feature_pipeline
 from aslspark.models.onnx_classifier import NO_HAND_FOUND
 from aslspark.scoring.calibration import ABSTAINED
 from aslspark.scoring.model import SignClassifierModel
-from aslspark.workflows.evaluate import evaluate_bundle
-from aslspark.workflows.train import train_baseline
 from jobs import score
 from jobs import train_baseline as job
 
@@ -60,7 +59,7 @@ def bundles(spark, with_hands, tmp_path_factory):
         ("both", ["mllib.classifier=mlp", "mllib.hidden='8'", "mllib.iterations=5"]),
     ):
         config = load_config(None, ["answers.threshold=0.4", *words, f"mllib.reads={name}"])
-        found[name] = train_baseline(spark, [with_hands], str(out / name), config)
+        found[name] = train(spark, [with_hands], str(out / name), config=config).metrics
     return out, found
 
 
@@ -78,7 +77,7 @@ def test_the_features_in_spark_are_those_of_numpy_and_0_where_no_hand_was_found(
 def test_without_validation_rows_a_forest_keeps_its_own_probabilities(spark, rows, tmp_path):
     write_ingested(spark, [row for row in rows if row[5] != "validation"], tmp_path / "ingested")
     config = load_config(None, [*FOREST, "mllib.reads=landmarks"])
-    train_baseline(spark, [str(tmp_path / "ingested")], str(tmp_path / "bundle"), config)
+    train(spark, [str(tmp_path / "ingested")], str(tmp_path / "bundle"), config=config)
     assert SignClassifierModel.load(str(tmp_path / "bundle")).temperature == 1
 
 
@@ -159,7 +158,7 @@ def test_a_table_without_hands_is_refused_by_name(spark, ingested, bundles, tmp_
 
 def test_groups_and_certainty_are_told_where_a_bundle_is_judged_too(spark, bundles, with_hands, rows, tmp_path):
     out, found = bundles
-    metrics = evaluate_bundle(spark, str(out / "both"), [with_hands], str(tmp_path / "judged"))
+    metrics = evaluate(spark, str(out / "both"), [with_hands], config=str(tmp_path / "judged"))
     assert metrics["groups"] == found["both"]["groups"]
     tested = [row for row in rows if row[5] == TEST]
     seen = [row for row in tested if row[6] is not None and row[6][0] is not None]

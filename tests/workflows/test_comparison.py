@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from pyspark.sql import functions as F
 
+from aslspark import train
 from aslspark.bundle.files import seal, whole_folder
 from aslspark.bundle.write import write_model
 from aslspark.common.errors import AslsparkError
@@ -24,7 +25,6 @@ from aslspark.models.onnx_classifier import OnnxClassifier
 from aslspark.scoring.model import SignClassifierModel
 from aslspark.training.data import fingerprint
 from aslspark.workflows.compare import Contender, LabelledSet, samples_for
-from aslspark.workflows.train import train_baseline
 from jobs import compare, evaluate
 
 SETTINGS = load_config().as_dict()
@@ -85,7 +85,7 @@ def bundles(spark, ingested, table, tmp_path_factory):
     folder = tmp_path_factory.mktemp("bundles")
     known = {"fingerprint": fingerprint(spark, ingested), "sources": ["drawn"]}
     forest = ["mllib.classifier=forest", "mllib.trees=2", "mllib.depth=2"]
-    train_baseline(spark, [str(table)], str(folder / "forest"), load_config(None, forest))
+    train(spark, [str(table)], str(folder / "forest"), config=load_config(None, forest))
     return {
         "keras": untrained("keras", folder / "keras", data=known, seconds={"fit": 12.3}),
         "torch": untrained("torch", folder / "torch", data={"fingerprint": "other", "sources": ["letters.csv"]}),

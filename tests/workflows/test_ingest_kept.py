@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from aslspark import train
 from aslspark.common.errors import AslsparkError
 from aslspark.common.settings import load_config
 from aslspark.evaluation.fold_options import FoldOptions
 from aslspark.workflows.cross_validate import cross_validate
-from aslspark.workflows.train import train_baseline, train_cnn
 from aslspark.workflows.training_data import training_data
 
 SMALL = ["pictures.size=8", "split.blocks=5"]
@@ -38,7 +38,7 @@ def test_a_fit_that_fails_keeps_what_was_ingested_for_the_next_run(spark, hands,
     (tmp_path / "bundle.ingested").mkdir()  # what was kept before is not written over
     kept = tmp_path / "bundle.ingested-2"
     with pytest.raises(AslsparkError, match="too small"):
-        train_cnn(spark, [str(hands)], str(tmp_path / "bundle"), load_config(None, SMALL))
+        train(spark, [str(hands)], str(tmp_path / "bundle"), config=load_config(None, SMALL))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bundle.ingested", kept.name]
     assert f"--data {kept}, in place of what was given" in caplog.text
     with training_data(spark, [str(kept)], (), load_config(None, SMALL), tmp_path) as table:
@@ -51,7 +51,7 @@ def test_what_a_run_ingested_that_was_killed_before_its_first_epoch_is_kept(spar
     shutil.copytree(ingested, left / "ingested")
     (left / "run.json").write_text(json.dumps({"data": ["hands"], "test_data": [], "settings": {}}))
     with pytest.raises(AslsparkError, match="does not exist"):
-        train_cnn(spark, [str(tmp_path / "nowhere.csv")], str(tmp_path / "bundle"), load_config(None, SMALL))
+        train(spark, [str(tmp_path / "nowhere.csv")], str(tmp_path / "bundle"), config=load_config(None, SMALL))
     assert [path.name for path in tmp_path.iterdir()] == ["bundle.ingested"]
     assert "--data" in caplog.text
 
@@ -84,14 +84,12 @@ def test_folds_of_too_few_groups_are_refused_before_the_ingest(spark, hands, tmp
 
 def test_landmarks_that_pictures_would_not_get_are_refused_before_the_ingest(spark, hands, tmp_path):
     with pytest.raises(AslsparkError, match=r"mllib\.reads=landmarks .*hands\.on=true"):
-        train_baseline(spark, [str(hands)], str(tmp_path / "b"), load_config(None, [*FOREST, "mllib.reads=landmarks"]))
+        train(spark, [str(hands)], str(tmp_path / "b"), config=load_config(None, [*FOREST, "mllib.reads=landmarks"]))
     assert list(tmp_path.iterdir()) == []
 
 
 def test_what_is_given_ingested_is_left_where_it_is(spark, ingested, tmp_path):
     with pytest.raises(AslsparkError, match="hand"):
-        train_baseline(
-            spark, [ingested], str(tmp_path / "bundle"), load_config(None, [*FOREST, "mllib.reads=landmarks"])
-        )
+        train(spark, [ingested], str(tmp_path / "bundle"), config=load_config(None, [*FOREST, "mllib.reads=landmarks"]))
     assert list(tmp_path.iterdir()) == []
     assert (Path(ingested) / "ingest.json").is_file()

@@ -9,13 +9,13 @@ import pandas as pd
 import pytest
 from pyspark.sql import functions as F
 
+from aslspark import train
 from aslspark.common.errors import AslsparkError
 from aslspark.common.settings import load_config
 from aslspark.data.samples import REPORT_FILE, read_samples
 from aslspark.evaluation.paired_comparison import compare_paired, mcnemar
 from aslspark.registry.registry import Registry
 from aslspark.scoring.model import SignClassifierModel
-from aslspark.workflows.train import train_baseline
 from jobs import evaluate, retrain
 
 LETTERS = tuple("ABCLOVWY")
@@ -58,7 +58,7 @@ def registry(spark, wrong, frozen, tmp_path_factory):
     """The registry after: begun with a poor champion, a good challenger, a poor one."""
     folder = tmp_path_factory.mktemp("registries")
     about = ["mllib.classifier=forest", "mllib.trees=30", "mllib.depth=6"]
-    train_baseline(spark, [wrong], str(folder / "poor"), load_config(None, about))
+    train(spark, [wrong], str(folder / "poor"), config=load_config(None, about))
     retrain.main(["--registry", str(folder / "registry"), "--begin", str(folder / "poor"), "--test", frozen])
     return Registry(str(folder / "registry"))
 

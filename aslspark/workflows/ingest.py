@@ -1,0 +1,108 @@
+"""Sources and settings -> an ingested folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pyspark.sql import DataFrame, SparkSession
+
+from aslspark.common.settings import Config
+from aslspark.data.ingest import ingest_sources
+from aslspark.data.ingest_report import IngestReport
+from aslspark.data.pictures.options import picture_options
+from aslspark.data.splits import SplitOptions
+from aslspark.workflows.job_run import job_run
+
+
+def ingest(
+    spark: SparkSession,
+    sources: str | DataFrame | Sequence[str | DataFrame],
+    out: str,
+    *,
+    config: Config | None = None,
+    test_sources: str | DataFrame | Sequence[str | DataFrame] = (),
+) -> IngestReport:
+    """Read labelled pictures of hands into one table, divided into train, validation and test.
+
+    Rows and pictures that cannot be used are kept in a second table, each with the reason; none is lost, and none
+    stops the job.
+
+    Parameters
+    ----------
+    spark : SparkSession
+    sources : str, DataFrame, or sequence of them
+        Each one of
+
+        - a pixel table (.csv, .csv.gz, .csv.bz2), or a folder of them, with the columns ``label`` and ``pixel1`` to
+          ``pixel784``: whole numbers of 0-255, 28x28 pixels of grey row by row;
+        - a DataFrame with these columns, as numbers or strings;
+        - a folder of pictures with a sub-folder for each label, perhaps below ``train/`` and ``test/``; a manifest
+          ``path,label[,signer,split]``; a zip of either;
+        - a DataFrame as Spark's ``binaryFile`` (``path string, content binary``) or ``image`` source gives it,
+          perhaps with ``label``, ``signer`` and ``split`` (strings);
+        - a DataFrame of samples: the columns of ``samples`` below but ``split``. It is evaluated twice: cache it
+          where that is slow.
+    out : str
+        The folder to write, which must not exist.
+    config : Config, optional
+        Its sections `split` (how rows are divided), `pictures` (size and decoding of picture files), `hands` (the
+        hand detector) and `tracking` count; see `aslspark.load_config`.
+    test_sources : str, DataFrame, or sequence of them
+        Sources that are test as a whole; the others are then divided into train and validation alone.
+
+    Returns
+    -------
+    IngestReport
+        Counts by split, source, label and reason; ``print`` shows them. The folder holds it as ``ingest.json``, beside
+
+        - ``samples/``, Parquet: ``id string``, ``label string``, ``source string``, ``signer string``, ``picture
+          struct<height int, width int, channels int, data binary>`` (uint8, row by row, channels last, RGB),
+          ``split string`` ('train', 'validation' or 'test'), and with ``hands.on=true`` the column ``hand``
+          (`aslspark.data.samples.HAND_TYPE`);
+        - ``quarantine/``, Parquet: ``source string``, ``row long``, ``reason string``, ``detail string``.
+
+    Raises
+    ------
+    AslsparkError
+        Where a source cannot be read or holds nothing that can be used, the split cannot be made, or `out` exists.
+
+    Examples
+    --------
+    >>> import aslspark
+    >>> report = aslspark.ingest(spark, "letters.csv", "ingested")
+    >>> report.kept, report.quarantined
+    (720, 1)
+    >>> print(report.reasons[0].reason, "at", report.reasons[0].first)
+    wrong column count at letters.csv row 721: 3 columns, not 785
+    >>> spark.read.parquet("ingested/samples").groupBy("split").count().orderBy("split").show()
+    +----------+-----+
+    |     split|count|
+    +----------+-----+
+    |      test|   72|
+    |     train|  576|
+    |validation|   72|
+    +----------+-----+
+    <BLANKLINE>
+
+    Settings say how rows are divided:
+
+    >>> config = aslspark.load_config(overrides=["split.test=0.2", "split.seed=7"])
+    >>> aslspark.ingest(spark, ["letters.csv"], "ingested-again", config=config).splits["test"]
+    144
+    """
+    config = config or Config()
+    given, given_as_test = (_as_list(each) for each in (sources, test_sources))
+    names = [source if isinstance(source, str) else "a DataFrame" for source in given]
+    with job_run(config, "ingest", out, data=names):
+        return ingest_sources(
+            spark,
+            given,
+            out,
+            test_sources=given_as_test,
+            split=SplitOptions(**vars(config.split)),
+            pictures=picture_options(spark, config.pictures, config.hands),
+        )
+
+
+def _as_list(sources: str | DataFrame | Sequence[str | DataFrame]) -> list[str | DataFrame]:
+    return [sources] if isinstance(sources, str | DataFrame) else list(sources)
