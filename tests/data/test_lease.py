@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from aslspark.data.files.hadoop_files import HadoopFiles
-from aslspark.data.files.lease import left_over, take_lease
+from aslspark.data.files.lease import remove_left_over, take_lease
 
 HELD = """
 import os, sys
@@ -54,7 +54,7 @@ def test_the_next_job_removes_what_a_killed_one_left_and_nothing_else(spark, tmp
     assert "out.tmp-0000000a" not in there
     assert {"out.tmp-0000000b", "out.tmp-0000000c", "out.tmp-mine", "other.tmp-0000000a"} <= there
     assert (out / "whole").is_file()
-    assert left_over(str(out)) == [f"{out}.tmp-0000000b"]  # it has been killed too, meanwhile
+    assert remove_left_over(str(out)) == [f"{out}.tmp-0000000b"]  # it has been killed too, meanwhile
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "other.tmp-0000000a",
         "out",
@@ -69,5 +69,5 @@ def test_a_folder_of_another_machine_stays(tmp_path):
     file = tmp_path / ".out.tmp-0000000a.lease"
     file.write_text('{"host": "elsewhere", "boot": "another"}')
     os.close(lease._descriptor)
-    assert left_over(str(tmp_path / "out")) == []
+    assert remove_left_over(str(tmp_path / "out")) == []
     assert (tmp_path / "out.tmp-0000000a").is_dir()

@@ -1,7 +1,7 @@
-"""Paths of files on this machine -> their bytes, in Spark's workers, one file at a time.
+"""Paths of local files -> their bytes, read in Spark's workers one file at a time.
 
-In: rows with the column file (binary), a path as the file system spells it. Out: the same rows with content (binary).
-Python opens every name in any locale, and nothing larger than is wanted is held in memory.
+In: rows with the column file (binary), a path in the file system's own bytes. Out: the same rows with content (binary).
+Python opens any file name in any locale, and a file that is too large is not read.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ UNREADABLE = "unreadable"
 TOO_LARGE = "too large a file"
 
 MAX_FILE_BYTES = 64 << 20
-"""A larger file is quarantined unread: every file is held in memory whole."""
+"""A larger file is quarantined unread, since each file is held in memory whole."""
 
 BATCH_BYTES = 16 << 20
-"""Of files that are handed on at once, about."""
+"""Bytes of files in an output batch, about."""
 
 
 def read_file(path: bytes) -> bytes:
-    """Read a file of this machine.
+    """Read a local file.
 
     Raises
     ------
     Unusable
-        'unreadable' where it is gone, may not be read or is no file; 'too large a file' where it has grown.
+        'unreadable' where it is missing, not a regular file, or without read permission; 'too large a file'.
     """
     try:
-        # A pipe that has taken the file's place would otherwise be waited for.
+        # Non-blocking: opening a pipe that has replaced the file would wait for ever.
         with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise Unusable(UNREADABLE, "it is no file")
@@ -53,16 +53,16 @@ def with_content(table: DataFrame) -> DataFrame:
     Parameters
     ----------
     table : DataFrame
-        file (binary) and other columns, of which unread (string) may be one: why a row is not to be read.
+        file (binary) and other columns, perhaps unread (string): why a row is not to be read.
 
     Returns
     -------
     DataFrame
-        content (binary, null where it was not read) in place of file; unread says why.
+        content (binary, null where the file was not read) in place of file; unread says why.
     """
-    kept = [field for field in table.schema.fields if field.name not in ("file", "unread")]
-    schema = StructType([*kept, StructField("unread", StringType()), StructField("content", BinaryType())])
-    names = [field.name for field in kept]
+    others = [field for field in table.schema.fields if field.name not in ("file", "unread")]
+    schema = StructType([*others, StructField("unread", StringType()), StructField("content", BinaryType())])
+    names = [field.name for field in others]
 
     def read(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
@@ -76,15 +76,15 @@ def with_content(table: DataFrame) -> DataFrame:
                 if unread[place] is None:
                     try:
                         content = read_file(file)
-                    except Unusable as trouble:
-                        unread[place] = str(trouble)
+                    except Unusable as error:
+                        unread[place] = str(error)
                 contents.append(content)
                 size += len(content or b"")
                 if size >= BATCH_BYTES or place == len(files) - 1:
                     part = [columns[name].slice(start, len(contents)) for name in names]
-                    why = pa.array(unread[start : place + 1], pa.string())
-                    given = pa.array(contents, pa.binary())
-                    yield pa.RecordBatch.from_arrays([*part, why, given], [*names, "unread", "content"])
+                    reasons = pa.array(unread[start : place + 1], pa.string())
+                    content_column = pa.array(contents, pa.binary())
+                    yield pa.RecordBatch.from_arrays([*part, reasons, content_column], [*names, "unread", "content"])
                     start, size, contents = place + 1, 0, []
 
     return table.mapInArrow(read, schema)

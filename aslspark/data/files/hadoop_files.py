@@ -1,6 +1,6 @@
-"""Files wherever Spark can read them: those of this machine through Python, others through Hadoop's FileSystem.
+"""Files in any store that Spark can read: local ones through Python, others through Hadoop's FileSystem.
 
-Python finds every name; the JVM drops those that its locale cannot spell, without a word.
+Python finds every local file; the JVM silently drops those whose names its locale cannot encode.
 """
 
 from __future__ import annotations
@@ -22,31 +22,31 @@ from pyspark.sql import SparkSession
 from aslspark.common.errors import AslsparkError
 from aslspark.common.redaction import redact
 from aslspark.common.spark_session import can_spell, file_name_encoding
-from aslspark.data.files.lease import left_over, take_lease
+from aslspark.data.files.lease import remove_left_over, take_lease
 from aslspark.data.files.local_folders import as_text, is_special, local_of
-from aslspark.data.files.table_endings import TABLE_ENDINGS, is_packed_in_capitals, is_table_name
+from aslspark.data.files.table_endings import TABLE_ENDINGS, has_upper_case_ending, is_table_name
 
 logger = logging.getLogger(__name__)
 
-# A header is 7 kB; a file without line ends must not be read into the driver's memory whole.
+# A header takes 7 kB. The limit keeps a file without line ends from filling the driver's memory.
 LONGEST_HEADER = 64 * 1024
-PACKED_IN_CAPITALS = "Spark unpacks .gz and .bz2 in small letters alone: rename it"
+UPPER_CASE_ENDING = "Spark unpacks .gz and .bz2 in small letters alone: rename it"
 READ_AT_ONCE = 4 << 20
 BZIP2_END = 0x177245385090
 
 
 def plain_path(path: str) -> str:
-    """Write a path in one way: Hadoop says file:/a, other parts of Spark and Databricks file:///a."""
+    """Normalise a path: Hadoop writes file:/a, other parts of Spark and Databricks file:///a."""
     return re.sub(r"^(file|dbfs):/+", r"\1:/", path)
 
 
 def no_pattern(path: str) -> str:
-    """Keep Spark from taking a name such as a[1].csv for a pattern."""
+    """Escape a path such as a[1].csv, which Spark would take for a pattern."""
     return "".join(f"\\{letter}" if letter in "[]{}*?" else letter for letter in path)
 
 
 class Entry(NamedTuple):
-    """What lies in a folder: a name, its qualified path, and whether it is a folder or a file."""
+    """An entry of a folder: its name and qualified path, and whether it is a folder or a regular file."""
 
     name: str
     path: str
@@ -55,7 +55,7 @@ class Entry(NamedTuple):
 
 
 class HadoopFiles:
-    """What ingest needs of a file system, with errors that name the file.
+    """The operations on files that ingest needs, with errors that name the file.
 
     Parameters
     ----------
@@ -71,18 +71,18 @@ class HadoopFiles:
         self._is_local = str(self._conf.get("fs.defaultFS", "file:///")).startswith("file:")
 
     def local(self, path: str) -> str | None:
-        """Return where a path lies on this machine, absolute; None for other stores."""
+        """Return the absolute local path; None for other stores."""
         if not self._is_local and not path.startswith("file:/"):
             return None
-        found = local_of(path)
-        return None if found is None else os.path.abspath(found)
+        local = local_of(path)
+        return None if local is None else os.path.abspath(local)
 
     def can_spell(self, path: str) -> bool:
-        """Tell whether the JVM finds a path: its locale must have the letters of the name."""
+        """Tell whether the JVM can open a path: its locale must be able to encode the name."""
         return self.local(path) is None or can_spell(self._encoding, path)
 
     def qualified(self, path: str) -> str:
-        """Return the path with its scheme, such as file:/data/a.csv."""
+        """Return the absolute path with its scheme, such as file:/data/a.csv."""
         if (local := self.local(path)) is not None:
             return f"file:{local}"
         return str(self._system(path).makeQualified(self._path(path)).toString())
@@ -92,13 +92,13 @@ class HadoopFiles:
         return str(self._path(path).toUri().toString())
 
     def exists(self, path: str) -> bool:
-        """Say whether there is a file or folder."""
+        """Tell whether there is a file or folder."""
         if (local := self.local(path)) is not None:
             return os.path.exists(local)
         return bool(self._system(path).exists(self._path(path)))
 
     def entries(self, path: str) -> list[Entry]:
-        """List a folder, without what lies below its folders, sorted by name; hidden names too."""
+        """List the entries of a folder, hidden ones too, sorted by name; not recursive."""
         if (local := self.local(path)) is not None:
             try:
                 names = os.listdir(local)
@@ -106,9 +106,9 @@ class HadoopFiles:
                 raise AslsparkError(
                     f"source {as_text(path)}: the folder may not be read ({error.strerror}): look at its permissions"
                 ) from error
-            found = [(name, os.path.join(local, name)) for name in sorted(names)]
-            return [Entry(name, f"file:{at}", os.path.isdir(at), os.path.isfile(at)) for name, at in found]
-        listed = self._system(path).listStatus(self._path(path))
+            paths = [(name, os.path.join(local, name)) for name in sorted(names)]
+            return [Entry(name, f"file:{at}", os.path.isdir(at), os.path.isfile(at)) for name, at in paths]
+        statuses = self._system(path).listStatus(self._path(path))
         entries = [
             Entry(
                 str(status.getPath().getName()),
@@ -116,12 +116,12 @@ class HadoopFiles:
                 bool(status.isDirectory()),
                 bool(status.isFile()),
             )
-            for status in listed
+            for status in statuses
         ]
         return sorted(entries)
 
     def tables_at(self, path: str) -> tuple[list[str], list[str]]:
-        """List the files that a source path stands for.
+        """List the tables that a source path stands for.
 
         Parameters
         ----------
@@ -131,14 +131,13 @@ class HadoopFiles:
         Returns
         -------
         tuple of list of str, list of str
-            Qualified paths to read, sorted; and those in a folder that are passed over, because they do not
-            end in .csv, .csv.gz or .csv.bz2, or with the reason why (hidden ones that are no tables are not
-            mentioned).
+            Sorted qualified paths to read; and lines about files of a folder that are passed over, since they do not
+            end in .csv, .csv.gz or .csv.bz2 or cannot be read (other hidden files are not mentioned).
 
         Raises
         ------
         AslsparkError
-            If there is nothing at the path, or no table in the folder.
+            Where there is nothing at the path, or no table in the folder.
         """
         at = [self.qualified(path)] if self.exists(path) else self._matching(path)
         if not at:
@@ -154,69 +153,69 @@ class HadoopFiles:
                     f"source {as_text(path)} is a pipe or a device: name a pixel table, or a folder of them"
                 )
             if self.is_folder(place):
-                inside, troubled, passed = self.tables_in(place)
+                inside, unreadable, rest = self.tables_in(place)
                 tables += inside
-                others += troubled + passed
-            elif is_packed_in_capitals(place):
-                raise AslsparkError(f"source {as_text(path)}: {PACKED_IN_CAPITALS}")
+                others += unreadable + rest
+            elif has_upper_case_ending(place):
+                raise AslsparkError(f"source {as_text(path)}: {UPPER_CASE_ENDING}")
             else:
                 self.require_spelled(place, "source ")
                 tables.append(place)
         if not tables:
-            held = ", ".join(other.rsplit("/", 1)[-1] for other in others[:3]) or "nothing"
+            names = ", ".join(other.rsplit("/", 1)[-1] for other in others[:3]) or "nothing"
             raise AslsparkError(
-                f"source {as_text(path)} has no file that ends in {', '.join(TABLE_ENDINGS)} (it has {held}): "
+                f"source {as_text(path)} has no file that ends in {', '.join(TABLE_ENDINGS)} (it has {names}): "
                 "name a folder that holds such files directly, or a file"
             )
         return sorted(tables), sorted(others)
 
     def _matching(self, path: str) -> list[str]:
-        """Find what a pattern stands for."""
+        """Return the qualified paths that match a pattern."""
         if (local := self.local(path)) is not None:
-            return sorted({f"file:{found}" for pattern in _without_braces(local) for found in glob.glob(pattern)})
-        found = self._system(path).globStatus(self._path(path)) or []
-        return sorted(str(status.getPath().toString()) for status in found)
+            return sorted({f"file:{match}" for pattern in _without_braces(local) for match in glob.glob(pattern)})
+        statuses = self._system(path).globStatus(self._path(path)) or []
+        return sorted(str(status.getPath().toString()) for status in statuses)
 
     def is_folder(self, path: str) -> bool:
-        """Say whether there is a folder."""
+        """Tell whether there is a folder."""
         if (local := self.local(path)) is not None:
             return os.path.isdir(local)
         system = self._system(path)
         return bool(system.exists(self._path(path)) and system.getFileStatus(self._path(path)).isDirectory())
 
     def tables_in(self, path: str) -> tuple[list[str], list[str], list[str]]:
-        """List the files of a folder that are tables by their endings, and what else is there.
+        """List the files of a folder that are tables by their endings, and its other files.
 
         Returns
         -------
         tuple of list of str, list of str, list of str
-            Qualified paths to read; tables that cannot be read, with the reason; paths of everything else that is not
+            Qualified paths to read; lines about tables that cannot be read; paths of all other files that are not
             hidden.
         """
-        tables, troubled, others = [], [], []
+        tables, unreadable, others = [], [], []
         for entry in self.entries(path):
-            at, shown_path = entry.path, as_text(entry.path)
-            is_table = entry.is_file and is_table_name(entry.name) and not is_special(at)
+            text = as_text(entry.path)
+            is_table = entry.is_file and is_table_name(entry.name) and not is_special(entry.path)
             if entry.name.startswith((".", "_")):
                 if is_table and not entry.name.startswith("._"):
-                    troubled.append(f"{shown_path}: Spark passes over names that begin with . or _: rename it")
-            elif is_table and is_packed_in_capitals(entry.name):
-                troubled.append(f"{shown_path}: {PACKED_IN_CAPITALS}")
-            elif is_table and not self.can_spell(at):
-                troubled.append(f"{shown_path}: {self._not_spelled(at)}")
+                    unreadable.append(f"{text}: Spark passes over names that begin with . or _: rename it")
+            elif is_table and has_upper_case_ending(entry.name):
+                unreadable.append(f"{text}: {UPPER_CASE_ENDING}")
+            elif is_table and not self.can_spell(entry.path):
+                unreadable.append(f"{text}: {self._not_spelled(entry.path)}")
             elif is_table:
-                tables.append(at)
+                tables.append(entry.path)
             else:
-                others.append(shown_path)
-        return tables, troubled, others
+                others.append(text)
+        return tables, unreadable, others
 
     def require_spelled(self, path: str, what: str = "path ") -> None:
-        """See that the JVM can open a path.
+        """Check that the JVM can open a path.
 
         Raises
         ------
         AslsparkError
-            Naming the path and what would help; `what` opens the line.
+            Naming the path and what would work; `what` opens the message.
         """
         if not self.can_spell(path):
             raise AslsparkError(f"{what}{as_text(path)}: {self._not_spelled(path)}")
@@ -232,7 +231,7 @@ class HadoopFiles:
         )
 
     def lost_letters(self, path: str) -> str:
-        """Say in an error about a path that is not there that spark-submit may have lost letters of it."""
+        """Return a hint, for errors about a missing path, that spark-submit may have lost letters of it; else empty."""
         if self._encoding == "UTF-8" or (path.isascii() and "?" not in path):
             return ""
         return (
@@ -241,14 +240,14 @@ class HadoopFiles:
         )
 
     def underscored_in(self, path: str) -> list[tuple[str, bool]]:
-        """List what Spark passes over in a folder: names that begin with _, and whether each is a folder."""
-        # Not globStatus: it fails at any name in the folder that holds a colon.
-        found = self._system(path).listStatus(self._path(path), self._hadoop.fs.GlobFilter("_*"))
-        return sorted((str(status.getPath().getName()), bool(status.isDirectory())) for status in found)
+        """List the names in a folder that begin with _, which Spark passes over, and whether each is a folder."""
+        # Not globStatus, which fails where any name in the folder has a colon.
+        statuses = self._system(path).listStatus(self._path(path), self._hadoop.fs.GlobFilter("_*"))
+        return sorted((str(status.getPath().getName()), bool(status.isDirectory())) for status in statuses)
 
     @contextmanager
     def opened(self, path: str) -> Iterator[io.BufferedReader]:
-        """Open a file as Python does, to be read from any place in it."""
+        """Open a file as a seekable binary stream."""
         if (local := self.local(path)) is not None:
             with open(local, "rb") as file:
                 yield file
@@ -263,32 +262,32 @@ class HadoopFiles:
             stream.close()
 
     def length(self, path: str) -> int:
-        """Return the bytes of a file."""
+        """Return the size of a file in bytes."""
         return int(self._system(path).getFileStatus(self._path(path)).getLen())
 
     def first_line(self, path: str) -> str | None:
-        """Read the first line of a file, unpacked by the codec of its ending; None if the file is empty."""
+        """Read the first line of a file, decompressed by its ending; None where the file is empty."""
         if path.endswith(".bz2"):
             self._check_bzip2(path)
-        with self._damage_named(path), self._unpacked(path) as stream:
+        with self._naming_damage(path), self._decompressed(path) as stream:
             text = self._hadoop.io.Text()
             read = self._hadoop.util.LineReader(stream).readLine(text, LONGEST_HEADER, LONGEST_HEADER)
             return str(text.toString()) if read else None
 
     def check_to_end(self, path: str) -> None:
-        """Unpack a compressed file to its end, and raise an AslsparkError if that cannot be done."""
+        """Decompress a compressed file to its end; raise an AslsparkError where that fails."""
         if self._codec(path) is None:
             return
-        with self._damage_named(path), self._unpacked(path) as stream:
-            nowhere = self._hadoop.io.IOUtils.NullOutputStream()
-            self._hadoop.io.IOUtils.copyBytes(stream, nowhere, LONGEST_HEADER, False)
+        with self._naming_damage(path), self._decompressed(path) as stream:
+            null_stream = self._hadoop.io.IOUtils.NullOutputStream()
+            self._hadoop.io.IOUtils.copyBytes(stream, null_stream, LONGEST_HEADER, False)
 
     def _check_bzip2(self, path: str) -> None:
-        """Check the two ends of a file: Hadoop takes what is not bzip2, or lacks its last blocks, for less data."""
+        """Check both ends: Hadoop reads a file that is not bzip2, or lacks its last blocks, as shorter data."""
         length = self._system(path).getFileStatus(self._path(path)).getLen()
         if length and self._bytes_at(path, 0, min(length, 3)) != b"BZh":
             raise AslsparkError(f"{path} cannot be read (it is not bzip2): give it the ending of what it is")
-        # It ends with a mark of 48 bits, a checksum of 32, and bits that fill the last byte.
+        # It ends with a marker of 48 bits, a checksum of 32 bits, and padding to a whole byte.
         end = int.from_bytes(self._bytes_at(path, max(0, length - 11), min(length, 11)), "big")
         if length and not any((end >> 32 + fill) & (1 << 48) - 1 == BZIP2_END for fill in range(8)):
             raise AslsparkError(f"{path} is cut short: it ends in mid-data; copy it again")
@@ -310,13 +309,13 @@ class HadoopFiles:
             stream.close()
 
     def write_new(self, path: str, data: bytes) -> bool:
-        """Write a small file whole, unless it is there already; tells whether it was written."""
+        """Write a small file, whole or not at all, unless it exists; return whether it was written."""
         if self.exists(path):
             return False
         system = self._system(path)
         folder, _, name = path.rpartition("/")
         scratch = f"{folder}/.{name}.tmp-{uuid.uuid4().hex[:8]}"
-        system.setWriteChecksum(False)  # on a local disk Hadoop would lay a .crc beside it
+        system.setWriteChecksum(False)  # on a local disk Hadoop would write a .crc file beside it
         try:
             self.write(scratch, data)
             return bool(system.rename(self._path(scratch), self._path(path)))
@@ -324,24 +323,24 @@ class HadoopFiles:
             system.setWriteChecksum(True)
 
     def move(self, path: str, to: str) -> None:
-        """Give a folder another name, which nothing has."""
+        """Rename a folder to a name that does not exist."""
         if not self._system(path).rename(self._path(path), self._path(to)):
             raise AslsparkError(f"{path} cannot be renamed to {to}: look at its permissions")
 
     def delete(self, path: str) -> None:
-        """Delete a folder and everything in it, if it is there."""
+        """Delete a folder with its content, if it exists."""
         if (local := self.local(path)) is not None and os.path.isdir(local) and not os.path.islink(local):
-            shutil.rmtree(local, ignore_errors=True)  # without the JVM, which may be gone
+            shutil.rmtree(local, ignore_errors=True)  # not by the JVM, which may have ended
             return
         self._system(path).delete(self._path(path), True)
 
     @contextmanager
     def written_whole(self, out: str) -> Iterator[str]:
-        """Give a temporary folder beside `out`: it becomes `out` on success and is removed on any failure.
+        """Give a temporary folder beside `out`: it becomes `out` on success, and is removed on any failure.
 
-        What a job that was killed has left of the same `out` is removed first, where that is certain: on this machine's
-        file systems, by a lease that the dead job no longer holds (`aslspark.data.files.lease`). On other stores it
-        stays, and is named in the log.
+        Temporary folders of killed jobs for the same `out` are removed first, where that is certain: on local file
+        systems, by a lease that the dead job no longer holds (`aslspark.data.files.lease`). On other stores they stay,
+        and the log names them.
         """
         self.require_spelled(out, "out ")
         out = out.rstrip("/")
@@ -354,10 +353,10 @@ class HadoopFiles:
             raise AslsparkError(f"out {as_text(out)} cannot be written ({error.strerror}): choose another") from error
         try:
             yield temporary
-            # Renaming onto a folder that appeared meanwhile would put ours inside it.
+            # Renaming to a folder that exists by now would move the temporary folder into it.
             if self.exists(out) or not self._system(out).rename(self._path(temporary), self._path(out)):
                 raise AslsparkError(f"out {out} came into being while it was written: choose another folder")
-        except BaseException:  # an interrupt too must leave nothing behind
+        except BaseException:  # also on an interrupt
             self.delete(temporary)
             raise
         finally:
@@ -365,15 +364,15 @@ class HadoopFiles:
                 lease.release()
 
     def _remove_left_over(self, out: str) -> None:
-        """Remove what killed jobs have left beside `out`, and name what may be theirs."""
+        """Remove temporary folders of killed jobs beside `out`; log those that may be in use."""
         if (local := self.local(out)) is not None:
-            for left in left_over(local):
-                logger.info("removed %s, which a job that was ended had left", as_text(left))
+            for folder in remove_left_over(local):
+                logger.info("removed %s, which a job that was ended had left", as_text(folder))
             return
-        folder, _, name = out.rpartition("/")
-        if not self.exists(folder):
+        parent, _, name = out.rpartition("/")
+        if not self.exists(parent):
             return
-        for entry in self.entries(folder):
+        for entry in self.entries(parent):
             if entry.is_folder and re.fullmatch(re.escape(name) + r"\.tmp-[0-9a-f]{8}", entry.name):
                 logger.info(
                     "%s is left from a job that was ended, or is being written: remove it if no job runs",
@@ -387,14 +386,14 @@ class HadoopFiles:
     def _system(self, path: str) -> Any:
         try:
             return self._path(path).getFileSystem(self._conf)
-        except Py4JJavaError as trouble:
-            raise AslsparkError(f"path {path} cannot be opened: {_java_message(trouble)}") from trouble
+        except Py4JJavaError as error:
+            raise AslsparkError(f"path {path} cannot be opened: {_java_message(error)}") from error
 
     def _codec(self, path: str) -> Any:
         return self._hadoop.io.compress.CompressionCodecFactory(self._conf).getCodec(self._path(path))
 
     @contextmanager
-    def _unpacked(self, path: str) -> Iterator[Any]:
+    def _decompressed(self, path: str) -> Iterator[Any]:
         stream = self._system(path).open(self._path(path))
         try:
             codec = self._codec(path)
@@ -403,20 +402,20 @@ class HadoopFiles:
             stream.close()
 
     @contextmanager
-    def _damage_named(self, path: str) -> Iterator[None]:
+    def _naming_damage(self, path: str) -> Iterator[None]:
         try:
             yield
-        except Py4JJavaError as trouble:
-            message = _java_message(trouble)
-            if "EOFException" in trouble.java_exception.getClass().getName() or "unexpected end" in message:
-                raise AslsparkError(f"{path} is cut short: it ends in mid-data; copy it again") from trouble
+        except Py4JJavaError as error:
+            message = _java_message(error)
+            if "EOFException" in error.java_exception.getClass().getName() or "unexpected end" in message:
+                raise AslsparkError(f"{path} is cut short: it ends in mid-data; copy it again") from error
             raise AslsparkError(
                 f"{path} cannot be read ({message}): copy it again, or give it the ending of what it is"
-            ) from trouble
+            ) from error
 
 
 class _HadoopStream(io.RawIOBase):
-    """One of Hadoop's seekable streams as one of Python's."""
+    """A seekable stream of Hadoop as a raw stream of Python."""
 
     def __init__(self, stream: Any, length: int, java_io: Any) -> None:
         super().__init__()
@@ -444,14 +443,14 @@ class _HadoopStream(io.RawIOBase):
 
 
 def _without_braces(pattern: str) -> list[str]:
-    """Write a pattern such as a{1,2}.csv as those that Python knows."""
-    found = re.search(r"\{([^{}]*)\}", pattern)
-    if found is None:
+    """Expand a pattern such as a{1,2}.csv into patterns without braces, which Python does not know."""
+    braces = re.search(r"\{([^{}]*)\}", pattern)
+    if braces is None:
         return [pattern]
-    before, after = pattern[: found.start()], pattern[found.end() :]
-    return [whole for part in found.group(1).split(",") for whole in _without_braces(f"{before}{part}{after}")]
+    before, after = pattern[: braces.start()], pattern[braces.end() :]
+    return [whole for part in braces.group(1).split(",") for whole in _without_braces(f"{before}{part}{after}")]
 
 
-def _java_message(trouble: Py4JJavaError) -> str:
-    """Return the Java exception's first line, short enough for a message of one line."""
-    return str(trouble.java_exception.toString()).splitlines()[0][:200]
+def _java_message(error: Py4JJavaError) -> str:
+    """Return the first line of the Java exception, of limited length."""
+    return str(error.java_exception.toString()).splitlines()[0][:200]

@@ -1,7 +1,6 @@
-"""A folder that is being written -> who writes it: what a killed job has left is told from what a living one writes.
+"""A folder that is being written -> a lease, which tells a killed job's folder from that of a running one.
 
-In: the folder. Out: a lease, a locked file beside it. The kernel lets go of the lock when the process ends, however
-that is.
+The lease is a locked file beside the folder. The kernel releases the lock when the process ends, however it ends.
 """
 
 from __future__ import annotations
@@ -19,22 +18,22 @@ ENDING = ".lease"
 
 
 class Lease:
-    """A folder held by this process, until it is released or the process ends."""
+    """A folder that this process writes, until the lease is released or the process ends."""
 
     def __init__(self, path: str, descriptor: int) -> None:
         self._path, self._descriptor = path, descriptor
 
     def release(self) -> None:
-        """Let the folder go, which is done with or gone."""
+        """Release the folder, which is finished or deleted."""
         with contextlib.suppress(OSError):
             os.unlink(self._path)
         os.close(self._descriptor)
 
 
 def take_lease(folder: str) -> Lease | None:
-    """Hold a folder that is about to be made; None where its file system knows no locks, and what is left there stays.
+    """Take the lease of a folder that is about to be made; None where its file system has no locks.
 
-    The lease lies beside the folder, as a hidden file of its name.
+    The lease is a hidden file of the folder's name, beside it.
     """
     path = _lease_of(folder)
     os.makedirs(os.path.dirname(path), exist_ok=True)
@@ -49,11 +48,11 @@ def take_lease(folder: str) -> Lease | None:
     return Lease(path, descriptor)
 
 
-def left_over(out: str) -> list[str]:
-    """Remove the temporary folders beside `out` that a process of this machine has left, and return them.
+def remove_left_over(out: str) -> list[str]:
+    """Remove the temporary folders beside `out` that processes of this machine have left, and return them.
 
-    A folder goes only where it has a lease that this machine wrote and that no process holds: one without, of another
-    machine (a shared file system may not pass locks on), or that somebody writes, stays.
+    A folder is removed only if its lease was written by this machine and is not locked. One without a lease or from
+    another machine stays: a shared file system may not pass on locks.
     """
     removed = []
     for lease in sorted(glob.glob(_lease_of(f"{glob.escape(out)}.tmp-*"))):
@@ -70,7 +69,7 @@ def left_over(out: str) -> list[str]:
                     shutil.rmtree(folder, ignore_errors=True)
                     removed.append(folder)
                 os.unlink(lease)
-        except (OSError, ValueError, AttributeError):  # held, just being made, or not ours
+        except (OSError, ValueError, AttributeError):  # locked, just being made, or no lease of this package
             continue
         finally:
             os.close(descriptor)
@@ -82,7 +81,7 @@ def _lease_of(folder: str) -> str:
 
 
 def _machine() -> dict[str, str]:
-    """Name this machine: its containers have hosts' names of their own, but one kernel; a restart changes its mark."""
+    """Identify this machine, by host name or boot id: containers have their own host names, but share the boot id."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:

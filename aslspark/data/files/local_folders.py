@@ -1,7 +1,7 @@
-"""Folders and files of this machine, listed by Python itself, so that no name is lost.
+"""A local folder -> the files below it with their lengths, and lines about what is passed over.
 
-In: a path. Out: the files below it with their lengths, and what is passed over. The JVM drops names that its locale
-cannot spell, and Spark those that begin with _. Links that lead back would be followed for ever, and pipes waited for.
+Python lists the folder, since the JVM drops names that its locale cannot encode, and Spark those that begin with _.
+Links that lead back, which would be followed for ever, are refused; pipes, which would block, are marked.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ class LocalFile(NamedTuple):
     Parameters
     ----------
     path : str
-        As Python opens it; bytes that are no UTF-8 are kept in it (``surrogateescape``).
+        For Python; bytes that are not UTF-8 are escaped in it (``surrogateescape``).
     name : str
-        The same below the folder.
+        Relative to the folder.
     length : int
         In bytes.
     special : bool
-        It is a pipe, a socket or a device.
+        Whether it is a pipe, a socket or a device.
     """
 
     path: str
@@ -45,42 +45,42 @@ class LocalFile(NamedTuple):
 
 @dataclass
 class Walked:
-    """What lies below a folder: files by name, and in words what was passed over."""
+    """The files below a folder, by name, and lines about what was passed over."""
 
     files: list[LocalFile] = field(default_factory=list)
     passed_over: list[str] = field(default_factory=list)
 
 
 def local_of(path: str) -> Path | None:
-    """Return where a path lies on this machine; None for other stores."""
+    """Return the local path; None for other stores."""
     if re.match(r"^[a-z][a-z0-9+.-]*:/", path) and not path.startswith("file:/"):
         return None
     return Path(re.sub(r"^file:/+", "/", path))
 
 
 def as_text(path: str) -> str:
-    r"""Write a path so that it can be printed, sent to Spark and stored: bytes that are no UTF-8 as ``\xff``."""
+    r"""Return a path as valid text, for printing and for Spark: bytes that are not UTF-8 become ``\xff``."""
     if path.isascii():
         return path
     try:
         return os.fsencode(path).decode("utf-8", "backslashreplace")
-    except UnicodeEncodeError:  # no name that the file system could hold
+    except UnicodeEncodeError:  # not a name that a file system can hold
         return path.encode("utf-8", "backslashreplace").decode()
 
 
 def is_special(path: str) -> bool:
-    """Tell a pipe, a socket or a device, which cannot be read to an end."""
+    """Tell a pipe, a socket or a device, which may have no end."""
     local = local_of(path)
     return local is not None and local.exists() and not local.is_file() and not local.is_dir()
 
 
 def is_hidden(name: str) -> bool:
-    """Tell names that begin with a dot; a picture whose name is nothing but its ending is none."""
+    """Tell names that begin with a dot, but not a picture whose name is only an ending."""
     return name.startswith(".") and not (is_picture_name(name) and name.count(".") == 1)
 
 
 def walk(path: str) -> Walked:
-    """List the files below a folder of this machine, following links.
+    """List the files below a local folder, following links.
 
     Parameters
     ----------
@@ -90,22 +90,22 @@ def walk(path: str) -> Walked:
     Raises
     ------
     AslsparkError
-        Naming the link that leads back to a folder that it lies in, or the folder that may not be read; or where there
-        are more linked folders than anyone makes.
+        Naming a link that leads back to a folder above it, or a folder without read permission; or where links lead to
+        more than `MOST_LINKED_FOLDERS` folders.
     """
     top = str(local_of(path))
     walked = Walked()
     hidden: list[str] = []
     for entry, name in _entries(path, top):
         if entry.name == "__MACOSX" or entry.name.startswith("._"):
-            continue  # what the Mac's Finder puts beside the files
+            continue  # macOS metadata
         if is_hidden(entry.name):
             if is_picture_name(entry.name) or is_table_name(entry.name):
                 hidden.append(name)
             continue
         try:
             status = entry.stat()
-        except OSError:  # a link that leads nowhere, or one to itself
+        except OSError:  # a broken link, or a link to itself
             if is_picture_name(entry.name) or is_table_name(entry.name):
                 walked.passed_over.append(f"{as_text(name)}: a link that leads nowhere")
             continue
@@ -118,7 +118,7 @@ def walk(path: str) -> Walked:
 
 
 def refuse_loops(path: str) -> None:
-    """See that no link below a folder leads back to a folder that it lies in; see `walk`."""
+    """Raise for a link below a folder that leads back to a folder above it; see `walk`."""
     local = local_of(path)
     if local is not None and local.is_dir():
         for _ in _entries(path, str(local)):
@@ -126,12 +126,12 @@ def refuse_loops(path: str) -> None:
 
 
 def _entries(path: str, top: str) -> Iterator[tuple[os.DirEntry[str], str]]:
-    """Give each entry below a folder with its name there; folders that begin with a dot are not entered."""
+    """Give each entry below a folder with its relative name; hidden folders are not entered."""
     linked = 0
     real_top = os.path.realpath(top)
-    left = [(top, "", real_top, frozenset({real_top}), False)]
-    while left:
-        folder, prefix, real_folder, above, is_linked = left.pop()
+    folders = [(top, "", real_top, frozenset({real_top}), False)]
+    while folders:
+        folder, prefix, real_folder, above, is_linked = folders.pop()
         try:
             with os.scandir(folder) as entries:
                 inside = sorted(entries, key=lambda entry: entry.name)
@@ -139,7 +139,7 @@ def _entries(path: str, top: str) -> Iterator[tuple[os.DirEntry[str], str]]:
             raise AslsparkError(
                 f"source {as_text(path)}: the folder {as_text(folder)} may not be read: look at its permissions"
             ) from error
-        except OSError:  # it is gone
+        except OSError:  # it was deleted
             continue
         for entry in inside:
             yield entry, f"{prefix}{entry.name}"
@@ -156,11 +156,11 @@ def _entries(path: str, top: str) -> Iterator[tuple[os.DirEntry[str], str]]:
                 raise AslsparkError(
                     f"source {as_text(path)}: links lead to more than {MOST_LINKED_FOLDERS:,} folders: copy them"
                 )
-            left.append((entry.path, f"{prefix}{entry.name}/", real, above | {real}, link or is_linked))
+            folders.append((entry.path, f"{prefix}{entry.name}/", real, above | {real}, link or is_linked))
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
-    except OSError:  # links in a circle
+    except OSError:  # a cycle of links
         return False

@@ -1,7 +1,7 @@
-"""Names in, the order in which people count them out: frame-2 before frame-10, on the driver and in Spark alike.
+"""Names -> their natural order (frame-2 before frame-10), the same on the driver and in Spark.
 
-Whatever is cut into contiguous runs (pictures, samples in memory, folds) is cut in this order, so that the frames of a
-film lie side by side as they were taken.
+Pictures, samples in memory and folds are cut into contiguous runs in this order, so that the frames of a film stay
+together as they were taken.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ import string
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
-# Of ASCII alone, so that Python and Java agree whatever their locale and their version of Unicode.
+# ASCII only, so that Python and Java agree in every locale and version of Unicode.
 _LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
 
 def natural_key(name: str) -> list[tuple[int, int, str]]:
-    """Make a key that sorts names as people count.
+    """Return a sort key for the natural order.
 
     Parameters
     ----------
@@ -26,8 +26,8 @@ def natural_key(name: str) -> list[tuple[int, int, str]]:
     Returns
     -------
     list of (int, int, str)
-        For each run of digits (0, how many without leading zeros, those), for each run of anything else (1, 0, it in
-        lower case). Names that differ in leading zeros or case have one key: break the tie by the name itself.
+        For each run of digits (0, its length without leading zeros, its digits without them); for each other run (1, 0,
+        its lower case). Names that differ in leading zeros or case have the same key; the name itself breaks the tie.
     """
     parts = re.findall("[0-9]+|[^0-9]+", name.translate(_LOWER))
     return [
@@ -36,7 +36,7 @@ def natural_key(name: str) -> list[tuple[int, int, str]]:
 
 
 def natural_order(name: str) -> list[Column]:
-    """Make the columns to order rows by, which put them as `natural_key` does, and ties by the name itself.
+    """Return the columns that order rows by `natural_key`, and ties by the name itself.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ def natural_order(name: str) -> list[Column]:
     Returns
     -------
     list of Column
-        For `orderBy`. Nothing is collected: the key is computed row by row.
+        For `orderBy`.
     """
     lower = F.translate(F.col(name), string.ascii_uppercase, string.ascii_lowercase)
     parts = F.regexp_extract_all(lower, F.lit("([0-9]+|[^0-9]+)"), F.lit(1))

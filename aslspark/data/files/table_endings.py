@@ -1,7 +1,4 @@
-"""The names of table files: one list for ingest and scoring.
-
-In: a file's name. Out: whether it is a table.
-"""
+"""A file name -> whether it is a table: one list for ingest and scoring."""
 
 from __future__ import annotations
 
@@ -9,10 +6,10 @@ TABLE_ENDINGS = (".csv", ".csv.gz", ".csv.bz2")
 
 
 def is_table_name(name: str) -> bool:
-    """Tell a table by its ending, in any case."""
+    """Tell a table by its ending, in upper or lower case."""
     return name.lower().endswith(TABLE_ENDINGS)
 
 
-def is_packed_in_capitals(name: str) -> bool:
-    """Tell a compressed table that Spark would not unpack: it knows ``.gz`` and ``.bz2`` in small letters alone."""
+def has_upper_case_ending(name: str) -> bool:
+    """Tell a compressed table that Spark would not decompress: it knows only lower-case ``.gz`` and ``.bz2``."""
     return is_table_name(name) and name.lower().endswith((".gz", ".bz2")) and not name.endswith((".gz", ".bz2"))

@@ -1,6 +1,6 @@
-"""Zips of a picture folder or of a manifest with its pictures: checked by their directory, unpacked into Parquet.
+"""A zip of a picture folder, or of a manifest with its pictures -> a `PictureSource`, unpacked into Parquet.
 
-Nothing is unpacked under a name from the zip, so no entry can reach outside; the zip is read through Hadoop's streams.
+The zip's directory is checked first. No file gets a name from the zip, so that no entry can be written elsewhere.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from aslspark.images.endings import is_picture_name
 MAX_ENTRIES = 1_000_000
 MAX_UNPACKED_BYTES = 32 << 30
 MAX_RATIO = 100
-"""JPEG and PNG hardly shrink; what unpacks to more than this times its size was made to fill a disk."""
+"""Most times that an entry may grow: JPEG and PNG hardly shrink, so that more is made to fill a disk."""
 
 PART_BYTES, ROW_GROUP_BYTES, PIECE_BYTES = 64 << 20, 4 << 20, 4 << 10
 
@@ -44,12 +44,12 @@ UNSAFE_NAME = "unsafe name"
 ENCRYPTED = "encrypted"
 NOT_DEFLATED = "packed in another way"
 DEFLATED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-"""Of the others, Python's `zipfile` unpacks as much at once as there is: 150 bytes of bzip2 to 200 MB."""
+"""Methods that Python's `zipfile` unpacks piece by piece; with others, 150 bytes (of bzip2) become 200 MB at once."""
 DAMAGED = "damaged in the zip"
 
 
 def open_zip(spark: SparkSession, hadoop: HadoopFiles, path: str, options: PictureOptions) -> PictureSource:
-    """List the pictures of a zip, without unpacking it.
+    """List the pictures of a zip without unpacking them.
 
     Parameters
     ----------
@@ -62,30 +62,39 @@ def open_zip(spark: SparkSession, hadoop: HadoopFiles, path: str, options: Pictu
     Raises
     ------
     AslsparkError
-        Where it is no zip, holds too much, or holds no picture with a label.
+        Where it is no zip, is too large, or has no picture with a label.
     """
     with hadoop.opened(path) as file:
         try:
             archive = zipfile.ZipFile(file)
-        except Exception as error:  # a damaged directory raises this and that
+        except Exception as error:  # a damaged directory raises nearly anything
             raise AslsparkError(f"source {path} is no zip, or cut short ({error}): copy it again") from error
         entries = [entry for entry in archive.infolist() if not _is_passed_over(entry.filename)]
         _check_sizes(path, entries)
         manifests, passed = _manifests(archive, entries, path)
     if not manifests:
-        listed, unused = labelled_by_folder([ListedFile(e.filename, _name(e), e.file_size) for e in entries], options)
-        passed += unused
+        files = [ListedFile(entry.filename, _name(entry), entry.file_size) for entry in entries]
+        listed, unused = labelled_by_folder(files, options)
         if not listed:
             raise AslsparkError(_nothing_in(path, entries))
     else:
         listed, unused = _labelled_by_manifests(entries, manifests, options)
-        passed += unused
+    passed += unused
+    pictures = _checked(listed, entries, by_manifest=bool(manifests))
+    usable = {picture.path for picture in pictures if picture.reason is None}
+    lost = (DAMAGED, "it cannot be unpacked")
+    lines = [f"{as_text(path)}: {line}" for line in passed]
+    return PictureSource("", once_each(pictures), _unpacker(spark, hadoop, path, usable), lost, lines)
+
+
+def _checked(listed: Sequence[Picture], entries: Sequence[zipfile.ZipInfo], by_manifest: bool) -> list[Picture]:
+    """Give a reason to pictures whose entries are unsafe, encrypted, packed in another way, or repeated."""
     encrypted = {entry.filename for entry in entries if entry.flag_bits & 1}
     others = {entry.filename for entry in entries if entry.compress_type not in DEFLATED}
     seen: set[str] = set()
     pictures = []
     for picture in listed:
-        if picture.reason is None and not (_is_safe(picture.path) and (manifests or _is_safe(picture.name))):
+        if picture.reason is None and not (_is_safe(picture.path) and (by_manifest or _is_safe(picture.name))):
             picture = picture._replace(reason=UNSAFE_NAME, detail="it points outside of the zip")
         elif picture.reason is None and picture.path in encrypted:
             picture = picture._replace(reason=ENCRYPTED, detail="pack it again without a password")
@@ -93,17 +102,14 @@ def open_zip(spark: SparkSession, hadoop: HadoopFiles, path: str, options: Pictu
             picture = picture._replace(reason=NOT_DEFLATED, detail="pack it again with deflate, as zips mostly are")
         elif picture.reason is None and picture.path in seen:
             picture = picture._replace(reason=DAMAGED, detail="a second entry of this name")
-        if picture.reason is None or not manifests:
+        if picture.reason is None or not by_manifest:
             seen.add(picture.path)
         pictures.append(picture)
-    usable = {picture.path for picture in pictures if picture.reason is None}
-    lost = (DAMAGED, "it cannot be unpacked")
-    lines = [f"{as_text(path)}: {line}" for line in passed]
-    return PictureSource("", once_each(pictures), _unpacker(spark, hadoop, path, usable), lost, lines)
+    return pictures
 
 
 def _name(entry: zipfile.ZipInfo) -> str:
-    r"""Name an entry with slashes: programs for Windows have written ``hands\A\1.jpg``."""
+    r"""Return an entry's name with slashes: programs for Windows have written ``hands\A\1.jpg``."""
     return entry.filename if "/" in entry.filename else entry.filename.replace("\\", "/")
 
 
@@ -121,7 +127,7 @@ def _nothing_in(path: str, entries: Sequence[zipfile.ZipInfo]) -> str:
 
 
 def _is_passed_over(name: str) -> bool:
-    """Tell folders, names that are none, and what the Mac's Finder and others put beside the files."""
+    """Tell folders, empty names, hidden files and macOS metadata."""
     if not name or name.endswith("/"):
         return True
     parts = name.replace("\\", "/").split("/")
@@ -151,36 +157,36 @@ def _check_sizes(path: str, entries: Sequence[zipfile.ZipInfo]) -> None:
 def _manifests(
     archive: zipfile.ZipFile, entries: Sequence[zipfile.ZipInfo], path: str
 ) -> tuple[list[tuple[str, list[ManifestRow]]], list[str]]:
-    """Find the manifests of a zip, with the rows of each, and say which tables are none.
+    """Find the manifests of a zip with their rows; return them and lines about the other tables.
 
-    They lie in one folder, the topmost that holds one: deeper ones are copies or parts of it.
+    Only the topmost folder with a manifest counts: deeper ones are copies or parts of it.
     """
     tables = [entry for entry in entries if _name(entry).lower().endswith(".csv")]
-    found: list[tuple[str, list[ManifestRow]]] = []
+    manifests: list[tuple[str, list[ManifestRow]]] = []
     passed: list[str] = []
     depth = -1
     for entry in sorted(tables, key=lambda entry: (_name(entry).count("/"), _name(entry))):
         name = _name(entry)
         if depth >= 0 and name.count("/") > depth:
-            passed.append(f"{name}: it lies deeper than the manifest {found[0][0]}")
+            passed.append(f"{name}: it lies deeper than the manifest {manifests[0][0]}")
             continue
         if entry.flag_bits & 1 or entry.file_size > MAX_MANIFEST_BYTES:
             passed.append(f"{name}: encrypted, or larger than {MAX_MANIFEST_BYTES:,} bytes")
             continue
         try:
             text = decode_manifest(_read(archive, entry))
-        except Exception as error:  # each way of packing has errors of its own
-            # Not in its own words, which quote bytes of the zip.
+        except Exception as error:  # each compression method has its own errors
+            # Without their messages, which quote bytes of the zip.
             kind = type(error).__name__
             raise AslsparkError(
                 f"source {as_text(path)}: {name[:80]!r} cannot be unpacked ({kind}): pack it again"
             ) from error
         if rows := parse_manifest(text, f"source {as_text(path)}: {name[:80]!r}"):
-            found.append((name, rows))
+            manifests.append((name, rows))
             depth = name.count("/")
         else:
             passed.append(f"{name}: no manifest with path,label")
-    return found, passed
+    return manifests, passed
 
 
 def _labelled_by_manifests(
@@ -194,8 +200,8 @@ def _labelled_by_manifests(
         pictures += with_named_splits(listed, options, file)
     pictures = once_each(pictures)
     named = {picture.path for picture in pictures}
-    left = sum(is_picture_name(name) and entry.filename not in named for name, entry in of_name.items())
-    return pictures, [f"{left} pictures that no manifest names"] if left else []
+    unnamed = sum(is_picture_name(name) and entry.filename not in named for name, entry in of_name.items())
+    return pictures, [f"{unnamed} pictures that no manifest names"] if unnamed else []
 
 
 def _named_in_zip(
@@ -215,7 +221,7 @@ def _named_in_zip(
     return picture
 
 
-def _unpacker(spark: SparkSession, hadoop: HadoopFiles, path: str, wanted: set[str]) -> Callable[[str], DataFrame]:
+def _unpacker(spark: SparkSession, hadoop: HadoopFiles, path: str, names: set[str]) -> Callable[[str], DataFrame]:
     unpacked: set[str] = set()
 
     def contents(scratch: str) -> DataFrame:
@@ -227,7 +233,7 @@ def _unpacker(spark: SparkSession, hadoop: HadoopFiles, path: str, wanted: set[s
     def unpack(scratch: str) -> None:
         schema = pa.schema([("path", pa.string()), ("content", pa.binary())])
         with hadoop.opened(path) as file:
-            for number, groups in enumerate(_parts(_unpacked(zipfile.ZipFile(file), wanted))):
+            for number, groups in enumerate(_parts(_unpacked(zipfile.ZipFile(file), names))):
                 part = io.BytesIO()
                 with parquet.ParquetWriter(part, schema, compression="none", use_dictionary=False) as writer:
                     for group in groups:
@@ -238,21 +244,21 @@ def _unpacker(spark: SparkSession, hadoop: HadoopFiles, path: str, wanted: set[s
     return contents
 
 
-def _unpacked(archive: zipfile.ZipFile, wanted: set[str]) -> Iterator[tuple[str, bytes]]:
-    """Unpack entries one by one; one that is damaged has no bytes, and is missed afterwards."""
+def _unpacked(archive: zipfile.ZipFile, names: set[str]) -> Iterator[tuple[str, bytes]]:
+    """Unpack entries one by one; a damaged one is left out, which ingest notices afterwards."""
     done: set[str] = set()
     for entry in archive.infolist():
-        if entry.filename in wanted and entry.filename not in done:
+        if entry.filename in names and entry.filename not in done:
             done.add(entry.filename)
             try:
                 data = _read(archive, entry)
-            except Exception:  # each way of packing has errors of its own
+            except Exception:  # each compression method has its own errors
                 continue
             yield entry.filename, data
 
 
 def _read(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
-    """Unpack an entry in small pieces: asked for all of it, `zipfile` unpacks more than the directory says."""
+    """Unpack an entry in small pieces: read at once, it may unpack to more than the directory says."""
     if entry.compress_type not in DEFLATED:
         raise NotImplementedError(f"{NOT_DEFLATED} than deflate")
     with archive.open(entry) as file:
@@ -260,7 +266,7 @@ def _read(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
 
 
 def _parts(entries: Iterator[tuple[str, bytes]]) -> Iterator[Iterator[list[tuple[str, bytes]]]]:
-    """Gather entries into row groups, and those into parts, by their bytes."""
+    """Gather entries into row groups, and row groups into parts, by their bytes."""
     part: list[list[tuple[str, bytes]]] = []
     group: list[tuple[str, bytes]] = []
     in_group = in_part = 0

@@ -1,7 +1,6 @@
-"""Folders and manifests of picture files, wherever they lie.
+"""The path of a folder or manifest of pictures -> a `PictureSource`.
 
-In: a path. Out: a `PictureSource`. Files of this machine are listed and opened by Python, which finds every name; those
-of other stores by Spark.
+Python lists and opens local files, since it finds every name; Spark those of other stores.
 """
 
 from __future__ import annotations
@@ -35,8 +34,8 @@ from aslspark.data.pictures.manifest import ManifestRow, parse_manifest, read_ma
 from aslspark.data.pictures.options import PictureOptions
 from aslspark.images.endings import is_picture_name
 
-# A file costs about as much to open as so many of its bytes to decode. Spark's own guess, 4 MB, makes a task of
-# every 32 pictures.
+# Opening a file costs about as much as decoding this many bytes. With Spark's default, 4 MB, every 32 pictures become
+# a task.
 OPEN_COST_BYTES = 8 << 10
 TASKS_A_SLOT = 3
 
@@ -45,7 +44,7 @@ OUTSIDE = "outside of its folder"
 HIDDEN = "hidden name"
 LOST = (UNREADABLE, "it vanished, or could not be opened, after it was listed")
 MOST_FOLDERS_SEARCHED = 1000
-"""For pictures whose names begin with _, which Spark passes over without a word."""
+"""Folders that are searched for pictures whose names begin with _, which Spark silently passes over."""
 
 
 @dataclass
@@ -56,7 +55,7 @@ class FilesBelow:
     ----------
     listed : list of ListedFile
     passed_over : list of str
-        In words, below the folder.
+        Lines, with paths relative to the folder.
     """
 
     listed: list[ListedFile]
@@ -76,7 +75,7 @@ def files_below(spark: SparkSession, hadoop: HadoopFiles, path: str) -> FilesBel
     Raises
     ------
     AslsparkError
-        Where a folder may not be read, or a link leads back to it.
+        For a folder without read permission, or a link that leads back to a folder above it.
     """
     if (local := hadoop.local(path)) is not None:
         walked = walk(local)
@@ -97,20 +96,19 @@ def files_below(spark: SparkSession, hadoop: HadoopFiles, path: str) -> FilesBel
         for file, length in list_files(binary_files(spark, [path]))
     ]
     hidden, folders = _hidden(hadoop, base, {file.name.rpartition("/")[0] for file in files})
-    trouble = "Spark passes over names that begin with _: rename it"
-    files += [ListedFile(f"{base}/{name}", name, 0, None, HIDDEN, trouble) for name in hidden]
+    advice = "Spark passes over names that begin with _: rename it"
+    files += [ListedFile(f"{base}/{name}", name, 0, None, HIDDEN, advice) for name in hidden]
     return FilesBelow(files, folders)
 
 
 def contents_of(spark: SparkSession, files: Iterable[ListedFile]) -> DataFrame:
-    """Give the table with the bytes of files.
+    """Make the table of the bytes of files.
 
     Returns
     -------
     DataFrame
-        path (string, as in `ListedFile`) and file (binary, a path for `aslspark.data.files.file_bytes`) where all lie
-        on this machine; else path and content (binary), without those that cannot be opened or are larger than
-        `MAX_FILE_BYTES`.
+        path (string, as in `ListedFile`) and file (binary, a path for `aslspark.data.files.file_bytes`) where all are
+        local; else path and content (binary), without files that cannot be opened or are larger than `MAX_FILE_BYTES`.
     """
     files = list(files)
     local = [file for file in files if file.file is not None]
@@ -120,10 +118,10 @@ def contents_of(spark: SparkSession, files: Iterable[ListedFile]) -> DataFrame:
         parts.append(files_table(spark, [(file, (file.path,)) for file in local], ("path",)))
     if others:
         folders = _topmost({file.path.rpartition("/")[0] for file in others})
-        wanted = F.broadcast(spark.createDataFrame([(file.path,) for file in others], "path string"))
-        # By its length Spark leaves a file unread; asked for its bytes, it ends the job above 2 GB.
+        paths = F.broadcast(spark.createDataFrame([(file.path,) for file in others], "path string"))
+        # Filtered by length, since reading a file above 2 GB would end the job.
         below = binary_files(spark, folders).where(F.col("length") <= MAX_FILE_BYTES)
-        parts.append(below.select("path", "content").join(wanted, "path", "left_semi"))
+        parts.append(below.select("path", "content").join(paths, "path", "left_semi"))
     if len(parts) == 1:
         return parts[0]
     return with_content(parts[0]).select("path", "content").unionByName(parts[1])
@@ -132,7 +130,7 @@ def contents_of(spark: SparkSession, files: Iterable[ListedFile]) -> DataFrame:
 def files_table(
     spark: SparkSession, files: Sequence[tuple[ListedFile, tuple[str | None, ...]]], columns: Sequence[str]
 ) -> DataFrame:
-    """Make a table of files of this machine, in tasks of about as many bytes each, in the same order every time.
+    """Make a table of local files, in a fixed order and in tasks of about the same bytes.
 
     Parameters
     ----------
@@ -159,35 +157,35 @@ def files_table(
 
 
 def binary_files(spark: SparkSession, folders: Sequence[str]) -> DataFrame:
-    """Read all files below folders of another store than this machine.
+    """Read all files below folders of a store that is not local.
 
     Returns
     -------
     DataFrame
-        path (string), length (long), content (binary), modificationTime. Bytes are only read where content is used.
+        path (string), length (long), content (binary), modificationTime. Files are read only where content is used.
     """
     reader = spark.read.format("binaryFile").option("recursiveFileLookup", "true")
-    # One that cannot be opened must not end the job; ingest misses it afterwards, and says so.
+    # A file that cannot be opened must not end the job; ingest notices and reports it afterwards.
     reader = reader.option("ignoreMissingFiles", "true").option("ignoreCorruptFiles", "true")
     return reader.load([no_pattern(folder) for folder in folders])
 
 
 def list_files(files: DataFrame) -> list[tuple[str, int]]:
-    """List path and length of all files; of empty ones too, which Spark leaves out of its tables."""
+    """List path and length of all files, including empty ones, which Spark leaves out of its tables."""
     with settings(files.sparkSession, {"spark.sql.files.openCostInBytes": str(OPEN_COST_BYTES)}):
-        found = files.select("path", "length").toPandas()
-    listed = list(zip(found["path"].tolist(), found["length"].tolist(), strict=True))
+        rows = files.select("path", "length").toPandas()
+    listed = list(zip(rows["path"].tolist(), rows["length"].tolist(), strict=True))
     if len(files._jdf.inputFiles()) != len(listed):
-        there = {plain_path(path) for path, _ in listed}
-        every = (plain_path(unquote(uri)) for uri in files.inputFiles())
-        listed += [(path, 0) for path in every if path not in there]
+        known = {plain_path(path) for path, _ in listed}
+        paths = (plain_path(unquote(uri)) for uri in files.inputFiles())
+        listed += [(path, 0) for path in paths if path not in known]
     return listed
 
 
 def open_folder(
     spark: SparkSession, hadoop: HadoopFiles, path: str, options: PictureOptions, known: Collection[str] = ()
 ) -> PictureSource | None:
-    """List a folder with a sub-folder for each label.
+    """List the pictures of a folder with a sub-folder for each label.
 
     Parameters
     ----------
@@ -197,17 +195,17 @@ def open_folder(
         Qualified.
     options : PictureOptions
     known : collection of str
-        Names of files in the folder that somebody else answers for.
+        Names of files in the folder that are reported elsewhere.
 
     Returns
     -------
     PictureSource or None
-        None where no picture lies below the folder. Its `name` is still empty.
+        None where there is no picture below the folder. Its `name` is still empty.
 
     Raises
     ------
     AslsparkError
-        Where there are pictures, but in no folder that is called like a label.
+        Where no picture lies in a folder with the name of a label.
     """
     below = files_below(spark, hadoop, path)
     if not any(is_picture_name(file.name) for file in below.listed):
@@ -232,12 +230,12 @@ def _contents(
     spark: SparkSession, files: Iterable[ListedFile], pictures: Iterable[Picture]
 ) -> Callable[[str], DataFrame]:
     usable = {picture.path for picture in pictures if picture.reason is None}
-    wanted = {file.path: file for file in files if file.path in usable}
-    return lambda _scratch: contents_of(spark, wanted.values())
+    usable_files = {file.path: file for file in files if file.path in usable}
+    return lambda _scratch: contents_of(spark, usable_files.values())
 
 
 def _hidden(hadoop: HadoopFiles, base: str, folders: set[str]) -> tuple[list[str], list[str]]:
-    """Find pictures and folders whose names begin with _, beside what Spark lists."""
+    """Find pictures and folders whose names begin with _, which Spark does not list."""
     files, below = [], []
     for folder in sorted(folders | {""})[:MOST_FOLDERS_SEARCHED]:
         for name, is_folder in hadoop.underscored_in(f"{base}/{folder}".rstrip("/")):
@@ -254,19 +252,18 @@ def open_manifest(
 ) -> PictureSource:
     """List the pictures that a manifest names.
 
-    On other stores than this machine all files below their folders are read and those that are not in the manifest
-    dropped, since Spark reads folders: pictures that few rows name among many are better copied to a folder of
-    their own.
+    On stores that are not local, Spark reads whole folders, and files that the manifest does not name are dropped: if a
+    manifest names a few pictures among many, it is faster to copy them to a folder of their own.
 
     Parameters
     ----------
     spark : SparkSession
     hadoop : HadoopFiles
     path : str
-        Qualified, of a file whose header `is_manifest_header`.
+        Qualified, of a file with the header of a manifest.
     options : PictureOptions
     name : str
-        Its own name, where that may say the split of rows of which nothing else does.
+        The file's name, where it may say the split of its rows.
     """
     rows = parse_manifest(read_manifest_text(hadoop, path), as_text(path)) or []
     files = named_files(spark, hadoop, path, rows, options.roots)
@@ -284,11 +281,13 @@ def open_manifest(
 def unnamed_pictures(
     spark: SparkSession, hadoop: HadoopFiles, folder: str, sources: Iterable[PictureSource]
 ) -> list[str]:
-    """Say how many pictures lie below a folder that none of its manifests names."""
+    """Return a line about the pictures below a folder that none of its manifests names, if there are any."""
     named = {picture.path for source in sources for picture in source.pictures}
     below = files_below(spark, hadoop, folder).listed
-    left = [file.name for file in below if is_picture_name(file.name) and not named & {file.path, real_path(file)}]
-    return [f"{as_text(folder)}: {len(left)} pictures that no manifest names, such as {left[0]}"] if left else []
+    unnamed = [file.name for file in below if is_picture_name(file.name) and not named & {file.path, real_path(file)}]
+    if not unnamed:
+        return []
+    return [f"{as_text(folder)}: {len(unnamed)} pictures that no manifest names, such as {unnamed[0]}"]
 
 
 def real_path(file: ListedFile) -> str:
@@ -309,85 +308,85 @@ def named_files(
         Its qualified path.
     rows : sequence of ManifestRow
     roots : sequence of str
-        Qualified folders that it may name files in, beside its own.
+        Qualified folders in which it may name files, beside its own.
 
     Returns
     -------
     list of ListedFile
-        One a row. Those that lie elsewhere, by their path or by where a link leads, that are missing, or that are
-        no paths have their reason; nothing is opened.
+        One for each row, with a reason where the path is empty, missing, or outside of the folders (also by a link). No
+        file is opened.
     """
     base = manifest.rpartition("/")[0]
     folders = [base, *roots]
     local_roots = [os.path.realpath(local) for folder in folders if (local := hadoop.local(folder)) is not None]
     other_roots = [plain_path(folder).rstrip("/") for folder in folders if hadoop.local(folder) is None]
-    found: list[ListedFile] = []
+    files: list[ListedFile] = []
     others: dict[int, str] = {}
     for place, row in enumerate(rows):
         name = redact(as_text(row.path))
         path = _resolved(base, row.path)
         if not row.path:
-            found.append(ListedFile(name, name, -1, None, MISSING, "the row names no file"))
+            files.append(ListedFile(name, name, -1, None, MISSING, "the row names no file"))
         elif (local := hadoop.local(path)) is not None:
-            found.append(_local_named(local, row.path, name, local_roots))
+            files.append(_local_named(local, row.path, name, local_roots))
         elif any(plain_path(path).startswith(f"{root}/") for root in other_roots):
             others[place] = plain_path(path)
-            found.append(ListedFile(path, name, -1))
+            files.append(ListedFile(path, name, -1))
         else:
-            found.append(ListedFile(name, name, -1, None, OUTSIDE, _OUTSIDE_DETAIL))
+            files.append(ListedFile(name, name, -1, None, OUTSIDE, _OUTSIDE_DETAIL))
     if others:
-        _find_others(spark, hadoop, found, others)
-    return found
+        _find_others(spark, hadoop, files, others)
+    return files
 
 
 _OUTSIDE_DETAIL = "a manifest names files below its own folder alone; others need their folder in pictures.roots"
 
 
 def _local_named(local: str, written: str, name: str, roots: Sequence[str]) -> ListedFile:
-    """Find a file of this machine; one with backslashes that is not there may have been written on Windows."""
-    spellings = [local]
+    """Find a local file; a missing one whose path has backslashes is looked up with slashes, as Windows means them."""
+    candidates = [local]
     if "\\" in written:
-        spellings.append(os.path.normpath(local.replace("\\", "/")))
-    # By the name as it was written and masked: in a path that is made plain, a key is no longer told from a folder.
+        candidates.append(os.path.normpath(local.replace("\\", "/")))
+    # By the redacted name as written: in a normalised path, a secret looks like a folder.
     missing = ListedFile(name, name, -1, None, MISSING, "there is no such file")
-    for spelled in spellings:
+    for candidate in candidates:
         try:
-            real = os.path.realpath(spelled)
+            real = os.path.realpath(candidate)
             if not any(real == root or real.startswith(f"{root.rstrip('/')}/") for root in roots):
                 return missing._replace(reason=OUTSIDE, detail=_OUTSIDE_DETAIL)
             if not os.path.exists(real):
                 continue
             length, is_file = os.path.getsize(real), os.path.isfile(real)
-        except (OSError, ValueError):  # a NUL in it, or links in a circle
+        except (OSError, ValueError):  # a NUL in the path, or a cycle of links
             continue
-        trouble = () if is_file else (UNREADABLE, SPECIAL if not os.path.isdir(real) else "it is a folder")
-        return ListedFile(f"file:{as_text(real)}", name, length, os.fsencode(real), *trouble)
+        problem = () if is_file else (UNREADABLE, SPECIAL if not os.path.isdir(real) else "it is a folder")
+        return ListedFile(f"file:{as_text(real)}", name, length, os.fsencode(real), *problem)
     return missing
 
 
-def _find_others(spark: SparkSession, hadoop: HadoopFiles, found: list[ListedFile], others: dict[int, str]) -> None:
-    """Look up the files of other stores, in place."""
+def _find_others(spark: SparkSession, hadoop: HadoopFiles, files: list[ListedFile], others: dict[int, str]) -> None:
+    """Look up the files of other stores, and replace their entries of `files`."""
     folders = [
         folder for folder in _topmost({path.rpartition("/")[0] for path in others.values()}) if hadoop.exists(folder)
     ]
-    there = (
+    known = (
         {plain_path(file): (file, length) for file, length in list_files(binary_files(spark, folders))}
         if folders
         else {}
     )
     for place, path in others.items():
-        if path in there:
-            spelled, length = there[path]
-            found[place] = found[place]._replace(path=spelled, length=length)
+        if path in known:
+            listed_path, length = known[path]
+            files[place] = files[place]._replace(path=listed_path, length=length)
         else:
-            found[place] = found[place]._replace(reason=MISSING, detail=f"there is no file {redact(path)!r}")
+            files[place] = files[place]._replace(reason=MISSING, detail=f"there is no file {redact(path)!r}")
 
 
 def _resolved(base: str, path: str) -> str:
     if re.match(r"^[A-Za-z][A-Za-z0-9+.-]*:[/\\]", path):
         return path
     if path.startswith("/"):
-        # On the same file system as the manifest.
+        # On the file system of the manifest.
         system = re.match(r"^[a-z][a-z0-9+.-]*:(//[^/]*)?(?=/)", base)
         return f"{system.group(0) if system else ''}{posixpath.normpath('/' + path.lstrip('/'))}"
     scheme, colon, rest = base.partition(":") if ":" in base else ("", "", base)
@@ -395,9 +394,9 @@ def _resolved(base: str, path: str) -> str:
 
 
 def _topmost(folders: set[str]) -> list[str]:
-    """Leave out folders that lie in others of them: they are read with those."""
-    kept: list[str] = []
+    """Return the folders that lie in no other of them."""
+    topmost: list[str] = []
     for folder in sorted(folders, key=lambda folder: f"{folder}/"):
-        if not kept or not f"{folder}/".startswith(f"{kept[-1].rstrip('/')}/"):
-            kept.append(folder)
-    return kept
+        if not topmost or not f"{folder}/".startswith(f"{topmost[-1].rstrip('/')}/"):
+            topmost.append(folder)
+    return topmost

@@ -1,4 +1,4 @@
-"""A sheet to look at: pictures with the landmarks of their hand, and their crops; and some where no hand was found."""
+"""Samples with hands -> a sheet that shows pictures with landmarks, their crops, and some pictures without a hand."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SHEET = "hands.png"
 FOUND, NOT_FOUND = 12, 6
 COLUMNS = 3
 DRAWN_SIDE = 360
-"""Longer side, in pixels, that whole pictures are drawn at."""
+"""Longer side, in pixels, of whole pictures on the sheet."""
 
 BONES = (*((0 if point % 4 == 1 else point - 1, point) for point in range(1, 21)), (5, 9), (9, 13), (13, 17))
 """Pairs of landmarks: from the wrist to the tip of each finger, and across the palm."""
@@ -40,7 +40,7 @@ def draw_hands(
     form: ImageSpec,
     options: HandOptions,
 ) -> bytes | None:
-    """Draw some hands of every try, and some pictures without one, as PNG.
+    """Draw hands from every search step, and some pictures without a hand, as PNG.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ def draw_hands(
         id, source, label (strings), picture (PICTURE_TYPE), hand (HAND_TYPE).
     sources : mapping of str to PictureSource
     scratch : mapping of str to str
-        The folder that each was read with.
+        The scratch folder of each source.
     form : ImageSpec
     options : HandOptions
 
@@ -60,7 +60,7 @@ def draw_hands(
     rows = _chosen(samples, list(sources))
     if not rows:
         return None
-    wholes = _wholes(rows, sources, scratch, form)
+    originals = _originals(rows, sources, scratch, form)
     from matplotlib.figure import Figure
 
     lines = -(-len(rows) // COLUMNS)
@@ -71,48 +71,48 @@ def draw_hands(
     for place in axes:
         place.set_axis_off()
     for number, row in enumerate(rows):
-        _draw(axes[2 * number], axes[2 * number + 1], row, wholes.get(row["id"]), options)
+        _draw(axes[2 * number], axes[2 * number + 1], row, originals.get(row["id"]), options)
     file = io.BytesIO()
     figure.savefig(file, dpi=110)
     return file.getvalue()
 
 
 def _chosen(samples: DataFrame, sources: Sequence[str]) -> list[Row]:
-    """Choose pictures by a hash of their ids: evenly among the tries that found something, and some of the others."""
-    mine = samples.where(F.col("source").isin(*sources) & F.col(HAND_COLUMN).isNotNull())
-    found = F.col(f"{HAND_COLUMN}.found")
+    """Choose pictures by a hash of their ids: evenly from the search steps, and some without a hand."""
+    of_sources = samples.where(F.col("source").isin(*sources) & F.col(HAND_COLUMN).isNotNull())
+    step = F.col(f"{HAND_COLUMN}.found")
     place = F.row_number().over(Window.partitionBy("found").orderBy(F.xxhash64("id"), "id"))
-    # The pictures themselves are not moved about.
-    ranked = mine.select("id", found.alias("found")).withColumn("place", place).where(F.col("place") <= FOUND)
-    of_try: dict[str | None, list[str]] = {}
+    # Ranked without the pictures, which would be shuffled.
+    ranked = of_sources.select("id", step.alias("found")).withColumn("place", place).where(F.col("place") <= FOUND)
+    of_step: dict[str | None, list[str]] = {}
     for row in ranked.orderBy("found", "place").collect():
-        of_try.setdefault(row["found"], []).append(row["id"])
-    without = of_try.pop(None, [])[:NOT_FOUND]
-    turns = [ids[turn] for turn in range(FOUND) for ids in of_try.values() if turn < len(ids)]
+        of_step.setdefault(row["found"], []).append(row["id"])
+    without = of_step.pop(None, [])[:NOT_FOUND]
+    turns = [ids[turn] for turn in range(FOUND) for ids in of_step.values() if turn < len(ids)]
     order = [*turns[:FOUND], *without]
-    rows = {row["id"]: row for row in mine.where(F.col("id").isin(*order)).collect()}
+    rows = {row["id"]: row for row in of_sources.where(F.col("id").isin(*order)).collect()}
     return [rows[name] for name in order]
 
 
-def _wholes(
+def _originals(
     rows: Sequence[Row], sources: Mapping[str, PictureSource], scratch: Mapping[str, str], form: ImageSpec
 ) -> dict[str, Image.Image]:
-    """Read the chosen pictures again, whole."""
+    """Read the chosen pictures again, uncropped."""
     ids = {row["id"] for row in rows}
-    wholes = {}
+    originals = {}
     for name, source in sources.items():
         id_of = {picture.path: sample_id(name, picture.name) for picture in source.usable}
-        wanted = [path for path, sample in id_of.items() if sample in ids]
-        if not wanted:
+        paths = [path for path, sample in id_of.items() if sample in ids]
+        if not paths:
             continue
-        contents = source.contents(scratch[name]).where(F.col("path").isin(*wanted))
+        contents = source.contents(scratch[name]).where(F.col("path").isin(*paths))
         if "file" in contents.columns:
             contents = with_content(contents).where("content is not null").select("path", "content")
         for path, content in contents.collect():
-            wholes[id_of[path]] = (
+            originals[id_of[path]] = (
                 image_of(content.asDict()) if isinstance(content, Row) else whole_picture(bytes(content), form)
             )
-    return wholes
+    return originals
 
 
 def _draw(left: Any, right: Any, row: Row, whole: Image.Image | None, options: HandOptions) -> None:

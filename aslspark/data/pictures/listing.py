@@ -1,6 +1,6 @@
-"""Pictures by name, before any is read: their labels, signers and order.
+"""Listed files -> pictures with labels, signers and splits, before any is read.
 
-In: paths and lengths. Out: `PictureSource`, with a `Picture` for each file that ingest answers for.
+In: paths and lengths. Out: a `Picture` for each file that ingest keeps or quarantines.
 """
 
 from __future__ import annotations
@@ -41,18 +41,18 @@ DEPTH = "depth picture"
 
 
 class ListedFile(NamedTuple):
-    """A file as it was listed: what is known of it without its label.
+    """A listed file.
 
     Parameters
     ----------
     path : str
-        As the table that holds its bytes spells it.
+        As in the table with its bytes.
     name : str
-        Below the folder of its source.
+        Relative to the folder of its source.
     length : int
         In bytes.
     file : bytes, optional
-        Its path on this machine, where it lies there: the bytes of the name may be no text.
+        Of a local file: its path in bytes, which may not be UTF-8.
     reason, detail : str, optional
         Why it cannot be read, where that is known already.
     """
@@ -66,24 +66,24 @@ class ListedFile(NamedTuple):
 
 
 class Picture(NamedTuple):
-    """One picture: what is known of it before it is read."""
+    """A picture that is not yet read."""
 
     path: str
-    """As the table that holds its bytes spells it."""
+    """As in the table with its bytes."""
     name: str
-    """Within its source."""
+    """Relative to its source."""
     length: int
     label: str | None = None
     signer: str | None = None
     split: str | None = None
-    """Where the source itself decides."""
+    """Given by the source; else None."""
     row: int | None = None
-    """In a manifest, counted from 1."""
+    """Its number in the manifest, from 1."""
     reason: str | None = None
     """Why it cannot be used, where that is known already."""
     detail: str = ""
     split_name: str = ""
-    """The folder or file whose name says `split`; empty where a manifest's row or a column does."""
+    """The folder or file whose name says `split`; empty where a row or column does."""
 
 
 @dataclass
@@ -93,15 +93,15 @@ class PictureSource:
     Parameters
     ----------
     name : str
-        What the samples carry in `source`.
+        The value of the samples' column `source`.
     pictures : list of Picture
     contents : function of a scratch folder
-        Gives the table with their bytes: path (string) and content (binary) or image (Spark's image struct); from the
-        same folder a second time.
+        Returns the table of their bytes: path (string), and content (binary), image (Spark's image struct) or file
+        (binary, a local path). With the same folder it may be called again.
     lost : pair of str, optional
-        Reason and detail of those that do not come out of `contents`; none where all do.
+        Reason and detail for pictures that are missing in `contents`; None where none can be.
     passed_over : list of str
-        What is in its folder and is no picture with a label, in words.
+        Lines about what is in its folder and is no picture with a label.
     """
 
     name: str
@@ -112,12 +112,12 @@ class PictureSource:
 
     @property
     def usable(self) -> list[Picture]:
-        """Those that are to be read."""
+        """The pictures to be read."""
         return [picture for picture in self.pictures if picture.reason is None]
 
 
 def unread_reason(file: ListedFile) -> tuple[str, str] | None:
-    """Tell why a file is not to be read, before it is opened: reason and detail; None where it is to be read."""
+    """Return why a file is not to be read, as reason and detail; None where it is to be read."""
     if file.reason is not None:
         return file.reason, file.detail
     if is_unread_format(file.name):
@@ -130,7 +130,7 @@ def unread_reason(file: ListedFile) -> tuple[str, str] | None:
 
 
 def labelled_by_folder(files: Iterable[ListedFile], options: PictureOptions) -> tuple[list[Picture], list[str]]:
-    """Label pictures by the folders that they lie in.
+    """Label pictures by the names of their folders.
 
     Parameters
     ----------
@@ -140,15 +140,15 @@ def labelled_by_folder(files: Iterable[ListedFile], options: PictureOptions) -> 
     Returns
     -------
     list of Picture
-        Those with a label: the nearest folder above them that is called like one.
+        Those with a label: that of the innermost folder whose name is one.
     list of str
-        What was passed over: a line for each folder whose name is no label, one for files of other endings.
+        What was passed over: a line for each folder whose name is no label, and one for files with other endings.
     """
     pictures: list[Picture] = []
     folders: Counter[str] = Counter()
     others: list[str] = []
     files = list(files)
-    colours = {_shot(file.name) for file in files if is_picture_name(file.name) and not _is_depth(file.name)}
+    colour_shots = {_shot(file.name) for file in files if is_picture_name(file.name) and not _is_depth(file.name)}
     for listed in files:
         *above, file = listed.name.split("/")
         if not is_picture_name(file):
@@ -160,7 +160,7 @@ def labelled_by_folder(files: Iterable[ListedFile], options: PictureOptions) -> 
             continue
         picture = Picture(listed.path, listed.name, listed.length, label, options.signer_of(listed.name))
         picture = _checked(picture, listed, options)
-        if picture.reason is None and _is_depth(listed.name) and _shot(listed.name) in colours:
+        if picture.reason is None and _is_depth(listed.name) and _shot(listed.name) in colour_shots:
             picture = picture._replace(reason=DEPTH, detail=DEPTH_DETAIL)
         pictures.append(picture)
     passed = [f"{folder}: {count} pictures, the name is no label" for folder, count in sorted(folders.items())]
@@ -170,18 +170,18 @@ def labelled_by_folder(files: Iterable[ListedFile], options: PictureOptions) -> 
 
 
 def with_named_splits(pictures: Sequence[Picture], options: PictureOptions, manifest: str = "") -> list[Picture]:
-    """Give the pictures of a source the splits that its folders are called by, where nothing else says any.
+    """Give pictures the splits that the names of their folders say, where the source gives no split otherwise.
 
-    The folder that is nearest to the label's decides, those above it first; a folder that is called like a label says
-    nothing else. Where no folder says anything and every file's own name does, those decide.
+    The folder nearest to that of the label decides; those above the label's folder come before those below. Where no
+    folder says a split and the name of every file does, the file names decide.
 
     Parameters
     ----------
     pictures : sequence of Picture
-        All of one source. Of absolute paths, the folders that all of them share lie above the source.
+        All of one source. Folders that all absolute paths share are taken to lie above the source.
     options : PictureOptions
     manifest : str
-        The name of the manifest that lists them, which says it where nothing else does.
+        The name of their manifest, which decides last.
     """
     if not any(picture.split for picture in pictures):
         pictures = _by_folders(pictures, options)
@@ -227,7 +227,7 @@ def _is_depth(name: str) -> bool:
 
 
 def _shot(name: str) -> tuple[str, ...]:
-    """Name what was taken, whether in colour or as depth: color_0_0001.png and depth_0_0001.png are one shot."""
+    """Return a name's words but those for colour and depth: color_0_0001.png and depth_0_0001.png are one shot."""
     return tuple(word for word in _words(name) if word != "depth" and word not in _COLOUR_WORDS)
 
 
@@ -258,7 +258,7 @@ def labelled_as(
 
 
 def _checked(picture: Picture, listed: ListedFile, options: PictureOptions) -> Picture:
-    """Refuse a label that is not wanted, and a file that cannot be read or be held in memory."""
+    """Give a reason to a picture whose label is not to be kept, or whose file is not to be read."""
     if picture.label is not None and not options.is_wanted(picture.label):
         return picture._replace(reason=NOT_ASKED_FOR, detail=f"label is {picture.label!r}")
     if unread := unread_reason(listed):
@@ -267,10 +267,10 @@ def _checked(picture: Picture, listed: ListedFile, options: PictureOptions) -> P
 
 
 def once_each(pictures: Iterable[Picture]) -> list[Picture]:
-    """Give pictures whose path or name stands in an earlier one, of those that are usable, the reason TWICE."""
-    # By name too: what is masked in names is no part of what tells pictures apart.
+    """Give the reason TWICE to pictures with the path or name of an earlier usable one."""
+    # By name too, since two paths may have the same redacted name.
     first: dict[str, Picture] = {}
-    found = []
+    marked = []
     for picture in pictures:
         if picture.reason is None:
             keys = (f"path {picture.path}", f"name {picture.name}")
@@ -281,8 +281,8 @@ def once_each(pictures: Iterable[Picture]) -> list[Picture]:
                 where = "an earlier one" if earlier.row is None else f"row {earlier.row}"
                 other = "" if earlier.label == picture.label else f", as {earlier.label}"
                 picture = picture._replace(reason=TWICE, detail=f"{where} is the same picture{other}")
-        found.append(picture)
-    return found
+        marked.append(picture)
+    return marked
 
 
 def picture_splits(
@@ -290,8 +290,8 @@ def picture_splits(
 ) -> list[str]:
     """Choose the split of each usable picture.
 
-    What the source's own folders or its manifest say stays: of 'train', whole parts may still be set aside for
-    what no source gives; the caller has set those shares to 0 that a source does give.
+    Splits that the source gives stay; only rows with 'train' or none are split further. For a split that some source
+    gives, `options` have a fraction of 0.
 
     Parameters
     ----------
@@ -299,9 +299,9 @@ def picture_splits(
     is_test : bool
     options : SplitOptions
     groups : mapping of str to str
-        Split of each signer or source, for these kinds.
+        Split of each signer or source, for kinds 'signer' and 'source'.
     by_hash : str
-        What stands for a split that is decided later, row by row.
+        Stands for a split that is decided later, row by row.
     """
     usable = source.usable
     if is_test:

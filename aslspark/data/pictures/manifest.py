@@ -24,13 +24,13 @@ _NAMES = {
     "signer": ("signer",),
     "split": ("split",),
 }
-"""What the columns of a manifest may be called, as Keras, Kaggle, pandas' users and Hugging Face write them."""
+"""Names of a manifest's columns, as used with Keras, pandas, on Kaggle and Hugging Face."""
 
 _SEPARATORS = (",", ";", "\t")
 
 
 class ManifestRow(NamedTuple):
-    """A row of a manifest as it is written; what is not there is empty."""
+    """A row of a manifest as written; missing values are empty."""
 
     number: int
     path: str
@@ -40,20 +40,20 @@ class ManifestRow(NamedTuple):
 
 
 def parse_manifest(text: str, where: str) -> list[ManifestRow] | None:
-    """Read a table of pictures.
+    """Parse the text of a manifest.
 
     Parameters
     ----------
     text : str
-        CSV with the columns path and label, and perhaps signer and split, in any order, among others; apart by
-        commas, semicolons or tabs. Other names that are known: filename and file for path, class for label.
+        CSV with the columns path and label, perhaps signer and split, and any others, in any order, with commas,
+        semicolons or tabs; other names of columns, such as filename and class, are known too.
     where : str
         Opens the error.
 
     Returns
     -------
     list of ManifestRow or None
-        None where the header is not that of a manifest.
+        None where it has no header of a manifest.
 
     Raises
     ------
@@ -76,45 +76,45 @@ def parse_manifest(text: str, where: str) -> list[ManifestRow] | None:
 
 def _manifest_rows(header: Sequence[str], rows: Sequence[Sequence[str]], where: str) -> list[ManifestRow]:
     places = [_column(header, name) for name in _NAMES]
-    found = [
+    manifest_rows = [
         ManifestRow(number, *(row[place].strip() if place is not None and place < len(row) else "" for place in places))
         for number, row in enumerate((row for row in rows if row), 1)
     ]
-    if not found:
+    if not manifest_rows:
         raise AslsparkError(f"{where}: a header and no rows; list pictures under it")
-    return found
+    return manifest_rows
 
 
-def _column(header: Sequence[str], wanted: str) -> int | None:
+def _column(header: Sequence[str], column: str) -> int | None:
     columns = [name.strip().strip('"').lower() for name in header]
-    return next((columns.index(name) for name in _NAMES[wanted] if name in columns), None)
+    return next((columns.index(name) for name in _NAMES[column] if name in columns), None)
 
 
 def is_manifest_header(names: Sequence[str]) -> bool:
-    """Tell the header of a manifest."""
+    """Tell the header of a manifest by its names."""
     if "pixel1" in (name.strip().strip('"').lower() for name in names):
         return False
     return _column(names, "path") is not None and _column(names, "label") is not None
 
 
 def is_manifest_line(line: str) -> bool:
-    """Tell the header of a manifest by its line, whatever stands between its columns."""
+    """Tell the header of a manifest by its line, with any separator."""
     return any(is_manifest_header(line.removeprefix("\ufeff").split(separator)) for separator in _SEPARATORS)
 
 
 def read_manifest_text(hadoop: HadoopFiles, path: str) -> str:
-    """Read a manifest whole, unpacked by its ending.
+    """Read a manifest, decompressed by its ending.
 
-    Bytes that are no UTF-8 are kept as Python keeps those in names of files, so that they find the file of that name.
+    Bytes that are not UTF-8 are escaped as in Python's file names, so that they find the file of that name.
 
     Raises
     ------
     AslsparkError
-        Where it is larger than anyone lists pictures in, or damaged.
+        Where it is larger than MAX_MANIFEST_BYTES, or damaged.
     """
     try:
         with hadoop.opened(path) as file:
-            data = _unpacked(file, path).read(MAX_MANIFEST_BYTES + 1)
+            data = _decompressed(file, path).read(MAX_MANIFEST_BYTES + 1)
     except (OSError, EOFError, ValueError) as error:
         raise AslsparkError(f"{as_text(path)} cannot be read ({error}): copy it again") from error
     if len(data) > MAX_MANIFEST_BYTES:
@@ -123,13 +123,13 @@ def read_manifest_text(hadoop: HadoopFiles, path: str) -> str:
 
 
 def decode_manifest(data: bytes) -> str:
-    """Decode a manifest: UTF-8, or UTF-16 as Excel writes it, with its mark."""
+    """Decode a manifest: UTF-8, or UTF-16 with a byte order mark, as Excel writes it."""
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         return data.decode("utf-16", "replace")
     return data.decode("utf-8", "surrogateescape")
 
 
-def _unpacked(file: IO[bytes], path: str) -> IO[bytes]:
+def _decompressed(file: IO[bytes], path: str) -> IO[bytes]:
     if path.endswith(".gz"):
         return cast(IO[bytes], gzip.open(file))
     if path.endswith(".bz2"):

@@ -1,4 +1,4 @@
-"""The settings of picture sources, checked."""
+"""The sections `pictures` and `hands` of the settings -> the checked options of picture sources."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from aslspark.images.hands.options import HandOptions, hand_options
 
 @dataclass(frozen=True)
 class PictureOptions:
-    """What is done to pictures in files.
+    """How pictures in files are read.
 
     Parameters
     ----------
@@ -28,18 +28,18 @@ class PictureOptions:
         Size, colour, fit and mask.
     store : {'raw', 'png', 'jpeg'}
     labels : mapping of str to str
-        Labels by other names; names that are not in it must be labels themselves.
+        Labels by other names, in lower case; names that are not in it must be labels themselves.
     signer_pattern : re.Pattern, optional
-        Its first group, found anywhere in the path, is the signer.
+        Its first group, searched in the path, is the signer.
     near_bits : int
-        Test and training pictures whose hashes differ in no more bits are near duplicates.
+        Most bits in which the hashes of near duplicates differ.
     drop_near_duplicates : bool
     keep : {'all', 'letters', 'static'}
-        Which labels are wanted; see `labels.LABEL_SETS`.
+        Which labels are kept; see `labels.LABEL_SETS`.
     roots : sequence of str
         Qualified folders in which manifests may name files, beside their own.
     hands : HandOptions, optional
-        How they are cropped to the hand; without, they stay whole.
+        How they are cropped to the hand; None: they stay whole.
     """
 
     form: ImageSpec = field(default_factory=lambda: ImageSpec(64, 64, 3))
@@ -53,28 +53,28 @@ class PictureOptions:
     hands: HandOptions | None = None
 
     def label_of(self, name: str) -> str | None:
-        """Find the label that a folder's name or a manifest's entry stands for."""
-        known = self.labels.get(name.strip().lower())
-        return known if known is not None else label_named(name)
+        """Return the label of a folder's name or a manifest's entry; None where it has none."""
+        label = self.labels.get(name.strip().lower())
+        return label if label is not None else label_named(name)
 
     def is_wanted(self, label: str) -> bool:
-        """Tell whether a label is to be kept."""
+        """Tell whether a label is kept."""
         return label in LABEL_SETS[self.keep]
 
     def signer_of(self, path: str) -> str | None:
-        """Find the signer in a path."""
-        found = self.signer_pattern.search(path) if self.signer_pattern else None
-        return found.group(1) if found else None
+        """Return the signer in a path, if any."""
+        match = self.signer_pattern.search(path) if self.signer_pattern else None
+        return match.group(1) if match else None
 
 
 def picture_options(spark: SparkSession, config: PictureConfig, hands: HandConfig | None = None) -> PictureOptions:
-    """Check the sections `pictures` and `hands` of the settings.
+    """Read the sections `pictures` and `hands` of the settings.
 
     Raises
     ------
     AslsparkError
-        For a pattern without a group, a range that is none, a label file that cannot be read or names no label, a
-        hand stage without its detector.
+        For a pattern without a group, an invalid colour, a label file that cannot be read or has other labels, or a
+        hand stage whose detector is not installed.
     """
     mask = (_colour("skin_low", config.skin_low), _colour("skin_high", config.skin_high))
     channels = 1 if config.grey else 3
@@ -100,7 +100,7 @@ def manifest_roots(spark: SparkSession, text: str) -> tuple[str, ...]:
     ----------
     spark : SparkSession
     text : str
-        Folders, apart by commas.
+        Folders, separated by commas.
 
     Returns
     -------

@@ -1,7 +1,6 @@
-"""Bytes of pictures -> rows of the sample table, in Spark, a batch at a time.
+"""A `PictureSource` and the splits of its pictures -> rows of the sample table, decoded in Spark batch by batch.
 
-In: a `PictureSource` and the split of each of its pictures. Out: rows of `SAMPLE_SCHEMA` and their hashes; what
-cannot be used as rows for the quarantine.
+Out: rows of `SAMPLE_SCHEMA` with hashes; pictures that cannot be used as rows for the quarantine.
 """
 
 from __future__ import annotations
@@ -37,27 +36,28 @@ if TYPE_CHECKING:
 HASHED_SCHEMA = StructType([*SAMPLE_SCHEMA.fields, StructField(HASH_COLUMN, LongType(), True)])
 PLAN_COLUMNS = ("path", "name", "label", "signer", "split")
 
-BYTES_AT_ONCE = 32 << 20
-"""Of pixels made before they are handed on."""
+OUTPUT_BYTES = 32 << 20
+"""Most bytes of pixels in an output batch."""
 BATCH_BYTES = 64 << 20
-"""Of files that a task is sent at once, at most."""
+"""Most bytes of files in an input batch."""
 LARGEST_BATCH = 512
+"""Files."""
 
 
 def batch_rows(lengths: Iterable[int]) -> int:
-    """Choose how many files go to a task at once, so that even the largest together stay within BATCH_BYTES."""
+    """Choose the rows of a batch, so that even one of the largest files stays within BATCH_BYTES."""
     largest = np.sort(np.fromiter(lengths, np.int64))[::-1][:LARGEST_BATCH]
     return max(1, int(np.searchsorted(np.cumsum(largest), BATCH_BYTES, side="right")))
 
 
 def packing(spark: SparkSession, lengths: Sequence[int]) -> dict[str, str]:
-    """Choose Spark's settings so that every task slot gets the same few large tasks of small files.
+    """Choose Spark settings that give every task slot the same few large tasks.
 
     Parameters
     ----------
     spark : SparkSession
     lengths : sequence of int
-        Bytes of each file; nothing is set where there is none.
+        Bytes of each file; without any, no setting is changed.
     """
     if not lengths:
         return {}
@@ -81,15 +81,15 @@ def picture_samples(
     spark : SparkSession
     source : PictureSource
     splits : sequence of str
-        For each of its usable pictures.
+        Of its usable pictures.
     options : PictureOptions
     scratch : str
-        A folder of its own, for what it must unpack.
+        A folder of this source alone, into which a zip is unpacked.
 
     Returns
     -------
     DataFrame
-        With the columns of `HASHED_SCHEMA`, and with HAND_COLUMN where the options ask for hands.
+        The columns of `HASHED_SCHEMA`, and HAND_COLUMN where the options ask for hands.
     """
     rows = [
         (picture.path, picture.name, picture.label, picture.signer, split)
@@ -109,7 +109,7 @@ def picture_samples(
 
 
 def missed(source: PictureSource, kept: set[str], details: Iterable[str]) -> list[Picture]:
-    """Find the pictures that were neither kept nor quarantined: they vanished, or could not be opened.
+    """Find the pictures that were neither kept nor quarantined: deleted meanwhile, or not readable.
 
     Parameters
     ----------
@@ -117,23 +117,23 @@ def missed(source: PictureSource, kept: set[str], details: Iterable[str]) -> lis
     kept : set of str
         Ids of the samples.
     details : iterable of str
-        What the quarantine says of this source.
+        Of the source's rows in the quarantine.
     """
-    left = {picture.name: picture for picture in source.usable if sample_id(source.name, picture.name) not in kept}
+    unseen = {picture.name: picture for picture in source.usable if sample_id(source.name, picture.name) not in kept}
     for detail in details:
         parts = detail.split(": ")
-        for end in range(1, len(parts)):  # a name may hold ": " itself
-            left.pop(": ".join(parts[:end]), None)
-    return list(left.values())
+        for end in range(1, len(parts)):  # a name may contain ": "
+            unseen.pop(": ".join(parts[:end]), None)
+    return list(unseen.values())
 
 
 def sample_id(source: str, name: str) -> str:
-    """Build the id of a picture's sample."""
+    """Return the id of a picture's sample."""
     return f"{source}:{name}"
 
 
 def packed_for_quarantine(spark: SparkSession, source: str, pictures: Sequence[Picture]) -> DataFrame:
-    """Make rows for the quarantine of pictures with a reason; see `labelled_tables.parse_blocks`."""
+    """Make rows for the quarantine from pictures with a reason; see `labelled_tables.parse_blocks`."""
     rows = [
         (
             "" if picture.row is None else str(picture.row),
@@ -152,29 +152,29 @@ def packed_for_quarantine(spark: SparkSession, source: str, pictures: Sequence[P
 Decoder = Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]
 
 
-def decoder(source: str, options: PictureOptions, holds: str) -> Decoder:
-    """Make the function, for mapInArrow, from bytes and plan to rows.
+def decoder(source: str, options: PictureOptions, kind: str) -> Decoder:
+    """Make the function for mapInArrow that decodes pictures to rows.
 
     Parameters
     ----------
     source : str
     options : PictureOptions
-    holds : {'content', 'image', 'file'}
-        What the first column is: files, Spark's image struct, or paths of files on this machine. The others are those
-        of PLAN_COLUMNS after `path`.
+    kind : {'content', 'image', 'file'}
+        Of the first column: bytes of files, Spark's image struct, or paths of local files. The other columns are
+        PLAN_COLUMNS without `path`.
     """
-    at_once = max(1, BYTES_AT_ONCE // int(np.prod(options.form.shape)))
+    rows = max(1, OUTPUT_BYTES // int(np.prod(options.form.shape)))
 
     def read(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for whole in batches:
-            for start in range(0, whole.num_rows, at_once):
-                batch = whole.slice(start, at_once)
-                yield from _samples(batch, source, options, holds)
+            for start in range(0, whole.num_rows, rows):
+                batch = whole.slice(start, rows)
+                yield from _samples(batch, source, options, kind)
 
     return read
 
 
-def _samples(batch: pa.RecordBatch, source: str, options: PictureOptions, holds: str) -> Iterator[pa.RecordBatch]:
+def _samples(batch: pa.RecordBatch, source: str, options: PictureOptions, kind: str) -> Iterator[pa.RecordBatch]:
     form, store = options.form, options.store
     contents, names = batch.column(0), batch.column(1).to_pylist()
     pixels = np.empty((batch.num_rows, *form.shape), np.uint8)
@@ -184,25 +184,27 @@ def _samples(batch: pa.RecordBatch, source: str, options: PictureOptions, holds:
     for row in range(batch.num_rows):
         content = contents[row].as_py()
         try:
-            if holds == "file":
+            if kind == "file":
                 content = read_file(content)
             if options.hands is None:
-                pixels[len(good)] = resize_to(image_of(content), form) if holds == "image" else decode(content, form)
+                pixels[len(good)] = resize_to(image_of(content), form) if kind == "image" else decode(content, form)
             else:
-                image = image_of(content) if holds == "image" else whole_picture(content, form)
+                image = image_of(content) if kind == "image" else whole_picture(content, form)
                 pixels[len(good)], hand = find_and_crop(image, form, options.hands)
                 hands.append(hand)
             good.append(row)
-        except Unusable as trouble:
-            bad.append((trouble.reason, f"{names[row]}: {trouble.detail}"))
+        except Unusable as error:
+            bad.append((error.reason, f"{names[row]}: {error.detail}"))
     if good:
-        found = pixels[: len(good)]
+        decoded = pixels[: len(good)]
         places = pa.array(good)
         labels, signers, splits = (batch.column(number).take(places) for number in (2, 3, 4))
         ids = pa.array([sample_id(source, names[row]) for row in good])
-        hashes = pa.array(perceptual_hashes(found))
-        seen = hand_column(hands) if options.hands else None
-        yield _batch(ids, _data(found, store), form.shape, store, labels, source, signers, splits, hashes, seen)
+        hashes = pa.array(perceptual_hashes(decoded))
+        hand_structs = hand_column(hands) if options.hands else None
+        yield _batch(
+            ids, _data(decoded, store), form.shape, store, labels, source, signers, splits, hashes, hand_structs
+        )
     if bad:
         reasons, details = zip(*bad, strict=True)
         count = len(bad)
@@ -246,7 +248,7 @@ def _batch(
 
 
 def image_of(image: dict[str, Any] | None) -> Image.Image:
-    """Turn Spark's image struct, in BGR or BGRA, to grey or RGB."""
+    """Convert Spark's image struct, in BGR or BGRA, to grey or RGB."""
     if image is None:
         raise Unusable(EMPTY, "no pixels: Spark could not decode it")
     return pixels_image(bare_pixels(image["height"], image["width"], image["nChannels"], image["data"], bgr=True))

@@ -1,4 +1,4 @@
-"""Tables in memory that hold picture files: Spark's `binaryFile` and `image` sources, or any with their columns."""
+"""A DataFrame of picture files, as from Spark's `binaryFile` and `image` sources -> a `PictureSource`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ NO_PATH = "no path"
 
 
 def holds_picture_files(frame: DataFrame) -> bool:
-    """Tell a table of picture files from samples and pixel tables."""
+    """Tell a table of picture files from one of samples and from a pixel table."""
     return _holds_bytes(frame) or _holds_images(frame)
 
 
@@ -37,9 +37,9 @@ def open_picture_table(frame: DataFrame, name: str, options: PictureOptions) -> 
     Parameters
     ----------
     frame : DataFrame
-        path (string) and content (binary), as `binaryFile` gives them, or Spark's image struct as `image`; perhaps
-        label, signer and split (strings). Without label it is that of the nearest folder called like one, below the
-        folders that all paths share.
+        path (string) and content (binary), as `binaryFile` gives them, or `image` (Spark's image struct); perhaps
+        label, signer and split (strings). Without a label, it is that of the innermost folder whose name is one, below
+        the folders that all paths share.
     name : str
     options : PictureOptions
 
@@ -79,7 +79,7 @@ def open_picture_table(frame: DataFrame, name: str, options: PictureOptions) -> 
 
 
 def _shared_folders(paths: Sequence[str]) -> int:
-    """Count the folders that all the paths lie in but for the last: no label of a picture, but where the set lies."""
+    """Count the folders that all paths share, without the last folder of any: they say where the set lies, no label."""
     if not paths:
         return 0
     folders = [path.split("/")[:-1] for path in (min(paths), max(paths))]
