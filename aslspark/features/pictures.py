@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from aslspark.data.tables.pixel_layout import NOT_A_NUMBER, as_bytes, scaled_rows, trouble_with
+from aslspark.data.tables.pixel_layout import NOT_A_NUMBER, as_bytes, problem_with, scaled_rows
 from aslspark.images.decoding import (
     EMPTY,
     NO_PICTURE,
@@ -189,7 +189,7 @@ class Normaliser:
             raise Unusable(NOT_A_NUMBER, "a value is no number") from error
         if numbers.ndim != 1:
             raise Unusable(NOT_A_NUMBER, "lists within a list; give the numbers in one")
-        if trouble := trouble_with(numbers):
+        if trouble := problem_with(numbers):
             raise Unusable(*trouble)
         return np.rint(numbers).astype(np.uint8).reshape(self.shape)
 

@@ -7,7 +7,7 @@ from aslspark.common.errors import AslsparkError
 from aslspark.data.ingest import ingest_sources
 from aslspark.data.samples import read_samples
 from aslspark.data.tables.label_numbers import numbering_warning
-from aslspark.data.tables.pixel_layout import COLUMNS, layout_of_line, names_pixels, scaled_rows, trouble_with
+from aslspark.data.tables.pixel_layout import COLUMNS, layout_of_line, names_pixels, problem_with, scaled_rows
 from aslspark.scoring.unlabelled import rows_to_score
 
 ROWS = 12
@@ -182,9 +182,9 @@ def test_numbers_divided_by_255_are_told_from_dark_pictures():
     rows[3, 7] = 2
     rows[4] = np.nan
     assert scaled_rows(rows).tolist() == [False, True, True, False, False]
-    assert trouble_with(rows[2])[0] == "scaled to 0-1"
-    assert trouble_with(rows[0]) is None
-    assert trouble_with(rows[4])[0] == "not a number"
+    assert problem_with(rows[2])[0] == "scaled to 0-1"
+    assert problem_with(rows[0]) is None
+    assert problem_with(rows[4])[0] == "not a number"
 
 
 @pytest.mark.promise(

@@ -1,4 +1,4 @@
-"""Drawn hands: pictures of the 24 static letters from a jointed model, where there are no photographs."""
+"""A letter and a seed -> a drawn picture of a hand from a jointed model; for use where there are no photographs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["contact_sheet", "draw_hand", "draw_landmarks", "drawn_samples"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import the Spark table when it is asked for: the service draws its chart without Spark."""
+    """Import the module that needs Spark only when it is used: the service draws its chart without Spark."""
     if name == "drawn_samples":
         from aslspark.data.synthetic.table import drawn_samples
 

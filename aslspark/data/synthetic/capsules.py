@@ -1,4 +1,4 @@
-"""Capsules on the joints: the round cones that a hand is drawn from."""
+"""The joints of a hand -> capsules (round cones) along its bones, from which it is drawn."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ SLEEVE = np.array([name.startswith("sleeve") for name in _NAMES])
 
 
 def _joined() -> npt.NDArray[np.bool_]:
-    """Which cones pass smoothly into which: neighbours along a finger, and everything of the palm."""
+    """Return which cones are joined smoothly: neighbours along a finger, and all of the palm."""
     joined = np.eye(CONE_COUNT, dtype=bool)
     palm = np.flatnonzero(~SLEEVE & (np.arange(CONE_COUNT) >= FINGER_CONES))
     joined[np.ix_(palm, palm)] = True
@@ -53,12 +53,12 @@ def _joined() -> npt.NDArray[np.bool_]:
 
 
 JOINED = _joined()
-"""(CONE_COUNT, CONE_COUNT): two joined cones are shaded as one skin; others keep the crease between them."""
+"""Shape (CONE_COUNT, CONE_COUNT). Joined cones are shaded as one surface; others keep the crease between them."""
 
 
 @dataclass(frozen=True)
 class Capsules:
-    """Round cones: a sphere of radius `start_radii` at `starts` swept to one of `end_radii` at `ends`."""
+    """Round cones: each a sphere of radius `start_radii` at `starts`, swept to one of `end_radii` at `ends`."""
 
     starts: FloatArray
     ends: FloatArray
@@ -67,20 +67,20 @@ class Capsules:
 
 
 def hand_capsules(joints: FloatArray, proportions: Proportions, wrist_bend: float, wrist_sway: float) -> Capsules:
-    """Lay the round cones of fingers, palm, forearm and sleeve along the joints.
+    """Return the round cones of fingers, palm, forearm and sleeve.
 
     Parameters
     ----------
     joints : np.ndarray
-        (21, 3) in the hand's own frame.
+        Shape (21, 3), in the hand's frame.
     proportions : Proportions
     wrist_bend, wrist_sway : float
-        How the forearm leaves the palm's direction, in degrees: out of its plane and within it.
+        Angles between forearm and palm, in degrees: out of the palm's plane, and within it.
 
     Returns
     -------
     Capsules
-        In the hand's own frame.
+        In the hand's frame.
     """
     cones: list[tuple[FloatArray, FloatArray, float, float]] = []
     radii = proportions.radii
@@ -91,7 +91,7 @@ def hand_capsules(joints: FloatArray, proportions: Proportions, wrist_bend: floa
 
     knuckles = joints[[5, 9, 13, 17]]
     width = (knuckles[0, 0] - knuckles[3, 0]) / 5.7
-    # The carpal bones: the palm's four rays start from a row somewhat narrower than the knuckles.
+    # Carpal bones: the palm's four rays start from a row somewhat narrower than the knuckles.
     for x, knuckle, finger in zip((1.45, 0.5, -0.5, -1.45), knuckles, range(INDEX, LITTLE + 1), strict=True):
         carpal = np.array([x * width, 0.8, 0.0])
         cones.append((carpal, knuckle - [0, 0.2, 0.1], 1.3 * width, radii[finger, 0] * 1.04))

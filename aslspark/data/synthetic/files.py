@@ -1,4 +1,4 @@
-"""Drawn hands as picture files: a folder with a sub-folder for each letter, as people keep their own pictures."""
+"""A seed -> drawn hands as PNG files, in a folder with a sub-folder for each letter."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from aslspark.data.synthetic.table import drawn_samples
 from aslspark.images.decoding import pixels_of
 
 SIGNER_PATTERN = r"(signer\d+)_"
-"""What finds the signer in a path; for `pictures.signer_pattern`."""
+"""Pattern of the signer in a path, for `pictures.signer_pattern`."""
 
 
 def draw_pictures(spark: SparkSession, folder: str, *, count: int, seed: int, size: int, signers: int) -> None:
@@ -21,11 +21,11 @@ def draw_pictures(spark: SparkSession, folder: str, *, count: int, seed: int, si
     Parameters
     ----------
     spark : SparkSession
-        Draws; the files are written by this process.
+        Its workers draw; this process writes the files.
     folder : str
-        To be made, or added to.
+        Made if it does not exist.
     count, seed, size, signers : int
-        As for `drawn_samples`: letters and signers in equal shares.
+        As for `drawn_samples`.
     """
     from PIL import Image
 

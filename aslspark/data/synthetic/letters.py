@@ -1,7 +1,7 @@
-"""How the manual alphabet's letters are formed: joint angles, and the sides they are seen from.
+"""A letter -> its handshapes: joint angles, and the views from which it is drawn.
 
-The handshapes are those of the American manual alphabet as charts of it show them; the views are those that
-signers give a camera in front of them. Angles are in degrees, as `skeleton.ANGLES_PER_FINGER` explains.
+The handshapes are those of charts of the American manual alphabet; the views are those of a camera in front of the
+signer. Angles are in degrees; see `skeleton.ANGLES_PER_FINGER`.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ Thumb = tuple[float, float, float, float, float]
 
 @dataclass(frozen=True)
 class View:
-    """How the hand is turned to the viewer, from an upright palm that faces them.
+    """Rotation of the hand relative to the viewer, from an upright palm that faces the viewer.
 
-    `yaw` turns the palm to the viewer's right, then `pitch` leans the fingertips to the viewer, then `roll`
-    turns the picture anticlockwise. `bend` and `sway` are how the forearm leaves the palm's direction.
+    First `yaw` turns the palm to the viewer's right, then `pitch` tilts the fingertips towards the viewer, then `roll`
+    turns the picture anticlockwise. `bend` and `sway` are the angles between forearm and palm.
     """
 
     yaw: float = 0.0
@@ -35,10 +35,10 @@ class View:
 
 @dataclass(frozen=True)
 class Handshape:
-    """One way to form a letter, and the views it is seen in.
+    """A way to form a letter, and its views.
 
-    `thumb` is (out, forward, turn, middle, end); the fingers are (spread, root, middle, end). Where a letter
-    has the thumb touch a finger, its angles were fitted so that the average hand's does.
+    `thumb` is (out, forward, turn, middle, end); the fingers are (spread, root, middle, end). Where the thumb touches a
+    finger, the angles were fitted to the average hand.
     """
 
     thumb: Thumb
@@ -49,7 +49,7 @@ class Handshape:
     views: tuple[View, ...]
 
     def angles(self) -> FloatArray:
-        """Joint angles (5, ANGLES_PER_FINGER)."""
+        """Return the joint angles, shape (5, ANGLES_PER_FINGER)."""
         fingers = [(*finger, 0.0) for finger in (self.index, self.middle, self.ring, self.little)]
         return np.array([self.thumb, *fingers])
 
@@ -164,7 +164,7 @@ HANDSHAPES: dict[str, tuple[Handshape, ...]] = {
 
 
 def handshapes_of(letter: str) -> tuple[Handshape, ...]:
-    """Return the ways to form a letter; of any but the 24 static ones, say which there are."""
+    """Return the ways to form a letter; raise for anything but the 24 static letters."""
     if letter not in HANDSHAPES:
         raise AslsparkError(
             f"letter {letter!r} cannot be drawn; the letters that a still hand shows are "

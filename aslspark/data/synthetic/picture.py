@@ -1,4 +1,4 @@
-"""One picture of a hand, and where its joints are in it."""
+"""A letter and seeds -> one picture of a hand, and its landmarks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ GREY, RGB = 1, 3
 
 
 def check_picture_shape(size: int, channels: int) -> None:
-    """Say what is wrong with a picture's size or channels, if something is."""
+    """Raise where the size or channels of a picture are not possible."""
     if size < 1:
         raise AslsparkError(f"size {size} of drawn pictures does not work; give 1 or more, such as 28 or 224")
     if channels not in (GREY, RGB):
@@ -38,11 +38,11 @@ def draw_hand(
     letter : str
         One of `labels.STATIC_LETTERS`.
     seed, index : int
-        Together they fix all that varies from picture to picture: same numbers, same bytes.
+        Together they decide all that varies from picture to picture: the same numbers give the same bytes.
     signer : int
-        Whose hand it is; with the seed this fixes the hand's proportions and the skin's tone.
+        With the seed, decides the proportions of the hand and the skin tone.
     size : int
-        Pixels along each side.
+        Height and width in pixels.
     channels : int
         1 for grey, 3 for RGB.
     left_handed : bool
@@ -51,7 +51,7 @@ def draw_hand(
     Returns
     -------
     np.ndarray
-        Bytes (size, size, channels).
+        uint8, shape (size, size, channels).
     """
     check_picture_shape(size, channels)
     scene = scene_of(
@@ -71,7 +71,7 @@ def draw_hand(
 def draw_landmarks(
     letter: str, *, seed: int, index: int, signer: int, left_handed: bool = False
 ) -> npt.NDArray[np.float32]:
-    """Where the 21 joints are in the picture that `draw_hand` draws from the same numbers.
+    """Return the 21 landmarks of the picture that `draw_hand` draws from the same numbers.
 
     Parameters
     ----------
@@ -81,8 +81,8 @@ def draw_landmarks(
     Returns
     -------
     np.ndarray
-        float32 (21, 3): x (to the right) and y (downwards) as fractions of the picture, and the depth behind
-        the wrist on about the same scale, so negative where nearer to the viewer. MediaPipe's convention.
+        float32, shape (21, 3): x (rightwards) and y (downwards) as fractions of the picture, and the depth behind the
+        wrist on about the same scale, negative towards the viewer. This is MediaPipe's convention.
     """
     return landmarks_in(
         scene_of(letter, seed=seed, index=index, signer=signer, size=1, channels=1, left_handed=left_handed)
@@ -90,7 +90,7 @@ def draw_landmarks(
 
 
 def landmarks_in(scene: Scene) -> npt.NDArray[np.float32]:
-    """Return what `draw_landmarks` does, of a scene that is arranged already."""
+    """Return the landmarks of a scene; see `draw_landmarks`."""
     depth = scene.joints[WRIST, 2] - scene.joints[:, 2]
     scale = scene.camera.zoom / (scene.camera.distance - scene.joints[WRIST, 2])
     return np.column_stack([scene.camera.project(scene.joints), depth * scale]).astype(np.float32)

@@ -1,4 +1,4 @@
-"""From round cones to a picture: one ray a sub-pixel, the nearest cone, then light.
+"""Capsules, a camera and a light -> a picture: one ray for each sub-pixel, the nearest cone, then shading.
 
 Rays meet round cones by the closed form of Inigo Quilez, "Round cone - intersection"
 (https://iquilezles.org/articles/intersectors/); occlusion and soft shadows come from a few samples of the
@@ -18,10 +18,10 @@ from aslspark.data.synthetic.skeleton import FloatArray
 
 SUPERSAMPLING = 2
 _TILE = 28
-"""Sub-pixels along the side of the tiles drawn at a time: most of them see only a few of the cones."""
+"""Side of a tile in sub-pixels. The picture is drawn tile by tile, since most tiles see only a few cones."""
 
 _SKIN_BLEND = 0.35
-"""Over how many centimetres joined cones pass into one another."""
+"""Width of the blend between joined cones, in centimetres."""
 
 _CREASE_WIDTH = 0.45
 _OCCLUSION_REACH = 0.9
@@ -35,10 +35,10 @@ Places = npt.NDArray[np.intp]
 
 @dataclass(frozen=True)
 class Camera:
-    """A pinhole on the z axis, `distance` from the origin, that looks along -z.
+    """A pinhole camera on the z axis, at `distance` from the origin, looking along -z.
 
-    `zoom` is the focal length in widths of the picture; `centre` is where the z axis meets the picture, as
-    fractions of it, y downwards.
+    `zoom` is the focal length in widths of the picture; `centre` is the place of the z axis in the picture, as
+    fractions, y downwards.
     """
 
     distance: float
@@ -46,19 +46,19 @@ class Camera:
     centre: tuple[float, float]
 
     def project(self, points: FloatArray) -> FloatArray:
-        """Picture coordinates (n, 2), as fractions of the picture, of points (n, 3)."""
+        """Project points (n, 3) to coordinates (n, 2), as fractions of the picture."""
         scale = self.zoom / (self.distance - points[:, 2])
         return np.stack([self.centre[0] + points[:, 0] * scale, self.centre[1] - points[:, 1] * scale], axis=1)
 
     def slopes(self, side: int) -> tuple[FloatArray, FloatArray]:
-        """How far rays through a side x side grid go right per unit of depth, by column, and down, by row."""
+        """Return the slopes of the rays through a side x side grid: to the right by column, and down by row."""
         cells = (np.arange(side) + 0.5) / side
         return (cells - self.centre[0]) / self.zoom, (cells - self.centre[1]) / self.zoom
 
 
 @dataclass(frozen=True)
 class Light:
-    """One far lamp: unit `direction` towards it, its `strength`, and the `ambient` light from everywhere."""
+    """A distant lamp: unit `direction` towards it, and its `strength`; and the `ambient` light."""
 
     direction: FloatArray
     strength: float
@@ -66,7 +66,7 @@ class Light:
 
 
 class _Solid:
-    """Cones in the picture's frame, with the products that each ray or point needs."""
+    """Cones in the picture's frame, with precomputed products."""
 
     def __init__(self, flesh: Capsules) -> None:
         self.start, self.end = flesh.starts.astype(_FLOAT), flesh.ends.astype(_FLOAT)
@@ -77,7 +77,7 @@ class _Solid:
         self.length2 = (self.axis**2).sum(axis=1, keepdims=True)
 
     def in_sight(self, distance: float, across: FloatArray, down: FloatArray) -> Places:
-        """Say which cones rays of these slopes may meet: a quick look with a margin, no exact test."""
+        """Return the cones that rays of these slopes may meet: a quick test with a margin."""
         near_or_far = []
         for centre, radius in ((self.start, self.start_radius), (self.end, self.end_radius)):
             depth = distance - centre[:, 2:]
@@ -89,21 +89,21 @@ class _Solid:
         return np.flatnonzero(seen.all(axis=1))
 
     def first_hit(self, distance: float, rays: FloatArray, cones: Places) -> tuple[FloatArray, Places]:
-        """How far along each ray it meets a cone (inf where it meets none), and which of `cones` that is."""
+        """Return the distance along each ray to the nearest cone (inf without one), and that cone's place in `cones`."""
         eye = np.array([0, 0, distance], dtype=_FLOAT)
         axis, taper, length2 = self.axis[cones], self.taper[cones], self.length2[cones]
         start_radius, end_radius = self.start_radius[cones], self.end_radius[cones]
         from_start, from_end = eye - self.start[cones], eye - self.end[cones]
         along_start, along_end = from_start @ rays, from_end @ rays
         along_axis = along_start - along_end
-        # The names are the article's, but for m1, which has the taper taken off already.
+        # Names as in the article, except that m1 has the taper subtracted already.
         m1 = (axis * from_start).sum(axis=1, keepdims=True) - taper * start_radius
         start2 = (from_start**2).sum(axis=1, keepdims=True)
         slant2 = length2 - taper**2
         k0 = slant2 * (start2 - start_radius**2) - m1**2
         k1 = slant2 * along_start - m1 * along_axis
         k2 = slant2 - along_axis**2
-        # Most rays miss most cones: what is left to do is done for the others alone.
+        # Most rays miss most cones: the rest is computed for hits alone.
         h = k1 * k1 - k0 * k2
         nearest = np.full(h.shape, np.inf, dtype=_FLOAT)
         met = np.flatnonzero(h > 0)
@@ -125,7 +125,7 @@ class _Solid:
         return nearest[cone, np.arange(cone.size)], cone
 
     def distances(self, points: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Distance (cones, n) of points (3, n) from each cone's skin, and how far along its axis (0 to 1)."""
+        """Return the distances (cones, n) of points (3, n) from each cone, and their places along its axis (0-1)."""
         ahead = self.axis @ points - (self.axis * self.start).sum(axis=1, keepdims=True)
         along = np.clip(ahead / self.length2, 0, 1)
         off2 = (points * points).sum(axis=0) - 2 * (self.start @ points)
@@ -134,7 +134,7 @@ class _Solid:
         return np.sqrt(np.maximum(off2, 0)) - (self.start_radius - self.taper * along), along
 
     def skin(self, points: FloatArray, cone: Places) -> tuple[FloatArray, FloatArray]:
-        """Find normals (3, n) of points on the skin, blended where cones join, and gaps to other cones."""
+        """Return normals (3, n) of points on the surface, blended where cones join, and distances to other cones."""
         distance, along = self.distances(points)
         joined = JOINED[:, cone]
         other = np.where(joined, np.inf, distance).min(axis=0)
@@ -147,7 +147,7 @@ class _Solid:
 
 
 def _lit(solid: _Solid, points: FloatArray, cone: Places, light: Light) -> FloatArray:
-    """How bright white skin would be at points (3, n)."""
+    """Return the brightness of white skin at points (3, n)."""
     normal, other = solid.skin(points, cone)
     direction = light.direction.astype(_FLOAT)
     sun = np.clip((direction @ normal + 0.15) / 1.15, 0, None)  # light wraps a little around soft skin
@@ -172,7 +172,7 @@ def render(
     sleeve: FloatArray,
     background: FloatArray,
 ) -> FloatArray:
-    """Draw the flesh before a background.
+    """Draw capsules in front of a background.
 
     Parameters
     ----------
@@ -181,14 +181,14 @@ def render(
     camera : Camera
     light : Light
     skin, sleeve : np.ndarray
-        Linear reflectance (channels,) of the hand, and of the lower forearm.
+        Linear reflectance, shape (channels,), of the hand and of the lower forearm.
     background : np.ndarray
-        (side, side, channels) of linear light behind the hand, `SUPERSAMPLING` times the picture's side.
+        Linear light behind the hand, shape (side, side, channels); side is `SUPERSAMPLING` times the picture's.
 
     Returns
     -------
     np.ndarray
-        (side / SUPERSAMPLING, side / SUPERSAMPLING, channels) of linear light.
+        Linear light, shape (side / SUPERSAMPLING, side / SUPERSAMPLING, channels).
     """
     side, _, channels = background.shape
     solid = _Solid(flesh)

@@ -1,4 +1,4 @@
-"""A sheet of drawn hands, to look at."""
+"""A seed -> a contact sheet of drawn hands, for people to look at."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def contact_sheet(
     channels: int = 3,
     letters_per_row: int = 12,
 ) -> None:
-    """Write a PNG with each letter drawn by several signers, one below the other, under its letter.
+    """Write a PNG that shows each letter as drawn for several signers, one below the other.
 
     Parameters
     ----------
@@ -31,15 +31,15 @@ def contact_sheet(
         The PNG to write.
     seed : int
     signers : int
-        How many signers, the first ones of the seed.
+        Number of signers.
     size : int
-        Pixels along the side of each drawn picture.
+        Height and width of each drawn picture, in pixels.
     shown_size : int
-        Pixels that each takes on the sheet; more than `size` shows a small picture enlarged.
+        Height and width of each picture on the sheet; above `size`, pictures are enlarged.
     channels : int
         1 for grey, 3 for RGB.
     letters_per_row : int
-        How many letters stand next to each other.
+        Letters in a row.
     """
     bands = -(-len(STATIC_LETTERS) // letters_per_row)
     band_height = _LABEL_HEIGHT + signers * shown_size

@@ -1,9 +1,9 @@
-"""The jointed hand: 21 joints, bone lengths, joint limits and forward kinematics.
+"""Joint angles and the proportions of a hand -> the positions of its 21 joints, by forward kinematics.
 
-The hand's own frame, for a right hand: x to the thumb's side, y from the wrist to the fingers, z out of the
-palm; the wrist is the origin and lengths are centimetres. Joints are numbered as MediaPipe's hand landmarks
-are (Zhang et al. 2020, "MediaPipe Hands: On-device Real-time Hand Tracking"): the wrist, then four each for
-the thumb, index, middle, ring and little finger, from the root to the tip.
+The frame of a right hand: x to the thumb's side, y from the wrist to the fingers, z out of the palm; the wrist is the
+origin, lengths are in centimetres. Joints are numbered like MediaPipe's hand landmarks (Zhang et al. 2020, "MediaPipe
+Hands: On-device Real-time Hand Tracking"): the wrist, then four each for the thumb, index, middle, ring and little
+finger, from root to tip.
 """
 
 from __future__ import annotations
@@ -20,31 +20,31 @@ WRIST = 0
 THUMB, INDEX, MIDDLE, RING, LITTLE = range(5)
 JOINT_COUNT = 21
 BONES = tuple((WRIST if k == 0 else 4 * f + k, 4 * f + k + 1) for f in range(5) for k in range(4))
-"""Pairs of joints at a fixed distance from one another: each joint and the one before it."""
+"""Pairs of joints at a fixed distance: each joint and the one before it."""
 
 ANGLES_PER_FINGER = 5
-"""In degrees. Of the thumb: `out` from the y axis in the palm's plane, `forward` out of that plane, `turn` of
-the pad from facing as the palm does (0) to facing the little finger (90), middle and end joint flexion. Of a
-finger: spread (to the thumb's side), root, middle and end joint flexion, and a zero to fill the row."""
+"""In degrees. Thumb: `out` from the y axis in the palm's plane; `forward` out of that plane; `turn` of the pad, from
+facing like the palm (0) to facing the little finger (90); flexion of the middle and end joints. Finger: spread to the
+thumb's side; flexion of the root, middle and end joints; and a zero that fills the row."""
 
 FINGER_LIMITS = ((-28.0, 28.0), (-25.0, 100.0), (-5.0, 118.0), (-12.0, 88.0), (0.0, 0.0))
 THUMB_LIMITS = ((-40.0, 85.0), (-15.0, 75.0), (-10.0, 130.0), (-15.0, 65.0), (-25.0, 85.0))
 JOINT_LIMITS = np.array([THUMB_LIMITS] + [FINGER_LIMITS] * 4)
-"""Lowest and highest angle of each joint, of shape (5, ANGLES_PER_FINGER, 2)."""
+"""Lowest and highest angle of each joint, shape (5, ANGLES_PER_FINGER, 2)."""
 
 
 @dataclass(frozen=True)
 class Proportions:
-    """The sizes of one person's hand, in centimetres.
+    """The sizes of a hand, in centimetres.
 
     Attributes
     ----------
     roots : np.ndarray
-        Where the thumb's base joint and the four knuckles sit in the palm: (5, 3).
+        Places of the thumb's base joint and of the four knuckles, shape (5, 3).
     bones : np.ndarray
-        Lengths of each finger's three bones, from the root to the tip: (5, 3).
+        Lengths of each finger's three bones from root to tip, shape (5, 3).
     radii : np.ndarray
-        Half the thickness at each finger's four joints: (5, 4).
+        Half the thickness at each finger's four joints, shape (5, 4).
     """
 
     roots: FloatArray
@@ -68,41 +68,41 @@ AVERAGE_HAND = Proportions(
 
 
 def turn_about_x(degrees: float) -> FloatArray:
-    """Rotation matrix that turns y to z; at a finger's joint, flexion."""
+    """Return the rotation from y to z: the flexion of a finger's joint."""
     c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
     return np.array([[1, 0, 0], [0, c, -s], [0, s, c]])
 
 
 def turn_about_y(degrees: float) -> FloatArray:
-    """Rotation matrix that turns z to x; for an upright palm, to the viewer's right."""
+    """Return the rotation from z to x: of an upright palm to the viewer's right."""
     c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
     return np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]])
 
 
 def turn_about_z(degrees: float) -> FloatArray:
-    """Rotation matrix that turns x to y; in the picture's plane, anticlockwise."""
+    """Return the rotation from x to y: anticlockwise in the picture."""
     c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
     return np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]])
 
 
 def within_limits(angles: FloatArray) -> FloatArray:
-    """Bring joint angles (5, ANGLES_PER_FINGER) into `JOINT_LIMITS`."""
+    """Clip joint angles (5, ANGLES_PER_FINGER) to `JOINT_LIMITS`."""
     return np.clip(angles, JOINT_LIMITS[..., 0], JOINT_LIMITS[..., 1])
 
 
 def joint_positions(proportions: Proportions, angles: FloatArray) -> FloatArray:
-    """Forward kinematics: where the joints are at these angles.
+    """Return the positions of the joints at these angles, by forward kinematics.
 
     Parameters
     ----------
     proportions : Proportions
     angles : np.ndarray
-        (5, ANGLES_PER_FINGER) in degrees; those beyond a joint's limits are brought back to the limit.
+        Shape (5, ANGLES_PER_FINGER), in degrees; clipped to the joints' limits.
 
     Returns
     -------
     np.ndarray
-        (21, 3) in the hand's own frame.
+        Shape (21, 3), in the hand's frame.
     """
     joints = np.zeros((JOINT_COUNT, 3))
     for finger, turns in enumerate(within_limits(angles)):

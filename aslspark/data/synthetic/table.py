@@ -1,4 +1,4 @@
-"""The Spark table of drawn hands."""
+"""A count and a seed -> a DataFrame of drawn hands."""
 
 from __future__ import annotations
 
@@ -18,45 +18,45 @@ from aslspark.images.decoding import RAW
 SOURCE = "drawn"
 _DRAWN_SCHEMA = StructType([field for field in SAMPLE_SCHEMA if field.name != "split"])
 _BATCH_BYTES = 1 << 20
-"""Of picture data in one Arrow batch, so that big pictures do not fill a worker's memory."""
+"""Bytes of pictures in an Arrow batch, so that large pictures do not fill a worker's memory."""
 
 
 def drawn_samples(
     spark: SparkSession, *, count: int, seed: int, size: int = 28, channels: int = 1, signers: int = 10
 ) -> DataFrame:
-    """Draw a table of hands, letters and signers in equal shares.
+    """Draw a table of hands, with letters and signers in equal numbers.
 
     Parameters
     ----------
     spark : SparkSession
     count : int
-        How many pictures.
+        Number of pictures.
     seed : int
-        The same seed gives the same bytes, however Spark shares out the work.
+        The same seed gives the same bytes, whatever the partitions.
     size : int
-        Pixels along each side.
+        Height and width in pixels.
     channels : int
         1 for grey, 3 for RGB.
     signers : int
-        How many different hands; they take turns after each round of the alphabet.
+        Number of different hands; the next one follows after each alphabet.
 
     Returns
     -------
     DataFrame
-        The columns of `SAMPLE_SCHEMA` but for `split`; ids are 'drawn:000000' and so on.
+        The columns of `SAMPLE_SCHEMA` without `split`; ids are 'drawn:000000' and so on.
     """
     check_picture_shape(size, channels)
     if count < 0:
         raise AslsparkError(f"count {count} of drawn hands does not work; give 0 or more")
     if signers < 1:
         raise AslsparkError(f"signers {signers} of drawn hands does not work; give 1 or more")
-    rows_at_once = max(1, _BATCH_BYTES // (size * size * channels))
+    batch_rows = max(1, _BATCH_BYTES // (size * size * channels))
 
     def draw(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             numbers = batch.column(0).to_pylist()
-            for begin in range(0, len(numbers), rows_at_once):
-                yield _drawn_batch(numbers[begin : begin + rows_at_once], seed, size, channels, signers)
+            for start in range(0, len(numbers), batch_rows):
+                yield _drawn_batch(numbers[start : start + batch_rows], seed, size, channels, signers)
 
     return spark.range(count).mapInArrow(draw, _DRAWN_SCHEMA)
 

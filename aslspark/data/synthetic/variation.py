@@ -1,4 +1,4 @@
-"""What differs from signer to signer and from picture to picture, drawn from seeded generators."""
+"""Seeds -> the scene of a picture: all that varies between signers and between pictures."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ SKIN_TONES = np.array(
         [41, 36, 32],
     ]
 )
-"""The Monk Skin Tone scale (Ellis Monk 2022, skintone.google) as sRGB bytes, from very light to very dark."""
+"""The Monk Skin Tone scale (Ellis Monk 2022, skintone.google) in sRGB, from very light to very dark."""
 
 _GAMMA = 2.2
 _GREY_WEIGHTS = np.array([0.2126, 0.7152, 0.0722])
@@ -47,7 +47,7 @@ _JOINT_WOBBLE = np.array([[5.0, 5.0, 6.0, 5.0, 6.0]] + [[1.5, 5.0, 5.0, 4.0, 0.0
 
 @dataclass(frozen=True)
 class Signer:
-    """One person: the sizes of the hand and the skin's colour (linear RGB reflectance)."""
+    """A person: the proportions of the hand, and the colour of the skin (linear RGB reflectance)."""
 
     proportions: Proportions
     skin: FloatArray
@@ -55,7 +55,7 @@ class Signer:
 
 @lru_cache(maxsize=1024)
 def signer_of(seed: int, signer: int) -> Signer:
-    """Make up signer number `signer` of this seed."""
+    """Return signer number `signer` of a seed."""
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(_OF_SIGNER, signer)))
     length, width, thickness = rng.uniform(0.88, 1.12), rng.uniform(0.9, 1.1), rng.uniform(0.88, 1.15)
     fingers = length * rng.normal(1, 0.03, (5, 1)) * rng.normal(1, 0.015, (5, 3))
@@ -72,7 +72,7 @@ def signer_of(seed: int, signer: int) -> Signer:
 
 @dataclass(frozen=True)
 class Scene:
-    """All that one picture shows, in the picture's frame (x right, y up, z to the viewer)."""
+    """The content of a picture, in the picture's frame (x right, y up, z to the viewer)."""
 
     joints: FloatArray
     flesh: Capsules
@@ -87,7 +87,7 @@ class Scene:
     noise_rng: np.random.Generator
 
     def developed(self, linear: FloatArray) -> npt.NDArray[np.uint8]:
-        """Turn linear light (size, size, channels) into bytes: blur, gamma, contrast and noise."""
+        """Convert linear light (size, size, channels) to uint8: blur, gamma, contrast and noise."""
         for axis in (0, 1):
             last = np.take(linear, [0, *range(len(linear) - 1)], axis)
             following = np.take(linear, [*range(1, len(linear)), -1], axis)
@@ -100,7 +100,7 @@ class Scene:
 
 
 def scene_of(letter: str, *, seed: int, index: int, signer: int, size: int, channels: int, left_handed: bool) -> Scene:
-    """Arrange picture number `index` of this seed; at another size or in other channels it shows the same."""
+    """Return the scene of picture number `index` of a seed; size and channels do not change what it shows."""
     forms = handshapes_of(letter)
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(_OF_PICTURE, index)))
     person = signer_of(seed, signer)
@@ -108,7 +108,7 @@ def scene_of(letter: str, *, seed: int, index: int, signer: int, size: int, chan
     view = form.views[rng.integers(len(form.views))]
 
     angles = form.angles() + rng.normal(0, 1, _JOINT_WOBBLE.shape) * _JOINT_WOBBLE
-    angles[INDEX:, 1:3] += rng.normal(0, 3)  # the whole hand a little more open or more closed
+    angles[INDEX:, 1:3] += rng.normal(0, 3)  # of all fingers together
     joints = joint_positions(person.proportions, angles)
     bend, sway = view.bend + rng.normal(0, 8), view.sway + rng.normal(0, 8)
     flesh = hand_capsules(joints, person.proportions, bend, sway)
@@ -146,7 +146,7 @@ def scene_of(letter: str, *, seed: int, index: int, signer: int, size: int, chan
 
 
 def _framed(joints: FloatArray, rng: np.random.Generator) -> Camera:
-    """Aim a camera so that the hand fills most of the picture, as crops around a found hand do."""
+    """Return a camera with which the hand fills most of the picture, as in a crop around a detected hand."""
     distance = rng.uniform(35, 80)
     seen = Camera(distance, 1.0, (0.0, 0.0)).project(joints)
     flesh_margin = 1.1 / distance
@@ -159,7 +159,7 @@ def _framed(joints: FloatArray, rng: np.random.Generator) -> Camera:
 
 
 def _light(rng: np.random.Generator) -> Light:
-    """Put a lamp above and before the hand, to either side."""
+    """Return a lamp above and in front of the hand, to either side."""
     side, height = np.radians(rng.uniform(-65, 65)), np.radians(rng.uniform(5, 65))
     direction = np.array(
         [np.cos(height) * np.sin(side), np.sin(height), np.cos(height) * np.cos(side)],
@@ -168,8 +168,8 @@ def _light(rng: np.random.Generator) -> Light:
 
 
 def _background(rng: np.random.Generator, side: int, skin: FloatArray) -> FloatArray:
-    """Paint linear light (side, side, 3) for behind the hand: flat, a gradient, blurred blobs or an edge."""
-    # A wall as bright as the hand would hide it, so both of its colours are darker or both are brighter.
+    """Return linear light (side, side, 3) for the background: flat, a gradient, blurred blobs or an edge."""
+    # A background as bright as the hand would hide it: both its colours are darker, or both are brighter.
     clearance, shade = 0.12, 0.8
     of_skin = shade * (skin @ _GREY_WEIGHTS) ** (1 / _GAMMA)
     darker, brighter = max(of_skin - clearance, 0), max(1 - of_skin - clearance, 0)

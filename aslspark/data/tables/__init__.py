@@ -1,1 +1,1 @@
-"""Pixel tables in, their layout and pixels out, or the reason why not: one reader for ingest, scoring and service."""
+"""Pixel tables -> their layout and pixels, or a reason: the one reader of ingest, scoring and the service."""

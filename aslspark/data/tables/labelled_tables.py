@@ -1,8 +1,8 @@
-"""Pixel tables to samples, in two passes over their lines.
+"""Pixel tables -> samples, in two passes over their lines.
 
-Pass 1 counts lines inside the JVM. From the counts follow, before any parsing, how many rows there are, the
-row number of each block's first line, and where each row stands among those of its source and label. Pass 2
-parses, and needs no shuffle to number the rows or to divide them.
+Pass 1 counts lines in the JVM. From the counts follow, before parsing, the number of rows, the row number of each
+block's first line, and the place of each row among those of its source and label. Pass 2 parses, and needs no shuffle
+to number or split the rows.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from aslspark.data.tables.pixel_layout import PIXELS, PLAIN, SIDE, Layout, layou
 from aslspark.images.decoding import RAW
 
 QUARANTINE = "quarantine"
-"""Stands in the `split` column of a row that cannot be used, until ingest moves it to its own table."""
+"""Value of the column `split` of rows that cannot be used, until ingest moves them to the quarantine."""
 
 CHANGED = "changed while it was being read"
 NO_LABEL = -1
@@ -38,7 +38,7 @@ Blocks = Mapping[tuple[str, int], "Block"]
 
 @dataclass(frozen=True)
 class Block:
-    """A run of lines that one task reads in one go; label numbers are those that pass 1 saw."""
+    """A run of lines of one file that one task reads; label numbers are those of pass 1."""
 
     source: str
     lines: int
@@ -51,14 +51,14 @@ class Block:
 
 
 def check_header(files: HadoopFiles, path: str, *, label: bool = True) -> Layout:
-    """Read the header of a file that must be a pixel table.
+    """Read the header of a pixel table.
 
     Parameters
     ----------
     files : HadoopFiles
     path : str
     label : bool
-        Whether it must have labels.
+        Whether labels are required.
 
     Raises
     ------
@@ -69,12 +69,12 @@ def check_header(files: HadoopFiles, path: str, *, label: bool = True) -> Layout
 
 
 def lines_of_files(spark: SparkSession, paths: Sequence[str]) -> DataFrame:
-    """Read files, or folders of `write_lines`, as lines.
+    """Read files, or folders from `write_lines`, as lines.
 
     Returns
     -------
     DataFrame
-        value (string), path (string) and start (long), the offset in the file of the block that one task reads.
+        value (string), path (string) and start (long), the offset of the line's block in the file.
     """
     text = (
         spark.read.option("ignoreCorruptFiles", "false")
@@ -89,20 +89,19 @@ def lines_of_files(spark: SparkSession, paths: Sequence[str]) -> DataFrame:
 
 
 def write_lines(frame: DataFrame, folder: str) -> None:
-    """Write a table in memory as lines of a pixel table, without a header, in files in its order.
+    """Write a table in memory as lines of a pixel table, without a header and in its order, to be read like files.
 
-    From then on it is read as files are. Its partitions cannot stand for blocks: Spark may cut the same table
-    differently in each pass, by what each needs of it.
+    Its own partitions cannot serve as blocks: Spark may partition the same table differently in each pass.
     """
     layout = layout_of_names(frame.columns, "the table")
     names = [frame.columns[place].replace("`", "``") for place in (layout.label, *layout.pixels) if place is not None]
     fields = [F.coalesce(F.col(f"`{name}`").cast("string"), F.lit("")) for name in names]
-    # A line end inside a value must not make two rows of one.
+    # A line end within a value must not split a row.
     frame.select(F.translate(F.concat_ws(",", *fields), "\r\n", "  ").alias("value")).write.text(folder)
 
 
 def labelled_lines(spark: SparkSession, layouts: Mapping[str, Layout]) -> DataFrame:
-    """Read files, or folders of `write_lines`, as lines with the number of their label.
+    """Read files, or folders from `write_lines`, as lines with their label numbers.
 
     Parameters
     ----------
@@ -113,8 +112,8 @@ def labelled_lines(spark: SparkSession, layouts: Mapping[str, Layout]) -> DataFr
     Returns
     -------
     DataFrame
-        The columns of `lines_of_files` and `label` (int): the number from 0 to 99 that stands in the label's place, or
-        -1. The bounds keep a file of something else from making millions of groups in pass 1.
+        The columns of `lines_of_files` and `label` (int): the label number if it is from 0 to 99, else -1. The bounds
+        keep a file of other content from making millions of groups in pass 1.
     """
     by_place: dict[int, list[str]] = {}
     for path, layout in layouts.items():
@@ -122,7 +121,7 @@ def labelled_lines(spark: SparkSession, layouts: Mapping[str, Layout]) -> DataFr
         by_place.setdefault(-1 if layout.label == layout.columns - 1 else layout.label, []).append(path)
     parts = []
     for place, paths in by_place.items():
-        # Whatever spark.sql.ansi.enabled says, a word is no number and no error.
+        # try_cast: text must give null, not an error, in ANSI mode too.
         number = F.expr(f"try_cast({label_text(place)} AS double)")
         label = F.when(number.between(0, 99), number.cast("int")).otherwise(NO_LABEL)
         parts.append(lines_of_files(spark, paths).withColumn("label", label))
@@ -130,8 +129,8 @@ def labelled_lines(spark: SparkSession, layouts: Mapping[str, Layout]) -> DataFr
 
 
 def label_text(place: int) -> str:
-    """Write in SQL what stands in a place of the line `value` (-1: in the last), without spaces and quotes."""
-    # substring_index stops at the comma; substring would count the characters of the whole line first.
+    """Return SQL for the field at a place of the line `value` (-1: the last), without spaces and quotes."""
+    # substring_index stops at the comma; substring counts the characters of the whole line.
     field = "substring_index(value, ',', -1)"
     if place >= 0:
         field = f"substring_index(substring_index(value, ',', {place + 1}), ',', -1)"
@@ -141,7 +140,7 @@ def label_text(place: int) -> str:
 
 
 def count_lines(lines: DataFrame) -> dict[tuple[str, int], Counter[int]]:
-    """Pass 1: count lines, headers too, for each block and label number."""
+    """Pass 1: count the lines of each block and label number, headers included."""
     counts: dict[tuple[str, int], Counter[int]] = {}
     for row in lines.groupBy("path", "start", "label").count().collect():
         counts.setdefault((row["path"], row["start"]), Counter())[row["label"]] = row["count"]
@@ -155,32 +154,32 @@ def place_blocks(
     splits_of: Mapping[str, tuple[str, ...]],
     layout_of: Mapping[str, Layout],
 ) -> dict[tuple[str, int], Block]:
-    """Work out what pass 2 needs to number and divide the rows of each block.
+    """Compute what pass 2 needs to number and split the rows of each block.
 
     Parameters
     ----------
     counts : mapping
         From `count_lines`.
     source_of : mapping of str to str
-        The short name of each path.
+        Short names by path.
     header_at : function of path and start
-        Whether the block opens with a header.
+        Whether the block begins with a header.
     splits_of : mapping of str to tuple of str
-        For each short name, the splits of its contiguous runs of rows of one label.
+        Splits of the contiguous runs of rows of one label, by short name.
     layout_of : mapping of str to Layout
-        Of each short name; `write_lines` writes PLAIN, which need not be there.
+        By short name; without an entry PLAIN, as `write_lines` writes.
     """
     headers = {key: Counter({NO_LABEL: 1} if header_at(*key) else {}) for key in counts}
     totals: dict[str, Counter[int]] = {source: Counter() for source in splits_of}
-    for key, found in counts.items():
-        totals[source_of[key[0]]] += found - headers[key]
+    for key, lines in counts.items():
+        totals[source_of[key[0]]] += lines - headers[key]
     blocks = {}
     before: dict[str, Counter[int]] = {source: Counter() for source in splits_of}
-    for key, found in sorted(counts.items()):
+    for key, lines in sorted(counts.items()):
         source = source_of[key[0]]
         blocks[key] = Block(
             source=source,
-            lines=found.total(),
+            lines=lines.total(),
             has_header=bool(headers[key]),
             rows_before=before[source].total(),
             label_before=dict(before[source]),
@@ -188,15 +187,15 @@ def place_blocks(
             splits=splits_of[source],
             layout=layout_of.get(source, PLAIN),
         )
-        before[source] += found - headers[key]
+        before[source] += lines - headers[key]
     return blocks
 
 
 def parse_blocks(blocks: Blocks) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
-    """Pass 2, for mapInArrow: lines with path, start and label to rows of `SAMPLE_SCHEMA`.
+    """Pass 2, for mapInArrow: parse lines with path, start and label to rows of `SAMPLE_SCHEMA`.
 
-    A bad row comes out with split 'quarantine' and, in the columns it has no other use for, its row number
-    (`id`), reason (`label`) and detail (`signer`).
+    A bad row has the split 'quarantine'. Its row number is packed into `id`, its reason into `label`, and its detail
+    into `signer`.
     """
 
     def parse(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -223,7 +222,7 @@ def parse_blocks(blocks: Blocks) -> Callable[[Iterable[pa.RecordBatch]], Iterato
 
 
 def runs_of_blocks(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
-    """Cut a batch where its lines go over to another block."""
+    """Split a batch where the block of its lines changes."""
     if batch.num_rows == 0:
         return
     path = batch.column(1).dictionary_encode().indices.to_numpy()
@@ -239,12 +238,12 @@ def _check_block(blocks: Blocks, key: tuple[str, int] | None, seen: int) -> None
 
 
 def _splits(block: Block, labels: npt.NDArray[np.int32], seen_of_label: Counter[int]) -> pa.Array:
-    """Find the split of each row from its place among the rows of its source and label."""
+    """Return the split of each row, by its place among the rows of its source and label."""
     runs = np.zeros(len(labels), np.int64)
     for label in np.unique(labels).tolist():
         rows = np.flatnonzero(labels == label)
         place = block.label_before.get(label, 0) + seen_of_label[label] + np.arange(len(rows))
-        # Lines beyond the total mean a changed file, which _check_block reports at the end of the block.
+        # More lines than counted mean a changed file, which _check_block reports at the end of the block.
         total = max(block.label_total.get(label, 0), 1)
         runs[rows] = np.minimum(place * len(block.splits) // total, len(block.splits) - 1)
         seen_of_label[label] += len(rows)

@@ -1,7 +1,6 @@
-"""Lines of a pixel table to pictures: numbers in C++, and the reason for each row that cannot be used.
+"""Lines of a pixel table -> pixels and label numbers, parsed in C++; and a reason for each line that cannot be used.
 
-In: an Arrow array of CSV lines without their line ends, and the layout of their columns. Out: a byte matrix, label
-numbers, and bad rows.
+In: an Arrow array of CSV lines without line ends, and their layout. Out: uint8 pixels, label numbers, bad rows.
 """
 
 from __future__ import annotations
@@ -53,20 +52,20 @@ __all__ = (
     "parse_together",
 )
 
-# Below this many lines, looking at each row costs less than trying C++ again on halves.
+# Up to this many lines, parsing row by row costs less than trying halves again in C++.
 ROW_BY_ROW_LINES = 16
 
 LABEL_IS_KNOWN = np.array([number in LETTER_OF_NUMBER for number in range(256)])
 
-# A plain decimal number. No two parts of it can take the same characters: a field of a million of them is read once.
+# A decimal number. No two parts of the pattern match the same characters, so that a long field is read once.
 NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 SPACES = " \t\n\r\f\v"
-# A quote in mid-field, or one that opens and does not close; Arrow takes "1"2 for 12, and "12 at the end for 12.
+# A quote within a field, or an unclosed one: Arrow reads both "1"2 and a final "12 as 12.
 MISPLACED_QUOTE = r'[^,]"[^,]|(^|,)"[^",]*(,|$)'
 
 
 class BadRow(NamedTuple):
-    """A line that cannot be used: its place among the lines from 0, a reason, and what was found there."""
+    """A line that cannot be used: its place among the lines from 0, a reason and a detail."""
 
     line: int
     reason: str
@@ -74,7 +73,7 @@ class BadRow(NamedTuple):
 
 
 class ParsedLines(NamedTuple):
-    """`good` are the places of the usable lines, with their `numbers` and `pixels`; `bad` are the others."""
+    """The places `good` of usable lines with their label `numbers` and `pixels`, and the `bad` lines."""
 
     good: npt.NDArray[np.int64]
     numbers: npt.NDArray[np.uint8]
@@ -85,20 +84,20 @@ class ParsedLines(NamedTuple):
 def parse_lines(lines: pa.Array, layout: Layout = PLAIN) -> ParsedLines:
     """Parse lines of a pixel table.
 
-    The lines are parsed together in C++. When that fails they are halved and tried again, so that one bad
-    row sends only the few rows around it to `parse_row_by_row`.
+    They are parsed together in C++. Where that fails, each half is tried by itself, so that a bad row sends only the
+    few rows around it to `parse_row_by_row`.
 
     Parameters
     ----------
     lines : pyarrow.Array of string
         Data rows, without the header.
     layout : Layout
-        Without a label, no label is looked at, and the numbers are all 0.
+        Without a label, all label numbers are 0.
 
     Returns
     -------
     ParsedLines
-        The place (int64) of each good line, its label number (uint8) and pixels (uint8, a row each); the bad lines.
+        Places (int64), label numbers (uint8) and pixels (uint8, shape (n, pixels)) of the good lines; the bad lines.
     """
     if len(lines) == 0:
         return _parsed([], [], [], [], layout)
@@ -122,40 +121,40 @@ def parse_lines(lines: pa.Array, layout: Layout = PLAIN) -> ParsedLines:
 
 
 def parse_together(lines: pa.Array, layout: Layout = PLAIN) -> tuple[npt.NDArray[np.uint8], npt.NDArray[Any]] | None:
-    """Parse lines in C++: label numbers and an (n, pixels) byte matrix, or None when any line is in doubt.
+    """Parse lines in C++: label numbers and pixels, shape (n, pixels); None where any line is in doubt.
 
-    Where lines were divided by 255, the matrix is of float64, so that what they hold can be told.
+    Where lines were divided by 255, the pixels are float64, for the detail of the reason.
     """
     count, names = len(lines), layout.names
-    read = [names[place] for place in ((layout.label,) if layout.label is not None else ()) + layout.pixels]
+    used = [names[place] for place in ((layout.label,) if layout.label is not None else ()) + layout.pixels]
     whole = pa.ListArray.from_arrays(pa.array([0, count], pa.int32()), lines)
     text = pc.binary_join(whole, "\n")[0].as_buffer().to_pybytes()
-    # Arrow reads 0x1F as 31, which no pixel table means. One letter is found faster than two, and rarely there.
+    # Arrow reads 0x1F as 31, which a pixel table does not mean. Searching one letter first is faster.
     if any(letter in text and b"0" + letter in text for letter in (b"x", b"X")):
         return None
-    # Arrow passes over a byte order mark at the start of its text, which is whatever line comes first here.
+    # Arrow skips a byte order mark at the start of its text, which may be any line here.
     if text.startswith(BOM_UTF8):
         return None
     quoted = b'"' in text
     if quoted and pc.any(pc.match_substring_regex(lines, MISPLACED_QUOTE)).as_py():
         return None
-    # uint8 makes the parser itself refuse what is not 0-255; 12.0 needs float64 and a look at the values.
+    # With uint8 the parser itself refuses numbers out of 0-255; 12.0 needs float64 and a check of the values.
     number_type = pa.float64() if b"." in text else pa.uint8()
     try:
         table = pa_csv.read_csv(
             pa.BufferReader(text),
-            # Spark already runs one of these per core; one block, so that each column is one array.
+            # One thread, since Spark runs a task on every core; one block, so that each column is one array.
             read_options=pa_csv.ReadOptions(column_names=names, use_threads=False, block_size=max(len(text) + 1, 1024)),
             parse_options=pa_csv.ParseOptions(quote_char='"' if quoted else False, ignore_empty_lines=False),
             convert_options=pa_csv.ConvertOptions(
-                column_types=dict.fromkeys(read, number_type), include_columns=read, null_values=[]
+                column_types=dict.fromkeys(used, number_type), include_columns=used, null_values=[]
             ),
         )
     except pa.ArrowInvalid:
         return None
     if table.num_rows != count:
         return None
-    by_column = np.empty((len(read), count), np.float64 if number_type == pa.float64() else np.uint8)
+    by_column = np.empty((len(used), count), np.float64 if number_type == pa.float64() else np.uint8)
     for number, column in enumerate(table.columns):
         by_column[number] = column.chunk(0).to_numpy()
     numbers = by_column[0] if layout.label is not None else np.zeros(count, np.uint8)
@@ -170,9 +169,9 @@ def parse_together(lines: pa.Array, layout: Layout = PLAIN) -> tuple[npt.NDArray
 
 
 def parse_row_by_row(lines: pa.Array, layout: Layout = PLAIN) -> ParsedLines:
-    """Parse lines one at a time, which is slow and tells why a row cannot be used."""
+    """Parse lines one by one, which is slower and gives a reason for each bad row."""
     good, labels, rows, bad = [], [], [], []
-    # As bytes: a line that is not UTF-8 must become a bad row, not an error.
+    # As bytes, so that a line that is not UTF-8 becomes a bad row and no error.
     for number, line in enumerate(lines.cast(pa.binary()).to_pylist()):
         row = parse_row(line.decode("utf-8", errors="replace"), layout)
         if isinstance(row, ParsedRow):
@@ -185,7 +184,7 @@ def parse_row_by_row(lines: pa.Array, layout: Layout = PLAIN) -> ParsedLines:
 
 
 class ParsedRow(NamedTuple):
-    """One usable line."""
+    """A usable line."""
 
     label: int
     """0 where the layout has none."""
@@ -193,12 +192,12 @@ class ParsedRow(NamedTuple):
 
 
 def parse_row(line: str, layout: Layout = PLAIN) -> ParsedRow | tuple[str, str]:
-    """Parse one line, or say why it cannot be used: a reason and what was found there."""
+    """Parse one line; or return a reason and a detail."""
     if not line.strip():
         return EMPTY, "a blank line"
-    # Counted before it is cut up: a line of a hundred million commas takes no more memory than it has.
-    if (found := line.count(",") + 1) != layout.columns:
-        return WRONG_COLUMN_COUNT, f"{found} columns instead of {layout.columns}"
+    # Counted before splitting, so that a line of a hundred million commas takes no further memory.
+    if (count := line.count(",") + 1) != layout.columns:
+        return WRONG_COLUMN_COUNT, f"{count} columns instead of {layout.columns}"
     fields = line.split(",")
     label = 0
     if layout.label is not None:
@@ -222,18 +221,18 @@ def parse_row(line: str, layout: Layout = PLAIN) -> ParsedRow | tuple[str, str]:
 
 
 def _number(field: str) -> float:
-    """Read a field; NaN where it is no number."""
+    """Return the number in a field; NaN where there is none."""
     text = _unquoted(field)
     return float(text) if NUMBER.fullmatch(text) else float("nan")
 
 
 def _is_whole(value: float) -> bool:
-    # An overflow such as 1e999 is infinite: a number, and far outside of any range.
+    # An overflow such as 1e999 is infinite: a number, but out of range.
     return abs(value) == float("inf") or (value == value and abs(value - round(value)) <= TOLERANCE)
 
 
 def _unquoted(field: str) -> str:
-    """Take the spaces from a field, and the quotes around it, with the spaces in them."""
+    """Remove the spaces and quotes around a field."""
     field = field.strip(SPACES)
     return field[1:-1].strip(SPACES) if len(field) > 1 and field[0] == field[-1] == '"' else field
 

@@ -1,6 +1,6 @@
-"""The text of a pixel table in memory, such as a request's body -> its rows, by the parser that reads files of them.
+"""The bytes of a pixel table, such as a request's body -> its rows, by the parser of files.
 
-In: bytes of CSV, with a header or without. Out: each row's pixels, or the reason why it has none.
+In: CSV with or without a header. Out: the pixels of each row, or the reason why it has none.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ _LINE_END = re.compile(r"\r\n|\r|\n")
 
 
 class PixelLine(NamedTuple):
-    """A row of a table: pixels, or a reason."""
+    """A row of a table: pixels or a reason."""
 
     line: int
-    """Counted from 1 in the text, its header too."""
+    """Its number in the text from 1, headers included."""
     pixels: npt.NDArray[np.uint8] | None
     reason: str | None
 
@@ -33,15 +33,15 @@ def pixel_lines(data: bytes, where: str) -> list[PixelLine]:
     Parameters
     ----------
     data : bytes
-        With a header: as a file of a pixel table, of any number of pixels, whose label is not looked at. Without one:
-        a picture's pixels a line, and nothing else. Blank lines at the end are passed over.
+        With a header: a pixel table with any number of pixels; labels are ignored. Without: the pixels of one picture
+        on each line, and nothing else. Blank lines at the end are ignored.
     where : str
         Opens the error.
 
     Raises
     ------
     AslsparkError
-        Where the header is none that is read; see `aslspark.data.tables.pixel_layout.layout_of_line`.
+        Where the header cannot be read; see `aslspark.data.tables.pixel_layout.layout_of_line`.
     UnicodeDecodeError
         Where the bytes are not UTF-8.
     """
@@ -60,7 +60,7 @@ def pixel_lines(data: bytes, where: str) -> list[PixelLine]:
 
 
 def _parsed(lines: list[str], first: int, layout: Layout) -> list[PixelLine]:
-    found = parse_lines(pa.array(lines, pa.string()), layout)
-    rows = [PixelLine(first + int(place), row, None) for place, row in zip(found.good, found.pixels, strict=True)]
-    rows += [PixelLine(first + bad.line, None, f"{bad.reason}: {bad.detail}") for bad in found.bad]
+    parsed = parse_lines(pa.array(lines, pa.string()), layout)
+    rows = [PixelLine(first + int(place), row, None) for place, row in zip(parsed.good, parsed.pixels, strict=True)]
+    rows += [PixelLine(first + bad.line, None, f"{bad.reason}: {bad.detail}") for bad in parsed.bad]
     return sorted(rows, key=lambda row: row.line)

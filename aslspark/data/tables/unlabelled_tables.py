@@ -1,6 +1,6 @@
-"""Pixel tables -> rows to score, read by the parser that ingest uses: the same pixels, row numbers and reasons.
+"""Pixel tables -> a DataFrame of rows to score, with the pixels, row numbers and reasons that ingest gives.
 
-In: paths of files. Out: a DataFrame with every row; one that cannot be used carries its reason to the scorer.
+Every row is there; one that cannot be used has its reason.
 """
 
 from __future__ import annotations
@@ -36,18 +36,18 @@ def table_rows(spark: SparkSession, hadoop: HadoopFiles, names: Mapping[str, str
     spark : SparkSession
     hadoop : HadoopFiles
     names : mapping of str to str
-        The short name of each file, by its qualified path.
+        Short names by qualified path.
 
     Returns
     -------
     DataFrame
-        source (string), row (long, counted from 1 in its source), label (string as written, null without one) and
-        pixels: a struct as `samples.PICTURE_TYPE` with UNUSABLE (string), why the row cannot be used, or null.
+        source (string), row (long, its number in the source from 1), label (string as written, or null) and pixels:
+        `samples.PICTURE_TYPE` with UNUSABLE (string), why the row cannot be used, or null.
 
     Raises
     ------
     AslsparkError
-        Naming the file, where it has no header of a pixel table, is damaged, or is passed over by Spark.
+        Naming a file that has no header of a pixel table, is damaged, or is passed over by Spark.
     """
     layouts = {path: check_header(hadoop, path, label=False) for path in names}
     by_label: dict[int | None, list[str]] = {}
@@ -60,22 +60,22 @@ def table_rows(spark: SparkSession, hadoop: HadoopFiles, names: Mapping[str, str
         parts.append(lines.withColumn("label", label))
     lines = reduce(DataFrame.unionByName, parts)
     blocks = _lines_before(hadoop, lines, names)
-    spelled = {path: plain_path(path) for path, _ in blocks}
+    plain_paths = {path: plain_path(path) for path, _ in blocks}
     of_path = {plain_path(path): (name, layouts[path]) for path, name in names.items()}
     of_path |= {plain_path(hadoop.as_uri(path)): (name, layouts[path]) for path, name in names.items()}
-    if unread := set(names.values()) - {of_path[plain][0] for plain in spelled.values()}:
+    if unread := set(names.values()) - {of_path[plain][0] for plain in plain_paths.values()}:
         raise AslsparkError(f"{min(unread)} is passed over by Spark: give it a name without a leading _ or .")
     columns = lines.select("value", "path", "start", "label")
-    return columns.mapInArrow(_parse({path: of_path[plain] for path, plain in spelled.items()}, blocks), SCHEMA)
+    return columns.mapInArrow(_parse({path: of_path[plain] for path, plain in plain_paths.items()}, blocks), SCHEMA)
 
 
 def _lines_before(hadoop: HadoopFiles, lines: DataFrame, names: Mapping[str, str]) -> dict[tuple[str, int], int]:
-    """Count the lines that stand before each block, the header too; a block is what one task reads in one go."""
+    """Count the lines before each block of a file that one task reads, the header included."""
     try:
         counted = lines.groupBy("path", "start").count().collect()
     except Exception:
         for path in names:
-            hadoop.check_to_end(path)  # Spark does not say which file is cut short or damaged
+            hadoop.check_to_end(path)  # Spark does not name a damaged file
         raise
     before: dict[tuple[str, int], int] = {}
     passed: Counter[str] = Counter()
@@ -88,7 +88,7 @@ def _lines_before(hadoop: HadoopFiles, lines: DataFrame, names: Mapping[str, str
 def _parse(
     tables: Mapping[str, tuple[str, Layout]], before: Mapping[tuple[str, int], int]
 ) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
-    """Make the function, for mapInArrow, from lines with path, start and label to rows of SCHEMA."""
+    """Make the function for mapInArrow that parses lines with path, start and label to rows of SCHEMA."""
 
     def parse(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         key, seen = None, 0
@@ -100,7 +100,7 @@ def _parse(
                 if start == 0 and seen == 0:
                     run, seen = run.slice(1), 1
                 name, layout = tables[path]
-                # Settings that cut files otherwise than at the count leave a row without its number, never out.
+                # Where settings split files differently than in the count, a row lacks its number, but is not lost.
                 lines_before = before.get(run_key)
                 first = None if lines_before is None else lines_before + seen
                 yield _rows(name, first, run.column(0), run.column(3), layout)
@@ -119,6 +119,6 @@ def _rows(name: str, first: int | None, lines: pa.Array, labels: pa.Array, layou
         reasons[bad.line] = f"{bad.reason}: {bad.detail}"
     numbers = pa.nulls(count, pa.int64()) if first is None else pa.array(np.arange(first, first + count))
     picture = picture_column(pixel_bytes(pixels), (SIDE, SIDE, 1), RAW, pa.array(reasons, pa.string()))
-    # Of a batch that held the header alone no row is left, and Arrow would find no type.
+    # With explicit types, since a batch of the header alone has no rows.
     columns = [pa.array([name] * count, pa.string()), numbers, labels, picture]
     return pa.RecordBatch.from_arrays(columns, names=["source", "row", "label", "pixels"])
