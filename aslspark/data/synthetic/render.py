@@ -89,7 +89,7 @@ class _Solid:
         return np.flatnonzero(seen.all(axis=1))
 
     def first_hit(self, distance: float, rays: FloatArray, cones: Places) -> tuple[FloatArray, Places]:
-        """Return the distance along each ray to the nearest cone (inf without one), and that cone's place in `cones`."""
+        """Return the distance along each ray to the nearest cone (inf without one), and its place in `cones`."""
         eye = np.array([0, 0, distance], dtype=_FLOAT)
         axis, taper, length2 = self.axis[cones], self.taper[cones], self.length2[cones]
         start_radius, end_radius = self.start_radius[cones], self.end_radius[cones]
