@@ -31,12 +31,11 @@ def main(argv: Sequence[str]) -> None:
     options = parser.parse_args(argv)
     config = training_config(options)
     from aslspark.common.spark_session import spark_session
-    from aslspark.registry.tracking import tracked
     from aslspark.workflows.automl import automl
 
     names = ("minutes", "trials", "models", "onnx", "seed")
     budget = Budget(**{name: getattr(options, name) for name in names})
-    with tracked(config, "automl", options.out, data=options.data), spark_session("aslspark automl") as spark:
+    with spark_session("aslspark automl") as spark:
         automl(spark, options.data, options.out, config, budget)
 
 

@@ -39,12 +39,10 @@ def main(argv: Sequence[str]) -> None:
     for name, path in map(_named, options.data):
         sets.setdefault(name, []).append(path)
     from aslspark.common.spark_session import spark_session
-    from aslspark.registry.tracking import tracked
     from aslspark.workflows.compare import compare_bundles
 
-    about = {"models": models, "sets": sets}
-    with tracked(config, "compare", options.out, **about), spark_session("aslspark compare") as spark:
-        compare_bundles(spark, models, sets, options.out, options.threads)
+    with spark_session("aslspark compare") as spark:
+        compare_bundles(spark, models, sets, options.out, options.threads, config=config)
 
 
 def _named(word: str) -> tuple[str, str]:

@@ -58,11 +58,9 @@ def main(argv: Sequence[str]) -> None:
         LEAVE_ONE.get(options.leave_one, options.by), options.folds, split.validation, split.blocks, split.seed
     )
     from aslspark.common.spark_session import spark_session
-    from aslspark.registry.tracking import tracked
     from aslspark.workflows.cross_validate import cross_validate
 
-    about = {"data": options.data, "folds": vars(folds)}
-    with tracked(config, "cross_validate", options.out, **about), spark_session("aslspark cross_validate") as spark:
+    with spark_session("aslspark cross_validate") as spark:
         cross_validate(spark, options.data, options.out, config, folds)
 
 

@@ -40,12 +40,10 @@ def main(argv: Sequence[str]) -> None:
     options = parser.parse_args(argv)
     config = config_from(options, {})
     from aslspark.common.spark_session import spark_session
-    from aslspark.registry.tracking import tracked
     from aslspark.workflows.monitor import monitor
 
-    about = {"model": options.model, "data": options.data, "by": options.by, "alarm_rate": options.alarm_rate}
-    with tracked(config, "monitor", options.out, **about), spark_session("aslspark monitor") as spark:
-        report = monitor(spark, options.model, options.data, options.out, options.by, options.alarm_rate)
+    with spark_session("aslspark monitor") as spark:
+        report = monitor(spark, options.model, options.data, options.out, options.by, options.alarm_rate, config=config)
     if report["drift"]:
         sys.exit(DRIFT_CODE)
 

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from aslspark.cli.jobs_support import add_config_options, config_from, run_job
 from aslspark.common.redaction import say
 from aslspark.registry.registry import ALPHA, MOST_FALL, PROMOTED, Registry
-from aslspark.registry.tracking import log_champion, restore_champion, tracked
+from aslspark.registry.tracking import restore_champion
 
 REFUSED_CODE = 3
 
@@ -62,25 +62,22 @@ def main(argv: Sequence[str]) -> None:
     if (options.begin is None) != (options.test is None):
         parser.error("--begin and --test belong together")
     from aslspark.common.spark_session import spark_session
-    from aslspark.workflows.retrain import begin, retrain
+    from aslspark.workflows.retrain import initialize, retrain
 
-    about = {"registry": options.registry, "data": options.data, "begin": options.begin, "anew": options.anew}
-    with tracked(config, "retrain", **about), spark_session("aslspark retrain") as spark:
+    with spark_session("aslspark retrain") as spark:
         if options.begin is not None:
-            version = begin(spark, registry, options.begin, options.test, config)
-            log_champion(config, version, registry.path(version), registry.decisions()[-1])
+            initialize(spark, registry, options.begin, options.test, config)
             return
         decision = retrain(
             spark,
             registry,
             options.data,
-            anew=options.anew,
+            from_scratch=options.anew,
             config_file=options.config,
             overrides=options.set,
             alpha=options.alpha,
-            most_fall=options.class_fall,
+            max_class_drop=options.class_fall,
         )
-        log_champion(config, decision["challenger"], registry.path(decision["challenger"]), decision)
     if decision["action"] != PROMOTED:
         sys.exit(REFUSED_CODE)
 

@@ -43,10 +43,9 @@ def main(argv: Sequence[str]) -> None:
     names = ("trials", "minutes", "failures", "sampler", "pruner", "storage", "study", "seed", "at_once")
     how = SearchOptions(**{name: getattr(options, name) for name in names})
     from aslspark.common.spark_session import spark_session
-    from aslspark.registry.tracking import tracked
     from aslspark.workflows.tune import search
 
-    with tracked(config, "tune", options.out, data=options.data), spark_session("aslspark tune") as spark:
+    with spark_session("aslspark tune") as spark:
         search(spark, options.data, options.out, config, space, how)
 
 

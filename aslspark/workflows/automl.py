@@ -40,6 +40,7 @@ from aslspark.tuning.families import Family, families_for
 from aslspark.tuning.leaderboard import write_leaderboard
 from aslspark.tuning.options import Budget
 from aslspark.tuning.trial import Score, fit_trial, judge
+from aslspark.workflows.job_run import job_run
 from aslspark.workflows.train import train_bundle
 from aslspark.workflows.training_data import training_data
 
@@ -101,64 +102,39 @@ def automl(spark: SparkSession, data: Sequence[str], out: str, config: Config, b
     AslsparkError
         Where the data or settings cannot be used, or no trial came to its end.
     """
-    _check(data, config, budget)
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    path, started = require_new(out), time.monotonic()
-    ends = started + 60 * budget.minutes if budget.minutes else math.inf
-    path.absolute().parent.mkdir(parents=True, exist_ok=True)
-    with whole_folder(path) as folder:
-        scratch = Path(tempfile.mkdtemp(prefix="aslspark-", dir=folder))
-        needs = Needs((TEST, VALIDATION))
-        with ingest_kept(scratch, path, data), training_data(spark, data, (), config, scratch, needs) as table:
-            if LEAK_WARNING in table.report["warnings"]:
-                raise AslsparkError(f"--data {data[0]}: it was split at random: {_LEAKS}")
-            for split in (VALIDATION, TEST):
-                if not table.report["splits"].get(split):
-                    raise AslsparkError(f"--data: there is no {split} split to judge by; hold some out")
-            wanted = budget.models
-            entries = [
-                Entry(family, optuna.create_study(sampler=optuna.samplers.TPESampler(seed=budget.seed)))
-                for family in families_for(table, table.samples(spark).columns, config.training.framework, wanted)
-                if not (budget.onnx and family.name in CLASSIFIERS)
-            ]
-            if not entries:
-                raise AslsparkError("--models: none of them leaves ONNX; choose networks, or leave --onnx out")
-            if any(entry.family.name not in CLASSIFIERS for entry in entries):
-                require_slots(spark, config.training.num_proc)
-            log.info("to try: %s", ", ".join(entry.family.name for entry in entries))
-            _rounds(spark, table, config, budget, entries, scratch, ends)
-            found = sorted((entry for entry in entries if entry.best), key=_place)
-            if not found:
-                reasons = "; ".join(
-                    f"{entry.family.name}: {entry.tried[-1]['reason']}" for entry in entries if entry.tried
-                )
-                raise AslsparkError(f"--minutes {budget.minutes:g}: no trial came to its end ({reasons}); give more")
-            rows = [_row(spark, table, entry, place) for place, entry in enumerate(found, start=1)]
-            rows += [_left_out(entry) for entry in entries if entry not in found]
-            _add_speeds(found, rows)
-            settings = load_config(None, found[0].words, of_bundle=config.as_dict())
-            learned_from = "the train split, since the test rows were given as test"
-            learned = table.folder
-            if not table.test_is_given:
-                learned_from = "all but the validation split"
-                honest = f"{rows[0]['test']:.2%} of its {rows[0]['test_rows']:,} rows right"
-                learned = _all_to_learn(spark, table, scratch, honest)
-            log.info("%s wins: training it on %s", found[0].family.name, learned_from)
-            train_bundle(spark, [learned], str(folder / BUNDLE), settings)
-            split = table.report["split"]
-        shutil.rmtree(scratch, ignore_errors=True)
-        result = {
-            "winner": found[0].family.name,
-            "learned_from": learned_from,
-            "split": split,
-            "sources": sorted(table.report["sources"]),
-            "drawn": not data,
-            "budget": vars(budget) | {"models": list(budget.models)},
-            "seconds": round(time.monotonic() - started),
-            "models": rows,
-        }
-        write_leaderboard(result, settings, folder)
-    log.info("%s: %s; %s written in %.0f s", out, result["winner"], path, result["seconds"])
+    with job_run(config, "automl", out, data=list(data)):
+        _check(data, config, budget)
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        path, started = require_new(out), time.monotonic()
+        ends = started + 60 * budget.minutes if budget.minutes else math.inf
+        path.absolute().parent.mkdir(parents=True, exist_ok=True)
+        with whole_folder(path) as folder:
+            scratch = Path(tempfile.mkdtemp(prefix="aslspark-", dir=folder))
+            needs = Needs((TEST, VALIDATION))
+            with ingest_kept(scratch, path, data), training_data(spark, data, (), config, scratch, needs) as table:
+                _require_judgeable(table, data)
+                entries = _entries(spark, table, config, budget)
+                log.info("to try: %s", ", ".join(entry.family.name for entry in entries))
+                _rounds(spark, table, config, budget, entries, scratch, ends)
+                ranked = _ranked(entries, budget)
+                rows = _rows(spark, table, entries, ranked)
+                settings = load_config(None, ranked[0].words, of_bundle=config.as_dict())
+                learned, learned_from = _data_of_winner(spark, table, rows[0], scratch)
+                log.info("%s wins: training it on %s", ranked[0].family.name, learned_from)
+                train_bundle(spark, [learned], str(folder / BUNDLE), settings)
+            shutil.rmtree(scratch, ignore_errors=True)
+            result = {
+                "winner": ranked[0].family.name,
+                "learned_from": learned_from,
+                "split": table.report["split"],
+                "sources": sorted(table.report["sources"]),
+                "drawn": not data,
+                "budget": vars(budget) | {"models": list(budget.models)},
+                "seconds": round(time.monotonic() - started),
+                "models": rows,
+            }
+            write_leaderboard(result, settings, folder)
+        log.info("%s: %s; %s written in %.0f s", out, result["winner"], path, result["seconds"])
     return result
 
 
@@ -167,6 +143,56 @@ def _check(data: Sequence[str], config: Config, budget: Budget) -> None:
         raise AslsparkError(f"--minutes {budget.minutes:g}, --trials {budget.trials}: give 0 or more, and 1 or more")
     if config.split.kind == "random" and not (len(data) == 1 and is_ingested(data[0])):
         raise AslsparkError(f"split.kind=random: {_LEAKS}")
+
+
+def _require_judgeable(table: TrainingData, data: Sequence[str]) -> None:
+    if LEAK_WARNING in table.report["warnings"]:
+        raise AslsparkError(f"--data {data[0]}: it was split at random: {_LEAKS}")
+    for split in (VALIDATION, TEST):
+        if not table.report["splits"].get(split):
+            raise AslsparkError(f"--data: there is no {split} split to judge by; hold some out")
+
+
+def _entries(spark: SparkSession, table: TrainingData, config: Config, budget: Budget) -> list[Entry]:
+    """List the kinds of models that the data and the budget allow."""
+    columns = table.samples(spark).columns
+    entries = [
+        Entry(family, optuna.create_study(sampler=optuna.samplers.TPESampler(seed=budget.seed)))
+        for family in families_for(table, columns, config.training.framework, budget.models)
+        if not (budget.onnx and family.name in CLASSIFIERS)
+    ]
+    if not entries:
+        raise AslsparkError("--models: none of them leaves ONNX; choose networks, or leave --onnx out")
+    if any(entry.family.name not in CLASSIFIERS for entry in entries):
+        require_slots(spark, config.training.num_proc)
+    return entries
+
+
+def _ranked(entries: Sequence[Entry], budget: Budget) -> list[Entry]:
+    """Return the kinds of which a trial came to its end, best first."""
+    ranked = sorted((entry for entry in entries if entry.best), key=_place)
+    if not ranked:
+        reasons = "; ".join(f"{entry.family.name}: {entry.tried[-1]['reason']}" for entry in entries if entry.tried)
+        raise AslsparkError(f"--minutes {budget.minutes:g}: no trial came to its end ({reasons}); give more")
+    return ranked
+
+
+def _rows(
+    spark: SparkSession, table: TrainingData, entries: Sequence[Entry], ranked: Sequence[Entry]
+) -> list[dict[str, Any]]:
+    """Return the leaderboard's rows."""
+    rows = [_row(spark, table, entry, place) for place, entry in enumerate(ranked, start=1)]
+    rows += [_left_out(entry) for entry in entries if entry not in ranked]
+    _add_speeds(ranked, rows)
+    return rows
+
+
+def _data_of_winner(spark: SparkSession, table: TrainingData, winner: dict[str, Any], scratch: Path) -> tuple[str, str]:
+    """Return the folder that the winner's bundle is trained on, and in words which samples that holds."""
+    if table.test_is_given:
+        return table.folder, "the train split, since the test rows were given as test"
+    honest = f"{winner['test']:.2%} of its {winner['test_rows']:,} rows right"
+    return _all_to_learn(spark, table, scratch, honest), "all but the validation split"
 
 
 def _rounds(
@@ -272,10 +298,10 @@ def _size(model: SignClassifierModel) -> int:
         return sum(path.stat().st_size for path in Path(folder).rglob("*") if path.is_file())
 
 
-def _add_speeds(found: Sequence[Entry], rows: Sequence[dict[str, Any]]) -> None:
+def _add_speeds(ranked: Sequence[Entry], rows: Sequence[dict[str, Any]]) -> None:
     networks = {
         entry.family.name: entry.model.classifier
-        for entry in found
+        for entry in ranked
         if entry.model is not None and isinstance(entry.model.classifier, OnnxClassifier)
     }
     speeds = measure_speed(networks, threads=1)

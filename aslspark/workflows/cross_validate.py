@@ -9,7 +9,8 @@ import json
 import logging
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,7 @@ from aslspark.evaluation.metrics import UNSCORED
 from aslspark.scoring.model import SignClassifierModel
 from aslspark.training.data import DRAWN_WARNING, TrainingData
 from aslspark.training.resume import ingest_kept
+from aslspark.workflows.job_run import job_run
 from aslspark.workflows.train import train_bundle
 from aslspark.workflows.training_data import training_data
 
@@ -80,58 +82,83 @@ def cross_validate(
     AslsparkError
         Where the folder was begun with other settings, folds cannot be made, or one fails; finished ones are kept.
     """
-    if config.mllib.classifier == NO_CLASSIFIER:
-        require_slots(spark, config.training.num_proc)
-    folder = _open(out)
-    chosen = {
-        "model": "network" if config.mllib.classifier == NO_CLASSIFIER else config.mllib.classifier,
-        "folds": asdict(options),
-        "settings": config.as_dict(),
-    }
-    _require_same(folder, chosen)
+    with job_run(config, "cross_validate", out, data=list(data), folds=asdict(options)):
+        if config.mllib.classifier == NO_CLASSIFIER:
+            require_slots(spark, config.training.num_proc)
+        folder = _open(out)
+        chosen = {
+            "model": "network" if config.mllib.classifier == NO_CLASSIFIER else config.mllib.classifier,
+            "folds": asdict(options),
+            "settings": config.as_dict(),
+        }
+        _require_same(folder, chosen)
+        with _scratch_folder(folder) as scratch:
+            settings, folds = _train_folds(spark, data, folder, scratch, config, options, chosen)
+            result = {"settings": settings, **_together(folds)}
+            write_json(folder / RESULT_FILE, result)
+            write_page(result, folder)
+        _log_scores(result)
+        log.info("%s written", folder)
+    return result
+
+
+@contextmanager
+def _scratch_folder(folder: Path) -> Iterator[Path]:
+    """Give a folder for what does not stay; a run that fails before its folds are planned leaves nothing."""
     scratch = folder / SCRATCH
     shutil.rmtree(scratch, ignore_errors=True)  # of a run that was killed
     scratch.mkdir(parents=True)
-    needs = Needs(groups=_least_groups(options))
     try:
-        with ingest_kept(scratch, folder, data), training_data(spark, data, (), config, scratch, needs) as table:
-            settings = {
-                **chosen,
-                "data": {
-                    "fingerprint": table.fingerprint,
-                    "sources": sorted(table.report["sources"]),
-                    "left_out": _left_out(table),
-                },
-                "drawn": DRAWN_WARNING if not data else None,
-            }
-            samples = table.development_samples(spark)
-            if table.test_is_given:
-                log.info("rows that were given as test are in no fold: %s", _left_out(table))
-            folds = plan_folds(samples, options)
-            _require_same(folder, settings)
-            if not (folder / SETTINGS_FILE).exists():
-                (folder / FOLDS_FOLDER).mkdir(exist_ok=True)
-                write_json(folder / SETTINGS_FILE, settings)
-            figures = _run(spark, table, samples, folds, folder, config, options)
-        result = {"settings": settings, **_together(figures)}
-        write_json(folder / RESULT_FILE, result)
-        write_page(result, folder)
+        yield scratch
     except BaseException:
         if not (folder / SETTINGS_FILE).exists():
-            shutil.rmtree(folder)  # nothing was begun
+            shutil.rmtree(folder)
         raise
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-    for name, words in SCORES.items():
+
+
+def _train_folds(
+    spark: SparkSession,
+    data: Sequence[str],
+    folder: Path,
+    scratch: Path,
+    config: Config,
+    options: FoldOptions,
+    chosen: Mapping[str, Any],
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Plan the folds and run them; return what the run was begun with, and the figures of each fold."""
+    needs = Needs(groups=_least_groups(options))
+    with ingest_kept(scratch, folder, data), training_data(spark, data, (), config, scratch, needs) as table:
+        settings = {
+            **chosen,
+            "data": {
+                "fingerprint": table.fingerprint,
+                "sources": sorted(table.report["sources"]),
+                "left_out": _left_out(table),
+            },
+            "drawn": DRAWN_WARNING if not data else None,
+        }
+        samples = table.development_samples(spark)
+        if table.test_is_given:
+            log.info("rows that were given as test are in no fold: %s", _left_out(table))
+        folds = plan_folds(samples, options)
+        _require_same(folder, settings)
+        if not (folder / SETTINGS_FILE).exists():
+            (folder / FOLDS_FOLDER).mkdir(exist_ok=True)
+            write_json(folder / SETTINGS_FILE, settings)
+        return settings, _run_folds(spark, table, samples, folds, folder, config, options)
+
+
+def _log_scores(result: Mapping[str, Any]) -> None:
+    for name, title in SCORES.items():
         score = result["scores"][name]
         log.info(
-            f"{words:>22}: {score['mean']:.4f} ± {score['std']:.4f} over {len(folds)} folds, "
+            f"{title:>22}: {score['mean']:.4f} ± {score['std']:.4f} over {len(result['folds'])} folds, "
             f"from {score['min']:.4f} to {score['max']:.4f}"
         )
     if result["temperature"] is not None:
         log.info("what was held out asks for answers.temperature=%g", result["temperature"])
-    log.info("%s written", folder)
-    return result
 
 
 def _least_groups(options: FoldOptions) -> LeastGroups | None:
@@ -167,7 +194,7 @@ def _left_out(table: TrainingData) -> str | None:
     return f"{table.report['splits'][TEST]:,} of {', '.join(table.report.get('test_sources', ['separate sources']))}"
 
 
-def _run(
+def _run_folds(
     spark: SparkSession,
     table: TrainingData,
     samples: DataFrame,
@@ -189,7 +216,7 @@ def _run(
         started = time.monotonic()
         scratch = folder / SCRATCH / f"fold-{fold.number}"
         try:
-            found = _run_fold(spark, table, samples, fold, scratch, config, options)
+            metrics = _run_fold(spark, table, samples, fold, scratch, config, options)
         except AslsparkError as error:
             raise AslsparkError(
                 f"{where} failed: {error}; {len(done)} finished folds are kept in {folder}, and the same call goes "
@@ -198,14 +225,14 @@ def _run(
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
         spent.append(time.monotonic() - started)
-        done.append({**found, "seconds": round(spent[-1], 1)})
+        done.append({**metrics, "seconds": round(spent[-1], 1)})
         write_json(path, done[-1])
         left = (len(folds) - fold.number) * sum(spent) / len(spent)
         log.info(
             "%s: %.2f%% right, macro F1 %.4f, in %.0f s; %d:%02d left",
             where,
-            100 * found["accuracy"],
-            found["macro_f1"],
+            100 * metrics["accuracy"],
+            metrics["macro_f1"],
             spent[-1],
             left // 60,
             left % 60,

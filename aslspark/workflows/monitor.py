@@ -15,6 +15,7 @@ from pyspark.sql.types import TimestampNTZType, TimestampType
 from aslspark.bundle.files import require_new, resolve_alias, whole_folder
 from aslspark.common.errors import AslsparkError
 from aslspark.common.redacted_files import write_json
+from aslspark.common.settings import Config
 from aslspark.data.files.hadoop_files import HadoopFiles
 from aslspark.monitoring import ALARM_RATE
 from aslspark.monitoring.drift import LEAST_ROWS, RESAMPLES, Comparison
@@ -23,6 +24,7 @@ from aslspark.monitoring.plots import plot_drift, plot_shares
 from aslspark.monitoring.profile import NONE, Profile, read_reference
 from aslspark.scoring.model import OUTPUT_COLUMNS, SignClassifierModel
 from aslspark.scoring.unlabelled import PICTURE_COLUMNS, named_picture_column, rows_to_score
+from aslspark.workflows.job_run import job_run
 
 log = logging.getLogger("aslspark")
 
@@ -33,7 +35,14 @@ _BATCH, _OTHER = "batch", -2
 
 
 def monitor(
-    spark: SparkSession, model: str, data: str, out: str, by: str | None = None, alarm_rate: float = ALARM_RATE
+    spark: SparkSession,
+    model: str,
+    data: str,
+    out: str,
+    by: str | None = None,
+    alarm_rate: float = ALARM_RATE,
+    *,
+    config: Config | None = None,
 ) -> dict[str, Any]:
     """Compare new pictures with those that a bundle was made with.
 
@@ -50,6 +59,8 @@ def monitor(
         A column of the data that says which batch a row belongs to; of times, the day does.
     alarm_rate : float
         The share of clean batches that may raise an alarm, LEAST_RATE or more.
+    config : Config, optional
+        Its section `tracking` counts.
 
     Returns
     -------
@@ -64,44 +75,53 @@ def monitor(
     AslsparkError
         Where the bundle carries no reference, or the data cannot be read.
     """
-    if not LEAST_RATE <= alarm_rate <= 0.5:
-        raise AslsparkError(f"--alarm-rate {alarm_rate}: out of range; it may be from {LEAST_RATE:g} to 0.5")
-    path = require_new(out)
-    bundle = resolve_alias(model)
-    profile = read_reference(bundle)
+    with job_run(config or Config(), "monitor", out, model=model, data=data, by=by, alarm_rate=alarm_rate):
+        if not LEAST_RATE <= alarm_rate <= 0.5:
+            raise AslsparkError(f"--alarm-rate {alarm_rate}: out of range; it may be from {LEAST_RATE:g} to 0.5")
+        path = require_new(out)
+        bundle = resolve_alias(model)
+        profile = read_reference(bundle)
+        counts = _counts(spark, model, bundle, profile, data, by)
+        comparison = Comparison(profile, alarm_rate)
+        batches = [_judged(name, of_batch, comparison) for name, of_batch in sorted(counts.items())]
+        worst = max(batches, key=lambda row: _excess(row["statistics"]))
+        report = {
+            "model": model,
+            "data": data,
+            "alarm_rate": alarm_rate,
+            "reference_rows": len(profile.part_of),
+            "drift": any(row["drift"] for row in batches),
+            "worst": _excess(worst["statistics"]),
+            "batches": batches,
+        }
+        with whole_folder(path) as folder:
+            write_json(folder / "drift.json", report)
+            plot_drift(batches, alarm_rate, folder / "drift.png")
+            plot_shares(profile, counts[worst["batch"]], worst, folder / "shares.png")
+        _log(report)
+        log.info("%s written", path)
+    return report
+
+
+def _counts(
+    spark: SparkSession, model: str, bundle: str, profile: Profile, data: str, by: str | None
+) -> dict[str, dict[str, Any]]:
+    """Read the data, measure it with the model, and count its bins by batch."""
     table, column = _table(spark, data)
     batch = _batch_column(table, by)
-    if column is None and not profile.held_out:
+    if column is not None:
+        rows = score_and_measure(SignClassifierModel.load(bundle).setInputCol(column), table, batch)
+    elif profile.held_out:
+        rows = measure_scored(table, batch)
+    else:
         raise AslsparkError(
             f"--data {data}: of a scored table only the answers are known, and the reference of {model} has none to "
             "compare them with, since no rows of its own sources were held out (split.validation); give the pictures"
         )
-    if column is None:
-        rows = measure_scored(table, batch)
-    else:
-        rows = score_and_measure(SignClassifierModel.load(bundle).setInputCol(column), table, batch)
     counts = count_bins(rows, profile)
     if not counts:
         raise AslsparkError(f"--data {data}: it holds no rows")
-    comparison = Comparison(profile, alarm_rate)
-    batches = [_judged(name, found, comparison) for name, found in sorted(counts.items())]
-    report = {
-        "model": model,
-        "data": data,
-        "alarm_rate": alarm_rate,
-        "reference_rows": len(profile.part_of),
-        "drift": any(row["drift"] for row in batches),
-        "worst": max(_excess(row["statistics"]) for row in batches),
-        "batches": batches,
-    }
-    with whole_folder(path) as folder:
-        write_json(folder / "drift.json", report)
-        plot_drift(batches, alarm_rate, folder / "drift.png")
-        worst = max(batches, key=lambda row: _excess(row["statistics"]))
-        plot_shares(profile, counts[worst["batch"]], worst, folder / "shares.png")
-    _say(report)
-    log.info("%s written", path)
-    return report
+    return counts
 
 
 def count_bins(rows: DataFrame, profile: Profile) -> dict[str, dict[str, Any]]:
@@ -198,19 +218,19 @@ def _excess(statistics: dict[str, dict[str, float]]) -> float:
     return max((one["value"] / one["limit"] for one in statistics.values()), default=0.0)
 
 
-def _say(report: dict[str, Any]) -> None:
+def _log(report: dict[str, Any]) -> None:
     for row in report["batches"]:
         if not row["judged"]:
-            said = f"not judged: {LEAST_ROWS} rows or more are needed"
+            verdict = f"not judged: {LEAST_ROWS} rows or more are needed"
         elif not row["drift"]:
-            said = "no drift"
+            verdict = "no drift"
         else:
             first = ", ".join(
                 f"{name} {row['statistics'][name]['value']:.3g} (limit {row['statistics'][name]['limit']:.3g})"
                 for name in row["alarms"][:4]
             )
             more = f" and {len(row['alarms']) - 4} more" if len(row["alarms"]) > 4 else ""
-            said = f"drift: {first}{more}"
-        log.info("%s, %s rows: %s", row["batch"], f"{row['rows']:,}", said)
+            verdict = f"drift: {first}{more}"
+        log.info("%s, %s rows: %s", row["batch"], f"{row['rows']:,}", verdict)
     judged = sum(row["judged"] for row in report["batches"])
     log.info("of %d clean batches, %.2g would raise an alarm by chance", judged, judged * report["alarm_rate"])

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +29,12 @@ from aslspark.data.split_preview import Needs
 from aslspark.data.splits import SplitOptions
 from aslspark.evaluation.paired_comparison import compare_paired, count_pairs
 from aslspark.registry.registry import ALPHA, BEGUN, CHAMPION, FROZEN_TEST, MOST_FALL, PROMOTED, REFUSED, Registry
+from aslspark.registry.tracking import log_champion
 from aslspark.scoring.model import SignClassifierModel
 from aslspark.training.data import fingerprint, is_ingested
 from aslspark.training.initial_weights import IMAGENET, NONE
 from aslspark.workflows.evaluate import labelled_samples
+from aslspark.workflows.job_run import job_run
 from aslspark.workflows.train import train_bundle
 
 log = logging.getLogger("aslspark")
@@ -40,10 +42,10 @@ log = logging.getLogger("aslspark")
 HELD_OUT, FROZEN = "held-out samples", "the frozen test"
 
 
-def begin(
+def initialize(
     spark: SparkSession, registry: Registry, bundle: str, test: Sequence[str], config: Config | None = None
 ) -> str:
-    """Begin a registry with a first champion, and keep the samples on which every challenger will be judged.
+    """Make a bundle the first champion of a registry, and keep the samples on which every challenger will be judged.
 
     Parameters
     ----------
@@ -55,36 +57,46 @@ def begin(
     test : sequence of str
         Raw labelled sources, or one ingested folder, of which the test split is taken. They are copied.
     config : Config, optional
-        Of its section `pictures`, what labels and signers of `test` are.
+        Of its section `pictures`, what labels and signers of `test` are, and `tracking`.
 
     Returns
     -------
     str
         The champion's version.
     """
-    _require_no_champion(registry, bundle)
-    read_manifest(bundle, "--begin ")
-    with registry.work() as work:
-        with whole_folder(work / FROZEN_TEST) as folder:
-            if len(test) == 1 and is_ingested(test[0]):
-                samples = read_samples(spark, test[0], [TEST])
-            else:
-                samples = labelled_samples(spark, SignClassifierModel.load(bundle), test, folder / "ingested", config)
-            samples.write.partitionBy("split").parquet(spark_path(folder / SAMPLES_FOLDER))
-            shutil.rmtree(folder / "ingested", ignore_errors=True)
-            rows = read_samples(spark, spark_path(folder)).count()
-            if not rows:
-                raise AslsparkError(f"--test {' '.join(test)}: it holds no test samples; give labelled data")
-        about = {"bundle": bundle, "test": list(test), "test_rows": rows}
-        about["test_fingerprint"] = fingerprint(spark, spark_path(work / FROZEN_TEST))
-        (work / "bundle").mkdir()
-        read_bundle(bundle, "--begin ", copy_to=work / "bundle")  # what is checked are the bytes that are copied
-        with registry.locked():
-            _require_no_champion(registry, bundle)
-            row = registry.decide(BEGUN, about, bundle=work / "bundle", frozen_test=work / FROZEN_TEST)
-    version = str(row["champion"])
-    log.info("%s: champion %s, judged on %s frozen rows from now on", registry.given, version, f"{rows:,}")
+    config = config or Config()
+    with job_run(config, "retrain", registry=registry.given, begin=bundle, anew=False):
+        _require_no_champion(registry, bundle)
+        read_manifest(bundle, "--begin ")
+        with registry.work() as work:
+            frozen_test = work / FROZEN_TEST
+            rows = _freeze(spark, bundle, test, frozen_test, config)
+            about = {"bundle": bundle, "test": list(test), "test_rows": rows}
+            about["test_fingerprint"] = fingerprint(spark, spark_path(frozen_test))
+            (work / "bundle").mkdir()
+            read_bundle(bundle, "--begin ", copy_to=work / "bundle")  # what is checked are the bytes that are copied
+            with registry.locked():
+                _require_no_champion(registry, bundle)
+                decision = registry.decide(BEGUN, about, bundle=work / "bundle", frozen_test=frozen_test)
+        version = str(decision["champion"])
+        log.info("%s: champion %s, judged on %s frozen rows from now on", registry.given, version, f"{rows:,}")
+        log_champion(config, version, registry.path(version), decision)
     return version
+
+
+def _freeze(spark: SparkSession, bundle: str, test: Sequence[str], folder: Path, config: Config) -> int:
+    """Copy the samples that challengers are judged on into a folder, and count them."""
+    with whole_folder(folder) as made:
+        if len(test) == 1 and is_ingested(test[0]):
+            samples = read_samples(spark, test[0], [TEST])
+        else:
+            samples = labelled_samples(spark, SignClassifierModel.load(bundle), test, made / "ingested", config)
+        samples.write.partitionBy("split").parquet(spark_path(made / SAMPLES_FOLDER))
+        shutil.rmtree(made / "ingested", ignore_errors=True)
+        rows = read_samples(spark, spark_path(made)).count()
+        if not rows:
+            raise AslsparkError(f"--test {' '.join(test)}: it holds no test samples; give labelled data")
+    return rows
 
 
 def retrain(
@@ -92,11 +104,11 @@ def retrain(
     registry: Registry,
     data: Sequence[str],
     *,
-    anew: bool = False,
+    from_scratch: bool = False,
     config_file: str | None = None,
     overrides: Sequence[str] = (),
     alpha: float = ALPHA,
-    most_fall: float = MOST_FALL,
+    max_class_drop: float = MOST_FALL,
 ) -> dict[str, Any]:
     """Train a challenger with the champion's settings, and promote it where it is better.
 
@@ -112,55 +124,83 @@ def retrain(
     registry : Registry
     data : sequence of str
         Raw labelled sources, or one ingested folder: all that the challenger is to learn from, old and new.
-    anew : bool
-        Start a network's challenger from nothing (or from ImageNet, as the champion did), not from the champion.
+    from_scratch : bool
+        Start a network's challenger from random weights (or from ImageNet's, as the champion did), not from the
+        champion's.
     config_file, overrides
         Settings that differ from the champion's; as for `load_config`.
-    alpha, most_fall : float
+    alpha : float
         As for `compare_paired`.
+    max_class_drop : float
+        By how much the accuracy of a letter may fall, 0-1.
 
     Returns
     -------
     dict
         The line of the record.
     """
-    for name, value in (("alpha", alpha), ("class-fall", most_fall)):
-        if not 0 <= value <= 1:
-            raise AslsparkError(f"--{name} {value}: give a number from 0 to 1")
-    champion = registry.champion()
-    settings = dict(read_manifest(str(registry.path(champion)), "--registry ")["settings"])
-    mllib = load_config(of_bundle=settings).mllib.classifier != NO_CLASSIFIER
-    words = [*([] if mllib else _starting_weights(registry.path(champion), settings, anew)), *overrides]
-    config = load_config(config_file, words, settings)
-    with registry.work() as work:
-        ingested = data[0] if len(data) == 1 and is_ingested(data[0]) else _ingested(spark, data, work, config)
-        frozen = read_samples(spark, spark_path(registry.frozen_test))
-        _see_that_test_is_the_same(spark, registry)
-        _see_that_test_is_not_learned(frozen, read_samples(spark, ingested).where(F.col("split") != TEST))
-        challenger = work / "bundle"
-        train_bundle(spark, [ingested], str(challenger), config)
-        sets = {HELD_OUT: read_samples(spark, ingested, [TEST]), FROZEN: frozen}
-        about = {
-            "data": list(data),
-            "fingerprint": fingerprint(spark, ingested),
-            "started_from": "nothing" if mllib else config.network.weights,
-        }
-        row = None
-        while row is None:
-            models = [SignClassifierModel.load(str(path)) for path in (registry.path(champion), challenger)]
-            verdict = compare_paired(count_pairs(models[0], models[1], sets), alpha, most_fall)
-            with registry.locked():
-                if (now := registry.champion()) != champion:
-                    log.info("%s: the champion is %s now, not %s: judged again", registry.given, now, champion)
-                    champion = now
-                    continue
+    given = load_config(config_file, overrides)
+    with job_run(given, "retrain", registry=registry.given, data=list(data), anew=from_scratch):
+        for name, value in (("alpha", alpha), ("class-fall", max_class_drop)):
+            if not 0 <= value <= 1:
+                raise AslsparkError(f"--{name} {value}: give a number from 0 to 1")
+        champion = registry.champion()
+        config = _challenger_settings(registry.path(champion), from_scratch, config_file, overrides)
+        with registry.work() as work:
+            ingested = data[0] if len(data) == 1 and is_ingested(data[0]) else _ingested(spark, data, work, config)
+            frozen = read_samples(spark, spark_path(registry.frozen_test))
+            _require_same_test(spark, registry)
+            _require_unlearned_test(frozen, read_samples(spark, ingested).where(F.col("split") != TEST))
+            challenger = work / "bundle"
+            train_bundle(spark, [ingested], str(challenger), config)
+            sets = {HELD_OUT: read_samples(spark, ingested, [TEST]), FROZEN: frozen}
+            is_mllib = config.mllib.classifier != NO_CLASSIFIER
+            told = {
+                "data": list(data),
+                "fingerprint": fingerprint(spark, ingested),
+                "started_from": "nothing" if is_mllib else config.network.weights,
+            }
+            decision = _decide(registry, champion, challenger, sets, alpha, max_class_drop, told)
+        version = decision["challenger"]
+        log.info("%s: %s %s; the champion is %s", registry.given, version, decision["action"], decision["champion"])
+        for reason in decision["reasons"]:
+            log.info("  %s", reason)
+        log_champion(given, version, registry.path(version), decision)
+    return decision
+
+
+def _challenger_settings(
+    champion: Path, from_scratch: bool, config_file: str | None, overrides: Sequence[str]
+) -> Config:
+    """Return the champion's settings, with what differs from them."""
+    settings = dict(read_manifest(str(champion), "--registry ")["settings"])
+    weights = []
+    if load_config(of_bundle=settings).mllib.classifier == NO_CLASSIFIER:
+        weights = _starting_weights(champion, settings, from_scratch)
+    return load_config(config_file, [*weights, *overrides], settings)
+
+
+def _decide(
+    registry: Registry,
+    champion: str,
+    challenger: Path,
+    sets: Mapping[str, DataFrame],
+    alpha: float,
+    max_class_drop: float,
+    about: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Judge the challenger against the champion, again where that changes meanwhile, and write the decision down."""
+    while True:
+        models = [SignClassifierModel.load(str(path)) for path in (registry.path(champion), challenger)]
+        verdict = compare_paired(count_pairs(models[0], models[1], sets), alpha, max_class_drop)
+        with registry.locked():
+            now = registry.champion()
+            if now == champion:
                 action = PROMOTED if verdict.better else REFUSED
                 told = {"reasons": verdict.reasons, **about, "figures": verdict.figures}
-                row = registry.decide(action, told, bundle=challenger)
-    log.info("%s: %s %s; the champion is %s", registry.given, row["challenger"], row["action"], row["champion"])
-    for reason in verdict.reasons:
-        log.info("  %s", reason)
-    return row
+                return registry.decide(action, told, bundle=challenger)
+        log.info("%s: the champion is %s now, not %s: judged again", registry.given, now, champion)
+        champion = now
 
 
 def _require_no_champion(registry: Registry, bundle: str) -> None:
@@ -173,8 +213,8 @@ def _require_no_champion(registry: Registry, bundle: str) -> None:
         )
 
 
-def _starting_weights(champion: Path, settings: dict[str, Any], anew: bool) -> list[str]:
-    if not anew:
+def _starting_weights(champion: Path, settings: dict[str, Any], from_scratch: bool) -> list[str]:
+    if not from_scratch:
         return [f"network.weights={champion}"]
     if settings["network"]["weights"] in (NONE, IMAGENET):
         return []
@@ -189,7 +229,7 @@ def _ingested(spark: SparkSession, data: Sequence[str], work: Path, config: Conf
     return folder
 
 
-def _see_that_test_is_the_same(spark: SparkSession, registry: Registry) -> None:
+def _require_same_test(spark: SparkSession, registry: Registry) -> None:
     """Refuse a frozen test that is not the one that the registry was begun with: champions were judged on that."""
     begun = next((row for row in registry.decisions() if row["action"] == BEGUN), {})
     if "test_fingerprint" in begun:
@@ -202,7 +242,7 @@ def _see_that_test_is_the_same(spark: SparkSession, registry: Registry) -> None:
         )
 
 
-def _see_that_test_is_not_learned(frozen: DataFrame, learned: DataFrame) -> None:
+def _require_unlearned_test(frozen: DataFrame, learned: DataFrame) -> None:
     """Refuse data that holds pictures of the frozen test, byte by byte the same."""
 
     def pictures(samples: DataFrame) -> DataFrame:

@@ -14,6 +14,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,7 @@ from aslspark.tuning.report import write_report
 from aslspark.tuning.space import Space
 from aslspark.tuning.storage import StudyStorage
 from aslspark.tuning.trial import fit_trial, judge
+from aslspark.workflows.job_run import job_run
 from aslspark.workflows.training_data import training_data
 
 log = logging.getLogger("aslspark")
@@ -75,27 +77,28 @@ def search(
     AslsparkError
         Where data or settings cannot be used, or no trial came to its end.
     """
-    if config.mllib.classifier == NO_CLASSIFIER:
-        check_network(config)
-    else:
-        check_classifier(config.mllib)
-    _check_at_once(spark, config, options.at_once)
-    folder = Path(local_path(out))
-    folder.mkdir(parents=True, exist_ok=True)
-    database = place_database(folder)
-    study = open_study(database, space, options, config.training.epochs, config)
-    begun: dict[str, Any] = {"space": space.as_dict(), **config.as_dict()}
-    _require_same(study, out, begun)
-    with training_data(spark, data, (), config, folder, Needs((TEST, VALIDATION))) as table:
-        begun |= {"data": table.fingerprint}
+    with job_run(config, "tune", out, data=list(data)):
+        if config.mllib.classifier == NO_CLASSIFIER:
+            check_network(config)
+        else:
+            check_classifier(config.mllib)
+        _check_at_once(spark, config, options.at_once)
+        folder = Path(local_path(out))
+        folder.mkdir(parents=True, exist_ok=True)
+        database = place_database(folder)
+        study = open_study(database, space, options, config.training.epochs, config)
+        begun: dict[str, Any] = {"space": space.as_dict(), **config.as_dict()}
         _require_same(study, out, begun)
-        study.set_user_attr(BEGUN_WITH, redact_all(begun))
-        if not table.report["splits"].get(VALIDATION):
-            raise AslsparkError("--data: there is no validation split to judge trials by; hold some out")
-        _run(spark, study, table, config, space, options, folder, database)
-    if not any(trial.state == optuna.trial.TrialState.COMPLETE for trial in study.trials):
-        raise AslsparkError(f"--out {out}: no trial came to its end; the log says why each failed")
-    write_report(study, config, folder)
+        with training_data(spark, data, (), config, folder, Needs((TEST, VALIDATION))) as table:
+            begun |= {"data": table.fingerprint}
+            _require_same(study, out, begun)
+            study.set_user_attr(BEGUN_WITH, redact_all(begun))
+            if not table.report["splits"].get(VALIDATION):
+                raise AslsparkError("--data: there is no validation split to judge trials by; hold some out")
+            _Search(spark, table, config, space, options, folder, database).run(study)
+        if not any(trial.state == optuna.trial.TrialState.COMPLETE for trial in study.trials):
+            raise AslsparkError(f"--out {out}: no trial came to its end; the log says why each failed")
+        write_report(study, config, folder)
     return study
 
 
@@ -185,74 +188,87 @@ def _enqueue_defaults(study: optuna.Study, config: Config, space: Space) -> None
         study.enqueue_trial(usual)
 
 
-def _run(
-    spark: SparkSession,
-    study: optuna.Study,
-    table: TrainingData,
-    config: Config,
-    space: Space,
-    options: SearchOptions,
-    folder: Path,
-    database: Path,
-) -> None:
-    def objective(trial: optuna.Trial) -> float:
-        chosen = space.draw(trial)
-        log.info("trial %d: %s", trial.number, "  ".join(f"{name}={value}" for name, value in chosen.items()))
-        settings = load_config(of_bundle={**config.as_dict(), **chosen})
+@dataclass
+class _Search:
+    """Runs the trials of a study."""
 
+    spark: SparkSession
+    table: TrainingData
+    config: Config
+    space: Space
+    options: SearchOptions
+    folder: Path
+    database: Path
+    failed: int = 0
+
+    def run(self, study: optuna.Study) -> None:
+        """Run trials until there are enough, or the time is up."""
+        if len(_ended(study)) >= self.options.trials:
+            return
+        started = time.monotonic()
+        study.optimize(
+            self._fit,
+            timeout=self.options.minutes * 60 or None,
+            catch=(AslsparkError,),
+            callbacks=[self._after],
+            n_jobs=self.options.at_once,
+            gc_after_trial=True,
+        )
+        log.info("searched for %.0f s", time.monotonic() - started)
+
+    def _fit(self, trial: optuna.Trial) -> float:
+        """Fit with settings that the study chooses, and return the accuracy on the validation split."""
+        chosen = self.space.draw(trial)
+        log.info("trial %d: %s", trial.number, "  ".join(f"{name}={value}" for name, value in chosen.items()))
+        settings = load_config(of_bundle={**self.config.as_dict(), **chosen})
+        try:
+            if self.options.at_once > 1:
+                return self._fit_in_one_task(trial, settings)
+            return self._fit_across_tasks(trial, settings)
+        except StoppedEarly as stopped:
+            raise optuna.TrialPruned from stopped
+        finally:
+            trial.set_user_attr("driver_mb", round(psutil.Process().memory_info().rss / 2**20))
+
+    def _fit_in_one_task(self, trial: optuna.Trial, settings: Config) -> float:
+        history, best, trial_mb = fit_in_one_task(self.spark, self.table, settings)
+        trial.set_user_attr("worker_mb", trial_mb)
+        for row in history:
+            trial.report(row["val_accuracy"], row["epoch"])
+        return float(history[best - 1]["val_accuracy"])
+
+    def _fit_across_tasks(self, trial: optuna.Trial, settings: Config) -> float:
         def on_epoch(row: dict[str, Any]) -> bool:
             """Tell the study, and say whether to stop here."""
             trial.report(row["val_accuracy"], row["epoch"])
             return trial.should_prune()
 
-        try:
-            if options.at_once > 1:
-                history, best, trial_mb = fit_in_one_task(spark, table, settings)
-                trial.set_user_attr("worker_mb", trial_mb)
-                for row in history:
-                    trial.report(row["val_accuracy"], row["epoch"])
-                return float(history[best - 1]["val_accuracy"])
-            model = fit_trial(spark, table, settings, folder, on_epoch)
-        except StoppedEarly as stopped:
-            raise optuna.TrialPruned from stopped
-        finally:
-            trial.set_user_attr("driver_mb", round(psutil.Process().memory_info().rss / 2**20))
+        model = fit_trial(self.spark, self.table, settings, self.folder, on_epoch)
         if model.fitted is None:
-            return judge(spark, model, table, VALIDATION).accuracy
+            return judge(self.spark, model, self.table, VALIDATION).accuracy
         return float(model.fitted.history[model.fitted.best_epoch - 1]["val_accuracy"])
 
-    failed = 0
-
-    def after(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
-        nonlocal failed
-        keep_database(database, folder)
+    def _after(self, study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
+        """Keep the study and log how the trial ended; stop where there are enough, or too many failed."""
+        keep_database(self.database, self.folder)
         states = optuna.trial.TrialState
-        ended = [each for each in study.trials if each.state in (states.COMPLETE, states.PRUNED)]
-        words = {states.COMPLETE: "done", states.PRUNED: "stopped early"}.get(trial.state, "failed")
+        ended = _ended(study)
+        outcome = {states.COMPLETE: "done", states.PRUNED: "stopped early"}.get(trial.state, "failed")
         done = [each.value for each in ended if each.state == states.COMPLETE and each.value is not None]
         log.info(
             "trial %d %s%s; best %s; %d of %d",
             trial.number,
-            words,
+            outcome,
             f": {trial.value:.4f}" if trial.state == states.COMPLETE and trial.value is not None else "",
             f"{max(done):.4f}" if done else "none",
             len(ended),
-            options.trials,
+            self.options.trials,
         )
-        failed += trial.state == states.FAIL
-        if failed >= options.failures or len(ended) >= options.trials:
+        self.failed += trial.state == states.FAIL
+        if self.failed >= self.options.failures or len(ended) >= self.options.trials:
             study.stop()
 
-    ended = [each for each in study.trials if each.state.name in ("COMPLETE", "PRUNED")]
-    if len(ended) >= options.trials:
-        return
-    started = time.monotonic()
-    study.optimize(
-        objective,
-        timeout=options.minutes * 60 or None,
-        catch=(AslsparkError,),
-        callbacks=[after],
-        n_jobs=options.at_once,
-        gc_after_trial=True,
-    )
-    log.info("searched for %.0f s", time.monotonic() - started)
+
+def _ended(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
+    states = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED)
+    return [trial for trial in study.trials if trial.state in states]

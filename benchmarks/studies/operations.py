@@ -34,7 +34,7 @@ from aslspark.registry.registry import Registry
 from aslspark.scoring.model import SignClassifierModel
 from aslspark.scoring.unlabelled import rows_to_score
 from aslspark.workflows.monitor import monitor
-from aslspark.workflows.retrain import begin, retrain
+from aslspark.workflows.retrain import initialize, retrain
 
 BLOCKS = 12
 PARTS = ("first",) * 4 + ("second",) * 4 + ("frozen",) * 2 + ("watched",) * 2
@@ -142,8 +142,8 @@ def main(argv: Sequence[str]) -> None:
         first = Path(folder) / "champion"
         train(spark, [str(parts["first"])], str(first), config=load_config(None, words))
         registry = Registry(str(Path(folder) / "registry"))
-        begin(spark, registry, str(first), [str(parts["frozen"])])
-        retrain(spark, registry, [str(parts["shuffled"])], anew=True)
+        initialize(spark, registry, str(first), [str(parts["frozen"])])
+        retrain(spark, registry, [str(parts["shuffled"])], from_scratch=True)
         retrain(spark, registry, [str(parts["first"]), str(parts["second"])])
         results = {"decisions": registry.decisions()}
         results["watched"] = watch(spark, str(registry.folder / "champion"), parts, Path(options.other), out)

@@ -29,7 +29,7 @@ from aslspark.registry.tracking_model import BundleModel
 from aslspark.scoring.model import SignClassifierModel, read_model
 from aslspark.scoring.reader import Reader
 from aslspark.training.initial_weights import started_network
-from aslspark.workflows.retrain import begin
+from aslspark.workflows.retrain import initialize
 
 SHAPE = (28, 28, 1)
 
@@ -297,7 +297,7 @@ WAYS = {
     "monitoring": read_reference,
     "Grad-CAM": explained,
     "training that starts from it": started,
-    "the registry": lambda path: begin(None, Registry(f"{path}-registry"), path, ["none.csv"]),
+    "the registry": lambda path: initialize(None, Registry(f"{path}-registry"), path, ["none.csv"]),
 }
 """All that read a bundle."""
 

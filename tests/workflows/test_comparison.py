@@ -24,7 +24,7 @@ from aslspark.models.fitted_network import FittedNetwork
 from aslspark.models.onnx_classifier import OnnxClassifier
 from aslspark.scoring.model import SignClassifierModel
 from aslspark.training.data import fingerprint
-from aslspark.workflows.compare import Contender, LabelledSet, samples_for
+from aslspark.workflows.compare import Candidate, LabelledSet, samples_for
 from jobs import compare, evaluate
 
 SETTINGS = load_config().as_dict()
@@ -192,8 +192,8 @@ def test_evaluate_draws_where_a_network_looks_and_refuses_what_has_none(spark, b
 
 def test_a_set_that_cannot_be_divided_as_the_training_data_was_is_judged_as_a_whole(spark, table, tmp_path):
     by_signer = {**SETTINGS, "split": {**SETTINGS["split"], "kind": "signer"}}
-    contender = Contender("by signer", "", {"settings": by_signer, "data": {"fingerprint": "other"}}, None)
-    samples, trained_on_it = samples_for(spark, contender, LabelledSet("table", [str(table)]), tmp_path)
+    candidate = Candidate("by signer", "", {"settings": by_signer, "data": {"fingerprint": "other"}}, None, {})
+    samples, trained_on_it = samples_for(spark, candidate, LabelledSet("table", [str(table)]), tmp_path)
     assert (samples.count(), trained_on_it) == (480, False)
 
 
