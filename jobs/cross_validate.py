@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from aslspark.cli.jobs_support import (
     add_classifier_options,
     add_training_options,
-    classifier_words,
+    classifier_settings,
     run_job,
     training_config,
 )
@@ -52,7 +52,7 @@ def main(argv: Sequence[str]) -> None:
     add_training_options(parser)
     options = parser.parse_args(argv)
     name = NO_CLASSIFIER if options.model == NETWORK else options.model
-    config = training_config(options, classifier_words(options) | {"mllib.classifier": name})
+    config = training_config(options, classifier_settings(options) | {"mllib.classifier": name})
     split = config.split
     folds = FoldOptions(
         LEAVE_ONE.get(options.leave_one, options.by), options.folds, split.validation, split.blocks, split.seed

@@ -15,7 +15,7 @@ from aslspark.cli.jobs_support import (
     add_classifier_options,
     add_config_options,
     add_data_options,
-    classifier_words,
+    classifier_settings,
     config_from,
     run_job,
 )
@@ -30,7 +30,7 @@ def main(argv: Sequence[str]) -> None:
     add_classifier_options(parser)
     add_config_options(parser)
     options = parser.parse_args(argv)
-    config = config_from(options, classifier_words(options))
+    config = config_from(options, classifier_settings(options))
     from aslspark.common.spark_session import spark_session
 
     with spark_session("aslspark train_baseline") as spark:

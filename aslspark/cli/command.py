@@ -1,7 +1,7 @@
-"""`aslspark COMMAND ...`: finds the command, and runs its `main` on the rest of the line.
+"""`aslspark COMMAND ...`: runs the `main` of a command on the arguments that follow it.
 
-Every job in `jobs/` is a command of its file's name; it runs in this process, on a Spark of this machine unless Spark's
-own settings say otherwise. spark-submit runs the same files on a cluster.
+Every job in `jobs/` is a command called like its file. It runs in this process, with Spark on this machine unless
+Spark's own settings say otherwise; spark-submit runs the same files on a cluster.
 """
 
 from __future__ import annotations
@@ -27,27 +27,27 @@ OWN = {
     "fetch": ("aslspark.cli.fetch", "Fetch the public data sets, and check them."),
     "completion": ("aslspark.cli.completion", "Print what makes a shell complete commands and options."),
 }
-"""Commands that are no jobs: module and what they do."""
+"""Commands that are not jobs: name -> module and description."""
 
 
 def jobs_folder() -> Path | None:
-    """Find the jobs: beside the package in a checkout, in it where it is installed."""
+    """Return the folder of the jobs: beside the package in a checkout, inside it where it is installed."""
     package = Path(HOME, "aslspark")
     return next((folder for folder in (package / "jobs", package.parent / "jobs") if folder.is_dir()), None)
 
 
 def commands() -> dict[str, str]:
-    """Return every command and what it does, jobs first."""
+    """Return every command with its description, jobs first."""
     folder = jobs_folder()
-    found = {}
+    jobs = {}
     for path in sorted(folder.glob("*.py")) if folder else []:
         if not path.stem.startswith("_"):
-            found[path.stem.replace("_", "-")] = _about(path)
-    return {**found, **{name: about for name, (_, about) in OWN.items()}}
+            jobs[path.stem.replace("_", "-")] = _about(path)
+    return {**jobs, **{name: about for name, (_, about) in OWN.items()}}
 
 
 def main_of(name: str) -> Main:
-    """Import a command's `main`.
+    """Import the `main` of a command.
 
     Raises
     ------
@@ -55,8 +55,8 @@ def main_of(name: str) -> Main:
         Where there is no such command.
     """
     if name in OWN:
-        made: Main = importlib.import_module(OWN[name][0]).main
-        return made
+        main: Main = importlib.import_module(OWN[name][0]).main
+        return main
     if name not in commands():
         raise AslsparkError(f"{name}: there is no such command; choose {', '.join(commands())}")
     folder = jobs_folder()
@@ -77,7 +77,7 @@ def main(argv: Sequence[str]) -> None:
     Raises
     ------
     AslsparkError
-        Where there is no such command, or as it does.
+        Where there is no such command, or from the command.
     """
     if not argv or argv[0] in ("-h", "--help"):
         print(_help())
@@ -91,7 +91,7 @@ def main(argv: Sequence[str]) -> None:
 
 
 def entry() -> None:
-    """Run the command line of this process; errors are one line."""
+    """Run the command line of this process, with errors as one line."""
     run_job(main)
 
 
@@ -109,8 +109,8 @@ def _help() -> str:
 
 
 def _about(path: Path) -> str:
-    """Read what a job does: the first sentence of its docstring that is no command line."""
-    words = (ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").split("\n\n")
-    said = next((part for part in words if not part.startswith("spark-submit")), "")
-    short = " ".join(said.split()).partition(":")[0].partition(". ")[0].rstrip(".")
+    """Return a job's description: the first sentence of its docstring that is not a command line."""
+    paragraphs = (ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").split("\n\n")
+    description = next((part for part in paragraphs if not part.startswith("spark-submit")), "")
+    short = " ".join(description.split()).partition(":")[0].partition(". ")[0].rstrip(".")
     return textwrap.shorten(f"{short}." if short else "", 62, placeholder=" ...")

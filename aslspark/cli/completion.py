@@ -1,4 +1,4 @@
-"""`aslspark completion bash|zsh`: a script for the shell, with the commands and their options as they are now."""
+"""`aslspark completion bash|zsh`: prints a script that completes the commands and their options in the shell."""
 
 from __future__ import annotations
 
@@ -47,16 +47,16 @@ def main(argv: Sequence[str]) -> None:
 
 
 def options_of(name: str) -> list[str]:
-    """Return the options of a command, as its own help names them."""
+    """Return the options that a command's --help lists."""
     from aslspark.cli.command import main_of
 
     if name == "completion":
         return ["--help"]
-    said, before = io.StringIO(), sys.argv
+    output, before = io.StringIO(), sys.argv
     try:
         sys.argv = [f"aslspark {name}"]
-        with contextlib.redirect_stdout(said), contextlib.suppress(SystemExit):
+        with contextlib.redirect_stdout(output), contextlib.suppress(SystemExit):
             main_of(name)(["--help"])
     finally:
         sys.argv = before
-    return list(dict.fromkeys(re.findall(r"(?<![\w-])--[a-z][a-z-]*", said.getvalue())))
+    return list(dict.fromkeys(re.findall(r"(?<![\w-])--[a-z][a-z-]*", output.getvalue())))

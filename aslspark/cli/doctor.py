@@ -1,4 +1,4 @@
-"""`aslspark doctor`: what the jobs and the service need, whether it is here, and what to do where it is not."""
+"""`aslspark doctor`: checks that this machine has what the jobs and the service need, and says what to do where not."""
 
 from __future__ import annotations
 
@@ -24,19 +24,20 @@ from aslspark.common.child_process import isolated_command, module_command
 OK, HINT, MISSING = "ok", "note", "missing"
 GIB = 2**30
 WORKER_MEMORY, LEAST_DISK, LEAST_SHARED = 1.0, 5.0, 0.25
-"""GiB: of a training process beside Spark's driver; in the temporary folder; in /dev/shm (of containers: 64 MiB)."""
+"""GiB: a training process beside Spark's driver takes; free in the temporary folder; free in /dev/shm (64 MiB in
+containers, unless they are told otherwise)."""
 IMPORT_SECONDS = 120.0
-"""For one part: TensorFlow takes ten from a cold disk."""
+"""The time limit of one part: TensorFlow takes ten from a cold disk."""
 
 
 class Part(NamedTuple):
-    """What one part of aslspark imports, beside what all import."""
+    """What one part of aslspark imports, besides what all parts import."""
 
     distributions: tuple[str, ...]
-    """Any of them brings the first module."""
+    """Each of them provides the first module."""
     modules: tuple[str, ...]
-    do: str
-    """Where there is none, or it does not import."""
+    remedy: str
+    """What to do where it is not installed, or cannot be imported."""
 
 
 PARTS = (
@@ -69,7 +70,7 @@ PARTS = (
     Part(("optuna",), ("sqlalchemy", "optuna"), "for searching settings: pip install aslspark[tune]"),
     Part(("mlflow-skinny", "mlflow"), ("mlflow",), "for tracking: pip install aslspark[mlflow]"),
 )
-# Says what is being imported, so that a crash has a name.
+# Prints each name before the import, so that the last line names what crashed.
 _IMPORT = "from importlib import import_module\nfor name in sys.argv[1:]: print(name, flush=True); import_module(name)"
 
 
@@ -77,9 +78,9 @@ class Finding(NamedTuple):
     """One line of the report."""
 
     state: str
-    what: str
-    found: str
-    do: str = ""
+    subject: str
+    detail: str
+    remedy: str = ""
 
 
 def main(argv: Sequence[str]) -> None:
@@ -90,9 +91,9 @@ def main(argv: Sequence[str]) -> None:
     states = set()
     for check in CHECKS:
         for finding in check():
-            print(f"{finding.state:<8}{finding.what:<13}{finding.found}", flush=True)
-            if finding.do and finding.state != OK:
-                print(f"{'':<21}-> {finding.do}", flush=True)
+            print(f"{finding.state:<8}{finding.subject:<13}{finding.detail}", flush=True)
+            if finding.remedy and finding.state != OK:
+                print(f"{'':<21}-> {finding.remedy}", flush=True)
             states.add(finding.state)
     if MISSING in states:
         sys.exit(1)
@@ -100,54 +101,60 @@ def main(argv: Sequence[str]) -> None:
 
 def _python() -> list[Finding]:
     version = platform.python_version()
-    fine = (3, 10) <= sys.version_info[:2] < (3, 12)
-    state = OK if fine else HINT
-    found = [Finding(state, "Python", f"{version} ({sys.executable})", "use 3.10 or 3.11: TensorFlow 2.15 ends there")]
+    is_supported = (3, 10) <= sys.version_info[:2] < (3, 12)
+    state = OK if is_supported else HINT
+    findings = [
+        Finding(state, "Python", f"{version} ({sys.executable})", "use 3.10 or 3.11: TensorFlow 2.15 ends there")
+    ]
     workers = os.environ.get("PYSPARK_PYTHON")
     if workers and shutil.which(workers) is None:
-        found.append(Finding(MISSING, "PYSPARK_PYTHON", workers, "there is no such program; unset it, or correct it"))
-    return found
+        findings.append(
+            Finding(MISSING, "PYSPARK_PYTHON", workers, "there is no such program; unset it, or correct it")
+        )
+    return findings
 
 
 def _java() -> list[Finding]:
-    do = "install Java 17 (Debian: apt-get install openjdk-17-jre-headless), or set JAVA_HOME"
+    remedy = "install Java 17 (Debian: apt-get install openjdk-17-jre-headless), or set JAVA_HOME"
     home = os.environ.get("JAVA_HOME")
     java = os.path.join(home, "bin", "java") if home else shutil.which("java")
-    said = _said([java, "-version"]) if java else None
-    if said is None:
-        return [Finding(MISSING, "Java", f"none{f' in JAVA_HOME={home}' if home else ''}", do)]
-    match = re.search(r'version "(?:1\.)?(\d+)', said)
+    output = _output_of([java, "-version"]) if java else None
+    if output is None:
+        return [Finding(MISSING, "Java", f"none{f' in JAVA_HOME={home}' if home else ''}", remedy)]
+    match = re.search(r'version "(?:1\.)?(\d+)', output)
     number = int(match[1]) if match else 0
     return [
         Finding(
             OK if number in (8, 11, 17) else MISSING,
             "Java",
             f"{number} ({java})",
-            f"Spark 3.5 does not run on it; {do}",
+            f"Spark 3.5 does not run on it; {remedy}",
         )
     ]
 
 
 def _locale() -> list[Finding]:
-    """Ask Java itself: a locale that is named but not installed is as good as none."""
+    """Ask Java itself, since a locale that is set may not be installed."""
     home = os.environ.get("JAVA_HOME")
     java = os.path.join(home, "bin", "java") if home else shutil.which("java")
-    said = _said([java, "-XshowSettings:properties", "-version"], _started_with()) if java else None
-    match = re.search(r"sun\.jnu\.encoding = (\S+)", said or "")
+    output = _output_of([java, "-XshowSettings:properties", "-version"], _started_with()) if java else None
+    match = re.search(r"sun\.jnu\.encoding = (\S+)", output or "")
     if match is None:
         return []
-    do = "Spark opens no table, folder or bundle whose name has other letters: set LC_ALL=C.UTF-8 before spark-submit"
+    remedy = (
+        "Spark opens no table, folder or bundle whose name has other letters: set LC_ALL=C.UTF-8 before spark-submit"
+    )
     state = OK if match[1].upper() == "UTF-8" else HINT
-    return [Finding(state, "locale", f"Java spells names of files in {match[1]}", do)]
+    return [Finding(state, "locale", f"Java spells names of files in {match[1]}", remedy)]
 
 
 def _started_with() -> dict[str, str]:
-    """Return the environment that this process was started with: Python itself sets LC_CTYPE where there is none."""
+    """Return the environment with the locale of before Python started, which sets LC_CTYPE where it is unset."""
     try:
-        words = Path("/proc/self/environ").read_bytes().split(b"\0")
+        entries = Path("/proc/self/environ").read_bytes().split(b"\0")
     except OSError:
         return dict(os.environ)
-    before = dict(os.fsdecode(word).split("=", 1) for word in words if b"=" in word)
+    before = dict(os.fsdecode(entry).split("=", 1) for entry in entries if b"=" in entry)
     locale = {name: before[name] for name in ("LC_ALL", "LC_CTYPE", "LANG") if name in before}
     return {name: value for name, value in os.environ.items() if name not in ("LC_ALL", "LC_CTYPE", "LANG")} | locale
 
@@ -157,8 +164,10 @@ def _host() -> list[Finding]:
     try:
         return [Finding(OK, "host name", f"{name} is {socket.gethostbyname(name)}")]
     except OSError:
-        do = f"Spark starts only if it resolves: add '127.0.0.1 {name}' to /etc/hosts, or set SPARK_LOCAL_IP=127.0.0.1"
-        return [Finding(MISSING, "host name", f"{name} does not resolve", do)]
+        remedy = (
+            f"Spark starts only if it resolves: add '127.0.0.1 {name}' to /etc/hosts, or set SPARK_LOCAL_IP=127.0.0.1"
+        )
+        return [Finding(MISSING, "host name", f"{name} does not resolve", remedy)]
 
 
 def _user() -> list[Finding]:
@@ -166,8 +175,8 @@ def _user() -> list[Finding]:
     try:
         return [Finding(OK, "user", f"{pwd.getpwuid(number).pw_name} ({number})")]
     except KeyError:
-        do = "Spark's Hadoop needs a name: add a line for it to /etc/passwd, or run as a user that has one"
-        return [Finding(MISSING, "user", f"{number} has no name", do)]
+        remedy = "Spark's Hadoop needs a name: add a line for it to /etc/passwd, or run as a user that has one"
+        return [Finding(MISSING, "user", f"{number} has no name", remedy)]
 
 
 def _memory(proc: Path = Path("/proc"), cgroups: Path = Path("/sys/fs/cgroup")) -> list[Finding]:
@@ -183,17 +192,17 @@ def _memory(proc: Path = Path("/proc"), cgroups: Path = Path("/sys/fs/cgroup")) 
     driver, named_in = _driver_memory()
     needed = driver + WORKER_MEMORY
     asked_for = f"spark.driver.memory={driver:g}g and a worker take {needed:g}"
-    found = f"{free / GIB:.1f} of {whole / GIB:.1f} GiB {where}; {asked_for}"
+    detail = f"{free / GIB:.1f} of {whole / GIB:.1f} GiB {where}; {asked_for}"
     fits = int(free / GIB - WORKER_MEMORY)
     lower = (
         f"set spark.driver.memory={fits}g in {named_in}" if fits >= 1 else f"lower spark.driver.memory in {named_in}"
     )
-    do = f"what takes more is killed: end other programs, or give {needed:g} GiB, or {lower}"
-    return [Finding(OK if free >= needed * GIB else HINT, "memory", found, do)]
+    remedy = f"what takes more is killed: end other programs, or give {needed:g} GiB, or {lower}"
+    return [Finding(OK if free >= needed * GIB else HINT, "memory", detail, remedy)]
 
 
 def _memory_limits(proc: Path, cgroups: Path) -> list[tuple[int, int]]:
-    """List the limits of the groups that this process is in, of both versions, and what is left of each; in bytes."""
+    """List the limit of each memory cgroup (version 1 or 2) of this process, and what is left of it, in bytes."""
     try:
         groups = [line.split(":", 2) for line in (proc / "self" / "cgroup").read_text().splitlines()]
     except OSError:
@@ -207,22 +216,22 @@ def _memory_limits(proc: Path, cgroups: Path) -> list[tuple[int, int]]:
         else:
             continue
         below = Path(path.strip("/"))
-        # Inside a container the path may be the host's, and the group itself what is mounted.
+        # Inside a container the path may be the host's, while the cgroup itself is mounted at the top.
         folders += [(top / part, *names) for part in (below, *below.parents)]
-    found = []
+    limits = []
     for folder, limit, usage, cached in folders:
         try:
             bytes_of = {name: int((folder / name).read_text()) for name in (limit, usage)}
             stat = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
         except (OSError, ValueError):  # no such group, or the limit is "max"
             continue
-        # Files that are cached are given up where memory is asked for.
-        found.append((bytes_of[limit], bytes_of[limit] - bytes_of[usage] + int(stat.get(cached, 0))))
-    return found
+        # The kernel drops cached files where memory is needed.
+        limits.append((bytes_of[limit], bytes_of[limit] - bytes_of[usage] + int(stat.get(cached, 0))))
+    return limits
 
 
 def _driver_memory() -> tuple[float, Path]:
-    """Return what spark-submit gives the driver by its file of settings, in GiB, and that file."""
+    """Return the driver's memory in GiB as spark-defaults.conf sets it, and the path of that file."""
     beside = Path(__file__).resolve().parents[2] / "conf"
     folder = Path(os.environ.get("SPARK_CONF_DIR") or (beside if beside.is_dir() else "conf"))
     file = folder / "spark-defaults.conf"
@@ -231,24 +240,24 @@ def _driver_memory() -> tuple[float, Path]:
     except OSError:
         match = None
     if match is None:
-        return 1.0, file  # Spark's own
+        return 1.0, file  # Spark's default
     return int(match[1]) * {"k": 2**-20, "": 2**-10, "m": 2**-10, "g": 1.0, "t": 2.0**10}[match[2].lower()], file
 
 
 def _disk(shared: Path = Path("/dev/shm")) -> list[Finding]:
     folders = [os.environ.get("SPARK_LOCAL_DIRS", "").split(",")[0], tempfile.gettempdir()]
-    found = []
+    findings = []
     for folder in dict.fromkeys(filter(None, folders)):
         free = _free(Path(folder))
-        do = "Spark spills there, and zips are unpacked: set SPARK_LOCAL_DIRS and TMPDIR to a folder with more room"
-        said = "cannot be looked at" if free is None else f"{free:.1f} GiB are free"
-        found.append(Finding(OK if free and free >= LEAST_DISK else HINT, "disk", f"{said} in {folder}", do))
+        remedy = "Spark spills there, and zips are unpacked: set SPARK_LOCAL_DIRS and TMPDIR to a folder with more room"
+        detail = "cannot be looked at" if free is None else f"{free:.1f} GiB are free"
+        findings.append(Finding(OK if free and free >= LEAST_DISK else HINT, "disk", f"{detail} in {folder}", remedy))
     if (free := _free(shared)) is not None:
-        do = "GPU workers on one machine share memory there: start the container with --shm-size=1g"
-        found.append(
-            Finding(OK if free >= LEAST_SHARED else HINT, "shared", f"{free:.1f} GiB are free in {shared}", do)
+        remedy = "GPU workers on one machine share memory there: start the container with --shm-size=1g"
+        findings.append(
+            Finding(OK if free >= LEAST_SHARED else HINT, "shared", f"{free:.1f} GiB are free in {shared}", remedy)
         )
-    return found
+    return findings
 
 
 def _free(folder: Path) -> float | None:
@@ -259,24 +268,24 @@ def _free(folder: Path) -> float | None:
 
 
 def _packages(parts: Sequence[Part] = PARTS) -> list[Finding]:
-    # Side by side: most of the time is spent on waiting for the disk.
+    # In parallel, since most of the time is spent waiting for the disk.
     with ThreadPoolExecutor(2) as pool:
         return list(pool.map(_package, parts))
 
 
 def _package(part: Part) -> Finding:
-    needed = part is PARTS[0]
+    is_required = part is PARTS[0]
     versions = [f"{name} {version}" for name in part.distributions if (version := _version(name))]
     if not versions:
-        return Finding(MISSING if needed else HINT, "package", f"no {part.distributions[-1]}", part.do)
-    trouble = _import_trouble(part.modules)
-    if trouble is None:
+        return Finding(MISSING if is_required else HINT, "package", f"no {part.distributions[-1]}", part.remedy)
+    error = _import_error(part.modules)
+    if error is None:
         return Finding(OK, "package", versions[0])
-    return Finding(MISSING if needed else HINT, "package", f"{versions[0]} does not import: {trouble}", part.do)
+    return Finding(MISSING if is_required else HINT, "package", f"{versions[0]} does not import: {error}", part.remedy)
 
 
-def _import_trouble(modules: Sequence[str]) -> str | None:
-    """Import modules in a process of its own: a library that crashes, or does not end, costs one line."""
+def _import_error(modules: Sequence[str]) -> str | None:
+    """Import modules in another process, so that a library that crashes or hangs costs one line; None: no error."""
     command = isolated_command(_IMPORT, *modules)
     try:
         done = subprocess.run(
@@ -293,8 +302,8 @@ def _import_trouble(modules: Sequence[str]) -> str | None:
     return f"{_last(done.stdout)}: {_last(done.stderr) or f'ended with {done.returncode}'}"
 
 
-def _last(said: str | bytes | None) -> str:
-    text = said.decode(errors="replace") if isinstance(said, bytes) else said or ""
+def _last(output: str | bytes | None) -> str:
+    text = output.decode(errors="replace") if isinstance(output, bytes) else output or ""
     return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "")
 
 
@@ -309,23 +318,23 @@ def _horovod() -> list[Finding]:
                 "for training: make env builds one; or train torch networks with --launcher torch",
             )
         ]
-    said = _said(module_command("horovod.runner.launch", "--check-build")) or ""
-    parts = re.findall(r"\[X\] (\S+)", said)
-    do = "build it again beside the frameworks: remove its environment and run make env"
-    fine = "Gloo" in parts and {"TensorFlow", "PyTorch"} & set(parts)
+    output = _output_of(module_command("horovod.runner.launch", "--check-build")) or ""
+    parts = re.findall(r"\[X\] (\S+)", output)
+    remedy = "build it again beside the frameworks: remove its environment and run make env"
+    is_usable = "Gloo" in parts and {"TensorFlow", "PyTorch"} & set(parts)
     return [
         Finding(
-            OK if fine else MISSING,
+            OK if is_usable else MISSING,
             "Horovod",
             f"{version}, built with {', '.join(dict.fromkeys(parts)) or 'nothing'}",
-            do,
+            remedy,
         )
     ]
 
 
 def _gpus() -> list[Finding]:
-    said = _said(["nvidia-smi", "--list-gpus"]) if shutil.which("nvidia-smi") else None
-    gpus = [line for line in (said or "").splitlines() if line.startswith("GPU ")]
+    output = _output_of(["nvidia-smi", "--list-gpus"]) if shutil.which("nvidia-smi") else None
+    gpus = [line for line in (output or "").splitlines() if line.startswith("GPU ")]
     if not gpus:
         return [Finding(OK, "GPUs", "none; the CPU does all")]
     names = ", ".join(re.sub(r" \(UUID.*", "", line) for line in gpus)
@@ -334,8 +343,8 @@ def _gpus() -> list[Finding]:
 
 def _slots() -> list[Finding]:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    found = f"{cores} cores: local[*] runs {cores} tasks at once, training.num_proc may be 1 to {cores}"
-    return [Finding(OK if cores > 1 else HINT, "slots", found, "training.num_proc=1 is all that fits")]
+    detail = f"{cores} cores: local[*] runs {cores} tasks at once, training.num_proc may be 1 to {cores}"
+    return [Finding(OK if cores > 1 else HINT, "slots", detail, "training.num_proc=1 is all that fits")]
 
 
 CHECKS: tuple[Callable[[], list[Finding]], ...] = (
@@ -360,8 +369,8 @@ def _version(name: str) -> str | None:
         return None
 
 
-def _said(command: Sequence[str], environment: Mapping[str, str] | None = None) -> str | None:
-    """Return what a program says, None where it cannot be run."""
+def _output_of(command: Sequence[str], environment: Mapping[str, str] | None = None) -> str | None:
+    """Return what a program prints; None where it cannot be run."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=environment)
     except (OSError, subprocess.TimeoutExpired):

@@ -1,4 +1,4 @@
-"""`aslspark fetch sign-mnist --out DIR`: a public data set, by Kaggle's own client, checked byte for byte."""
+"""`aslspark fetch sign-mnist --out DIR`: fetches a public data set with Kaggle's own client, and checks its bytes."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from aslspark.common.errors import AslsparkError
 
 
 @dataclass(frozen=True)
-class Known:
-    """A file as it must be."""
+class ExpectedFile:
+    """Size and SHA-256 of a file of a data set."""
 
     size: int
     sha256: str
@@ -25,22 +25,22 @@ class Known:
 
 @dataclass(frozen=True)
 class DataSet:
-    """A data set at Kaggle."""
+    """A data set on Kaggle."""
 
     name: str
     """OWNER/NAME."""
-    files: dict[str, Known]
-    """By name, wherever in the archive they lie."""
+    files: dict[str, ExpectedFile]
+    """File name -> what is expected; the archive may hold it in any folder."""
 
 
 SETS = {
     "sign-mnist": DataSet(
         "datamunge/sign-language-mnist",
         {
-            "sign_mnist_train.csv": Known(
+            "sign_mnist_train.csv": ExpectedFile(
                 83_253_609, "b7ff39ad5f1210fa765ce11aa5f20c2e97fe467ffc22231aac923c863eef75c4"
             ),
-            "sign_mnist_test.csv": Known(
+            "sign_mnist_test.csv": ExpectedFile(
                 21_770_312, "178c0dd21c4b0e86d58df12f14ea1e9efa795ad19d146802b3b28094a16d56ae"
             ),
         },
@@ -49,7 +49,7 @@ SETS = {
 
 
 def main(argv: Sequence[str]) -> None:
-    """Fetch a set into a folder; files that are there already and right are left alone.
+    """Fetch a set into a folder; files that are there already are only checked.
 
     Raises
     ------
@@ -67,13 +67,13 @@ def main(argv: Sequence[str]) -> None:
     fetch(SETS[options.set], Path(options.out))
 
 
-def fetch(wanted: DataSet, out: Path) -> None:
-    """Bring the files of a set into a folder, all of them or none; see `main`."""
+def fetch(data_set: DataSet, out: Path) -> None:
+    """Fetch the missing files of a set into a folder, all of them or none; see `main`."""
     missing = []
-    for name, known in wanted.files.items():
+    for name, expected in data_set.files.items():
         path = out / name
         if path.exists():
-            check(path, known, "remove it, and it is fetched anew")
+            check(path, expected, "remove it, and it is fetched anew")
             print(f"{path}: as it must be")
         else:
             missing.append(name)
@@ -83,7 +83,7 @@ def fetch(wanted: DataSet, out: Path) -> None:
     if client is None:
         raise AslsparkError(
             f"fetch: Kaggle's client is not installed; pip install kaggle, or put {' and '.join(missing)} of "
-            f"kaggle.com/datasets/{wanted.name} into {out} yourself"
+            f"kaggle.com/datasets/{data_set.name} into {out} yourself"
         )
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -91,28 +91,28 @@ def fetch(wanted: DataSet, out: Path) -> None:
     except OSError as error:
         raise AslsparkError(f"--out {out}: {error.strerror}; choose a folder that can be written") from error
     with scratch as folder:
-        words = ["datasets", "download", "-d", wanted.name, "-p", folder, "--unzip", "--quiet"]
-        done = subprocess.run([client, *words], capture_output=True, text=True, check=False)
+        arguments = ["datasets", "download", "-d", data_set.name, "-p", folder, "--unzip", "--quiet"]
+        done = subprocess.run([client, *arguments], capture_output=True, text=True, check=False)
         if done.returncode != 0:
-            said = [line for line in (done.stderr + done.stdout).splitlines() if line.strip()]
+            lines = [line for line in (done.stderr + done.stdout).splitlines() if line.strip()]
             raise AslsparkError(
-                f"fetch {wanted.name}: Kaggle's client says: {said[-1].strip() if said else done.returncode}; "
+                f"fetch {data_set.name}: Kaggle's client says: {lines[-1].strip() if lines else done.returncode}; "
                 "check the network and the credentials in ~/.kaggle/kaggle.json"
             )
         fetched = {}
         for name in missing:
-            found = next(iter(sorted(Path(folder).rglob(name))), None)
-            if found is None or not found.is_file():
-                raise AslsparkError(f"fetch {wanted.name}: {name} is not in what Kaggle sent; the set has changed")
-            check(found, wanted.files[name], "fetch it again")
-            fetched[name] = found
-        for name, found in fetched.items():
-            os.replace(found, out / name)
+            file = next(iter(sorted(Path(folder).rglob(name))), None)
+            if file is None or not file.is_file():
+                raise AslsparkError(f"fetch {data_set.name}: {name} is not in what Kaggle sent; the set has changed")
+            check(file, data_set.files[name], "fetch it again")
+            fetched[name] = file
+        for name, file in fetched.items():
+            os.replace(file, out / name)
             print(f"{out / name}: fetched, as it must be")
 
 
-def check(path: Path, known: Known, otherwise: str) -> None:
-    """See that a file is as it must be.
+def check(path: Path, expected: ExpectedFile, remedy: str) -> None:
+    """Check the size and the SHA-256 of a file.
 
     Raises
     ------
@@ -120,11 +120,11 @@ def check(path: Path, known: Known, otherwise: str) -> None:
         Naming what differs.
     """
     size = path.stat().st_size
-    if size != known.size:
-        raise AslsparkError(f"{path}: {size:,} bytes in place of {known.size:,}; {otherwise}")
+    if size != expected.size:
+        raise AslsparkError(f"{path}: {size:,} bytes in place of {expected.size:,}; {remedy}")
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(1 << 20):
             digest.update(block)
-    if digest.hexdigest() != known.sha256:
-        raise AslsparkError(f"{path}: its SHA-256 is {digest.hexdigest()} in place of {known.sha256}; {otherwise}")
+    if digest.hexdigest() != expected.sha256:
+        raise AslsparkError(f"{path}: its SHA-256 is {digest.hexdigest()} in place of {expected.sha256}; {remedy}")

@@ -1,17 +1,17 @@
-"""What every job does around its own work: settings from the command line, errors as one line."""
+"""What the jobs share: options that become settings, and errors that become one line."""
 
 from __future__ import annotations
 
 import argparse
 import gc
 import logging
-import os
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 
 from aslspark.common.catalog import READS
 from aslspark.common.errors import AslsparkError
+from aslspark.common.log_output import show_log
 from aslspark.common.redaction import mask_record, masked_console
 from aslspark.common.settings import Config, load_config
 
@@ -24,11 +24,11 @@ EXTRAS = {
     "mlflow": ("mlflow",),
     "serve": ("fastapi", "starlette", "pydantic", "uvicorn", "websockets", "multipart", "prometheus_client"),
 }
-"""The extras of setup.py, and the modules that each of them brings and no other part of the package needs."""
+"""The extras of setup.py -> the modules that come with each of them alone."""
 
 
 def run_job(main: Callable[[Sequence[str]], None]) -> None:
-    """Run a job's `main` on the command line's words and leave with a fitting exit code.
+    """Run a job's `main` on the arguments of the command line, and exit with its code.
 
     An `AslsparkError` becomes one line on standard error and exit code 2; Ctrl-C is exit code 130. Keys and passwords
     in what Python prints, tracebacks included, are masked.
@@ -53,15 +53,15 @@ def _run(main: Callable[[Sequence[str]], None]) -> None:
     except KeyboardInterrupt:
         print("error: interrupted", file=sys.stderr)
         sys.exit(130)
-    except Exception:  # not foreseen: the traceback helps, the keys in its paths would not
+    except Exception:  # a traceback, in which keys and passwords are masked
         _print_traceback()
         sys.exit(1)
     finally:
-        gc.freeze()  # Python looks through everything as it ends: 1.0 s where Horovod's Keras estimator is
+        gc.freeze()  # Python collects garbage as it exits: 1.0 s with Horovod's Keras estimator
 
 
 def not_installed(error: ModuleNotFoundError) -> str | None:
-    """Say in one line which of the package's extras brings a module that is missing; None where none does."""
+    """Name the extra to install for a missing module, in one line; None where no extra brings it."""
     module = (error.name or "").split(".")[0]
     extra = next((extra for extra, modules in EXTRAS.items() if module in modules), None)
     if extra is None:
@@ -75,13 +75,11 @@ def _print_traceback() -> None:
 
 
 def start_logging() -> None:
-    """Let the package say on standard output what it does, and TensorFlow nothing but warnings."""
+    """Show the package's log on standard output, and of other libraries errors alone."""
     logging.basicConfig(level=logging.ERROR, format="%(message)s", stream=sys.stdout)
     for handler in logging.getLogger().handlers:
-        handler.addFilter(mask_record)  # of libraries, too
-    logging.getLogger("aslspark").setLevel(logging.INFO)
-    # Set before TensorFlow is first imported: its start-up lines say nothing about this job.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+        handler.addFilter(mask_record)  # other libraries log keys, too
+    show_log()
 
 
 def add_data_options(parser: argparse.ArgumentParser) -> None:
@@ -118,7 +116,7 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
 
 
 def training_config(options: argparse.Namespace, named: Mapping[str, object] | None = None) -> Config:
-    """Build the settings of a job with `add_training_options`; `named` are those of other options, by setting."""
+    """Build the settings of a job with `add_training_options`; `named` are settings that other options gave."""
     names = ("framework", "launcher", "num_proc", "epochs")
     return config_from(options, {**(named or {}), **{f"training.{name}": getattr(options, name) for name in names}})
 
@@ -134,8 +132,8 @@ def add_classifier_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--iterations", metavar="N", help="of the solver of mlp and logistic (default 100)")
 
 
-def classifier_words(options: argparse.Namespace) -> dict[str, object]:
-    """Return the settings that the options of `add_classifier_options`, and `--model`, give."""
+def classifier_settings(options: argparse.Namespace) -> dict[str, object]:
+    """Return the settings that `--model` and the options of `add_classifier_options` gave."""
     return {
         "mllib.classifier": options.model,
         "mllib.reads": options.features,
@@ -155,7 +153,7 @@ def config_from(options: argparse.Namespace, named: dict[str, object]) -> Config
     options : argparse.Namespace
         With `config` and `set`.
     named : dict
-        Setting to value, of the options that were given (None: it was not).
+        Setting -> the value that an option gave; None where it was not given.
     """
-    words = [f"{key}={value}" for key, value in named.items() if value is not None]
-    return load_config(options.config, [*words, *options.set])
+    overrides = [f"{key}={value}" for key, value in named.items() if value is not None]
+    return load_config(options.config, [*overrides, *options.set])

@@ -1,6 +1,6 @@
-"""What a notebook needs to run alike on Databricks, in Jupyter and by spark-submit: settings, a session, pictures.
+"""Settings, a session and pictures for notebooks, alike on Databricks, in Jupyter and with spark-submit.
 
-In: the notebook's names (`globals()`), its settings with their usual values. Out: the values to run with.
+In: the notebook's `globals()`, its settings with their defaults. Out: the values to run with.
 """
 
 from __future__ import annotations
@@ -23,51 +23,51 @@ from aslspark.common.redaction import say
 from aslspark.common.spark_session import spark_session
 
 PREFIX = "ASLSPARK_"
-"""Of the environment variables that stand in for widgets: EPOCHS=3 alone might be anybody's."""
+"""Begins the environment variables that stand for widgets: another program may use EPOCHS."""
 
 _opened = ExitStack()
 atexit.register(_opened.close)
 
 
 def session(name: str) -> SparkSession:
-    """Return the running session, or start one that ends with Python; the package's log goes to the output.
+    """Return the running session, or start one that ends with Python, and show the package's log.
 
     Parameters
     ----------
     name : str
-        The application's name in Spark's own pages.
+        The application's name in Spark's web interface.
     """
     start_logging()
     return _opened.enter_context(spark_session(name))
 
 
-def widgets(names: Mapping[str, Any], **usual: str | int | tuple[str, ...]) -> SimpleNamespace:
-    """Ask for a notebook's settings.
+def widgets(names: Mapping[str, Any], **defaults: str | int | tuple[str, ...]) -> SimpleNamespace:
+    """Return a notebook's settings.
 
-    On Databricks each is a widget above the notebook. Elsewhere each is an environment variable, ASLSPARK_EPOCHS for
-    `epochs`, or has its usual value.
+    On Databricks each is a widget above the notebook. Elsewhere each is an environment variable, such as
+    ASLSPARK_EPOCHS for `epochs`, or has its default.
 
     Parameters
     ----------
     names : mapping
         The notebook's `globals()`, among which Databricks puts `dbutils`.
-    **usual
-        For each setting its usual value: a word, a whole number, or a tuple of the words it may be, the usual one
+    **defaults
+        The default of each setting: a string, a whole number, or a tuple of the strings that it may be, the default
         first.
 
     Returns
     -------
     SimpleNamespace
-        A value for each setting, of the type of the usual one.
+        A value for each setting, of the type of its default.
 
     Raises
     ------
     AslsparkError
-        For a value that is no whole number, or none of those that it may be.
+        Where a value is not a whole number, or not one of those that it may be.
     """
     asked = getattr(names.get("dbutils"), "widgets", None)
     chosen: dict[str, str | int] = {}
-    for name, value in usual.items():
+    for name, value in defaults.items():
         first = str(value[0] if isinstance(value, tuple) else value)
         if asked is None:
             text = os.environ.get(PREFIX + name.upper(), first)
@@ -81,31 +81,31 @@ def widgets(names: Mapping[str, Any], **usual: str | int | tuple[str, ...]) -> S
     return SimpleNamespace(**chosen)
 
 
-def _checked(name: str, text: str, usual: str | int | tuple[str, ...]) -> str | int:
-    if isinstance(usual, tuple) and text not in usual:
-        raise AslsparkError(f"{name}={text}: choose one of {', '.join(usual)}")
-    if not isinstance(usual, int):
+def _checked(name: str, text: str, default: str | int | tuple[str, ...]) -> str | int:
+    if isinstance(default, tuple) and text not in default:
+        raise AslsparkError(f"{name}={text}: choose one of {', '.join(default)}")
+    if not isinstance(default, int):
         return text
     try:
         return int(text)
     except ValueError:
-        raise AslsparkError(f"{name}={text}: give a whole number, for example {usual}") from None
+        raise AslsparkError(f"{name}={text}: give a whole number, for example {default}") from None
 
 
 def new_folder(out: str, name: str) -> str:
-    """Make a folder of this run's own.
+    """Make a folder for this run.
 
     Parameters
     ----------
     out : str
         Where; empty: ``dbfs:/tmp/aslspark`` on Databricks, ``runs/notebooks`` elsewhere.
     name : str
-        What the folder's name begins with; the time follows.
+        Begins the folder's name; the time follows.
 
     Returns
     -------
     str
-        By which both Spark and this package find it.
+        Its path, which both Spark and this package read.
     """
     parent = out or ("dbfs:/tmp/aslspark" if on_databricks() else "runs/notebooks")
     path = f"{spark_path(parent)}/{name}-{time.strftime('%Y%m%d-%H%M%S')}"
@@ -114,7 +114,7 @@ def new_folder(out: str, name: str) -> str:
 
 
 def show(picture: str) -> None:
-    """Show a PNG in the notebook; where there is none, say which file it is.
+    """Show a PNG in the notebook; without a notebook, print its path.
 
     Parameters
     ----------

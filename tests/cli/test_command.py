@@ -198,7 +198,7 @@ def test_the_doctor_says_in_which_letters_java_spells_names(tmp_path, monkeypatc
     (tmp_path / "bin" / "java").chmod(0o755)
     monkeypatch.setenv("JAVA_HOME", str(tmp_path))
     [found] = doctor._locale()
-    assert (found.state, encoding in found.found, "LC_ALL=C.UTF-8" in found.do) == (state, True, True)
+    assert (found.state, encoding in found.detail, "LC_ALL=C.UTF-8" in found.remedy) == (state, True, True)
 
 
 def test_the_doctor_knows_javas_that_spark_does_not_run_on(tmp_path, monkeypatch):
@@ -228,7 +228,9 @@ def test_the_doctor_knows_hosts_and_users_without_a_name(monkeypatch):
 def small_set(tmp_path, monkeypatch):
     """A set of one small file, and a client that brings what it is told to."""
     good = b"label,pixel1\n0,7\n"
-    wanted = fetch.DataSet("them/letters", {"letters.csv": fetch.Known(len(good), hashlib.sha256(good).hexdigest())})
+    wanted = fetch.DataSet(
+        "them/letters", {"letters.csv": fetch.ExpectedFile(len(good), hashlib.sha256(good).hexdigest())}
+    )
     tools = tmp_path / "tools"
     tools.mkdir()
     monkeypatch.setenv("PATH", f"{tools}:{os.environ['PATH']}")
@@ -369,21 +371,21 @@ def test_the_doctor_compares_a_containers_memory_with_what_the_driver_is_given(t
         return found
 
     found = looked_at(3 << 30)
-    assert (found.state, found.found[:43]) == (doctor.HINT, "2.5 of 3.0 GiB that this container may use ")
-    assert "spark.driver.memory=3g and a worker take 4" in found.found
-    assert f"set spark.driver.memory=1g in {tmp_path / 'spark-defaults.conf'}" in found.do
+    assert (found.state, found.detail[:43]) == (doctor.HINT, "2.5 of 3.0 GiB that this container may use ")
+    assert "spark.driver.memory=3g and a worker take 4" in found.detail
+    assert f"set spark.driver.memory=1g in {tmp_path / 'spark-defaults.conf'}" in found.remedy
     assert looked_at(8 << 30).state == doctor.OK
     unlimited = looked_at("max" if limit == "memory.max" else 9223372036854771712)
-    assert (unlimited.state, unlimited.found[:26]) == (doctor.OK, "32.0 of 64.0 GiB are free;")
+    assert (unlimited.state, unlimited.detail[:26]) == (doctor.OK, "32.0 of 64.0 GiB are free;")
 
 
 def test_the_doctor_looks_at_the_disk_where_spark_spills(tmp_path, monkeypatch):
     monkeypatch.setenv("SPARK_LOCAL_DIRS", f"{tmp_path},/elsewhere")
     found = doctor._disk(tmp_path)
-    assert [line.what for line in found] == ["disk", "disk", "shared"]
-    assert found[0].found.endswith(f" GiB are free in {tmp_path}")
+    assert [line.subject for line in found] == ["disk", "disk", "shared"]
+    assert found[0].detail.endswith(f" GiB are free in {tmp_path}")
     monkeypatch.setattr(doctor, "LEAST_DISK", 1e9)
     monkeypatch.setattr(doctor, "LEAST_SHARED", 1e9)
     assert {line.state for line in doctor._disk(tmp_path)} == {doctor.HINT}
     monkeypatch.setenv("SPARK_LOCAL_DIRS", str(tmp_path / "nowhere"))
-    assert "cannot be looked at" in doctor._disk(tmp_path)[0].found
+    assert "cannot be looked at" in doctor._disk(tmp_path)[0].detail
