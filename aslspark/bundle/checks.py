@@ -11,7 +11,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from aslspark.common.catalog import LANDMARKS, PICTURE
-from aslspark.common.errors import AslsparkError
+from aslspark.common.errors import AslsparkError, first_line
 from aslspark.common.load_refused import LoadRefused
 from aslspark.common.settings import check_setting
 from aslspark.images.decoding import FITS
@@ -127,7 +127,7 @@ def check_network(onnx: bytes, inputs: Collection[str], shape: tuple[int, int, i
         # Without the second try, which prints what is wrong with the file to standard output.
         session = onnxruntime.InferenceSession(onnx, options, providers=["CPUExecutionProvider"], enable_fallback=0)
     except Exception as error:  # onnxruntime has an error class for each kind of damage
-        raise LoadRefused(f"network.onnx cannot be opened ({str(error).splitlines()[0][:300]})") from error
+        raise LoadRefused(f"network.onnx cannot be opened ({first_line(error)})") from error
     takes = {given.name: given.shape for given in session.get_inputs()}
     gives = {made.name: made.shape for made in session.get_outputs()}
     if set(takes) != set(inputs):

@@ -41,6 +41,11 @@ class NetworkFacts:
 SMALL_CNN_CHANNELS = (16, 32, 64, 128)
 """Channels of the stages of `small_cnn`; each stage halves height and width."""
 
+LANDMARK_WIDTHS = (256, 128)
+"""Units of the dense layers over landmarks."""
+JOINED_UNITS = 128
+"""Units of the dense layer over both branches of `two_branch`, where `network.hidden` is 0."""
+
 _BOTH = ("keras", "torch")
 NETWORKS = {
     "cnn": NetworkFacts(28, _BOTH, imagenet=False, normalised=False, channels=(32, 64, 128), kernels=(5, 5, 3)),

@@ -11,3 +11,8 @@ class AslsparkError(Exception):
 
     def __init__(self, message: str) -> None:
         super().__init__(redact(message))
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error of a library, at most 300 characters; its class where it has no message."""
+    return (str(error).splitlines() or [type(error).__name__])[0][:300]

@@ -1,7 +1,6 @@
-"""Random changes of a batch of pictures, in TensorFlow; `augmentation` says which, `augment_torch` is its twin.
+"""A batch of scaled pictures -> the batch augmented, in TensorFlow; see `augmentation`. `augment_torch` does the same.
 
-In: scaled pictures and the settings. Out: pictures of the same shape. The settings are constants of the graph: what is
-off is not in it, and no value of them makes TensorFlow trace again.
+The settings are constants of the graph: changes that are off are not in it, and TensorFlow does not trace it again.
 """
 
 from __future__ import annotations
@@ -25,17 +24,17 @@ from aslspark.features.augmentation import (
 
 
 def augment(pictures: tf.Tensor, settings: AugmentConfig) -> tf.Tensor:
-    """Change pictures at random, each by itself.
+    """Augment pictures, each with its own random numbers.
 
     Parameters
     ----------
     pictures : tensor of float32, shape (n, height, width, channels), values 0-1
-        Only n may be unknown while the graph is built.
+        All but n must be known when the graph is built.
     settings : AugmentConfig
 
     Returns
     -------
-    tensor of the same shape; changes of brightness, contrast and colour may carry values out of 0-1
+    tensor of the same shape; brightness, contrast and colour may take values out of 0-1
     """
     n = tf.shape(pictures)[0]
     height, width, channels = pictures.shape[1:]
@@ -82,17 +81,17 @@ def augment(pictures: tf.Tensor, settings: AugmentConfig) -> tf.Tensor:
 def move(
     pictures: tf.Tensor, angle: tf.Tensor, scale: tf.Tensor, shear: tf.Tensor, shift: tf.Tensor, flip: tf.Tensor
 ) -> tf.Tensor:
-    """Resample pictures about their middle.
+    """Resample pictures by affine maps about their middle.
 
     Parameters
     ----------
     pictures : tensor of float32, shape (n, height, width, channels)
     angle, scale, shear : tensor of float32, shape (n,)
-        Radians; how many pixels of the old picture go into one of the new; pixels sideways for each of height.
+        Radians; pixels of the input for each of the output; horizontal shift for each pixel of height.
     shift : tensor of float32, shape (2, n)
-        Share of the width, share of the height.
+        Shares of the width and of the height.
     flip : tensor of bool, shape (n,)
-        Whether the old picture is mirrored left to right.
+        Whether the picture is mirrored left to right.
     """
     height, width = pictures.shape[1:3]
     cosine, sine = tf.cos(angle) * scale, tf.sin(angle) * scale
@@ -114,18 +113,18 @@ def move(
 
 
 def colour_matrices(hue: tf.Tensor, saturation: tf.Tensor, order: tf.Tensor) -> tf.Tensor:
-    """Build the linear maps of RGB.
+    """Build the linear maps of the RGB channels.
 
     Parameters
     ----------
     hue, saturation : tensor of float32, shape (n,)
         Radians; factor.
     order : tensor of int32, shape (n,)
-        Which of `ORDERS` the channels come in.
+        Places in `ORDERS`.
 
     Returns
     -------
-    tensor of float32, shape (n, 3, 3): from the old channels to the new
+    tensor of float32, shape (n, 3, 3): from input to output channels
     """
     along, across = saturation * tf.cos(hue), saturation * tf.sin(hue)
     turned = GREY + tf.reshape(along, [-1, 1, 1]) * COLOUR + tf.reshape(across, [-1, 1, 1]) * QUARTER_TURN
@@ -141,7 +140,7 @@ def recolour(
     ----------
     pictures : tensor of float32, shape (n, height, width, channels)
     contrast, brightness : tensor of float32, shape (n,)
-        Factor about the middle of 0-1; what is added.
+        Factor about 0.5; offset.
     matrices : tensor of float32, shape (n, 3, 3), optional
         See `colour_matrices`.
     """
@@ -155,7 +154,7 @@ def recolour(
 
 
 def blur(pictures: tf.Tensor, sides: tf.Tensor) -> tf.Tensor:
-    """Average over squares of pixels.
+    """Blur pictures by the mean over a square of pixels.
 
     Parameters
     ----------
@@ -167,7 +166,7 @@ def blur(pictures: tf.Tensor, sides: tf.Tensor) -> tf.Tensor:
     distance = tf.abs(tf.range(-3, 4))
     sides = tf.repeat(sides, channels)
     line = tf.where(2 * distance[:, None] < sides, 1.0 / tf.cast(sides, tf.float32), 0.0)
-    # Every channel of every picture becomes a channel of one picture, with a kernel of its own.
+    # All channels of all pictures become channels of one picture, each with its own kernel.
     padded = tf.pad(pictures, [[0, 0], [3, 3], [3, 3], [0, 0]], "REFLECT")
     one = tf.reshape(tf.transpose(padded, [1, 2, 0, 3]), [1, height + 6, width + 6, tf.size(sides)])
     one = tf.nn.depthwise_conv2d(one, line[:, None, :, None], [1, 1, 1, 1], "VALID")
@@ -176,18 +175,18 @@ def blur(pictures: tf.Tensor, sides: tf.Tensor) -> tf.Tensor:
 
 
 def holes(count: tf.Tensor, height: int, width: int, settings: AugmentConfig) -> tf.Tensor:
-    """Draw holes.
+    """Draw masks of rectangular holes.
 
     Parameters
     ----------
     count : tensor of int32, shape (n,)
-        Of each picture.
+        Holes of each picture.
     height, width : int
     settings : AugmentConfig
 
     Returns
     -------
-    tensor of bool, shape (n, height, width, 1): where they are
+    tensor of bool, shape (n, height, width, 1): True in holes
     """
     n, most = tf.size(count), settings.holes_most
 
@@ -203,14 +202,14 @@ def holes(count: tf.Tensor, height: int, width: int, settings: AugmentConfig) ->
 
 
 def replace_background(pictures: tf.Tensor, ground: tf.Tensor, chosen: tf.Tensor, darkness: float) -> tf.Tensor:
-    """Put another background behind hands before a dark one.
+    """Replace dark backgrounds of hands.
 
     Parameters
     ----------
     pictures, ground : tensor of float32, shape (n, height, width, channels)
     chosen : tensor of bool, shape (n,)
     darkness : float
-        Below which a pixel may be background.
+        Brightness below which a pixel may be background.
     """
     side = square_side(*pictures.shape[1:3])
     brightest = tf.reduce_max(pictures, axis=3, keepdims=True)
@@ -223,7 +222,7 @@ def replace_background(pictures: tf.Tensor, ground: tf.Tensor, chosen: tf.Tensor
 
 
 def backgrounds(n: tf.Tensor, height: int, width: int, channels: int) -> tf.Tensor:
-    """Draw backgrounds: a plain colour, a gradient or noise each, shape (n, height, width, channels), values 0-1."""
+    """Draw backgrounds: each a plain colour, a gradient or noise, shape (n, height, width, channels), values 0-1."""
     kind = _a_picture(tf.random.uniform([n], 0, 3, tf.int32))
     corners = tf.random.uniform([n, 2, 2, channels])
     corners = tf.where(kind == 0, corners[:, :1, :1], corners)
@@ -232,11 +231,11 @@ def backgrounds(n: tf.Tensor, height: int, width: int, channels: int) -> tf.Tens
 
 
 def _box_sum(values: tf.Tensor, side: int) -> tf.Tensor:
-    """Sum over the square about each pixel, shape (n, height, width, 1); outside the picture there is nothing."""
+    """Sum over the square around each pixel, shape (n, height, width, 1); outside the picture values are 0."""
     columns = tf.nn.conv2d(values, tf.ones([side, 1, 1, 1]), 1, "SAME")
     return tf.nn.conv2d(columns, tf.ones([1, side, 1, 1]), 1, "SAME")
 
 
 def _a_picture(values: tf.Tensor) -> tf.Tensor:
-    """Shape (n,) to (n, 1, 1, 1)."""
+    """Reshape (n,) to (n, 1, 1, 1)."""
     return tf.reshape(values, [-1, 1, 1, 1])

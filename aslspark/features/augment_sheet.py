@@ -1,7 +1,4 @@
-"""Some pictures, each as training changes it: for people to look at before they trust the settings.
-
-In: bytes of pictures, the settings. Out: a number of changed versions of each, from the framework that trains.
-"""
+"""Pictures and the settings -> augmented versions of each, for people to look at."""
 
 from __future__ import annotations
 
@@ -21,7 +18,7 @@ def augmented_versions(
     seed: int,
     versions: int = 8,
 ) -> npt.NDArray[np.float32]:
-    """Change pictures as a worker would.
+    """Augment pictures as in training.
 
     Parameters
     ----------
@@ -31,14 +28,14 @@ def augmented_versions(
     stretch : bool
         As in `aslspark.features.scaling.scale`.
     seed : int
-        Of the framework's own generator, which is left at another place.
+        Of the framework's global generator, whose state changes.
     versions : int
         Of each picture.
 
     Returns
     -------
     ndarray of float32, shape (n, 1 + versions, height, width, channels)
-        Scaled pictures, first as they are; values may leave 0-1 a little.
+        Scaled pictures, the unchanged one first; values may be slightly out of 0-1.
     """
     scaled = scale(pictures, stretch)
     many = np.repeat(scaled, versions, axis=0)

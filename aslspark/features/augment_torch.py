@@ -1,7 +1,4 @@
-"""Random changes of a batch of pictures, in torch: the twin of `augment_keras`; see `augmentation`.
-
-In: scaled pictures and the settings. Out: pictures of the same shape.
-"""
+"""A batch of scaled pictures -> the batch augmented, in torch; see `augmentation`. `augment_keras` does the same."""
 
 from __future__ import annotations
 
@@ -25,7 +22,7 @@ from aslspark.features.augmentation import (
 
 
 def augment(pictures: torch.Tensor, settings: AugmentConfig) -> torch.Tensor:
-    """Change pictures at random, each by itself.
+    """Augment pictures, each with its own random numbers.
 
     Parameters
     ----------
@@ -34,7 +31,7 @@ def augment(pictures: torch.Tensor, settings: AugmentConfig) -> torch.Tensor:
 
     Returns
     -------
-    tensor of the same shape; changes of brightness, contrast and colour may carry values out of 0-1
+    tensor of the same shape; brightness, contrast and colour may take values out of 0-1
     """
     n, channels, height, width = pictures.shape
 
@@ -88,21 +85,21 @@ def move(
     shift: torch.Tensor,
     flip: torch.Tensor,
 ) -> torch.Tensor:
-    """Resample pictures about their middle.
+    """Resample pictures by affine maps about their middle.
 
     Parameters
     ----------
     pictures : tensor of float32, shape (n, channels, height, width)
     angle, scale, shear : tensor of float32, shape (n,)
-        Radians; how many pixels of the old picture go into one of the new; pixels sideways for each of height.
+        Radians; pixels of the input for each of the output; horizontal shift for each pixel of height.
     shift : tensor of float32, shape (2, n)
-        Share of the width, share of the height.
+        Shares of the width and of the height.
     flip : tensor of bool, shape (n,)
-        Whether the old picture is mirrored left to right.
+        Whether the picture is mirrored left to right.
     """
     height, width = pictures.shape[2:]
     cosine, sine = torch.cos(angle) * scale, torch.sin(angle) * scale
-    # grid_sample's picture reaches from -1 to 1 both ways. Its own affine_grid takes longer than the resampling.
+    # grid_sample's coordinates are from -1 to 1. torch's affine_grid would take longer than the resampling itself.
     x = (torch.arange(width, device=pictures.device) * 2 + 1) / width - 1
     y = (torch.arange(height, device=pictures.device) * 2 + 1) / height - 1
     x, y = x.reshape(1, 1, -1), y.reshape(1, -1, 1)
@@ -115,18 +112,18 @@ def move(
 
 
 def colour_matrices(hue: torch.Tensor, saturation: torch.Tensor, order: torch.Tensor) -> torch.Tensor:
-    """Build the linear maps of RGB.
+    """Build the linear maps of the RGB channels.
 
     Parameters
     ----------
     hue, saturation : tensor of float32, shape (n,)
         Radians; factor.
     order : tensor of int64, shape (n,)
-        Which of `ORDERS` the channels come in.
+        Places in `ORDERS`.
 
     Returns
     -------
-    tensor of float32, shape (n, 3, 3): from the old channels to the new
+    tensor of float32, shape (n, 3, 3): from input to output channels
     """
     grey, colour, quarter, orders = (
         torch.from_numpy(part).to(hue.device) for part in (GREY, COLOUR, QUARTER_TURN, ORDERS)
@@ -144,7 +141,7 @@ def recolour(
     ----------
     pictures : tensor of float32, shape (n, channels, height, width)
     contrast, brightness : tensor of float32, shape (n,)
-        Factor about the middle of 0-1; what is added.
+        Factor about 0.5; offset.
     matrices : tensor of float32, shape (n, 3, 3), optional
         See `colour_matrices`.
     """
@@ -156,7 +153,7 @@ def recolour(
 
 
 def blur(pictures: torch.Tensor, sides: torch.Tensor) -> torch.Tensor:
-    """Average over squares of pixels.
+    """Blur pictures by the mean over a square of pixels.
 
     Parameters
     ----------
@@ -173,18 +170,18 @@ def blur(pictures: torch.Tensor, sides: torch.Tensor) -> torch.Tensor:
 
 
 def holes(count: torch.Tensor, height: int, width: int, settings: AugmentConfig) -> torch.Tensor:
-    """Draw holes.
+    """Draw masks of rectangular holes.
 
     Parameters
     ----------
     count : tensor of int64, shape (n,)
-        Of each picture.
+        Holes of each picture.
     height, width : int
     settings : AugmentConfig
 
     Returns
     -------
-    tensor of bool, shape (n, 1, height, width): where they are
+    tensor of bool, shape (n, 1, height, width): True in holes
     """
     most, device = settings.holes_most, count.device
 
@@ -205,14 +202,14 @@ def holes(count: torch.Tensor, height: int, width: int, settings: AugmentConfig)
 def replace_background(
     pictures: torch.Tensor, ground: torch.Tensor, chosen: torch.Tensor, darkness: float
 ) -> torch.Tensor:
-    """Put another background behind hands before a dark one.
+    """Replace dark backgrounds of hands.
 
     Parameters
     ----------
     pictures, ground : tensor of float32, shape (n, channels, height, width)
     chosen : tensor of bool, shape (n,)
     darkness : float
-        Below which a pixel may be background.
+        Brightness below which a pixel may be background.
     """
     side = square_side(*pictures.shape[2:])
     brightest = pictures.amax(dim=1, keepdim=True)
@@ -224,7 +221,7 @@ def replace_background(
 
 
 def backgrounds(n: int, channels: int, height: int, width: int, device: torch.device) -> torch.Tensor:
-    """Draw backgrounds: a plain colour, a gradient or noise each, shape (n, channels, height, width), values 0-1."""
+    """Draw backgrounds: each a plain colour, a gradient or noise, shape (n, channels, height, width), values 0-1."""
     kind = _a_picture(torch.randint(3, (n,), device=device))
     corners = torch.rand(n, channels, 2, 2, device=device)
     corners = torch.where(kind == 0, corners[:, :, :1, :1], corners)
@@ -233,14 +230,14 @@ def backgrounds(n: int, channels: int, height: int, width: int, device: torch.de
 
 
 def _box_sum(values: torch.Tensor, side: int) -> torch.Tensor:
-    """Sum over the square about each pixel, shape (n, 1, height, width); outside the picture there is nothing."""
+    """Sum over the square around each pixel, shape (n, 1, height, width); outside the picture values are 0."""
     n = len(values)
     ones = torch.ones(n, 1, side, 1, device=values.device)
-    # Pictures as the channels of one: torch takes ten times as long over many pictures of one channel.
+    # Pictures as channels of one picture: torch is ten times as slow for many pictures of one channel.
     columns = F.conv2d(values.transpose(0, 1), ones, padding=(side // 2, 0), groups=n)
     return F.conv2d(columns, ones.transpose(2, 3), padding=(0, side // 2), groups=n).transpose(0, 1)
 
 
 def _a_picture(values: torch.Tensor) -> torch.Tensor:
-    """Shape (n,) to (n, 1, 1, 1)."""
+    """Reshape (n,) to (n, 1, 1, 1)."""
     return values.reshape(-1, 1, 1, 1)

@@ -1,4 +1,4 @@
-"""A DataFrame of pictures to score -> the same with pictures cropped to the hand, and the column `hand`."""
+"""A DataFrame of pictures to score -> the pictures cropped to the hand, and the column `hand`."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from aslspark.images.hands.hand import HAND_FIELDS, NO_HAND
 from aslspark.images.hands.options import require_detector
 
 ROW = "_row"
-_SEEN = ", ".join(
+_CROPPED_FIELDS = ", ".join(
     f"{name} {kind}"
     for name, kind in {"data": "binary", UNUSABLE: "string", "looked": "boolean", **HAND_FIELDS}.items()
 )
 
 
 def brings_hands(dataset: DataFrame) -> bool:
-    """Tell a table whose pictures went through the hand stage already: it has their hands."""
+    """Tell whether a table has the hands of its pictures, which are then cropped already."""
     if HAND_COLUMN not in dataset.columns:
         return False
     kind = dataset.schema[HAND_COLUMN].dataType
@@ -34,33 +34,33 @@ def brings_hands(dataset: DataFrame) -> bool:
 
 
 def crop_to_hands(dataset: DataFrame, column: str, pictures: Column, normaliser: Normaliser) -> DataFrame:
-    """Look for the hands of a table of pictures.
+    """Find the hands in a table of pictures, and crop the pictures to them.
 
     Parameters
     ----------
     dataset : DataFrame
     column : str
-        What the pictures are to be called.
+        Name of the result's column of pictures.
     pictures : Column
-        As the normaliser takes them.
+        For the normaliser.
     normaliser : Normaliser
         With `hands`.
 
     Returns
     -------
     DataFrame
-        `_row` (all columns of the dataset in a struct); `column` (`samples.PICTURE_TYPE` of the form's size, with the
-        field UNUSABLE); `hand` (`samples.HAND_TYPE`, null of pictures that were taken as they are).
+        `_row` (all columns of the dataset in a struct); `column` (`samples.PICTURE_TYPE` in the model's size, with the
+        field UNUSABLE); `hand` (`samples.HAND_TYPE`, null where no hand was looked for).
     """
     require_detector("the model's hands.on=true")
     height, width, channels = normaliser.shape
 
-    @batch_udf(_SEEN)
-    def look(batches: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+    @batch_udf(_CROPPED_FIELDS)
+    def crop(batches: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         for batch in batches:
-            found, reasons, hands = normaliser.look(batch)
+            crops, reasons, hands = normaliser.with_hands(batch)
             columns: dict[str, Any] = {
-                "data": [picture.tobytes() for picture in found],
+                "data": [picture.tobytes() for picture in crops],
                 UNUSABLE: reasons,
                 "looked": [hand is not None for hand in hands],
             }
@@ -69,14 +69,14 @@ def crop_to_hands(dataset: DataFrame, column: str, pictures: Column, normaliser:
             yield pd.DataFrame(columns, dtype=object)
 
     names = ["`" + name.replace("`", "``") + "`" for name in dataset.columns]
-    seen = dataset.select(F.struct(*names).alias(ROW), look(pictures).alias("_seen"))
-    hand = F.struct(*(F.col(f"_seen.{name}").alias(name) for name in HAND_FIELDS))
+    cropped = dataset.select(F.struct(*names).alias(ROW), crop(pictures).alias("_cropped"))
+    hand = F.struct(*(F.col(f"_cropped.{name}").alias(name) for name in HAND_FIELDS))
     picture = F.struct(
         F.lit(height).alias("height"),
         F.lit(width).alias("width"),
         F.lit(channels).alias("channels"),
-        F.col("_seen.data").alias("data"),
+        F.col("_cropped.data").alias("data"),
         F.lit(RAW).alias("encoding"),
-        F.col(f"_seen.{UNUSABLE}").alias(UNUSABLE),
+        F.col(f"_cropped.{UNUSABLE}").alias(UNUSABLE),
     )
-    return seen.select(ROW, picture.alias(column), F.when(F.col("_seen.looked"), hand).alias(HAND_COLUMN))
+    return cropped.select(ROW, picture.alias(column), F.when(F.col("_cropped.looked"), hand).alias(HAND_COLUMN))

@@ -1,7 +1,7 @@
-"""The 21 landmarks of a hand -> numbers that depend on its shape alone, not on where and how large it is.
+"""The 21 landmarks of a hand -> features of its shape, which do not depend on its place and size.
 
-In: the column `hand` of a sample table, or vectors of `HAND_NUMBERS`. Out: float32 features. numpy only: the same
-numbers in training, in Spark and in a service.
+In: the column `hand` of a sample table, or vectors of `HAND_NUMBERS`. Out: float32 features, computed in numpy, so that
+they are the same in training, in Spark and in a service.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ if TYPE_CHECKING:
     import pandas as pd
 
 POINTS = 21
-"""MediaPipe's: the wrist, then four of each finger from thumb to little finger, from its root to its tip."""
+"""MediaPipe's landmarks: the wrist, then four of each finger from thumb to little finger, from root to tip."""
 
 PICTURE_POINTS = slice(0, 63)
-"""Of a hand's vector: x (rightwards), y (down), z (away) of each point, as shares of the picture's longer side."""
+"""In a hand's vector: x (rightwards), y (down), z (away) of each point, as shares of the picture's longer side."""
 WORLD_POINTS = slice(63, 126)
-"""The same points in metres, around the middle of the hand, as the landmark model believes them in space."""
+"""In a hand's vector: the points in metres, from the middle of the hand, as the landmark model estimates them."""
 RIGHT_HAND = 126
-"""1 for a right hand, 0 for a left one, as the detector says."""
+"""Place in a hand's vector: 1 for a right hand, 0 for a left one."""
 HAND_FOUND = 127
-"""1 where a hand was found; otherwise the whole vector is 0."""
+"""Place in a hand's vector: 1 where a hand was found; otherwise the whole vector is 0."""
 HAND_NUMBERS = 128
 
 MOST_LOOKS = 4
-"""The most looks at a hand that are kept."""
+"""Most views of a hand that are kept."""
 LOOKED_NUMBERS = HAND_NUMBERS + MOST_LOOKS * 126
 
 VECTOR_FIELDS = ("found", "landmarks", "world", "side")
@@ -44,7 +44,7 @@ Array = npt.NDArray[np.floating[Any]]
 
 _WRIST, _KNUCKLES = 0, (5, 9, 13, 17)
 _PARENT = np.array([0, 0, 1, 2, 3, 0, 5, 6, 7, 0, 9, 10, 11, 0, 13, 14, 15, 0, 17, 18, 19])
-"""The point before each on the way from the wrist to its finger's tip."""
+"""The point before each one on the way from the wrist to its fingertip."""
 _FINGERS, _BONES = 5, 4
 _TIPS = (4, 8, 12, 16, 20)
 _MEASURED = (*_TIPS, 3, 6, 7, 10, 11, 14, 18, *_KNUCKLES, _WRIST)
@@ -56,15 +56,15 @@ _PAIRS = np.array(
         if one in (*_TIPS, 3) or other in _TIPS
     ]
 )
-"""Points whose distance says what touches what: every tip, and the thumb's last joint, to all others here."""
+"""Pairs of points whose distances are features: every fingertip, and the thumb's last joint, with all others here."""
 
 _ANGLES = _FINGERS * _BONES + (_FINGERS - 1) * (_BONES - 1)
 FEATURES = (2 + 1 + 3) * 20 + (2 + 3) * 20 + 2 * _ANGLES + 2 * len(_PAIRS)
-"""Numbers that `landmark_features` gives for a hand."""
+"""Numbers of `landmark_features` for a hand."""
 
 
 def hand_vectors(hands: pa.Array | pa.ChunkedArray) -> FloatArray:
-    """Lay a column of `samples.HAND_TYPE` out as an array.
+    """Convert a column of `samples.HAND_TYPE` to vectors.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ def hand_vectors(hands: pa.Array | pa.ChunkedArray) -> FloatArray:
 
 
 def looked_vectors(hands: pa.Array | pa.ChunkedArray) -> FloatArray:
-    """Lay a column of `samples.HAND_TYPE` out as an array, with what each look at the hand saw.
+    """Convert a column of `samples.HAND_TYPE` to vectors, with the points of each view of the hand.
 
     Parameters
     ----------
@@ -121,7 +121,7 @@ def looked_vectors(hands: pa.Array | pa.ChunkedArray) -> FloatArray:
 
 
 def one_look(looked: FloatArray, random: np.random.Generator) -> FloatArray:
-    """Take of each hand, by lot, one look or what all agreed on.
+    """Choose for each hand, at random, the points of one view or the combined ones.
 
     Parameters
     ----------
@@ -141,30 +141,30 @@ def one_look(looked: FloatArray, random: np.random.Generator) -> FloatArray:
 
 
 def frame_vectors(hands: pd.DataFrame) -> FloatArray:
-    """Do as `hand_vectors` with a column of structs as pandas_udf gives it, of which it takes VECTOR_FIELDS."""
+    """Convert a column of structs with VECTOR_FIELDS, as pandas_udf gives it; see `hand_vectors`."""
     columns = [pa.array(hands[name], HAND_STRUCT.field(name).type) for name in VECTOR_FIELDS]
     return hand_vectors(pa.StructArray.from_arrays(columns, list(VECTOR_FIELDS)))
 
 
 def landmark_features(vectors: FloatArray, upright: bool) -> FloatArray:
-    """Describe the shape of hands by numbers that do not depend on place, size or side.
+    """Compute features of the shape of hands, which do not depend on place, size or side.
 
     Left hands are mirrored to right ones, the wrist is the origin, and the point farthest from it in the plane of the
-    picture is at distance 1. Of the picture's landmarks and of those in space then come: coordinates; directions of the
-    20 bones; cosines between bones that follow each other, between the first and the last of a finger, and between
-    neighbouring fingers; distances between fingertips and other points, as shares of the palm.
+    picture is at distance 1. The features, for picture and world points: coordinates; directions of the 20 bones;
+    cosines between consecutive bones, between the first and last bone of a finger, and between neighbouring fingers;
+    distances between fingertips and other points, relative to the palm.
 
     Parameters
     ----------
     vectors : ndarray of float32, shape (n, HAND_NUMBERS)
     upright : bool
-        Turn each hand in the picture's plane so that its knuckles are above its wrist. Otherwise its turn counts: it
-        is what tells P from K and Q from G.
+        Rotate each hand in the picture's plane so that its knuckles are above its wrist. Otherwise its rotation counts,
+        which distinguishes P from K and Q from G.
 
     Returns
     -------
     ndarray of float32, shape (n, FEATURES)
-        All 0 where no hand was seen.
+        All 0 where no hand was found.
     """
     features = np.zeros((len(vectors), FEATURES), np.float32)
     seen = vectors[:, HAND_FOUND] > 0.5
@@ -175,7 +175,7 @@ def landmark_features(vectors: FloatArray, upright: bool) -> FloatArray:
     flat = _normal(hands[:, PICTURE_POINTS].reshape(-1, POINTS, 3), side, upright)
     space = _normal(hands[:, WORLD_POINTS].reshape(-1, POINTS, 3), side, upright)
     depth = flat[:, 1:, 2]
-    flat = flat * (1.0, 1.0, 0.0)  # the picture's depth is a guess; it counts as a coordinate alone
+    flat = flat * (1.0, 1.0, 0.0)  # the depth is uncertain: it is used as a coordinate only
     flat_bones, space_bones = _bone_directions(flat), _bone_directions(space)
     parts = (
         flat[:, 1:, :2],
@@ -202,21 +202,21 @@ def augmented_hands(
     bone: float,
     probability: float,
 ) -> FloatArray:
-    """Change hands at random, as other people and cameras would: bones of other lengths, turns, tilts, noise.
+    """Augment hands as other people and cameras would: lengths of bones, rotations, noise.
 
     Parameters
     ----------
     vectors : ndarray of float32, shape (n, HAND_NUMBERS)
-        Stays as it is.
+        Is not changed.
     random : Generator
     noise : float
-        Standard deviation added to each coordinate, as a share of the way from the wrist to the middle knuckle.
+        Standard deviation of each coordinate, as a share of the distance from the wrist to the middle knuckle.
     turn_degrees, tilt_degrees : float
-        Standard deviations of the turn in the picture's plane, and out of it about both its axes.
+        Standard deviations of the rotation in the picture's plane, and about both its axes.
     bone : float
-        Standard deviation of the length of each bone, and of each finger as a whole, as a share of it.
+        Standard deviation of the length of each bone, and of each whole finger, as a share of the length.
     probability : float
-        With which each hand is changed.
+        Of changing a hand.
 
     Returns
     -------
@@ -237,13 +237,13 @@ def augmented_hands(
         points = vectors[chosen, place].reshape(-1, POINTS, 3).astype(np.float64)
         wrist = points[:, :1]
         bones = (points - points[:, _PARENT]) * lengths[:, :, None]
-        grown = np.zeros_like(points)
+        moved = np.zeros_like(points)
         for point in range(1, POINTS):
-            grown[:, point] = grown[:, _PARENT[point]] + bones[:, point]
-        grown = grown @ turns.transpose(0, 2, 1)
-        size = np.linalg.norm(grown[:, _KNUCKLES[1]], axis=1)
-        grown += random.normal(0, noise, grown.shape) * size[:, None, None]
-        changed[chosen, place] = (grown + wrist).reshape(count, -1)
+            moved[:, point] = moved[:, _PARENT[point]] + bones[:, point]
+        moved = moved @ turns.transpose(0, 2, 1)
+        size = np.linalg.norm(moved[:, _KNUCKLES[1]], axis=1)
+        moved += random.normal(0, noise, moved.shape) * size[:, None, None]
+        changed[chosen, place] = (moved + wrist).reshape(count, -1)
     return changed
 
 
@@ -283,7 +283,7 @@ def _distances(points: Array) -> Array:
 
 
 def _rotations(vectors: Array) -> Array:
-    """Turn rotation vectors (n, 3) into matrices (n, 3, 3), by Rodrigues' formula."""
+    """Convert rotation vectors (n, 3) to matrices (n, 3, 3) by Rodrigues' formula."""
     angles = np.linalg.norm(vectors, axis=1)
     x, y, z = (vectors / np.maximum(angles, 1e-12)[:, None]).T
     nothing = np.zeros_like(x)

@@ -1,4 +1,4 @@
-"""What callers give as pictures -> one uint8 array of the model's shape, and a reason where that cannot be."""
+"""A batch of pictures in any form -> one uint8 array of the model's shape, and a reason for each unusable picture."""
 
 from __future__ import annotations
 
@@ -34,23 +34,23 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _STRUCT_FIELDS = ("height", "width", "channels", "data", "encoding")
-"""Of `samples.PICTURE_TYPE`, which this module does not import: a service without Spark uses it."""
+"""Of `samples.PICTURE_TYPE`, which is not imported, since a service without Spark uses this module."""
 
 
 @dataclass(frozen=True)
 class Normaliser:
-    """Brings a batch of pictures to one shape.
+    """Converts batches of pictures to the model's shape.
 
     Parameters
     ----------
     kind : {'bytes', 'numbers', 'picture', 'image'}
-        What a row holds: raw bytes or a file's; an array of 0-255; a struct in RGB; Spark's image struct, in BGR.
+        Of a row: raw bytes or those of a file; an array of 0-255; a struct in RGB; Spark's image struct, in BGR.
     form : ImageSpec
-        What the model takes.
+        Size and colours that the model takes.
     hands : HandOptions, optional
-        With it, files and pictures of another size are cropped to their hand; see `look`.
+        With them, files and pictures of another size are cropped to their hand; see `with_hands`.
     find : callable, optional
-        From a picture to its `Hand`; without it, this process's guarded detector.
+        From a picture to its `Hand`; without it, this process's `shared_detector`.
     """
 
     kind: str
@@ -69,19 +69,19 @@ class Normaliser:
         Parameters
         ----------
         batch : DataFrame
-            As pandas_udf gives a struct: `data`, and of structs also `height`, `width`, `channels` and perhaps
-            `encoding`, and UNUSABLE where a stage before this one has reasons already.
+            A struct as pandas_udf gives it: `data`; for structs also `height`, `width`, `channels`, perhaps `encoding`,
+            and perhaps UNUSABLE with the reasons of an earlier stage.
 
         Returns
         -------
         ndarray of uint8, shape (n, height, width, channels)
-            All 0 where a row could not be used.
+            All 0 where a row cannot be used.
         ndarray of object, shape (n,)
-            None, or why it could not be used.
+            None, or why the row cannot be used.
         """
-        return self.look(batch)[:2]
+        return self.with_hands(batch)[:2]
 
-    def look(self, batch: pd.DataFrame) -> tuple[npt.NDArray[np.uint8], npt.NDArray[Any], list[Hand | None]]:
+    def with_hands(self, batch: pd.DataFrame) -> tuple[npt.NDArray[np.uint8], npt.NDArray[Any], list[Hand | None]]:
         """Normalise a batch, and find its hands.
 
         Returns
@@ -89,28 +89,28 @@ class Normaliser:
         ndarray of uint8, ndarray of object
             As from a call.
         list of Hand or None
-            None of pictures that were taken as they are, or could not be used.
+            None where no hand was looked for, or the picture cannot be used.
         """
-        known = np.full(len(batch), None, object)
+        reasons = np.full(len(batch), None, object)
         if UNUSABLE in batch:
-            known = np.where(batch[UNUSABLE].notna(), batch[UNUSABLE], known)
+            reasons = np.where(batch[UNUSABLE].notna(), batch[UNUSABLE], reasons)
         pictures = self._whole(batch)
         if pictures is not None:
-            return pictures, known, [None] * len(pictures)
+            return pictures, reasons, [None] * len(pictures)
         values = self._values(batch)
         pictures = np.zeros((len(values), *self.shape), np.uint8)
         hands: list[Hand | None] = [None] * len(values)
         for n, value in enumerate(values):
-            if known[n] is not None:
+            if reasons[n] is not None:
                 continue
             try:
                 pictures[n], hands[n] = self.one(value)
-            except Unusable as found:
-                known[n] = str(found)
-        return pictures, known, hands
+            except Unusable as error:
+                reasons[n] = str(error)
+        return pictures, reasons, hands
 
     def _whole(self, batch: pd.DataFrame) -> npt.NDArray[np.uint8] | None:
-        """Take a batch as one array, where every row is as the model wants it; else None."""
+        """Return a batch as one array where every row has the model's shape already; else None."""
         length = int(np.prod(self.shape))
         if "height" in batch and not (
             all((batch[name] == size).all() for name, size in zip(_STRUCT_FIELDS, self.shape, strict=False))
@@ -147,7 +147,7 @@ class Normaliser:
         -------
         ndarray of uint8, shape (height, width, channels)
         Hand or None
-            None of a picture that was taken as it is.
+            None where no hand was looked for.
 
         Raises
         ------
@@ -161,8 +161,8 @@ class Normaliser:
             if not isinstance(value, bytes | bytearray | memoryview):
                 raise Unusable(NO_PICTURE, f"{type(value).__name__}; give the bytes of a picture file, or its pixels'")
             data = bytes(value)
-            bare = len(data) == int(np.prod(self.shape)) and not is_encoded(data)
-            return (self._from_bytes(data), None) if bare else self._from_file(data)
+            is_raw = len(data) == int(np.prod(self.shape)) and not is_encoded(data)
+            return (self._from_bytes(data), None) if is_raw else self._from_file(data)
         return self._from_numbers(value), None
 
     def _from_file(self, value: bytes) -> tuple[npt.NDArray[np.uint8], Hand | None]:
@@ -172,7 +172,7 @@ class Normaliser:
             return decode(value, self.form), None
         except Unusable:
             if len(value) == int(np.prod(self.shape)):
-                return self._from_bytes(value), None  # pixels that begin as a JPEG does
+                return self._from_bytes(value), None  # pixels that begin like a JPEG
             raise
 
     def _from_bytes(self, value: bytes) -> npt.NDArray[np.uint8]:
@@ -189,8 +189,8 @@ class Normaliser:
             raise Unusable(NOT_A_NUMBER, "a value is no number") from error
         if numbers.ndim != 1:
             raise Unusable(NOT_A_NUMBER, "lists within a list; give the numbers in one")
-        if trouble := problem_with(numbers):
-            raise Unusable(*trouble)
+        if problem := problem_with(numbers):
+            raise Unusable(*problem)
         return np.rint(numbers).astype(np.uint8).reshape(self.shape)
 
     def _from_struct(
@@ -214,7 +214,7 @@ class Normaliser:
 
 
 def fit_picture(picture: npt.NDArray[np.uint8], form: ImageSpec) -> npt.NDArray[np.uint8]:
-    """Bring bare pixels to a form.
+    """Fit raw pixels to a size and colours.
 
     Parameters
     ----------

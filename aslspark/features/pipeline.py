@@ -1,4 +1,4 @@
-"""Samples -> `scaled_features`, `index_label`, `label_vec`: the features of MLlib models, as a pyspark.ml Pipeline."""
+"""Samples -> the features of MLlib models (`scaled_features`, `index_label`, `label_vec`), by a pyspark.ml Pipeline."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class PictureScaler(
     stretch : bool
         Stretch each picture to its own minimum and maximum.
     length : int
-        Of the vectors; 0: not known. Known, stages that need it do not look at a first row for it.
+        Of the vectors; 0: unknown. Where it is known, later stages need not read a first row for it.
     """
 
     stretch = Param(
@@ -49,7 +49,7 @@ class PictureScaler(
         TypeConverters.toBoolean,
     )
 
-    length = Param(Params._dummy(), "length", "of the vectors; 0: not known", TypeConverters.toInt)
+    length = Param(Params._dummy(), "length", "of the vectors; 0: unknown", TypeConverters.toInt)
 
     def __init__(
         self, *, inputCol: str = "picture", outputCol: str = "pixels", stretch: bool = True, length: int = 0
@@ -81,14 +81,14 @@ class PictureScaler(
 class LandmarkFeatures(
     Transformer, HasInputCol, HasOutputCol, DefaultParamsReadable["LandmarkFeatures"], DefaultParamsWritable
 ):
-    """Turns the landmarks of hands into vectors of their shape; all 0 where no hand was found.
+    """Computes feature vectors of landmarks; all 0 where no hand was found.
 
     Parameters
     ----------
     inputCol : str
         A column of `samples.HAND_TYPE`.
     outputCol : str
-        A Vector of `aslspark.features.landmarks.FEATURES` numbers; see `landmark_features` there.
+        A Vector of FEATURES numbers; see `aslspark.features.landmarks.landmark_features`.
     upright : bool
         Turn each hand upright in the picture's plane first.
     """
@@ -106,22 +106,22 @@ class LandmarkFeatures(
         upright = self.getOrDefault("upright")
 
         @batch_udf("array<double>")
-        def shapes(batches: Iterator[pd.DataFrame]) -> Iterator[pd.Series]:
+        def features(batches: Iterator[pd.DataFrame]) -> Iterator[pd.Series]:
             for batch in batches:
                 yield pd.Series(list(landmark_features(frame_vectors(batch), upright).astype(np.float64)))
 
         hand = F.col(self.getInputCol())
-        taken = F.struct(*(hand[name].alias(name) for name in VECTOR_FIELDS))
-        return _with_vectors(dataset, self.getOutputCol(), array_to_vector(shapes(taken)), FEATURES)
+        fields = F.struct(*(hand[name].alias(name) for name in VECTOR_FIELDS))
+        return _with_vectors(dataset, self.getOutputCol(), array_to_vector(features(fields)), FEATURES)
 
 
 def _with_vectors(dataset: DataFrame, name: str, vectors: Column, length: int) -> DataFrame:
-    """Add vectors and, where it is known, their length.
+    """Add a column of vectors, with their length where it is known.
 
-    VectorAssembler looks at a first row otherwise: at the cost of a job, and an empty table has none.
+    Without it VectorAssembler reads a first row, which takes a job and fails on an empty table.
     """
-    known = {"metadata": {"ml_attr": {"num_attrs": length}}} if length else {}
-    return dataset.withColumn(name, vectors.alias(name, **known))
+    metadata = {"metadata": {"ml_attr": {"num_attrs": length}}} if length else {}
+    return dataset.withColumn(name, vectors.alias(name, **metadata))
 
 
 def feature_pipeline(
@@ -132,18 +132,18 @@ def feature_pipeline(
     upright: bool = False,
     length: int = 0,
 ) -> Pipeline:
-    """Build the features of MLlib models.
+    """Build the pipeline of features for MLlib models.
 
     Parameters
     ----------
     spark : SparkSession
-        Running; the label list lives in its JVM.
+        Running: the label list is kept in its JVM.
     labels : sequence of str
-        In alphabetical order, so that the same letters always get the same numbers.
+        In alphabetical order, so that the same letters always have the same numbers.
     stretch : bool
         See `PictureScaler`.
     inputs : sequence of {'picture', 'landmarks'}
-        What goes into `scaled_features`: the picture, the landmarks of the hand in it, or the one behind the other.
+        Content of `scaled_features`: the picture, the landmarks of its hand, or both one after another.
     upright : bool
         See `LandmarkFeatures`.
     length : int
@@ -153,16 +153,16 @@ def feature_pipeline(
     -------
     Pipeline
         From `picture`, `hand` and `label` to `pixels` (Vector of 0-1), `landmarks` (Vector), `scaled_features` (Vector
-        of those that `inputs` names), `index_label` (double, the label's place in `labels`) and `label_vec` (Vector,
-        one-hot of all labels). Without a `label` column it gives the vectors alone.
+        of the `inputs`), `index_label` (double, the label's place in `labels`) and `label_vec` (Vector, one-hot).
+        Without a column `label` it gives the vectors alone.
     """
     if list(labels) != sorted(labels):
         raise AslsparkError(f"labels={','.join(labels)}: give them in alphabetical order")
-    read: dict[str, Any] = {
+    stage_of: dict[str, Any] = {
         PICTURE: PictureScaler(inputCol="picture", outputCol="pixels", stretch=stretch, length=length),
         LANDMARKS: LandmarkFeatures(inputCol=HAND_COLUMN, outputCol=LANDMARKS, upright=upright),
     }
-    chosen = [stage for name, stage in read.items() if name in inputs]
+    chosen = [stage for name, stage in stage_of.items() if name in inputs]
     return Pipeline(
         stages=[
             *chosen,

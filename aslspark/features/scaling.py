@@ -1,4 +1,4 @@
-"""Bytes of pictures to numbers from 0 to 1, in numpy: the form that the frameworks' own versions are tested against."""
+"""uint8 pictures -> numbers of 0-1, in numpy; the versions for Keras and torch are tested against this one."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ def scale(pictures: npt.NDArray[np.uint8], stretch: bool) -> npt.NDArray[np.floa
     ----------
     pictures : ndarray of uint8, shape (n, height, width, channels)
     stretch : bool
-        Take each picture's own minimum to 0 and its maximum to 1, so that cameras of other contrast are
-        comparable; a picture of one single value becomes 0 everywhere. Otherwise divide by 255.
+        Map each picture's minimum to 0 and its maximum to 1, so that contrast does not depend on the camera; a picture
+        of a single value becomes 0. Otherwise divide by 255.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Letters -> the landmarks of drawn hands, as the detector would lay them out; nothing is painted."""
+"""Labels -> landmarks of synthetic hands, laid out like the detector's, without drawing pictures."""
 
 from __future__ import annotations
 
@@ -14,21 +14,20 @@ from aslspark.features.landmarks import HAND_FOUND, HAND_NUMBERS, PICTURE_POINTS
 
 
 def drawn_hands(labels: Sequence[str], count: int, seed: int) -> npt.NDArray[np.float32]:
-    """Draw right hands of each label, every one another person's.
+    """Make right hands of each label, each of another signer.
 
     Parameters
     ----------
     labels : sequence of str
     count : int
-        Hands of each.
+        Hands of each label.
     seed : int
         The same numbers give the same hands.
 
     Returns
     -------
     ndarray of float32, shape (len(labels), count, HAND_NUMBERS)
-        Hands as `aslspark.features.landmarks` knows them; not seen, and 0, where a label is none of
-        `labels.STATIC_LETTERS`.
+        Vectors of hands; see `aslspark.features.landmarks`. All 0 for labels that are not in `labels.STATIC_LETTERS`.
     """
     hands = np.zeros((len(labels), count, HAND_NUMBERS), np.float32)
     for place, label in enumerate(labels):
@@ -39,6 +38,8 @@ def drawn_hands(labels: Sequence[str], count: int, seed: int) -> npt.NDArray[np.
             hand = hands[place, index]
             hand[PICTURE_POINTS] = landmarks_in(scene).ravel()
             metres = (scene.joints - scene.joints.mean(axis=0)) / 100
-            hand[WORLD_POINTS] = (metres * (1, -1, -1)).ravel()  # down and away, where the drawing has up and towards
+            hand[WORLD_POINTS] = (
+                metres * (1, -1, -1)
+            ).ravel()  # y down and z away from the viewer; in the scene, up and towards
             hand[[RIGHT_HAND, HAND_FOUND]] = 1
     return hands

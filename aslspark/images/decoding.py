@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow_hotfix  # noqa: F401  (CVE-2023-47248: imported first by every module that reads Parquet)
 
+from aslspark.common.errors import first_line
 from aslspark.images.decode_cost import Costly, check_cost, check_scans
 from aslspark.images.exif import orientation
 
@@ -198,7 +199,7 @@ def _opened(data: bytes | None, max_pixels: int, formats: tuple[str, ...] = _FOR
     except UnidentifiedImageError as error:
         raise Unusable(NO_PICTURE, f"{len(data):,} bytes that are no JPEG, PNG, GIF, WebP or BMP file") from error
     except Exception as error:  # Pillow's parsers raise whatever a broken header makes them raise
-        raise Unusable(UNDECODABLE, _first_line(error)) from error
+        raise Unusable(UNDECODABLE, first_line(error)) from error
     if width * height > max_pixels:
         raise Unusable(TOO_MANY_PIXELS, f"{width}x{height} is more than {max_pixels:,} pixels")
     return image
@@ -213,7 +214,7 @@ def as_unusable() -> Iterator[None]:
         raise
     except Exception as error:
         reason = CUT_SHORT if "truncated" in str(error).lower() else UNDECODABLE
-        raise Unusable(reason, _first_line(error)) from error
+        raise Unusable(reason, first_line(error)) from error
 
 
 def _loaded(image: Image.Image) -> Image.Image:
@@ -413,10 +414,6 @@ def _masked(image: Image.Image, mask: tuple[tuple[int, ...], tuple[int, ...]]) -
     low, high = np.array(mask, np.uint8)
     skin = ((colours >= low) & (colours <= high)).all(axis=2)
     return Image.fromarray(skin.astype(np.uint8) * 255)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]
 
 
 # EXIF's orientation -> the value of Pillow's Image.Transpose, which this module imports late.

@@ -1,8 +1,8 @@
-"""Files of Keras networks, read so that nothing in them runs.
+"""The bytes of a `.keras` or `.h5` file from anywhere -> the model, without running code from the file.
 
-In: the bytes of a `.keras` or `.h5` file from anywhere. Out: the model, or `LoadRefused` with the reason, before Keras
-looks at it. Keras' safe mode alone does not do: it imports any module that the file names, and reads an HDF5 file that
-is called `.keras` the old way, with the code of its Lambda layers.
+A file that names anything unknown is refused (`LoadRefused`) before Keras sees it. Keras' safe mode is not enough: it
+imports any module that the file names, and reads an HDF5 file with the ending `.keras` in the old way, which runs the
+code of Lambda layers.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import h5py
 
+from aslspark.common.errors import first_line
 from aslspark.common.load_refused import LoadRefused
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 CONFIG, WEIGHTS, METADATA = "config.json", "model.weights.h5", "metadata.json"
 MAX_CONFIG_BYTES = 16 << 20
-"""ResNet-50's takes 124 kB."""
+"""ResNet-50's configuration takes 124 kB."""
 
 KNOWN = {
     "keras.layers": (
@@ -68,23 +69,23 @@ KNOWN = {
     "keras.src.engine.functional": ("Functional",),
     "keras.src.layers.core.tf_op_layer": ("TFOpLambda",),
 }
-"""What a file may be made of: classes, by the module that must be named as their home."""
+"""Classes that a file may name, by the module that it must name with them."""
 
 KNOWN_OPERATIONS = ("reverse",)
-"""Of TensorFlow, which `TFOpLambda` calls by name; others write files."""
+"""TensorFlow operations that a `TFOpLambda` may call by name; others could write files."""
 
 
 @contextmanager
 def as_private_file(content: bytes, name: str) -> Iterator[Path]:
-    """Give a file of the checked bytes for a library that takes names: nobody else can change it meanwhile."""
+    """Give a private file of checked bytes, which nobody else can change, for a library that takes file names."""
     with tempfile.TemporaryDirectory(prefix="aslspark-") as folder:
-        path = Path(folder) / name  # Keras tells by it what the file is
+        path = Path(folder) / name  # Keras tells the format by the ending
         path.write_bytes(content)
         yield path
 
 
 def load_model(content: bytes) -> tf.keras.Model:
-    """Load a `.keras` file, given as its bytes, that holds Keras' own layers alone.
+    """Load the bytes of a `.keras` file with Keras' own layers alone.
 
     Raises
     ------
@@ -97,50 +98,50 @@ def load_model(content: bytes) -> tf.keras.Model:
         with as_private_file(content, "network.keras") as path:
             return tf.keras.models.load_model(str(path), compile=False, safe_mode=True)
     except Exception as error:  # a damaged file raises nearly anything
-        raise LoadRefused(f"it cannot be read ({_first_line(error)})") from error
+        raise LoadRefused(f"it cannot be read ({first_line(error)})") from error
 
 
 def check_h5(file: Any, name: str = "it") -> None:
-    """See that an HDF5 file keeps its numbers in itself.
+    """Check that an HDF5 file refers to no other file.
 
     Parameters
     ----------
     file : str, path or file object
     name : str
-        Of the file, in the reason.
+        Of the file, for the reason.
 
     Raises
     ------
     LoadRefused
-        Where it cannot be read, or takes numbers from other files.
+        Where it cannot be read, or takes data from other files.
     """
     try:
         with h5py.File(file, "r") as opened:
-            trouble = _outside(opened)
-    except Exception as error:  # OSError, RuntimeError, ValueError, by what is damaged
-        raise LoadRefused(f"{name} cannot be read ({_first_line(error)})") from error
-    if trouble:
-        raise LoadRefused(f"{name} takes {trouble} from another file")
+            outside = _outside(opened)
+    except Exception as error:  # OSError, RuntimeError or ValueError
+        raise LoadRefused(f"{name} cannot be read ({first_line(error)})") from error
+    if outside:
+        raise LoadRefused(f"{name} takes {outside} from another file")
 
 
 def _outside(group: h5py.Group) -> str | None:
-    """Find something that lies in another file."""
+    """Return something in the group that lies in another file, if any."""
     for name in group:
         link = group.get(name, getlink=True)
         if isinstance(link, h5py.ExternalLink):
             return str(link.path)
         if isinstance(link, h5py.SoftLink):
-            continue  # to elsewhere in the file, which is walked through anyway
-        inside = group[name]
-        if isinstance(inside, h5py.Dataset) and (inside.external or inside.is_virtual):
-            return str(inside.name)
-        if isinstance(inside, h5py.Group) and (found := _outside(inside)):
-            return found
+            continue  # to another place in the file, which is checked anyway
+        item = group[name]
+        if isinstance(item, h5py.Dataset) and (item.external or item.is_virtual):
+            return str(item.name)
+        if isinstance(item, h5py.Group) and (outside := _outside(item)):
+            return outside
     return None
 
 
 def check_archive(content: bytes) -> None:
-    """See that a `.keras` file, given as its bytes, holds Keras' own layers alone, and its numbers itself.
+    """Check that the bytes of a `.keras` file have Keras' own layers alone, and refer to no other file.
 
     Raises
     ------
@@ -162,16 +163,16 @@ def check_archive(content: bytes) -> None:
                 check_h5(weights, WEIGHTS)
     except LoadRefused:
         raise
-    except Exception as error:  # zipfile and json raise this and that at damage
-        raise LoadRefused(f"it cannot be read ({_first_line(error)})") from error
+    except Exception as error:  # zipfile and json raise nearly anything for damage
+        raise LoadRefused(f"it cannot be read ({first_line(error)})") from error
     if not isinstance(config, dict):
         raise LoadRefused(f"its {CONFIG} is no model")
-    # Loading with compile=False leaves this out; what is nested deeper is not left out.
+    # Loading with compile=False ignores this one, but not those that are nested deeper.
     _check_config({key: value for key, value in config.items() if key != "compile_config"})
 
 
 def _check_config(value: Any) -> None:
-    """Refuse what names a class, module or function that is not known."""
+    """Refuse a configuration that names an unknown class, module or function."""
     if isinstance(value, list):
         for part in value:
             _check_config(part)
@@ -180,9 +181,9 @@ def _check_config(value: Any) -> None:
     if "class_name" in value:
         name, module, registered = value["class_name"], value.get("module"), value.get("registered_name")
         if not isinstance(module, str) or name not in KNOWN.get(module, ()) or registered not in (None, name):
-            said = ".".join(str(part) for part in (module, name) if part is not None)
+            class_path = ".".join(str(part) for part in (module, name) if part is not None)
             raise LoadRefused(
-                f"it has {said[:100]}, which is no layer of this package's networks, so nothing of it is run"
+                f"it has {class_path[:100]}, which is no layer of this package's networks, so nothing of it is run"
             )
         config = value.get("config")
         function = config.get("function") if isinstance(config, dict) else None
@@ -190,7 +191,3 @@ def _check_config(value: Any) -> None:
             raise LoadRefused(f"it calls TensorFlow's {str(function)[:100]}, which no network of this package does")
     for part in value.values():
         _check_config(part)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:300]

@@ -1,4 +1,4 @@
-"""Networks in Keras: built by name, saved, exported to ONNX.
+"""A name and sizes -> a network in Keras; a network -> its file, its ONNX export and its parts.
 
 A network takes float32 pictures of shape (n, height, width, channels) with values 0-1, landmarks of shape
 (n, FEATURES), or both, and gives probabilities of shape (n, classes).
@@ -38,21 +38,21 @@ def build(
     name : str
         One of `aslspark.common.catalog.NETWORKS` that Keras has.
     shape : (int, int, int)
-        Height, width and channels of the pictures; a network of landmarks alone has no use for it.
+        Height, width and channels of the pictures; unused by a network of landmarks alone.
     classes : int
     dropout : float
     hidden : int
-        Units of the dense layer before the last; 0: as the network has it (128 in 'cnn' and 'two_branch', no such layer
+        Units of the dense layer before the last; 0: the network's default (128 in 'cnn' and 'two_branch', no such layer
         in others).
     imagenet : bool
-        Start the backbone with what it learned from ImageNet, which Keras downloads once.
+        Start the backbone with ImageNet weights, which Keras downloads once.
     channels, kernels : str
         Of its convolutions, such as '32,64,128' and '5,5,3'; see `aslspark.common.catalog.convolutions`.
 
     Raises
     ------
     AslsparkError
-        Where Keras has no such network, it takes no pictures of that shape, or the weights cannot be fetched.
+        Where Keras has no such network, it takes no pictures of that shape, or the weights cannot be downloaded.
     """
     require_shape(name, "keras", shape)
     widths, sides = convolutions(name, channels, kernels)
@@ -66,7 +66,7 @@ def build(
         return keras_zoo.two_branch(shape, classes, dropout, hidden, widths)
     try:
         return keras_zoo.application(name, shape, classes, dropout, hidden, "imagenet" if imagenet else None)
-    except Exception as error:  # Keras' own kind for a download that fails
+    except Exception as error:  # Keras has its own error for a failed download
         if not imagenet:
             raise
         raise download_error(name, error) from error
@@ -103,13 +103,13 @@ def _cnn(
 
 
 def input_shapes(model: tf.keras.Model) -> dict[str, tuple[int, ...]]:
-    """Return the shapes of what a network takes, without n, by the names in `aslspark.common.catalog`, in its order."""
+    """Return the shapes of a network's inputs, without n, by their names in `aslspark.common.catalog`, in its order."""
     shapes = [tuple(tensor.shape) for tensor in model.inputs]
     return {name: shape[1:] for name, shape in zip(inputs_of(shapes), shapes, strict=True)}
 
 
 def backbone_of(model: tf.keras.Model) -> tf.keras.Model:
-    """Return the part of a network that turns pictures into features; it shares the network's layers."""
+    """Return the part of a network from inputs to features; it shares the network's layers."""
     for layer in model.layers:
         if layer.name == keras_zoo.BACKBONE:
             return layer
@@ -119,20 +119,20 @@ def backbone_of(model: tf.keras.Model) -> tf.keras.Model:
 
 
 def freeze(model: tf.keras.Model) -> None:
-    """Let the head alone learn; BatchNorm in the backbone then computes as in inference."""
+    """Train the head only; BatchNorm in the backbone then works as in inference."""
     backbone_of(model).trainable = False
 
 
 def moving_statistics(model: tf.keras.Model) -> list[tf.Variable]:
-    """Return the means and variances that the network's BatchNorm layers gather while they learn."""
-    learning = [
+    """Return the moving means and variances of the BatchNorm layers that are trained."""
+    trained = [
         layer for layer in model.submodules if isinstance(layer, tf.keras.layers.BatchNormalization) and layer.trainable
     ]
-    return [variable for layer in learning for variable in (layer.moving_mean, layer.moving_variance)]
+    return [variable for layer in trained for variable in (layer.moving_mean, layer.moving_variance)]
 
 
 def count_parameters(model: tf.keras.Model) -> int:
-    """Count the numbers that training can change: without BatchNorm's statistics, as torch counts."""
+    """Count the parameters without BatchNorm's statistics, as torch does."""
     statistics = sum(
         int(tf.size(variable))
         for layer in model.submodules
@@ -153,13 +153,13 @@ def scale(pictures: tf.Tensor, stretch: bool) -> tf.Tensor:
 
 
 def save(model: tf.keras.Model, folder: Path) -> str:
-    """Write the network in Keras' own format and return the file's name."""
+    """Write the network in Keras' format, and return the file's name."""
     name = "network.keras"
-    # Without the optimizer: it belongs to the run, not to the finished model.
-    bare = tf.keras.models.clone_model(model)
-    bare.set_weights(model.get_weights())
-    with tempfile.TemporaryDirectory(prefix="aslspark-") as scratch:  # Keras goes back in the file as it writes
-        bare.save(Path(scratch) / name)
+    # A clone without the optimizer, which is no part of the finished model.
+    clone = tf.keras.models.clone_model(model)
+    clone.set_weights(model.get_weights())
+    with tempfile.TemporaryDirectory(prefix="aslspark-") as scratch:  # Keras seeks in the file while it writes
+        clone.save(Path(scratch) / name)
         shutil.copyfile(Path(scratch) / name, folder / name)
     return name
 
@@ -170,8 +170,8 @@ def to_onnx(model: tf.keras.Model, stretch: bool) -> bytes:
     Returns
     -------
     bytes
-        Of a model with the inputs ``picture``, uint8 (n, height, width, channels), and ``landmarks``, float32
-        (n, FEATURES), or the one of them that the network takes, and the output ``probability``, float32 (n, classes).
+        Of a model with the inputs of the network (``picture``, uint8 (n, height, width, channels); ``landmarks``,
+        float32 (n, FEATURES)) and the output ``probability``, float32 (n, classes).
     """
     import tf2onnx
 
@@ -181,8 +181,10 @@ def to_onnx(model: tf.keras.Model, stretch: bool) -> bytes:
         for name, shape in names.items()
     ]
 
-    def network(*given: tf.Tensor) -> dict[str, Any]:
-        inputs = [scale(value, stretch) if name == PICTURE else value for name, value in zip(names, given, strict=True)]
+    def network(*arguments: tf.Tensor) -> dict[str, Any]:
+        inputs = [
+            scale(value, stretch) if name == PICTURE else value for name, value in zip(names, arguments, strict=True)
+        ]
         return {"probability": model(inputs if len(inputs) > 1 else inputs[0], training=False)}
 
     graph = tf.function(network, input_signature=signature, autograph=False)

@@ -1,21 +1,16 @@
-"""Networks in Keras beyond the plain CNN: our small ones, and keras.applications'.
+"""Sizes -> networks in Keras: this package's small ones, and those of keras.applications.
 
 They take float32 pictures (n, height, width, channels) of 0-1, landmarks (n, FEATURES), or both in this order, and give
-probabilities (n, classes). They hold Keras' own layers alone, so that their JSON and their files need no code. What
-turns that into features (n, features) is one nested model, `backbone`; what lies behind it is the head.
+probabilities (n, classes). They have Keras' own layers alone, so that their files need no code. The nested model
+`backbone` computes features (n, features); the layers after it are the head.
 """
 
 from __future__ import annotations
 
 import tensorflow as tf
 
-from aslspark.common.catalog import LANDMARKS, PICTURE
+from aslspark.common.catalog import JOINED_UNITS, LANDMARK_WIDTHS, LANDMARKS, PICTURE
 from aslspark.features.landmarks import FEATURES
-
-LANDMARK_WIDTHS = (256, 128)
-"""Of the dense layers over landmarks; as in `torch_zoo`."""
-JOINED = 128
-"""Units of the dense layer over both branches, where `network.hidden` names no others; as in `torch_zoo`."""
 
 BACKBONE = "backbone"
 
@@ -25,7 +20,7 @@ _APPLICATIONS = {"resnet50": "ResNet50", "mobilenet_v2": "MobileNetV2"}
 def small_cnn(
     shape: tuple[int, int, int], classes: int, dropout: float, hidden: int, widths: tuple[int, ...]
 ) -> tf.keras.Model:
-    """Build the small network: a halving convolution a stage, and but for the first a residual one behind it."""
+    """Build the small network: each stage has a convolution of stride 2 and, but for the first, a residual one."""
     inside = tf.keras.layers.Input(shape)
     backbone = tf.keras.Model(inside, _small_features(inside, widths), name=BACKBONE)
     picture = tf.keras.layers.Input(shape, name=PICTURE)
@@ -53,13 +48,13 @@ def landmark_net(classes: int, dropout: float, hidden: int) -> tf.keras.Model:
 def two_branch(
     shape: tuple[int, int, int], classes: int, dropout: float, hidden: int, widths: tuple[int, ...]
 ) -> tf.keras.Model:
-    """Build the network that sees the picture as `small_cnn` does, and the landmarks as `landmark_net` does."""
+    """Build the network with the branches of `small_cnn` for pictures and of `landmark_net` for landmarks."""
     layers = tf.keras.layers
     inside = [layers.Input(shape), layers.Input((FEATURES,))]
     features = layers.Concatenate()([_small_features(inside[0], widths), _landmark_features(inside[1], dropout)])
     backbone = tf.keras.Model(inside, features, name=BACKBONE)
     inputs = [layers.Input(shape, name=PICTURE), layers.Input((FEATURES,), name=LANDMARKS)]
-    return _with_head(inputs, backbone(inputs), classes, dropout, hidden or JOINED, "two_branch")
+    return _with_head(inputs, backbone(inputs), classes, dropout, hidden or JOINED_UNITS, "two_branch")
 
 
 def _landmark_features(landmarks: tf.Tensor, dropout: float) -> tf.Tensor:
@@ -78,14 +73,14 @@ def _convolution(inputs: tf.Tensor, width: int, strides: int) -> tf.Tensor:
 
 def _normalised(outputs: tf.Tensor) -> tf.Tensor:
     layers = tf.keras.layers
-    # torch's numbers: with Keras' momentum of 0.99 the statistics lag behind the weights for hundreds of steps.
+    # torch's defaults: with Keras' momentum of 0.99 the statistics lag behind the weights for hundreds of steps.
     return layers.ReLU()(layers.BatchNormalization(momentum=0.9, epsilon=1e-5)(outputs))
 
 
 def application(
     name: str, shape: tuple[int, int, int], classes: int, dropout: float, hidden: int, weights: str | None = None
 ) -> tf.keras.Model:
-    """Build one of keras.applications' networks with a head of ours.
+    """Build a network of keras.applications with this package's head.
 
     Parameters
     ----------
@@ -93,7 +88,7 @@ def application(
     shape, classes, dropout, hidden
         See `keras_network.build`.
     weights : {None, 'imagenet'}
-        Random, or fetched by Keras.
+        Random, or downloaded by Keras.
     """
     layers = tf.keras.layers
     colours = (*shape[:2], 3)
@@ -102,15 +97,15 @@ def application(
     backbone = tf.keras.Model(made.input, made.output, name=BACKBONE)
     for layer in backbone.layers:
         if isinstance(layer, layers.BatchNormalization):
-            # Up to 0.999 as they come: runs of some hundred steps would be judged by the starting statistics.
+            # The defaults are up to 0.999: after some hundred steps, validation would still use the initial statistics.
             layer.momentum = 0.9
     picture = layers.Input(shape, name=PICTURE)
     inputs = layers.Concatenate()([picture] * 3) if shape[2] == 1 else picture
-    return _with_head(picture, backbone(_as_learned(name, inputs)), classes, dropout, hidden, name)
+    return _with_head(picture, backbone(_as_pretrained(name, inputs)), classes, dropout, hidden, name)
 
 
-def _as_learned(name: str, pictures: tf.Tensor) -> tf.Tensor:
-    """Turn RGB of 0-1 into what the library's `preprocess_input` makes of RGB of 0-255."""
+def _as_pretrained(name: str, pictures: tf.Tensor) -> tf.Tensor:
+    """Convert RGB of 0-1 as the library's `preprocess_input` converts RGB of 0-255."""
     if name == "mobilenet_v2":
         return tf.keras.layers.Rescaling(2.0, offset=-1.0)(pictures)
     blue_first = tf.reverse(pictures, axis=[-1])

@@ -1,4 +1,4 @@
-"""Spark MLlib's classifiers: logistic regression, forest, boosted trees, perceptron; as settings ask, and fitted."""
+"""The section `mllib` of the settings -> a classifier of Spark MLlib; and the fitted pipeline, as bundles keep it."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from aslspark.common.catalog import CLASSIFIERS, PICTURE, whole_numbers
 from aslspark.common.errors import AslsparkError
 from aslspark.common.settings import MllibConfig
 
-AT_ONCE = 4
-"""Ensembles of boosted trees that are grown at once: each waits for many small jobs of Spark."""
+PARALLEL_ENSEMBLES = 4
+"""Ensembles of boosted trees that are grown at the same time: each waits for many small Spark jobs."""
 
 
 @dataclass(frozen=True)
 class MllibClassifier:
-    """A fitted Spark ML pipeline from `picture`, `hand` or both to `probability`."""
+    """A fitted Spark ML pipeline, from `picture`, `hand` or both to `probability`."""
 
     pipeline: PipelineModel
     labels: tuple[str, ...]
@@ -33,18 +33,18 @@ class MllibClassifier:
 
 
 def hidden_layers(settings: MllibConfig) -> tuple[int, ...]:
-    """Read `mllib.hidden`.
+    """Parse `mllib.hidden`.
 
     Raises
     ------
     AslsparkError
-        Where it is no list of numbers above 0.
+        Where it is not a list of numbers above 0.
     """
     return whole_numbers("mllib.hidden", settings.hidden, "the units of each layer, such as 256 or 256,128")
 
 
 def check_classifier(settings: MllibConfig) -> None:
-    """See that the settings name a classifier that can be built.
+    """Check that the settings name a classifier that can be built.
 
     Raises
     ------
@@ -58,7 +58,7 @@ def check_classifier(settings: MllibConfig) -> None:
 def build_classifier(settings: MllibConfig, *, length: int, classes: int, seed: int) -> Estimator[Any]:
     """Build the classifier that the settings name.
 
-    MLlib's boosted trees tell two classes apart, so that there is one ensemble for each letter against all others.
+    MLlib's boosted trees are binary: there is one ensemble for each letter, against all others.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ def build_classifier(settings: MllibConfig, *, length: int, classes: int, seed: 
     length : int
         Of `scaled_features`.
     classes : int
-        Values of `index_label`.
+        Number of values of `index_label`.
     seed : int
 
     Returns
@@ -86,6 +86,6 @@ def build_classifier(settings: MllibConfig, *, length: int, classes: int, seed: 
         one = GBTClassifier(
             maxIter=settings.rounds, maxDepth=settings.depth, seed=seed, featureSubsetStrategy="sqrt", **columns
         )
-        return OneVsRest(classifier=one, rawPredictionCol="rawPrediction", parallelism=AT_ONCE, **columns)
+        return OneVsRest(classifier=one, rawPredictionCol="rawPrediction", parallelism=PARALLEL_ENSEMBLES, **columns)
     layers = [length, *hidden_layers(settings), classes]
     return MultilayerPerceptronClassifier(layers=layers, maxIter=settings.iterations, seed=seed, **columns)

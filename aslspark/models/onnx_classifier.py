@@ -1,4 +1,4 @@
-"""A network as ONNX, as a bundle keeps it: pictures, landmarks or both in, probabilities out. It needs no Spark."""
+"""A network in ONNX, as bundles keep it: pictures, landmarks or both -> probabilities. It needs no Spark."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from aslspark.common.catalog import LANDMARKS, PICTURE
 from aslspark.features.landmarks import HAND_FOUND, landmark_features
 
 NOTHING = "nothing"
-"""The label of pictures without a hand; a network that knows it may answer it where none was found."""
+"""The label of pictures without a hand; a model that has it may answer it where no hand was found."""
 NO_HAND_FOUND = "no hand found"
-"""Why a model of landmarks alone does not answer."""
+"""The reason why a model of landmarks alone does not answer."""
 
-ROWS_A_RUN = 256
-"""Pictures that go through the network at once: the notebook's CNN needs 75 kB for each while it runs."""
+BATCH_ROWS = 256
+"""Rows of a run of the network; the notebook's CNN needs 75 kB for each meanwhile."""
 
 
 def needs_hand(inputs: Sequence[str], labels: Sequence[str]) -> bool:
-    """Tell whether a model cannot answer where no hand was found."""
+    """Tell whether a model needs a hand to answer."""
     return tuple(inputs) == (LANDMARKS,) and NOTHING not in labels
 
 
 @dataclass(frozen=True)
 class OnnxClassifier:
-    """A network as ONNX: its inputs -> ``probability`` float32 (n, classes)."""
+    """A network in ONNX, from its inputs to ``probability``, float32 (n, classes)."""
 
     onnx: bytes
     labels: tuple[str, ...]
     shape: tuple[int, int, int]
-    """Of pictures; of a network that takes none, of those that lay beside the landmarks."""
+    """Of the pictures; for a network of landmarks alone, of the training samples' pictures."""
     inputs: tuple[str, ...] = (PICTURE,)
     """``picture`` uint8 (n, height, width, channels), ``landmarks`` float32 (n, FEATURES), or both."""
     upright: bool = False
@@ -55,32 +55,32 @@ class OnnxClassifier:
             As `open_session` gives it.
         pictures : ndarray of uint8, shape (n, height, width, channels), optional
         hands : ndarray of float32, shape (n, HAND_NUMBERS), optional
-            Only what the network does not take may be missing.
+            None where the network does not take it.
         reasons : ndarray of object, shape (n,)
-            None, or why a row cannot be used; NO_HAND_FOUND is put in where the network cannot do without one.
+            None, or why a row cannot be used; set to NO_HAND_FOUND where the network needs a hand and there is none.
 
         Returns
         -------
         ndarray of float32, shape (n, classes)
         """
         if hands is not None and needs_hand(self.inputs, self.labels):
-            reasons[(hands[:, HAND_FOUND] == 0) & (reasons == None)] = NO_HAND_FOUND  # noqa: E711  (element by element)
-        given: dict[str, npt.NDArray[Any]] = {}
+            reasons[(hands[:, HAND_FOUND] == 0) & (reasons == None)] = NO_HAND_FOUND  # noqa: E711  (elementwise)
+        inputs: dict[str, npt.NDArray[Any]] = {}
         if PICTURE in self.inputs:
             assert pictures is not None
-            given[PICTURE] = pictures
+            inputs[PICTURE] = pictures
         if LANDMARKS in self.inputs:
             assert hands is not None
-            given[LANDMARKS] = landmark_features(hands, self.upright)
+            inputs[LANDMARKS] = landmark_features(hands, self.upright)
         runs = []
-        for start in range(0, len(reasons), ROWS_A_RUN):
-            some = {name: rows[start : start + ROWS_A_RUN] for name, rows in given.items()}
-            runs.append(session.run(["probability"], some)[0])
+        for start in range(0, len(reasons), BATCH_ROWS):
+            batch = {name: rows[start : start + BATCH_ROWS] for name, rows in inputs.items()}
+            runs.append(session.run(["probability"], batch)[0])
         return np.concatenate(runs) if runs else np.empty((0, len(self.labels)), np.float32)
 
 
 def open_session(onnx: bytes, threads: int) -> Any:
-    """Open a network for `threads` threads of the CPU: an onnxruntime.InferenceSession."""
+    """Open a network on the CPU as an onnxruntime.InferenceSession."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -94,7 +94,7 @@ _sessions: dict[tuple[str, int], Any] = {}
 
 
 def kept_session(onnx: bytes, threads: int) -> Any:
-    """Open the network once a worker process; Spark keeps those and hands them task after task."""
+    """Return this process's session of a network; Spark runs many tasks in the same worker process."""
     key = (hashlib.sha256(onnx).hexdigest(), threads)
     if key not in _sessions:
         _sessions.clear()

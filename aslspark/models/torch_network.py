@@ -1,4 +1,4 @@
-"""Networks in torch: built by name, saved, exported to ONNX.
+"""A name and sizes -> a network in torch; a network -> its file, its ONNX export and its parts.
 
 A network takes float32 pictures of shape (n, channels, height, width) with values 0-1, landmarks of shape
 (n, FEATURES), or both, and gives logits of shape (n, classes).
@@ -40,21 +40,21 @@ def build(
     name : str
         One of `aslspark.common.catalog.NETWORKS` that torch has.
     shape : (int, int, int)
-        Height, width and channels of the pictures; a network of landmarks alone has no use for it.
+        Height, width and channels of the pictures; unused by a network of landmarks alone.
     classes : int
     dropout : float
     hidden : int
-        Units of the dense layer before the last; 0: as the network has it (128 in 'cnn' and 'two_branch', no such layer
+        Units of the dense layer before the last; 0: the network's default (128 in 'cnn' and 'two_branch', no such layer
         in others).
     imagenet : bool
-        Start the backbone with what it learned from ImageNet, which torchvision downloads once.
+        Start the backbone with ImageNet weights, which torchvision downloads once.
     channels, kernels : str
         Of its convolutions, such as '32,64,128' and '5,5,3'; see `aslspark.common.catalog.convolutions`.
 
     Raises
     ------
     AslsparkError
-        Where torch has no such network, it takes no pictures of that shape, or the weights cannot be fetched.
+        Where torch has no such network, it takes no pictures of that shape, or the weights cannot be downloaded.
     """
     require_shape(name, "torch", shape)
     widths, sides = convolutions(name, channels, kernels)
@@ -104,42 +104,42 @@ def _cnn(
 
 
 def head_prefixes(model: nn.Module) -> tuple[str, ...]:
-    """Return how the names of the head's weights begin; all others are the backbone's."""
+    """Return the prefixes of the names of the head's weights; all others belong to the backbone."""
     if isinstance(model, torch_zoo.HandNetwork):
         return ("head.",)
     if isinstance(model, nn.Sequential):
         for place, layer in enumerate(model):
             if isinstance(layer, nn.Flatten):
-                return tuple(f"{behind}." for behind in range(place + 1, len(model)))
+                return tuple(f"{index}." for index in range(place + 1, len(model)))
     raise AslsparkError(f"{type(model).__name__}: no network of this package: it has no backbone")
 
 
 def freeze(model: nn.Module) -> None:
-    """Let the head alone learn; see `set_training` for BatchNorm in the backbone."""
+    """Train the head only; see `set_training` for BatchNorm in the backbone."""
     head = head_prefixes(model)
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(name.startswith(head))
 
 
 def set_training(model: nn.Module) -> None:
-    """Put a network into training mode, but BatchNorm layers that are frozen into inference mode, as Keras does."""
+    """Put a network into training mode, except frozen BatchNorm layers, which stay in inference mode, as in Keras."""
     model.train()
-    for layer in _normalising(model):
-        if not _learns(layer):
+    for layer in _batch_norms(model):
+        if not _is_trained(layer):
             layer.eval()
 
 
 def moving_statistics(model: nn.Module) -> list[torch.Tensor]:
-    """Return the means and variances that the network's BatchNorm layers gather while they learn."""
-    learning = [layer for layer in _normalising(model) if _learns(layer) and layer.running_mean is not None]
-    return [buffer for layer in learning for buffer in (layer.running_mean, layer.running_var)]
+    """Return the moving means and variances of the BatchNorm layers that are trained."""
+    trained = [layer for layer in _batch_norms(model) if _is_trained(layer) and layer.running_mean is not None]
+    return [buffer for layer in trained for buffer in (layer.running_mean, layer.running_var)]
 
 
-def _normalising(model: nn.Module) -> list[Any]:
+def _batch_norms(model: nn.Module) -> list[Any]:
     return [layer for layer in model.modules() if isinstance(layer, nn.modules.batchnorm._BatchNorm)]
 
 
-def _learns(layer: nn.Module) -> bool:
+def _is_trained(layer: nn.Module) -> bool:
     parameters = list(layer.parameters())
     return not parameters or any(parameter.requires_grad for parameter in parameters)
 
@@ -147,7 +147,7 @@ def _learns(layer: nn.Module) -> bool:
 def scale(pictures: torch.Tensor, stretch: bool) -> torch.Tensor:
     """Scale uint8 (n, height, width, channels) to float32 (n, channels, height, width) of 0-1.
 
-    The numbers are those of `aslspark.features.scaling.scale`.
+    The result is that of `aslspark.features.scaling.scale`.
     """
     numbers = pictures.permute(0, 3, 1, 2).to(torch.float32)
     if not stretch:
@@ -158,7 +158,7 @@ def scale(pictures: torch.Tensor, stretch: bool) -> torch.Tensor:
 
 
 def save(model: nn.Module, folder: Path) -> str:
-    """Write the weights as safetensors, which holds numbers and no code, and return the file's name."""
+    """Write the weights as safetensors, a format without code, and return the file's name."""
     from safetensors.torch import save_file
 
     name = "network.safetensors"
@@ -171,10 +171,10 @@ class _WithScaling(nn.Module):
         super().__init__()
         self.network, self.stretch, self.inputs = network, stretch, inputs
 
-    def forward(self, *given: torch.Tensor) -> torch.Tensor:
-        named = zip(self.inputs, given, strict=True)
-        ready = [scale(value, self.stretch) if name == PICTURE else value for name, value in named]
-        return torch.softmax(self.network(*ready), dim=1)
+    def forward(self, *arguments: torch.Tensor) -> torch.Tensor:
+        named = zip(self.inputs, arguments, strict=True)
+        scaled = [scale(value, self.stretch) if name == PICTURE else value for name, value in named]
+        return torch.softmax(self.network(*scaled), dim=1)
 
 
 def to_onnx(
@@ -186,16 +186,16 @@ def to_onnx(
     ----------
     model : nn.Module
     shape : (int, int, int), optional
-        Height, width and channels of the pictures, where it takes any.
+        Height, width and channels of the pictures, if the network takes pictures.
     stretch : bool
     inputs : sequence of {'picture', 'landmarks'}
-        What it takes, in its order.
+        Of the network, in its order.
 
     Returns
     -------
     bytes
-        Of a model with the inputs ``picture``, uint8 (n, height, width, channels), and ``landmarks``, float32
-        (n, FEATURES), or the one of them that the network takes, and the output ``probability``, float32 (n, classes).
+        Of a model with the inputs of the network (``picture``, uint8 (n, height, width, channels); ``landmarks``,
+        float32 (n, FEATURES)) and the output ``probability``, float32 (n, classes).
     """
     exported = io.BytesIO()
     examples = [
@@ -205,7 +205,7 @@ def to_onnx(
     torch.onnx.export(
         _WithScaling(model, stretch, inputs).eval().cpu(),
         tuple(examples),
-        exported,  # type: ignore[arg-type]  # a file object is documented
+        exported,  # type: ignore[arg-type]  # the documentation allows a file object
         input_names=list(inputs),
         output_names=["probability"],
         dynamic_axes={name: {0: "n"} for name in (*inputs, "probability")},

@@ -1,4 +1,4 @@
-"""A file of weights -> a torch network that starts with them."""
+"""A file of weights -> a torch network with these weights."""
 
 from __future__ import annotations
 
@@ -10,45 +10,46 @@ import torch
 from torch import nn
 
 from aslspark.common.catalog import weights_error
+from aslspark.common.errors import first_line
 from aslspark.models.torch_network import head_prefixes
 from aslspark.models.torch_zoo import LAST_LAYERS, HandNetwork
 
 _COUNTER = "num_batches_tracked"
-"""BatchNorm's count of steps: files of old versions of torch leave it out, and nothing here reads it."""
+"""BatchNorm's count of steps, which is not used here, and which old versions of torch did not store."""
 
 
 def load_weights(model: nn.Module, name: str, path: Path, keep_head: bool, content: bytes | None = None) -> bool:
-    """Take a network's weights from a file.
+    """Load a network's weights from a file.
 
     Parameters
     ----------
     model : nn.Module
         From `torch_network.build`; changed in place.
     name : str
-        The network's.
+        Of the network.
     path : Path
-        `.safetensors`, or `.pth` or `.pt` with a state dict, which is read without running any code in it; with
-        the names of this package or, for torchvision's networks, with torchvision's.
+        `.safetensors`, or `.pth` or `.pt` with a state dict, from which no code is run; with the names of this package
+        or, for torchvision's networks, torchvision's.
     keep_head : bool
-        Take the head as well, where the file's has the same shape; otherwise it keeps its random weights.
+        Load the head too, where the file's has the same shape; otherwise it keeps its random weights.
     content : bytes, optional
-        Of the file, where it was read already.
+        Of the file, if it was read already.
 
     Returns
     -------
     bool
-        Whether the head was taken.
+        Whether the head was loaded.
 
     Raises
     ------
     AslsparkError
-        Where the file cannot be read, or its backbone is not that of the network; it names the first difference.
+        Where the file cannot be read, or its backbone is another one; the message names the first difference.
     """
     given = _as_named_here(_read(path, name, content), model, name)
     own = model.state_dict()
     heads = head_prefixes(model)
-    wanted = {key: value for key, value in own.items() if not key.startswith(heads)}
-    missing = [key for key in wanted if key not in given and not key.endswith(_COUNTER)]
+    backbone = {key: value for key, value in own.items() if not key.startswith(heads)}
+    missing = [key for key in backbone if key not in given and not key.endswith(_COUNTER)]
     unknown = [key for key in given if key not in own and not key.startswith(heads)]
     if missing or unknown:
         parts = [
@@ -57,13 +58,13 @@ def load_weights(model: nn.Module, name: str, path: Path, keep_head: bool, conte
             if keys
         ]
         raise weights_error(path, name, "; ".join(parts))
-    for key, value in wanted.items():
+    for key, value in backbone.items():
         if key in given and given[key].shape != value.shape:
             raise weights_error(path, name, f"{key} is {_size(given[key])} where {_size(value)} is wanted")
     shapes = {key: value.shape for key, value in own.items() if key.startswith(heads)}
     takes_head = keep_head and shapes == {key: given[key].shape for key in given if key.startswith(heads)}
-    chosen = {key: given[key] for key in given if key in own and (takes_head or not key.startswith(heads))}
-    model.load_state_dict({**own, **chosen})
+    loaded = {key: given[key] for key in given if key in own and (takes_head or not key.startswith(heads))}
+    model.load_state_dict({**own, **loaded})
     return takes_head
 
 
@@ -77,15 +78,14 @@ def _read(path: Path, name: str, content: bytes | None) -> Mapping[str, torch.Te
         else:
             given = torch.load(io.BytesIO(content), "cpu", weights_only=True)
     except Exception as error:  # a damaged or hostile file raises nearly anything
-        said = (str(error).splitlines() or [type(error).__name__])[0]
-        raise weights_error(path, name, f"it cannot be read ({said})") from error
+        raise weights_error(path, name, f"it cannot be read ({first_line(error)})") from error
     if not isinstance(given, Mapping) or not all(isinstance(value, torch.Tensor) for value in given.values()):
         raise weights_error(path, name, "it holds no state dict; save model.state_dict()")
     return given
 
 
 def _as_named_here(given: Mapping[str, torch.Tensor], model: nn.Module, name: str) -> dict[str, torch.Tensor]:
-    """Give torchvision's weights the names that they have here; its last layers are left out."""
+    """Rename torchvision's weights to this package's names, and leave out its last layers."""
     if not isinstance(model, HandNetwork) or any(key.startswith(("backbone.", "head.")) for key in given):
         return dict(given)
     last = LAST_LAYERS.get(name)

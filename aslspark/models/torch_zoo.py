@@ -1,6 +1,6 @@
-"""Networks in torch beyond the plain CNN: our small ones, and torchvision's.
+"""Sizes -> networks in torch: this package's small ones, and torchvision's.
 
-All are a `HandNetwork`, from float32 pictures (n, channels, height, width) of 0-1, landmarks (n, FEATURES), or both in
+Each is a `HandNetwork`, from float32 pictures (n, channels, height, width) of 0-1, landmarks (n, FEATURES), or both in
 this order, to logits (n, classes).
 """
 
@@ -9,25 +9,21 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from aslspark.common.catalog import JOINED_UNITS, LANDMARK_WIDTHS
 from aslspark.features.landmarks import FEATURES
-
-LANDMARK_WIDTHS = (256, 128)
-"""Of the dense layers over landmarks; as in `keras_zoo`."""
-JOINED = 128
-"""Units of the dense layer over both branches, where `network.hidden` names no others; as in `keras_zoo`."""
 
 _TORCHVISION_NAMES = {"squeezenet": "squeezenet1_0"}
 LAST_LAYERS = {"resnet18": "fc", "resnet50": "fc", "mobilenet_v2": "classifier", "squeezenet": "classifier"}
-"""What torchvision calls the layers that the head takes the place of."""
+"""torchvision's names of the layers that the head replaces."""
 
 
 class HandNetwork(nn.Module):
-    """A backbone, which turns what is given into features (n, features), and a head, which turns those into logits.
+    """A backbone, from inputs to features (n, features), and a head, from features to logits.
 
     Parameters
     ----------
     before : nn.Module
-        What is done to the first input; it learns nothing.
+        Applied to the first input; without weights to train.
     backbone, head : nn.Module
     """
 
@@ -42,14 +38,14 @@ class HandNetwork(nn.Module):
 
 
 class AsImageNet(nn.Module):
-    """Pictures of 0-1, grey or RGB, to RGB with the mean and spread that torchvision's weights were learned with."""
+    """Normalises pictures of 0-1, grey or RGB, to RGB with the mean and spread of torchvision's training."""
 
     mean: torch.Tensor
     spread: torch.Tensor
 
     def __init__(self) -> None:
         super().__init__()
-        # Not persistent: constants do not belong among the weights.
+        # Not persistent: constants are no weights.
         for name, values in (("mean", (0.485, 0.456, 0.406)), ("spread", (0.229, 0.224, 0.225))):
             self.register_buffer(name, torch.tensor(values).reshape(1, 3, 1, 1), persistent=False)
 
@@ -61,7 +57,7 @@ class AsImageNet(nn.Module):
 
 
 def dense_head(features: int, classes: int, dropout: float, hidden: int) -> nn.Sequential:
-    """Return the layers from features (n, features) to logits (n, classes), by way of `hidden` units if not 0."""
+    """Build the head from features (n, features) to logits (n, classes), with a layer of `hidden` units if not 0."""
     layers: list[nn.Module] = [nn.Dropout(dropout)]
     if hidden:
         layers += [nn.Linear(features, hidden), nn.ReLU(), nn.Dropout(dropout)]
@@ -72,7 +68,7 @@ def dense_head(features: int, classes: int, dropout: float, hidden: int) -> nn.S
 
 
 def start_as_keras(network: nn.Module) -> None:
-    """Draw starting weights as Keras does; torch's own start learns more slowly here."""
+    """Initialise weights as Keras does; torch's defaults learn more slowly here."""
     for layer in network.modules():
         if isinstance(layer, nn.Conv2d | nn.Linear):
             nn.init.xavier_uniform_(layer.weight)
@@ -91,7 +87,7 @@ class _Residual(nn.Module):
 
 
 class _SideBySide(nn.Module):
-    """The features of a picture and those of its landmarks, one behind the other."""
+    """Concatenates the features of a picture and of its landmarks."""
 
     def __init__(self, picture: nn.Module, landmarks: nn.Module) -> None:
         super().__init__()
@@ -102,7 +98,7 @@ class _SideBySide(nn.Module):
 
 
 def small_cnn(channels: int, classes: int, dropout: float, hidden: int, widths: tuple[int, ...]) -> HandNetwork:
-    """Build the small network: a halving convolution a stage, and but for the first a residual one behind it."""
+    """Build the small network: each stage has a convolution of stride 2 and, but for the first, a residual one."""
     backbone = _small_features(channels, widths)
     return HandNetwork(nn.Identity(), backbone, dense_head(widths[-1], classes, dropout, hidden))
 
@@ -114,9 +110,9 @@ def landmark_net(classes: int, dropout: float, hidden: int) -> HandNetwork:
 
 
 def two_branch(channels: int, classes: int, dropout: float, hidden: int, widths: tuple[int, ...]) -> HandNetwork:
-    """Build the network that sees the picture as `small_cnn` does, and the landmarks as `landmark_net` does."""
+    """Build the network with the branches of `small_cnn` for pictures and of `landmark_net` for landmarks."""
     backbone = _SideBySide(_small_features(channels, widths), _landmark_features(dropout))
-    head = dense_head(widths[-1] + LANDMARK_WIDTHS[-1], classes, dropout, hidden or JOINED)
+    head = dense_head(widths[-1] + LANDMARK_WIDTHS[-1], classes, dropout, hidden or JOINED_UNITS)
     return HandNetwork(nn.Identity(), backbone, head)
 
 
@@ -152,10 +148,10 @@ def _convolution(channels: int, width: int, stride: int) -> nn.Sequential:
 
 
 def torchvision_network(name: str, classes: int, dropout: float, hidden: int, imagenet: bool = False) -> HandNetwork:
-    """Build one of torchvision's networks with a head of ours.
+    """Build a network of torchvision with this package's head.
 
-    SqueezeNet's features are averaged over the picture before the last layer, not after it: the same weights, without
-    the ReLU that would keep its logits from falling below 0.
+    SqueezeNet's features are averaged before the last layer, not after it: the weights are the same, without the ReLU
+    that would keep logits above 0.
 
     Parameters
     ----------
@@ -163,7 +159,7 @@ def torchvision_network(name: str, classes: int, dropout: float, hidden: int, im
     classes, dropout, hidden
         See `torch_network.build`.
     imagenet : bool
-        With what it learned from ImageNet, which torchvision downloads once; otherwise random.
+        With ImageNet weights, which torchvision downloads once; otherwise random.
     """
     from aslspark.models.torchvision_ops import models
 

@@ -1,7 +1,7 @@
-"""torchvision's networks, made to import beside a CPU build of torch: nothing else here imports torchvision.
+"""torchvision's networks, importable beside a CPU build of torch. Only this module imports torchvision.
 
-torchvision's wheel is linked against CUDA: without it the library's own operators stay undeclared, and the import
-stops at the first that it looks for. Declaring the two by hand is enough, since no network here calls them.
+torchvision's wheel is linked against CUDA. Without CUDA its operators are not declared, and the import fails at the
+first one. Declaring two of them is enough, since no network here calls them.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ import pandas as pd
 from aslspark.common.catalog import LANDMARKS
 from aslspark.common.errors import AslsparkError
 from aslspark.features.pictures import Normaliser
-from aslspark.models.onnx_classifier import ROWS_A_RUN, OnnxClassifier, open_session
+from aslspark.models.onnx_classifier import BATCH_ROWS, OnnxClassifier, open_session
 from aslspark.scoring.calibration import ABSTAINED, with_temperature
 from aslspark.scoring.model import read_model
 from aslspark.scoring.reader import hand_vector
@@ -56,14 +56,14 @@ class BundleModel:
             `probability` (float, NaN where it cannot), `reason` (None, or why there is no letter).
         """
         parts = [
-            self._read(model_input[COLUMN].iloc[start : start + ROWS_A_RUN])
-            for start in range(0, len(model_input), ROWS_A_RUN)
+            self._read(model_input[COLUMN].iloc[start : start + BATCH_ROWS])
+            for start in range(0, len(model_input), BATCH_ROWS)
         ]
         found = pd.concat(parts) if parts else pd.DataFrame(columns=["letter", "probability", "reason"])
         return found.set_index(model_input.index)
 
     def _read(self, pictures: pd.Series) -> pd.DataFrame:
-        pixels, reasons, hands = self.normaliser.look(pd.DataFrame({"data": pictures}))
+        pixels, reasons, hands = self.normaliser.with_hands(pd.DataFrame({"data": pictures}))
         vectors = np.stack([hand_vector(hand) for hand in hands]) if LANDMARKS in self.classifier.inputs else None
         shares = self.classifier.probabilities(self.session, pixels, vectors, reasons)
         best = shares.argmax(axis=1)
