@@ -1,1 +1,1 @@
-"""A finished model in, a folder out that is whole or absent; and back, checked byte for byte before it is loaded."""
+"""A finished model -> a folder, whole or absent; a folder -> the model, checked byte for byte before it is loaded."""

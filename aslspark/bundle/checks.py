@@ -1,13 +1,12 @@
-"""What a bundle must be before anything in it is loaded: each function raises `LoadRefused` with the reason.
+"""The content of a bundle -> nothing, or `LoadRefused` with the reason, before anything of it is loaded.
 
-In: what a bundle holds, whose checksums are right. They tell damage, not intent: whoever makes a bundle makes its
-checksums too. So no class, module or path that a bundle names is taken unless it is one of those that this package
-writes.
+Checksums show damage, not intent: whoever makes a bundle also makes its checksums. So a class, module or path that a
+bundle names is accepted only if it is one that this package writes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from aslspark.common.catalog import LANDMARKS, PICTURE
@@ -21,18 +20,19 @@ FRAMEWORKS = ("keras", "torch")
 BOUNDED_HANDS = {"margin", "upright", "background", "seconds", "confidence", "looks"}
 MOST_LABEL = 100
 MOST_SIDE = 4096
-"""Pixels of a side of the pictures that a network takes; a larger one would fill the memory with a batch."""
+"""Most pixels of a side of a network's pictures; with more, a batch would fill the memory."""
 LEAST_TEMPERATURE, MOST_TEMPERATURE = 1e-3, 1e3
 
 
-def check_manifest(manifest: dict[str, Any], files: Collection[str]) -> None:
-    """See that a manifest of this format holds what reading a bundle needs, and names its own files alone.
+def check_manifest(manifest: Mapping[str, Any], files: Collection[str]) -> None:
+    """Check that a manifest has all that reading a bundle needs, and names only files of the bundle.
 
     Parameters
     ----------
-    manifest : dict
+    manifest : mapping
+        As parsed; of any content.
     files : collection of str
-        The bundle's, as its checksums name them.
+        The bundle's files, by its checksums.
     """
     labels, shape = manifest.get("labels"), manifest.get("shape")
     if not (isinstance(labels, list) and labels and all(isinstance(label, str) for label in labels)):
@@ -55,44 +55,44 @@ def check_manifest(manifest: dict[str, Any], files: Collection[str]) -> None:
     for name, low, high in (("temperature", LEAST_TEMPERATURE, MOST_TEMPERATURE), ("threshold", 0.0, 1.0)):
         number = manifest.get(name, 1.0)
         if type(number) not in (int, float) or not low <= number <= high:
-            raise LoadRefused(f"its {name} is {_said(number)}")
+            raise LoadRefused(f"its {name} is {_quoted(number)}")
     framework = manifest.get("framework")
     if framework is not None and framework not in FRAMEWORKS:
-        raise LoadRefused(f"its framework is {_said(framework)}, not {' or '.join(FRAMEWORKS)}")
+        raise LoadRefused(f"its framework is {_quoted(framework)}, not {' or '.join(FRAMEWORKS)}")
     needed = {"network": "network.onnx", "mllib": "pipeline/metadata/part-00000"}.get(str(manifest.get("kind")))
     if needed is None:
-        raise LoadRefused(f"its kind is {_said(manifest.get('kind'))}, not network or mllib")
+        raise LoadRefused(f"its kind is {_quoted(manifest.get('kind'))}, not network or mllib")
     if needed not in files:
         raise LoadRefused(f"{needed} is missing")
     named = manifest.get("network_file")
     if named is not None and named not in NETWORK_FILES:
-        raise LoadRefused(f"its network_file is {_said(named)}, not {' or '.join(NETWORK_FILES)}")
+        raise LoadRefused(f"its network_file is {_quoted(named)}, not {' or '.join(NETWORK_FILES)}")
     if named is not None and named not in files:
         raise LoadRefused(f"{named} is missing")
 
 
-def _check_preprocessing(preprocessing: dict[str, Any]) -> None:
-    """See that pictures are made ready within the bounds that the settings have."""
+def _check_preprocessing(preprocessing: Mapping[str, Any]) -> None:
+    """Check that the preprocessing is within the bounds of the settings."""
     fit, mask, hands = (preprocessing.get(name) for name in ("fit", "mask", "hands"))
     if fit is not None and fit not in FITS:
-        raise LoadRefused(f"its fit is {_said(fit)}, not {' or '.join(FITS)}")
+        raise LoadRefused(f"its fit is {_quoted(fit)}, not {' or '.join(FITS)}")
     if mask is not None and not (
         isinstance(mask, list)
         and len(mask) == 2
         and all(isinstance(end, list) and len(end) == 3 for end in mask)
         and all(type(number) is int and 0 <= number <= 255 for end in mask for number in end)
     ):
-        raise LoadRefused(f"its mask is {_said(mask)}, not two of three numbers of 0-255")
+        raise LoadRefused(f"its mask is {_quoted(mask)}, not two of three numbers of 0-255")
     for name in ("upright", "stretch"):
         if type(preprocessing.get(name, False)) is not bool:
-            raise LoadRefused(f"its {name} is {_said(preprocessing[name])}, not true or false")
+            raise LoadRefused(f"its {name} is {_quoted(preprocessing[name])}, not true or false")
     if type(preprocessing.get("landmark_features", 0)) is not int:
-        raise LoadRefused(f"its landmark_features are {_said(preprocessing['landmark_features'])}, no number")
+        raise LoadRefused(f"its landmark_features are {_quoted(preprocessing['landmark_features'])}, no number")
     if hands is None:
         return
     if not isinstance(hands, dict):
-        raise LoadRefused(f"its hands are {_said(hands)}, no table")
-    for name in BOUNDED_HANDS & hands.keys():  # another name is a later version's, and the reader says so
+        raise LoadRefused(f"its hands are {_quoted(hands)}, no table")
+    for name in BOUNDED_HANDS & hands.keys():  # the reader reports names of later versions
         value = hands[name]
         try:
             check_setting(f"hands.{name}", value)
@@ -100,36 +100,36 @@ def _check_preprocessing(preprocessing: dict[str, Any]) -> None:
             raise LoadRefused(f"its preprocessing: {error}") from error
 
 
-def _said(value: Any) -> str:
-    """Quote a value of a file from elsewhere in a line that stays one."""
+def _quoted(value: Any) -> str:
+    """Return a value of a file from elsewhere as one printable line of limited length."""
     return ascii(value)[:100]
 
 
 def check_network(onnx: bytes, inputs: Collection[str], shape: tuple[int, int, int], classes: int) -> None:
-    """See that a network opens, whole in its one file, and takes and gives what the manifest says.
+    """Check that a network can be opened from its one file, and has the inputs and outputs that the manifest says.
 
     Parameters
     ----------
     onnx : bytes
-        Read from bytes, it can name no other file: `onnxruntime` refuses external data then.
+        From bytes, `onnxruntime` refuses data in other files.
     inputs : collection of str
     shape : (int, int, int)
-        Of pictures.
+        Of the pictures.
     classes : int
     """
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.intra_op_num_threads = 1  # it is opened, and never run
-    options.log_severity_level = 4  # what is wrong is said once, below
+    options.intra_op_num_threads = 1  # it is opened, not run
+    options.log_severity_level = 4  # the reason is given below
     try:
-        # Without the second try, which prints what is wrong with the file to standard output.
+        # Without the fallback, which prints errors to standard output.
         session = onnxruntime.InferenceSession(onnx, options, providers=["CPUExecutionProvider"], enable_fallback=0)
-    except Exception as error:  # onnxruntime has an error class for each kind of damage
+    except Exception as error:  # onnxruntime has many error classes
         raise LoadRefused(f"network.onnx cannot be opened ({first_line(error)})") from error
-    takes = {given.name: given.shape for given in session.get_inputs()}
-    gives = {made.name: made.shape for made in session.get_outputs()}
+    takes = {node.name: node.shape for node in session.get_inputs()}
+    gives = {node.name: node.shape for node in session.get_outputs()}
     if set(takes) != set(inputs):
         raise LoadRefused(f"network.onnx takes {', '.join(sorted(takes))}, and {', '.join(sorted(inputs))} is said")
     if PICTURE in takes and not _fits(takes[PICTURE][1:], shape):
@@ -138,8 +138,8 @@ def check_network(onnx: bytes, inputs: Collection[str], shape: tuple[int, int, i
         raise LoadRefused(f"network.onnx does not give the probabilities of {classes} labels")
 
 
-def _fits(found: Sequence[int | str | None], wanted: Sequence[int]) -> bool:
-    """Compare sizes; what an exporter left open fits."""
-    return len(found) == len(wanted) and all(
-        size == other or not isinstance(size, int) for size, other in zip(found, wanted, strict=True)
+def _fits(shape: Sequence[int | str | None], expected: Sequence[int]) -> bool:
+    """Compare shapes; a size that an exporter left open fits."""
+    return len(shape) == len(expected) and all(
+        size == other or not isinstance(size, int) for size, other in zip(shape, expected, strict=True)
     )

@@ -1,6 +1,6 @@
-"""A bundle's folder: written whole or not at all, sealed with the SHA-256 of every file, checked when it is read.
+"""A bundle's folder -> its manifest and files, checked by their SHA-256; and the writing of such folders.
 
-In: a folder. Out: its manifest, or what is wrong with it. Nothing here needs Spark, so that a service can read bundles.
+A folder is written whole or not at all. This module needs no Spark, so that a service can read bundles.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from aslspark.bundle.checks import check_manifest
+from aslspark.bundle.manifest import Manifest
 from aslspark.common.errors import AslsparkError
 from aslspark.common.load_refused import LoadRefused
 from aslspark.common.package import VERSION
@@ -28,20 +29,20 @@ from aslspark.common.plain_folder import NotPlain, PlainFolder, quoted
 FORMAT = 1
 MANIFEST, SUMS, ONNX, PIPELINE = "bundle.json", "SHA256SUMS", "network.onnx", "pipeline"
 STAGE_FOLDER = "bundle"
-"""Where a saved Pipeline stage keeps its bundle."""
+"""The bundle's folder in a saved Pipeline stage."""
 MOST_FILE_BYTES = 2 << 30
-"""Of one file: ONNX ends at 2 GiB."""
+"""Of one file; ONNX allows 2 GiB."""
 MOST_LISTED_BYTES = 32 << 20
-"""Of SHA256SUMS: 50,000 files with paths of 500 characters."""
+"""Of SHA256SUMS; enough for 50,000 files with paths of 500 characters."""
 
 
 def require_new(path: str) -> Path:
-    """Return the local path of a folder that is to be made, and see that nothing is in its place.
+    """Return the local path of a folder that is to be made, and check that it does not exist.
 
     Raises
     ------
     AslsparkError
-        Where it is there already, or its parent cannot be written.
+        Where it exists, or its parent cannot be written.
     """
     out = Path(local_path(path))
     if out.exists():
@@ -54,22 +55,20 @@ def require_new(path: str) -> Path:
 
 @contextmanager
 def whole_folder(path: Path, scratch: Path | None = None) -> Iterator[Path]:
-    """Give a temporary folder to write into, which takes the name `path` when all went well.
-
-    Whatever ends the work early, nothing is left behind.
+    """Give a temporary folder, which is renamed to `path` on success and removed on any failure.
 
     Parameters
     ----------
     path : Path
     scratch : Path, optional
-        The temporary folder, on the same file system; without it, a sibling.
+        The temporary folder, on the same file system; by default a sibling of `path`.
     """
     path = path.absolute()
     path.parent.mkdir(parents=True, exist_ok=True)
     if scratch is None:
         scratch = path.with_name(f".{path.name}.tmp-{uuid.uuid4().hex[:8]}")
     else:
-        shutil.rmtree(scratch, ignore_errors=True)  # of a job that was killed
+        shutil.rmtree(scratch, ignore_errors=True)  # left by a killed job
     scratch.mkdir()
     try:
         yield scratch
@@ -81,50 +80,50 @@ def whole_folder(path: Path, scratch: Path | None = None) -> Iterator[Path]:
 
 
 def seal(folder: Path) -> None:
-    """Write the SHA-256 of every file, in the format of `sha256sum`."""
+    """Write SHA256SUMS with the SHA-256 of every file, in the format of `sha256sum`."""
     lines = [f"{_digest(path)}  {path.relative_to(folder).as_posix()}\n" for path in _files(folder)]
     (folder / SUMS).write_text("".join(lines))
 
 
 def resolve_alias(path: str) -> str:
-    """Return what an alias of a registry stands for now: it may be moved while its files are read."""
+    """Return the path that a registry's alias stands for now; the alias may change while files are read."""
     link = Path(local_path(path))
     return str(link.resolve()) if link.is_symlink() else path
 
 
 @dataclass(frozen=True)
 class BundleContents:
-    """What a bundle held when it was read: nothing of it is opened again by its path."""
+    """The content of a bundle at the time of reading; its files are not opened again."""
 
-    manifest: dict[str, Any]
+    manifest: Manifest
     files: Mapping[str, bytes]
-    """By name, those that were asked for and are there."""
+    """The files that were asked for and exist, by name."""
     digest: str
-    """What tells the bundle from any other: the SHA-256 of its SHA256SUMS, which name every file's."""
+    """Identifies the bundle: the SHA-256 of its SHA256SUMS."""
 
 
 def read_bundle(
     path: str, setting: str = "--model ", keep: Collection[str] = (), copy_to: Path | None = None
 ) -> BundleContents:
-    """Check a bundle, and read what is asked for in the same pass.
+    """Check a bundle, and read or copy its files in the same pass.
 
-    Every file is opened once, by the folder that it lies in, and what is kept or copied are the bytes whose SHA-256 was
-    compared. Links are refused, but for `path` itself, which may be an alias. A hard link is a file like any other.
+    Every file is opened once, relative to its folder, and the bytes that are kept or copied are those whose SHA-256 was
+    compared. Links are refused, except that `path` itself may be one (an alias); hard links count as files.
 
     Parameters
     ----------
     path : str
     setting : str
-        By which the path was given; errors begin with it.
+        Opens errors: the option by which the path was given.
     keep : collection of str
-        Names of files, and of folders (ending in ``/``), whose bytes are wanted.
+        Names of files, and of folders (ending in ``/``), whose bytes are returned.
     copy_to : Path, optional
-        A folder of the caller's own, in which every file is written.
+        An empty folder, into which every file is copied.
 
     Raises
     ------
     AslsparkError
-        Where the folder is no bundle, a newer one, not as it was written, or names what is not its own; it says which
+        Where the folder is no bundle, of a newer format, was changed, or names anything unknown; the message names the
         file.
     """
     folder = local_path(path)
@@ -136,14 +135,14 @@ def read_bundle(
             if SUMS not in names or MANIFEST not in names:
                 raise AslsparkError(f"{setting}{path}: no bundle: {SUMS} or {MANIFEST} is missing")
             with plain.open(SUMS) as file:
-                listed = _limited(file, SUMS, MOST_LISTED_BYTES)
+                listed = _read_limited(file, SUMS, MOST_LISTED_BYTES)
             sums = _parse_sums(listed, f"{setting}{path}")
             _require_listed(names, sums, f"{setting}{path}")
             wanted = {MANIFEST, *(name for name in names if _is_wanted(name, keep))}
             kept = {}
             for name in sums:
                 with plain.open(name) as file:
-                    content = _checked(file, name, sums[name], f"{setting}{path}", name in wanted, copy_to)
+                    content = _read_checked(file, name, sums[name], f"{setting}{path}", name in wanted, copy_to)
                 if content is not None:
                     kept[name] = content
             if copy_to is not None:
@@ -158,7 +157,7 @@ def read_bundle(
     except OSError as error:
         raise AslsparkError(f"{setting}{path}: it cannot be read ({error.strerror or error}); mend that") from error
     try:
-        manifest: dict[str, Any] = json.loads(kept[MANIFEST].decode("utf-8"))
+        manifest: Any = json.loads(kept[MANIFEST].decode("utf-8"))
         written = manifest["format"]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise AslsparkError(
@@ -174,7 +173,7 @@ def read_bundle(
     return BundleContents(manifest, kept, hashlib.sha256(listed).hexdigest())
 
 
-def read_manifest(path: str, setting: str = "--model ") -> dict[str, Any]:
+def read_manifest(path: str, setting: str = "--model ") -> Manifest:
     """Check a bundle and return its manifest; see `read_bundle`."""
     return read_bundle(path, setting).manifest
 
@@ -183,7 +182,7 @@ def _is_wanted(name: str, keep: Collection[str]) -> bool:
     return any(name.startswith(part) if part.endswith("/") else name == part for part in keep)
 
 
-def _limited(file: BinaryIO, name: str, most: int) -> bytes:
+def _read_limited(file: BinaryIO, name: str, most: int) -> bytes:
     content = file.read(most + 1)
     if len(content) > most:
         raise LoadRefused(f"{name} has more than {most:,} bytes")
@@ -191,36 +190,38 @@ def _limited(file: BinaryIO, name: str, most: int) -> bytes:
 
 
 def _parse_sums(listed: bytes, where: str) -> dict[str, str]:
-    """Read SHA256SUMS: name -> SHA-256."""
-    changed = f"{where}: {SUMS} was changed; copy the bundle again"
+    """Parse SHA256SUMS: name -> SHA-256."""
+    problem = f"{where}: {SUMS} was changed; copy the bundle again"
     try:
-        lines = listed.decode("utf-8").split("\n")  # not splitlines, which ends lines at other signs too
+        lines = listed.decode("utf-8").split("\n")  # splitlines would split at other characters too
     except UnicodeDecodeError as error:
-        raise AslsparkError(changed) from error
+        raise AslsparkError(problem) from error
     sums: dict[str, str] = {}
     for line in lines[:-1]:
         match = re.fullmatch(r"([0-9a-f]{64})  (\S.*)", line)
         if not match or match[2] in sums:
-            raise AslsparkError(changed)
+            raise AslsparkError(problem)
         sums[match[2]] = match[1]
     if lines[-1]:
-        raise AslsparkError(changed)
+        raise AslsparkError(problem)
     return sums
 
 
 def _require_listed(names: Collection[str], sums: Mapping[str, str], where: str) -> None:
-    there = set(names) - {SUMS}
-    for name in sorted(sums.keys() ^ there):
-        if name not in there:
+    present = set(names) - {SUMS}
+    for name in sorted(sums.keys() ^ present):
+        if name not in present:
             raise AslsparkError(f"{where}: {quoted(name)} is missing; copy the bundle again")
         raise AslsparkError(
             f"{where}: {quoted(name)} does not belong to the bundle; remove it or copy the bundle again"
         )
 
 
-def _checked(file: BinaryIO, name: str, expected: str, where: str, keep: bool, copy_to: Path | None) -> bytes | None:
-    """Read a file whose SHA-256 must be `expected`, and return its bytes if they are to be kept."""
-    digest, kept, read = hashlib.sha256(), [], 0
+def _read_checked(
+    file: BinaryIO, name: str, expected: str, where: str, keep: bool, copy_to: Path | None
+) -> bytes | None:
+    """Read a file, check its SHA-256, and return its bytes if they are to be kept."""
+    digest, blocks, size = hashlib.sha256(), [], 0
     with contextlib.ExitStack() as stack:
         copy = None
         if copy_to is not None:
@@ -228,22 +229,22 @@ def _checked(file: BinaryIO, name: str, expected: str, where: str, keep: bool, c
             target.parent.mkdir(parents=True, exist_ok=True)
             copy = stack.enter_context(target.open("xb"))
         while block := file.read(1 << 20):
-            read += len(block)
-            if read > MOST_FILE_BYTES:
+            size += len(block)
+            if size > MOST_FILE_BYTES:
                 raise LoadRefused(f"{name} has more than {MOST_FILE_BYTES:,} bytes")
             digest.update(block)
             if keep:
-                kept.append(block)
+                blocks.append(block)
             if copy is not None:
                 copy.write(block)
     if digest.hexdigest() != expected:
         raise AslsparkError(f"{where}: {quoted(name)} was changed (its SHA-256 differs); copy the bundle again")
-    return b"".join(kept) if keep else None
+    return b"".join(blocks) if keep else None
 
 
 @contextmanager
 def refusal_named(setting: str, path: str) -> Iterator[None]:
-    """Turn what `aslspark.bundle.checks` refuses into an error that names the bundle."""
+    """Turn `LoadRefused` into an error that names the bundle."""
     try:
         yield
     except LoadRefused as refused:

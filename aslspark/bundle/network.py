@@ -1,15 +1,10 @@
-"""What a bundle holds -> its network, and how pictures are made ready for it. It needs no Spark.
-
-In: a bundle that was read. Out: an `OnnxClassifier`, a `ImageSpec` and the options of hands, or the reason why not.
-"""
+"""The content of a bundle -> its network, and the preprocessing of pictures for it. It needs no Spark."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from aslspark.bundle.checks import check_network
 from aslspark.bundle.files import ONNX, BundleContents, refusal_named
+from aslspark.bundle.manifest import Manifest
 from aslspark.common.catalog import LANDMARKS, PICTURE
 from aslspark.common.errors import AslsparkError
 from aslspark.common.markdown import reason
@@ -26,23 +21,23 @@ def network_of(bundle: BundleContents, named: str) -> OnnxClassifier:
     Parameters
     ----------
     bundle : BundleContents
-        Of kind 'network', with the bytes of its `bundle.files.ONNX`.
+        Of kind 'network', with the bytes of `bundle.files.ONNX`.
     named : str
-        What the user called the bundle.
+        The bundle as the user named it.
 
     Raises
     ------
     AslsparkError
-        Where the network takes landmarks that another version made, or is none of ours.
+        Where the network takes features of another version, or is not of this package.
     """
     manifest = bundle.manifest
     preprocessing = manifest.get("preprocessing", {})
     inputs = tuple(manifest.get("inputs", [PICTURE]))
-    given = preprocessing.get("landmark_features", FEATURES)
-    if LANDMARKS in inputs and given != FEATURES:
+    features = preprocessing.get("landmark_features", FEATURES)
+    if LANDMARKS in inputs and features != FEATURES:
         raise AslsparkError(
-            f"--model {named}: its network takes {str(given)[:20]} features of a hand's landmarks, and this aslspark "
-            f"{VERSION} makes {FEATURES}: use the version that wrote it"
+            f"--model {named}: its network takes {str(features)[:20]} features of a hand's landmarks, and this "
+            f"aslspark {VERSION} makes {FEATURES}: use the version that wrote it"
         )
     height, width, channels = manifest["shape"]
     onnx, labels = bundle.files[ONNX], tuple(manifest["labels"])
@@ -57,17 +52,18 @@ def network_of(bundle: BundleContents, named: str) -> OnnxClassifier:
     )
 
 
-def form_and_hands(manifest: Mapping[str, Any], named: str) -> tuple[ImageSpec, HandOptions | None]:
-    """Read from a bundle's manifest how pictures are made ready.
+def preprocessing_of(manifest: Manifest, named: str) -> tuple[ImageSpec, HandOptions | None]:
+    """Read the preprocessing of pictures from a bundle's manifest.
 
     Raises
     ------
     AslsparkError
-        Where a later version knows more ways.
+        Where it is of a later version.
     """
     preprocessing = manifest.get("preprocessing", {})
     try:
-        return image_spec_of(tuple(manifest["shape"]), preprocessing), hands_of(preprocessing.get("hands"))
+        height, width, channels = manifest["shape"]
+        return image_spec_of((height, width, channels), preprocessing), hands_of(preprocessing.get("hands"))
     except (KeyError, TypeError, ValueError) as error:
         raise AslsparkError(
             f"--model {named}: its preprocessing is not known here ({reason(error)}): use the version that wrote it"

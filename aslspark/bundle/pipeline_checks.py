@@ -1,7 +1,7 @@
-"""A bundle's saved Spark pipeline -> its files as Spark is to find them, or `LoadRefused` with the reason.
+"""The files of a saved Spark pipeline -> those that Spark may read, or `LoadRefused` with the reason.
 
-In: the bytes of the files. Out: those that Spark reads, each of a kind and under a name that this package writes. Spark
-imports the classes that metadata and columns name, reads whatever lies in a folder, and follows links.
+Only files of the kinds and names that this package writes are passed on, since Spark imports the classes that metadata
+and columns name, reads every file in a folder, and follows links.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-import pyarrow_hotfix  # noqa: F401  (CVE-2023-47248: whoever reads Parquet imports this module first)
+import pyarrow_hotfix  # noqa: F401  (CVE-2023-47248: imported first by every module that reads Parquet)
 
 from aslspark.common.load_refused import LoadRefused
 from aslspark.data.schema_classes import VECTOR_CLASSES, classes_in
@@ -35,7 +35,7 @@ STAGES = (
     "org.apache.spark.ml.classification.GBTClassificationModel",
     "org.apache.spark.ml.regression.DecisionTreeRegressionModel",
 )
-"""What a bundle's pipeline is made of. Not all of Spark's stages: SQLTransformer runs any SQL, and SQL calls Java."""
+"""Stages of a bundle's pipeline. Others are refused: SQLTransformer, for one, runs any SQL, which can call Java."""
 
 PIPELINES = STAGES[:2]
 
@@ -49,16 +49,16 @@ MOST_METADATA_BYTES = 16 << 20
 
 
 def pipeline_files(files: Mapping[str, bytes], home: str) -> dict[str, bytes]:
-    """Check a saved pipeline, and return what Spark is to read of it.
+    """Check a saved pipeline, and return the files for Spark.
 
-    What Spark's writers leave beside it (checksums, marks of success), and what it would look at first if it were there
-    (summaries of Parquet), begins with ``.`` or ``_``, and is left out.
+    Files that begin with ``.`` or ``_`` are left out: checksums, marks of success, and summaries of Parquet, which
+    Spark would read first.
 
     Parameters
     ----------
     files : mapping of str to bytes
     home : str
-        The pipeline's folder, ending in ``/``: others are passed over.
+        The pipeline's folder, ending in ``/``; other files are ignored.
 
     Returns
     -------
@@ -69,35 +69,35 @@ def pipeline_files(files: Mapping[str, bytes], home: str) -> dict[str, bytes]:
     ------
     LoadRefused
     """
-    found = {}
-    for whole, content in files.items():
-        name = whole.removeprefix(home)
-        if not whole.startswith(home) or name.rpartition("/")[2].startswith((".", "_")):
+    checked = {}
+    for path, content in files.items():
+        name = path.removeprefix(home)
+        if not path.startswith(home) or name.rpartition("/")[2].startswith((".", "_")):
             continue
         if _METADATA.fullmatch(name):
-            check_metadata(content, whole)
+            check_metadata(content, path)
         elif _DATA.fullmatch(name):
-            _check_table(content, whole)
+            _check_table(content, path)
         else:
-            raise LoadRefused(f"{whole} is none of Spark's files")
-        found[name] = content
-    first = check_metadata(found.get("metadata/part-00000", b""), f"{home}metadata/part-00000")
+            raise LoadRefused(f"{path} is none of Spark's files")
+        checked[name] = content
+    first = check_metadata(checked.get("metadata/part-00000", b""), f"{home}metadata/part-00000")
     if first["class"] not in PIPELINES or not first["paramMap"].get("stageUids"):
         raise LoadRefused(f"{home} holds no pipeline with stages")
-    return found
+    return checked
 
 
 def check_metadata(content: bytes, where: str, classes: tuple[str, ...] = STAGES) -> dict[str, Any]:
-    """Check the file by which a saved stage names its class, and return what stands in it.
+    """Check the metadata of a saved stage, which names its class, and return them.
 
     Parameters
     ----------
     content : bytes
-        Spark takes the first line.
+        Of the file; Spark reads its first line.
     where : str
         The file, for the reason.
     classes : tuple of str
-        Of which it may be.
+        Accepted classes.
 
     Raises
     ------
@@ -106,7 +106,7 @@ def check_metadata(content: bytes, where: str, classes: tuple[str, ...] = STAGES
     if len(content) > MOST_METADATA_BYTES:
         raise LoadRefused(f"{where} has more than {MOST_METADATA_BYTES:,} bytes")
     try:
-        stage = json.loads(content.decode("utf-8"), object_pairs_hook=_once_each, parse_constant=_no_number)
+        stage = json.loads(content.decode("utf-8"), object_pairs_hook=_without_repetition, parse_constant=_no_number)
         name, uid, params = stage["class"], stage["uid"], stage["paramMap"]
         both = [params, stage.get("defaultParamMap", {})]
         ids = params.get("stageUids", [])
@@ -115,10 +115,10 @@ def check_metadata(content: bytes, where: str, classes: tuple[str, ...] = STAGES
         raise LoadRefused(f"{where} is not what Spark writes") from error
     if name not in classes:
         raise LoadRefused(f"{where} names the class {str(name)[:100]}, which no pipeline of this package has")
-    # They become parts of paths.
+    # Spark uses them as parts of paths.
     if not isinstance(ids, list) or not all(isinstance(part, str) and _UID.fullmatch(part) for part in [uid, *ids]):
         raise LoadRefused(f"{where} names a stage that is no name")
-    # A column of the table that is scored, or one of those that scoring adds, cannot be meant.
+    # Names of columns must be plain, so that none can refer to other columns of the scored table.
     for column in columns:
         for part in column if isinstance(column, list) else [column]:
             if not (isinstance(part, str) and _COLUMN.fullmatch(part)):
@@ -127,24 +127,25 @@ def check_metadata(content: bytes, where: str, classes: tuple[str, ...] = STAGES
 
 
 def _check_table(content: bytes, where: str) -> None:
-    """See that no column of a Parquet file is of a class but Spark's vectors: Spark makes one of whatever is named."""
+    """Check that no column of a Parquet file has a class but Spark's vectors: Spark would instantiate it."""
     try:
-        kept = pq.read_metadata(pa.BufferReader(content)).metadata or {}
-        schemas = [json.loads(kept[name], object_pairs_hook=_once_each) for name in _SPARK_SCHEMAS if name in kept]
-        named = [name for schema in schemas for name in classes_in(schema)]
-    except Exception as error:  # pyarrow has an error class for each kind of damage
+        metadata = pq.read_metadata(pa.BufferReader(content)).metadata or {}
+        texts = [metadata[name] for name in _SPARK_SCHEMAS if name in metadata]
+        schemas = [json.loads(text, object_pairs_hook=_without_repetition) for text in texts]
+        classes = [name for schema in schemas for name in classes_in(schema)]
+    except Exception as error:  # pyarrow has many error classes
         raise LoadRefused(f"{where} is not what Spark writes") from error
-    for name in named:
+    for name in classes:
         if name not in VECTOR_CLASSES:
             raise LoadRefused(f"{where} has a column of the class {name[:100]}, which is not loaded")
 
 
-def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Refuse a key that is there twice: of two, Python takes one and Java the other."""
-    found = dict(pairs)
-    if len(found) != len(pairs):
+def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Refuse a repeated key, of which Python and Java take different values."""
+    table = dict(pairs)
+    if len(table) != len(pairs):
         raise ValueError("a key is there twice")
-    return found
+    return table
 
 
 def _no_number(name: str) -> float:

@@ -1,7 +1,4 @@
-"""A bundle, or a saved Pipeline stage -> what a model is made of: classifier, form of pictures, temperature, threshold.
-
-In: a folder. Out: its parts, checked byte for byte, or what is wrong with it.
-"""
+"""The folder of a bundle, or of a saved Pipeline stage -> the parts of its model, checked byte for byte."""
 
 from __future__ import annotations
 
@@ -19,10 +16,10 @@ from pyspark.ml.classification import OneVsRestModel
 from pyspark.sql import SparkSession
 
 from aslspark.bundle.files import MANIFEST, ONNX, PIPELINE, STAGE_FOLDER, BundleContents, read_bundle, refusal_named
-from aslspark.bundle.network import form_and_hands, network_of
+from aslspark.bundle.network import network_of, preprocessing_of
 from aslspark.bundle.pipeline_checks import MOST_METADATA_BYTES, check_metadata, pipeline_files
 from aslspark.common.catalog import PICTURE
-from aslspark.common.errors import AslsparkError
+from aslspark.common.errors import AslsparkError, first_line
 from aslspark.common.load_refused import LoadRefused
 from aslspark.common.paths import is_mounted, local_path, spark_path
 from aslspark.common.plain_folder import NotPlain, PlainFolder
@@ -32,16 +29,16 @@ from aslspark.models.mllib import MllibClassifier
 from aslspark.models.onnx_classifier import OnnxClassifier
 
 STAGE_CLASSES = ("aslspark.scoring.SignClassifierModel", "aslspark.scoring.model.SignClassifierModel")
-"""By these names saved Pipelines hold the model; by the first, those of versions before it had a module of its own."""
+"""Names of the model's class in saved Pipelines; the first is that of earlier versions."""
 
 
 @dataclass(frozen=True)
 class ModelParts:
-    """What a bundle holds of a model that scores."""
+    """The parts of a model that scores."""
 
     classifier: OnnxClassifier | MllibClassifier
     form: ImageSpec
-    """How pictures of other sizes are fitted."""
+    """Size and colours of pictures, and how others are fitted to them."""
     hands: HandOptions | None
     """How pictures are cropped to the hand; None: they stay whole."""
     temperature: float
@@ -67,7 +64,7 @@ def read_parts(path: str) -> ModelParts:
         return read_parts(nested)
     bundle = read_bundle(path, keep=[ONNX, f"{PIPELINE}/"])
     manifest = bundle.manifest
-    form, hands = form_and_hands(manifest, path)
+    form, hands = preprocessing_of(manifest, path)
     is_network = manifest["kind"] == "network"
     return ModelParts(
         network_of(bundle, path) if is_network else _mllib_of(bundle, path),
@@ -80,12 +77,12 @@ def read_parts(path: str) -> ModelParts:
 
 
 def read_stage(path: str) -> dict[str, Any] | None:
-    """Read the metadata of a saved Pipeline stage: class, uid, params; None where the folder is a bundle itself.
+    """Read the metadata of a saved Pipeline stage (class, uid, params); None where the folder is a bundle itself.
 
     Raises
     ------
     AslsparkError
-        Where they are those of another class, or a link.
+        Where they are of another class, or a link.
     """
     if not os.path.isfile(os.path.join(local_path(path), STAGE_FOLDER, MANIFEST)):
         return None
@@ -105,17 +102,17 @@ def _mllib_of(bundle: BundleContents, path: str) -> MllibClassifier:
         with _private_copy(files, path) as folder:
             try:
                 pipeline = PipelineModel.load(spark_path(folder))
-            except Exception as error:  # Spark has an error for each kind of damage, most of them Java's
-                said = str(getattr(error, "java_exception", None) or error) or type(error).__name__
-                raise LoadRefused(f"its {PIPELINE} cannot be loaded: {said.splitlines()[0][:300]}") from error
+            except Exception as error:  # Spark has many error classes, most of them Java's
+                cause = first_line(getattr(error, "java_exception", None) or error)
+                raise LoadRefused(f"its {PIPELINE} cannot be loaded: {cause}") from error
         classes = _classes_of(pipeline)
         if classes != len(manifest["labels"]):
             raise LoadRefused(
                 f"its {PIPELINE} tells {classes} classes apart, and {len(manifest['labels'])} labels are said"
             )
-    return MllibClassifier(
-        pipeline, tuple(manifest["labels"]), tuple(manifest["shape"]), tuple(manifest.get("inputs", [PICTURE]))
-    )
+    height, width, channels = manifest["shape"]
+    inputs = tuple(manifest.get("inputs", [PICTURE]))
+    return MllibClassifier(pipeline, tuple(manifest["labels"]), (height, width, channels), inputs)
 
 
 def _classes_of(pipeline: PipelineModel) -> int:
@@ -129,23 +126,23 @@ def _classes_of(pipeline: PipelineModel) -> int:
 
 @contextmanager
 def _private_copy(files: Mapping[str, bytes], path: str) -> Iterator[Path]:
-    """Give the folder of a copy from which Spark loads: nobody else changes it between the check and the loading.
+    """Give the folder of a private copy for Spark, which nobody else can change between check and loading.
 
-    Spark reads it in its workers: on one machine it lies among the temporary files, else beside the bundle, since the
-    folder that holds that is one that the workers see.
+    Spark's workers read it. On one machine it is a temporary folder; on a cluster it lies beside the bundle, where the
+    workers can read it.
     """
     beside = Path(os.path.realpath(local_path(path)))
     master = str(SparkSession.builder.getOrCreate().sparkContext.master)
-    near = None if master.startswith("local") and not is_mounted(beside) else beside.parent
+    parent = None if master.startswith("local") and not is_mounted(beside) else beside.parent
     try:
-        folder = Path(tempfile.mkdtemp(prefix=f".{beside.name}.reading-" if near else "aslspark-", dir=near))
+        folder = Path(tempfile.mkdtemp(prefix=f".{beside.name}.reading-" if parent else "aslspark-", dir=parent))
     except OSError as error:
         raise AslsparkError(
-            f"--model {path}: Spark loads a checked copy of its {PIPELINE}, and {near or 'the temporary folder'} "
+            f"--model {path}: Spark loads a checked copy of its {PIPELINE}, and {parent or 'the temporary folder'} "
             f"cannot be written ({error.strerror}); put the bundle where the job may write, or set TMPDIR"
         ) from error
     try:
-        folder.chmod(0o755)  # workers may run as another user; nobody but this one may write
+        folder.chmod(0o755)  # workers may run as another user, who must not write
         for name, content in files.items():
             target = folder / name
             target.parent.mkdir(parents=True, exist_ok=True)

@@ -1,15 +1,16 @@
-"""A finished model -> its files and manifest in a bundle's folder, or in that of a saved Pipeline stage."""
+"""A finished model -> its files and manifest, in a bundle's folder or that of a saved Pipeline stage."""
 
 from __future__ import annotations
 
 import platform
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from pyspark.ml import PipelineModel
 
 from aslspark.bundle.files import FORMAT, MANIFEST, ONNX, PIPELINE, STAGE_FOLDER, seal, whole_folder
+from aslspark.bundle.manifest import Manifest, Preprocessing
 from aslspark.common.catalog import LANDMARKS
 from aslspark.common.errors import AslsparkError
 from aslspark.common.package import VERSION
@@ -42,28 +43,28 @@ class FinishedModel(Protocol):
     fitted: FittedNetwork | None
     temperature: float
 
-    def preprocessing(self) -> dict[str, Any]:
-        """Return how pictures are made ready."""
+    def preprocessing(self) -> Preprocessing:
+        """Return the preprocessing of pictures."""
 
     def getThreshold(self) -> float:
         """Return the least probability with which a letter is answered."""
 
 
 def write_model(model: FinishedModel, pipeline: PipelineModel | None, folder: Path, **about: Any) -> None:
-    """Write a model's files and its manifest; `seal` must follow when all else is in the folder.
+    """Write a model's files and manifest; `seal` must follow when the folder is complete.
 
     Parameters
     ----------
     model : FinishedModel
     pipeline : PipelineModel, optional
-        The features (and the classifier, of an MLlib model) from `picture` on.
+        The features and, of an MLlib model, the classifier, from `picture` on.
     folder : Path
     **about
-        More entries for the manifest, such as `settings`, `data`, `split`.
+        Further entries of the manifest, such as `settings`, `data`, `split`.
     """
     classifier = model.classifier
     kind = "network" if isinstance(classifier, OnnxClassifier) else "mllib"
-    manifest: dict[str, Any] = {
+    manifest: Manifest = {
         "format": FORMAT,
         "kind": kind,
         "labels": list(classifier.labels),
@@ -72,14 +73,14 @@ def write_model(model: FinishedModel, pipeline: PipelineModel | None, folder: Pa
         "preprocessing": model.preprocessing(),
         "temperature": model.temperature,
         "threshold": model.getThreshold(),
-        **about,
-        "versions": library_versions(),
     }
+    manifest.update(cast(Manifest, about))
+    manifest["versions"] = library_versions()
     if isinstance(classifier, OnnxClassifier):
         (folder / ONNX).write_bytes(classifier.onnx)
         if LANDMARKS in classifier.inputs:
-            made = {"upright": classifier.upright, "landmark_features": FEATURES}
-            manifest["preprocessing"] = {**manifest["preprocessing"], **made}
+            manifest["preprocessing"]["upright"] = classifier.upright
+            manifest["preprocessing"]["landmark_features"] = FEATURES
     if model.fitted is not None:
         manifest["framework"] = model.fitted.framework
         manifest["parameters"] = model.fitted.parameters
@@ -100,7 +101,7 @@ def write_model(model: FinishedModel, pipeline: PipelineModel | None, folder: Pa
 
 
 def write_stage(model: FinishedModel, path: str) -> None:
-    """Write what `bundle.read.read_parts` needs into a folder of a saved Pipeline stage."""
+    """Write the bundle of a model into the folder of a saved Pipeline stage."""
     folder = Path(local_path(path)) / STAGE_FOLDER
     with whole_folder(folder) as scratch:
         classifier = model.classifier
@@ -110,7 +111,7 @@ def write_stage(model: FinishedModel, path: str) -> None:
 
 
 def library_versions() -> dict[str, str]:
-    """Return the versions of Python, this package and those that a model depends on, as installed here."""
+    """Return the installed versions of Python, this package and the libraries that a model depends on."""
     versions = {"python": platform.python_version(), "aslspark": VERSION}
     for name in _RECORDED:
         try:

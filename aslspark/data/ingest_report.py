@@ -10,6 +10,7 @@ from typing import Any
 from aslspark.common.redacted_files import redacted_json
 from aslspark.common.redaction import redact
 from aslspark.data.samples import SPLITS, TRAIN
+from aslspark.images.decoding import Fitting
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ class IngestReport:
     warnings: list[str] = field(default_factory=list)
     passed_over: list[str] = field(default_factory=list)
     test_sources: list[str] = field(default_factory=list)
-    pictures: dict[str, Any] | None = None
+    pictures: Fitting | None = None
     near_duplicates: dict[str, Any] | None = None
     exact_duplicates: dict[str, Any] | None = None
     hands: dict[str, Any] | None = None

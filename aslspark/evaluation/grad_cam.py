@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +16,7 @@ from pyspark.sql import Row
 
 from aslspark.bundle.checks import NETWORK_FILES
 from aslspark.bundle.files import read_bundle, read_manifest
+from aslspark.bundle.manifest import Manifest
 from aslspark.common.catalog import LANDMARKS, PICTURE
 from aslspark.common.errors import AslsparkError
 from aslspark.evaluation.grad_cam_maps import heat_maps
@@ -68,17 +68,16 @@ def explain_bundle(
     return letters, heat_maps(explanation, *pictures.shape[1:3])
 
 
-def holds_network(manifest: dict[str, Any]) -> bool:
+def holds_network(manifest: Manifest) -> bool:
     """Tell whether a bundle holds a network that takes pictures, with what is needed to build it in its framework."""
     return {"network_file", "settings", "preprocessing"} <= manifest.keys() and PICTURE in _inputs(manifest)
 
 
-def _inputs(manifest: dict[str, Any]) -> list[str]:
-    inputs: list[str] = manifest.get("inputs", [PICTURE])
-    return inputs
+def _inputs(manifest: Manifest) -> list[str]:
+    return manifest.get("inputs", [PICTURE])
 
 
-def require_network(path: str) -> dict[str, Any]:
+def require_network(path: str) -> Manifest:
     """Return the manifest of a bundle to which Grad-CAM can be applied.
 
     Raises

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from aslspark.bundle.manifest import Manifest
 from aslspark.common.errors import AslsparkError
 from aslspark.common.load_refused import LoadRefused
 from aslspark.evaluation.grad_cam_maps import Explanation, choose_map
@@ -17,7 +18,7 @@ Outputs = list[tuple[bool, tf.Tensor]]
 """Of each layer in the order in which they ran: whether it is a convolution, and its maps."""
 
 
-def load(content: bytes, manifest: dict[str, Any], where: str) -> tf.keras.Model:
+def load(content: bytes, manifest: Manifest, where: str) -> tf.keras.Model:
     """Load the network of a bundle from the bytes of its file.
 
     Raises

@@ -10,6 +10,7 @@ import safetensors.torch
 import torch
 from torch import nn
 
+from aslspark.bundle.manifest import Manifest
 from aslspark.common.errors import AslsparkError
 from aslspark.common.markdown import reason
 from aslspark.evaluation.grad_cam_maps import Explanation, choose_map
@@ -19,7 +20,7 @@ _BUILT_FROM = ("name", "dropout", "hidden", "channels", "kernels")
 """Settings that `torch_network.build` takes; older bundles lack some of them."""
 
 
-def load(content: bytes, manifest: dict[str, Any], where: str) -> nn.Module:
+def load(content: bytes, manifest: Manifest, where: str) -> nn.Module:
     """Load the network of a bundle from the bytes of its file.
 
     Raises
@@ -30,7 +31,8 @@ def load(content: bytes, manifest: dict[str, Any], where: str) -> nn.Module:
     try:
         settings = manifest["settings"]["network"]
         known = {name: settings[name] for name in _BUILT_FROM if name in settings}
-        network = build(shape=tuple(manifest["shape"]), classes=len(manifest["labels"]), **known)
+        height, width, channels = manifest["shape"]
+        network = build(shape=(height, width, channels), classes=len(manifest["labels"]), **known)
         network.load_state_dict(safetensors.torch.load(content))
     except Exception as error:  # a damaged or foreign file raises nearly anything
         cause = reason((str(error).splitlines() or [type(error).__name__])[0])

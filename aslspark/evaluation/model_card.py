@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from aslspark.bundle.manifest import Manifest
 from aslspark.common.catalog import LANDMARKS, PICTURE
 from aslspark.common.markdown import code, text
 from aslspark.common.redacted_files import write_text
@@ -41,7 +42,7 @@ _INPUTS = {
 }
 
 
-def _what_it_reads(manifest: dict[str, Any]) -> list[str]:
+def _what_it_reads(manifest: Manifest) -> list[str]:
     height, width, channels = manifest["shape"]
     if manifest["kind"] == "network":
         name = text(manifest["settings"]["network"]["name"])
@@ -62,7 +63,7 @@ def _what_it_reads(manifest: dict[str, Any]) -> list[str]:
     ]
 
 
-def _how_good(manifest: dict[str, Any], metrics: Metrics) -> list[str]:
+def _how_good(manifest: Manifest, metrics: Metrics) -> list[str]:
     lines = [
         "## How good it is",
         "",
@@ -166,7 +167,7 @@ def _groups(groups: dict[str, list[GroupAccuracy]]) -> list[str]:
     return [*lines, "", "![accuracy by group](groups.png)"]
 
 
-def _training_plots(manifest: dict[str, Any], files: set[str]) -> list[str]:
+def _training_plots(manifest: Manifest, files: set[str]) -> list[str]:
     lines = []
     if "curves.png" in files:
         lines += ["", "![loss and accuracy by epoch](curves.png)"]
@@ -187,7 +188,7 @@ def _training_plots(manifest: dict[str, Any], files: set[str]) -> list[str]:
     return lines
 
 
-def _how_to_use(manifest: dict[str, Any]) -> list[str]:
+def _how_to_use(manifest: Manifest) -> list[str]:
     height, width, channels = manifest["shape"]
     lines = [
         "",
@@ -214,7 +215,7 @@ def _how_to_use(manifest: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _how_it_was_made(manifest: dict[str, Any], model: SignClassifierModel, files: set[str]) -> list[str]:
+def _how_it_was_made(manifest: Manifest, model: SignClassifierModel, files: set[str]) -> list[str]:
     seconds = _seconds(manifest["seconds"])
     if model.fitted is not None and model.fitted.phases:
         seconds += f" (of the fit, by the first process's clock: {_seconds(model.fitted.phases)})"

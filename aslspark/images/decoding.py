@@ -11,7 +11,7 @@ import io
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -59,6 +59,13 @@ _QUALITY = 95
 _ROWS_AT_ONCE = 128
 
 
+class Fitting(TypedDict, total=False):
+    """The entries of a bundle's manifest for an `ImageSpec`, beside its shape."""
+
+    fit: str
+    mask: list[list[int]] | None
+
+
 class Unusable(Exception):  # noqa: N818  (it becomes a reason in the quarantine, not a traceback)
     """A picture cannot be used: the reason, and a detail."""
 
@@ -101,12 +108,12 @@ class ImageSpec:
         """Pillow's mode."""
         return "L" if self.channels == 1 else "RGB"
 
-    def preprocessing(self) -> dict[str, Any]:
+    def preprocessing(self) -> Fitting:
         """Return the entries for a bundle's manifest, beside the shape."""
         return {"fit": self.fit, "mask": None if self.mask is None else [list(end) for end in self.mask]}
 
 
-def image_spec_of(shape: tuple[int, int, int], preprocessing: dict[str, Any]) -> ImageSpec:
+def image_spec_of(shape: tuple[int, int, int], preprocessing: Fitting) -> ImageSpec:
     """Build the spec of a bundle from its shape and its `preprocessing`; older bundles crop and have no mask."""
     mask = preprocessing.get("mask")
     ends = (tuple(mask[0]), tuple(mask[1])) if mask else None

@@ -23,6 +23,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, BinaryType, NumericType, StructType
 
+from aslspark.bundle.manifest import Preprocessing
 from aslspark.bundle.read import read_parts, read_stage
 from aslspark.bundle.write import write_stage
 from aslspark.common.batch_udf import batch_udf
@@ -164,9 +165,11 @@ class SignClassifierModel(Model, HasInputCol, MLReadable["SignClassifierModel"],
         """Return a row an epoch, as Horovod's models do; empty after loading."""
         return self.fitted.history if self.fitted else []
 
-    def preprocessing(self) -> dict[str, Any]:
+    def preprocessing(self) -> Preprocessing:
         """Return what a bundle keeps of how pictures are made ready."""
-        return {**self.form.preprocessing(), "hands": self.hands.preprocessing() if self.hands else None}
+        hands = self.hands.preprocessing() if self.hands else None
+        fitting = self.form.preprocessing()
+        return {"fit": fitting["fit"], "mask": fitting["mask"], "hands": hands}
 
     def _transform(self, dataset: DataFrame) -> DataFrame:
         return self._answered(dataset, self.getThreshold())

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aslspark.bundle.files import ONNX, read_bundle
-from aslspark.bundle.network import form_and_hands, network_of
+from aslspark.bundle.network import network_of, preprocessing_of
 from aslspark.common.catalog import LANDMARKS
 from aslspark.common.errors import AslsparkError
 from aslspark.features.landmarks import HAND_FOUND, HAND_NUMBERS, PICTURE_POINTS, RIGHT_HAND, WORLD_POINTS
@@ -118,7 +118,7 @@ class Reader:
                 f"--model {path}: a model of Spark MLlib, which needs Spark; give a bundle with a network, or use "
                 "jobs/score.py"
             )
-        form, hands = form_and_hands(manifest, path)
+        form, hands = preprocessing_of(manifest, path)
         if hands is not None:
             require_detector("the model's hands.on=true")
         return cls(

@@ -21,7 +21,7 @@ from aslspark.common.settings import FeatureConfig
 from aslspark.data.samples import REPORT_FILE, SAMPLES_FOLDER, TEST, TRAIN, VALIDATION, read_samples
 from aslspark.data.splits import GIVEN_AS_TEST
 from aslspark.features.pipeline import feature_pipeline
-from aslspark.images.decoding import ImageSpec, image_spec_of
+from aslspark.images.decoding import Fitting, ImageSpec, image_spec_of
 from aslspark.images.hands.options import HandOptions, hands_of
 
 INGESTED = "ingested"
@@ -55,7 +55,8 @@ class TrainingData:
     @property
     def form(self) -> ImageSpec:
         """What pictures in files were brought to; pictures to score are brought to the same."""
-        return image_spec_of(self.shape, self.report.get("pictures") or {})
+        fitting: Fitting = self.report.get("pictures") or Fitting()
+        return image_spec_of(self.shape, fitting)
 
     @property
     def hands(self) -> HandOptions | None:

@@ -21,6 +21,7 @@ from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
 from aslspark.bundle.files import ONNX, PIPELINE, read_manifest, require_new, whole_folder
+from aslspark.bundle.manifest import Manifest
 from aslspark.common.catalog import NO_CLASSIFIER
 from aslspark.common.errors import AslsparkError
 from aslspark.common.paths import local_path, spark_path
@@ -60,7 +61,7 @@ class Candidate:
 
     name: str
     path: str
-    manifest: dict[str, Any]
+    manifest: Manifest
     model: SignClassifierModel
     row: BundleRow
 

@@ -1,0 +1,64 @@
+"""The entries of bundle.json, a bundle's manifest."""
+
+from __future__ import annotations
+
+from typing import Any, TypedDict
+
+from aslspark.images.decoding import Fitting
+
+
+class Preprocessing(Fitting, total=False):
+    """How pictures and landmarks are prepared for a model."""
+
+    hands: dict[str, Any] | None
+    """The fields of `images.hands.options.HandOptions`; None: pictures stay whole."""
+    stretch: bool
+    """See `features.scaling.scale`."""
+    upright: bool
+    landmark_features: int
+    """Of a network that takes landmarks; see `features.landmarks.landmark_features`."""
+
+
+class Provenance(TypedDict):
+    """The samples that a model was trained on."""
+
+    fingerprint: str
+    sources: list[str]
+    rows: dict[str, int]
+    """By split."""
+    warnings: list[str]
+
+
+class _Required(TypedDict):
+    format: int
+    kind: str
+    """'network' or 'mllib'."""
+    labels: list[str]
+    shape: list[int]
+    """Height, width and channels."""
+
+
+class Manifest(_Required, total=False):
+    """A bundle's manifest. Only the required entries are in every bundle; all are checked when it is read."""
+
+    inputs: list[str]
+    preprocessing: Preprocessing
+    temperature: float
+    threshold: float
+    settings: dict[str, dict[str, Any]]
+    """By section and name."""
+    split: str
+    """How the samples were split, in a sentence."""
+    drawn: str | None
+    """A warning, where the samples are drawn hands."""
+    data: Provenance
+    seconds: dict[str, float]
+    """By step of the training job."""
+    versions: dict[str, str]
+    """Of Python and of the libraries."""
+    framework: str
+    """'keras' or 'torch', of a network."""
+    parameters: int
+    network_file: str
+    phases: dict[str, float]
+    """Seconds of the fit by phase."""
