@@ -1,1 +1,1 @@
-"""Bundles in; numbered versions, the aliases champion and challenger, and runs in MLflow out."""
+"""Bundles -> numbered versions, the aliases champion and challenger, and runs in MLflow."""

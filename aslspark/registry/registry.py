@@ -1,12 +1,12 @@
 """Bundles in one folder, one of them the champion, and a record of every decision.
 
-In: bundles. Out: `versions/0001` and so on, the aliases `champion` and `challenger` (symbolic links that are replaced
-by a rename, so that whoever reads one finds the old bundle or the new one), and `decisions.jsonl`, to which lines are
-added and never changed.
+In: bundles. Out: `versions/0001` and so on; the aliases `champion` and `challenger`, which are symbolic links; and
+`decisions.jsonl`, to which lines are only added. An alias is replaced by a rename, so that a reader finds the old
+bundle or the new one.
 
-A decision is written whole beside the record before anything is changed, and holds from the rename of the champion's
-alias on. Whoever holds the registry next, after a process that was killed, completes a decision that holds and takes
-back one that does not: the record and the alias say the same.
+A decision is written to a file of its own before anything changes, and takes effect with the rename of the champion's
+alias. If a process is killed, the next one that locks the registry completes a decision that has taken effect and takes
+back one that has not, so that record and alias agree.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ CHAMPION, CHALLENGER = "champion", "challenger"
 VERSIONS, DECISIONS, FROZEN_TEST = "versions", "decisions.jsonl", "frozen-test"
 BEGUN, PROMOTED, REFUSED, ROLLED_BACK, RECOVERED = "begun", "promoted", "refused", "rolled back", "recovered"
 ALPHA, MOST_FALL = 0.05, 0.1
-"""What a promotion asks for unless told otherwise: p below, and no label's accuracy falling by more."""
+"""Defaults for a promotion: p is below, and no label's accuracy falls by more."""
 LOCK_SECONDS = 60.0
-"""That a change waits for another one, which takes moments."""
-_LOCK, _PENDING, _NEXT_PENDING = ".lock", ".pending.json", ".pending.next"
+"""How long a change waits for another one, which takes moments."""
+_LOCK_FILE, _PENDING, _NEXT_PENDING = ".lock", ".pending.json", ".pending.next"
 _WORK, _OWNER = ".work-", ".owner"
-"""Folders of jobs that are not done, and the file in each that its job holds locked."""
+"""Prefix of the folders of unfinished jobs, and the file in each that its job holds locked."""
 
 
 class Registry:
@@ -60,7 +60,7 @@ class Registry:
 
     @property
     def frozen_test(self) -> Path:
-        """Where the samples lie on which every challenger is judged."""
+        """The folder of the samples on which every challenger is judged."""
         return self.folder / FROZEN_TEST
 
     def path(self, version: str) -> Path:
@@ -90,12 +90,12 @@ class Registry:
 
     @contextmanager
     def locked(self, seconds: float = LOCK_SECONDS) -> Iterator[None]:
-        """Hold the registry for the moment of a change, and bring to its end what one before, who was killed, began.
+        """Lock the registry for a change, after completing or taking back what a killed process began.
 
         Parameters
         ----------
         seconds : float
-            To wait for another one who holds it.
+            How long to wait while another process holds the lock.
 
         Raises
         ------
@@ -103,9 +103,9 @@ class Registry:
             Where another process holds it for longer.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / _LOCK).open("w") as file:
+        with (self.folder / _LOCK_FILE).open("w") as file:
             deadline = time.monotonic() + seconds
-            while not _taken(file):
+            while not _lock(file):
                 if time.monotonic() >= deadline:
                     raise AslsparkError(f"--registry {self.given}: another job is changing it; wait for its end")
                 time.sleep(0.05)
@@ -115,24 +115,24 @@ class Registry:
 
     @contextmanager
     def work(self) -> Iterator[Path]:
-        """Give a folder on the registry's file system for what is not decided yet; it goes when the block ends.
+        """Make a folder on the registry's file system for what is not decided yet; it is removed at the block's end.
 
-        Where the process is killed, it goes with the next change.
+        Where the process is killed, the next change removes it.
         """
         with contextlib.ExitStack() as stack:
-            with self.locked():  # nobody takes it for a dead one's before its owner's file is locked
+            with self.locked():  # so that no other job removes it before its owner's file is locked
                 folder = Path(tempfile.mkdtemp(prefix=_WORK, dir=self.folder))
-                _taken(stack.enter_context((folder / _OWNER).open("w")))
+                _lock(stack.enter_context((folder / _OWNER).open("w")))
             try:
                 yield folder
             finally:
                 shutil.rmtree(folder, ignore_errors=True)
 
     def new_version(self) -> str:
-        """Return the name of the next version; hold the registry until its folder is there."""
+        """Return the name of the next version; the caller holds the lock until its folder is there."""
         folder = self.folder / VERSIONS
         folder.mkdir(parents=True, exist_ok=True)
-        # Of versions that are recorded but were removed by hand, the numbers are not given again.
+        # Numbers of recorded versions are not used again, even if the versions were removed by hand.
         taken = [path.name for path in folder.iterdir()] + [str(row.get("challenger")) for row in self.decisions()]
         return f"{max((int(name) for name in taken if name.isdigit()), default=0) + 1:04d}"
 
@@ -145,28 +145,28 @@ class Registry:
         champion: str | None = None,
         frozen_test: Path | None = None,
     ) -> dict[str, Any]:
-        """Carry out a decision and record it, wholly or not at all; hold the registry.
+        """Carry out a decision and record it, wholly or not at all; the caller holds the lock.
 
         Parameters
         ----------
         action : str
-            `BEGUN`, `PROMOTED`: the bundle becomes a version and the champion; `REFUSED`: a version and the
-            challenger; `ROLLED_BACK`: an earlier version becomes the champion.
+            `BEGUN` and `PROMOTED` make the bundle a version and the champion; `REFUSED` makes it a version and the
+            challenger; `ROLLED_BACK` makes an earlier version the champion.
         about : mapping
-            What else the record says.
+            Further fields of the record.
         bundle : Path, optional
             A folder in a `work` folder of this registry; it is moved.
         champion : str, optional
             The earlier version.
         frozen_test : Path, optional
-            As `bundle`; it is moved to where the registry keeps it.
+            A folder as `bundle`; it is moved to `Registry.frozen_test`.
 
         Returns
         -------
         dict
             The line of the record: id, at, action, champion, before, challenger (where there is one), and `about`.
         """
-        version, now = champion, self.alias(CHAMPION)
+        version, before = champion, self.alias(CHAMPION)
         moves: list[tuple[Path, Path]] = []
         if bundle is not None:
             version = self.new_version()
@@ -174,24 +174,24 @@ class Registry:
         if frozen_test is not None:
             moves.append((frozen_test, self.frozen_test))
         read_manifest(str(bundle or self.path(str(version))), "--registry ")
-        reigns = action != REFUSED
-        row = {"champion": version if reigns else now, "before": now, **about}
+        is_champion = action != REFUSED
+        row = {"champion": version if is_champion else before, "before": before, **about}
         if action in (PROMOTED, REFUSED):
             row["challenger"] = version
         pending: dict[str, Any] = {
             "row": _row(action, row),
             "moves": [[str(path.relative_to(self.folder)) for path in move] for move in moves],
-            CHAMPION: version if reigns else None,
+            CHAMPION: version if is_champion else None,
         }
         if action in (PROMOTED, REFUSED):
-            pending[CHALLENGER] = None if reigns else version
+            pending[CHALLENGER] = None if is_champion else version
         for source, _ in moves:
             _sync_tree(source)
         self._write_pending(pending)
         for source, target in moves:
             os.rename(source, target)
             _sync(target.parent)
-        if reigns:
+        if is_champion:
             self._point(CHAMPION, str(version))
         self._complete(pending)
         return dict(pending["row"])
@@ -202,9 +202,9 @@ class Registry:
         Raises
         ------
         AslsparkError
-            Where a line, but for one at the end that was cut short, is none of the record's.
+            Where a line is no decision; a last line that was cut short is left out.
         """
-        pending = self._pending()  # read first: one that is completed meanwhile is in the record then
+        pending = self._pending()  # read first, since a decision that is completed meanwhile is then in the record
         rows = []
         lines = self._record().decode("utf-8", errors="replace").split("\n")[:-1]
         for number, line in enumerate(lines, start=1):
@@ -214,26 +214,26 @@ class Registry:
                     f"--registry {self.given}: {DECISIONS} line {number} is no JSON; mend or remove that line"
                 )
             rows.append(row)
-        if pending is not None and self._holds(pending) and not _is_in(pending["row"], rows):
+        if pending is not None and self._has_taken_effect(pending) and not _is_in(pending["row"], rows):
             rows.append(pending["row"])
         return rows
 
     def earlier_champion(self) -> str:
-        """Return the champion before the present one: twice rolled back is two back.
+        """Return the champion before the present one; after a rollback, the one before that.
 
         Raises
         ------
         AslsparkError
             Where there was none.
         """
-        now, reigns = self.champion(), self._reigns()
-        if now in reigns:
-            reigns = reigns[: reigns.index(now)]
-        if not reigns:
+        present, champions = self.champion(), self._champions()
+        if present in champions:
+            champions = champions[: champions.index(present)]
+        if not champions:
             raise AslsparkError(
-                f"--registry {self.given}: there was no champion before {now}, so nothing to bring back"
+                f"--registry {self.given}: there was no champion before {present}, so nothing to bring back"
             )
-        return reigns[-1]
+        return champions[-1]
 
     def roll_back(self, reason: str = "") -> str:
         """Make the earlier champion the champion again, and record it.
@@ -243,27 +243,28 @@ class Registry:
         str
             Its version.
         """
-        self.champion()  # where there is none, no folder is made either
+        self.champion()  # where there is none, it raises before a folder is made
         with self.locked():
             version = self.earlier_champion()
             self.decide(ROLLED_BACK, {"reasons": [reason] if reason else []}, champion=version)
         return version
 
-    def _reigns(self) -> list[str]:
-        """Return the champions that can be gone back to, oldest first, the present one last."""
-        reigns: list[str] = []
+    def _champions(self) -> list[str]:
+        """Return the champions that a rollback can reach, oldest first, the present one last."""
+        champions: list[str] = []
         for row in self.decisions():
-            champion = str(row.get("champion"))
+            version = str(row.get("champion"))
             if row["action"] == BEGUN:
-                reigns = [champion]
+                champions = [version]
             elif row["action"] == PROMOTED:
-                reigns.append(champion)
+                champions.append(version)
             elif row["action"] in (ROLLED_BACK, RECOVERED):
-                reigns = [*reigns[: reigns.index(champion)], champion] if champion in reigns else [*reigns, champion]
-        return reigns
+                earlier = champions[: champions.index(version)] if version in champions else champions
+                champions = [*earlier, version]
+        return champions
 
     def _point(self, name: str, version: str | None) -> None:
-        """Let an alias stand for a version, or for none, in one step."""
+        """Point an alias at a version, or remove it, in one step."""
         link = self.folder / name
         if version is None:
             link.unlink(missing_ok=True)
@@ -276,10 +277,10 @@ class Registry:
 
     def _pending(self) -> dict[str, Any] | None:
         try:
-            found: dict[str, Any] = json.loads((self.folder / _PENDING).read_text(encoding="utf-8"))
+            pending: dict[str, Any] = json.loads((self.folder / _PENDING).read_text(encoding="utf-8"))
         except FileNotFoundError:
             return None
-        return found
+        return pending
 
     def _write_pending(self, pending: dict[str, Any]) -> None:
         path, fresh = self.folder / _PENDING, self.folder / _NEXT_PENDING
@@ -290,8 +291,8 @@ class Registry:
         os.replace(fresh, path)
         _sync(self.folder)
 
-    def _holds(self, pending: dict[str, Any]) -> bool:
-        """Tell whether a decision came to the step from which on it holds: the alias, or without one, the moves."""
+    def _has_taken_effect(self, pending: dict[str, Any]) -> bool:
+        """Tell whether the champion's alias is the decision's version, or, without one, whether all was moved."""
         if pending[CHAMPION] is not None:
             return self.alias(CHAMPION) == pending[CHAMPION]
         return all((self.folder / target).exists() for _, target in pending["moves"])
@@ -304,56 +305,57 @@ class Registry:
         _sync(self.folder)
 
     def _recover(self) -> None:
-        """Complete or take back the decision of a process that was killed; see that record and alias say the same."""
+        """Complete or take back the decision of a killed process, and record a champion that the record lacks."""
         pending = self._pending()
-        if pending is not None and self._holds(pending):
+        if pending is not None and self._has_taken_effect(pending):
             self._complete(pending)
         elif pending is not None:
-            for _, target in pending["moves"]:  # it was not there when the decision was written: this one moved it
+            for _, target in pending["moves"]:  # the target was not there before: the killed process moved it
                 shutil.rmtree(self.folder / target, ignore_errors=True)
             (self.folder / _PENDING).unlink()
-        for half in (_NEXT_PENDING, *map(_next_alias, (CHAMPION, CHALLENGER))):
-            (self.folder / half).unlink(missing_ok=True)
-        now, reigns = self.alias(CHAMPION), self._reigns()
-        if now is not None and reigns and reigns[-1] != now:
-            reason = f"the record said {reigns[-1]}, and the alias {now}: a job was killed, or the alias moved by hand"
-            self._append(_row(RECOVERED, {"champion": now, "before": reigns[-1], "reasons": [reason]}))
+        for unfinished in (_NEXT_PENDING, *map(_next_alias, (CHAMPION, CHALLENGER))):
+            (self.folder / unfinished).unlink(missing_ok=True)
+        champion, recorded = self.alias(CHAMPION), self._champions()
+        if champion is not None and recorded and recorded[-1] != champion:
+            difference = f"the record said {recorded[-1]}, and the alias {champion}"
+            reason = f"{difference}: a job was killed, or the alias moved by hand"
+            self._append(_row(RECOVERED, {"champion": champion, "before": recorded[-1], "reasons": [reason]}))
 
     def _remove_work_of_the_killed(self) -> None:
         for folder in self.folder.glob(f"{_WORK}*"):
             try:
                 with (folder / _OWNER).open("r+") as file:
-                    if _taken(file):
+                    if _lock(file):
                         shutil.rmtree(folder, ignore_errors=True)
             except OSError:
                 with contextlib.suppress(OSError):
-                    folder.rmdir()  # empty: its job was killed before the owner's file; else it is none of ours
+                    folder.rmdir()  # an empty one, whose job was killed before the owner's file; others are not ours
 
     def _record(self) -> bytes:
-        """Return the record's whole lines, each with its end."""
+        """Return the complete lines of the record."""
         try:
             content = (self.folder / DECISIONS).read_bytes()
         except FileNotFoundError:
             return b""
-        whole, end, last = content.rpartition(b"\n")
+        lines, end, last = content.rpartition(b"\n")
         if last and _parsed(last.decode("utf-8", errors="replace")) is not None:
             return content + b"\n"
-        return whole + end
+        return lines + end
 
     def _append(self, row: dict[str, Any]) -> None:
-        """Add a line to the record, unless it is there; a last one that was cut short is replaced."""
+        """Add a line to the record, unless it has it; a last line that was cut short is replaced."""
         record = self._record()
         lines = record.decode("utf-8", errors="replace").split("\n")
-        if _is_in(row, [found for line in lines if (found := _parsed(line)) is not None]):
+        if _is_in(row, [parsed for line in lines if (parsed := _parsed(line)) is not None]):
             return
         path = self.folder / DECISIONS
         with path.open("r+b" if path.exists() else "w+b") as file:
-            there = len(file.read())
-            if there > len(record):
+            size = len(file.read())
+            if size > len(record):
                 log.warning("%s: the last line of %s was cut short, and is left out", self.given, DECISIONS)
                 file.truncate(len(record))
                 file.seek(len(record))
-            file.write(record[there:])  # the end of a last line that lacks it
+            file.write(record[size:])  # the line end that the last line lacks
             file.write(json.dumps(row, ensure_ascii=False).encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())
@@ -382,8 +384,8 @@ def _is_in(row: dict[str, Any], rows: list[dict[str, Any]]) -> bool:
     return any(other.get("id") == row["id"] for other in rows)
 
 
-def _taken(file: TextIO) -> bool:
-    """Take a file's lock, and tell whether it was free."""
+def _lock(file: TextIO) -> bool:
+    """Lock a file if its lock is free, and tell whether it was."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -392,7 +394,7 @@ def _taken(file: TextIO) -> bool:
 
 
 def _sync(path: Path) -> None:
-    """See that a file, or the names in a folder, are on disk: what is renamed before may else be gone after a crash."""
+    """Flush a file, or the names in a folder, to disk, so that an earlier rename survives a crash."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

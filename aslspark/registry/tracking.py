@@ -1,6 +1,6 @@
-"""Runs of jobs in MLflow, where `tracking.mlflow` is true: settings, figures, epochs, plots, the bundle as a model.
+"""The folder of a job -> a run in MLflow: settings, metrics, epochs, plots, the bundle as a model.
 
-In: the folder that a job made. Out: a run. MLflow is imported when it is asked for, and not before.
+MLflow is imported only where `tracking.mlflow` is true.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ MODEL = "bundle"
 """The bundle's name among a run's artifacts."""
 CHAMPION = "champion"
 _VERSION_TAG = "aslspark.registry_version"
-_NEEDED = ("numpy", "onnxruntime", "pyspark")
-_SHOWN = (".png", ".html", ".md")
+_REQUIREMENTS = ("numpy", "onnxruntime", "pyspark")
+_ARTIFACTS = (".png", ".html", ".md")
 _REPORTS = ("metrics.json", "drift.json", "ingest.json", "cross_validation.json", "comparison.json")
-_LONGEST = 500
-"""Characters of a parameter."""
+_LONGEST_PARAMETER = 500
+"""Characters; longer ones are cut."""
 
 
 @contextmanager
 def tracked(config: Config, job: str, out: str | None = None, **about: Any) -> Iterator[None]:
-    """Leave a run of what happens in the block, and of the folder that it made; without `tracking.mlflow`, nothing.
+    """Log the block as a run in MLflow, with the folder that it made; without `tracking.mlflow`, do nothing.
 
-    A block that ends in an error leaves a run that failed. Within a run of the caller it is a child of that run.
+    A block that raises leaves a failed run. Within a run of the caller, it is a child of that run.
 
     Parameters
     ----------
@@ -46,10 +46,9 @@ def tracked(config: Config, job: str, out: str | None = None, **about: Any) -> I
     job : str
         Its name.
     out : str, optional
-        The folder: `bundle.json` makes it a bundle, which is logged as a model if it holds a network, else as files;
-        numbers of `metrics.json` and `drift.json`, rows of `history.csv` and plots are logged.
+        The folder; see `log_folder`.
     **about
-        More parameters, such as the job's data.
+        Further parameters, such as the job's data.
 
     Raises
     ------
@@ -62,7 +61,7 @@ def tracked(config: Config, job: str, out: str | None = None, **about: Any) -> I
     mlflow = _mlflow(config)
     with mlflow.start_run(run_name=job, nested=mlflow.active_run() is not None):
         mlflow.set_tag("aslspark.job", job)
-        mlflow.log_params(_words(redact_all({**config.as_dict(), **about})))
+        mlflow.log_params(_parameters(redact_all({**config.as_dict(), **about})))
         yield
         if out is not None:
             log_folder(Path(local_path(out)))
@@ -71,7 +70,7 @@ def tracked(config: Config, job: str, out: str | None = None, **about: Any) -> I
 
 
 def log_folder(folder: Path) -> None:
-    """Log what a job left in a folder to the active run."""
+    """Log a job's folder to the active run: numbers of its reports, epochs of its history, plots, and its bundle."""
     import mlflow
 
     for name in _REPORTS:
@@ -82,19 +81,19 @@ def log_folder(folder: Path) -> None:
         with (folder / "history.csv").open(newline="") as file:
             for row in csv.DictReader(file):
                 numbers = {f"epoch.{name}": _number(text) for name, text in row.items() if name != "epoch"}
-                known = {name: number for name, number in numbers.items() if number is not None}
-                mlflow.log_metrics(known, step=int(float(row["epoch"])))
+                metrics = {name: number for name, number in numbers.items() if number is not None}
+                mlflow.log_metrics(metrics, step=int(float(row["epoch"])))
     for path in sorted(folder.iterdir()):
-        if path.suffix in _SHOWN:
+        if path.suffix in _ARTIFACTS:
             mlflow.log_artifact(str(path))
     if (folder / MANIFEST).is_file():
         log_bundle(folder)
 
 
 def log_champion(config: Config, version: str, bundle: Path, decision: Mapping[str, Any]) -> None:
-    """Log a decision of a `registry.Registry` and its bundle, and register that where it became the champion.
+    """Log a decision of a `registry.Registry` with its bundle, and register the bundle if it became the champion.
 
-    Without `tracking.mlflow` nothing happens, and without `tracking.registered_model` nothing is registered.
+    Without `tracking.mlflow` nothing is logged, and without `tracking.registered_model` nothing is registered.
 
     Parameters
     ----------
@@ -124,7 +123,7 @@ def log_bundle(folder: Path) -> None:
     """Log a bundle to the active run: a network as a pyfunc with a signature, other models as files.
 
     Nothing is pickled: MLflow keeps the bundle's files and the name of `aslspark.registry.tracking_model`, which reads
-    them and has to be importable where the model is loaded.
+    them and must be importable where the model is loaded.
     """
     import mlflow
     from mlflow.models import ModelSignature
@@ -138,20 +137,20 @@ def log_bundle(folder: Path) -> None:
     answer = {"letter": "string", "probability": "double", "reason": "string"}
     outputs = Schema([ColSpec(kind, name) for name, kind in answer.items()])
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # it asks for an example, to make the signature that is given
+        warnings.simplefilter("ignore", UserWarning)  # MLflow wants an example, though the signature is given
         mlflow.pyfunc.log_model(
             artifact_path=MODEL,
             loader_module="aslspark.registry.tracking_model",
             data_path=str(folder),
             signature=ModelSignature(inputs=Schema([ColSpec("binary", "picture")]), outputs=outputs),
-            # Given, MLflow does not start the model to find out what it imports.
-            pip_requirements=[f"{name}=={versions[name]}" for name in _NEEDED if name in versions],
+            # Without them, MLflow would load the model to find out what it imports.
+            pip_requirements=[f"{name}=={versions[name]}" for name in _REQUIREMENTS if name in versions],
             metadata={"labels": " ".join(manifest["labels"]), "data": manifest.get("data", {}).get("fingerprint", "")},
         )
 
 
 def restore_champion(config: Config, version: str) -> None:
-    """Let the alias in MLflow's registry stand for an earlier version again, where it was registered."""
+    """Point the alias in MLflow's registry at an earlier version again; remove it if that was never registered."""
     name = config.tracking.registered_model
     if not (config.tracking.mlflow and name):
         return
@@ -175,32 +174,33 @@ def _mlflow(config: Config) -> Any:
         mlflow.set_tracking_uri(uri if re.match(r"^([a-z+]+:|databricks)", uri) else Path(uri).absolute().as_uri())
         mlflow.set_experiment(config.tracking.experiment)
     except Exception as error:  # each store has errors of its own
-        said = " ".join(str(error).split())[:200]
-        raise AslsparkError(f"tracking.uri={uri}: MLflow cannot use it ({said}); give a folder or a server") from error
+        cause = " ".join(str(error).split())[:200]
+        raise AslsparkError(f"tracking.uri={uri}: MLflow cannot use it ({cause}); give a folder or a server") from error
     return mlflow
 
 
-def _words(tree: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    found: dict[str, str] = {}
+def _parameters(tree: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Flatten nested settings into MLflow's parameters, `section.key` to text."""
+    parameters: dict[str, str] = {}
     for name, value in tree.items():
         if isinstance(value, Mapping):
-            found |= _words(value, f"{prefix}{name}.")
+            parameters |= _parameters(value, f"{prefix}{name}.")
         elif value is not None:
-            said = " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
-            found[prefix + name] = said[:_LONGEST]
-    return found
+            text = " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+            parameters[prefix + name] = text[:_LONGEST_PARAMETER]
+    return parameters
 
 
 def _numbers(tree: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
-    """Take the numbers of nested dictionaries; lists, such as curves and confusions, stay in their files."""
-    found: dict[str, float] = {}
+    """Flatten the numbers of nested dictionaries into MLflow's metrics; lists, such as curves, are left out."""
+    numbers: dict[str, float] = {}
     for name, value in tree.items():
         key = prefix + re.sub(r"[^\w.\- /]", "_", str(name))
         if isinstance(value, Mapping):
-            found |= _numbers(value, f"{key}.")
+            numbers |= _numbers(value, f"{key}.")
         elif isinstance(value, int | float):
-            found[key] = float(value)
-    return found
+            numbers[key] = float(value)
+    return numbers
 
 
 def _number(text: str) -> float | None:

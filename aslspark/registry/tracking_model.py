@@ -1,7 +1,7 @@
-"""What MLflow calls to use a bundle with a network: the bytes of pictures -> letter, probability, reason.
+"""A bundle's network as a pyfunc of MLflow: the bytes of pictures -> letter, probability, reason.
 
-In: a pandas DataFrame with the column `picture`: files (JPEG, PNG, GIF, WebP, BMP), or exactly the pixels that a model
-takes. It runs where no Spark session is, such as in a worker of `mlflow.pyfunc.spark_udf`.
+In: a pandas DataFrame with the column `picture`: files (JPEG, PNG, GIF, WebP, BMP), or the raw pixels that the model
+takes. It needs no Spark session, as in a worker of `mlflow.pyfunc.spark_udf`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ COLUMN = "picture"
 
 
 class BundleModel:
-    """A bundle as MLflow uses it.
+    """The model that MLflow loads.
 
     Parameters
     ----------
@@ -59,21 +59,22 @@ class BundleModel:
             self._read(model_input[COLUMN].iloc[start : start + BATCH_ROWS])
             for start in range(0, len(model_input), BATCH_ROWS)
         ]
-        found = pd.concat(parts) if parts else pd.DataFrame(columns=["letter", "probability", "reason"])
-        return found.set_index(model_input.index)
+        answers = pd.concat(parts) if parts else pd.DataFrame(columns=["letter", "probability", "reason"])
+        return answers.set_index(model_input.index)
 
     def _read(self, pictures: pd.Series) -> pd.DataFrame:
         pixels, reasons, hands = self.normaliser.with_hands(pd.DataFrame({"data": pictures}))
         vectors = np.stack([hand_vector(hand) for hand in hands]) if LANDMARKS in self.classifier.inputs else None
-        shares = self.classifier.probabilities(self.session, pixels, vectors, reasons)
-        best = shares.argmax(axis=1)
-        sure = with_temperature(shares, self.model.temperature)[np.arange(len(best)), best].astype(np.float64)
+        given = self.classifier.probabilities(self.session, pixels, vectors, reasons)
+        best = given.argmax(axis=1)
+        probability = with_temperature(given, self.model.temperature)[np.arange(len(best)), best].astype(np.float64)
         usable = np.array([reason is None for reason in reasons], bool)
-        answered = usable & (sure >= np.float32(self.model.getThreshold()))
+        answered = usable & (probability >= np.float32(self.model.getThreshold()))
         letters = np.array(self.classifier.labels, object)[best]
         letters[~answered] = None
         reasons[usable & ~answered] = ABSTAINED
-        return pd.DataFrame({"letter": letters, "probability": np.where(usable, sure, np.nan), "reason": reasons})
+        probability[~usable] = np.nan
+        return pd.DataFrame({"letter": letters, "probability": probability, "reason": reasons})
 
 
 def _load_pyfunc(path: str) -> BundleModel:
