@@ -1,1 +1,1 @@
-"""Searches for settings that read better; nothing here is imported by the jobs that train."""
+"""Searches for better settings and kinds of models; the jobs that train import nothing of it."""

@@ -1,4 +1,4 @@
-"""What `automl` chooses from: kinds of models, the settings that each begins with, and what may change."""
+"""The kinds of models that `automl` tries, each with its first settings and its space."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class Family:
     """A kind of model."""
 
     name: str
-    words: tuple[str, ...]
-    """Settings that make it what it is."""
+    settings: tuple[str, ...]
+    """`key=value` that choose the kind; the others stay as they are."""
     space: Space
 
 
@@ -29,7 +29,7 @@ _OF_CLASSIFIERS = {
     "mlp": Space({"mllib.hidden": ("64", "128", "256", "128,64"), "mllib.iterations": Range(60, 200)}),
 }
 _FIRST = {"boosted": ("mllib.depth=4", "mllib.rounds=5")}
-"""Where the settings as they are take long."""
+"""Settings of the first trial where the defaults take long."""
 _OF_NETWORKS = Space(
     {
         "training.learning_rate": Range(0.0001, 0.01, log=True),
@@ -39,31 +39,31 @@ _OF_NETWORKS = Space(
     }
 )
 SLOWEST = "boosted"
-"""Letter by letter, over all pixels: it must not take the time of all that come behind it."""
-_TRIED = ("landmark_net", "cnn", "small_cnn", "two_branch")
+"""It fits trees for each letter over all pixels, so it comes last and takes no time from the others."""
+_NETWORKS = ("landmark_net", "cnn", "small_cnn", "two_branch")
 """Networks that are tried; those made for larger pictures learn little in the time of a trial."""
 
 
-def families_for(table: TrainingData, columns: Sequence[str], framework: str, wanted: Sequence[str]) -> list[Family]:
-    """List what fits the data, the quicker first.
+def families_for(table: TrainingData, columns: Sequence[str], framework: str, names: Sequence[str]) -> list[Family]:
+    """List the kinds of models that fit the data, the quicker first.
 
     Parameters
     ----------
     table : TrainingData
     columns : sequence of str
-        Of its samples: with `hand` there are models of landmarks, and classifiers read these.
+        Columns of its samples; with `hand`, classifiers read landmarks, and networks of landmarks are tried.
     framework : {'keras', 'torch'}
         Of the networks.
-    wanted : sequence of str
-        Names; empty: all.
+    names : sequence of str
+        Kinds to keep; empty: all.
 
     Raises
     ------
     AslsparkError
-        Where one that is wanted does not fit; it names those that do.
+        Where a name does not fit the data; it names those that do.
     """
     hands = HAND_COLUMN in columns
-    found = [
+    families = [
         Family(
             name,
             (f"mllib.classifier={name}", f"mllib.reads={'landmarks' if hands else 'picture'}", *_FIRST.get(name, ())),
@@ -72,12 +72,12 @@ def families_for(table: TrainingData, columns: Sequence[str], framework: str, wa
         for name in CLASSIFIERS
     ]
     side = min(table.shape[:2])
-    for name in _TRIED:
+    for name in _NETWORKS:
         known = NETWORKS[name]
         if framework in known.frameworks and side >= known.least and (hands or LANDMARKS not in known.inputs):
-            found.append(Family(name, (f"mllib.classifier={NO_CLASSIFIER}", f"network.name={name}"), _OF_NETWORKS))
-    found.sort(key=lambda family: family.name == SLOWEST)
-    there = {family.name: family for family in found}
-    if missing := [name for name in wanted if name not in there]:
-        raise AslsparkError(f"--models {missing[0]}: it does not fit this data; choose from {', '.join(there)}")
-    return [there[name] for name in there if not wanted or name in wanted]
+            families.append(Family(name, (f"mllib.classifier={NO_CLASSIFIER}", f"network.name={name}"), _OF_NETWORKS))
+    families.sort(key=lambda family: family.name == SLOWEST)
+    fitting = [family.name for family in families]
+    if missing := [name for name in names if name not in fitting]:
+        raise AslsparkError(f"--models {missing[0]}: it does not fit this data; choose from {', '.join(fitting)}")
+    return [family for family in families if not names or family.name in names]

@@ -1,4 +1,4 @@
-"""What `automl` found -> `leaderboard.json`, a page, a plot, and the winner's settings."""
+"""The result of `automl` -> `leaderboard.json`, a page, a plot, and the winner's settings."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ RESULT_FILE, PLOT_FILE, SETTINGS_FILE = "leaderboard.json", "leaderboard.png", "
 
 
 def write_leaderboard(result: dict[str, Any], settings: Config, folder: Path) -> None:
-    """Write all that is for people and programs to read.
+    """Write the result for programs and people.
 
     Parameters
     ----------
     result : dict
         See `aslspark.workflows.automl.automl`.
     settings : Config
-        The winner's.
+        Of the winner.
     folder : Path
     """
     write_json(folder / RESULT_FILE, result)
@@ -68,8 +68,8 @@ def _lines(result: dict[str, Any]) -> list[str]:
     lines += ["", "| model | settings | validation |", "|---|---|---|"]
     for row in result["models"]:
         for trial in row["trials"]:
-            words = " ".join(map(code, trial["settings"]))
-            lines.append(f"| {text(row['model'])} | {words} | {text(_outcome(trial))} |")
+            settings = " ".join(map(code, trial["settings"]))
+            lines.append(f"| {text(row['model'])} | {settings} | {text(_outcome(trial))} |")
     return lines
 
 

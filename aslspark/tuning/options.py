@@ -1,4 +1,4 @@
-"""How to search, and how long to try: what the command line asks for, without Spark or Optuna."""
+"""The options of a search and the budget of `automl`; needs neither Spark nor Optuna."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ class SearchOptions:
     Parameters
     ----------
     trials : int
-        That are to be in the study at the end, those of earlier calls counted.
+        Trials in the study at the end, those of earlier calls included.
     minutes : float
-        After which no trial is begun; 0: any.
+        No trial begins after so many; 0: no limit.
     failures : int
-        Failed trials of this call after which it ends.
+        The search ends after so many failed trials of this call.
     sampler : {'tpe', 'random', 'grid'}
     pruner : {'median', 'hyperband', 'none'}
     storage : str
         URL of a database; empty: SQLite in the search's folder.
     study : str
-        Name within the database.
+        Its name in the database.
     seed : int
     at_once : int
-        Trials side by side, each a fit of a torch network in one process, in one Spark task, with batch size and
-        learning rate of one process. They are not stopped early. 1: one trial after another, in all processes.
+        Trials side by side, each a torch network fitted by one process in one Spark task, with the batch size and
+        learning rate of one process; none is stopped early. 1: one trial after another, each in all processes.
     """
 
     trials: int = 20
@@ -46,18 +46,18 @@ class SearchOptions:
 
 @dataclass(frozen=True)
 class Budget:
-    """How long to try.
+    """How long `automl` tries, and what.
 
     Parameters
     ----------
     minutes : float
-        For all, the winner's last training too; 0: without end.
+        For all trials and the winner's last training; 0: no limit.
     trials : int
-        Of a kind, at most. Each round the better half of the kinds goes on, two at least.
+        The most trials of a kind. After each round the better half of the kinds goes on, at least two.
     models : sequence of str
         Kinds to try; empty: all that fit the data.
     onnx : bool
-        Only what leaves an ONNX file: networks.
+        Try only models that leave an ONNX file, which are networks.
     seed : int
     """
 

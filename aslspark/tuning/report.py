@@ -32,26 +32,26 @@ def write_report(study: optuna.Study, config: Config, folder: Path) -> None:
     Parameters
     ----------
     study : optuna.Study
-        With a trial that came to its end.
+        With at least one completed trial.
     config : Config
-        What the search began with.
+        The settings that the search began with.
     folder : Path
     """
     best = study.best_trial
     settings = config.as_dict()
-    name = config.mllib.classifier
-    job = "train_cnn.py" if name == NO_CLASSIFIER else f"train_baseline.py --model {name}"
+    classifier = config.mllib.classifier
+    job = "train_cnn.py" if classifier == NO_CLASSIFIER else f"train_baseline.py --model {classifier}"
     for name, value in best.params.items():
         section, key = name.split(".")
         settings[section][key] = value
-    about = (
+    comment = (
         f"The best of {len(study.trials)} trials, {best.value:.4f} of the validation split right:\n"
         f"  spark-submit jobs/{job} --data ... --out ... --config best.yaml"
     )
-    write_settings(folder / "best.yaml", settings, about)
-    epochs = any(trial.intermediate_values for trial in study.trials)
-    wanted = {name: function for name, (function, _) in PLOTS.items() if epochs or name != STOPPED}
-    drawn = [name for name, function in wanted.items() if _draw(study, function, folder / name)]
+    write_settings(folder / "best.yaml", settings, comment)
+    has_epochs = any(trial.intermediate_values for trial in study.trials)
+    plots = {name: function for name, (function, _) in PLOTS.items() if has_epochs or name != STOPPED}
+    drawn = [name for name, function in plots.items() if _draw(study, function, folder / name)]
     write_text(folder / "README.md", "\n".join(_lines(study, drawn)) + "\n")
 
 
@@ -90,7 +90,7 @@ def _cell(value: Any) -> str:
 
 @literal_text()
 def _draw(study: optuna.Study, function: str, path: Path) -> bool:
-    """Draw one of Optuna's plots; there are studies too small for some of them."""
+    """Draw one of Optuna's plots; return False where the study has too few trials for it."""
     import matplotlib
 
     matplotlib.use("Agg")

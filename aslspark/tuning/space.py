@@ -1,6 +1,6 @@
-"""What a search may change: settings with a range or a list of choices, from YAML.
+"""The space of a search: settings with a range or a list of choices.
 
-In: a YAML file. Out: a `Space`, each of whose settings has been held against the schema of `aslspark.common.settings`.
+In: a YAML file. Out: a `Space`, whose settings are checked against the schema of `aslspark.common.settings`.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     import optuna
 
 GRID_POINTS = 5
-"""Of a range, in a grid search that does not say `points`."""
+"""Points of a range in a grid search, where the range does not say."""
 
 
 @dataclass(frozen=True)
 class Range:
-    """Numbers from low to high, whole where both are."""
+    """Numbers from low to high; whole numbers where both are whole."""
 
     low: float
     high: float
@@ -35,7 +35,7 @@ class Range:
         return isinstance(self.low, int) and isinstance(self.high, int)
 
     def grid(self) -> list[float]:
-        """Return so many points, evenly, in steps or in factors."""
+        """Return `points` numbers with equal steps between them, or equal factors where `log`."""
         shares = [place / max(self.points - 1, 1) for place in range(self.points)]
         if self.log:
             values = [self.low * (self.high / self.low) ** share for share in shares]
@@ -46,34 +46,39 @@ class Range:
 
 @dataclass(frozen=True)
 class Space:
-    """Settings by name, each with what it may be."""
+    """Settings with the values that each may take."""
 
     settings: Mapping[str, Range | tuple[Any, ...]]
 
     def draw(self, trial: optuna.Trial) -> dict[str, Any]:
-        """Let a trial choose."""
-        found: dict[str, Any] = {}
-        for name, of in self.settings.items():
-            if not isinstance(of, Range):
-                found[name] = trial.suggest_categorical(name, list(of))
-            elif of.whole:
-                found[name] = trial.suggest_int(name, int(of.low), int(of.high), log=of.log)
+        """Draw a value of each setting for a trial."""
+        drawn: dict[str, Any] = {}
+        for name, values in self.settings.items():
+            if not isinstance(values, Range):
+                drawn[name] = trial.suggest_categorical(name, list(values))
+            elif values.whole:
+                drawn[name] = trial.suggest_int(name, int(values.low), int(values.high), log=values.log)
             else:
-                found[name] = trial.suggest_float(name, of.low, of.high, log=of.log)
-        return found
+                drawn[name] = trial.suggest_float(name, values.low, values.high, log=values.log)
+        return drawn
 
     def grid(self) -> dict[str, list[Any]]:
-        """Return what a grid search goes through."""
-        return {name: of.grid() if isinstance(of, Range) else list(of) for name, of in self.settings.items()}
+        """Return the values of each setting in a grid search."""
+        return {
+            name: values.grid() if isinstance(values, Range) else list(values) for name, values in self.settings.items()
+        }
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it as plain values, by setting."""
-        return {name: asdict(of) if isinstance(of, Range) else list(of) for name, of in self.settings.items()}
+        """Return the space as plain values."""
+        return {
+            name: asdict(values) if isinstance(values, Range) else list(values)
+            for name, values in self.settings.items()
+        }
 
     def holds(self, name: str, value: Any) -> bool:
-        """Say whether a value could be drawn."""
-        of = self.settings[name]
-        return of.low <= value <= of.high if isinstance(of, Range) else value in of
+        """Tell whether a value could be drawn."""
+        values = self.settings[name]
+        return values.low <= value <= values.high if isinstance(values, Range) else value in values
 
 
 def read_space(path: str) -> Space:
@@ -82,7 +87,7 @@ def read_space(path: str) -> Space:
     Parameters
     ----------
     path : str
-        YAML: a setting's name to a list of choices, or to `low`, `high` and perhaps `log` and `points`.
+        A YAML file: setting to a list of choices, or to `low`, `high` and perhaps `log` and `points`.
 
     Raises
     ------
@@ -99,24 +104,24 @@ def read_space(path: str) -> Space:
         raise AslsparkError(f"--space {path}: not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(tree, dict) or not tree:
         raise AslsparkError(f"--space {path}: no settings: write training.learning_rate: {{low: 0.0001, high: 0.01}}")
-    return Space({str(name): _read(path, str(name), of) for name, of in tree.items()})
+    return Space({str(name): _values_of(path, str(name), node) for name, node in tree.items()})
 
 
-def _read(path: str, name: str, of: Any) -> Range | tuple[Any, ...]:
+def _values_of(path: str, name: str, node: Any) -> Range | tuple[Any, ...]:
     where = f"--space {path}: {name}"
-    if isinstance(of, list) and of:
-        for value in of:
+    if isinstance(node, list) and node:
+        for value in node:
             check_setting(name, value)
-        return tuple(of)
-    if not isinstance(of, dict) or not {"low", "high"} <= of.keys() <= {"low", "high", "log", "points"}:
-        raise AslsparkError(f"{where}: {of}: give a list of choices, or low and high (and log: true, points: N)")
+        return tuple(node)
+    if not isinstance(node, dict) or not {"low", "high"} <= node.keys() <= {"low", "high", "log", "points"}:
+        raise AslsparkError(f"{where}: {node}: give a list of choices, or low and high (and log: true, points: N)")
     try:
-        low, high = (value if isinstance(value := of[end], int) else float(value) for end in ("low", "high"))
+        low, high = (value if isinstance(value := node[end], int) else float(value) for end in ("low", "high"))
     except (TypeError, ValueError) as error:
-        raise AslsparkError(f"{where}: low={of['low']}, high={of['high']}: give numbers") from error
-    log = bool(of.get("log", False))
+        raise AslsparkError(f"{where}: low={node['low']}, high={node['high']}: give numbers") from error
+    log = bool(node.get("log", False))
     if not low < high or (log and low <= 0):
         raise AslsparkError(f"{where}: low={low}, high={high}: give low below high{', above 0 with log' * log}")
     for value in (low, high):
         check_setting(name, value)
-    return Range(low, high, log, int(of.get("points", GRID_POINTS)))
+    return Range(low, high, log, int(node.get("points", GRID_POINTS)))

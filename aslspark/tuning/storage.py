@@ -1,4 +1,4 @@
-"""A study's database, from which each trial is taken once, by whatever number of threads and processes."""
+"""A study's database, from which each trial is taken once, however many threads and processes ask."""
 
 from __future__ import annotations
 
@@ -16,36 +16,36 @@ from sqlalchemy.engine import make_url
 class StudyStorage(optuna.storages.RDBStorage):
     """Optuna's database, whose trials change their state one at a time.
 
-    Optuna reads a trial's state and then sets it, with a lock of the row in between. SQLite has no such lock: two that
-    ask at once both find the trial waiting, and both get it. A file beside SQLite's is locked for that moment.
+    Optuna reads a trial's state and then sets it while the row is locked. SQLite has no locks of rows: two processes
+    that ask at once both find the trial waiting, and both get it. So a file beside SQLite's is locked meanwhile.
 
     Parameters
     ----------
     url : str
         Of the database.
-    **named
+    **options
         As for `optuna.storages.RDBStorage`.
     """
 
-    def __init__(self, url: str, **named: Any) -> None:
+    def __init__(self, url: str, **options: Any) -> None:
         parts = make_url(url)
         is_file = parts.get_backend_name() == "sqlite" and parts.database not in (None, "", ":memory:")
-        self._claims = Path(f"{parts.database}.lock") if is_file else None
-        with self.one_at_a_time():  # tables that are missing are made
-            super().__init__(url, **named)
+        self._lock_file = Path(f"{parts.database}.lock") if is_file else None
+        with self.one_at_a_time():  # Optuna makes the missing tables
+            super().__init__(url, **options)
 
     @contextmanager
     def one_at_a_time(self) -> Iterator[None]:
-        """Hold the study for what is looked up and then written; other databases than SQLite see to that themselves."""
+        """Lock the study while it is read and then written; databases other than SQLite lock by themselves."""
         with contextlib.ExitStack() as stack:
-            if self._claims is not None:
-                file = stack.enter_context(self._claims.open("w"))
+            if self._lock_file is not None:
+                file = stack.enter_context(self._lock_file.open("w"))
                 fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
     def set_trial_state_values(
         self, trial_id: int, state: optuna.trial.TrialState, values: Sequence[float] | None = None
     ) -> bool:
-        """Set a trial's state; False where it is to run and another has taken it."""
+        """Set a trial's state; return False where it should run and another process has taken it."""
         with self.one_at_a_time():
             return super().set_trial_state_values(trial_id, state, values)

@@ -1,4 +1,4 @@
-"""One trial: settings in; a model that was fitted on the train split, and how it reads another split, out."""
+"""One trial: settings -> a model fitted on the train split, and its score on another split."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from aslspark.training.launch.run import StoppedEarly
 
 @dataclass(frozen=True)
 class Score:
-    """How well a model reads a split."""
+    """The accuracy of a model on a split."""
 
     accuracy: float
     spread: float
-    """Standard error of the accuracy, over letters by who signed them (or by source): frames of one film are
-    near-twins, so that rows are no sample. For clusters of unequal size: Cochran, Sampling Techniques (1977), 9A."""
+    """Standard error of the accuracy. Frames of one film are near-duplicates and no independent sample, so the clusters
+    are letters by signer (or by source): Cochran, Sampling Techniques (1977), 9A, for clusters of unequal size."""
     rows: int
 
 
@@ -51,16 +51,16 @@ def fit_trial(
     table : TrainingData
     config : Config
     folder : Path
-        For a folder that is removed at the end.
+        Where a temporary folder is made.
     on_epoch : callable, optional
-        Of networks: as for `fit_network`.
+        For networks; see `fit_network`.
     seconds : float
-        That a classifier may take.
+        The most that a classifier may take.
 
     Raises
     ------
     StoppedEarly
-        Where `on_epoch` said so, or the seconds are over.
+        Where `on_epoch` ends the fit, or the seconds are over.
     """
     if config.mllib.classifier != NO_CLASSIFIER:
         with _cancelled_after(spark, seconds):
@@ -73,20 +73,20 @@ def fit_trial(
 
 
 def judge(spark: SparkSession, model: SignClassifierModel, table: TrainingData, split: str) -> Score:
-    """Count what a model reads of a split; one that it cannot score is wrong."""
+    """Score a split with a model; a sample that it cannot score counts as wrong."""
     scored = model.best_guesses(table.samples(spark).where(F.col("split") == split))
     right = F.col("label").eqNullSafe(F.col("letter")).cast("int")
     cells = scored.groupBy(F.coalesce("signer", "source"), "label").agg(F.count("*"), F.sum(right)).collect()
     counts = [(cell[2], cell[3]) for cell in cells]
     rows = sum(count for count, _ in counts)
-    accuracy = sum(found for _, found in counts) / rows
-    squares = sum((found - accuracy * count) ** 2 for count, found in counts)
+    accuracy = sum(correct for _, correct in counts) / rows
+    squares = sum((correct - accuracy * count) ** 2 for count, correct in counts)
     return Score(accuracy, math.sqrt(squares * len(counts) / max(len(counts) - 1, 1)) / rows, rows)
 
 
 @contextmanager
 def _cancelled_after(spark: SparkSession, seconds: float) -> Iterator[None]:
-    """End Spark's jobs of the block when its time is over."""
+    """Cancel the block's Spark jobs when its time is over."""
     if math.isinf(seconds):
         yield
         return
@@ -94,7 +94,7 @@ def _cancelled_after(spark: SparkSession, seconds: float) -> Iterator[None]:
     over = threading.Event()
 
     def cancel() -> None:
-        # Again and again: between two jobs of a fit there is none to cancel.
+        # Repeatedly, since between two jobs of a fit there is none to cancel.
         while not over.is_set():
             context.cancelJobGroup(group)
             over.wait(0.1)

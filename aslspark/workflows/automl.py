@@ -230,7 +230,7 @@ def _try(
     trial = entry.study.ask() if number else None
     chosen = entry.family.space.draw(trial) if trial else {}
     words = (
-        *entry.family.words,
+        *entry.family.settings,
         *(f"{name}='{value}'" if isinstance(value, str) else f"{name}={value}" for name, value in chosen.items()),
     )
     log.info("%s, trial %d: %s", entry.family.name, number + 1, "  ".join(words[1:]) or "as it is")
