@@ -27,8 +27,8 @@ from aslspark.images.decoding import MAX_PIXELS
 from aslspark.monitoring.drift import LEAST_ROWS, RESAMPLES
 from aslspark.monitoring.profile import MOST_ROWS
 from aslspark.serving import events, folder_watch, live, logs, server
-from aslspark.serving.champion import LONGEST_WAIT
 from aslspark.serving.limits import Limits
+from aslspark.serving.model_holder import LONGEST_WAIT
 from aslspark.training.launch.mailbox import LOOK_SECONDS, SIGN_OF_LIFE_SECONDS
 from aslspark.training.launch.run import START_SECONDS
 from aslspark.training.launch.task import SILENCE_SECONDS, START_SILENCE_SECONDS

@@ -20,16 +20,16 @@ from starlette.routing import Route
 
 from aslspark.common.labels import STATIC_LETTERS
 from aslspark.common.package import VERSION
-from aslspark.serving.champion import Champion
 from aslspark.serving.chart import MOVED, WORDS, drawn
 from aslspark.serving.connections import Connections
+from aslspark.serving.executor import PictureExecutor
 from aslspark.serving.headers import SafeHeaders
 from aslspark.serving.limits import Limits, Refused, Share
 from aslspark.serving.live import Cameras
 from aslspark.serving.metrics import Counting, Metrics
+from aslspark.serving.model_holder import ModelHolder
 from aslspark.serving.origins import Keys, of_another_site
 from aslspark.serving.payload import body_of
-from aslspark.serving.pool import Pool
 from aslspark.serving.recording import Recorder
 from aslspark.serving.schemas import (
     PREDICT_BODY,
@@ -54,7 +54,7 @@ log = logging.getLogger("aslspark.serving")
 
 
 def create_app(
-    champion: Champion,
+    holder: ModelHolder,
     limits: Limits,
     workers: int,
     *,
@@ -67,7 +67,7 @@ def create_app(
 
     Parameters
     ----------
-    champion : Champion
+    holder : ModelHolder
     limits : Limits
     workers : int
         Threads that read.
@@ -80,21 +80,21 @@ def create_app(
     connections : Connections
         What uvicorn's protocol counts.
     """
-    pool = Pool(champion, limits, workers)
-    metrics = Metrics(champion, pool, connections)
+    executor = PictureExecutor(holder, limits, workers)
+    metrics = Metrics(holder, executor, connections)
     recorder = Recorder(record, limits) if record is not None else None
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        pool.start()
-        watching = [asyncio.create_task(_watch(champion, every)), asyncio.create_task(connections.watch())]
+        executor.start()
+        watching = [asyncio.create_task(_watch(holder, every)), asyncio.create_task(connections.watch())]
         try:
             yield
         finally:
             for task in watching:
                 task.cancel()
-            pool.close()
-            champion.close()
+            executor.close()
+            holder.close()
 
     app = FastAPI(
         title="aslspark",
@@ -105,12 +105,12 @@ def create_app(
         docs_url=None,  # their pages load scripts from other hosts
         redoc_url=None,
     )
-    app.state.champion = champion
+    app.state.holder = holder
     app.add_middleware(SafeHeaders)
     app.add_middleware(Counting, metrics=metrics)
     _add_refusals(app)
-    _add_facts(app, champion, pool, metrics, keys, every)
-    _add_page(app, champion, pool, Cameras(pool, metrics), recorder, keys)
+    _add_facts(app, holder, executor, metrics, keys, every)
+    _add_page(app, holder, executor, Cameras(executor, metrics), recorder, keys)
 
     @app.post(
         "/predict",
@@ -131,12 +131,12 @@ def create_app(
         """Read pictures. One that cannot be used has a reason in its place; where none can, the status is 422."""
         if request.headers.get("content-encoding", "identity") != "identity":
             raise Refused(415, "send the body without a content-encoding")
-        with pool.held.share() as share:
+        with executor.held.share() as share:
             kind = request.headers.get("content-type", "")
-            body = await _sent(request, pool.most_bytes(kind), limits, share)
-            pictures = await pool.pictures_of(kind, body)
+            body = await _sent(request, executor.most_bytes(kind), limits, share)
+            pictures = await executor.pictures_of(kind, body)
             del body
-            served, answers = await pool.read([(picture.value, picture.kind) for picture in pictures])
+            served, answers = await executor.read([(picture.value, picture.kind) for picture in pictures])
         for answer in answers:
             metrics.count(answer)
         if not any(answer.usable for answer in answers):
@@ -147,11 +147,11 @@ def create_app(
     return app
 
 
-async def _watch(champion: Champion, every: float) -> None:
+async def _watch(holder: ModelHolder, every: float) -> None:
     while True:
         await asyncio.sleep(every)
         try:
-            await asyncio.to_thread(champion.check, at_once=False)
+            await asyncio.to_thread(holder.check, at_once=False)
         except Refused:  # somebody else is looking
             continue
         except Exception:
@@ -175,16 +175,18 @@ def _add_refusals(app: FastAPI) -> None:
         return JSONResponse({"reason": "the client left"}, 400)
 
 
-def _add_facts(app: FastAPI, champion: Champion, pool: Pool, metrics: Metrics, keys: Keys, every: float) -> None:
+def _add_facts(
+    app: FastAPI, holder: ModelHolder, executor: PictureExecutor, metrics: Metrics, keys: Keys, every: float
+) -> None:
     """Add what is asked about the service."""
 
     @app.get("/health", summary="Whether the service is there", response_model=Health)
     async def health() -> Health:
         """Answer as long as the service lives; whether it reads pictures now, `/ready` says."""
-        age = time.monotonic() - champion.looked
-        state = "stalled" if age > every + STALLED_SECONDS else champion.state
-        watcher = Watcher(state=state, failures=champion.failures, seconds=round(age, 1))
-        return Health(status="ok", model=champion.now.name, waiting=pool.inside, watcher=watcher)
+        age = time.monotonic() - holder.looked
+        state = "stalled" if age > every + STALLED_SECONDS else holder.state
+        watcher = Watcher(state=state, failures=holder.failures, seconds=round(age, 1))
+        return Health(status="ok", model=holder.current.name, waiting=executor.inside, watcher=watcher)
 
     @app.get(
         "/ready",
@@ -193,15 +195,15 @@ def _add_facts(app: FastAPI, champion: Champion, pool: Pool, metrics: Metrics, k
         responses={503: {"model": Refusal, "description": "not yet, not any more, or too many wait"}},
     )
     async def ready() -> Readiness:
-        if not pool.ready:
+        if not executor.ready:
             raise Refused(503, "no process that decodes pictures is there yet")
-        if pool.inside >= pool.limits.waiting:
-            raise Refused(503, f"{pool.inside} pictures are waiting")
-        return Readiness(ready=True, model=champion.now.name)
+        if executor.inside >= executor.limits.waiting:
+            raise Refused(503, f"{executor.inside} pictures are waiting")
+        return Readiness(ready=True, model=holder.current.name)
 
     @app.get("/model", summary="What is served", response_model=ModelFacts)
     async def model() -> ModelFacts:
-        served = champion.now
+        served = holder.current
         reader = served.reader
         return ModelFacts(
             model=served.name,
@@ -212,7 +214,7 @@ def _add_facts(app: FastAPI, champion: Champion, pool: Pool, metrics: Metrics, k
             finds_hands=reader.hands is not None,
             threshold=reader.threshold,
             temperature=reader.temperature,
-            switches=champion.switches,
+            switches=holder.switches,
         )
 
     @app.post(
@@ -228,8 +230,8 @@ def _add_facts(app: FastAPI, champion: Champion, pool: Pool, metrics: Metrics, k
         """Exchange the model where its path leads to another bundle, for this machine or who has the token."""
         if not _may(keys, request):
             raise Refused(403, f"only {_who(keys)} may ask for another model")
-        switched = await asyncio.to_thread(champion.check)
-        return Switched(switched=switched, model=champion.now.name)
+        switched = await asyncio.to_thread(holder.check)
+        return Switched(switched=switched, model=holder.current.name)
 
     @app.get(
         "/metrics",
@@ -242,7 +244,12 @@ def _add_facts(app: FastAPI, champion: Champion, pool: Pool, metrics: Metrics, k
 
 
 def _add_page(
-    app: FastAPI, champion: Champion, pool: Pool, cameras: Cameras, recorder: Recorder | None, keys: Keys
+    app: FastAPI,
+    holder: ModelHolder,
+    executor: PictureExecutor,
+    cameras: Cameras,
+    recorder: Recorder | None,
+    keys: Keys,
 ) -> None:
     """Add the live page's files, and what it asks for."""
     for file in PAGE.iterdir():
@@ -252,10 +259,10 @@ def _add_page(
 
     @app.get("/page.json", include_in_schema=False)
     async def facts(request: Request) -> dict[str, Any]:
-        known = set(champion.now.reader.labels)
+        known = set(holder.current.reader.labels)
         return {
-            "labels": list(champion.now.reader.labels),
-            "model": champion.now.name,
+            "labels": list(holder.current.reader.labels),
+            "model": holder.current.name,
             "chart": [
                 {"letter": letter, "words": words, "drawn": letter in STATIC_LETTERS, "known": letter in known}
                 for letter, words in sorted({**WORDS, **MOVED}.items())
@@ -276,8 +283,8 @@ def _add_page(
             raise Refused(
                 403, f"pictures are kept for {_who(keys)} alone, and where the service runs with --record DIR"
             )
-        with pool.held.share() as share:
-            body = await _sent(request, pool.limits.bytes, pool.limits, share)
+        with executor.held.share() as share:
+            body = await _sent(request, executor.limits.bytes, executor.limits, share)
             return {"path": await asyncio.to_thread(recorder.keep, body, label, signer)}
 
     @app.websocket("/live")

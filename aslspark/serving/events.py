@@ -22,7 +22,7 @@ from aslspark.common.redaction import redact
 from aslspark.data.files.file_bytes import MAX_FILE_BYTES, TOO_LARGE, UNREADABLE
 from aslspark.images.endings import is_picture_name
 from aslspark.scoring.reader import Answer, Reader
-from aslspark.serving.apart import ReaderApart
+from aslspark.serving.isolated_reader import IsolatedReader
 
 ANSWER = ".json"
 """Added to the picture's whole name."""
@@ -38,7 +38,7 @@ class SetAside(Exception):  # noqa: N818  (it ends beside the picture, not in a 
 CREATED = "ObjectCreated:"
 
 
-Reading = Reader | ReaderApart
+Reading = Reader | IsolatedReader
 
 
 class Store(Protocol):
@@ -239,7 +239,7 @@ def handle(event: Mapping[str, Any], store: Store, reader: Reading) -> dict[str,
     event : mapping
         As S3 sends it, with any number of records.
     store : Store
-    reader : Reader or ReaderApart
+    reader : Reader or IsolatedReader
 
     Returns
     -------
@@ -275,5 +275,5 @@ def lambda_handler(event: Mapping[str, Any], context: Any = None) -> dict[str, i
 
 
 @lru_cache(maxsize=1)
-def _reader(path: str) -> ReaderApart:
-    return ReaderApart(Reader.load(path))
+def _reader(path: str) -> IsolatedReader:
+    return IsolatedReader(Reader.load(path))

@@ -16,8 +16,8 @@ from pathlib import Path
 from aslspark.common.errors import AslsparkError
 from aslspark.common.redaction import redact, say
 from aslspark.scoring.reader import Reader
-from aslspark.serving.apart import ReaderApart
 from aslspark.serving.events import FolderStore, answer_name, is_picture, read_one
+from aslspark.serving.isolated_reader import IsolatedReader
 
 AGAIN_SECONDS = 60.0
 """Until an answer that could not be written is tried again."""
@@ -38,7 +38,7 @@ class Watch:
     """
 
     def __init__(self, folder: str, reader: Reader) -> None:
-        self._folder, self._reader = Path(folder).resolve(), ReaderApart(reader)
+        self._folder, self._reader = Path(folder).resolve(), IsolatedReader(reader)
         if not self._folder.is_dir():
             raise AslsparkError(f"--folder {folder}: there is no such folder; make it first")
         self._store = FolderStore(self._folder)

@@ -14,9 +14,9 @@ from typing import Any
 from fastapi import WebSocket, WebSocketDisconnect
 
 from aslspark.scoring.reader import BYTES
+from aslspark.serving.executor import PictureExecutor
 from aslspark.serving.limits import Refused, Share
 from aslspark.serving.metrics import Metrics
-from aslspark.serving.pool import Pool
 from aslspark.serving.schemas import reading_of
 
 POLICY, TOO_LARGE, TRY_AGAIN = 1008, 1009, 1013
@@ -68,12 +68,12 @@ class Cameras:
 
     Parameters
     ----------
-    pool : Pool
+    executor : PictureExecutor
     metrics : Metrics
     """
 
-    def __init__(self, pool: Pool, metrics: Metrics) -> None:
-        self._pool, self._metrics = pool, metrics
+    def __init__(self, executor: PictureExecutor, metrics: Metrics) -> None:
+        self._executor, self._metrics = executor, metrics
         self._open: dict[WebSocket, float] = {}
         """Each, and when its last frame came, by `time.monotonic`."""
 
@@ -118,7 +118,7 @@ class Cameras:
                         await socket.close(POLICY, "send pictures, as binary messages")
                         break
                     continue
-                if len(frame) > self._pool.limits.bytes:
+                if len(frame) > self._executor.limits.bytes:
                     await socket.close(TOO_LARGE, "the frame is too large")
                     break
                 if socket in self._open:
@@ -133,7 +133,7 @@ class Cameras:
             slot.empty()
 
     async def _lay(self, socket: WebSocket, slot: Slot, frame: bytes) -> None:
-        share = Share(self._pool.held)
+        share = Share(self._executor.held)
         try:
             share.take(len(frame))
         except Refused as refused:
@@ -147,7 +147,7 @@ class Cameras:
             if skipped:
                 self._metrics.skipped.inc(skipped)
             try:
-                _, [answer] = await self._pool.read([(frame, BYTES)])
+                _, [answer] = await self._executor.read([(frame, BYTES)])
             except Refused as refused:
                 await self._send(socket, {"busy": refused.reason})
                 continue
@@ -158,4 +158,4 @@ class Cameras:
 
     async def _send(self, socket: WebSocket, said: dict[str, Any]) -> None:
         # Who does not take his answers would be waited for without an end.
-        await asyncio.wait_for(socket.send_json(said), self._pool.limits.seconds)
+        await asyncio.wait_for(socket.send_json(said), self._executor.limits.seconds)

@@ -13,9 +13,9 @@ from prometheus_client.registry import Collector
 
 from aslspark.models.onnx_classifier import NO_HAND_FOUND
 from aslspark.scoring.reader import Answer
-from aslspark.serving.champion import STATES, Champion
 from aslspark.serving.connections import Connections
-from aslspark.serving.pool import Pool
+from aslspark.serving.executor import PictureExecutor
+from aslspark.serving.model_holder import STATES, ModelHolder
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
@@ -28,7 +28,7 @@ OTHER = "other"
 class Metrics:
     """The service's counters, in a registry of their own."""
 
-    def __init__(self, champion: Champion, pool: Pool, connections: Connections) -> None:
+    def __init__(self, holder: ModelHolder, executor: PictureExecutor, connections: Connections) -> None:
         self.registry = CollectorRegistry()
         self.requests = Counter(
             "aslspark_requests", "Requests answered", ("path", "method", "status"), registry=self.registry
@@ -42,21 +42,21 @@ class Metrics:
         self.skipped = Counter(
             "aslspark_live_frames_skipped", "Frames that newer ones overtook", registry=self.registry
         )
-        self._gauge("aslspark_pictures_inside", "Pictures that wait or are being read", lambda: pool.inside)
-        self._gauge("aslspark_model_since_seconds", "When the model was loaded", lambda: champion.now.since)
-        self._gauge("aslspark_model_switches", "Exchanges of the model", lambda: champion.switches)
-        self._gauge("aslspark_model_failures", "Tries of a bundle that could not be read", lambda: champion.failures)
+        self._gauge("aslspark_pictures_inside", "Pictures that wait or are being read", lambda: executor.inside)
+        self._gauge("aslspark_model_since_seconds", "When the model was loaded", lambda: holder.current.since)
+        self._gauge("aslspark_model_switches", "Exchanges of the model", lambda: holder.switches)
+        self._gauge("aslspark_model_failures", "Tries of a bundle that could not be read", lambda: holder.failures)
         self._gauge(
             "aslspark_model_look_age_seconds",
             "Since the bundle's path was last looked at",
-            lambda: time.monotonic() - champion.looked,
+            lambda: time.monotonic() - holder.looked,
         )
         state = Gauge("aslspark_model_watcher", "1 for what the watcher is doing", ("state",), registry=self.registry)
         for name in STATES:
-            state.labels(name).set_function(partial(_is_state, champion, name))
+            state.labels(name).set_function(partial(_is_state, holder, name))
         self._gauge("aslspark_connections_open", "Connections, idle ones included", lambda: len(connections))
-        self._gauge("aslspark_bytes_held", "Of bodies and frames of all requests together", lambda: pool.held.now)
-        self._gauge("aslspark_children_replaced", "Processes that hung or died at a picture", lambda: pool.replaced)
+        self._gauge("aslspark_bytes_held", "Of bodies and frames of all requests together", lambda: executor.held.now)
+        self._gauge("aslspark_children_replaced", "Processes that hung or died at a picture", lambda: executor.replaced)
         self.registry.register(_Closed(connections))
 
     def _gauge(self, name: str, about: str, value: Any) -> None:
@@ -72,8 +72,8 @@ class Metrics:
         return generate_latest(self.registry)
 
 
-def _is_state(champion: Champion, name: str) -> float:
-    return float(champion.state == name)
+def _is_state(holder: ModelHolder, name: str) -> float:
+    return float(holder.state == name)
 
 
 class _Closed(Collector):

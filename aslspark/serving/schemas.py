@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from aslspark.scoring.reader import Answer
-from aslspark.serving.champion import Served
+from aslspark.serving.model_holder import Served
 from aslspark.serving.payload import CSV, FORM, JSON, RAW
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     import uvicorn
 
-    from aslspark.serving.champion import Champion
+    from aslspark.serving.model_holder import ModelHolder
 
 SHUTDOWN_SECONDS = 10
 """That requests have to end in, when the service is asked to."""
@@ -94,10 +94,10 @@ def main(argv: Sequence[str]) -> None:
         from aslspark.serving.app import create_app
     except ModuleNotFoundError as error:
         raise AslsparkError(f"serve: {error.name} is not installed; pip install aslspark[serve]") from error
-    from aslspark.serving.champion import Champion
     from aslspark.serving.connections import Connections, open_files
     from aslspark.serving.limits import Limits
     from aslspark.serving.logs import spare_logs
+    from aslspark.serving.model_holder import ModelHolder
     from aslspark.serving.origins import Keys, token_of
 
     given = {name: getattr(options, f"max_{name}") for name in _LIMITS}
@@ -111,10 +111,10 @@ def main(argv: Sequence[str]) -> None:
     if may_open < 1:
         raise AslsparkError(f"--max-connections {limits.connections}: ulimit -n leaves none; raise it to 512 or more")
     limits = replace(limits, connections=may_open)
-    champion = Champion(options.model, workers=options.workers, pixels=limits.pixels, looks=options.looks)
+    holder = ModelHolder(options.model, workers=options.workers, pixels=limits.pixels, looks=options.looks)
     connections = Connections(limits)
     app = create_app(
-        champion,
+        holder,
         limits,
         options.workers,
         record=options.record,
@@ -145,12 +145,12 @@ def main(argv: Sequence[str]) -> None:
     name = f"[{options.host}]" if ":" in options.host else options.host
     scheme = "http" if options.tls_cert is None else "https"
     address = f"{scheme}://{'localhost' if name == '127.0.0.1' else name}:{listening.getsockname()[1]}"
-    logging.getLogger("aslspark").info("%s reads at %s", champion.now.name, address)
+    logging.getLogger("aslspark").info("%s reads at %s", holder.current.name, address)
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(_serve(settings, listening, champion))
+        asyncio.run(_serve(settings, listening, holder))
 
 
-async def _serve(settings: uvicorn.Config, listening: socket.socket, champion: Champion) -> None:
+async def _serve(settings: uvicorn.Config, listening: socket.socket, holder: ModelHolder) -> None:
     import uvicorn
 
     class Server(uvicorn.Server):
@@ -162,15 +162,15 @@ async def _serve(settings: uvicorn.Config, listening: socket.socket, champion: C
 
     loop = asyncio.get_running_loop()
     if hasattr(signal, "SIGHUP"):
-        loop.add_signal_handler(signal.SIGHUP, lambda: loop.run_in_executor(None, _check_quietly, champion))
+        loop.add_signal_handler(signal.SIGHUP, lambda: loop.run_in_executor(None, _check_quietly, holder))
     await Server(settings).serve(sockets=[listening])
 
 
-def _check_quietly(champion: Champion) -> None:
+def _check_quietly(holder: ModelHolder) -> None:
     from aslspark.serving.limits import Refused
 
     with contextlib.suppress(Refused):  # somebody else is looking
-        champion.check()
+        holder.check()
 
 
 def _check_proxy(address: str | None) -> None:

@@ -244,10 +244,10 @@ def test_an_answer_that_cannot_be_written_is_put_off_and_the_rest_goes_on(arrive
 
 
 def test_a_picture_that_takes_for_ever_does_not_hold_up_the_folder(arrived, reader):
-    from aslspark.serving.apart import ReaderApart
+    from aslspark.serving.isolated_reader import IsolatedReader
 
     watch = Watch(str(arrived), reader)
-    watch._reader = ReaderApart(reader, seconds=0.0)
+    watch._reader = IsolatedReader(reader, seconds=0.0)
     assert watch.look(settled=False) == 3
     assert laid_beside(arrived / "cut.jpg")["reason"] == "undecodable: not decoded within 0 s"
 

@@ -14,7 +14,7 @@ from aslspark.bundle.files import seal
 from aslspark.common.errors import AslsparkError
 from aslspark.models.onnx_classifier import OnnxClassifier
 from aslspark.scoring.reader import Reader
-from aslspark.serving.champion import RETRYING, WATCHING, Champion, try_out
+from aslspark.serving.model_holder import RETRYING, WATCHING, ModelHolder, try_out
 
 pytestmark = pytest.mark.slow
 
@@ -102,8 +102,8 @@ def test_a_bundle_that_is_still_being_copied_is_served_when_it_is_whole(bundles,
     kind="an exception of a kind that was not foreseen",
 )
 def test_the_watcher_lives_through_whatever_the_path_leads_to(bundles, link, tmp_path, capsys):
-    champion = Champion(str(link), workers=1, pixels=PIXELS)
-    before = champion.now
+    holder = ModelHolder(str(link), workers=1, pixels=PIXELS)
+    before = holder.current
     folder = tmp_path / "sums"
     (folder / "SHA256SUMS").mkdir(parents=True)
     loop = tmp_path / "loop"
@@ -114,15 +114,15 @@ def test_the_watcher_lives_through_whatever_the_path_leads_to(bundles, link, tmp
     for to in (folder, loop, hands, mask, sizes, tmp_path / "nowhere", "x" * 5000):
         link.unlink()
         link.symlink_to(str(to)[:4000])
-        assert champion.check() is False
-        assert champion.check() is False
-        assert (champion.now, champion.state) == (before, RETRYING), to
+        assert holder.check() is False
+        assert holder.check() is False
+        assert (holder.current, holder.state) == (before, RETRYING), to
         lead_back(link, bundles[0])
-        champion.check()
-        assert champion.state == WATCHING
+        holder.check()
+        assert holder.state == WATCHING
     lead(link, bundles[1])
-    assert champion.check() is True
-    assert champion.now.reader.digest == Reader.load(str(bundles[1])).digest
+    assert holder.check() is True
+    assert holder.current.reader.digest == Reader.load(str(bundles[1])).digest
 
 
 def lead_back(link, to):
@@ -131,18 +131,18 @@ def lead_back(link, to):
 
 
 def test_an_error_that_nobody_foresaw_does_not_end_the_watcher(link, bundles):
-    champion = Champion(str(link), workers=1, pixels=PIXELS)
+    holder = ModelHolder(str(link), workers=1, pixels=PIXELS)
 
     def unheard(_):
         raise ZeroDivisionError("a library's own")
 
     lead(link, bundles[1])
     with whenever(try_out, ENTERED, unheard):
-        assert champion.check() is False
-        assert champion.state == RETRYING
-    assert champion.check(at_once=False) is False  # not before its time
-    assert champion.check() is True
-    assert (champion.state, champion.failures, champion.switches) == (WATCHING, 1, 1)
+        assert holder.check() is False
+        assert holder.state == RETRYING
+    assert holder.check(at_once=False) is False  # not before its time
+    assert holder.check() is True
+    assert (holder.state, holder.failures, holder.switches) == (WATCHING, 1, 1)
 
 
 @pytest.mark.promise(
@@ -154,12 +154,12 @@ def test_an_error_that_nobody_foresaw_does_not_end_the_watcher(link, bundles):
 def test_a_network_that_gives_no_probabilities_is_not_served(link, tmp_path, factor):
     bad = write_bundle(tmp_path / "bad", gives(factor))
     with pytest.raises(AslsparkError, match="no probabilities"):
-        Champion(bad, workers=1, pixels=PIXELS)
-    champion = Champion(str(link), workers=1, pixels=PIXELS)
-    before = champion.now
+        ModelHolder(bad, workers=1, pixels=PIXELS)
+    holder = ModelHolder(str(link), workers=1, pixels=PIXELS)
+    before = holder.current
     lead(link, bad)
-    assert champion.check() is False
-    assert champion.now is before
+    assert holder.check() is False
+    assert holder.current is before
 
 
 @pytest.mark.promise(
@@ -185,12 +185,12 @@ def test_a_network_that_gives_no_probabilities_is_not_served(link, tmp_path, fac
 def test_a_bundle_whose_settings_allow_no_answer_is_not_served(bundles, link, tmp_path, changed):
     bad = with_manifest(bundles[1], tmp_path / "bad", **changed)
     with pytest.raises(AslsparkError) as found:
-        Champion(str(bad), workers=1, pixels=PIXELS)
+        ModelHolder(str(bad), workers=1, pixels=PIXELS)
     assert len(str(found.value).splitlines()) == 1
-    champion = Champion(str(link), workers=1, pixels=PIXELS)
+    holder = ModelHolder(str(link), workers=1, pixels=PIXELS)
     lead(link, bad)
-    assert champion.check() is False
-    assert champion.state == RETRYING
+    assert holder.check() is False
+    assert holder.state == RETRYING
 
 
 def test_a_network_whose_numbers_overflow_at_a_picture_says_so(tmp_path):

@@ -71,7 +71,7 @@ class Wrong:
     reason: str
 
 
-class Preparing:
+class Decoder:
     """Answers messages one by one."""
 
     def __call__(self, message: Parse | Prepare) -> Any:

@@ -15,19 +15,19 @@ from aslspark.common.child_process import ChildDied, ChildProcess, ChildTimedOut
 from aslspark.images.hands.detector_process import shared_detector
 from aslspark.images.hands.hand import Hand
 from aslspark.scoring.reader import BYTES, Answer, Reader
-from aslspark.serving.preparing import Heavy, Prepare, Wrong
+from aslspark.serving.decoder import Heavy, Prepare, Wrong
 
-FACTORY = "aslspark.serving.preparing:Preparing"
+FACTORY = "aslspark.serving.decoder:Decoder"
 SECONDS = 30.0
 """That a picture may take, where nobody waits for it."""
 
 
-def preparing_child(niceness: int = 0) -> ChildProcess:
+def decoder_process(niceness: int = 0) -> ChildProcess:
     """Make the child that parses and decodes; it starts with its first message."""
     return ChildProcess(FACTORY, name="process that decodes", niceness=niceness)
 
 
-def read_apart(
+def read_isolated(
     child: ChildProcess,
     reader: Reader,
     value: Any,
@@ -42,7 +42,7 @@ def read_apart(
     Parameters
     ----------
     child : ChildProcess
-        As `preparing_child` makes it.
+        As `decoder_process` makes it.
     reader : Reader
     value, kind, find
         As `Reader.read` takes them.
@@ -68,7 +68,7 @@ def read_apart(
     return reader.answer(found.pixels, found.hand)
 
 
-class ReaderApart:
+class IsolatedReader:
     """Reads as a `Reader` does, for one thread.
 
     Parameters
@@ -79,7 +79,7 @@ class ReaderApart:
     """
 
     def __init__(self, reader: Reader, seconds: float = SECONDS) -> None:
-        self._reader, self._seconds, self._child = reader, seconds, preparing_child()
+        self._reader, self._seconds, self._child = reader, seconds, decoder_process()
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -95,7 +95,7 @@ class ReaderApart:
         """Read the bytes of a picture file."""
         hands = self._reader.hands
         find = None if hands is None else shared_detector(hands)
-        answer = read_apart(self._child, self._reader, value, find=find, seconds=self._seconds)
+        answer = read_isolated(self._child, self._reader, value, find=find, seconds=self._seconds)
         assert answer is not None
         return answer
 

@@ -17,11 +17,11 @@ from typing import Any, TypeVar
 
 from aslspark.common.child_process import ChildDied, ChildNotStarted, ChildProcess, ChildTimedOut
 from aslspark.scoring.reader import Answer
-from aslspark.serving.apart import preparing_child, read_apart
-from aslspark.serving.champion import Champion, Served
+from aslspark.serving.decoder import LIGHT_BODY, Parse, Wrong, is_heavy
+from aslspark.serving.isolated_reader import decoder_process, read_isolated
 from aslspark.serving.limits import Held, Limits, Refused
+from aslspark.serving.model_holder import ModelHolder, Served
 from aslspark.serving.payload import Picture, is_file, most_bytes, plain_pictures
-from aslspark.serving.preparing import LIGHT_BODY, Parse, Wrong, is_heavy
 
 log = logging.getLogger("aslspark.serving")
 
@@ -30,19 +30,19 @@ HEAVY_NICENESS = 10
 T = TypeVar("T")
 
 
-class Pool:
+class PictureExecutor:
     """Reads the pictures of all requests.
 
     Parameters
     ----------
-    champion : Champion
+    holder : ModelHolder
     limits : Limits
     workers : int
         Pictures read at once; one more where it takes long.
     """
 
-    def __init__(self, champion: Champion, limits: Limits, workers: int) -> None:
-        self.champion, self.limits, self._workers = champion, limits, workers
+    def __init__(self, holder: ModelHolder, limits: Limits, workers: int) -> None:
+        self.holder, self.limits, self._workers = holder, limits, workers
         self._light, self._heavy = Lane(workers, "light", 0), Lane(1, "heavy", HEAVY_NICENESS)
         # Half of a request's, so that who sent what hangs learns so, and not that there was no time.
         self._work_seconds = limits.seconds / 2
@@ -64,7 +64,7 @@ class Pool:
         """Start the children and the detectors; pictures that come meanwhile wait for the first."""
         self._light.start()
         self._heavy.start()
-        detectors = self.champion.now.detectors
+        detectors = self.holder.current.detectors
         for _ in range(self._workers if detectors is not None else 0):
             threading.Thread(target=_start_quietly, args=(detectors,), daemon=True).start()
 
@@ -74,7 +74,7 @@ class Pool:
 
     @property
     def _values(self) -> int:
-        height, width, channels = self.champion.now.reader.form.shape
+        height, width, channels = self.holder.current.reader.form.shape
         return height * width * channels
 
     async def pictures_of(self, content_type: str, body: bytes) -> list[Picture]:
@@ -105,7 +105,7 @@ class Pool:
         """
         if self.inside + len(pictures) > self.limits.waiting + self._workers:
             raise Refused(429, f"{self.inside} pictures are waiting; at most {self.limits.waiting} may: try again soon")
-        served = self.champion.now
+        served = self.holder.current
         jobs = [self._counted(self._answered(served, value, kind)) for value, kind in pictures]
         return served, await self._in_time(_all(jobs))
 
@@ -157,7 +157,7 @@ class Pool:
 
     def _read(self, served: Served, value: Any, kind: str, child: ChildProcess, *, only_light: bool) -> Answer | None:
         find, seconds = served.detectors, self._work_seconds
-        return read_apart(child, served.reader, value, kind, find=find, seconds=seconds, only_light=only_light)
+        return read_isolated(child, served.reader, value, kind, find=find, seconds=seconds, only_light=only_light)
 
 
 class Lane:
@@ -174,7 +174,7 @@ class Lane:
     def __init__(self, count: int, name: str, niceness: int) -> None:
         self._threads = ThreadPoolExecutor(count, thread_name_prefix=name)
         self._turns = asyncio.Semaphore(count)
-        self._children = [preparing_child(niceness) for _ in range(count)]
+        self._children = [decoder_process(niceness) for _ in range(count)]
         self._free: queue.LifoQueue[ChildProcess] = queue.LifoQueue()
         for child in self._children:
             self._free.put(child)

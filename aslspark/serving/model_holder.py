@@ -51,7 +51,7 @@ class Served:
         return f"{Path(self.bundle).name}@{self.reader.digest[:12]}"
 
 
-class Champion:
+class ModelHolder:
     """Holds the model, and looks whether there is another.
 
     Parameters
@@ -83,7 +83,7 @@ class Champion:
         self._said: str | None = None
         self._wait, self._next_try, self._gone = 0.0, 0.0, False
         self._seen = self._mark()
-        self.now = self._load(None)
+        self.current = self._load(None)
 
     def check(self, *, at_once: bool = True) -> bool:
         """Look at the path, and exchange the model where it leads to another bundle.
@@ -131,15 +131,15 @@ class Champion:
             raise AslsparkError(f"--model {self._path}: there is no bundle now")
         if not at_once and self.looked < self._next_try:
             return False
-        served = self._load(self.now.detectors)
+        served = self._load(self.current.detectors)
         if self._mark() != mark:
             raise AslsparkError(f"--model {self._path}: it changed while it was read")
         self._seen = mark
         self._well()
-        if served.reader.digest == self.now.reader.digest:
+        if served.reader.digest == self.current.reader.digest:
             return False
         self.switches += 1  # first: who is answered by the new model finds the exchange counted
-        before, self.now = self.now, served
+        before, self.current = self.current, served
         log.info("the model is now %s, in place of %s", served.name, before.name)
         if before.detectors is not None and before.detectors is not served.detectors:
             before.detectors.close()
@@ -156,12 +156,12 @@ class Champion:
         said = redact(f"{type(error).__name__}: {error}" if not isinstance(error, AslsparkError) else str(error))
         if said != self._said:
             self._said = said
-            log.error("the model stays %s: %s", self.now.name, said)
+            log.error("the model stays %s: %s", self.current.name, said)
 
     def close(self) -> None:
         """End the detectors."""
-        if self.now.detectors is not None:
-            self.now.detectors.close()
+        if self.current.detectors is not None:
+            self.current.detectors.close()
 
     def _mark(self) -> tuple[str, int, int] | None:
         """Tell cheaply which bundle the path leads to; None while there is none."""
