@@ -1,4 +1,4 @@
-"""The service: its routes, put together from what reads, limits, counts and shows."""
+"""The service: its routes over HTTP and WebSocket."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -45,12 +46,39 @@ from aslspark.serving.schemas import (
 
 PAGE = Path(__file__).parent / "page"
 STALLED_SECONDS = 60.0
-"""Since the watcher's last look, beyond its own interval: the disk of the bundle does not answer."""
+"""The watcher is stalled if its last look is older than its interval and this: the bundle's disk does not answer."""
 PASSED_OVER = 8
-"""How often the bytes of the largest request are taken from one that has too many, before it is cut off."""
-_AGAIN = {429, 503}
+"""Times the bytes of the largest request: a request that sends more is cut off, one that sends less gets an answer."""
+_RETRY_LATER = {429, 503}
 
 log = logging.getLogger("aslspark.serving")
+
+
+@dataclass(frozen=True)
+class Service:
+    """What the routes share.
+
+    Parameters
+    ----------
+    holder : ModelHolder
+    executor : PictureExecutor
+    metrics : Metrics
+    limits : Limits
+    keys : Keys
+        Who may reload and record.
+    every : float
+        Seconds between looks for another bundle.
+    recorder : Recorder, optional
+        Keeps the page's recordings; None: the page has no recording mode.
+    """
+
+    holder: ModelHolder
+    executor: PictureExecutor
+    metrics: Metrics
+    limits: Limits
+    keys: Keys
+    every: float
+    recorder: Recorder | None
 
 
 def create_app(
@@ -63,7 +91,7 @@ def create_app(
     keys: Keys,
     connections: Connections,
 ) -> FastAPI:
-    """Put the service together.
+    """Build the service.
 
     Parameters
     ----------
@@ -72,26 +100,27 @@ def create_app(
     workers : int
         Threads that read.
     record : str, optional
-        Folder in which the page's recording mode keeps pictures; without it there is none.
+        Folder in which the page's recording mode keeps pictures; None: the page has no such mode.
     every : float
         Seconds between looks for another bundle.
     keys : Keys
         Who may reload and record.
     connections : Connections
-        What uvicorn's protocol counts.
+        The connections that uvicorn's protocol counts.
     """
     executor = PictureExecutor(holder, limits, workers)
     metrics = Metrics(holder, executor, connections)
     recorder = Recorder(record, limits) if record is not None else None
+    service = Service(holder, executor, metrics, limits, keys, every, recorder)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         executor.start()
-        watching = [asyncio.create_task(_watch(holder, every)), asyncio.create_task(connections.watch())]
+        tasks = [asyncio.create_task(_watch(holder, every)), asyncio.create_task(connections.watch())]
         try:
             yield
         finally:
-            for task in watching:
+            for task in tasks:
                 task.cancel()
             executor.close()
             holder.close()
@@ -109,41 +138,11 @@ def create_app(
     app.add_middleware(SafeHeaders)
     app.add_middleware(Counting, metrics=metrics)
     _add_refusals(app)
-    _add_facts(app, holder, executor, metrics, keys, every)
-    _add_page(app, holder, executor, Cameras(executor, metrics), recorder, keys)
-
-    @app.post(
-        "/predict",
-        summary="Read the letters of pictures",
-        response_model=Readings,
-        responses={
-            400: {"model": Refusal, "description": "the body cannot be read"},
-            408: {"model": Refusal, "description": "the body did not come in time"},
-            413: {"model": Refusal, "description": "too many bytes or pictures"},
-            415: {"model": Refusal, "description": "a content type that is not known"},
-            422: {"model": Refusal, "description": "nothing in it is a picture that can be used"},
-            429: {"model": Refusal, "description": "too many pictures wait"},
-            503: {"model": Refusal, "description": "not read in time"},
-        },
-        openapi_extra={"requestBody": PREDICT_BODY},
-    )
-    async def predict(request: Request) -> Readings:
-        """Read pictures. One that cannot be used has a reason in its place; where none can, the status is 422."""
-        if request.headers.get("content-encoding", "identity") != "identity":
-            raise Refused(415, "send the body without a content-encoding")
-        with executor.held.share() as share:
-            kind = request.headers.get("content-type", "")
-            body = await _sent(request, executor.most_bytes(kind), limits, share)
-            pictures = await executor.pictures_of(kind, body)
-            del body
-            served, answers = await executor.read([(picture.value, picture.kind) for picture in pictures])
-        for answer in answers:
-            metrics.count(answer)
-        if not any(answer.usable for answer in answers):
-            said = [f"picture {place}: {answer.reason}" for place, answer in enumerate(answers[:3])]
-            raise Refused(422, "; ".join(said))
-        return readings_of(served, answers, [picture.name for picture in pictures])
-
+    _add_status(app, service)
+    _add_model(app, service)
+    _add_page(app, service)
+    _add_live(app, service)
+    _add_predict(app, service)
     return app
 
 
@@ -152,39 +151,38 @@ async def _watch(holder: ModelHolder, every: float) -> None:
         await asyncio.sleep(every)
         try:
             await asyncio.to_thread(holder.check, at_once=False)
-        except Refused:  # somebody else is looking
+        except Refused:  # another look goes on
             continue
         except Exception:
             log.exception("the bundle's path could not be looked at; it will be again")
 
 
 def _add_refusals(app: FastAPI) -> None:
-    """Say every refusal in the same form."""
+    """Give every refusal the same form."""
 
     @app.exception_handler(Refused)
     async def refused(request: Request, error: Refused) -> Response:
-        again = {"retry-after": "1"} if error.status in _AGAIN else None
-        return JSONResponse({"reason": error.reason}, error.status, again)
+        headers = {"retry-after": "1"} if error.status in _RETRY_LATER else None
+        return JSONResponse({"reason": error.reason}, error.status, headers)
 
     @app.exception_handler(HTTPException)
-    async def no_such_thing(request: Request, error: HTTPException) -> Response:
+    async def http_error(request: Request, error: HTTPException) -> Response:
         return JSONResponse({"reason": error.detail}, error.status_code, error.headers)
 
     @app.exception_handler(ClientDisconnect)
-    async def left(request: Request, error: ClientDisconnect) -> Response:
+    async def disconnected(request: Request, error: ClientDisconnect) -> Response:
         return JSONResponse({"reason": "the client left"}, 400)
 
 
-def _add_facts(
-    app: FastAPI, holder: ModelHolder, executor: PictureExecutor, metrics: Metrics, keys: Keys, every: float
-) -> None:
-    """Add what is asked about the service."""
+def _add_status(app: FastAPI, service: Service) -> None:
+    """Add the routes that say how the service is."""
+    holder, executor = service.holder, service.executor
 
     @app.get("/health", summary="Whether the service is there", response_model=Health)
     async def health() -> Health:
         """Answer as long as the service lives; whether it reads pictures now, `/ready` says."""
         age = time.monotonic() - holder.looked
-        state = "stalled" if age > every + STALLED_SECONDS else holder.state
+        state = "stalled" if age > service.every + STALLED_SECONDS else holder.state
         watcher = Watcher(state=state, failures=holder.failures, seconds=round(age, 1))
         return Health(status="ok", model=holder.current.name, waiting=executor.inside, watcher=watcher)
 
@@ -197,9 +195,23 @@ def _add_facts(
     async def ready() -> Readiness:
         if not executor.ready:
             raise Refused(503, "no process that decodes pictures is there yet")
-        if executor.inside >= executor.limits.waiting:
+        if executor.inside >= service.limits.waiting:
             raise Refused(503, f"{executor.inside} pictures are waiting")
         return Readiness(ready=True, model=holder.current.name)
+
+    @app.get(
+        "/metrics",
+        summary="Counters for Prometheus",
+        response_class=Response,
+        responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+    )
+    async def numbers() -> Response:
+        return Response(service.metrics.text(), media_type=CONTENT_TYPE_LATEST)
+
+
+def _add_model(app: FastAPI, service: Service) -> None:
+    """Add the routes of the model that is served."""
+    holder, keys = service.holder, service.keys
 
     @app.get("/model", summary="What is served", response_model=ModelFacts)
     async def model() -> ModelFacts:
@@ -233,41 +245,62 @@ def _add_facts(
         switched = await asyncio.to_thread(holder.check)
         return Switched(switched=switched, model=holder.current.name)
 
-    @app.get(
-        "/metrics",
-        summary="Counters for Prometheus",
-        response_class=Response,
-        responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+
+def _add_predict(app: FastAPI, service: Service) -> None:
+    executor, metrics = service.executor, service.metrics
+
+    @app.post(
+        "/predict",
+        summary="Read the letters of pictures",
+        response_model=Readings,
+        responses={
+            400: {"model": Refusal, "description": "the body cannot be read"},
+            408: {"model": Refusal, "description": "the body did not come in time"},
+            413: {"model": Refusal, "description": "too many bytes or pictures"},
+            415: {"model": Refusal, "description": "a content type that is not known"},
+            422: {"model": Refusal, "description": "nothing in it is a picture that can be used"},
+            429: {"model": Refusal, "description": "too many pictures wait"},
+            503: {"model": Refusal, "description": "not read in time"},
+        },
+        openapi_extra={"requestBody": PREDICT_BODY},
     )
-    async def numbers() -> Response:
-        return Response(metrics.text(), media_type=CONTENT_TYPE_LATEST)
+    async def predict(request: Request) -> Readings:
+        """Read pictures. One that cannot be used has a reason in its place; where none can, the status is 422."""
+        if request.headers.get("content-encoding", "identity") != "identity":
+            raise Refused(415, "send the body without a content-encoding")
+        with executor.held.share() as share:
+            kind = request.headers.get("content-type", "")
+            body = await _body(request, executor.most_bytes(kind), service.limits, share)
+            pictures = await executor.pictures_of(kind, body)
+            del body
+            served, answers = await executor.read([(picture.value, picture.kind) for picture in pictures])
+        for answer in answers:
+            metrics.count(answer)
+        if not any(answer.usable for answer in answers):
+            reasons = [f"picture {place}: {answer.reason}" for place, answer in enumerate(answers[:3])]
+            raise Refused(422, "; ".join(reasons))
+        return readings_of(served, answers, [picture.name for picture in pictures])
 
 
-def _add_page(
-    app: FastAPI,
-    holder: ModelHolder,
-    executor: PictureExecutor,
-    cameras: Cameras,
-    recorder: Recorder | None,
-    keys: Keys,
-) -> None:
-    """Add the live page's files, and what it asks for."""
+def _add_page(app: FastAPI, service: Service) -> None:
+    """Add the live page's files and the facts that it asks for."""
     for file in PAGE.iterdir():
-        # Each a route of its own: a mount would answer to every path's wrong methods.
+        # Each file has a route of its own: a mount would answer to wrong methods at any path.
         path = "/" if file.name == "index.html" else f"/{file.name}"
         app.router.routes.append(Route(path, partial(_file, file)))
 
     @app.get("/page.json", include_in_schema=False)
     async def facts(request: Request) -> dict[str, Any]:
-        known = set(holder.current.reader.labels)
+        served = service.holder.current
+        labels = list(served.reader.labels)
         return {
-            "labels": list(holder.current.reader.labels),
-            "model": holder.current.name,
+            "labels": labels,
+            "model": served.name,
             "chart": [
-                {"letter": letter, "words": words, "drawn": letter in STATIC_LETTERS, "known": letter in known}
+                {"letter": letter, "words": words, "drawn": letter in STATIC_LETTERS, "known": letter in labels}
                 for letter, words in sorted({**WORDS, **MOVED}.items())
             ],
-            "record": recorder is not None and _may(keys, request),
+            "record": service.recorder is not None and _may(service.keys, request),
         }
 
     @app.get("/chart/{letter}.png", include_in_schema=False)
@@ -277,15 +310,10 @@ def _add_page(
         picture = await asyncio.to_thread(drawn, letter)
         return Response(picture, media_type="image/png", headers={"cache-control": "max-age=86400"})
 
-    @app.post("/recordings/{signer}/{label}", include_in_schema=False, status_code=201)
-    async def keep(request: Request, signer: str, label: str) -> dict[str, str]:
-        if recorder is None or not _may(keys, request):
-            raise Refused(
-                403, f"pictures are kept for {_who(keys)} alone, and where the service runs with --record DIR"
-            )
-        with executor.held.share() as share:
-            body = await _sent(request, executor.limits.bytes, executor.limits, share)
-            return {"path": await asyncio.to_thread(recorder.keep, body, label, signer)}
+
+def _add_live(app: FastAPI, service: Service) -> None:
+    """Add the WebSocket of the page's camera, and its recordings."""
+    cameras = Cameras(service.executor, service.metrics)
 
     @app.websocket("/live")
     async def live(socket: WebSocket) -> None:
@@ -293,6 +321,16 @@ def _add_page(
             await socket.close(1008, "another site's page")
             return
         await cameras.admit(socket)
+
+    @app.post("/recordings/{signer}/{label}", include_in_schema=False, status_code=201)
+    async def keep(request: Request, signer: str, label: str) -> dict[str, str]:
+        if service.recorder is None or not _may(service.keys, request):
+            raise Refused(
+                403, f"pictures are kept for {_who(service.keys)} alone, and where the service runs with --record DIR"
+            )
+        with service.executor.held.share() as share:
+            body = await _body(request, service.limits.bytes, service.limits, share)
+            return {"path": await asyncio.to_thread(service.recorder.keep, body, label, signer)}
 
 
 def _may(keys: Keys, request: Request) -> bool:
@@ -303,8 +341,8 @@ def _who(keys: Keys) -> str:
     return "this machine" if keys.token is None else "who sends the token (Authorization: Bearer ...)"
 
 
-async def _sent(request: Request, most: int, limits: Limits, share: Share) -> bytes:
-    """Wait for a request's body, but not for ever."""
+async def _body(request: Request, most: int, limits: Limits, share: Share) -> bytes:
+    """Read a request's body within the limits."""
     seconds, passed_over = limits.seconds, PASSED_OVER * limits.body
     length = request.headers.get("content-length")
     try:
