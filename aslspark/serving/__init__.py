@@ -1,4 +1,4 @@
-"""A bundle as a service: pictures in over HTTP or a WebSocket, letters out; and the page that uses it.
+"""A bundle as a service: pictures over HTTP, a WebSocket, a bucket or a folder -> letters; and the live page.
 
-Nothing here imports Spark, TensorFlow or torch, but for `streaming`, which is a Spark job.
+Nothing here imports Spark, TensorFlow or torch, except `streaming`, which is a Spark job.
 """

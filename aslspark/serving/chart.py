@@ -1,4 +1,4 @@
-"""The letter chart of the page: a drawn hand for each letter, and how the letter is formed, in words."""
+"""The letter chart of the page: for each letter a drawn hand, and a description of how it is formed."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ MOVED = {"J": "as I, while the little finger draws a J", "Z": "the forefinger dr
 
 @lru_cache(maxsize=len(STATIC_LETTERS))
 def drawn(letter: str) -> bytes:
-    """Draw a letter: the bytes of a PNG, the same for every call."""
+    """Draw a letter's hand as the bytes of a PNG, always the same."""
     from aslspark.data.synthetic.picture import draw_hand
 
     picture = draw_hand(letter, seed=_SEED, index=_INDEX, signer=_SIGNER, size=SIDE, channels=3)

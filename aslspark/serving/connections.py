@@ -1,7 +1,7 @@
-"""The connections of the service: how many there may be, and how long one may do nothing.
+"""Limits the number of connections and the time that each may be idle.
 
-In: what uvicorn tells its protocol. Out: the same connections, of which the idle ones are closed in time, and
-make room for new ones where all are taken.
+In: the calls of uvicorn to its protocol. Out: the same connections, of which idle ones are closed in time, or earlier
+to make room for new ones.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from aslspark.serving.limits import Limits
 
 ANSWER_SECONDS = 10.0
-"""Beyond those of arriving and reading, for the client to take its answer."""
+"""Time for the client to take its answer, beyond the times for arriving and reading."""
 FRESH_SECONDS = 0.25
-"""That a connection keeps its place for, though nothing has come yet: its request may be on the way."""
+"""How long a new connection without a request keeps its place, since its request may be on the way."""
 LINGER_SECONDS, MOST_LINGERING = 1.0, 64
-"""How long refused connections may go on sending, and how many."""
+"""How long refused connections may go on sending, and how many of them."""
 SWEEP_SECONDS = 1.0
 OTHER_FILES = 128
-"""That the service opens beside its connections: children, the bundle, the page, temporary files."""
+"""Files that the service opens beside its connections: children, the bundle, the page, temporary files."""
 IDLE, SLOW, FULL = "idle", "slow", "full"
 CLOSED = (IDLE, SLOW, FULL)
-"""Why connections are closed: no request came, a request did not end, there was no room."""
+"""Why connections are closed: no request came, a request did not end in time, there was no room."""
 
 
 class Connections:
-    """All connections that are open.
+    """All open connections.
 
     Parameters
     ----------
@@ -42,15 +42,15 @@ class Connections:
         self._request_seconds = 2 * limits.seconds + ANSWER_SECONDS
         self._open: dict[Connection, None] = {}
         self.closed = dict.fromkeys(CLOSED, 0)
-        """How many were closed, and why."""
+        """Reason to the number of closed connections."""
         self.lingering = 0
-        """Refused ones that are still sending."""
+        """Refused connections that are still sending."""
 
     def __len__(self) -> int:
         return len(self._open)
 
     def admit(self, connection: Connection) -> bool:
-        """Take a connection in; where all are taken, the one that does nothing for longest makes room."""
+        """Admit a connection; where there is no room, the one that has been idle for longest is closed for it."""
         if len(self._open) >= self.most:
             self.sweep()
         if len(self._open) >= self.most:
@@ -64,11 +64,11 @@ class Connections:
         return True
 
     def leave(self, connection: Connection) -> None:
-        """Forget a connection."""
+        """Remove a connection."""
         self._open.pop(connection, None)
 
     def sweep(self) -> None:
-        """Close what has done nothing for too long."""
+        """Close connections that have been idle or busy for too long."""
         now = time.monotonic()
         for connection in list(self._open):
             if connection.transport.is_closing():
@@ -85,22 +85,22 @@ class Connections:
             self.sweep()
 
     def protocol(self) -> type[Connection]:
-        """Return the class that uvicorn makes of each connection."""
+        """Return the class that uvicorn instantiates for each connection."""
         return type("Connection", (Connection,), {"all": self})
 
     def _close(self, connection: Connection, why: str) -> None:
         self.closed[why] += 1
         self.leave(connection)
-        # What is still to be written would be waited for.
+        # `close` would wait until all is written.
         connection.transport.abort()
 
 
 class Connection(H11Protocol):
-    """One connection, as uvicorn speaks HTTP over it."""
+    """A connection over which uvicorn speaks HTTP."""
 
     all: Connections
     since = 0.0
-    """Of its last request's beginning or end, by `time.monotonic`."""
+    """When its last request began or ended, by `time.monotonic`."""
     _admitted = False
     _lingers = False
 
@@ -111,11 +111,11 @@ class Connection(H11Protocol):
 
     @property
     def talks(self) -> bool:
-        """Whether it has become a WebSocket, whose silence `live` limits."""
+        """Whether it has become a WebSocket, which `live` closes when it is silent."""
         return self.transport.get_protocol() is not self
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take the connection in, or say that there is no room."""
+        """Admit the connection, or answer that there is no room."""
         self.since = time.monotonic()
         self.transport = cast(asyncio.Transport, transport)
         if self.all.admit(self):
@@ -129,7 +129,7 @@ class Connection(H11Protocol):
         )
         self.transport.write(head.encode() + reason)
         if self.all.lingering < MOST_LINGERING and self.transport.can_write_eof():
-            # Closed at once, what it is still sending would take the answer from it.
+            # If it were closed at once while the client still sends, the client would not get the answer.
             self.transport.write_eof()
             self.all.lingering += 1
             self._lingers = True
@@ -138,7 +138,7 @@ class Connection(H11Protocol):
             self.transport.close()
 
     def data_received(self, data: bytes) -> None:
-        """Pass on what came, and note when a request begins."""
+        """Handle received data, and note when a request begins."""
         if not self._admitted:
             return
         before = self.busy
@@ -152,7 +152,7 @@ class Connection(H11Protocol):
         super().on_response_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the connection."""
+        """Remove the connection."""
         self.all.leave(self)
         self.all.lingering -= self._lingers
         if self._admitted:
@@ -160,7 +160,7 @@ class Connection(H11Protocol):
 
 
 def open_files(most: int) -> int:
-    """Let this process open enough files for so many connections, and return for how many it may.
+    """Raise this process' limit of open files for so many connections, and return how many it then allows.
 
     Parameters
     ----------

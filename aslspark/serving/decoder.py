@@ -1,6 +1,6 @@
-"""The child process that works on what strangers send: it parses bodies and decodes pictures, and can be ended.
+"""What runs in the child process that parses bodies and decodes pictures from strangers.
 
-In: a `Parse` or a `Prepare`. Out: what comes of it; what is wrong with it comes back as a value, too.
+In: a `Parse` or a `Prepare`. Out: its result; an error of the input is a result too.
 """
 
 from __future__ import annotations
@@ -21,16 +21,17 @@ from aslspark.serving.limits import Limits, Refused
 from aslspark.serving.payload import pictures_of
 
 LIGHT_BYTES, LIGHT_PIXELS, LIGHT_SCANS = 1_000_000, 4_000_000, 16
-"""A picture with more of any takes long to decode, and waits for others of its kind alone: a camera's frames and
-phone pictures as pages shrink them have less. A progressive JPEG has some ten scans, and each goes over all pixels."""
+"""A picture with more of any of these is heavy: it takes long to decode and waits for other heavy ones alone. Frames of
+a camera, and phone pictures as pages shrink them, are light. Each scan of a progressive JPEG (some ten) goes over all
+pixels."""
 LIGHT_BODY = 300_000
-"""Bytes of text or of a form that are parsed among the light ones."""
+"""Bytes of text or of a form; larger bodies are heavy."""
 _SCAN = b"\xff\xda"
 
 
 @dataclass(frozen=True)
 class Parse:
-    """A body whose pictures are wanted; see `payload.pictures_of`."""
+    """A body to parse; see `payload.pictures_of`."""
 
     content_type: str
     body: bytes
@@ -40,24 +41,24 @@ class Parse:
 
 @dataclass(frozen=True)
 class Prepare:
-    """A picture to make ready; see `reader.prepared`."""
+    """A picture to decode and fit; see `reader.prepared`."""
 
     value: Any
     kind: str
     form: ImageSpec
     hands: HandOptions | None
     only_light: bool
-    """Answer `Heavy` to a picture that takes long."""
+    """Return `Heavy` for a picture that takes long."""
 
 
 @dataclass(frozen=True)
 class Heavy:
-    """That a picture takes long."""
+    """The picture takes long."""
 
 
 @dataclass(frozen=True)
 class Ready:
-    """A picture of the model's form, and its hand where one was looked for."""
+    """A picture in the model's form, and its hand where the model looks for one."""
 
     pixels: npt.NDArray[np.uint8]
     hand: Hand | None
@@ -65,14 +66,14 @@ class Ready:
 
 @dataclass(frozen=True)
 class Wrong:
-    """Why nothing came of it: a status of HTTP, and the reason."""
+    """An error of the input: an HTTP status, and the reason."""
 
     status: int
     reason: str
 
 
 class Decoder:
-    """Answers messages one by one."""
+    """Answers messages, one at a time."""
 
     def __call__(self, message: Parse | Prepare) -> Any:
         """Return a list of `payload.Picture`, a `Ready`, a `Heavy` or a `Wrong`."""
@@ -85,12 +86,12 @@ class Decoder:
             return Heavy()
         try:
             return Ready(*prepared(message.value, message.kind, message.form, message.hands, ask_parent))
-        except Unusable as found:
-            return Wrong(422, str(found))
+        except Unusable as error:
+            return Wrong(422, str(error))
 
 
 def is_heavy(value: Any, kind: str) -> bool:
-    """Tell by its bytes alone whether a picture takes long; how many pixels it has, the child looks up."""
+    """Tell by its bytes alone whether a picture takes long; the child looks at its number of pixels."""
     return kind == BYTES and (len(value) > LIGHT_BYTES or value.count(_SCAN) > LIGHT_SCANS)
 
 
@@ -99,6 +100,6 @@ def _has_many_pixels(value: bytes) -> bool:
 
     try:
         width, height = Image.open(io.BytesIO(value)).size
-    except Exception:  # whatever is wrong with it is found again, and said, where it is decoded
+    except Exception:  # the error comes up again, and is reported, where the picture is decoded
         return False
     return bool(width * height > LIGHT_PIXELS)

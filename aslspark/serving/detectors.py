@@ -1,4 +1,4 @@
-"""As many guarded hand detectors as there are threads that read; each takes one picture at a time."""
+"""A pool of hand detectors, one for each thread that reads, each in a process of its own."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from aslspark.images.hands.options import HandOptions
 
 
 class Detectors:
-    """A stock of detectors, which several threads may call at once.
+    """A pool of detectors that several threads may call at once.
 
     Parameters
     ----------
     options : HandOptions
-        Of which seconds, confidence and looks count.
+        Its seconds, confidence and looks are used.
     count : int
     """
 
@@ -34,30 +34,30 @@ class Detectors:
 
     def __call__(self, picture: npt.NDArray[np.uint8]) -> Hand:
         """Find the hand in a picture: uint8 (height, width, 3)."""
-        with self._one() as guard:
-            return guard(picture)
+        with self._borrowed() as detector:
+            return detector(picture)
 
     def start(self) -> None:
-        """Start one that has not been used yet, so that no picture waits for it."""
+        """Start a detector, so that no picture waits for it."""
         self(np.zeros((8, 8, 3), np.uint8))
 
     def close(self) -> None:
-        """End those that are free now, and the others when they are done; a late picture starts one for itself."""
+        """End the free detectors now and the others when they are done; a late picture starts one again."""
         self._closed = True
         free = []
         with contextlib.suppress(queue.Empty):
             while True:
                 free.append(self._free.get_nowait())
-        for guard in free:
-            guard.close()
-            self._free.put(guard)
+        for detector in free:
+            detector.close()
+            self._free.put(detector)
 
     @contextlib.contextmanager
-    def _one(self) -> Iterator[DetectorProcess]:
-        guard = self._free.get()
+    def _borrowed(self) -> Iterator[DetectorProcess]:
+        detector = self._free.get()
         try:
-            yield guard
+            yield detector
         finally:
             if self._closed:
-                guard.close()
-            self._free.put(guard)
+                detector.close()
+            self._free.put(detector)

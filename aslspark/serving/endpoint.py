@@ -1,6 +1,6 @@
-"""The four steps by which hosted endpoints call a model: load it, read the input, predict, write the output.
+"""The four functions by which hosted endpoints call a model: load it, read the input, predict, write the output.
 
-SageMaker's containers, and those that copy them, import this module and call the functions by these names.
+SageMaker's containers, and those like them, import this module and call the functions by these names.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ LIMITS = Limits()
 
 
 def model_fn(model_dir: str) -> Reader:
-    """Load the bundle that lies in a folder, or in the one folder that lies there.
+    """Load the bundle that a folder is, or that lies in it.
 
     Raises
     ------
     AslsparkError
-        Where there is none, or it is not as it was written.
+        Where there is none or more than one, or it is damaged.
     """
     folder = Path(model_dir)
     inside = [path.parent for path in sorted(folder.glob(f"*/{MANIFEST}"))]
@@ -35,7 +35,7 @@ def model_fn(model_dir: str) -> Reader:
 
 
 def input_fn(request_body: bytes | str, content_type: str) -> list[Picture]:
-    """Take the pictures out of a request.
+    """Return the pictures of a request.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def output_fn(answers: list[Answer], accept: str = JSON) -> tuple[str, str]:
     ----------
     answers : list of Answer
     accept : str
-        ``application/json``, or ``text/csv`` for a line of letter, probability and reason a picture.
+        ``application/json``, or ``text/csv`` for a line of letter, probability and reason for each picture.
 
     Returns
     -------
@@ -75,10 +75,10 @@ def output_fn(answers: list[Answer], accept: str = JSON) -> tuple[str, str]:
     Refused
         406 for any other.
     """
-    wanted = [part.split(";")[0].strip().lower() for part in accept.split(",")]
-    if {JSON, "*/*", ""} & set(wanted):
+    types = {part.split(";")[0].strip().lower() for part in accept.split(",")}
+    if {JSON, "*/*", ""} & types:
         return json.dumps({"answers": [answer.as_dict() for answer in answers]}), JSON
-    if CSV in wanted:
+    if CSV in types:
         table = io.StringIO()
         lines = csv.writer(table, lineterminator="\n")
         lines.writerow(("letter", "probability", "reason"))

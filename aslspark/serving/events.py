@@ -1,7 +1,7 @@
-"""A picture arrived in a bucket -> its letter is written beside it, once.
+"""Pictures that arrive in a bucket -> their letters, each written beside its picture once.
 
-In: an event of S3's shape. Out: NAME.json beside each picture: its prediction (the label's number), category (the
-letter), probability, best three, or why there is none.
+In: an event of S3's shape. Out: NAME.json beside each picture, with prediction (the label's number), category (the
+letter), probability and best three, or the reason why there is none.
 """
 
 from __future__ import annotations
@@ -25,20 +25,17 @@ from aslspark.scoring.reader import Answer, Reader
 from aslspark.serving.isolated_reader import IsolatedReader
 
 ANSWER = ".json"
-"""Added to the picture's whole name."""
+"""Is appended to the picture's name, whose ending stays."""
+CREATED = "ObjectCreated:"
 NO_FILE, OUTSIDE = "no file", "a link that leads elsewhere"
 MOST_NAME_BYTES = 230
-"""Bytes of a name: usual file systems allow 255, and it is written under a longer one first."""
+"""Of an answer's name: usual file systems allow 255, and it is first written under a longer one."""
+
+AnyReader = Reader | IsolatedReader
 
 
 class SetAside(Exception):  # noqa: N818  (it ends beside the picture, not in a traceback)
-    """What is called a picture and cannot be read at all: the reason."""
-
-
-CREATED = "ObjectCreated:"
-
-
-Reading = Reader | IsolatedReader
+    """The reason why something with a picture's name cannot be read at all."""
 
 
 class Store(Protocol):
@@ -48,14 +45,14 @@ class Store(Protocol):
         """Tell whether there is an object."""
 
     def get(self, bucket: str, key: str) -> bytes:
-        """Return an object; FileNotFoundError where there is none, SetAside where it cannot be read as one."""
+        """Return an object's bytes; raise FileNotFoundError where there is none, SetAside where it is no file."""
 
     def put_new(self, bucket: str, key: str, data: bytes) -> bool:
-        """Write an object whole, unless there is one already; tells whether it was written."""
+        """Write a new object in one step; return False where there is one already."""
 
 
 class Arrived(NamedTuple):
-    """A picture that came."""
+    """A picture that arrived."""
 
     bucket: str
     key: str
@@ -72,12 +69,12 @@ class FolderStore:
         return os.path.lexists(self._path(bucket, key))
 
     def get(self, bucket: str, key: str) -> bytes:
-        """Return a file's bytes; a pipe, a folder and a link out of the root are set aside, and not waited for."""
+        """Return a file's bytes; a pipe, a folder and a link out of the root are set aside at once."""
         path = self._path(bucket, key)
         try:
             if not Path(os.path.realpath(path)).is_relative_to(self._root):
                 raise SetAside(OUTSIDE)
-            # Without O_NONBLOCK a pipe is waited for until somebody writes.
+            # Without O_NONBLOCK, opening a pipe would wait until somebody writes to it.
             with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY), "rb") as file:
                 facts = os.fstat(file.fileno())
                 if not stat.S_ISREG(facts.st_mode):
@@ -93,7 +90,7 @@ class FolderStore:
             raise SetAside(f"{UNREADABLE}: {getattr(error, 'strerror', None) or error}") from error
 
     def put_new(self, bucket: str, key: str, data: bytes) -> bool:
-        """Write a file whole, unless it is there; of two who do so at once, one does."""
+        """Write a new file in one step; where two do so at once, one of them gets False."""
         path = self._path(bucket, key)
         number, scratch = tempfile.mkstemp(prefix=".aslspark-", dir=path.parent)
         try:
@@ -108,7 +105,7 @@ class FolderStore:
         return True
 
     def _path(self, bucket: str, key: str) -> Path:
-        """Return where a file lies: its folder below the root, with links followed; its name as it is."""
+        """Return a file's path: links in its folder are followed, and must stay below the root; its name is kept."""
         path = self._root / bucket / key
         try:
             folder = path.parent.resolve()
@@ -120,7 +117,7 @@ class FolderStore:
 
 
 class S3Store:
-    """S3 through a client of boto3, or what speaks as it does."""
+    """S3 through a client of boto3, or one like it."""
 
     def __init__(self, client: Any) -> None:
         self._client = client
@@ -148,7 +145,7 @@ class S3Store:
         return data
 
     def put_new(self, bucket: str, key: str, data: bytes) -> bool:
-        """Write an object unless it is there: S3 itself refuses the second of two."""
+        """Write a new object; S3 itself refuses the second of two."""
         try:
             self._client.put_object(Bucket=bucket, Key=key, Body=data, ContentType="application/json", IfNoneMatch="*")
         except Exception as error:
@@ -159,18 +156,18 @@ class S3Store:
 
 
 def _code(error: Exception) -> str:
-    """Return the code of a botocore.exceptions.ClientError; of any other error, nothing."""
+    """Return the code of a botocore.exceptions.ClientError, or an empty text for any other error."""
     response = getattr(error, "response", None)
     return str(response.get("Error", {}).get("Code", "")) if isinstance(response, dict) else ""
 
 
 def arrived(event: Mapping[str, Any]) -> Iterator[Arrived]:
-    """Take the pictures out of an event: keys are quoted as URLs there; what is no picture is passed over.
+    """Return the pictures of an event; its keys are quoted as in URLs, and other objects are left out.
 
     Raises
     ------
     AslsparkError
-        Where a record has not S3's shape.
+        Where a record does not have S3's shape.
     """
     for record in event.get("Records", []):
         try:
@@ -189,7 +186,7 @@ def is_picture(name: str) -> bool:
 
 
 def answer_name(key: str) -> str:
-    """Return the name of what lies beside a picture; of one that is too long for a file system, its beginning.
+    """Return the name of a picture's answer; a name that is too long for a file system is shortened.
 
     Parameters
     ----------
@@ -204,18 +201,18 @@ def answer_name(key: str) -> str:
     return f"{folder}{slash}{begin}~{mark}{ANSWER}"
 
 
-def written(answer: Answer, name: str, reader: Reading) -> bytes:
-    """Return what lies beside a picture, as JSON."""
-    said = answer.as_dict()
-    del said["hand"]
-    letter = said.pop("letter")
-    place = reader.labels.index(letter) if letter is not None else None
-    both = {"picture": name, "prediction": place, "category": letter, **said, "model": reader.digest[:12]}
-    return (redacted_json(both) + "\n").encode()
+def answer_json(answer: Answer, name: str, reader: AnyReader) -> bytes:
+    """Return a picture's answer as the JSON that is written beside it."""
+    fields = answer.as_dict()
+    del fields["hand"]
+    letter = fields.pop("letter")
+    number = reader.labels.index(letter) if letter is not None else None
+    row = {"picture": name, "prediction": number, "category": letter, **fields, "model": reader.digest[:12]}
+    return (redacted_json(row) + "\n").encode()
 
 
-def read_one(store: Store, reader: Reading, bucket: str, key: str) -> bool:
-    """Read a picture and write its letter beside it, unless that was done; tells whether it was now.
+def read_one(store: Store, reader: AnyReader, bucket: str, key: str) -> bool:
+    """Read a picture and write its answer beside it; return False where it has one already.
 
     Raises
     ------
@@ -226,31 +223,31 @@ def read_one(store: Store, reader: Reading, bucket: str, key: str) -> bool:
         return False
     try:
         answer = reader.read(store.get(bucket, key))
-    except SetAside as found:
-        answer = Answer(None, None, (), str(found))
-    return store.put_new(bucket, answer_name(key), written(answer, key, reader))
+    except SetAside as reason:
+        answer = Answer(None, None, (), str(reason))
+    return store.put_new(bucket, answer_name(key), answer_json(answer, key, reader))
 
 
-def handle(event: Mapping[str, Any], store: Store, reader: Reading) -> dict[str, int]:
+def handle(event: Mapping[str, Any], store: Store, reader: AnyReader) -> dict[str, int]:
     """Read every picture of an event.
 
     Parameters
     ----------
     event : mapping
-        As S3 sends it, with any number of records.
+        In S3's shape, with any number of records.
     store : Store
     reader : Reader or IsolatedReader
 
     Returns
     -------
     dict
-        How many were ``read``, and how many had been already (``before``).
+        How many were ``read`` now, and how many had an answer ``before``.
 
     Raises
     ------
     AslsparkError
-        Where pictures could not be fetched, or their answers not be written; the others are done, and are not done
-        again when the event comes again.
+        Where pictures could not be fetched, or their answers not be written; the others are read, and not read again
+        when the event comes again.
     """
     counts, gone, failed = {"read": 0, "before": 0}, [], []
     for picture in dict.fromkeys(arrived(event)):
@@ -268,7 +265,7 @@ def handle(event: Mapping[str, Any], store: Store, reader: Reading) -> dict[str,
 
 
 def lambda_handler(event: Mapping[str, Any], context: Any = None) -> dict[str, int]:
-    """Answer AWS Lambda: the bundle lies at $ASLSPARK_MODEL, and boto3 is there, as it always is."""
+    """Handle an event in AWS Lambda, which brings boto3; the bundle lies at $ASLSPARK_MODEL."""
     import boto3
 
     return handle(event, S3Store(boto3.client("s3")), _reader(os.environ["ASLSPARK_MODEL"]))

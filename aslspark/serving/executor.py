@@ -1,6 +1,7 @@
-"""Few pictures are read at once, few wait, none for ever; each is decoded in a child process that can be ended.
+"""Reads the pictures of all requests: a limited number at once and in the queue, each for a limited time.
 
-Pictures that take long have a lane of their own, so that the others need not wait behind them.
+Pictures are decoded in child processes that can be ended. Heavy ones have a lane of their own, so that the others do
+not wait behind them.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from aslspark.serving.payload import Picture, is_file, most_bytes, plain_picture
 log = logging.getLogger("aslspark.serving")
 
 HEAVY_NICENESS = 10
-"""Of the lane for what takes long: on few cores it must not take the processor from the others."""
+"""Niceness of the heavy lane, so that on few cores it does not slow the light one."""
 T = TypeVar("T")
 
 
@@ -38,30 +39,30 @@ class PictureExecutor:
     holder : ModelHolder
     limits : Limits
     workers : int
-        Pictures read at once; one more where it takes long.
+        Light pictures read at once, beside one heavy one.
     """
 
     def __init__(self, holder: ModelHolder, limits: Limits, workers: int) -> None:
         self.holder, self.limits, self._workers = holder, limits, workers
         self._light, self._heavy = Lane(workers, "light", 0), Lane(1, "heavy", HEAVY_NICENESS)
-        # Half of a request's, so that who sent what hangs learns so, and not that there was no time.
+        # Half of a request's time, so that a picture that hangs gets that reason, and not that the time was over.
         self._work_seconds = limits.seconds / 2
         self.held = Held(limits.held)
         self.inside = 0
-        """Pictures and bodies that wait or are being worked on."""
+        """Pictures and bodies that wait or are worked on."""
 
     @property
     def ready(self) -> bool:
-        """Whether a picture that comes now finds a process that decodes."""
+        """Whether a process that decodes has started."""
         return self._light.started and not self._light.closed
 
     @property
     def replaced(self) -> int:
-        """How many children hung or died."""
+        """The number of children that hung or died."""
         return self._light.replaced + self._heavy.replaced
 
     def start(self) -> None:
-        """Start the children and the detectors; pictures that come meanwhile wait for the first."""
+        """Start the children and the detectors, without waiting for them."""
         self._light.start()
         self._heavy.start()
         detectors = self.holder.current.detectors
@@ -69,7 +70,7 @@ class PictureExecutor:
             threading.Thread(target=_start_quietly, args=(detectors,), daemon=True).start()
 
     def most_bytes(self, content_type: str) -> int:
-        """Return how long a body may be; see `payload.most_bytes`."""
+        """Return how many bytes a body may have; see `payload.most_bytes`."""
         return most_bytes(content_type, self.limits, self._values)
 
     @property
@@ -78,7 +79,7 @@ class PictureExecutor:
         return height * width * channels
 
     async def pictures_of(self, content_type: str, body: bytes) -> list[Picture]:
-        """Take the pictures out of a body; see `payload.pictures_of`.
+        """Return the pictures of a body; see `payload.pictures_of`.
 
         Raises
         ------
@@ -91,17 +92,17 @@ class PictureExecutor:
         return await self._in_time(self._counted(self._parsed(lane, message)))
 
     async def read(self, pictures: Sequence[tuple[Any, str]]) -> tuple[Served, list[Answer]]:
-        """Read pictures with the model of this moment.
+        """Read pictures with the model that is served now.
 
         Parameters
         ----------
         pictures : sequence of (value, kind)
-            As `Reader.read` takes them.
+            As for `Reader.read`.
 
         Raises
         ------
         Refused
-            429 where too many wait already, 503 where the time is up.
+            429 where too many wait already, 503 where the time is over.
         """
         if self.inside + len(pictures) > self.limits.waiting + self._workers:
             raise Refused(429, f"{self.inside} pictures are waiting; at most {self.limits.waiting} may: try again soon")
@@ -110,7 +111,7 @@ class PictureExecutor:
         return served, await self._in_time(_all(jobs))
 
     def close(self) -> None:
-        """End the children, whatever they are at; who waits for one is told that the service ends."""
+        """End the children at once; requests that wait for one are refused."""
         self._light.close()
         self._heavy.close()
 
@@ -134,16 +135,16 @@ class PictureExecutor:
 
     async def _parsed(self, lane: Lane, message: Parse) -> list[Picture]:
         try:
-            found = await lane.run(lambda child: child.ask(message, self._work_seconds))
+            parsed = await lane.run(lambda child: child.ask(message, self._work_seconds))
         except ChildTimedOut:
             raise Refused(
                 413, f"the body was not parsed within {self._work_seconds:g} s; send fewer pictures"
             ) from None
         except ChildDied:
             raise Refused(400, "the body ended the process that parses") from None
-        if isinstance(found, Wrong):
-            raise Refused(found.status, found.reason)
-        pictures: list[Picture] = found
+        if isinstance(parsed, Wrong):
+            raise Refused(parsed.status, parsed.reason)
+        pictures: list[Picture] = parsed
         return pictures
 
     async def _answered(self, served: Served, value: Any, kind: str) -> Answer:
@@ -161,14 +162,14 @@ class PictureExecutor:
 
 
 class Lane:
-    """Some threads, each with a child of its own; who comes waits for his turn outside of them.
+    """A few threads, each with a child process; jobs wait for their turn without occupying a thread.
 
     Parameters
     ----------
     count : int
     name : str
     niceness : int
-        Added to the children's.
+        Of the children, relative to the service's.
     """
 
     def __init__(self, count: int, name: str, niceness: int) -> None:
@@ -191,7 +192,7 @@ class Lane:
         Raises
         ------
         Refused
-            503 where the service ends.
+            503 where the service is ending.
         ChildTimedOut, ChildDied, ChildNotStarted
         """
         await self._turns.acquire()
@@ -204,13 +205,13 @@ class Lane:
             with contextlib.suppress(RuntimeError):  # the loop is closed
                 loop.call_soon_threadsafe(self._turns.release)
 
-        # The turn ends with the thread's work, not with a request that was given up meanwhile.
+        # The turn ends with the thread's work, even if the request was given up before.
         future = self._threads.submit(self._with_child, job)
         future.add_done_callback(release)
         return await asyncio.wrap_future(future)
 
     def close(self) -> None:
-        """End the children; a thread that waits for one goes on at once."""
+        """End the children, so that threads which wait for them go on at once."""
         self.closed = True
         for child in self._children:
             child.kill()
@@ -241,5 +242,5 @@ async def _all(jobs: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
 def _start_quietly(detectors: Any) -> None:
     try:
         detectors.start()
-    except ChildNotStarted as error:  # the next picture says it, too
+    except ChildNotStarted as error:  # the next picture reports it too
         log.error("%s", error)

@@ -1,6 +1,6 @@
-"""`aslspark watch-folder --model BUNDLE --folder DIR`: each picture that comes into a folder is read, once.
+"""`aslspark watch-folder --model BUNDLE --folder DIR`: reads each picture that comes into a folder once.
 
-In: JPEG and PNG files anywhere below the folder. Out: NAME.json beside each; see `events`.
+In: picture files anywhere below the folder. Out: NAME.json beside each; see `events`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from aslspark.serving.events import FolderStore, answer_name, is_picture, read_o
 from aslspark.serving.isolated_reader import IsolatedReader
 
 AGAIN_SECONDS = 60.0
-"""Until an answer that could not be written is tried again."""
+"""After which an answer that could not be written is tried again."""
 
 log = logging.getLogger("aslspark.serving")
 
@@ -28,8 +28,8 @@ log = logging.getLogger("aslspark.serving")
 class Watch:
     """Looks for new pictures in a folder.
 
-    Whatever lies there under a picture's name gets an answer beside it: a letter, or why there is none. What cannot
-    be answered at all, since its folder cannot be written or read, is said in the log once, and tried again.
+    Everything with a picture's name gets an answer beside it: a letter, or the reason why there is none. Where its
+    folder cannot be read or written, the error is logged once and the picture tried again.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ class Watch:
         self._store = FolderStore(self._folder)
         self._growing: dict[str, tuple[int, int]] = {}
         self._later: dict[str, float] = {}
-        """What could not be answered, and when it is tried again, by `time.monotonic`."""
+        """Name to when it is tried again, by `time.monotonic`."""
 
     def look(self, *, settled: bool) -> int:
         """Read the pictures that have no answer yet, and return how many there were.
@@ -52,7 +52,7 @@ class Watch:
         Parameters
         ----------
         settled : bool
-            Leave out those that have changed since the last look: they are still being written.
+            Leave out pictures that have changed since the last look, since they are still being written.
         """
         sizes = dict(self._unanswered())
         ready = [name for name in sorted(sizes) if not settled or self._growing.get(name) == sizes[name]]
@@ -64,7 +64,7 @@ class Watch:
                 continue
             try:
                 read += read_one(self._store, self._reader, ".", name)
-            except FileNotFoundError:  # taken away meanwhile
+            except FileNotFoundError:  # removed meanwhile
                 continue
             except (AslsparkError, OSError, RuntimeError) as error:
                 self._put_off(name, error)
@@ -75,18 +75,18 @@ class Watch:
         self._reader.close()
 
     def _unanswered(self) -> Iterator[tuple[str, tuple[int, int]]]:
-        """Give every picture's path below the folder, and what changes while it is written."""
+        """Give each picture's path below the folder, with its size and time, which change while it is written."""
         folders = [""]
         while folders:
             folder = folders.pop()
             try:
                 with os.scandir(self._folder / folder) as entries:
-                    there = list(entries)
+                    listed = list(entries)
             except OSError as error:
                 self._put_off(folder or ".", error)
                 continue
-            names = {entry.name for entry in there}
-            for entry in there:
+            names = {entry.name for entry in listed}
+            for entry in listed:
                 path = f"{folder}{entry.name}"
                 if entry.is_dir(follow_symlinks=False):
                     folders.append(f"{path}/")
@@ -95,9 +95,9 @@ class Watch:
                 try:
                     facts = entry.stat()
                     yield path, (facts.st_size, facts.st_mtime_ns)
-                except FileNotFoundError:  # taken away, or a link that leads nowhere yet
+                except FileNotFoundError:  # removed, or a link that leads nowhere yet
                     continue
-                except OSError:  # a link to itself; why it cannot be read is said beside it
+                except OSError:  # a link to itself, whose answer says so
                     yield path, (0, 0)
 
     def _put_off(self, name: str, error: Exception) -> None:

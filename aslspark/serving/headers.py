@@ -1,4 +1,4 @@
-"""What every answer tells a browser: load nothing from elsewhere, show this in no other page."""
+"""The security headers of every answer: a browser loads nothing from elsewhere and embeds the page nowhere."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _SAFE = {
 
 
 class SafeHeaders:
-    """ASGI middleware that adds the headers."""
+    """ASGI middleware that adds the security headers."""
 
     def __init__(self, app: Any) -> None:
         self._app = app

@@ -1,6 +1,6 @@
-"""A picture is made ready in a child process, and answered here: one that hangs or kills it costs itself alone.
+"""Reads pictures whose bytes a child process decodes: one that hangs or kills the child affects no other.
 
-In: the bytes of a picture file, or pixels. Out: an `Answer`, with a reason where the child was ended.
+In: the bytes of a picture file, or pixels. Out: an `Answer`, with a reason where the child had to be ended.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from aslspark.serving.decoder import Heavy, Prepare, Wrong
 
 FACTORY = "aslspark.serving.decoder:Decoder"
 SECONDS = 30.0
-"""That a picture may take, where nobody waits for it."""
+"""The most that decoding a picture may take where no client waits for it."""
 
 
 def decoder_process(niceness: int = 0) -> ChildProcess:
-    """Make the child that parses and decodes; it starts with its first message."""
+    """Make the child process that parses and decodes; it starts with its first message."""
     return ChildProcess(FACTORY, name="process that decodes", niceness=niceness)
 
 
@@ -37,17 +37,17 @@ def read_isolated(
     seconds: float,
     only_light: bool = False,
 ) -> Answer | None:
-    """Read one picture, of which the child does the part that works on its bytes.
+    """Read one picture, which the child decodes and fits.
 
     Parameters
     ----------
     child : ChildProcess
-        As `decoder_process` makes it.
+        From `decoder_process`.
     reader : Reader
     value, kind, find
-        As `Reader.read` takes them.
+        As for `Reader.read`.
     seconds : float
-        For the child's part.
+        The most that the child may take.
     only_light : bool
         Return None for a picture that takes long.
 
@@ -56,26 +56,26 @@ def read_isolated(
     ChildNotStarted
     """
     try:
-        found = child.ask(Prepare(value, kind, reader.form, reader.hands, only_light), seconds, find)
+        decoded = child.ask(Prepare(value, kind, reader.form, reader.hands, only_light), seconds, find)
     except ChildTimedOut:
         return Answer(None, None, (), f"undecodable: not decoded within {seconds:g} s")
     except ChildDied:
         return Answer(None, None, (), "undecodable: it ended the process that decodes")
-    if isinstance(found, Heavy):
+    if isinstance(decoded, Heavy):
         return None
-    if isinstance(found, Wrong):
-        return Answer(None, None, (), found.reason)
-    return reader.answer(found.pixels, found.hand)
+    if isinstance(decoded, Wrong):
+        return Answer(None, None, (), decoded.reason)
+    return reader.answer(decoded.pixels, decoded.hand)
 
 
 class IsolatedReader:
-    """Reads as a `Reader` does, for one thread.
+    """A `Reader` with a child process that decodes; for one thread.
 
     Parameters
     ----------
     reader : Reader
     seconds : float
-        For a picture to be made ready.
+        The most that decoding a picture may take.
     """
 
     def __init__(self, reader: Reader, seconds: float = SECONDS) -> None:

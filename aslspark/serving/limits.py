@@ -1,4 +1,4 @@
-"""What a request may ask of the service, and how it says no."""
+"""The limits of the service, and the refusal of a request that exceeds them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from aslspark.images.decoding import MAX_PIXELS
 
 @dataclass(frozen=True)
 class Limits:
-    """What the service takes on.
+    """The most that the service takes on.
 
     Parameters
     ----------
@@ -22,13 +22,13 @@ class Limits:
     pictures : int
         In one request.
     seconds : float
-        For one request, waiting included; for its head to arrive, and for its body; half of it to decode one picture.
+        For a request's head to arrive, for its body, and from then to the answer; half of it to decode one picture.
     waiting : int
-        Pictures that may wait for their turn, of all requests together.
+        Pictures of all requests that wait for their turn.
     connections : int
         Open at once, idle ones included.
     held : int
-        Bytes of the bodies and frames of all requests together, while they arrive, wait and are read.
+        Bytes of all bodies and frames together, while they arrive, wait and are read.
     """
 
     bytes: int = 12_000_000
@@ -41,12 +41,12 @@ class Limits:
 
     @property
     def body(self) -> int:
-        """Bytes of a whole request: four of the largest files, or many small ones."""
+        """Bytes of one request, as many as four of the largest files."""
         return 4 * self.bytes
 
 
 class Refused(Exception):  # noqa: N818  (it ends in an answer, not in a traceback)
-    """A request that is not served: the status of its answer, and why."""
+    """A request is refused, with an HTTP status and a reason."""
 
     def __init__(self, status: int, reason: str) -> None:
         super().__init__(reason)
@@ -66,7 +66,7 @@ class Held:
 
     @contextlib.contextmanager
     def share(self) -> Iterator[Share]:
-        """Count what one request holds, until the block ends."""
+        """Count what one request holds until the block ends."""
         share = Share(self)
         try:
             yield share
@@ -75,13 +75,13 @@ class Held:
 
 
 class Share:
-    """What one request holds of it."""
+    """The bytes that one request holds."""
 
     def __init__(self, held: Held) -> None:
         self._held, self._size = held, 0
 
     def take(self, size: int) -> None:
-        """Hold so many bytes more.
+        """Add bytes.
 
         Raises
         ------
@@ -94,6 +94,6 @@ class Share:
         self._size += size
 
     def give_back(self) -> None:
-        """Hold nothing any more."""
+        """Release all bytes."""
         self._held.now -= self._size
         self._size = 0

@@ -1,7 +1,7 @@
-"""Frames of a camera over a WebSocket: the newest is read, those that it overtook are not.
+"""Reads a camera's frames over a WebSocket; frames that newer ones overtake are skipped.
 
-In: binary messages, a JPEG or PNG file each. Out: a text message for each frame that was read: `schemas.Reading` as
-JSON, with `skipped`, the frames that were overtaken since the last.
+In: binary messages, each a JPEG or PNG file. Out: a text message for each frame that was read: `schemas.Reading` as
+JSON, with `skipped`, the number of frames skipped since the last answer.
 """
 
 from __future__ import annotations
@@ -22,17 +22,16 @@ from aslspark.serving.schemas import reading_of
 POLICY, TOO_LARGE, TRY_AGAIN = 1008, 1009, 1013
 """Codes with which a WebSocket is closed (RFC 6455 and its registry)."""
 MOST_CAMERAS = 8
-"""Live conversations at once."""
 SILENT_SECONDS = 30.0
-"""That a conversation may be without a frame; the page sends the next one when the last is answered."""
+"""A camera without a frame for so long is disconnected; the page sends the next frame when the last is answered."""
 MOST_STRANGE = 100
-"""Messages that are no frames, until their sender is sent away."""
+"""Messages that are no frames, after which a camera is disconnected."""
 ROOM_SECONDS = 2.0
-"""Without a frame, after which a conversation makes room for another camera."""
+"""A camera without a frame for so long makes room for another one."""
 
 
 class Slot:
-    """Holds one frame: a newer one takes the place of an older one."""
+    """Holds the newest frame; an older one that was not taken is dropped."""
 
     def __init__(self) -> None:
         self._frame: tuple[bytes, Share] | None = None
@@ -40,7 +39,7 @@ class Slot:
         self._overtaken = 0
 
     def put(self, frame: bytes, share: Share) -> None:
-        """Lay a frame in, with the share that counts it."""
+        """Put in a frame, with the share in which its bytes are counted."""
         if self._frame is not None:
             self._overtaken += 1
             self._frame[1].give_back()
@@ -48,7 +47,7 @@ class Slot:
         self._there.set()
 
     async def take(self) -> tuple[bytes, Share, int]:
-        """Wait for a frame, and take it out, with how many it overtook."""
+        """Wait for a frame and take it out, with its share and the number of frames that it overtook."""
         await self._there.wait()
         self._there.clear()
         assert self._frame is not None
@@ -57,14 +56,14 @@ class Slot:
         return frame, share, overtaken
 
     def empty(self) -> None:
-        """Throw away what was not taken."""
+        """Drop the frame."""
         if self._frame is not None:
             self._frame[1].give_back()
             self._frame = None
 
 
 class Cameras:
-    """The conversations that go on: a silent one makes room for a new one.
+    """The connected cameras; a silent one makes room for a new one.
 
     Parameters
     ----------
@@ -75,16 +74,16 @@ class Cameras:
     def __init__(self, executor: PictureExecutor, metrics: Metrics) -> None:
         self._executor, self._metrics = executor, metrics
         self._open: dict[WebSocket, float] = {}
-        """Each, and when its last frame came, by `time.monotonic`."""
+        """Camera to when its last frame came, by `time.monotonic`."""
 
     async def admit(self, socket: WebSocket) -> None:
-        """Talk with another camera to its end, or refuse it."""
+        """Serve a camera until it leaves, or refuse it."""
         if len(self._open) >= MOST_CAMERAS:
             longest = min(self._open, key=lambda other: self._open[other])
             if time.monotonic() - self._open[longest] < ROOM_SECONDS:
                 await socket.close(TRY_AGAIN, "too many cameras")
                 return
-            del self._open[longest]  # it sees so itself
+            del self._open[longest]  # its own `_converse` then ends
         self._open[socket] = time.monotonic()
         try:
             await socket.accept()
@@ -93,7 +92,7 @@ class Cameras:
             self._open.pop(socket, None)
 
     async def _converse(self, socket: WebSocket) -> None:
-        """Answer frames until the other end leaves, is silent, or is to make room."""
+        """Answer frames until the camera leaves, is silent or has to make room."""
         slot = Slot()
         answering = asyncio.create_task(self._answer(socket, slot))
         receiving: asyncio.Task[Any] | None = None
@@ -123,7 +122,7 @@ class Cameras:
                     break
                 if socket in self._open:
                     self._open[socket] = time.monotonic()
-                await self._lay(socket, slot, frame)
+                await self._put(socket, slot, frame)
         finally:
             for task in (answering, receiving):
                 if task is not None:
@@ -132,7 +131,7 @@ class Cameras:
                         await task
             slot.empty()
 
-    async def _lay(self, socket: WebSocket, slot: Slot, frame: bytes) -> None:
+    async def _put(self, socket: WebSocket, slot: Slot, frame: bytes) -> None:
         share = Share(self._executor.held)
         try:
             share.take(len(frame))
@@ -156,6 +155,6 @@ class Cameras:
             self._metrics.count(answer)
             await self._send(socket, {**reading_of(answer).model_dump(), "skipped": skipped})
 
-    async def _send(self, socket: WebSocket, said: dict[str, Any]) -> None:
-        # Who does not take his answers would be waited for without an end.
-        await asyncio.wait_for(socket.send_json(said), self._executor.limits.seconds)
+    async def _send(self, socket: WebSocket, message: dict[str, Any]) -> None:
+        # Without a limit, a client that does not take its answers would be waited for without an end.
+        await asyncio.wait_for(socket.send_json(message), self._executor.limits.seconds)

@@ -1,4 +1,4 @@
-"""Log lines of one kind: the first few of a minute are written, the others counted."""
+"""Limits log lines: of each kind the first few of a minute are written, the others counted."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ import threading
 import time
 
 A_MINUTE = 10
-"""Lines of one kind."""
+"""Lines of one kind that are written in a minute."""
 _KINDS = 200
-"""That are told apart; any further ones count as one."""
+"""Kinds that are told apart; all further ones are one kind."""
 
 
 class Sparing(logging.Filter):
-    """Filter of a logger: who attacks the service must not fill its disk."""
+    """Filter of a logger, so that an attack on the service does not fill its disk."""
 
     def __init__(self) -> None:
         super().__init__()
         self._lock = threading.Lock()
         self._kinds: dict[str, list[float]] = {}
-        """Kind to the beginning of its minute, lines in it, lines left out."""
+        """Kind to the start of its minute, the lines in it and those left out."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Tell whether a line is written; one that is says how many like it were left out before."""
+        """Tell whether a line is written, and add to it how many like it were left out before."""
         now = time.monotonic()
         with self._lock:
             kind = f"{record.levelno} {str(record.msg)[:80]}"
@@ -43,6 +43,6 @@ class Sparing(logging.Filter):
 
 
 def spare_logs() -> None:
-    """Let the loggers that strangers can make write be sparing."""
+    """Add the filter to the loggers whose lines clients can cause."""
     for name in ("aslspark.serving", "asyncio", "concurrent.futures", "uvicorn.error", "websockets.server"):
         logging.getLogger(name).addFilter(Sparing())

@@ -1,4 +1,4 @@
-"""What Prometheus reads at `/metrics`."""
+"""The counters at `/metrics`, for Prometheus."""
 
 from __future__ import annotations
 
@@ -18,11 +18,9 @@ from aslspark.serving.executor import PictureExecutor
 from aslspark.serving.model_holder import STATES, ModelHolder
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-
-
 METHODS = ("GET", "HEAD", "POST", "OPTIONS", "PUT", "PATCH", "DELETE")
 OTHER = "other"
-"""Stands for every path and method that are none: what a client makes up must not fill the memory."""
+"""Stands for all unknown paths and methods, so that what clients make up does not fill the memory."""
 
 
 class Metrics:
@@ -59,16 +57,16 @@ class Metrics:
         self._gauge("aslspark_children_replaced", "Processes that hung or died at a picture", lambda: executor.replaced)
         self.registry.register(_Closed(connections))
 
-    def _gauge(self, name: str, about: str, value: Any) -> None:
-        Gauge(name, about, registry=self.registry).set_function(value)
+    def _gauge(self, name: str, description: str, value: Any) -> None:
+        Gauge(name, description, registry=self.registry).set_function(value)
 
     def count(self, answer: Answer) -> None:
-        """Count a picture."""
+        """Count a picture by its outcome."""
         outcome = "read" if answer.letter else "no hand" if answer.reason == NO_HAND_FOUND else "not sure"
         self.pictures.labels(outcome if answer.usable else "unusable").inc()
 
     def text(self) -> bytes:
-        """Return everything, in Prometheus' text format."""
+        """Return all counters in Prometheus' text format."""
         return generate_latest(self.registry)
 
 
@@ -77,13 +75,13 @@ def _is_state(holder: ModelHolder, name: str) -> float:
 
 
 class _Closed(Collector):
-    """Connections that were closed by this end."""
+    """Counts the connections that the service closed, by reason."""
 
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
 
     def collect(self) -> Iterator[CounterMetricFamily]:
-        """Give the counts on."""
+        """Return the counts."""
         family = CounterMetricFamily("aslspark_connections_closed", "Connections closed by this end", labels=("why",))
         for why, count in self._connections.closed.items():
             family.add_metric((why,), count)
@@ -91,7 +89,7 @@ class _Closed(Collector):
 
 
 class Counting:
-    """ASGI middleware that counts requests by the route that answers them, and times them."""
+    """ASGI middleware that counts and times requests by their route."""
 
     def __init__(self, app: Any, metrics: Metrics) -> None:
         self._app, self._metrics = app, metrics

@@ -1,6 +1,6 @@
-"""The model that is served: it is exchanged when the bundle's path leads to another one, between two requests.
+"""Holds the model that is served, and exchanges it between requests when the bundle's path leads to another one.
 
-In: a path, best a link that is moved. Out: a `Served`, which those who have it use to its end.
+In: a path, best a link that is moved. Out: a `Served`, which a request keeps to its end.
 """
 
 from __future__ import annotations
@@ -28,8 +28,7 @@ from aslspark.serving.limits import Refused
 log = logging.getLogger("aslspark.serving")
 
 LONGEST_WAIT = 300.0
-"""Seconds between two tries of a bundle that cannot be read: it may still be being copied, or lie on a disk that is
-away."""
+"""Seconds, at most, between two tries of a bundle that cannot be read: it may be on its way, or its disk not there."""
 WATCHING, RETRYING = "watching", "retrying"
 STATES = (WATCHING, RETRYING)
 
@@ -47,23 +46,23 @@ class Served:
 
     @property
     def name(self) -> str:
-        """Folder and the beginning of its digest: what answers are signed with."""
+        """The folder and the beginning of its digest, which each answer names."""
         return f"{Path(self.bundle).name}@{self.reader.digest[:12]}"
 
 
 class ModelHolder:
-    """Holds the model, and looks whether there is another.
+    """Holds the model, and checks whether its path leads to another.
 
     Parameters
     ----------
     path : str
-        Of a bundle, or of a link to one.
+        A bundle, or a link to one.
     workers : int
-        Threads that will read at once.
+        Threads that read at once.
     pixels : int
-        The most that a picture may have.
+        The most pixels of a picture.
     looks : int, optional
-        How often a hand is looked at, in place of what the bundle says.
+        How often a hand is looked at; None: as the bundle says.
 
     Raises
     ------
@@ -77,24 +76,24 @@ class ModelHolder:
         self.switches = 0
         self.failures = 0
         self.state = WATCHING
-        """Whether the last look went well; one of STATES."""
+        """The outcome of the last look; one of STATES."""
         self.looked = time.monotonic()
         """When the path was last looked at, by `time.monotonic`."""
-        self._said: str | None = None
-        self._wait, self._next_try, self._gone = 0.0, 0.0, False
-        self._seen = self._mark()
+        self._last_error: str | None = None
+        self._wait, self._next_try, self._is_gone = 0.0, 0.0, False
+        self._mark = self._read_mark()
         self.current = self._load(None)
 
     def check(self, *, at_once: bool = True) -> bool:
         """Look at the path, and exchange the model where it leads to another bundle.
 
-        One that cannot be read is said in the log, once, and the model stays. It is tried again, after a time that
-        doubles up to LONGEST_WAIT.
+        Where the other bundle cannot be read, the model stays, the error is logged once, and the bundle is tried again
+        after a time that doubles up to LONGEST_WAIT.
 
         Parameters
         ----------
         at_once : bool
-            Do not wait for the time of the next try.
+            Try a bundle that could not be read again now, and not only when its time has come.
 
         Returns
         -------
@@ -104,67 +103,67 @@ class ModelHolder:
         Raises
         ------
         Refused
-            503 where another look has not ended.
+            503 where another look goes on.
         """
         if not self._lock.acquire(blocking=False):
             raise Refused(503, "the bundle's path is being looked at: try again soon")
         try:
             self.looked = time.monotonic()
             return self._look(at_once)
-        except Exception as error:  # the watcher must live: what it does not know may be over at the next look
-            self._failed(error)
+        except Exception as error:  # the watcher must live: an unforeseen error may be gone at the next look
+            self._note_failure(error)
             return False
         finally:
             self._lock.release()
 
     def _look(self, at_once: bool) -> bool:
-        mark = self._mark()
-        self._gone = self._gone and mark is None
-        if mark == self._seen:
+        mark = self._read_mark()
+        self._is_gone = self._is_gone and mark is None
+        if mark == self._mark:
             if mark is not None:
-                self._well()
+                self._note_success()
             return False
         if mark is None:
-            if not self._gone:  # a link that is removed and made anew is away for a moment
-                self._gone = True
+            if not self._is_gone:  # a link that is removed and made anew is gone for a moment
+                self._is_gone = True
                 return False
             raise AslsparkError(f"--model {self._path}: there is no bundle now")
         if not at_once and self.looked < self._next_try:
             return False
         served = self._load(self.current.detectors)
-        if self._mark() != mark:
+        if self._read_mark() != mark:
             raise AslsparkError(f"--model {self._path}: it changed while it was read")
-        self._seen = mark
-        self._well()
+        self._mark = mark
+        self._note_success()
         if served.reader.digest == self.current.reader.digest:
             return False
-        self.switches += 1  # first: who is answered by the new model finds the exchange counted
+        self.switches += 1  # before the exchange, so that whoever gets an answer of the new model finds it counted
         before, self.current = self.current, served
         log.info("the model is now %s, in place of %s", served.name, before.name)
         if before.detectors is not None and before.detectors is not served.detectors:
             before.detectors.close()
         return True
 
-    def _well(self) -> None:
-        self.state, self._said, self._wait, self._next_try = WATCHING, None, 0.0, 0.0
+    def _note_success(self) -> None:
+        self.state, self._last_error, self._wait, self._next_try = WATCHING, None, 0.0, 0.0
 
-    def _failed(self, error: Exception) -> None:
+    def _note_failure(self, error: Exception) -> None:
         self.failures += 1
         self.state = RETRYING
         self._wait = min(LONGEST_WAIT, 2 * self._wait or 1.0)
         self._next_try = time.monotonic() + self._wait
-        said = redact(f"{type(error).__name__}: {error}" if not isinstance(error, AslsparkError) else str(error))
-        if said != self._said:
-            self._said = said
-            log.error("the model stays %s: %s", self.current.name, said)
+        message = redact(str(error) if isinstance(error, AslsparkError) else f"{type(error).__name__}: {error}")
+        if message != self._last_error:
+            self._last_error = message
+            log.error("the model stays %s: %s", self.current.name, message)
 
     def close(self) -> None:
         """End the detectors."""
         if self.current.detectors is not None:
             self.current.detectors.close()
 
-    def _mark(self) -> tuple[str, int, int] | None:
-        """Tell cheaply which bundle the path leads to; None while there is none."""
+    def _read_mark(self) -> tuple[str, int, int] | None:
+        """Return what tells bundles apart without reading them; None where there is none."""
         real = os.path.realpath(self._path)
         try:
             sums = os.stat(os.path.join(real, SUMS))
@@ -178,16 +177,16 @@ class ModelHolder:
         if reader.hands is not None and self._looks is not None:
             reader.hands = replace(reader.hands, looks=self._looks)
         try_out(reader)
-        wanted = None
+        own = None
         if reader.hands is not None:
-            wanted = Detectors(reader.hands, self._workers)
-            if detectors is not None and detectors.settings == wanted.settings:
-                wanted = detectors
-        return Served(reader, wanted, os.path.realpath(self._path), time.time())
+            own = Detectors(reader.hands, self._workers)
+            if detectors is not None and detectors.settings == own.settings:
+                own = detectors
+        return Served(reader, own, os.path.realpath(self._path), time.time())
 
 
 def try_out(reader: Reader) -> None:
-    """Run a network once, and look at what it gives; the first run takes longest, and no request is to wait for it.
+    """Run a network once and check its output; the first run takes longest, and no request should wait for it.
 
     Parameters
     ----------
@@ -196,17 +195,17 @@ def try_out(reader: Reader) -> None:
     Raises
     ------
     AslsparkError
-        Where it does not run, or what it gives are no probabilities.
+        Where it does not run, or its output is no probabilities.
     """
     picture = np.random.default_rng(0).integers(0, 256, reader.form.shape, np.uint8)
     hand = Hand("plain", np.full((21, 3), 0.5, np.float32), np.zeros((21, 3), np.float32), RIGHT, 1.0)
     try:
         given = reader.probabilities(picture, hand if LANDMARKS in reader.network.inputs else None)
-        said = with_temperature(given, reader.temperature)
+        tempered = with_temperature(given, reader.temperature)
     except Exception as error:  # onnxruntime has an error class for each fault of a network
         first = (str(error).splitlines() or [""])[0][:200]
         raise AslsparkError(f"--model: its network does not run: {first}") from error
-    for numbers in (given, said):
+    for numbers in (given, tempered):
         if not (np.isfinite(numbers).all() and (numbers >= 0).all() and abs(float(numbers.sum()) - 1) < 0.01):
             raise AslsparkError(
                 f"--model: its network gives no probabilities, but numbers from {numbers.min():g} to "

@@ -1,4 +1,4 @@
-"""Who asks: this machine or another, this service's page or another site's, one that knows the token or not."""
+"""Who may reload and record: clients on this machine, or those that know the token; no other site's page."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FORWARDED = (
     "cf-connecting-ip",
     "true-client-ip",
 )
-"""Headers by which a proxy says that a request is somebody else's."""
+"""Headers by which a proxy says that it forwards a request."""
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,9 @@ class Keys:
     Parameters
     ----------
     token : str, optional
-        Whoever knows it may, from anywhere; without one, this machine alone.
+        Clients that know it may, from anywhere; without a token, only this machine may.
     proxied : bool
-        All requests come through a proxy, so that none is this machine's.
+        All requests come through a proxy, so that none counts as this machine's.
     """
 
     token: str | None = None
@@ -49,7 +49,7 @@ class Keys:
         Parameters
         ----------
         client : str, optional
-            Its address.
+            Address of the client.
         headers : mapping
             Lower-case names.
         """
@@ -62,7 +62,7 @@ class Keys:
 
 
 def token_of(file: str | None) -> str | None:
-    """Read the token: from a file, or from the environment; None where there is none.
+    """Read the token from a file or from $ASLSPARK_TOKEN; None where there is neither.
 
     Parameters
     ----------
@@ -71,29 +71,29 @@ def token_of(file: str | None) -> str | None:
     Raises
     ------
     AslsparkError
-        Where the file cannot be read, or the token is too short to be one.
+        Where the file cannot be read, or the token is too short or not printable ASCII.
     """
-    said, token = f"--token-file {file}:", os.environ.get(TOKEN)
+    subject, token = f"--token-file {file}:", os.environ.get(TOKEN)
     if file is None:
-        said = f"${TOKEN} has"  # a colon would have the number masked
+        subject = f"${TOKEN} has"  # after a colon, the number would be masked as a secret
     else:
         try:
             token = Path(file).read_text(encoding="utf-8").strip()
         except (OSError, ValueError) as error:
-            why = getattr(error, "strerror", None) or "no UTF-8"
-            raise AslsparkError(f"{said} {why}; give a file that holds the token alone") from error
+            cause = getattr(error, "strerror", None) or "no UTF-8"
+            raise AslsparkError(f"{subject} {cause}; give a file that holds the token alone") from error
     if token is None:
         return None
     if len(token) < LEAST_TOKEN or not token.isascii() or not token.isprintable() or " " in token:
         raise AslsparkError(
-            f"{said} {len(token)} characters; give {LEAST_TOKEN} or more of ASCII without blanks, "
+            f"{subject} {len(token)} characters; give {LEAST_TOKEN} or more of ASCII without blanks, "
             "as from: openssl rand -hex 32"
         )
     return token
 
 
 def from_this_machine(client: str | None) -> bool:
-    """Tell whether a client's address is this machine's."""
+    """Tell whether a client's address is a loopback address."""
     try:
         return ipaddress.ip_address(client or "").is_loopback
     except ValueError:
@@ -101,7 +101,7 @@ def from_this_machine(client: str | None) -> bool:
 
 
 def of_another_site(headers: Mapping[str, str]) -> bool:
-    """Tell whether a browser sends the request for a page of another site; other clients send no Origin."""
+    """Tell whether a browser sends the request for another site's page; other clients send no Origin."""
     origin = headers.get("origin")
     if origin is None:
         return False
@@ -112,9 +112,9 @@ def of_another_site(headers: Mapping[str, str]) -> bool:
 
 
 def local_page(client: str | None, headers: Mapping[str, str]) -> bool:
-    """Tell whether a request comes from this machine, by a name of it, through no proxy and from no other site.
+    """Tell whether a request comes from this machine, under a local name, not through a proxy nor from another site.
 
-    The name counts, since another site may give its own name this machine's address.
+    The name is checked because another site may let its own name resolve to this machine's address.
     """
     try:
         name = urlsplit(f"//{headers.get('host', '')}").hostname

@@ -1,6 +1,6 @@
-"""The body of a request -> pictures to read, in any of the forms that `/predict` takes; or why not.
+"""The body of a request, in any form that `/predict` takes -> the pictures to read.
 
-In: a content type and bytes. Out: (name, value, kind) of each picture, value and kind as `Reader.read` takes them.
+In: a content type and bytes. Out: (name, value, kind) of each picture, with value and kind as `Reader.read` takes them.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from aslspark.serving.limits import Limits, Refused, Share
 JSON, CSV, FORM, RAW = "application/json", "text/csv", "multipart/form-data", "application/octet-stream"
 
 MOST_VALUES = 512 * 512 * 3
-"""Of a picture that comes as numbers, where the model is not known."""
+"""Numbers of a picture that comes as numbers, where the model is not known."""
 BYTES_A_VALUE = 32
-"""That a number in a line of text takes at most, its comma included: as exact as a double is, and some blanks."""
-_MOST_SAID = 100
-"""Characters of a client's own words that an answer repeats."""
+"""The most that a number takes in a line of text: the digits of a double, some blanks, and its comma."""
+_LONGEST_QUOTE = 100
+"""Characters of a client's own text that an answer repeats."""
 _LINE_ENDS = tuple(mark.encode() for mark in "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029")
-"""At which `str.splitlines` ends a line."""
+"""The ends of lines for `str.splitlines`."""
 
 
 class Picture(NamedTuple):
@@ -41,7 +41,7 @@ class Picture(NamedTuple):
 
 
 async def body_of(stream: AsyncIterator[bytes], length: str | None, most: int, share: Share, passed_over: int) -> bytes:
-    """Read a request's body, and no more than is allowed.
+    """Read a request's body within its limit.
 
     Parameters
     ----------
@@ -49,16 +49,17 @@ async def body_of(stream: AsyncIterator[bytes], length: str | None, most: int, s
     length : str, optional
         The request's Content-Length.
     most : int
+        Bytes that the body may have.
     share : Share
-        That the body is counted in.
+        Where its bytes are counted.
     passed_over : int
-        Bytes that are taken, and thrown away, of a request that has too many, before it is cut off: a client that is
-        still sending would not read the answer.
+        Bytes of a larger request that are received and dropped before it is cut off, since a client that is still
+        sending would not read the answer.
 
     Raises
     ------
     Refused
-        413; 503 where the bodies of all requests together are too many.
+        413 where the body is too large; 503 where the bodies of all requests together are.
     """
     declared = int(length) if length is not None and length.isdigit() and len(length) < 20 else 0
     parts: list[bytes] = []
@@ -86,36 +87,36 @@ async def body_of(stream: AsyncIterator[bytes], length: str | None, most: int, s
 
 
 def most_bytes(content_type: str, limits: Limits, values: int) -> int:
-    """Return how long a body may be: as text, no longer than its pictures' numbers are."""
+    """Return how many bytes a body may have; for text, no more than the numbers of its pictures take."""
     if _kind_of(content_type) == CSV:
         return min(limits.body, _most_values(limits, values) * BYTES_A_VALUE)
     return limits.body
 
 
 def is_file(content_type: str) -> bool:
-    """Tell whether a body is one picture as it is, so that nothing need be parsed."""
+    """Tell whether a body is a single picture, which needs no parsing."""
     kind = _kind_of(content_type)
     return kind == RAW or kind.startswith("image/")
 
 
 def pictures_of(content_type: str, body: bytes, limits: Limits, values: int = MOST_VALUES) -> list[Picture]:
-    """Take the pictures out of a body.
+    """Return the pictures of a body.
 
     Parameters
     ----------
     content_type : str
         ``multipart/form-data`` with files; ``image/*`` or ``application/octet-stream``, one file or one picture's
         pixels; ``application/json``, ``{"pictures": [...]}`` of base64 strings and lists of 0-255;
-        ``text/csv``, a picture's pixels a line.
+        ``text/csv``, each line the pixels of a picture.
     body : bytes
     limits : Limits
     values : int
-        Numbers that a picture may have: they are counted before one of them is made.
+        Numbers that a picture may have; they are counted before they are parsed.
 
     Raises
     ------
     Refused
-        400, 413, 415 or 422, with what is wrong.
+        400, 413, 415 or 422, with the reason.
     """
     if _kind_of(content_type) == FORM:
         return _within(asyncio.run(_of_form(content_type, body, limits)), limits)
@@ -123,40 +124,41 @@ def pictures_of(content_type: str, body: bytes, limits: Limits, values: int = MO
 
 
 def plain_pictures(content_type: str, body: bytes, limits: Limits, values: int = MOST_VALUES) -> list[Picture]:
-    """Do as `pictures_of` with every form of a body but multipart."""
+    """Return the pictures of a body that is not multipart; see `pictures_of`."""
     kind = _kind_of(content_type)
     if kind == JSON:
-        # However it is nested, what stands side by side has commas between; how deep it may be, `json` limits.
-        _count(body.count(b","), limits, values)
+        # However JSON is nested, neighbouring values have commas between them; `json` itself limits the depth.
+        _check_count(body.count(b","), limits, values)
         return _within(_of_json(body), limits)
     if kind == CSV:
         most = most_bytes(content_type, limits, values)
         if len(body) > most:
             raise Refused(413, f"{len(body):,} bytes; a request of text/csv may have {most:,}")
-        _count(body.count(b",") + sum(map(body.count, _LINE_ENDS)), limits, values)
+        _check_count(body.count(b",") + sum(map(body.count, _LINE_ENDS)), limits, values)
         return _within(_of_csv(body), limits)
     if kind == RAW or kind.startswith("image/"):
         return _within([Picture(None, body, BYTES)], limits)
-    there = f"image/jpeg, image/png, {RAW}, {JSON} or {CSV}"
-    raise Refused(415, f"content type {shortly(kind) or 'missing'}: send {FORM}, {there}")
+    raise Refused(
+        415, f"content type {quoted(kind) or 'missing'}: send {FORM}, image/jpeg, image/png, {RAW}, {JSON} or {CSV}"
+    )
 
 
-def _count(found: int, limits: Limits, values: int) -> None:
-    """Refuse more values than a request's pictures can have, before any is made: as objects they take 20 times more."""
+def _check_count(count: int, limits: Limits, values: int) -> None:
+    """Refuse a body with more values than its pictures can have before parsing it: objects take 20 times its bytes."""
     most = _most_values(limits, values)
-    if found > most:
+    if count > most:
         raise Refused(
-            413, f"{found:,} values; a request may have {most:,}, for {limits.pictures} pictures of {values:,}"
+            413, f"{count:,} values; a request may have {most:,}, for {limits.pictures} pictures of {values:,}"
         )
 
 
 def _most_values(limits: Limits, values: int) -> int:
-    """Return how many values a text may have: a line of names too, and in each line a label and its two ends."""
+    """Return how many values a text may have, with a header, and in each line a label and both its ends."""
     return (limits.pictures + 1) * (values + 3)
 
 
-def shortly(text: str, most: int = _MOST_SAID) -> str:
-    """Return a client's words as part of one line: what cannot be printed is a question mark."""
+def quoted(text: str, most: int = _LONGEST_QUOTE) -> str:
+    """Return the beginning of a client's text, with a question mark for each character that cannot be printed."""
     return "".join(letter if letter.isprintable() else "?" for letter in text[:most])
 
 
@@ -172,7 +174,7 @@ def _within(pictures: list[Picture], limits: Limits) -> list[Picture]:
     for place, picture in enumerate(pictures):
         if picture.kind == BYTES and len(picture.value) > limits.bytes:
             size = f"{len(picture.value):,} bytes; a picture may have {limits.bytes:,}"
-            raise Refused(413, f"picture {shortly(picture.name or str(place))}: {size}")
+            raise Refused(413, f"picture {quoted(picture.name or str(place))}: {size}")
     return pictures
 
 
@@ -189,17 +191,17 @@ async def _of_form(content_type: str, body: bytes, limits: Limits) -> list[Pictu
     try:
         form = await parser.parse()
     except (MultiPartException, KeyError, ValueError, LookupError, TypeError) as error:
-        said = shortly(getattr(error, "message", None) or "the form cannot be read")
-        raise Refused(413 if "Too many" in said else 400, f"multipart form: {said}") from error
+        cause = quoted(getattr(error, "message", None) or "the form cannot be read")
+        raise Refused(413 if "Too many" in cause else 400, f"multipart form: {cause}") from error
     pictures = []
     try:
         for field, part in form.multi_items():
             if not isinstance(part, UploadFile):
                 raise Refused(
-                    422, f"field {shortly(field)!r} is no file; send pictures as files, in fields named 'pictures'"
+                    422, f"field {quoted(field)!r} is no file; send pictures as files, in fields named 'pictures'"
                 )
             if field != "pictures":
-                raise Refused(422, f"field {shortly(field)!r}: send pictures as files, in fields named 'pictures'")
+                raise Refused(422, f"field {quoted(field)!r}: send pictures as files, in fields named 'pictures'")
             pictures.append(Picture(part.filename, await part.read(), BYTES))
     finally:
         await form.close()
@@ -208,12 +210,12 @@ async def _of_form(content_type: str, body: bytes, limits: Limits) -> list[Pictu
 
 def _of_json(body: bytes) -> list[Picture]:
     try:
-        given = json.loads(body)
+        tree = json.loads(body)
     except (ValueError, RecursionError) as error:
         raise Refused(400, f"no JSON: {type(error).__name__}") from error
-    if not isinstance(given, dict) or not isinstance(given.get("pictures"), list) or len(given) != 1:
+    if not isinstance(tree, dict) or not isinstance(tree.get("pictures"), list) or len(tree) != 1:
         raise Refused(422, 'send {"pictures": [...]}, with base64 strings or lists of 0-255, and nothing else')
-    return [_of_item(place, item) for place, item in enumerate(given["pictures"])]
+    return [_of_item(place, item) for place, item in enumerate(tree["pictures"])]
 
 
 def _of_item(place: int, item: Any) -> Picture:
@@ -239,11 +241,11 @@ def _of_csv(body: bytes) -> list[Picture]:
     except UnicodeDecodeError as error:
         raise Refused(400, "text/csv: no UTF-8") from error
     except AslsparkError as error:
-        raise Refused(422, shortly(str(error), 2 * _MOST_SAID)) from error
+        raise Refused(422, quoted(str(error), 2 * _LONGEST_QUOTE)) from error
     return [
         Picture(
             f"line {row.line}",
-            *((row.pixels, NUMBERS) if row.reason is None else (shortly(row.reason, 2 * _MOST_SAID), REASON)),
+            *((row.pixels, NUMBERS) if row.reason is None else (quoted(row.reason, 2 * _LONGEST_QUOTE), REASON)),
         )
         for row in rows
     ]

@@ -1,4 +1,4 @@
-"""Labelled pictures of one's own hand -> a folder and its manifest, as `ingest` reads them."""
+"""Labelled pictures of one's own hand -> a folder with a manifest that `ingest` reads."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _SIGNER = re.compile(r"[A-Za-z0-9_-]{1,32}")
 
 
 class Recorder:
-    """Keeps pictures below a folder: SIGNER/LABEL/NUMBER.jpg, and a row each in manifest.csv.
+    """Keeps pictures as SIGNER/LABEL/NUMBER.jpg below a folder, each with a row in manifest.csv.
 
     Parameters
     ----------
     folder : str
-        Made where it is not there yet.
+        Is made where there is none.
     limits : Limits
 
     Raises
@@ -49,7 +49,7 @@ class Recorder:
         Parameters
         ----------
         picture : bytes
-            Of a JPEG file.
+            The bytes of a JPEG file.
         label : str
             One of `labels.LABELS`, in any case.
         signer : str
@@ -58,7 +58,7 @@ class Recorder:
         Returns
         -------
         str
-            Its path below the folder.
+            The picture's path below the folder.
 
         Raises
         ------

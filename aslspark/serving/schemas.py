@@ -1,4 +1,4 @@
-"""What the service answers with, and what its OpenAPI page says of requests."""
+"""The service's answers, and the description of its requests in OpenAPI."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from aslspark.serving.payload import CSV, FORM, JSON, RAW
 
 
 class Guess(BaseModel):
-    """A letter and how probable it is."""
+    """A letter and its probability."""
 
     letter: str
     probability: float = Field(ge=0, le=1)
@@ -29,7 +29,7 @@ class SeenHand(BaseModel):
 
 
 class Reading(BaseModel):
-    """What is read in one picture."""
+    """The answer to one picture."""
 
     name: str | None = Field(description="the file's, where the request named it")
     letter: str | None = Field(description="null where there is a reason")
@@ -53,7 +53,7 @@ class Refusal(BaseModel):
 
 
 class Watcher(BaseModel):
-    """How it stands with looking for another bundle."""
+    """The state of the watcher that looks for another bundle."""
 
     state: str = Field(description="'watching'; 'retrying': the path leads to what cannot be read; 'stalled'")
     failures: int = Field(description="tries that failed so far; the log says why")
@@ -61,7 +61,7 @@ class Watcher(BaseModel):
 
 
 class Health(BaseModel):
-    """That the service is there."""
+    """The state of the service."""
 
     status: str
     model: str
@@ -77,7 +77,7 @@ class Readiness(BaseModel):
 
 
 class ModelFacts(BaseModel):
-    """What is served."""
+    """The model that is served."""
 
     model: str
     digest: str
@@ -91,19 +91,19 @@ class ModelFacts(BaseModel):
 
 
 class Switched(BaseModel):
-    """What came of looking for another bundle."""
+    """The result of a look for another bundle."""
 
     switched: bool
     model: str
 
 
 def reading_of(answer: Answer, name: str | None = None) -> Reading:
-    """Turn an answer into what is sent."""
+    """Return the answer to one picture as it is sent."""
     return Reading(name=name, **answer.as_dict())
 
 
 def readings_of(served: Served, answers: Sequence[Answer], names: Sequence[str | None]) -> Readings:
-    """Turn the answers to a request into what is sent."""
+    """Return the answers to a request as they are sent."""
     pairs = zip(answers, names, strict=True)
     return Readings(model=served.name, answers=[reading_of(answer, name) for answer, name in pairs])
 
@@ -158,4 +158,4 @@ PREDICT_BODY: dict[str, Any] = {
         },
     },
 }
-"""Of the OpenAPI page: requests are read by `payload`, which says what is wrong in words of its own."""
+"""For OpenAPI alone: `payload` parses requests and gives its own reasons."""

@@ -19,53 +19,68 @@ if TYPE_CHECKING:
     from types import FrameType
 
     import uvicorn
+    from fastapi import FastAPI
 
+    from aslspark.serving.connections import Connections
+    from aslspark.serving.limits import Limits
     from aslspark.serving.model_holder import ModelHolder
 
 SHUTDOWN_SECONDS = 10
-"""That requests have to end in, when the service is asked to."""
-BACKLOG = 128
-"""Connections that the kernel keeps until they are taken."""
-KEEP_ALIVE_SECONDS = 10
-"""That a connection may be idle between two requests."""
-HEAD_BYTES = 16_384
-"""Of a request's head."""
+"""Time for requests to end when the service is asked to end."""
 FORCED_SECONDS = SHUTDOWN_SECONDS + 5
-"""After which the kernel ends the process, whatever hangs in it."""
-
-
-_LIMITS = ("bytes", "pixels", "pictures", "seconds", "waiting", "connections", "held")
+"""Time after which the kernel ends the process, whatever hangs in it."""
+BACKLOG = 128
+"""Connections that the kernel keeps until they are accepted."""
+KEEP_ALIVE_SECONDS = 10
+"""How long a connection may be idle between two requests."""
+HEAD_BYTES = 16_384
+"""The most bytes of a request's head."""
 MOST_WORKERS = 4
-"""Unless more are asked for: each keeps a hand detector in memory."""
-
-
-def _workers() -> int:
-    return min(MOST_WORKERS, os.cpu_count() or 1)
+"""Default for many cores, since each worker keeps a hand detector in memory."""
+_LIMITS = {
+    "bytes": "of a picture's file",
+    "pixels": "of a picture",
+    "pictures": "of a request",
+    "seconds": "for a request",
+    "waiting": "pictures that may wait",
+    "connections": "open at once",
+    "held": "bytes of all bodies together",
+}
+"""Fields of `limits.Limits`, each an option --max-NAME, and their help."""
 
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
+    from aslspark.features.landmarks import MOST_LOOKS
+    from aslspark.serving.limits import Limits
+
     made = argparse.ArgumentParser(
         prog="aslspark serve",
         usage="aslspark serve --model BUNDLE [options]",
         description="Read letters over HTTP, and live at http://localhost:8000.",
     )
+    workers, looks = min(MOST_WORKERS, os.cpu_count() or 1), f"1-{MOST_LOOKS}"
     made.add_argument("--model", required=True, metavar="BUNDLE", help="folder, or a link that may be moved to another")
     made.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help="0.0.0.0: all (default %(default)s)")
     made.add_argument("--port", type=int, default=8000, metavar="N", help="0: any that is free (default %(default)s)")
     made.add_argument(
-        "--workers", type=int, default=_workers(), metavar="N", help="pictures read at once (default %(default)s)"
+        "--workers", type=int, default=workers, metavar="N", help="pictures read at once (default %(default)s)"
     )
-    made.add_argument("--looks", type=int, metavar="N", help="at each hand, 1-4; 1 is fastest (default: the bundle's)")
+    made.add_argument(
+        "--looks", type=int, metavar="N", help=f"at each hand, {looks}; 1 is fastest (default: the bundle's)"
+    )
     made.add_argument("--record", metavar="DIR", help="let the page, on this machine, keep pictures there")
     made.add_argument("--every", type=float, default=2.0, metavar="S", help="seconds between looks for another bundle")
-    made.add_argument("--max-bytes", type=int, metavar="N", help="of a picture's file (default 12,000,000)")
-    made.add_argument("--max-pixels", type=int, metavar="N", help="of a picture (default 50,000,000)")
-    made.add_argument("--max-pictures", type=int, metavar="N", help="of a request (default 32)")
-    made.add_argument("--max-seconds", type=float, metavar="S", help="for a request (default 10)")
-    made.add_argument("--max-waiting", type=int, metavar="N", help="pictures that may wait (default 64)")
-    made.add_argument("--max-connections", type=int, metavar="N", help="open at once (default 256)")
-    made.add_argument("--max-held", type=int, metavar="N", help="bytes of all bodies together (default 200,000,000)")
+    for name, meaning in _LIMITS.items():
+        default = getattr(Limits(), name)
+        in_words = f"{default:,}" if isinstance(default, int) else f"{default:g}"
+        made.add_argument(
+            f"--max-{name}",
+            type=type(default),
+            default=default,
+            metavar="N" if isinstance(default, int) else "S",
+            help=f"{meaning} (default {in_words})",
+        )
     made.add_argument("--token-file", metavar="FILE", help="who knows it may reload, record (or $ASLSPARK_TOKEN)")
     made.add_argument("--proxy", metavar="ADDRESS", help="of a proxy, whose X-Forwarded-For is believed")
     made.add_argument("--tls-cert", metavar="FILE", help="certificate and chain, PEM: the service speaks https")
@@ -82,35 +97,23 @@ def main(argv: Sequence[str]) -> None:
         Where the bundle cannot be served, a setting is wrong or the port is taken.
     """
     options = parser().parse_args(argv)
-    for name in ("workers", "looks", "every", *(f"max_{name}" for name in _LIMITS)):
-        value = getattr(options, name)
-        if value is not None and not 0 < value < float("inf"):
-            raise AslsparkError(f"--{name.replace('_', '-')} {value}: give a number above 0")
-    if options.looks is not None and options.looks > 4:
-        raise AslsparkError(f"--looks {options.looks}: give 1 to 4")
+    _check_numbers(options)
     try:
-        import uvicorn
+        import uvicorn  # noqa: F401
 
         from aslspark.serving.app import create_app
     except ModuleNotFoundError as error:
         raise AslsparkError(f"serve: {error.name} is not installed; pip install aslspark[serve]") from error
-    from aslspark.serving.connections import Connections, open_files
-    from aslspark.serving.limits import Limits
+    from aslspark.serving.connections import Connections
     from aslspark.serving.logs import spare_logs
     from aslspark.serving.model_holder import ModelHolder
     from aslspark.serving.origins import Keys, token_of
 
-    given = {name: getattr(options, f"max_{name}") for name in _LIMITS}
-    limits = Limits(**{name: value for name, value in given.items() if value is not None})
-    if limits.held < limits.body:
-        raise AslsparkError(f"--max-held {limits.held}: one request may have {limits.body} bytes; give that or more")
+    limits = _limits(options)
     keys = Keys(token_of(options.token_file), proxied=options.proxy is not None)
     _check_tls(options.tls_cert, options.tls_key)
     _check_proxy(options.proxy)
-    may_open = open_files(limits.connections)
-    if may_open < 1:
-        raise AslsparkError(f"--max-connections {limits.connections}: ulimit -n leaves none; raise it to 512 or more")
-    limits = replace(limits, connections=may_open)
+    limits = _within_open_files(limits)
     holder = ModelHolder(options.model, workers=options.workers, pixels=limits.pixels, looks=options.looks)
     connections = Connections(limits)
     app = create_app(
@@ -123,7 +126,49 @@ def main(argv: Sequence[str]) -> None:
         connections=connections,
     )
     listening = _listen(options.host, options.port)
-    settings = uvicorn.Config(
+    settings = _uvicorn_settings(app, connections, limits, options)
+    spare_logs()
+    logging.getLogger("aslspark").info("%s reads at %s", holder.current.name, _address(options, listening))
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(_serve(settings, listening, holder))
+
+
+def _check_numbers(options: argparse.Namespace) -> None:
+    from aslspark.features.landmarks import MOST_LOOKS
+
+    for name in ("workers", "looks", "every", *(f"max_{name}" for name in _LIMITS)):
+        value = getattr(options, name)
+        if value is not None and not 0 < value < float("inf"):
+            raise AslsparkError(f"--{name.replace('_', '-')} {value}: give a number above 0")
+    if options.looks is not None and options.looks > MOST_LOOKS:
+        raise AslsparkError(f"--looks {options.looks}: give 1 to {MOST_LOOKS}")
+
+
+def _limits(options: argparse.Namespace) -> Limits:
+    from aslspark.serving.limits import Limits
+
+    limits = Limits(**{name: getattr(options, f"max_{name}") for name in _LIMITS})
+    if limits.held < limits.body:
+        raise AslsparkError(f"--max-held {limits.held}: one request may have {limits.body} bytes; give that or more")
+    return limits
+
+
+def _within_open_files(limits: Limits) -> Limits:
+    """Lower the limit of connections to the files that this process may open."""
+    from aslspark.serving.connections import open_files
+
+    connections = open_files(limits.connections)
+    if connections < 1:
+        raise AslsparkError(f"--max-connections {limits.connections}: ulimit -n leaves none; raise it to 512 or more")
+    return replace(limits, connections=connections)
+
+
+def _uvicorn_settings(
+    app: FastAPI, connections: Connections, limits: Limits, options: argparse.Namespace
+) -> uvicorn.Config:
+    import uvicorn
+
+    return uvicorn.Config(
         app,
         http=connections.protocol(),
         log_level="warning",
@@ -141,13 +186,12 @@ def main(argv: Sequence[str]) -> None:
         ssl_certfile=options.tls_cert,
         ssl_keyfile=options.tls_key,
     )
-    spare_logs()
-    name = f"[{options.host}]" if ":" in options.host else options.host
+
+
+def _address(options: argparse.Namespace, listening: socket.socket) -> str:
+    host = f"[{options.host}]" if ":" in options.host else options.host
     scheme = "http" if options.tls_cert is None else "https"
-    address = f"{scheme}://{'localhost' if name == '127.0.0.1' else name}:{listening.getsockname()[1]}"
-    logging.getLogger("aslspark").info("%s reads at %s", holder.current.name, address)
-    with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(_serve(settings, listening, holder))
+    return f"{scheme}://{'localhost' if host == '127.0.0.1' else host}:{listening.getsockname()[1]}"
 
 
 async def _serve(settings: uvicorn.Config, listening: socket.socket, holder: ModelHolder) -> None:
@@ -155,7 +199,7 @@ async def _serve(settings: uvicorn.Config, listening: socket.socket, holder: Mod
 
     class Server(uvicorn.Server):
         def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-            """End in time, also where something hangs that no thread of Python gets at."""
+            """End in time, even where something hangs that Python cannot interrupt."""
             signal.signal(signal.SIGALRM, signal.SIG_DFL)
             signal.alarm(FORCED_SECONDS)
             super().handle_exit(sig, frame)
@@ -169,7 +213,7 @@ async def _serve(settings: uvicorn.Config, listening: socket.socket, holder: Mod
 def _check_quietly(holder: ModelHolder) -> None:
     from aslspark.serving.limits import Refused
 
-    with contextlib.suppress(Refused):  # somebody else is looking
+    with contextlib.suppress(Refused):  # another look goes on
         holder.check()
 
 
@@ -190,23 +234,23 @@ def _check_tls(certificate: str | None, key: str | None) -> None:
             raise AslsparkError(f"--tls-key {key}: give --tls-cert too")
         return
     try:
-        # An empty password: one that is asked for on a terminal would be waited for.
+        # An empty password, since OpenSSL would otherwise ask for one on the terminal and wait.
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password="")
     except (OSError, ValueError) as error:
-        why = getattr(error, "reason", None) or getattr(error, "strerror", None) or str(error)
+        cause = getattr(error, "reason", None) or getattr(error, "strerror", None) or str(error)
         raise AslsparkError(
-            f"--tls-cert {certificate}: {why}; give a certificate and its key, both PEM and without a password"
+            f"--tls-cert {certificate}: {cause}; give a certificate and its key, both PEM and without a password"
         ) from error
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    """Take the port before anything else is said: the one that is taken is named."""
+    """Bind the port before anything is announced; an error names the port that is taken."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((host, port))
-        listening.listen(BACKLOG)  # who asks from now on is answered
+        listening.listen(BACKLOG)  # from now on, clients are answered
     except (OSError, OverflowError) as error:
         listening.close()
         raise AslsparkError(f"--host {host} --port {port}: {error}; choose another port, or 0 for any") from error

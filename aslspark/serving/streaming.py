@@ -1,12 +1,13 @@
-"""A folder that pictures come into, on any file system of Spark's -> a letter beside each, once.
+"""Pictures that come into a folder on any file system of Spark's -> an answer beside each, written once.
 
-In: files, as Structured Streaming finds them. Out: NAME.json beside each, as `events` writes it.
+In: files that Structured Streaming finds. Out: NAME.json beside each, as `events` writes it.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from py4j.protocol import Py4JJavaError
@@ -43,8 +44,8 @@ def letters_beside(
 ) -> StreamingQuery:
     """Start the stream.
 
-    Spark's checkpoint remembers which files were read. Where it ends between reading and remembering, they are read
-    again, and what was written stays: a letter is written where there is none, and never again.
+    Spark's checkpoint remembers which files were read. If the stream ends before it has remembered a batch, these files
+    are read again, and answers that are there already stay as they are.
 
     Parameters
     ----------
@@ -53,49 +54,17 @@ def letters_beside(
     folder : str
         With pictures anywhere below.
     checkpoint : str
-        A folder of the stream's own.
+        A folder that only this stream uses.
     digest : str
-        Of the bundle; answers are signed with it.
+        Of the bundle; each answer names it.
     files : int
-        Pictures a batch: their answers pass the driver.
+        Pictures a batch; their answers pass through the driver.
     once : bool
-        Read what is there, and end.
+        Read the pictures that are there, and end.
     """
     if not HadoopFiles(spark).is_folder(folder):
         raise AslsparkError(f"--folder {folder}: there is no such folder; make it first")
     refuse_loops(folder)
-    labels = list(model.labels)
-    scorer = model.setInputCol("content")
-
-    def write(batch: DataFrame, number: int) -> None:
-        hadoop = HadoopFiles(batch.sparkSession)
-        lengths = {row["path"]: row["length"] for row in batch.collect()}
-        # A pipe, too, has no length, and would be waited for.
-        readable = [path for path, length in lengths.items() if 0 < length <= MAX_FILE_BYTES and hadoop.exists(path)]
-        for path, length in lengths.items():
-            if not 0 < length <= MAX_FILE_BYTES:
-                why = f"{TOO_LARGE}: {length:,} bytes, more than {MAX_FILE_BYTES:,}" if length else EMPTY
-                _write(hadoop, path, _written(_set_aside(path, why), labels, digest))
-        for row in scored(batch.sparkSession, hadoop, readable):
-            _write(hadoop, row["path"], _written(row, labels, digest))
-
-    def scored(session: SparkSession, hadoop: HadoopFiles, paths: list[str]) -> list[dict[str, Any]]:
-        """Read files; where that fails, find the one at which it does, and read the others."""
-        if not paths:
-            return []
-        contents = session.read.format("binaryFile").option("ignoreMissingFiles", "true")
-        try:
-            files = contents.load([no_pattern(path) for path in paths]).where(col("length") <= MAX_FILE_BYTES)
-            rows = scorer.transform(files.select("path", "content")).drop("content").collect()
-            return [row.asDict() for row in rows]
-        except (AnalysisException, Py4JJavaError):
-            half = len(paths) // 2
-            if half:
-                return scored(session, hadoop, paths[:half]) + scored(session, hadoop, paths[half:])
-            if _opens(hadoop, paths[0]):  # then it is Spark's trouble, and the batch is tried again
-                raise
-            return [_set_aside(paths[0], UNREADABLE)]
-
     pictures = (
         spark.readStream.format("binaryFile")
         .option("ignoreMissingFiles", "true")
@@ -104,11 +73,67 @@ def letters_beside(
         .option("recursiveFileLookup", "true")
         .option("maxFilesPerTrigger", files)
         .load(no_pattern(folder))
-        # Not the content: one file that is larger than an array of Java would end the stream for good.
+        # Without the content: a file that is larger than an array of Java would end the stream for good.
         .select("path", "length")
     )
-    stream = pictures.writeStream.foreachBatch(write).option("checkpointLocation", checkpoint)
+    answers = _Answers(model.setInputCol("content"), digest)
+    stream = pictures.writeStream.foreachBatch(answers.write).option("checkpointLocation", checkpoint)
     return (stream.trigger(availableNow=True) if once else stream).start()
+
+
+@dataclass(frozen=True)
+class _Answers:
+    """Writes the answers of each batch."""
+
+    model: SignClassifierModel
+    digest: str
+
+    def write(self, batch: DataFrame, number: int) -> None:
+        """Read the pictures of a batch, and write an answer beside each."""
+        hadoop = HadoopFiles(batch.sparkSession)
+        lengths = {row["path"]: row["length"] for row in batch.collect()}
+        # A pipe has no length either; opening one would wait until somebody writes to it.
+        readable = [path for path, length in lengths.items() if 0 < length <= MAX_FILE_BYTES and hadoop.exists(path)]
+        for path, length in lengths.items():
+            if not 0 < length <= MAX_FILE_BYTES:
+                reason = f"{TOO_LARGE}: {length:,} bytes, more than {MAX_FILE_BYTES:,}" if length else EMPTY
+                self._write_one(hadoop, _set_aside(path, reason))
+        for row in self._score(batch.sparkSession, hadoop, readable):
+            self._write_one(hadoop, row)
+
+    def _score(self, session: SparkSession, hadoop: HadoopFiles, paths: list[str]) -> list[dict[str, Any]]:
+        """Score files; where that fails, set the unreadable file aside and score the others."""
+        if not paths:
+            return []
+        contents = session.read.format("binaryFile").option("ignoreMissingFiles", "true")
+        try:
+            files = contents.load([no_pattern(path) for path in paths]).where(col("length") <= MAX_FILE_BYTES)
+            rows = self.model.transform(files.select("path", "content")).drop("content").collect()
+            return [row.asDict() for row in rows]
+        except (AnalysisException, Py4JJavaError):
+            half = len(paths) // 2
+            if half:
+                return self._score(session, hadoop, paths[:half]) + self._score(session, hadoop, paths[half:])
+            if _opens(hadoop, paths[0]):  # the error is Spark's, which tries the batch again
+                raise
+            return [_set_aside(paths[0], UNREADABLE)]
+
+    def _write_one(self, hadoop: HadoopFiles, row: Mapping[str, Any]) -> None:
+        letter = row["letter"]
+        answer = {
+            "picture": row["path"],
+            "prediction": None if letter is None else self.model.labels.index(letter),
+            "category": letter,
+            "probability": row["probability"],
+            "top": [guess.asDict() for guess in row["top"] or []],
+            "reason": row["reason"],
+            "model": self.digest[:12],
+        }
+        try:
+            hadoop.write_new(answer_name(row["path"]), (redacted_json(answer) + "\n").encode())
+        except (OSError, Py4JJavaError) as error:
+            first_line = (str(error).splitlines() or [""])[0]
+            log.error("%s: no answer can be written beside it: %s", ascii(row["path"])[:300], redact(first_line))
 
 
 def _opens(hadoop: HadoopFiles, path: str) -> bool:
@@ -120,27 +145,5 @@ def _opens(hadoop: HadoopFiles, path: str) -> bool:
     return True
 
 
-def _set_aside(path: str, why: str) -> dict[str, Any]:
-    return {"path": path, "letter": None, "probability": None, "top": None, "reason": why}
-
-
-def _write(hadoop: HadoopFiles, path: str, data: bytes) -> None:
-    try:
-        hadoop.write_new(answer_name(path), data)
-    except (OSError, Py4JJavaError) as error:
-        first = (str(error).splitlines() or [""])[0]
-        log.error("%s: no answer can be written beside it: %s", ascii(path)[:300], redact(first))
-
-
-def _written(row: Mapping[str, Any], labels: list[str], digest: str) -> bytes:
-    letter = row["letter"]
-    said = {
-        "picture": row["path"],
-        "prediction": None if letter is None else labels.index(letter),
-        "category": letter,
-        "probability": row["probability"],
-        "top": [guess.asDict() for guess in row["top"] or []],
-        "reason": row["reason"],
-        "model": digest[:12],
-    }
-    return (redacted_json(said) + "\n").encode()
+def _set_aside(path: str, reason: str) -> dict[str, Any]:
+    return {"path": path, "letter": None, "probability": None, "top": None, "reason": reason}
