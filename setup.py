@@ -68,6 +68,7 @@ setup(
         "test": [
             "axe-playwright-python",
             "httpx",
+            "import-linter>=2",
             "ipykernel",
             "jupytext",
             "nbclient",
@@ -79,7 +80,6 @@ setup(
         "dev": [
             "aslspark[test]",
             "coverage>=7.10",
-            "import-linter>=2",
             "mypy",
             "pandas-stubs",
             "pre-commit",
