@@ -16,7 +16,7 @@ from aslspark.evaluation.metrics import wilson
 
 _COLOURS = {"validation": VALIDATION_COLOUR, "test": TRAIN_COLOUR}
 _MOST_GROUPS = 20
-"""Of a kind, that are drawn."""
+"""The most groups of a kind that are drawn."""
 
 
 @literal_text()

@@ -16,7 +16,7 @@ LEAKING = (STRATIFIED, RANDOM)
 
 @dataclass(frozen=True)
 class FoldOptions:
-    """How samples are divided into folds.
+    """The division of samples into folds.
 
     Parameters
     ----------

@@ -27,7 +27,7 @@ from aslspark.features.scaling import scale
 from aslspark.scoring.model import SignClassifierModel
 
 _HEAT_SHARE = 0.45
-"""Of the heat map's colour over the picture."""
+"""Share of the heat map's colour in the mix with the picture."""
 
 
 def explain_bundle(

@@ -30,10 +30,10 @@ def multiply_adds(onnx_bytes: bytes) -> int:
     import onnx
 
     model = onnx.load_from_string(onnx_bytes)
-    for given in model.graph.input:
-        first = given.type.tensor_type.shape.dim[0]
-        first.Clear()
-        first.dim_value = 1
+    for value in model.graph.input:
+        batch = value.type.tensor_type.shape.dim[0]
+        batch.Clear()
+        batch.dim_value = 1
     model = onnx.shape_inference.infer_shapes(model, data_prop=True)
     graph = model.graph
     shapes = {value.name: _dimensions(value) for value in (*graph.input, *graph.value_info, *graph.output)}

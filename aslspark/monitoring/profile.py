@@ -44,7 +44,7 @@ Ints = npt.NDArray[np.integer]
 
 @dataclass(frozen=True)
 class Profile:
-    """What `reference.json` holds.
+    """The content of `reference.json`.
 
     Parameters
     ----------

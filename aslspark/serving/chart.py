@@ -12,7 +12,7 @@ from aslspark.common.labels import STATIC_LETTERS
 SIDE = 160
 _SEED, _INDEX, _SIGNER = 11, 0, 3
 
-WORDS = {
+STILL_LETTERS = {
     "A": "fist, thumb upright beside the forefinger",
     "B": "four fingers up and together, thumb across the palm",
     "C": "fingers and thumb curved like a C",
@@ -38,7 +38,7 @@ WORDS = {
     "X": "forefinger up and hooked",
     "Y": "thumb and little finger out",
 }
-MOVED = {"J": "as I, while the little finger draws a J", "Z": "the forefinger draws a Z"}
+MOVING_LETTERS = {"J": "as I, while the little finger draws a J", "Z": "the forefinger draws a Z"}
 
 
 @lru_cache(maxsize=len(STATIC_LETTERS))

@@ -1,4 +1,4 @@
-"""What runs in the child process that parses bodies and decodes pictures from strangers.
+"""Parses bodies and decodes pictures from strangers, in a child process.
 
 In: a `Parse` or a `Prepare`. Out: its result; an error of the input is a result too.
 """

@@ -56,8 +56,8 @@ class Keys:
         if of_another_site(headers):
             return False
         if self.token is not None:
-            scheme, _, given = headers.get("authorization", "").partition(" ")
-            return scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), self.token.encode())
+            scheme, _, token = headers.get("authorization", "").partition(" ")
+            return scheme.lower() == "bearer" and hmac.compare_digest(token.strip().encode(), self.token.encode())
         return not self.proxied and local_page(client, headers)
 
 

@@ -11,7 +11,7 @@ PRUNERS = ("median", "hyperband", "none")
 
 @dataclass(frozen=True)
 class SearchOptions:
-    """How to search.
+    """The options of a search.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ class SearchOptions:
 
 @dataclass(frozen=True)
 class Budget:
-    """How long `automl` tries, and what.
+    """The limits of `automl`, and the models that it tries.
 
     Parameters
     ----------
