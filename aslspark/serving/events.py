@@ -10,7 +10,7 @@ import hashlib
 import os
 import stat
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -201,13 +201,30 @@ def answer_name(key: str) -> str:
     return f"{folder}{slash}{begin}~{mark}{ANSWER}"
 
 
-def answer_json(answer: Answer, name: str, reader: AnyReader) -> bytes:
-    """Return a picture's answer as the JSON that is written beside it."""
-    fields = answer.as_dict()
-    del fields["hand"]
-    letter = fields.pop("letter")
-    number = reader.labels.index(letter) if letter is not None else None
-    row = {"picture": name, "prediction": number, "category": letter, **fields, "model": reader.digest[:12]}
+def answer_json(picture: str, answer: Mapping[str, Any], labels: Sequence[str], digest: str) -> bytes:
+    """Return the JSON that is written beside a picture.
+
+    Parameters
+    ----------
+    picture : str
+        Its name.
+    answer : mapping
+        `letter`, `probability`, `top` and `reason`.
+    labels : sequence of str
+        Of the model.
+    digest : str
+        Of the bundle.
+    """
+    letter = answer["letter"]
+    row = {
+        "picture": picture,
+        "prediction": None if letter is None else labels.index(letter),
+        "category": letter,
+        "probability": answer["probability"],
+        "top": answer["top"],
+        "reason": answer["reason"],
+        "model": digest[:12],
+    }
     return (redacted_json(row) + "\n").encode()
 
 
@@ -225,7 +242,7 @@ def read_one(store: Store, reader: AnyReader, bucket: str, key: str) -> bool:
         answer = reader.read(store.get(bucket, key))
     except SetAside as reason:
         answer = Answer(None, None, (), str(reason))
-    return store.put_new(bucket, answer_name(key), answer_json(answer, key, reader))
+    return store.put_new(bucket, answer_name(key), answer_json(key, answer.as_dict(), reader.labels, reader.digest))
 
 
 def handle(event: Mapping[str, Any], store: Store, reader: AnyReader) -> dict[str, int]:

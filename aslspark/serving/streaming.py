@@ -17,7 +17,6 @@ from pyspark.sql.functions import col
 from pyspark.sql.streaming import StreamingQuery
 
 from aslspark.common.errors import AslsparkError
-from aslspark.common.redacted_files import redacted_json
 from aslspark.common.redaction import redact
 from aslspark.data.files.file_bytes import MAX_FILE_BYTES, TOO_LARGE, UNREADABLE
 from aslspark.data.files.hadoop_files import HadoopFiles, no_pattern
@@ -25,7 +24,7 @@ from aslspark.data.files.local_folders import refuse_loops
 from aslspark.images.decoding import EMPTY
 from aslspark.images.endings import picture_glob
 from aslspark.scoring.model import SignClassifierModel
-from aslspark.serving.events import answer_name
+from aslspark.serving.events import answer_json, answer_name
 
 log = logging.getLogger("aslspark.serving")
 
@@ -119,18 +118,10 @@ class _Answers:
             return [_set_aside(paths[0], UNREADABLE)]
 
     def _write_one(self, hadoop: HadoopFiles, row: Mapping[str, Any]) -> None:
-        letter = row["letter"]
-        answer = {
-            "picture": row["path"],
-            "prediction": None if letter is None else self.model.labels.index(letter),
-            "category": letter,
-            "probability": row["probability"],
-            "top": [guess.asDict() for guess in row["top"] or []],
-            "reason": row["reason"],
-            "model": self.digest[:12],
-        }
+        answer = {**row, "top": [guess.asDict() for guess in row["top"] or []]}
+        data = answer_json(row["path"], answer, self.model.labels, self.digest)
         try:
-            hadoop.write_new(answer_name(row["path"]), (redacted_json(answer) + "\n").encode())
+            hadoop.write_new(answer_name(row["path"]), data)
         except (OSError, Py4JJavaError) as error:
             first_line = (str(error).splitlines() or [""])[0]
             log.error("%s: no answer can be written beside it: %s", ascii(row["path"])[:300], redact(first_line))
