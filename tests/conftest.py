@@ -65,7 +65,7 @@ def temporary_folder() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     # `make coverage` has set this: a Python worker of Spark's then saves what it ran when a task ends.
-    daemon = "tests.coverage_daemon" if "COVERAGE_PROCESS_CONFIG" in os.environ else "pyspark.daemon"
+    daemon = "tests.coverage_daemon" if "COVERAGE_PROCESS_CONFIG" in os.environ else "tests.quick_daemon"
     session = (
         SparkSession.builder.master("local[2]")
         .appName("aslspark tests")

@@ -6,13 +6,13 @@ import json
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import cloudpickle
 import numpy as np
 import pytest
 import safetensors.numpy
+from conftest import REPOSITORY
 
 from aslspark.common.errors import AslsparkError
 from aslspark.common.settings import load_config
@@ -25,7 +25,7 @@ from aslspark.training.launch.launchers import HOROVOD, TORCH
 
 pytestmark = pytest.mark.slow
 
-HERE = Path(__file__).resolve().parent
+HERE = REPOSITORY / "tests"
 FRAMEWORKS = ("keras", "torch")
 QUICK = ["training.batch_size=32", "augment.on=false"]
 without_gpu = pytest.mark.skipif(shutil.which("nvidia-smi") is not None, reason="this machine has a GPU")
