@@ -1,7 +1,8 @@
 """Writes into the pages what the code decides: the sketch of the rooms, tables, numbers.
 
 `python tests/generated_docs.py`. In: the package. Out: in the pages, blocks between two comments, and the numbers of
-the sentences in `NUMBERS`. `--check` writes nothing, and ends with 1 where a page says something else.
+the sentences in `NUMBERS`; and the table of `promises.py`. `--check` writes nothing, and ends with 1 where a page says
+something else.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 
 import grimp
+import promises
 import tomllib
 
 from aslspark.bundle.files import MOST_FILE_BYTES
@@ -35,6 +37,7 @@ from aslspark.training.launch.task import SILENCE_SECONDS, START_SILENCE_SECONDS
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 SCRIPT = "tests/generated_docs.py"
+PROMISES_PAGE = str(promises.PAGE.relative_to(REPOSITORY))
 LIMITS = Limits()
 
 
@@ -173,9 +176,9 @@ def pages() -> dict[Path, tuple[str, str]]:
     """Return each page as it is and as it should be."""
     read = {
         name: (REPOSITORY / name).read_text(encoding="utf-8")
-        for name in {*(page for page, _ in BLOCKS), *(page for page, *_ in NUMBERS)}
+        for name in {*(page for page, _ in BLOCKS), *(page for page, *_ in NUMBERS), PROMISES_PAGE}
     }
-    made = dict(read)
+    made = {**read, PROMISES_PAGE: promises.page_with(read[PROMISES_PAGE], promises.all_promises())}
     for (page, name), block in BLOCKS.items():
         made[page] = with_block(made[page], name, block())
     for page, words, numbers in NUMBERS:

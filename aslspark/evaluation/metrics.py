@@ -13,7 +13,7 @@ import pandas as pd
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from aslspark.evaluation.metrics_json import ClassificationMetrics, ClassScores, Scores
+from aslspark.evaluation.metrics_json import ClassificationMetrics, ClassScores, Confusion, Scores
 
 UNSCORED = "(none)"
 """The answer of a picture that could not be scored, which counts as wrong."""
@@ -55,22 +55,12 @@ def classification_metrics(counts: pd.DataFrame, labels: Sequence[str]) -> Class
 
     Returns
     -------
-    dict
-        `rows`, `unscored`, `accuracy`, `top3_accuracy`; `macro` and `weighted`, each with `precision`, `recall` and
-        `f1`; `per_class`, label to the same three and `rows` (support); `confusion` with `labels`, `answers` and
-        `counts` (a row a label, a column an answer); `by_source`, source to `rows` and `accuracy`.
+    ClassificationMetrics
     """
     from sklearn.metrics import precision_recall_fscore_support
 
-    rows = int(counts["rows"].sum())
     known = [*labels, *sorted(set(counts["label"]) - set(labels))]
     present = [label for label in known if label in set(counts["label"])]
-    answers = [*known, UNSCORED]
-    matrix = (
-        counts.pivot_table(index="label", columns="letter", values="rows", aggfunc="sum", fill_value=0)
-        .reindex(index=known, columns=answers, fill_value=0)
-        .to_numpy(dtype=np.int64)
-    )
 
     def scores(average: str | None) -> tuple[Any, Any, Any, Any]:
         return precision_recall_fscore_support(
@@ -90,16 +80,15 @@ def classification_metrics(counts: pd.DataFrame, labels: Sequence[str]) -> Class
         label: {"precision": float(p), "recall": float(r), "f1": float(f), "rows": int(support)}
         for label, p, r, f, support in zip(present, *scores(None), strict=True)
     }
-    right = counts["label"] == counts["letter"]
     return {
-        "rows": rows,
+        "rows": int(counts["rows"].sum()),
         "unscored": int(counts.loc[counts["letter"] == UNSCORED, "rows"].sum()),
-        "accuracy": _share(counts, right),
+        "accuracy": _share(counts, counts["label"] == counts["letter"]),
         "top3_accuracy": _share(counts, counts["in_top"]),
         "macro": mean_scores("macro"),
         "weighted": mean_scores("weighted"),
         "per_class": per_class,
-        "confusion": {"labels": known, "answers": answers, "counts": matrix.tolist()},
+        "confusion": _confusion(counts, known),
         "by_source": {
             str(source): {
                 "rows": int(part["rows"].sum()),
@@ -108,6 +97,16 @@ def classification_metrics(counts: pd.DataFrame, labels: Sequence[str]) -> Class
             for source, part in counts.groupby("source")
         },
     }
+
+
+def _confusion(counts: pd.DataFrame, labels: list[str]) -> Confusion:
+    answers = [*labels, UNSCORED]
+    matrix = (
+        counts.pivot_table(index="label", columns="letter", values="rows", aggfunc="sum", fill_value=0)
+        .reindex(index=labels, columns=answers, fill_value=0)
+        .to_numpy(dtype=np.int64)
+    )
+    return {"labels": labels, "answers": answers, "counts": matrix.tolist()}
 
 
 def wilson(share: float, rows: int) -> tuple[float, float]:
