@@ -26,14 +26,17 @@ from aslspark.data.files.local_folders import MOST_LINKED_FOLDERS
 from aslspark.data.pictures.archives import MAX_ENTRIES, MAX_RATIO, PIECE_BYTES
 from aslspark.images.decode_cost import MOST_SCANNED_PIXELS, MOST_SCANS
 from aslspark.images.decoding import MAX_PIXELS
+from aslspark.monitoring import ALARM_RATE
 from aslspark.monitoring.drift import LEAST_ROWS, RESAMPLES
 from aslspark.monitoring.profile import MOST_ROWS
+from aslspark.registry.registry import ALPHA, MOST_FALL
 from aslspark.serving import events, folder_watch, live, logs, server
 from aslspark.serving.limits import Limits
 from aslspark.serving.model_holder import LONGEST_WAIT
 from aslspark.training.launch.mailbox import LOOK_SECONDS, SIGN_OF_LIFE_SECONDS
 from aslspark.training.launch.run import START_SECONDS
 from aslspark.training.launch.task import SILENCE_SECONDS, START_SILENCE_SECONDS
+from aslspark.tuning.options import Budget
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 SCRIPT = "tests/generated_docs.py"
@@ -102,6 +105,9 @@ NUMBERS: tuple[tuple[str, str, tuple[float, ...]], ...] = (
     ("README.md", "`training.tries`, {})", (TrainingConfig().tries,)),
     ("docs/launchers.md", "Signs of life every {} s; after {} s of silence", (SIGN_OF_LIFE_SECONDS, SILENCE_SECONDS)),
     ("docs/launchers.md", "it may be silent for {} s", (START_SILENCE_SECONDS,)),
+    ("docs/operations.md", "[--trials {}] [--models", (Budget().trials,)),
+    ("docs/operations.md", "[--alarm-rate {}]", (ALARM_RATE,)),
+    ("docs/operations.md", "[--alpha {}] [--class-fall {}]", (ALPHA, MOST_FALL)),
     ("docs/operations.md", "of up to {} rows of each split", (MOST_ROWS,)),
     ("docs/operations.md", "{} batches of that size are drawn", (RESAMPLES,)),
     ("docs/operations.md", "Batches below {} rows are not judged", (LEAST_ROWS,)),
