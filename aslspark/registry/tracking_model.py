@@ -15,7 +15,7 @@ from aslspark.common.catalog import LANDMARKS
 from aslspark.common.errors import AslsparkError
 from aslspark.features.pictures import Normaliser
 from aslspark.models.onnx_classifier import BATCH_ROWS, OnnxClassifier, open_session
-from aslspark.scoring.calibration import ABSTAINED, with_temperature
+from aslspark.scoring.answers import answers_of
 from aslspark.scoring.model import read_model
 from aslspark.scoring.reader import hand_vector
 
@@ -65,16 +65,20 @@ class BundleModel:
     def _read(self, pictures: pd.Series) -> pd.DataFrame:
         pixels, reasons, hands = self.normaliser.with_hands(pd.DataFrame({"data": pictures}))
         vectors = np.stack([hand_vector(hand) for hand in hands]) if LANDMARKS in self.classifier.inputs else None
-        given = self.classifier.probabilities(self.session, pixels, vectors, reasons)
-        best = given.argmax(axis=1)
-        probability = with_temperature(given, self.model.temperature)[np.arange(len(best)), best].astype(np.float64)
-        usable = np.array([reason is None for reason in reasons], bool)
-        answered = usable & (probability >= np.float32(self.model.getThreshold()))
-        letters = np.array(self.classifier.labels, object)[best]
-        letters[~answered] = None
-        reasons[usable & ~answered] = ABSTAINED
-        probability[~usable] = np.nan
-        return pd.DataFrame({"letter": letters, "probability": probability, "reason": reasons})
+        answers = answers_of(
+            self.classifier.probabilities(self.session, pixels, vectors, reasons),
+            reasons,
+            self.classifier.labels,
+            temperature=self.model.temperature,
+            threshold=self.model.getThreshold(),
+            hands=hands,
+        )
+        columns = {
+            "letter": pd.Series([answer.letter for answer in answers], dtype=object),
+            "probability": pd.Series([answer.probability for answer in answers], dtype="float64"),
+            "reason": pd.Series([answer.reason for answer in answers], dtype=object),
+        }
+        return pd.DataFrame(columns)
 
 
 def _load_pyfunc(path: str) -> BundleModel:

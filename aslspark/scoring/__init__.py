@@ -1,4 +1,4 @@
-"""A DataFrame of pictures, or the bytes of one, in; letters, how sure they are, and reasons out."""
+"""A DataFrame of pictures, or the bytes of one -> letters with probabilities, or reasons."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["SignClassifierModel", "write_scores"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import what needs Spark when it is asked for: a service reads bundles without it."""
+    """Import what needs Spark only when it is used: a service reads bundles without it."""
     if name in __all__:
         from aslspark.scoring import model
 

@@ -1,6 +1,6 @@
-"""Probabilities of a batch -> the columns of an answer: the letter, its probability, the best three, a reason.
+"""The probabilities of a batch -> the columns of answers in Spark: letter, probability, the best three, a reason.
 
-In Python each row is ranked; names of letters are put in by the JVM.
+Python ranks each row; the JVM inserts the names of letters.
 """
 
 from __future__ import annotations
@@ -15,39 +15,40 @@ import pandas as pd
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
-from aslspark.scoring.calibration import ABSTAINED, TOP_COUNT, top_classes
+from aslspark.scoring.answers import rank
+from aslspark.scoring.calibration import ABSTAINED, TOP_COUNT
 
 _RANKED = "place1 int, place2 int, place3 int, share1 float, share2 float, share3 float, as_given float, reason string"
 
 
-class Finish(NamedTuple):
-    """What leaves Python of a batch."""
+class ResultColumns(NamedTuple):
+    """The columns that a Python function returns for a batch."""
 
     columns: str
     """Names and types."""
     make: Callable[[npt.NDArray[np.float32], npt.NDArray[Any]], pd.DataFrame]
-    """Makes them of the probabilities, and of the reasons why a row has none."""
+    """From the probabilities, and the reasons why rows have none."""
 
 
 def _all_shares(probabilities: npt.NDArray[np.float32], reasons: npt.NDArray[Any]) -> pd.DataFrame:
     return pd.DataFrame({"shares": list(probabilities), "reason": pd.Series(reasons, dtype=object)})
 
 
-SHARES = Finish("shares array<float>, reason string", _all_shares)
+SHARES = ResultColumns("shares array<float>, reason string", _all_shares)
 """All the probabilities, in the order of the labels."""
 
 
-def ranking(temperature: float) -> Finish:
-    """Keep the best places of each row and their probabilities, and the best as the model gave it."""
-    return Finish(_RANKED, partial(_ranked, temperature=temperature))
+def ranking(temperature: float) -> ResultColumns:
+    """Return the places of the best labels and their probabilities, and the best probability before the temperature."""
+    return ResultColumns(_RANKED, partial(_ranked, temperature=temperature))
 
 
 def _ranked(
     probabilities: npt.NDArray[np.float32], reasons: npt.NDArray[Any], temperature: float = 1.0
 ) -> pd.DataFrame:
-    """Find the best places of each row; rows with a reason get none."""
+    """Rank each row; rows with a reason have nulls."""
     classes = probabilities.shape[1]
-    best, shares, given = top_classes(probabilities, temperature)
+    best, shares, given, reasons = rank(probabilities, reasons, temperature)
     unscored = np.array([reason is not None for reason in reasons], bool)
     columns: dict[str, Any] = {}
     for n in range(TOP_COUNT):
@@ -58,11 +59,11 @@ def _ranked(
         columns[f"share{n + 1}"] = pd.Series(share, dtype="Float32").mask(missing)
     columns["as_given"] = pd.Series(given, dtype="Float32").mask(unscored)
     columns["reason"] = pd.Series(reasons, dtype=object)
-    return pd.DataFrame(columns)[[word.split()[0] for word in _RANKED.split(", ")]]
+    return pd.DataFrame(columns)[[column.split()[0] for column in _RANKED.split(", ")]]
 
 
 def output_columns(labels: tuple[str, ...], threshold: float) -> list[Column]:
-    """Make `letter`, `probability`, `top` and `reason` of the struct `_ranked`, as `ranking` fills it."""
+    """Make `letter`, `probability`, `top` and `reason` from the struct `_ranked` of `ranking`."""
     names = F.array(*(F.lit(label) for label in labels))
 
     def letter(n: int) -> Column:

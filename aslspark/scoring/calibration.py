@@ -1,7 +1,7 @@
-"""Probabilities as a model gives them -> probabilities that hold: of answers given with 0.8, 80 % are right.
+"""The probabilities of a model -> calibrated probabilities: of answers with 0.8, 80 % are right.
 
-Guo, Pleiss, Sun and Weinberger, On Calibration of Modern Neural Networks, ICML 2017: one number, the temperature,
-divides the logarithms of all probabilities. It changes how sure a model says it is, never what it answers.
+Temperature scaling (Guo, Pleiss, Sun and Weinberger, On Calibration of Modern Neural Networks, ICML 2017): the
+logarithms of all probabilities are divided by one number. It changes probabilities, never the most probable label.
 """
 
 from __future__ import annotations
@@ -12,24 +12,24 @@ import numpy as np
 import numpy.typing as npt
 
 LEAST_PROBABILITY = 1e-7
-"""Stands for smaller ones, whose logarithm would outweigh everything: trees give 0."""
+"""Replaces smaller ones, whose logarithm would outweigh all others; trees give 0."""
 MIN_TEMPERATURE, MAX_TEMPERATURE = 0.05, 20.0
 
 TOP_COUNT = 3
 ABSTAINED = "not sure"
-"""Why a model with a threshold does not answer."""
+"""The reason where the probability is below the threshold."""
 
 FloatArray = npt.NDArray[np.float32]
 
 
 def with_temperature(probabilities: FloatArray, temperature: float) -> FloatArray:
-    """Divide the logarithms by the temperature, and bring each row to a sum of 1 again.
+    """Divide the logarithms by the temperature, and normalise each row to a sum of 1.
 
     Parameters
     ----------
     probabilities : ndarray of float32, shape (n, classes)
     temperature : float
-        Above 1 the model becomes less sure, below 1 surer; 1 changes nothing.
+        Above 1 lowers the highest probability, below 1 raises it; 1 changes nothing.
 
     Returns
     -------
@@ -46,7 +46,7 @@ def top_classes(probabilities: FloatArray, temperature: float) -> tuple[npt.NDAr
     Parameters
     ----------
     probabilities : ndarray of float32, shape (n, classes)
-        As the model gives them.
+        Before the temperature.
     temperature : float
 
     Returns
@@ -56,9 +56,9 @@ def top_classes(probabilities: FloatArray, temperature: float) -> tuple[npt.NDAr
     ndarray of float32, shape (n, TOP_COUNT or fewer)
         Their probabilities, with the temperature.
     ndarray of float32, shape (n,)
-        That of the best, without.
+        The probability of the best, without the temperature.
     """
-    # By the model's own numbers: a temperature may make equal what was not.
+    # By the uncalibrated probabilities: rounding after the temperature may make different ones equal.
     best = np.argsort(-probabilities, axis=1, kind="stable")[:, :TOP_COUNT]
     shares = np.take_along_axis(with_temperature(probabilities, temperature), best, axis=1)
     return best, shares, np.take_along_axis(probabilities, best[:, :1], axis=1)[:, 0]
@@ -67,15 +67,15 @@ def top_classes(probabilities: FloatArray, temperature: float) -> tuple[npt.NDAr
 def fit_temperature(probabilities: FloatArray, places: npt.NDArray[np.integer[Any]]) -> float:
     """Find the temperature with the least log loss.
 
-    One further row counts in, whose label may be any with the same chance: a model that has every row right would
-    otherwise become certain of all it says.
+    One further row is added whose label is uniformly distributed: otherwise a model with every row right would get
+    probabilities of 1.
 
     Parameters
     ----------
     probabilities : ndarray of float32, shape (n, classes)
-        As the model gives them.
+        Before the temperature.
     places : ndarray of int, shape (n,)
-        Of the true labels, among the classes.
+        Places of the true labels among the classes.
 
     Returns
     -------
@@ -91,8 +91,8 @@ def fit_temperature(probabilities: FloatArray, places: npt.NDArray[np.integer[An
         logs = _log_shares(probabilities, float(np.exp(log_temperature)))
         return -float(logs[np.arange(len(places)), places].sum() + logs.mean())
 
-    found = minimize_scalar(loss, bounds=(np.log(MIN_TEMPERATURE), np.log(MAX_TEMPERATURE)), method="bounded")
-    return float(np.exp(found.x))
+    minimum = minimize_scalar(loss, bounds=(np.log(MIN_TEMPERATURE), np.log(MAX_TEMPERATURE)), method="bounded")
+    return float(np.exp(minimum.x))
 
 
 def _log_shares(probabilities: FloatArray, temperature: float) -> npt.NDArray[np.float64]:

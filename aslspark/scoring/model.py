@@ -40,7 +40,7 @@ from aslspark.images.hands.options import HandOptions
 from aslspark.models.fitted_network import FittedNetwork
 from aslspark.models.mllib import MllibClassifier
 from aslspark.models.onnx_classifier import NO_HAND_FOUND, OnnxClassifier, kept_session, needs_hand
-from aslspark.scoring.answer_columns import SHARES, Finish, output_columns, ranking
+from aslspark.scoring.answer_columns import SHARES, ResultColumns, output_columns, ranking
 
 OUTPUT_COLUMNS = ("letter", "probability", "top", "reason")
 
@@ -194,7 +194,7 @@ class SignClassifierModel(Model, HasInputCol, MLReadable["SignClassifierModel"],
         ranked = self._scored(dataset, ranking(self.temperature))
         return ranked.select(*_quoted(dataset.columns), *output_columns(self.labels, threshold), *more)
 
-    def _scored(self, dataset: DataFrame, finish: Finish) -> DataFrame:
+    def _scored(self, dataset: DataFrame, finish: ResultColumns) -> DataFrame:
         """Add `_ranked`, a struct of what `finish` makes of the probabilities."""
         taken = [name for name in OUTPUT_COLUMNS if name in dataset.columns]
         if taken:
@@ -207,7 +207,7 @@ class SignClassifierModel(Model, HasInputCol, MLReadable["SignClassifierModel"],
                 return self._with_ranks(cropped, finish, PICTURE).select(f"{ROW}.*", "_ranked")
         return self._with_ranks(dataset, finish)
 
-    def _with_ranks(self, dataset: DataFrame, finish: Finish, *read: str) -> DataFrame:
+    def _with_ranks(self, dataset: DataFrame, finish: ResultColumns, *read: str) -> DataFrame:
         """Score each row; what is in `read` is looked at even by a model that does not take it."""
         classifier = self.classifier
         columns: dict[str, Column] = {}
@@ -273,7 +273,7 @@ def _onnx_udf(
     classifier: OnnxClassifier,
     read: tuple[str, ...],
     normaliser: Normaliser | None,
-    finish: Finish,
+    finish: ResultColumns,
 ) -> Any:
     """Make the function from columns of structs, what is `read` in its order, to what `finish` makes."""
     how, make = replace(classifier, onnx=b""), finish.make  # the network travels once, as a broadcast
@@ -301,7 +301,7 @@ def _with_mllib(
     classifier: MllibClassifier,
     read: dict[str, Column],
     normaliser: Normaliser | None,
-    finish: Finish,
+    finish: ResultColumns,
 ) -> DataFrame:
     height, width, channels = classifier.shape
     make = finish.make

@@ -1,13 +1,12 @@
-"""Pictures -> letters with a network in a bundle, in this process: the half of scoring that needs no Spark.
+"""The bytes of picture files, or pixels -> an `Answer` each, by a bundle's network in this process, without Spark.
 
-In: the bytes of picture files, or pixels. Out: an `Answer` each. `aslspark.scoring` runs the same network over
-DataFrames, with inputs made in the same way.
+`aslspark.scoring.model` applies the same network, with the same preprocessing, to DataFrames.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,68 +22,30 @@ from aslspark.images.decoding import ImageSpec, Unusable
 from aslspark.images.hands.hand import RIGHT as RIGHT_SIDE
 from aslspark.images.hands.hand import Hand
 from aslspark.images.hands.options import HandOptions, require_detector
-from aslspark.models.onnx_classifier import NO_HAND_FOUND, OnnxClassifier, needs_hand, open_session
-from aslspark.scoring.calibration import ABSTAINED, top_classes
+from aslspark.models.onnx_classifier import OnnxClassifier, needs_hand, open_session
+from aslspark.scoring.answers import Answer, answers_of
 
-NO_PROBABILITIES = "the network gave no probabilities"
-"""Why there is no answer where a network's numbers overflow at a picture."""
 NO_PIXELS = "bare pixels"
-"""Why a model of landmarks alone does not answer to pixels of its pictures' size: hands are looked for in files."""
+"""The reason why a model of landmarks alone does not answer for raw pixels: hands are looked for in files."""
 
 BYTES, NUMBERS, REASON = "bytes", "numbers", "reason"
-"""What a picture comes as; the last: none at all, and why."""
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What is read in a picture, as the columns that scoring adds."""
-
-    letter: str | None
-    """None where the picture could not be read, or the best is less probable than the threshold."""
-    probability: float | None
-    """Of the best, 0-1."""
-    top: tuple[tuple[str, float], ...]
-    """The best three, best first."""
-    reason: str | None
-    """Why there is no letter."""
-    hand: Hand | None = None
-    """Where the hand was found, of pictures in which it was looked for."""
-
-    @property
-    def usable(self) -> bool:
-        """Whether the picture could be looked at; without a hand in it, or without being sure, it still could."""
-        return bool(self.top) or self.reason == NO_HAND_FOUND
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return what is written of it as JSON; of the hand: its side, and x and y of its points."""
-        hand = None
-        if self.hand is not None and self.hand.landmarks is not None:
-            points = [[round(float(x), 4), round(float(y), 4)] for x, y, _ in self.hand.landmarks]
-            hand = {"side": self.hand.side, "points": points}
-        top = [{"letter": letter, "probability": share} for letter, share in self.top]
-        return {
-            "letter": self.letter,
-            "probability": self.probability,
-            "top": top,
-            "reason": self.reason,
-            "hand": hand,
-        }
+"""Kinds of input; REASON: there is no picture, but the reason why not."""
 
 
 class Reader:
-    """A network that reads pictures one by one; several threads may use it at once.
+    """A network that reads pictures one by one; safe for several threads.
 
     Parameters
     ----------
     network : OnnxClassifier
     form : ImageSpec
-        What pictures are brought to.
+        Size and colours of the pictures.
     hands : HandOptions, optional
         How pictures are cropped to the hand; None: they stay whole.
     temperature, threshold : float
-        As the bundle keeps them.
+        Of the bundle.
     digest : str
-        By which two bundles are told apart.
+        Identifies the bundle.
     """
 
     def __init__(
@@ -104,12 +65,12 @@ class Reader:
 
     @classmethod
     def load(cls, path: str) -> Reader:
-        """Load a bundle; a link that is moved meanwhile does no harm.
+        """Load a bundle; its path may be an alias that changes meanwhile.
 
         Raises
         ------
         AslsparkError
-            Where the folder is no bundle, not as it was written, or holds a model of Spark MLlib.
+            Where the folder is no bundle, was changed, or has a model of Spark MLlib.
         """
         bundle = read_bundle(path, keep=[ONNX])
         manifest = bundle.manifest
@@ -144,41 +105,40 @@ class Reader:
         ----------
         value : bytes or sequence of numbers
         kind : {'bytes', 'numbers', 'reason'}
-            Bytes of a file, or of exactly the pixels that the model takes; those pixels as numbers of 0-255; or why
-            whoever asks has no picture.
+            Bytes of a file, or raw pixels of the model's size; pixels of that size as numbers of 0-255; or the reason
+            why there is no picture.
         find : callable, optional
-            What finds hands, such as an `images.hands.detector_process.DetectorProcess`; without it this process's own,
-            for one picture at a time.
+            From a picture to its `Hand`, such as an `images.hands.detector_process.DetectorProcess`; without it this
+            process's `shared_detector`, for one picture at a time.
         """
         try:
             picture, hand = prepared(value, kind, self.form, self.hands, find)
-        except Unusable as found:
-            return Answer(None, None, (), str(found))
+        except Unusable as error:
+            return Answer(None, None, (), str(error))
         return self.answer(picture, hand)
 
     def answer(self, picture: npt.NDArray[np.uint8], hand: Hand | None) -> Answer:
-        """Read a picture that was made ready.
+        """Read a prepared picture.
 
         Parameters
         ----------
         picture : ndarray of uint8, shape (height, width, channels)
         hand : Hand, optional
-            As `prepared` gives both.
+            Both as from `prepared`.
         """
         reasons = np.array([None], object)
         if hand is None and needs_hand(self.network.inputs, self.labels):
             return Answer(None, None, (), f"{NO_PIXELS}: the model looks for a hand, in the bytes of a picture file")
         probabilities = self.probabilities(picture, hand, reasons)
-        if reasons[0] is not None:
-            return Answer(None, None, (), str(reasons[0]), hand)
-        places, shares, _ = top_classes(probabilities, self.temperature)
-        if not np.isfinite(shares).all():
-            return Answer(None, None, (), NO_PROBABILITIES, hand)
-        top = tuple((self.labels[place], float(share)) for place, share in zip(places[0], shares[0], strict=True))
-        letter, probability = top[0]
-        # As float32, as Spark compares it.
-        sure = np.float32(probability) >= np.float32(self.threshold)
-        return Answer(letter if sure else None, probability, top, None if sure else ABSTAINED, hand)
+        (answer,) = answers_of(
+            probabilities,
+            reasons,
+            self.labels,
+            temperature=self.temperature,
+            threshold=self.threshold,
+            hands=[hand],
+        )
+        return answer
 
     def probabilities(
         self, picture: npt.NDArray[np.uint8], hand: Hand | None, reasons: npt.NDArray[Any] | None = None
@@ -188,9 +148,9 @@ class Reader:
         Parameters
         ----------
         picture, hand
-            As `answer` takes them.
+            As for `answer`.
         reasons : ndarray of object, shape (1,), optional
-            Gets NO_HAND_FOUND where the network cannot do without one.
+            Set to NO_HAND_FOUND where the network needs a hand and there is none.
 
         Returns
         -------
@@ -209,12 +169,12 @@ def prepared(
     hands: HandOptions | None,
     find: Callable[[npt.NDArray[np.uint8]], Hand] | None = None,
 ) -> tuple[npt.NDArray[np.uint8], Hand | None]:
-    """Make one picture ready for a network: the part of reading that works on bytes from anywhere.
+    """Prepare a picture for a network: the step that processes bytes from anywhere.
 
     Parameters
     ----------
     value, kind, find
-        As `Reader.read` takes them.
+        As for `Reader.read`.
     form : ImageSpec
     hands : HandOptions, optional
 
@@ -222,7 +182,7 @@ def prepared(
     -------
     ndarray of uint8, shape (height, width, channels)
     Hand or None
-        None of a picture in which no hand was looked for.
+        None where no hand was looked for.
 
     Raises
     ------
@@ -234,7 +194,7 @@ def prepared(
 
 
 def hand_vector(hand: Hand | None) -> npt.NDArray[np.float32]:
-    """Lay a hand out as `features.landmarks.hand_vectors` does: shape (HAND_NUMBERS,), all 0 without one."""
+    """Return the vector of a hand, shape (HAND_NUMBERS,); all 0 without one. See `features.landmarks.hand_vectors`."""
     vector = np.zeros(HAND_NUMBERS, np.float32)
     if hand is not None and hand.landmarks is not None and hand.world is not None:
         vector[PICTURE_POINTS], vector[WORLD_POINTS] = hand.landmarks.ravel(), hand.world.ravel()

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from aslspark.bundle.files import MANIFEST
 from aslspark.common.errors import AslsparkError
-from aslspark.scoring.reader import Answer, Reader
+from aslspark.scoring.answers import Answer
+from aslspark.scoring.reader import Reader
 from aslspark.serving.limits import Limits, Refused
 from aslspark.serving.payload import CSV, JSON, Picture, plain_pictures
 

@@ -17,7 +17,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from aslspark.common.child_process import ChildDied, ChildNotStarted, ChildProcess, ChildTimedOut
-from aslspark.scoring.reader import Answer
+from aslspark.scoring.answers import Answer
 from aslspark.serving.decoder import LIGHT_BODY, Parse, Wrong, is_heavy
 from aslspark.serving.isolated_reader import decoder_process, read_isolated
 from aslspark.serving.limits import Held, Limits, Refused

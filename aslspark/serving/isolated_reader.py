@@ -14,7 +14,8 @@ import numpy.typing as npt
 from aslspark.common.child_process import ChildDied, ChildProcess, ChildTimedOut
 from aslspark.images.hands.detector_process import shared_detector
 from aslspark.images.hands.hand import Hand
-from aslspark.scoring.reader import BYTES, Answer, Reader
+from aslspark.scoring.answers import Answer
+from aslspark.scoring.reader import BYTES, Reader
 from aslspark.serving.decoder import Heavy, Prepare, Wrong
 
 FACTORY = "aslspark.serving.decoder:Decoder"

@@ -12,7 +12,7 @@ from prometheus_client.core import CounterMetricFamily
 from prometheus_client.registry import Collector
 
 from aslspark.models.onnx_classifier import NO_HAND_FOUND
-from aslspark.scoring.reader import Answer
+from aslspark.scoring.answers import Answer
 from aslspark.serving.connections import Connections
 from aslspark.serving.executor import PictureExecutor
 from aslspark.serving.model_holder import STATES, ModelHolder

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from aslspark.scoring.reader import Answer
+from aslspark.scoring.answers import Answer
 from aslspark.serving.model_holder import Served
 from aslspark.serving.payload import CSV, FORM, JSON, RAW
 
@@ -99,7 +99,7 @@ class Switched(BaseModel):
 
 def reading_of(answer: Answer, name: str | None = None) -> Reading:
     """Return the answer to one picture as it is sent."""
-    return Reading(name=name, **answer.as_dict())
+    return Reading.model_validate({"name": name, **answer.as_dict()})
 
 
 def readings_of(served: Served, answers: Sequence[Answer], names: Sequence[str | None]) -> Readings:
