@@ -1,7 +1,7 @@
-"""Paths -> a DataFrame to score, with a column that holds the pictures: nothing is checked away here.
+"""Paths -> a DataFrame to score, with a column of pictures.
 
-In: pixel tables with or without labels, folders of pictures, Parquet of pictures, ingested folders. Out: rows; bad
-ones too, so that scoring can say in each what is wrong with it.
+In: pixel tables with or without labels, pictures, Parquet with pictures, or an ingested folder. Out: all rows; bad ones
+too, for which scoring gives the reason.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from functools import reduce
 from typing import NamedTuple
 
@@ -47,33 +48,55 @@ PICTURE_COLUMNS = ("picture", "image", "pixels", "content", "data")
 
 
 def rows_to_score(spark: SparkSession, paths: Sequence[str], roots: Sequence[str] = ()) -> tuple[DataFrame, str]:
-    """Read what is to be scored, and log what of it is passed over.
+    """Read what is to be scored, and log what is passed over.
 
-    For files of pictures it sets, in the session, how many Spark reads at once: they are held in memory whole.
+    For picture files it changes the session's settings for the size of batches, since files are held in memory whole.
 
     Parameters
     ----------
     spark : SparkSession
     paths : sequence of str
-        Of one kind: pixel tables (.csv, .csv.gz, .csv.bz2, or folders of them; ``label`` may be missing), or pictures
-        (files, folders with them anywhere below, manifests), or one ingested folder, or one Parquet table.
+        All of one kind: pixel tables (.csv, .csv.gz, .csv.bz2, or folders of them; ``label`` may be missing), or
+        pictures (files, folders with pictures at any depth, manifests), or one ingested folder, or one Parquet table.
     roots : sequence of str
         Qualified folders in which manifests may name pictures, beside their own.
 
     Returns
     -------
     DataFrame
-        Of pixel tables: `source` (string), `row` (long, counted from 1 in its source), `label` (string as written,
-        null without one) and `pixels`, a struct as `samples.PICTURE_TYPE` with why the row cannot be used; see
-        `aslspark.data.tables.unlabelled_tables.table_rows`. Of pictures, a row a file:
-        `path` (string), `label` (string, as a manifest says or the nearest folder below the path; null without one),
-        `unread` (string, why the file was not read, else null; see `with_reasons`) and `content` (binary, the file).
-        Else the table's own columns.
+        For pixel tables, see `aslspark.data.tables.unlabelled_tables.table_rows`. For pictures, a row for each file:
+        `path` (string), `label` (string or null, of the manifest or of the innermost folder below the path), `unread`
+        (string or null, why the file was not read; see `with_reasons`) and `content` (binary, the file). Otherwise the
+        columns of the table.
     str
-        The column that holds the pictures.
+        The column of pictures.
     """
     paths = [mounted_as_spark(path) for path in paths]
     hadoop = HadoopFiles(spark)
+    _require_files(hadoop, paths)
+    if len(paths) == 1 and hadoop.exists(f"{paths[0]}/{REPORT_FILE}"):
+        hadoop.require_spelled(paths[0], "--data ")
+        return read_samples(spark, paths[0]), "picture"
+    found = _find(spark, hadoop, paths, roots)
+    if found.tables and found.pictures:
+        raise AslsparkError(f"--data {as_text(paths[1])}: give pixel tables or pictures, not both at once")
+    if found.tables or found.pictures:
+        for line in dict.fromkeys(found.passed_over):
+            logger.info("passed over: %s", redact(line))
+    if found.tables:
+        names = short_names([redact(as_text(table)) for table in found.tables])
+        return table_rows(spark, hadoop, dict(zip(found.tables, names, strict=True))), "pixels"
+    if found.pictures:
+        return _picture_rows(spark, found.pictures), "content"
+    if len(paths) > 1:
+        raise AslsparkError(f"--data {paths[1]}: give pixel tables, folders of pictures, or one Parquet table")
+    if found.passed_over and not _holds_parquet(hadoop, paths[0]):
+        raise AslsparkError(f"--data {as_text(paths[0])}: nothing in it can be scored: {found.passed_over[0]}")
+    hadoop.require_spelled(paths[0], "--data ")
+    return _parquet(spark, hadoop, paths[0])
+
+
+def _require_files(hadoop: HadoopFiles, paths: Sequence[str]) -> None:
     if missing := [path for path in paths if not hadoop.exists(path)]:
         raise AslsparkError(
             f"--data {as_text(missing[0])}: it does not exist; name a pixel table, pictures, Parquet or an ingested "
@@ -81,57 +104,49 @@ def rows_to_score(spark: SparkSession, paths: Sequence[str], roots: Sequence[str
         )
     if special := [path for path in paths if is_special(hadoop.qualified(path))]:
         raise AslsparkError(f"--data {as_text(special[0])}: it is a pipe or a device; name a file or a folder")
-    if len(paths) == 1 and hadoop.exists(f"{paths[0]}/{REPORT_FILE}"):
-        hadoop.require_spelled(paths[0], "--data ")
-        return read_samples(spark, paths[0]), "picture"
-    tables: list[str] = []
-    pictures: list[FileToScore] = []
-    passed: list[str] = []
+
+
+@dataclass
+class _Found:
+    """Pixel tables and pictures at the given paths, and lines about what is passed over."""
+
+    tables: list[str] = field(default_factory=list)
+    pictures: list[FileToScore] = field(default_factory=list)
+    passed_over: list[str] = field(default_factory=list)
+
+
+def _find(spark: SparkSession, hadoop: HadoopFiles, paths: Sequence[str], roots: Sequence[str]) -> _Found:
+    found = _Found()
     notes: list[str] = []
     for path in (hadoop.qualified(path) for path in paths):
-        found = inspect_path(hadoop, path)
-        if found.zip:
+        contents = inspect_path(hadoop, path)
+        if contents.zip:
             raise AslsparkError(f"--data {as_text(path)}: it is a zip; unpack it and name the folder")
-        passed += found.passed_over
-        passed += [f"{as_text(note)}: neither a manifest nor a pixel table" for note in found.notes]
-        if found.manifests or not found.tables:
-            passed += [
-                f"{as_text(table)}: a pixel table beside a manifest: score it by itself" for table in found.tables
+        found.passed_over += contents.passed_over
+        found.passed_over += [f"{as_text(note)}: neither a manifest nor a pixel table" for note in contents.notes]
+        if contents.manifests or not contents.tables:
+            found.passed_over += [
+                f"{as_text(table)}: a pixel table beside a manifest: score it by itself" for table in contents.tables
             ]
-            files, others = _files_at(spark, hadoop, path, found, roots)
-            pictures += files
-            passed += others
+            files, others = _files_at(spark, hadoop, path, contents, roots)
+            found.pictures += files
+            found.passed_over += others
         else:
-            tables += found.tables
-            passed += [as_text(other) for other in found.others]
-        notes += found.notes
-    if not tables and not pictures:
-        tables = notes  # to be refused by their header
-    if tables and pictures:
-        raise AslsparkError(f"--data {as_text(paths[1])}: give pixel tables or pictures, not both at once")
-    if tables or pictures:
-        for line in dict.fromkeys(passed):
-            logger.info("passed over: %s", redact(line))
-    if tables:
-        names = dict(zip(tables, short_names([redact(as_text(table)) for table in tables]), strict=True))
-        return table_rows(spark, hadoop, names), "pixels"
-    if pictures:
-        return _picture_rows(spark, pictures), "content"
-    if len(paths) > 1:
-        raise AslsparkError(f"--data {paths[1]}: give pixel tables, folders of pictures, or one Parquet table")
-    if passed and not _holds_parquet(hadoop, paths[0]):
-        raise AslsparkError(f"--data {as_text(paths[0])}: nothing in it can be scored: {passed[0]}")
-    hadoop.require_spelled(paths[0], "--data ")
-    return _parquet(spark, hadoop, paths[0])
+            found.tables += contents.tables
+            found.passed_over += [as_text(other) for other in contents.others]
+        notes += contents.notes
+    if not found.tables and not found.pictures:
+        found.tables = notes  # to be refused by their headers
+    return found
 
 
 def with_reasons(scored: DataFrame) -> DataFrame:
-    """Say in `reason`, of files that were not read, why: scoring itself sees only that they are empty.
+    """Set `reason` for files that were not read; to scoring they are only empty.
 
     Parameters
     ----------
     scored : DataFrame
-        Rows of `rows_to_score` with the columns of scoring; others come back as they are.
+        Rows of `rows_to_score` with the columns of scoring; others are returned unchanged.
     """
     if not {"unread", "reason"} <= set(scored.columns):
         return scored
@@ -144,7 +159,7 @@ def named_picture_column(table: DataFrame) -> str | None:
 
 
 class FileToScore(NamedTuple):
-    """A file to score, and the label that it is said to have."""
+    """A file to score, and its label if it has one."""
 
     file: ListedFile
     label: str | None
@@ -157,17 +172,17 @@ def _holds_parquet(hadoop: HadoopFiles, path: str) -> bool:
 
 
 def _files_at(
-    spark: SparkSession, hadoop: HadoopFiles, path: str, found: PathContents, roots: Sequence[str]
+    spark: SparkSession, hadoop: HadoopFiles, path: str, contents: PathContents, roots: Sequence[str]
 ) -> tuple[list[FileToScore], list[str]]:
-    """List the pictures at a path: those that its manifests name, and whatever else is there."""
+    """List the pictures at a path, those of manifests first, and lines about what is passed over."""
     named: dict[str, FileToScore] = {}
-    for manifest in found.manifests:
+    for manifest in contents.manifests:
         rows = parse_manifest(read_manifest_text(hadoop, manifest), as_text(manifest)) or []
         for row, file in zip(rows, named_files(spark, hadoop, manifest, rows, roots), strict=True):
             key = file.path if file.reason is None else f"{manifest} row {row.number}"
             named.setdefault(key, FileToScore(file, label_named(row.label)))
     if not hadoop.is_folder(path):
-        if found.picture:
+        if contents.picture:
             length = os.path.getsize(local) if (local := hadoop.local(path)) else hadoop.length(path)
             file = ListedFile(as_text(path), path.rpartition("/")[2], length, os.fsencode(local) if local else None)
             return [FileToScore(file, None)], []
@@ -183,18 +198,18 @@ def _files_at(
             files.append(FileToScore(file, nearest_label(file.name.split("/")[:-1])))
     base = as_text(path)
     lines = [f"{base}: {line}" for line in below.passed_over]
-    tables = {as_text(table).rpartition("/")[2] for table in (*found.manifests, *found.notes, *found.tables)}
+    tables = {as_text(table).rpartition("/")[2] for table in (*contents.manifests, *contents.notes, *contents.tables)}
     if files and (others := [name for name in others if name not in tables]):
         lines.append(f"{base}: {len(others)} files that are no pictures by their endings, such as {others[0]}")
     return files, lines
 
 
 def _picture_rows(spark: SparkSession, pictures: Sequence[FileToScore]) -> DataFrame:
-    """Read files: a row each, whether it can be read or not."""
-    # What is scored keeps its path, without the key that may stand in it; see `aslspark.common.redaction`.
+    """Make a row for each file, whether or not it can be read."""
+    # The path in the result is redacted; see `aslspark.common.redaction`.
     plan = [(file.path, redact(file.path), label, _why_unread(file)) for file, label in pictures]
     readable = [file.length for (file, _), row in zip(pictures, plan, strict=True) if row[3] is None]
-    # As many rows go to Python at once as fit in memory, and as many files to a task as keep it busy.
+    # Batches fit in memory, and tasks have enough files to be worth starting.
     for name, value in packing(spark, readable).items():
         spark.conf.set(name, value)
     columns = ("path", "label", "unread", "content")
@@ -202,14 +217,14 @@ def _picture_rows(spark: SparkSession, pictures: Sequence[FileToScore]) -> DataF
     parts = []
     if local:
         parts.append(with_content(files_table(spark, local, ("path", "label", "unread"))).select(*columns))
-    far = [row for row, (file, _) in zip(plan, pictures, strict=True) if file.file is None and not row[3]]
-    if far:
+    remote = [row for row, (file, _) in zip(plan, pictures, strict=True) if file.file is None and not row[3]]
+    if remote:
         contents = contents_of(spark, [file for file, _ in pictures if file.file is None])
-        wanted = spark.createDataFrame(far, "path string, shown string, label string, unread string")
-        # From the plan's side, so that a file which cannot be opened keeps its row.
-        joined = wanted.join(contents, "path", "left")
+        planned = spark.createDataFrame(remote, "path string, redacted string, label string, unread string")
+        # A left join, so that a file that cannot be opened keeps its row.
+        joined = planned.join(contents, "path", "left")
         unread = F.when(F.col("content").isNull(), F.lit(": ".join(LOST))).alias("unread")
-        parts.append(joined.select(F.col("shown").alias("path"), "label", unread, "content"))
+        parts.append(joined.select(F.col("redacted").alias("path"), "label", unread, "content"))
     return reduce(DataFrame.unionByName, parts)
 
 
@@ -224,14 +239,14 @@ def _parquet(spark: SparkSession, hadoop: HadoopFiles, path: str) -> tuple[DataF
     except AslsparkError:
         raise
     except Exception as error:
-        holds = "it is no pixel table, picture or Parquet file"
+        problem = "it is no pixel table, picture or Parquet file"
         if hadoop.is_folder(path):
             names = sorted(entry.name for entry in hadoop.entries(path))
-            holds = f"it holds no pixel table, picture or Parquet file (but {', '.join(names[:3]) or 'nothing'})"
-        # Of Java's lines the last cause alone speaks of the file.
+            problem = f"it holds no pixel table, picture or Parquet file (but {', '.join(names[:3]) or 'nothing'})"
+        # Of Java's causes only the last one is about the file.
         causes = [line.split(": ", 2)[-1] for line in str(error).splitlines() if line.startswith("Caused by: ")]
         raise AslsparkError(
-            f"--data {redact(as_text(path))}: {holds}; pixel tables end in {', '.join(TABLE_ENDINGS)}, pictures in "
+            f"--data {redact(as_text(path))}: {problem}; pixel tables end in {', '.join(TABLE_ENDINGS)}, pictures in "
             f"{', '.join(PICTURE_ENDINGS)}{''.join(f' ({cause})' for cause in causes[-1:])}"
         ) from error
     column = named_picture_column(table)
