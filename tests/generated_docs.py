@@ -158,7 +158,7 @@ def with_block(page: str, name: str, text: str) -> str:
     _, last, after = rest.partition(end)
     if not (first and last):
         raise ValueError(f"the page has no {begin.strip()} with {end.strip()} after it")
-    return f"{before}{begin}{text}{end}{after}"
+    return f"{before}{begin}\n{text}\n{end}{after}"
 
 
 def with_numbers(page: str, words: str, numbers: tuple[float, ...]) -> str:
