@@ -13,7 +13,7 @@ from pyspark.sql.types import NumericType, StringType, StructType
 from aslspark.common.errors import AslsparkError
 from aslspark.common.labels import STATIC_LETTERS
 from aslspark.data.files.natural_order import natural_order
-from aslspark.data.samples import HAND_COLUMN, HAND_TYPE, PICTURE_TYPE, SAMPLE_SCHEMA
+from aslspark.data.samples import HAND_COLUMN, HAND_TYPE, PICTURE_TYPE, SAMPLE_SCHEMA, picture_struct
 from aslspark.data.tables.labelled_tables import QUARANTINE
 from aslspark.data.tables.pixel_layout import EMPTY, UNKNOWN_LABEL, layout_of_names
 from aslspark.images.decoding import RAW
@@ -164,9 +164,7 @@ def checked(frame: DataFrame) -> DataFrame:
     )
     detail = F.concat_ws(": ", "id", description)
     bad = F.col("reason").isNotNull()
-    no_picture = F.struct(
-        *(F.lit(0).alias(name) for name in _SIZES), F.lit(b"").alias("data"), F.lit(RAW).alias("encoding")
-    )
+    no_picture = picture_struct((0, 0, 0), F.lit(b""))
     return frame.withColumn("reason", reason).select(
         F.when(bad, F.lit("")).otherwise(F.col("id")).alias("id"),
         F.when(bad, no_picture).otherwise(raw).alias("picture"),

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 
 from pyspark.errors import AnalysisException
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import (
     ArrayType,
@@ -22,6 +22,7 @@ from pyspark.sql.types import (
 from aslspark.common.errors import AslsparkError
 from aslspark.common.paths import mounted_as_spark
 from aslspark.data.schema_classes import VECTOR_CLASSES, classes_in
+from aslspark.images.decoding import RAW
 from aslspark.images.hands.hand import HAND_FIELDS
 
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
@@ -38,6 +39,13 @@ PICTURE_TYPE = StructType(
 )
 """A picture, grey or RGB. `data` holds height x width x channels bytes, row by row, channels last, where `encoding` is
 'raw', null or missing; where it is 'png' or 'jpeg', the bytes of a file of that size."""
+
+
+def picture_struct(shape: tuple[int, int, int], pixels: Column, *fields: Column) -> Column:
+    """Make a column of PICTURE_TYPE from one of raw pixels (binary); `fields` are further fields of the struct."""
+    sizes = [F.lit(size).alias(name) for name, size in zip(("height", "width", "channels"), shape, strict=True)]
+    return F.struct(*sizes, pixels.alias("data"), F.lit(RAW).alias("encoding"), *fields)
+
 
 SAMPLE_SCHEMA = StructType(
     [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pandas as pd
@@ -11,10 +11,10 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
 from aslspark.common.batch_udf import batch_udf
-from aslspark.data.samples import HAND_COLUMN
+from aslspark.data.samples import HAND_COLUMN, picture_struct
 from aslspark.features.landmarks import VECTOR_FIELDS
 from aslspark.features.pictures import Normaliser
-from aslspark.images.decoding import RAW, UNUSABLE
+from aslspark.images.decoding import UNUSABLE
 from aslspark.images.hands.hand import HAND_FIELDS, NO_HAND
 from aslspark.images.hands.options import require_detector
 
@@ -23,6 +23,11 @@ _CROPPED_FIELDS = ", ".join(
     f"{name} {kind}"
     for name, kind in {"data": "binary", UNUSABLE: "string", "looked": "boolean", **HAND_FIELDS}.items()
 )
+
+
+def quoted(names: Sequence[str]) -> list[str]:
+    """Quote names of columns, in which dots have a meaning."""
+    return ["`" + name.replace("`", "``") + "`" for name in names]
 
 
 def brings_hands(dataset: DataFrame) -> bool:
@@ -53,7 +58,6 @@ def crop_to_hands(dataset: DataFrame, column: str, pictures: Column, normaliser:
         field UNUSABLE); `hand` (`samples.HAND_TYPE`, null where no hand was looked for).
     """
     require_detector("the model's hands.on=true")
-    height, width, channels = normaliser.shape
 
     @batch_udf(_CROPPED_FIELDS)
     def crop(batches: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
@@ -68,15 +72,7 @@ def crop_to_hands(dataset: DataFrame, column: str, pictures: Column, normaliser:
             columns |= {name: [row[name] for row in rows] for name in HAND_FIELDS}
             yield pd.DataFrame(columns, dtype=object)
 
-    names = ["`" + name.replace("`", "``") + "`" for name in dataset.columns]
-    cropped = dataset.select(F.struct(*names).alias(ROW), crop(pictures).alias("_cropped"))
+    cropped = dataset.select(F.struct(*quoted(dataset.columns)).alias(ROW), crop(pictures).alias("_cropped"))
     hand = F.struct(*(F.col(f"_cropped.{name}").alias(name) for name in HAND_FIELDS))
-    picture = F.struct(
-        F.lit(height).alias("height"),
-        F.lit(width).alias("width"),
-        F.lit(channels).alias("channels"),
-        F.col("_cropped.data").alias("data"),
-        F.lit(RAW).alias("encoding"),
-        F.col(f"_cropped.{UNUSABLE}").alias(UNUSABLE),
-    )
+    picture = picture_struct(normaliser.shape, F.col("_cropped.data"), F.col(f"_cropped.{UNUSABLE}").alias(UNUSABLE))
     return cropped.select(ROW, picture.alias(column), F.when(F.col("_cropped.looked"), hand).alias(HAND_COLUMN))
