@@ -90,12 +90,8 @@ def move(
     Parameters
     ----------
     pictures : tensor of float32, shape (n, channels, height, width)
-    angle, scale, shear : tensor of float32, shape (n,)
-        Radians; pixels of the input for each of the output; horizontal shift for each pixel of height.
-    shift : tensor of float32, shape (2, n)
-        Shares of the width and of the height.
-    flip : tensor of bool, shape (n,)
-        Whether the picture is mirrored left to right.
+    angle, scale, shear, shift, flip
+        As for `augment_keras.move`.
     """
     height, width = pictures.shape[2:]
     cosine, sine = torch.cos(angle) * scale, torch.sin(angle) * scale
@@ -116,14 +112,12 @@ def colour_matrices(hue: torch.Tensor, saturation: torch.Tensor, order: torch.Te
 
     Parameters
     ----------
-    hue, saturation : tensor of float32, shape (n,)
-        Radians; factor.
-    order : tensor of int64, shape (n,)
-        Places in `ORDERS`.
+    hue, saturation, order
+        As for `augment_keras.colour_matrices`.
 
     Returns
     -------
-    tensor of float32, shape (n, 3, 3): from input to output channels
+    tensor of float32, shape (n, 3, 3)
     """
     grey, colour, quarter, orders = (
         torch.from_numpy(part).to(hue.device) for part in (GREY, COLOUR, QUARTER_TURN, ORDERS)
@@ -140,10 +134,8 @@ def recolour(
     Parameters
     ----------
     pictures : tensor of float32, shape (n, channels, height, width)
-    contrast, brightness : tensor of float32, shape (n,)
-        Factor about 0.5; offset.
-    matrices : tensor of float32, shape (n, 3, 3), optional
-        See `colour_matrices`.
+    contrast, brightness, matrices
+        As for `augment_keras.recolour`.
     """
     offset = brightness + 0.5 - 0.5 * contrast
     if matrices is None:
@@ -174,10 +166,8 @@ def holes(count: torch.Tensor, height: int, width: int, settings: AugmentConfig)
 
     Parameters
     ----------
-    count : tensor of int64, shape (n,)
-        Holes of each picture.
-    height, width : int
-    settings : AugmentConfig
+    count, height, width, settings
+        As for `augment_keras.holes`.
 
     Returns
     -------
@@ -207,9 +197,8 @@ def replace_background(
     Parameters
     ----------
     pictures, ground : tensor of float32, shape (n, channels, height, width)
-    chosen : tensor of bool, shape (n,)
-    darkness : float
-        Brightness below which a pixel may be background.
+    chosen, darkness
+        As for `augment_keras.replace_background`.
     """
     side = square_side(*pictures.shape[2:])
     brightest = pictures.amax(dim=1, keepdim=True)

@@ -39,17 +39,8 @@ def build(
     ----------
     name : str
         One of `aslspark.common.catalog.NETWORKS` that torch has.
-    shape : (int, int, int)
-        Height, width and channels of the pictures; unused by a network of landmarks alone.
-    classes : int
-    dropout : float
-    hidden : int
-        Units of the dense layer before the last; 0: the network's default (128 in 'cnn' and 'two_branch', no such layer
-        in others).
-    imagenet : bool
-        Start the backbone with ImageNet weights, which torchvision downloads once.
-    channels, kernels : str
-        Of its convolutions, such as '32,64,128' and '5,5,3'; see `aslspark.common.catalog.convolutions`.
+    shape, classes, dropout, hidden, imagenet, channels, kernels
+        As for `keras_network.build`; torchvision downloads the weights.
 
     Raises
     ------
@@ -194,8 +185,7 @@ def to_onnx(
     Returns
     -------
     bytes
-        Of a model with the inputs of the network (``picture``, uint8 (n, height, width, channels); ``landmarks``,
-        float32 (n, FEATURES)) and the output ``probability``, float32 (n, classes).
+        As from `keras_network.to_onnx`.
     """
     exported = io.BytesIO()
     examples = [

@@ -25,25 +25,11 @@ def load_weights(model: nn.Module, name: str, path: Path, keep_head: bool, conte
     ----------
     model : nn.Module
         From `torch_network.build`; changed in place.
-    name : str
-        Of the network.
     path : Path
         `.safetensors`, or `.pth` or `.pt` with a state dict, from which no code is run; with the names of this package
         or, for torchvision's networks, torchvision's.
-    keep_head : bool
-        Load the head too, where the file's has the same shape; otherwise it keeps its random weights.
-    content : bytes, optional
-        Of the file, if it was read already.
-
-    Returns
-    -------
-    bool
-        Whether the head was loaded.
-
-    Raises
-    ------
-    AslsparkError
-        Where the file cannot be read, or its backbone is another one; the message names the first difference.
+    name, keep_head, content
+        As for `keras_weights.load_weights`, which returns and raises the same.
     """
     given = _as_named_here(_read(path, name, content), model, name)
     own = model.state_dict()
