@@ -8,6 +8,7 @@ import sys
 from itertools import pairwise
 from pathlib import Path
 
+import docstring_examples
 import pytest
 from pyspark.sql import functions as F
 
@@ -67,6 +68,16 @@ def letters(spark, ingested):
         for row in sorted(rows, key=lambda row: (row["label"], row["id"]))
     ]
     return "\n".join([HEADER, *lines, "1,2,3"]) + "\n"
+
+
+@pytest.mark.slow
+def test_the_examples_of_the_docstrings_run_and_give_what_they_show(letters, tmp_path):
+    assert sorted(docstring_examples.NAMES) == aslspark.__all__
+    (tmp_path / "letters.csv").write_text(letters)
+    words = [sys.executable, docstring_examples.__file__]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=500, check=False)
+    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-3000:]
+    assert re.search(r"epoch +2/2 +loss", done.stderr)  # of `train`, though nobody asked for the log
 
 
 PROGRAM = """

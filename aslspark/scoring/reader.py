@@ -178,7 +178,15 @@ def prepared(
     form : ImageSpec
     hands : HandOptions, optional
 
-    It returns and raises as `aslspark.features.pictures.Normaliser.one` does.
+    Returns
+    -------
+    ndarray of uint8, shape (height, width, channels)
+    Hand or None
+        None where no hand was looked for.
+
+    Raises
+    ------
+    Unusable
     """
     if kind == REASON:
         raise Unusable(value, "")

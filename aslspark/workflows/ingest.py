@@ -73,7 +73,7 @@ def ingest(
     >>> report.kept, report.quarantined
     (720, 1)
     >>> print(report.reasons[0].reason, "at", report.reasons[0].first)
-    wrong column count at letters.csv row 721: 3 columns, not 785
+    wrong column count at letters.csv row 721: 3 columns instead of 785
     >>> spark.read.parquet("ingested/samples").groupBy("split").count().orderBy("split").show()
     +----------+-----+
     |     split|count|
@@ -88,7 +88,7 @@ def ingest(
 
     >>> config = aslspark.load_config(overrides=["split.test=0.2", "split.seed=7"])
     >>> aslspark.ingest(spark, ["letters.csv"], "ingested-again", config=config).splits["test"]
-    144
+    143
     """
     config = config or Config()
     given, given_as_test = (_as_list(each) for each in (sources, test_sources))

@@ -71,11 +71,11 @@ def score(
     721 rows: ... read, ... not
     ...
     >>> written.where("row = 721").select("letter", "reason").show(truncate=False)
-    +------+-------------------------------------+
-    |letter|reason                               |
-    +------+-------------------------------------+
-    |NULL  |wrong column count: 3 columns, not 785|
-    +------+-------------------------------------+
+    +------+--------------------------------------------+
+    |letter|reason                                      |
+    +------+--------------------------------------------+
+    |NULL  |wrong column count: 3 columns instead of 785|
+    +------+--------------------------------------------+
     <BLANKLINE>
     """
     config = config or Config()
