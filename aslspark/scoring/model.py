@@ -1,7 +1,4 @@
-"""A DataFrame of pictures -> the letter, its probability and the best three, in batches.
-
-In: a column of pictures (see `SignClassifierModel`). Out: the same rows with `letter`, `probability`, `top`, `reason`.
-"""
+"""A DataFrame with a column of pictures -> the same rows with `letter`, `probability`, `top` and `reason`."""
 
 from __future__ import annotations
 
@@ -31,11 +28,11 @@ from aslspark.common.catalog import LANDMARKS, PICTURE
 from aslspark.common.errors import AslsparkError
 from aslspark.common.paths import mounted_as_spark
 from aslspark.common.redaction import say
-from aslspark.data.samples import HAND_COLUMN, PICTURE_TYPE, hands_missing
-from aslspark.features.crops import ROW, brings_hands, crop_to_hands
+from aslspark.data.samples import HAND_COLUMN, PICTURE_TYPE, hands_missing, picture_struct
+from aslspark.features.crops import ROW, brings_hands, crop_to_hands, quoted
 from aslspark.features.landmarks import VECTOR_FIELDS, frame_vectors
 from aslspark.features.pictures import Normaliser
-from aslspark.images.decoding import RAW, UNUSABLE, ImageSpec
+from aslspark.images.decoding import UNUSABLE, ImageSpec
 from aslspark.images.hands.options import HandOptions
 from aslspark.models.fitted_network import FittedNetwork
 from aslspark.models.mllib import MllibClassifier
@@ -50,30 +47,30 @@ class SignClassifierModel(Model, HasInputCol, MLReadable["SignClassifierModel"],
 
     `transform` takes any DataFrame with the column `inputCol` ('picture' by default), which holds one of
 
-    - ``struct<height, width, channels, data>``: `samples.PICTURE_TYPE`, bytes row by row, channels last, RGB; with
-      ``encoding``, it may hold PNG or JPEG;
+    - ``struct<height, width, channels, data>``: `samples.PICTURE_TYPE`, bytes row by row, channels last, grey or RGB;
+      with ``encoding``, also PNG or JPEG;
     - Spark's ``image`` struct (bytes in BGR);
-    - ``binary``: height x width x channels raw bytes, or those of a JPEG, PNG, GIF, WebP or BMP file, such as
-      binaryFile's ``content``;
-    - ``array`` of numbers, or a Vector: height x width x channels whole numbers from 0 to 255, in the same order; those
-      that were divided by 255 are a reason.
+    - ``binary``: height x width x channels raw bytes, or a JPEG, PNG, GIF, WebP or BMP file, such as ``content`` of
+      binaryFile;
+    - ``array`` of numbers, or a Vector: height x width x channels whole numbers from 0 to 255, in the same order.
+      Numbers that were divided by 255 give a reason.
 
-    A model that takes landmarks finds them in the column ``hand`` (`samples.HAND_TYPE`), and one that takes nothing
-    else needs no pictures; where no hand was found it gives a reason, unless it knows the label 'nothing'.
+    A model that takes landmarks reads them from the column ``hand`` (`samples.HAND_TYPE`); a model of landmarks alone
+    needs no pictures, and gives a reason where no hand was found, unless it has the label 'nothing'.
 
-    Pixels of exactly the model's size are taken as they are. Files, and structs of another size or of other channels,
-    are brought to the model's size and colours in the way that the training pictures were: see `form`. Of a model with
-    `hands` they are cropped to the hand first, unless the table brings the column `hand`: its pictures are crops.
+    Pixels of the model's size are used as they are. Files, and structs of another size or of other channels, are
+    converted to the model's size and colours as the training pictures were: see `form`. A model with `hands` crops them
+    to the hand first, unless the table has the column `hand`: its pictures are crops already.
 
     It adds
 
     - ``letter`` string: the most probable label, or null where its probability is below `threshold`;
     - ``probability`` float: of the most probable label;
     - ``top`` array<struct<letter string, probability float>>: the best three, best first;
-    - ``reason`` string: null; 'not sure' where the probability is below `threshold`; or why the picture could not be
-      scored: then all others are null.
+    - ``reason`` string: null; 'not sure' where the probability is below `threshold`; or why the picture cannot be
+      scored: then the other columns are null.
 
-    No row is lost, and the order of the rows within a partition stays.
+    All rows are kept, in the same order within a partition.
 
     Parameters
     ----------
@@ -123,7 +120,7 @@ class SignClassifierModel(Model, HasInputCol, MLReadable["SignClassifierModel"],
         Raises
         ------
         AslsparkError
-            Where the folder is no bundle, or not as it was written.
+            Where the folder is no bundle, or was changed.
         """
         return cls.read().load(path)
 
@@ -166,49 +163,46 @@ class SignClassifierModel(Model, HasInputCol, MLReadable["SignClassifierModel"],
         return self.fitted.history if self.fitted else []
 
     def preprocessing(self) -> Preprocessing:
-        """Return what a bundle keeps of how pictures are made ready."""
+        """Return the entry of a bundle's manifest for the preprocessing of pictures."""
         hands = self.hands.preprocessing() if self.hands else None
         fitting = self.form.preprocessing()
         return {"fit": fitting["fit"], "mask": fitting["mask"], "hands": hands}
 
     def _transform(self, dataset: DataFrame) -> DataFrame:
-        return self._answered(dataset, self.getThreshold())
+        return self._with_answers(dataset, self.getThreshold())
 
     def best_guesses(self, dataset: DataFrame) -> DataFrame:
-        """Answer whatever the threshold, as `transform` does with 0.
-
-        It adds one more column, `as_given` (float): the probability as the model gave it, before the temperature.
-        """
-        return self._answered(dataset, 0.0, F.col("_ranked.as_given").alias("as_given"))
+        """Score with a threshold of 0, and add `as_given` (float), the probability before the temperature."""
+        return self._with_answers(dataset, 0.0, F.col("_ranked.as_given").alias("as_given"))
 
     def probabilities(self, dataset: DataFrame) -> DataFrame:
-        """Return what the model gives for every label, before the temperature.
+        """Return the probabilities of all labels, before the temperature.
 
-        It adds `probabilities` (array<float>, in the order of `labels`), null where a picture could not be scored.
+        It adds `probabilities` (array<float>, in the order of `labels`), null where a picture cannot be scored.
         """
-        scored = self._scored(dataset, SHARES)
+        scored = self._with_results(dataset, SHARES)
         shares = F.when(F.col("_ranked.reason").isNull(), F.col("_ranked.shares"))
-        return scored.select(*_quoted(dataset.columns), shares.alias("probabilities"))
+        return scored.select(*quoted(dataset.columns), shares.alias("probabilities"))
 
-    def _answered(self, dataset: DataFrame, threshold: float, *more: Column) -> DataFrame:
-        ranked = self._scored(dataset, ranking(self.temperature))
-        return ranked.select(*_quoted(dataset.columns), *output_columns(self.labels, threshold), *more)
+    def _with_answers(self, dataset: DataFrame, threshold: float, *more: Column) -> DataFrame:
+        ranked = self._with_results(dataset, ranking(self.temperature))
+        return ranked.select(*quoted(dataset.columns), *output_columns(self.labels, threshold), *more)
 
-    def _scored(self, dataset: DataFrame, finish: ResultColumns) -> DataFrame:
-        """Add `_ranked`, a struct of what `finish` makes of the probabilities."""
-        taken = [name for name in OUTPUT_COLUMNS if name in dataset.columns]
-        if taken:
-            raise AslsparkError(f"the DataFrame already has {', '.join(taken)}; drop or rename before scoring")
+    def _with_results(self, dataset: DataFrame, results: ResultColumns) -> DataFrame:
+        """Add the struct `_ranked` with the result columns."""
+        existing = [name for name in OUTPUT_COLUMNS if name in dataset.columns]
+        if existing:
+            raise AslsparkError(f"the DataFrame already has {', '.join(existing)}; drop or rename before scoring")
         if self.hands is not None and not brings_hands(dataset):
             column = self.getInputCol()
             kind, pictures = picture_column(dataset, column)
             if kind != "numbers":
                 cropped = crop_to_hands(dataset, column, pictures, Normaliser(kind, self.form, self.hands))
-                return self._with_ranks(cropped, finish, PICTURE).select(f"{ROW}.*", "_ranked")
-        return self._with_ranks(dataset, finish)
+                return self._with_ranks(cropped, results, PICTURE).select(f"{ROW}.*", "_ranked")
+        return self._with_ranks(dataset, results)
 
-    def _with_ranks(self, dataset: DataFrame, finish: ResultColumns, *read: str) -> DataFrame:
-        """Score each row; what is in `read` is looked at even by a model that does not take it."""
+    def _with_ranks(self, dataset: DataFrame, results: ResultColumns, *read: str) -> DataFrame:
+        """Add `_ranked`; the inputs in `read` are checked too where the model does not take them."""
         classifier = self.classifier
         columns: dict[str, Column] = {}
         normaliser: Normaliser | None = None
@@ -219,22 +213,17 @@ class SignClassifierModel(Model, HasInputCol, MLReadable["SignClassifierModel"],
                 kind, columns[name] = picture_column(dataset, self.getInputCol())
                 normaliser = Normaliser(kind, self.form)
         if isinstance(classifier, OnnxClassifier):
-            ranking = _onnx_udf(dataset, classifier, tuple(columns), normaliser, finish)
-            return dataset.withColumn("_ranked", ranking(*columns.values()))
-        return _with_mllib(dataset, classifier, columns, normaliser, finish)
-
-
-def _quoted(names: list[str]) -> list[str]:
-    """Name columns so that dots and spaces in them mean nothing."""
-    return ["`" + name.replace("`", "``") + "`" for name in names]
+            ranked = _onnx_udf(dataset, classifier, tuple(columns), normaliser, results)
+            return dataset.withColumn("_ranked", ranked(*columns.values()))
+        return _with_mllib(dataset, classifier, columns, normaliser, results)
 
 
 def picture_column(dataset: DataFrame, column: str) -> tuple[str, Column]:
-    """Tell what a column holds, and bring it to what the normaliser takes."""
+    """Return the kind of a column of pictures, and the column for the normaliser."""
     if column not in dataset.columns:
         raise AslsparkError(f"inputCol={column}: there is no such column; there are {', '.join(dataset.columns)}")
     kind = dataset.schema[column].dataType
-    values = F.col(*_quoted([column]))
+    values = F.col(*quoted([column]))
     if isinstance(kind, BinaryType):
         return "bytes", F.struct(values.alias("data"))
     if isinstance(kind, VectorUDT):
@@ -244,11 +233,11 @@ def picture_column(dataset: DataFrame, column: str) -> tuple[str, Column]:
     if isinstance(kind, StructType):
         names = set(kind.names)
         if {"height", "width", "channels", "data"} <= names:
-            here = [name for name in (*PICTURE_TYPE.names, UNUSABLE) if name in names]
-            return "picture", F.struct(*(values[name].alias(name) for name in here))
+            fields = [name for name in (*PICTURE_TYPE.names, UNUSABLE) if name in names]
+            return "picture", F.struct(*(values[name].alias(name) for name in fields))
         if {"height", "width", "nChannels", "mode", "data"} <= names:
-            names_there = {"height": "height", "width": "width", "channels": "nChannels", "data": "data"}
-            return "image", F.struct(*(values[there].alias(name) for name, there in names_there.items()))
+            image_fields = {"height": "height", "width": "width", "channels": "nChannels", "data": "data"}
+            return "image", F.struct(*(values[field].alias(name) for name, field in image_fields.items()))
     raise AslsparkError(
         f"inputCol={column}: {kind.simpleString()} is no picture; give bytes, an array or Vector of numbers, "
         "struct<height,width,channels,data> or Spark's image struct"
@@ -256,7 +245,7 @@ def picture_column(dataset: DataFrame, column: str) -> tuple[str, Column]:
 
 
 def _hands(dataset: DataFrame) -> Column:
-    """Take of the column of hands what features are made of."""
+    """Return the fields of the column `hand` that features are computed from."""
     if HAND_COLUMN not in dataset.columns:
         raise hands_missing("the DataFrame")
     kind = dataset.schema[HAND_COLUMN].dataType
@@ -273,25 +262,25 @@ def _onnx_udf(
     classifier: OnnxClassifier,
     read: tuple[str, ...],
     normaliser: Normaliser | None,
-    finish: ResultColumns,
+    results: ResultColumns,
 ) -> Any:
-    """Make the function from columns of structs, what is `read` in its order, to what `finish` makes."""
-    how, make = replace(classifier, onnx=b""), finish.make  # the network travels once, as a broadcast
+    """Make the column function from structs of the inputs `read`, in this order, to the result columns."""
+    network, make = replace(classifier, onnx=b""), results.make  # its bytes are broadcast
     context = dataset.sparkSession.sparkContext
-    sent = context.broadcast(classifier.onnx)
+    onnx = context.broadcast(classifier.onnx)
     threads = int(context.getConf().get("spark.task.cpus", "1"))
 
-    @batch_udf(finish.columns)
+    @batch_udf(results.columns)
     def rank(batches: Iterator[tuple[pd.DataFrame, ...]]) -> Iterator[pd.DataFrame]:
-        session = kept_session(sent.value, threads)
+        session = kept_session(onnx.value, threads)
         for batch in batches:
-            columns = batch if isinstance(batch, tuple) else (batch,)  # Spark gives a lone column as it is
-            found = dict(zip(read, columns, strict=True))
+            columns = batch if isinstance(batch, tuple) else (batch,)  # a single column comes without a tuple
+            inputs = dict(zip(read, columns, strict=True))
             pictures, reasons = None, np.full(len(columns[0]), None, object)
             if normaliser is not None:
-                pictures, reasons = normaliser(found[PICTURE])
-            hands = frame_vectors(found[LANDMARKS]) if LANDMARKS in found else None
-            yield make(how.probabilities(session, pictures, hands, reasons), reasons)
+                pictures, reasons = normaliser(inputs[PICTURE])
+            hands = frame_vectors(inputs[LANDMARKS]) if LANDMARKS in inputs else None
+            yield make(network.probabilities(session, pictures, hands, reasons), reasons)
 
     return rank
 
@@ -301,58 +290,51 @@ def _with_mllib(
     classifier: MllibClassifier,
     read: dict[str, Column],
     normaliser: Normaliser | None,
-    finish: ResultColumns,
+    results: ResultColumns,
 ) -> DataFrame:
-    height, width, channels = classifier.shape
-    make = finish.make
+    make = results.make
 
     @batch_udf("data binary, reason string")
     def normalise(batches: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         assert normaliser is not None
         for batch in batches:
-            normal, reasons = normaliser(batch)
-            yield pd.DataFrame({"data": [row.tobytes() for row in normal], "reason": reasons})
+            pictures, reasons = normaliser(batch)
+            yield pd.DataFrame({"data": [picture.tobytes() for picture in pictures], "reason": reasons})
 
-    # A picture to score has no label to index.
+    # Without the stages for labels, which a picture to score does not have.
     stages = [
         stage for stage in classifier.pipeline.stages if not isinstance(stage, StringIndexerModel | OneHotEncoderModel)
     ]
-    each_alone = isinstance(stages[-1], OneVsRestModel)
+    is_one_vs_rest = isinstance(stages[-1], OneVsRestModel)
 
-    @batch_udf(finish.columns)
+    @batch_udf(results.columns)
     def rank(batches: Iterator[tuple[pd.Series, pd.Series]]) -> Iterator[pd.DataFrame]:
-        for given, reasons in batches:
-            probabilities = np.stack(list(given))
-            if each_alone:  # margins of boosted trees, whose loss makes 1 / (1 + exp(-2 margin)) of them
+        for scores, reasons in batches:
+            probabilities = np.stack(list(scores))
+            if is_one_vs_rest:  # margins of boosted trees, with probability 1 / (1 + exp(-2 margin))
                 probabilities = 1 / (1 + np.exp(-2 * probabilities))
                 probabilities /= probabilities.sum(axis=1, keepdims=True)
             yield make(probabilities, reasons.to_numpy())
 
-    # The caller's columns travel in a struct, so that none of them can meet one of the pipeline's.
-    row, hand = F.struct(*_quoted(dataset.columns)).alias("_row"), [HAND_COLUMN] if LANDMARKS in read else []
-    taken = {LANDMARKS: HAND_COLUMN, PICTURE: "_normal"}
+    # The caller's columns are packed into a struct, so that none can conflict with a column of the pipeline.
+    row, hand = F.struct(*quoted(dataset.columns)).alias("_row"), [HAND_COLUMN] if LANDMARKS in read else []
+    name_of = {LANDMARKS: HAND_COLUMN, PICTURE: "_normal"}
     columns = {**read, **({PICTURE: normalise(read[PICTURE])} if PICTURE in read else {})}
-    carried = dataset.select(row, *(column.alias(taken[name]) for name, column in columns.items()))
+    carried = dataset.select(row, *(column.alias(name_of[name]) for name, column in columns.items()))
     reason = F.col("_normal.reason") if PICTURE in read else F.lit(None).cast("string")
     if needs_hand(classifier.inputs, classifier.labels):
         reason = F.when(reason.isNull() & F.col(HAND_COLUMN)["found"].isNull(), NO_HAND_FOUND).otherwise(reason)
-    picture = F.struct(
-        F.lit(height).alias("height"),
-        F.lit(width).alias("width"),
-        F.lit(channels).alias("channels"),
-        F.col("_normal.data").alias("data"),
-        F.lit(RAW).alias("encoding"),
-    ).alias("picture")
+    picture = picture_struct(classifier.shape, F.col("_normal.data")).alias("picture")
     carried = carried.select("_row", *hand, reason.alias("_reason"), *([picture] if PICTURE in read else []))
-    if each_alone:
-        # Python's own class asks a Python function for each letter, and takes 14 times as long.
+    if is_one_vs_rest:
+        # The JVM's OneVsRestModel: that of Python calls a Python function for each letter and takes 14 times as long.
         ensembles: Any = stages[-1]
-        made = PipelineModel(stages[:-1]).transform(carried)
-        scored = DataFrame(ensembles._to_java().transform(made._jdf), dataset.sparkSession)
+        features = PipelineModel(stages[:-1]).transform(carried)
+        scored = DataFrame(ensembles._to_java().transform(features._jdf), dataset.sparkSession)
     else:
         scored = PipelineModel(stages).transform(carried)
-    given = vector_to_array(F.col("rawPrediction" if each_alone else "probability"), "float32")
-    return scored.select("_row.*", rank(given, F.col("_reason")).alias("_ranked"))
+    scores = vector_to_array(F.col("rawPrediction" if is_one_vs_rest else "probability"), "float32")
+    return scored.select("_row.*", rank(scores, F.col("_reason")).alias("_ranked"))
 
 
 def read_model(path: str) -> SignClassifierModel:
@@ -377,12 +359,12 @@ class _Writer(MLWriter):
 class _Reader(MLReader[SignClassifierModel]):
     def load(self, path: str) -> SignClassifierModel:
         model = read_model(path)
-        if (metadata := read_stage(path)) is not None:  # a stage, whose params may differ from the bundle's
+        if (metadata := read_stage(path)) is not None:  # of a stage: its params take precedence over the bundle's
             model._resetUid(metadata["uid"])
             try:
                 DefaultParamsReader.getAndSetParams(model, metadata)
                 model.setThreshold(model.getThreshold())
-            except Exception as error:  # AttributeError, TypeError, AssertionError, by what is written there
+            except Exception as error:  # AttributeError, TypeError or AssertionError
                 raise AslsparkError(f"--model {path}: its metadata is not what Spark writes ({error})") from error
         return model
 
@@ -420,12 +402,12 @@ def load_model(path: str) -> SignClassifierModel:
 
 
 def write_scores(scored: DataFrame, out: str) -> None:
-    """Write a scored table as Parquet, whole or not at all, and print what came out.
+    """Write a scored table as Parquet, whole or not at all, and print a summary.
 
     Parameters
     ----------
     scored : DataFrame
-        As `SignClassifierModel.transform` gives it; without the pictures, unless they are to be kept.
+        As from `SignClassifierModel.transform`; without the column of pictures, unless it is to be kept.
     out : str
         A folder that does not exist yet.
     """
@@ -437,13 +419,13 @@ def write_scores(scored: DataFrame, out: str) -> None:
         raise AslsparkError(f"--out {out}: it exists already; choose another name or remove it")
     with hadoop.written_whole(out) as folder:
         scored.write.parquet(folder)
-        written = spark.read.parquet(folder)
-        answers = written.groupBy("letter").agg(F.count("*").alias("rows")).orderBy("letter").collect()
-        reasons = written.where("letter is null").groupBy("reason").count().orderBy(F.desc("count")).collect()
+        rows = spark.read.parquet(folder)
+        answers = rows.groupBy("letter").agg(F.count("*").alias("rows")).orderBy("letter").collect()
+        reasons = rows.where("letter is null").groupBy("reason").count().orderBy(F.desc("count")).collect()
     total = sum(row["rows"] for row in answers)
-    read = {row["letter"]: row["rows"] for row in answers if row["letter"] is not None}
-    say(f"{total:,} rows: {sum(read.values()):,} read, {total - sum(read.values()):,} not")
-    say("  ".join(f"{letter} {rows:,}" for letter, rows in read.items()))
+    letters = {row["letter"]: row["rows"] for row in answers if row["letter"] is not None}
+    say(f"{total:,} rows: {sum(letters.values()):,} read, {total - sum(letters.values()):,} not")
+    say("  ".join(f"{letter} {count:,}" for letter, count in letters.items()))
     for row in reasons[:10]:
         say(f"  not read, {row['count']:,}: {row['reason']}")
     say(f"written to {out}")

@@ -178,15 +178,7 @@ def prepared(
     form : ImageSpec
     hands : HandOptions, optional
 
-    Returns
-    -------
-    ndarray of uint8, shape (height, width, channels)
-    Hand or None
-        None where no hand was looked for.
-
-    Raises
-    ------
-    Unusable
+    It returns and raises as `aslspark.features.pictures.Normaliser.one` does.
     """
     if kind == REASON:
         raise Unusable(value, "")
