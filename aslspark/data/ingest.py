@@ -1,4 +1,4 @@
-"""Sources to one sample table and one quarantine table, with every row accounted for."""
+"""Sources -> one sample table and one quarantine table; every row is in one of them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from pyarrow import parquet
 from pyspark.sql import DataFrame, Row, SparkSession
@@ -47,17 +47,17 @@ from aslspark.data.tables.labelled_tables import CHANGED, QUARANTINE
 
 log = logging.getLogger("aslspark")
 
-# Row groups of small tables are smaller than `LARGEST_ROW_GROUP`, so that several readers have something each, but not
-# below these bytes of pictures.
-SMALLEST_ROW_GROUP, ROW_GROUPS_WANTED = 256 << 10, 8
+# Row groups of small tables are smaller than `LARGEST_ROW_GROUP`, so that there is one for each of several readers, but
+# not below these bytes of pictures.
+SMALLEST_ROW_GROUP, LEAST_ROW_GROUPS = 256 << 10, 8
 
 LINES_FOLDER = "lines"
-"""Holds pixel tables in memory as lines while they are ingested."""
+"""Has the lines of pixel tables in memory during the ingest."""
 
 UNPACKED_FOLDER = "unpacked"
-"""Holds what comes out of zips meanwhile."""
+"""Has the unpacked pictures of zips during the ingest."""
 
-# Arrow batches of some 6 MB of text: they stay small in memory when rows are bad and tried again.
+# Arrow batches of about 6 MB of text, so that parsing bad rows again takes little memory.
 LINES_IN_BATCH = 2000
 
 
@@ -71,7 +71,7 @@ def ingest_sources(
     pictures: PictureOptions | None = None,
     needs: Needs | None = None,
 ) -> IngestReport:
-    """Read sources into a sample table, divided into train, validation and test.
+    """Read sources into a sample table, split into train, validation and test.
 
     Writes the folder `out`: `samples` (Parquet, `SAMPLE_SCHEMA`, partitioned by split), `quarantine`
     (Parquet, `QUARANTINE_SCHEMA`: every row that could not be used, and why) and `ingest.json` (the report).
@@ -83,19 +83,19 @@ def ingest_sources(
     sources : sequence of str or DataFrame
         Each one a pixel table (.csv, .csv.gz or .csv.bz2 with the columns label, pixel1 to pixel784), a
         folder of them, a DataFrame with these columns (numbers or strings), or a DataFrame with the columns
-        of `SAMPLE_SCHEMA` but `split` (it is evaluated twice: cache it if it is dear to make). Or pictures in
+        of `SAMPLE_SCHEMA` without `split` (it is evaluated twice: cache it if that is expensive). Or pictures in
         files: a folder with a sub-folder for each label, perhaps below train and test; a manifest (.csv with
         path,label and perhaps signer,split); a .zip of either; a DataFrame as Spark's binaryFile or image sources
         give it, perhaps with label, signer, split.
     out : str
         A folder that does not exist yet.
     test_sources : sequence of str or DataFrame
-        Sources that are test as a whole; the others are then divided into train and validation only.
+        Sources that are test as a whole; the others are then split into train and validation only.
     split : SplitOptions, optional
     pictures : PictureOptions, optional
-        What is done to pictures in files.
+        How pictures in files are read.
     needs : Needs, optional
-        What a training that follows asks of the splits: what cannot give it is refused before it is decoded.
+        What a following training needs of the splits; sources that cannot give it are refused before decoding.
 
     Returns
     -------
@@ -105,7 +105,7 @@ def ingest_sources(
     Raises
     ------
     AslsparkError
-        If a source cannot be read or holds nothing usable, if the split cannot be made, or if `out` exists.
+        Where a source cannot be read or has no usable row, the split cannot be made, or `out` exists.
     """
     started = time.monotonic()
     sources, test_sources = map(_as_spark_finds_them, (sources, test_sources))
@@ -122,37 +122,18 @@ def ingest_sources(
     lengths = [picture.length for source in opened.pictures.values() for picture in source.usable]
     with (
         settings(spark, _same_blocks_in_both_passes(spark, packing(spark, lengths))),
-        _trouble_named(hadoop, opened),
+        _naming_the_file(hadoop, opened),
         hadoop.written_whole(out) as folder,
     ):
         first = count_sources(spark, opened, f"{folder}/{LINES_FOLDER}", picture_options)
-        _foretell(spark, opened, first, options, needs)
+        _preview_splits(spark, opened, first, options, needs)
         samples = all_samples(spark, opened, first, options, picture_options, f"{folder}/{UNPACKED_FOLDER}")
-        # Kept and quarantined rows come out of one pass and one write, as partitions of one table. The
-        # quarantine, without pictures and mostly tiny, is then written again in its own columns.
-        written_with = {
-            "parquet.block.size": str(_row_group_bytes(first, options)),
-            # Pictures hardly ever repeat, so looking for repetitions only costs time.
-            "parquet.enable.dictionary#picture.data": "false",
-            "parquet.enable.dictionary#hand.landmarks.list.element": "false",
-            "parquet.enable.dictionary#hand.world.list.element": "false",
-        }
-        writing = time.monotonic()
-        samples.write.partitionBy("split").options(**written_with).parquet(f"{folder}/{SAMPLES_FOLDER}")
-        written = time.monotonic() - writing
-        near = None
-        if opened.pictures:
-            near = finish_pictures(spark, hadoop, folder, opened, picture_options, written_with)
-        quarantined = _move_quarantine(spark, hadoop, folder)
-        kept = _count_samples(spark, folder)
-        of_several = len({row["split"] for row in kept}) > 1
-        duplicates = count_exact_duplicates(read_samples(spark, folder)) if of_several else None
-        report = _report(out, opened, first.rows, options, kept, quarantined, near, duplicates, started)
+        written = _write(spark, hadoop, folder, samples, opened, first, options, picture_options)
+        report = _report(out, opened, first.rows, options, written, started)
         report.warnings.extend(first.numbering_warnings())
         if opened.pictures:
-            report = replace(
-                report, pictures=picture_options.form.preprocessing(), pictures_per_second=len(lengths) / written
-            )
+            fitting, per_second = picture_options.form.preprocessing(), len(lengths) / written.seconds
+            report = replace(report, pictures=fitting, pictures_per_second=per_second)
         if picture_options.hands:
             hands = finish_hands(spark, hadoop, folder, opened, picture_options, f"{folder}/{UNPACKED_FOLDER}")
             report = replace(report, hands=picture_options.hands.preprocessing(), hands_found=hands)
@@ -162,15 +143,62 @@ def ingest_sources(
     return report
 
 
-def _foretell(
+@dataclass(frozen=True)
+class _Written:
+    """What was written: counts as the tables on disk have them."""
+
+    kept: list[Row]
+    """Rows by split, source and label."""
+    quarantined: list[Row]
+    """Rows by source and reason."""
+    near: NearDuplicates | None
+    duplicates: ExactDuplicates | None
+    seconds: float
+    """Of decoding and writing the samples."""
+
+
+def _write(
+    spark: SparkSession,
+    hadoop: HadoopFiles,
+    folder: str,
+    samples: DataFrame,
+    opened: OpenedSources,
+    first: FirstPass,
+    options: SplitOptions,
+    picture_options: PictureOptions,
+) -> _Written:
+    """Write samples and quarantine, and look for duplicates."""
+    # Kept and quarantined rows are written in one pass, as partitions of one table. The quarantine, which has no
+    # pictures and is mostly tiny, is then written again in its own columns.
+    writer_options = {
+        "parquet.block.size": str(_row_group_bytes(first, options)),
+        # Pictures hardly ever repeat, so that a search for repetitions only costs time.
+        "parquet.enable.dictionary#picture.data": "false",
+        "parquet.enable.dictionary#hand.landmarks.list.element": "false",
+        "parquet.enable.dictionary#hand.world.list.element": "false",
+    }
+    started = time.monotonic()
+    samples.write.partitionBy("split").options(**writer_options).parquet(f"{folder}/{SAMPLES_FOLDER}")
+    seconds = time.monotonic() - started
+    near = None
+    if opened.pictures:
+        near = finish_pictures(spark, hadoop, folder, opened, picture_options, writer_options)
+    quarantined = _move_quarantine(spark, hadoop, folder)
+    kept = _count_samples(spark, folder)
+    has_several_splits = len({row["split"] for row in kept}) > 1
+    duplicates = count_exact_duplicates(read_samples(spark, folder)) if has_several_splits else None
+    return _Written(kept, quarantined, near, duplicates, seconds)
+
+
+def _preview_splits(
     spark: SparkSession, opened: OpenedSources, first: FirstPass, options: SplitOptions, needs: Needs | None
 ) -> None:
-    """Say what the names of pictures and the labels of tables tell of the splits, before anything is decoded."""
+    """Check the splits by names and labels alone, before anything is decoded."""
     listing = list_samples(spark, opened, first, options)
     if listing is None:
         return
     require_trainable(listing, options, needs)
-    # Of tables alone, the report is there soon enough.
+    # For tables alone, the report follows soon.
     if opened.pictures and (warning := previewed_missing_labels(listing, options)):
         log.warning("warning: %s", warning)
 
@@ -180,28 +208,28 @@ def _as_spark_finds_them(sources: Sequence[str | DataFrame]) -> list[str | DataF
 
 
 def _same_blocks_in_both_passes(spark: SparkSession, packed: Mapping[str, str]) -> dict[str, str]:
-    """Choose the settings that decide how files are cut and written."""
+    """Return the Spark settings that decide how files are split and written."""
     return {
-        # Otherwise the number of cores at the time decides, and a cluster may grow between the passes.
+        # The default depends on the number of cores, and a cluster may grow between the passes.
         "spark.sql.files.minPartitionNum": str(spark.sparkContext.defaultParallelism),
         "spark.sql.execution.arrow.maxRecordsPerBatch": str(LINES_IN_BATCH),
-        # One open file for each split, instead of sorting all pictures by split first.
+        # One open file for each split, instead of sorting the pictures by split.
         "spark.sql.maxConcurrentOutputFileWriters": str(len(SPLITS) + 1),
         **packed,
     }
 
 
 @contextmanager
-def _trouble_named(hadoop: HadoopFiles, opened: OpenedSources) -> Iterator[None]:
-    """Turn a failed job into an error that names the file, where a file is at fault."""
+def _naming_the_file(hadoop: HadoopFiles, opened: OpenedSources) -> Iterator[None]:
+    """Turn the failure of a job into an error that names the file, where a file is at fault."""
     try:
         yield
     except AslsparkError:
         raise
-    except Exception as trouble:
-        if changed := re.search(rf"Error: (.+) {CHANGED}", str(trouble)):
-            raise AslsparkError(f"{changed.group(1)} {CHANGED}: ingest it when it is complete") from trouble
-        # Spark does not say which file is cut short or damaged.
+    except Exception as error:
+        if changed := re.search(rf"Error: (.+) {CHANGED}", str(error)):
+            raise AslsparkError(f"{changed.group(1)} {CHANGED}: ingest it when it is complete") from error
+        # Spark does not name a damaged file.
         for path in opened.files:
             hadoop.check_to_end(path)
         raise
@@ -209,22 +237,19 @@ def _trouble_named(hadoop: HadoopFiles, opened: OpenedSources) -> Iterator[None]
 
 def _row_group_bytes(first: FirstPass, options: SplitOptions) -> int:
     smallest_split = min((share for share in (options.validation, options.test) if share > 0), default=1.0)
-    wanted = int(first.picture_bytes * smallest_split / ROW_GROUPS_WANTED)
-    return max(SMALLEST_ROW_GROUP, min(wanted, LARGEST_ROW_GROUP))
+    target = int(first.picture_bytes * smallest_split / LEAST_ROW_GROUPS)
+    return max(SMALLEST_ROW_GROUP, min(target, LARGEST_ROW_GROUP))
 
 
 def _move_quarantine(spark: SparkSession, hadoop: HadoopFiles, folder: str) -> list[Row]:
-    """Write the quarantine as its own table, in file order, and take it out of the samples.
-
-    Returns its rows by source and reason, as the table on disk has them.
-    """
+    """Write the quarantine as its own table, in file order, and remove it from the samples; return its counts."""
     packed_folder = f"{folder}/{SAMPLES_FOLDER}/split={QUARANTINE}"
     table_folder = f"{folder}/{QUARANTINE_FOLDER}"
     if not hadoop.exists(packed_folder):
-        # An empty table is so common that it is not worth a Spark job.
-        nothing = io.BytesIO()
-        parquet.write_table(to_arrow_schema(QUARANTINE_SCHEMA).empty_table(), nothing)
-        hadoop.write(f"{table_folder}/part-00000.parquet", nothing.getvalue())
+        # An empty table is common, and not worth a Spark job.
+        file = io.BytesIO()
+        parquet.write_table(to_arrow_schema(QUARANTINE_SCHEMA).empty_table(), file)
+        hadoop.write(f"{table_folder}/part-00000.parquet", file.getvalue())
         return []
     packed = spark.read.schema(SAMPLE_SCHEMA).parquet(packed_folder)
     table = packed.select(
@@ -235,9 +260,9 @@ def _move_quarantine(spark: SparkSession, hadoop: HadoopFiles, folder: str) -> l
     )
     table.coalesce(1).sortWithinPartitions("source", "row", "detail").write.parquet(table_folder)
     hadoop.delete(packed_folder)
-    written = spark.read.schema(QUARANTINE_SCHEMA).parquet(table_folder).groupBy("source", "reason")
+    groups = spark.read.schema(QUARANTINE_SCHEMA).parquet(table_folder).groupBy("source", "reason")
     first = F.min(F.struct("row", "detail")).alias("first")
-    return written.agg(F.count("*").alias("rows"), first).collect()
+    return groups.agg(F.count("*").alias("rows"), first).collect()
 
 
 def _count_samples(spark: SparkSession, folder: str) -> list[Row]:
@@ -247,55 +272,20 @@ def _count_samples(spark: SparkSession, folder: str) -> list[Row]:
 
 
 def _report(
-    out: str,
-    opened: OpenedSources,
-    read: int,
-    options: SplitOptions,
-    kept: Sequence[Row],
-    quarantined: Sequence[Row],
-    near: NearDuplicates | None,
-    duplicates: ExactDuplicates | None,
-    started: float,
+    out: str, opened: OpenedSources, read: int, options: SplitOptions, written: _Written, started: float
 ) -> IngestReport:
     """Add up the counts, and refuse an ingest that lost rows or kept none."""
-    reasons = _reasons(quarantined)
-    kept_rows = sum(row["rows"] for row in kept)
-    quarantined_rows = sum(found.rows for found in reasons)
-    if read != kept_rows + quarantined_rows:
-        raise AslsparkError(
-            f"read {read} rows, but kept {kept_rows} and quarantined {quarantined_rows}: a source {CHANGED}, "
-            "or gives other rows each time it is evaluated; ingest it when it is complete"
-        )
-    names = ", ".join(opened.names[:3])
-    if read == 0:
-        raise AslsparkError(f"{names}: a header and no rows; name a source with rows")
-    if kept_rows == 0:
-        why = "; ".join(f"{found.rows} {found.reason}, first {found.first}" for found in reasons)
-        raise AslsparkError(
-            f"{names}: none of {read} rows can be used ({why}); name a table of 28x28 pixels, or pictures"
-        )
-    labels: dict[str, dict[str, int]] = {}
-    sources: dict[str, dict[str, int]] = {}
+    reasons = _reasons(written.quarantined)
+    kept_rows = sum(row["rows"] for row in written.kept)
+    quarantined_rows = sum(reason.rows for reason in reasons)
+    _require_all_rows(opened, read, kept_rows, reasons)
     given = {split: opened.giving(split) for split in (VALIDATION, TEST)}
-    asked_for = {
-        TRAIN: 1.0,
-        VALIDATION: options.validation or len(given[VALIDATION]),
-        TEST: options.test or len(opened.test) + len(given[TEST]),
-    }
-    splits = {name: 0 for name in SPLITS if asked_for[name] > 0}
-    for row in sorted(kept):
-        of_label, of_source = labels.setdefault(row["label"], {}), sources.setdefault(row["source"], {})
-        for counts in (of_label, of_source, splits):
-            counts[row["split"]] = counts.get(row["split"], 0) + row["rows"]
-    for row in quarantined:
-        counts = sources.setdefault(row["source"], {})
-        counts[QUARANTINE] = counts.get(QUARANTINE, 0) + row["rows"]
+    labels, sources, splits = _counts(opened, options, written)
     warnings = [*opened.remarks, *missing_labels(labels, splits)]
     if options.kind == "random":
         warnings.insert(0, LEAK_WARNING)
-    if near is not None:
-        warnings += near.warnings()
-    warnings += duplicates.warnings() if duplicates is not None else []
+    for duplicates in (written.near, written.duplicates):
+        warnings += duplicates.warnings() if duplicates is not None else []
     warnings += [f"{name} has a header and no rows" for name in opened.pixel_names if name not in sources]
     test_sources = sorted([*opened.test, *given[TEST]])
     return IngestReport(
@@ -313,9 +303,48 @@ def _report(
         warnings=warnings,
         passed_over=opened.passed_over,
         test_sources=test_sources,
-        near_duplicates=near.as_dict() if near is not None else None,
-        exact_duplicates=duplicates.as_dict() if duplicates is not None else None,
+        near_duplicates=written.near.as_dict() if written.near is not None else None,
+        exact_duplicates=written.duplicates.as_dict() if written.duplicates is not None else None,
     )
+
+
+def _require_all_rows(opened: OpenedSources, read: int, kept: int, reasons: Sequence[Reason]) -> None:
+    quarantined = sum(reason.rows for reason in reasons)
+    if read != kept + quarantined:
+        raise AslsparkError(
+            f"read {read} rows, but kept {kept} and quarantined {quarantined}: a source {CHANGED}, "
+            "or gives other rows each time it is evaluated; ingest it when it is complete"
+        )
+    names = ", ".join(opened.names[:3])
+    if read == 0:
+        raise AslsparkError(f"{names}: a header and no rows; name a source with rows")
+    if kept == 0:
+        why = "; ".join(f"{reason.rows} {reason.reason}, first {reason.first}" for reason in reasons)
+        raise AslsparkError(
+            f"{names}: none of {read} rows can be used ({why}); name a table of 28x28 pixels, or pictures"
+        )
+
+
+def _counts(
+    opened: OpenedSources, options: SplitOptions, written: _Written
+) -> tuple[dict[str, dict[str, int]], dict[str, dict[str, int]], dict[str, int]]:
+    """Count rows by label and split, by source and split (or quarantine), and by split that was asked for."""
+    labels: dict[str, dict[str, int]] = {}
+    sources: dict[str, dict[str, int]] = {}
+    asked_for = {
+        TRAIN: 1.0,
+        VALIDATION: options.validation or len(opened.giving(VALIDATION)),
+        TEST: options.test or len(opened.test) + len(opened.giving(TEST)),
+    }
+    splits = {name: 0 for name in SPLITS if asked_for[name] > 0}
+    for row in sorted(written.kept):
+        of_label, of_source = labels.setdefault(row["label"], {}), sources.setdefault(row["source"], {})
+        for counts in (of_label, of_source, splits):
+            counts[row["split"]] = counts.get(row["split"], 0) + row["rows"]
+    for row in written.quarantined:
+        counts = sources.setdefault(row["source"], {})
+        counts[QUARANTINE] = counts.get(QUARANTINE, 0) + row["rows"]
+    return labels, sources, splits
 
 
 def _reasons(quarantined: Sequence[Row]) -> list[Reason]:
@@ -324,6 +353,6 @@ def _reasons(quarantined: Sequence[Row]) -> list[Reason]:
     for row in rows:
         number, detail = row["first"]
         where = row["source"] if number is None else f"{row['source']} row {number}"
-        known = first.get(row["reason"], Reason(row["reason"], 0, f"{where}: {detail}"))
-        first[row["reason"]] = replace(known, rows=known.rows + row["rows"])
-    return sorted(first.values(), key=lambda found: -found.rows)
+        so_far = first.get(row["reason"], Reason(row["reason"], 0, f"{where}: {detail}"))
+        first[row["reason"]] = replace(so_far, rows=so_far.rows + row["rows"])
+    return sorted(first.values(), key=lambda reason: -reason.rows)
