@@ -138,11 +138,11 @@ def read_bundle(
                 listed = _read_limited(file, SUMS, MOST_LISTED_BYTES)
             sums = _parse_sums(listed, f"{setting}{path}")
             _require_listed(names, sums, f"{setting}{path}")
-            wanted = {MANIFEST, *(name for name in names if _is_wanted(name, keep))}
+            names_kept = {MANIFEST, *(name for name in names if _is_wanted(name, keep))}
             kept = {}
             for name in sums:
                 with plain.open(name) as file:
-                    content = _read_checked(file, name, sums[name], f"{setting}{path}", name in wanted, copy_to)
+                    content = _read_checked(file, name, sums[name], f"{setting}{path}", name in names_kept, copy_to)
                 if content is not None:
                     kept[name] = content
             if copy_to is not None:

@@ -108,9 +108,9 @@ def check_metadata(content: bytes, where: str, classes: tuple[str, ...] = STAGES
     try:
         stage = json.loads(content.decode("utf-8"), object_pairs_hook=_without_repetition, parse_constant=_no_number)
         name, uid, params = stage["class"], stage["uid"], stage["paramMap"]
-        both = [params, stage.get("defaultParamMap", {})]
+        param_maps = [params, stage.get("defaultParamMap", {})]
         ids = params.get("stageUids", [])
-        columns = [value for table in both for name_, value in table.items() if name_.endswith(("Col", "Cols"))]
+        columns = [value for table in param_maps for name_, value in table.items() if name_.endswith(("Col", "Cols"))]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise LoadRefused(f"{where} is not what Spark writes") from error
     if name not in classes:

@@ -1,1 +1,1 @@
-"""What every room uses: plain values and paths in, plain values out; nothing here imports the other rooms."""
+"""Settings, errors, paths, labels, redaction and the Spark session, for all rooms. It imports no other room."""

@@ -142,9 +142,9 @@ def sides_of_cnn(shape: tuple[int, int, int], kernels: tuple[int, ...]) -> tuple
     for kernel in kernels:
         height, width = ((side - kernel + 1) // 2 for side in (height, width))
     if min(height, width) < 1:
-        given = ",".join(map(str, kernels))
         raise AslsparkError(
-            f"network.kernels={given}: they leave nothing of pictures of {shape[0]}x{shape[1]}; give smaller ones"
+            f"network.kernels={','.join(map(str, kernels))}: they leave nothing of pictures of {shape[0]}x{shape[1]}; "
+            "give smaller ones"
         )
     return height, width
 

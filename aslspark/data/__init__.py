@@ -1,1 +1,1 @@
-"""Tables and pictures as people bring them -> layouts, rows and samples, read in one way wherever they come in."""
+"""Tables and pictures -> samples with splits, and a quarantine; one reader for each kind of source."""

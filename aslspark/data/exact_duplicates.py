@@ -80,8 +80,8 @@ def count_exact_duplicates(samples: DataFrame) -> ExactDuplicates:
     assert counts is not None
     first = None
     if counts["shared"] is not None:
-        both = samples.where(picture_hash() == counts["shared"])
+        shared = samples.where(picture_hash() == counts["shared"])
         is_test = F.col("split") == TEST
-        pair = both.agg(F.min(F.when(is_test, F.col("id"))), F.min(F.when(~is_test, F.col("id")))).first()
+        pair = shared.agg(F.min(F.when(is_test, F.col("id"))), F.min(F.when(~is_test, F.col("id")))).first()
         first = tuple(pair) if pair is not None else None
     return ExactDuplicates(counts["test"] or 0, counts["others"] or 0, counts["validation"] or 0, first)

@@ -187,10 +187,10 @@ def _problem(counts_of: Mapping[str, Counter[str]], options: SplitOptions, needs
             return (
                 f"{given}: none of the {total:,} samples would fall into the {split} split, so nothing could be judged"
             )
-    for split, what in ((TRAIN, "training"), (VALIDATION, "validation")):
+    for split, purpose in ((TRAIN, "training"), (VALIDATION, "validation")):
         if 0 < rows[split] < needs.processes:
             return (
-                f"training.num_proc={needs.processes}: there are only {rows[split]} {what} samples with {how}, and "
+                f"training.num_proc={needs.processes}: there are only {rows[split]} {purpose} samples with {how}, and "
                 "each process needs one or more"
             )
     return None

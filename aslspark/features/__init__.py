@@ -1,1 +1,1 @@
-"""Samples -> numbers that models take: vectors for MLlib, scaled and augmented batches for the frameworks."""
+"""Samples -> the inputs of models: vectors for MLlib, scaled and augmented batches for the frameworks."""

@@ -49,8 +49,8 @@ def augment(pictures: tf.Tensor, settings: AugmentConfig) -> tf.Tensor:
         return tf.where(chosen(probability), amounts, 0.0)
 
     if settings.background_probability:
-        ground, who = backgrounds(n, height, width, channels), chosen(settings.background_probability)
-        pictures = replace_background(pictures, ground, who, settings.background_darkness)
+        ground, replaced = backgrounds(n, height, width, channels), chosen(settings.background_probability)
+        pictures = replace_background(pictures, ground, replaced, settings.background_darkness)
     if moves(settings):
         angle = draw(settings.rotation_probability, math.radians(settings.rotation_degrees))[0]
         scale = 1.0 + draw(settings.scale_probability, settings.scale)[0]
@@ -168,10 +168,10 @@ def blur(pictures: tf.Tensor, sides: tf.Tensor) -> tf.Tensor:
     line = tf.where(2 * distance[:, None] < sides, 1.0 / tf.cast(sides, tf.float32), 0.0)
     # All channels of all pictures become channels of one picture, each with its own kernel.
     padded = tf.pad(pictures, [[0, 0], [3, 3], [3, 3], [0, 0]], "REFLECT")
-    one = tf.reshape(tf.transpose(padded, [1, 2, 0, 3]), [1, height + 6, width + 6, tf.size(sides)])
-    one = tf.nn.depthwise_conv2d(one, line[:, None, :, None], [1, 1, 1, 1], "VALID")
-    one = tf.nn.depthwise_conv2d(one, line[None, :, :, None], [1, 1, 1, 1], "VALID")
-    return tf.transpose(tf.reshape(one, [height, width, -1, channels]), [2, 0, 1, 3])
+    merged = tf.reshape(tf.transpose(padded, [1, 2, 0, 3]), [1, height + 6, width + 6, tf.size(sides)])
+    merged = tf.nn.depthwise_conv2d(merged, line[:, None, :, None], [1, 1, 1, 1], "VALID")
+    merged = tf.nn.depthwise_conv2d(merged, line[None, :, :, None], [1, 1, 1, 1], "VALID")
+    return tf.transpose(tf.reshape(merged, [height, width, -1, channels]), [2, 0, 1, 3])
 
 
 def holes(count: tf.Tensor, height: int, width: int, settings: AugmentConfig) -> tf.Tensor:
@@ -196,8 +196,8 @@ def holes(count: tf.Tensor, height: int, width: int, settings: AugmentConfig) ->
         middle = (tf.range(side, dtype=tf.float32) + 0.5) / side
         return (middle >= start) & (middle < start + size)
 
-    there = tf.range(most) < count[:, None]
-    rows, columns = tf.cast(spans(height) & there[:, :, None], tf.float32), tf.cast(spans(width), tf.float32)
+    exists = tf.range(most) < count[:, None]
+    rows, columns = tf.cast(spans(height) & exists[:, :, None], tf.float32), tf.cast(spans(width), tf.float32)
     return (tf.matmul(rows, columns, transpose_a=True) > 0)[..., None]
 
 

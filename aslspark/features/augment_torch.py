@@ -48,8 +48,8 @@ def augment(pictures: torch.Tensor, settings: AugmentConfig) -> torch.Tensor:
 
     if settings.background_probability:
         ground = backgrounds(n, channels, height, width, pictures.device)
-        who = chosen(settings.background_probability)
-        pictures = replace_background(pictures, ground, who, settings.background_darkness)
+        replaced = chosen(settings.background_probability)
+        pictures = replace_background(pictures, ground, replaced, settings.background_darkness)
     if moves(settings):
         angle = draw(settings.rotation_probability, math.radians(settings.rotation_degrees))[0]
         scale = 1 + draw(settings.scale_probability, settings.scale)[0]
@@ -184,8 +184,8 @@ def holes(count: torch.Tensor, height: int, width: int, settings: AugmentConfig)
         middle = (torch.arange(side, device=device) + 0.5) / side
         return (middle >= start) & (middle < start + size)
 
-    there = torch.arange(most, device=device) < count.reshape(-1, 1)
-    rows, columns = (spans(height) & there.unsqueeze(2)).float(), spans(width).float()
+    exists = torch.arange(most, device=device) < count.reshape(-1, 1)
+    rows, columns = (spans(height) & exists.unsqueeze(2)).float(), spans(width).float()
     return (rows.transpose(1, 2) @ columns > 0).unsqueeze(1)
 
 

@@ -1,1 +1,1 @@
-"""In: the bytes and names of picture files. Out: pixels, and the reason where there are none."""
+"""The bytes and names of picture files -> pixels, or the reason why there are none."""

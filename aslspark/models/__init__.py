@@ -1,1 +1,1 @@
-"""Networks in Keras and torch, and MLlib classifiers, built by name."""
+"""A name and settings -> a network in Keras or torch, or a classifier of MLlib."""

@@ -51,13 +51,13 @@ def load_weights(model: tf.keras.Model, name: str, path: Path, keep_head: bool, 
     return _from_h5(model, name, path, content)
 
 
-def _from_model(model: tf.keras.Model, name: str, given: tf.keras.Model, path: Path, keep_head: bool) -> bool:
+def _from_model(model: tf.keras.Model, name: str, source: tf.keras.Model, path: Path, keep_head: bool) -> bool:
     try:
-        given_backbone = backbone_of(given)
+        source_backbone = backbone_of(source)
     except AslsparkError:
-        given_backbone = given
+        source_backbone = source
     backbone = backbone_of(model)
-    own, loaded = backbone.get_weights(), given_backbone.get_weights()
+    own, loaded = backbone.get_weights(), source_backbone.get_weights()
     if len(own) != len(loaded):
         raise weights_error(path, name, f"its backbone has {len(loaded)} arrays where {len(own)} are wanted")
     for variable, array in zip(backbone.weights, loaded, strict=True):
@@ -67,10 +67,10 @@ def _from_model(model: tf.keras.Model, name: str, given: tf.keras.Model, path: P
             )
     backbone.set_weights(loaded)
     # Weights are in the order of the layers: the backbone's, then the head's.
-    head, given_head = model.get_weights()[len(own) :], given.get_weights()[len(loaded) :]
-    takes_head = keep_head and [array.shape for array in head] == [array.shape for array in given_head]
+    head, source_head = model.get_weights()[len(own) :], source.get_weights()[len(loaded) :]
+    takes_head = keep_head and [array.shape for array in head] == [array.shape for array in source_head]
     if takes_head:
-        model.set_weights([*loaded, *given_head])
+        model.set_weights([*loaded, *source_head])
     return takes_head
 
 

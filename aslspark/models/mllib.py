@@ -83,9 +83,11 @@ def build_classifier(settings: MllibConfig, *, length: int, classes: int, seed: 
     if name == "forest":
         return RandomForestClassifier(numTrees=settings.trees, maxDepth=settings.depth, seed=seed, **columns)
     if name == "boosted":
-        one = GBTClassifier(
+        ensemble = GBTClassifier(
             maxIter=settings.rounds, maxDepth=settings.depth, seed=seed, featureSubsetStrategy="sqrt", **columns
         )
-        return OneVsRest(classifier=one, rawPredictionCol="rawPrediction", parallelism=PARALLEL_ENSEMBLES, **columns)
+        return OneVsRest(
+            classifier=ensemble, rawPredictionCol="rawPrediction", parallelism=PARALLEL_ENSEMBLES, **columns
+        )
     layers = [length, *hidden_layers(settings), classes]
     return MultilayerPerceptronClassifier(layers=layers, maxIter=settings.iterations, seed=seed, **columns)

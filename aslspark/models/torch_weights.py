@@ -31,25 +31,25 @@ def load_weights(model: nn.Module, name: str, path: Path, keep_head: bool, conte
     name, keep_head, content
         As for `keras_weights.load_weights`, which returns and raises the same.
     """
-    given = _as_named_here(_read(path, name, content), model, name)
+    state = _as_named_here(_read(path, name, content), model, name)
     own = model.state_dict()
     heads = head_prefixes(model)
     backbone = {key: value for key, value in own.items() if not key.startswith(heads)}
-    missing = [key for key in backbone if key not in given and not key.endswith(_COUNTER)]
-    unknown = [key for key in given if key not in own and not key.startswith(heads)]
+    missing = [key for key in backbone if key not in state and not key.endswith(_COUNTER)]
+    unknown = [key for key in state if key not in own and not key.startswith(heads)]
     if missing or unknown:
         parts = [
-            f"{what} {', '.join(keys[:3])}{f' and {len(keys) - 3} more' if len(keys) > 3 else ''}"
-            for what, keys in (("it lacks", missing), ("it has", unknown))
+            f"{verb} {', '.join(keys[:3])}{f' and {len(keys) - 3} more' if len(keys) > 3 else ''}"
+            for verb, keys in (("it lacks", missing), ("it has", unknown))
             if keys
         ]
         raise weights_error(path, name, "; ".join(parts))
     for key, value in backbone.items():
-        if key in given and given[key].shape != value.shape:
-            raise weights_error(path, name, f"{key} is {_size(given[key])} where {_size(value)} is wanted")
+        if key in state and state[key].shape != value.shape:
+            raise weights_error(path, name, f"{key} is {_size(state[key])} where {_size(value)} is wanted")
     shapes = {key: value.shape for key, value in own.items() if key.startswith(heads)}
-    takes_head = keep_head and shapes == {key: given[key].shape for key in given if key.startswith(heads)}
-    loaded = {key: given[key] for key in given if key in own and (takes_head or not key.startswith(heads))}
+    takes_head = keep_head and shapes == {key: state[key].shape for key in state if key.startswith(heads)}
+    loaded = {key: state[key] for key in state if key in own and (takes_head or not key.startswith(heads))}
     model.load_state_dict({**own, **loaded})
     return takes_head
 
@@ -60,22 +60,22 @@ def _read(path: Path, name: str, content: bytes | None) -> Mapping[str, torch.Te
     try:
         content = path.read_bytes() if content is None else content
         if path.suffix == ".safetensors":
-            given = load(content)
+            state = load(content)
         else:
-            given = torch.load(io.BytesIO(content), "cpu", weights_only=True)
+            state = torch.load(io.BytesIO(content), "cpu", weights_only=True)
     except Exception as error:  # a damaged or hostile file raises nearly anything
         raise weights_error(path, name, f"it cannot be read ({first_line(error)})") from error
-    if not isinstance(given, Mapping) or not all(isinstance(value, torch.Tensor) for value in given.values()):
+    if not isinstance(state, Mapping) or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise weights_error(path, name, "it holds no state dict; save model.state_dict()")
-    return given
+    return state
 
 
-def _as_named_here(given: Mapping[str, torch.Tensor], model: nn.Module, name: str) -> dict[str, torch.Tensor]:
+def _as_named_here(state: Mapping[str, torch.Tensor], model: nn.Module, name: str) -> dict[str, torch.Tensor]:
     """Rename torchvision's weights to this package's names, and leave out its last layers."""
-    if not isinstance(model, HandNetwork) or any(key.startswith(("backbone.", "head.")) for key in given):
-        return dict(given)
+    if not isinstance(model, HandNetwork) or any(key.startswith(("backbone.", "head.")) for key in state):
+        return dict(state)
     last = LAST_LAYERS.get(name)
-    return {f"backbone.{key}": value for key, value in given.items() if key.split(".")[0] != last}
+    return {f"backbone.{key}": value for key, value in state.items() if key.split(".")[0] != last}
 
 
 def _size(value: torch.Tensor) -> str:
