@@ -1,0 +1,59 @@
+"""A Keras network to fit, and what comes of it. Imports nothing of Horovod."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import tensorflow as tf
+
+from aslspark.models import keras_network
+from aslspark.models.fitted_network import FittedNetwork
+
+
+@dataclass(frozen=True)
+class KerasNetwork:
+    """A Keras network with its loss and its optimizer; see `aslspark.training.fit.UnfittedNetwork`."""
+
+    model: Any
+    optimizer: Any
+    loss: Any
+    stretch: bool
+
+    def spec(self) -> dict[str, Any]:
+        """Put them into terms that the worker takes."""
+        weights = self.model.get_weights()
+        return {
+            "architecture": self.model.to_json(),
+            "outputs": self.model.output_names,
+            "weights": weights,
+            "optimizer": tf.keras.optimizers.serialize(self.optimizer),
+            "loss": self.loss,
+            "shapes": [list(weight.shape) for weight in weights],
+        }
+
+    def input_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Return the shapes of what the network takes, by name; of pictures: height, width, channels."""
+        return keras_network.input_shapes(self.model)
+
+    def worker(self) -> Callable[..., dict[str, Any]]:
+        """Return the function that each process runs."""
+        from aslspark.training import keras_process
+
+        return keras_process.train
+
+    def fitted(self, weights: bytes) -> tuple[FittedNetwork, bytes]:
+        """Build the finished network, and export it as ONNX."""
+        from aslspark.training.keras_worker import weights_from_bytes
+
+        model = tf.keras.models.clone_model(self.model)
+        model.set_weights(weights_from_bytes(weights))
+        model.trainable = True  # what was frozen belongs to the run, not to the finished model
+        network = FittedNetwork(
+            framework="keras",
+            network=model,
+            parameters=keras_network.count_parameters(model),
+            save=lambda folder: keras_network.save(model, folder),
+        )
+        return network, keras_network.to_onnx(model, self.stretch)
