@@ -4,10 +4,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from aslspark.common.settings import AugmentConfig
+from aslspark.common.settings import AugmentConfig, FeatureConfig, NetworkConfig, TrainingConfig
 from aslspark.training.feed import SampleFeed
-from aslspark.training.loop import Plan
-from aslspark.training.worker import WorkerJob
+from aslspark.training.worker import SampleFolders, WorkerJob
 
 LABELS = ["A", "B", "C"]
 SHAPE = (2, 3, 1)
@@ -75,25 +74,15 @@ def feeds(folder, size, **options):
     return [SampleFeed(folder, rank=rank, size=size, **given) for rank in range(size)]
 
 
-def job_on(folder, **more):
+def job_on(folder, validation=None, **more):
     given = {
-        "network": {},
-        "train_folder": folder,
-        "validation_folder": None,
-        "labels": LABELS,
         "shape": SHAPE,
-        "columns": {},
-        "batch_size": 16,
-        "val_batch_size": 16,
-        "plan": Plan(epochs=1, patience=1, schedule="constant"),
-        "seed": 5,
-        "threads": 1,
-        "stretch": True,
+        "inputs": ("picture",),
+        "training": TrainingConfig(epochs=1, patience=1, schedule="constant", batch_size=16, seed=5, cache_mb=1),
+        "network": NetworkConfig(),
+        "features": FeatureConfig(),
         "augment": AugmentConfig(on=False),
-        "precision": "float32",
-        "gpu": None,
-        "feed": "petastorm",
-        "budget": 1 << 20,
+        "val_batch_size": 16,
         **more,
     }
-    return WorkerJob(**given)
+    return WorkerJob({}, SampleFolders(folder, validation, LABELS), **given)

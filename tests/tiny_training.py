@@ -5,11 +5,10 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from aslspark.common.settings import AugmentConfig
+from aslspark.common.settings import AugmentConfig, FeatureConfig, NetworkConfig, TrainingConfig
 from aslspark.features.landmarks import FEATURES
 from aslspark.training.batches import Batch
-from aslspark.training.loop import Plan
-from aslspark.training.worker import WorkerJob
+from aslspark.training.worker import SampleFolders, WorkerJob
 
 
 def alone():
@@ -60,31 +59,21 @@ class SimpleTraining:
         half=None,
         inputs=("picture",),
         ranks=None,
-        **more,
+        augment=None,
+        **training,
     ):
         self.framework, self.shape, self.inputs = framework, shape, inputs
         ranks = ranks or alone()
         self.classes = model.output_shape[-1] if framework == "keras" else list(model.parameters())[-1].numel()
         job = {
-            "train_folder": "",
-            "validation_folder": None,
-            "labels": range(self.classes),
-            "shape": shape,
-            "columns": {},
-            "batch_size": 4,
-            "val_batch_size": 4,
-            "plan": Plan(1, 1, "constant"),
-            "seed": 0,
-            "threads": 1,
-            "stretch": True,
-            "augment": AugmentConfig(on=False),
-            "precision": "float32",
-            "gpu": None,
-            "feed": "in_place",
-            "budget": 0,
-            "unfreeze_rate": unfreeze_rate,
+            "folders": SampleFolders("", None, range(self.classes)),
             "inputs": inputs,
-            **more,
+            "shape": shape,
+            "training": TrainingConfig(seed=0, batch_size=4, **training),
+            "network": NetworkConfig(unfreeze_rate=unfreeze_rate),
+            "features": FeatureConfig(),
+            "augment": augment or AugmentConfig(on=False),
+            "val_batch_size": 4,
         }
         if framework == "keras":
             import tensorflow as tf
@@ -98,9 +87,7 @@ class SimpleTraining:
                 "optimizer": tf.keras.optimizers.serialize(optimizer or tf.keras.optimizers.Adam(0.001)),
                 "loss": "categorical_crossentropy",
             }
-            self.trainable = KerasTrainable(
-                WorkerJob(network=spec, **job), ranks, f"mixed_{half}" if half else "float32"
-            )
+            self.trainable = KerasTrainable(WorkerJob(spec, **job), ranks, f"mixed_{half}" if half else "float32")
         else:
             import cloudpickle
             import torch
@@ -113,7 +100,7 @@ class SimpleTraining:
                 "loss": cloudpickle.dumps(torch.nn.CrossEntropyLoss()),
             }
             kind = getattr(torch, half) if half else None
-            self.trainable = TorchTrainable(WorkerJob(network=spec, **job), ranks, torch.device("cpu"), kind)
+            self.trainable = TorchTrainable(WorkerJob(spec, **job), ranks, torch.device("cpu"), kind)
 
     def sent(self):
         """How many numbers the gradients have that a step averages over the ranks, by message."""

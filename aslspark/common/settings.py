@@ -10,7 +10,7 @@ import difflib
 import functools
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from dataclasses import Field, asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,9 @@ def _setting(default: Any, meaning: str, **checks: Any) -> Any:
     """Make a setting: `choices`, or `least` and `most` (both included), bound what it may hold.
 
     `upto` names another setting of the section, which must not be lower; `before` maps what a choice was called to what
-    it is called now.
+    it is called now. `resumable`: a run that is resumed may have another value than it began with. `built`: of it is
+    made what an estimator is given ready-made (network, optimizer, weights of sources, launcher); all other settings of
+    training, network and features are params of the estimators.
     """
     return field(default=default, metadata={"meaning": meaning, **checks})
 
@@ -99,26 +101,28 @@ class FeatureConfig:
 class NetworkConfig:
     """The shape of the network."""
 
-    name: str = _setting("cnn", "which network", choices=tuple(NETWORKS))
-    dropout: float = _setting(0.15, "share of the units dropped while training", least=0.0, most=0.9)
+    name: str = _setting("cnn", "which network", choices=tuple(NETWORKS), built=True)
+    dropout: float = _setting(0.15, "share of the units dropped while training", least=0.0, most=0.9, built=True)
     hidden: int = _setting(
         0,
         "units of the dense layer before the last; 0: as the network has it (cnn and two_branch: 128, others: none)",
         least=0,
+        built=True,
     )
     channels: str = _setting(
         "",
         "of the convolutions of cnn (empty: 32,64,128), and of the stages of small_cnn and two_branch (16,32,64,128)",
+        built=True,
     )
-    kernels: str = _setting("", "sides of the kernels of cnn's convolutions; empty: 5,5,3")
+    kernels: str = _setting("", "sides of the kernels of cnn's convolutions; empty: 5,5,3", built=True)
     branch_dropout: float = _setting(
         0.2,
         "of two_branch: share of the training samples of which the picture or the landmarks, evenly, are left out",
         least=0.0,
         most=0.9,
     )
-    weights: str = _setting("none", "what it starts from: none, imagenet, a file of weights or a bundle")
-    freeze: bool = _setting(False, "let the head alone learn; the backbone keeps its weights")
+    weights: str = _setting("none", "what it starts from: none, imagenet, a file of weights or a bundle", built=True)
+    freeze: bool = _setting(False, "let the head alone learn; the backbone keeps its weights", built=True)
     unfreeze_after: int = _setting(0, "epochs after which a frozen backbone learns too; 0: never", least=0)
     unfreeze_rate: float = _setting(
         0.1, "share of the learning rate that it learns with from then on", least=1e-6, most=1.0
@@ -147,28 +151,41 @@ class MllibConfig:
 class TrainingConfig:
     """How the network is fitted."""
 
-    framework: str = _setting("keras", "which framework", choices=("keras", "torch"))
+    framework: str = _setting("keras", "which framework", choices=("keras", "torch"), built=True)
     launcher: str = _setting(
         "horovod",
         "what averages the processes' gradients; torch: torch.distributed, for torch networks without Horovod",
         choices=("horovod", "torch"),
         before={"torch_distributor": "torch"},
+        built=True,
+        resumable=True,
     )
-    num_proc: int = _setting(2, "processes, one a Spark task slot", least=1)
+    num_proc: int = _setting(2, "processes, one a Spark task slot", least=1, resumable=True)
     epochs: int = _setting(40, "passes over the training samples", least=1)
     batch_size: int = _setting(32, "samples a step in each process", least=1)
-    optimizer: str = _setting("adam", "what takes the steps; adamw: with weight_decay", choices=("adam", "adamw"))
+    optimizer: str = _setting(
+        "adam", "what takes the steps; adamw: with weight_decay", choices=("adam", "adamw"), built=True
+    )
     learning_rate: float = _setting(
-        0.001, "Adam's step size for one process; multiplied by num_proc", least=1e-8, most=1.0
+        0.001,
+        "Adam's step size for one process; multiplied by num_proc",
+        least=1e-8,
+        most=1.0,
+        built=True,
     )
     weight_decay: float = _setting(
         0.0,
         "of adamw: share of each weight, times the learning rate, that a step takes away; not of biases and BatchNorm",
         least=0.0,
         most=1.0,
+        built=True,
     )
     epsilon: float = _setting(
-        0.0, "added where Adam divides; 0: as the framework has it, 1e-7 in keras, 1e-8 in torch", least=0.0, most=1.0
+        0.0,
+        "added where Adam divides; 0: as the framework has it, 1e-7 in keras, 1e-8 in torch",
+        least=0.0,
+        most=1.0,
+        built=True,
     )
     schedule: str = _setting(
         "cosine",
@@ -186,22 +203,32 @@ class TrainingConfig:
         "epochs without a better validation loss before it stops; counted once one_cycle's rate is down again",
         least=1,
     )
-    balance_sources: bool = _setting(True, "let every source weigh the same in the loss")
+    balance_sources: bool = _setting(True, "let every source weigh the same in the loss", built=True)
     seed: int = _setting(42, "starting weights, order of samples, dropout", least=0)
     feed: str = _setting(
         "in_place",
         "who reads the samples: we, where they lie, or petastorm, from a flat copy written first",
         choices=("in_place", "petastorm"),
+        resumable=True,
     )
     cache_mb: int = _setting(
-        2048, "MiB of pictures that each process keeps in memory; a larger share is streamed", least=1
+        2048,
+        "MiB of pictures that each process keeps in memory; a larger share is streamed",
+        least=1,
+        resumable=True,
     )
-    threads: int = _setting(0, "of each process; 0: as many as its Spark task has cores", least=0)
+    threads: int = _setting(0, "of each process; 0: as many as its Spark task has cores", least=0, resumable=True)
     cycle_ms: float = _setting(
-        0.0, "how often Horovod looks for gradients to average; 0: by the batch size", least=0.0, most=1000.0
+        0.0,
+        "how often Horovod looks for gradients to average; 0: by the batch size",
+        least=0.0,
+        most=1000.0,
+        resumable=True,
     )
     use_gpu: bool = _setting(
-        False, "one GPU a process: the one that Spark gives its task, in local mode the one of its local rank"
+        False,
+        "one GPU a process: the one that Spark gives its task, in local mode the one of its local rank",
+        resumable=True,
     )
     precision: str = _setting(
         "float32",
@@ -213,9 +240,14 @@ class TrainingConfig:
         "to come to the end: when a worker is lost, training goes on from the last epoch with those that are left",
         least=1,
         most=100,
+        resumable=True,
     )
     profile_steps: int = _setting(
-        0, "steps whose trace the first process leaves in the bundle; 0: none", least=0, most=100
+        0,
+        "steps whose trace the first process leaves in the bundle; 0: none",
+        least=0,
+        most=100,
+        resumable=True,
     )
 
 
@@ -290,7 +322,11 @@ class AnswerConfig:
     """When the finished model answers."""
 
     threshold: float = _setting(
-        0.0, "the least probability with which a letter is answered; 0: always", least=0.0, most=1.0
+        0.0,
+        "the least probability with which a letter is answered; 0: always",
+        least=0.0,
+        most=1.0,
+        resumable=True,
     )
     temperature: float = _setting(
         0.0,
@@ -305,11 +341,15 @@ class AnswerConfig:
 class TrackingConfig:
     """Whether jobs leave a run in MLflow, and where."""
 
-    mlflow: bool = _setting(False, "log settings, figures, plots and bundles; needs mlflow-skinny")
-    uri: str = _setting("mlruns", "a folder, or a tracking server such as http://host:5000 or databricks")
-    experiment: str = _setting("aslspark", "by which runs are found")
+    mlflow: bool = _setting(False, "log settings, figures, plots and bundles; needs mlflow-skinny", resumable=True)
+    uri: str = _setting(
+        "mlruns", "a folder, or a tracking server such as http://host:5000 or databricks", resumable=True
+    )
+    experiment: str = _setting("aslspark", "by which runs are found", resumable=True)
     registered_model: str = _setting(
-        "", "name in MLflow's registry, where retraining registers what it promotes; none: nothing is registered"
+        "",
+        "name in MLflow's registry, where retraining registers what it promotes; none: nothing is registered",
+        resumable=True,
     )
 
 
@@ -422,6 +462,21 @@ def check_setting(key: str, value: Any) -> None:
     _set(Config(), key, value, "")
 
 
+def settings_from(values: Mapping[str, Any]) -> Config:
+    """Check settings that are given by their whole names, such as 'training.epochs'; all others are as by default.
+
+    Raises
+    ------
+    AslsparkError
+        As from `load_config`.
+    """
+    config = Config()
+    for key, value in values.items():
+        _set(config, key, value, "")
+    _check_ranges(config)
+    return config
+
+
 def augment_settings(given: bool | AugmentConfig | Mapping[str, Any]) -> AugmentConfig:
     """Read what an estimator's param `augment` may hold.
 
@@ -441,11 +496,14 @@ def augment_settings(given: bool | AugmentConfig | Mapping[str, Any]) -> Augment
         given = asdict(given)
     elif not isinstance(given, Mapping):
         raise AslsparkError(f"augment={given}: give true, false, or settings such as {{'flip_probability': 0.5}}")
+    return settings_from({f"augment.{name}": value for name, value in given.items()}).augment
+
+
+def declarations(*sections: str) -> dict[str, Field[Any]]:
+    """Return how each setting is declared, by its whole name; of some sections, or of all."""
+    wanted = sections or [section.name for section in fields(Config)]
     config = Config()
-    for name, value in given.items():
-        _set(config, f"augment.{name}", value, "")
-    _check_ranges(config)
-    return config.augment
+    return {f"{name}.{setting.name}": setting for name in wanted for setting in fields(getattr(config, name))}
 
 
 def _as_named_now(of_bundle: Mapping[str, Any]) -> dict[str, Any]:

@@ -86,7 +86,7 @@ class Attempts:
         epoch = self._epochs_kept(job)
         for attempt in range(1, self._tries + 1):
             if epoch:
-                log.info("going on after epoch %d of %d, with %d processes", epoch, job.plan.epochs, num_proc)
+                log.info("going on after epoch %d of %d, with %d processes", epoch, job.training.epochs, num_proc)
             executors = self._executors()
             try:
                 return self._once(replace(job, start_epoch=epoch), num_proc, env, on_event)
@@ -96,7 +96,7 @@ class Attempts:
                     raise  # it would come again
                 if attempt == self._tries:
                     raise AslsparkError(
-                        f"{error}\ngiven up after {attempt} tries (training.tries), {kept} of {job.plan.epochs} "
+                        f"{error}\ngiven up after {attempt} tries (training.tries), {kept} of {job.training.epochs} "
                         "epochs done"
                     ) from error
                 log.warning("%s", str(error).splitlines()[0])
@@ -108,7 +108,9 @@ class Attempts:
     def _once(
         self, job: WorkerJob, num_proc: int, env: Mapping[str, str], on_event: Callable[[dict[str, Any]], None]
     ) -> list[Any]:
-        copies = flat_copies(job, num_proc, str(self._scratch)) if job.feed == "petastorm" else nullcontext(job)
+        copies = (
+            flat_copies(job, num_proc, str(self._scratch)) if job.training.feed == "petastorm" else nullcontext(job)
+        )
         with copies as ready:
             self.launched = time.time()
             return run_workers(
@@ -119,7 +121,7 @@ class Attempts:
                 on_event=on_event,
                 profile=self._profile,
                 stopped=self.stopped,
-                launcher=job.launcher,
+                launcher=job.training.launcher,
                 folder=Path(job.checkpoints),
             )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+from aslspark.common.settings import TrainingConfig
 from aslspark.training.training_alerts import in_words
 
 log = logging.getLogger("aslspark")
@@ -15,20 +16,21 @@ class ConsoleProgress:
 
     Parameters
     ----------
-    rows, num_proc, batch_size, threads : int
-        Of the run, for its first line.
+    rows : int
+        Samples to train on, for the first line.
+    training : TrainingConfig
     launcher : str
         Words for that line on who starts the processes.
     """
 
-    def __init__(self, rows: int, num_proc: int, batch_size: int, threads: int, launcher: str) -> None:
+    def __init__(self, rows: int, training: TrainingConfig, launcher: str) -> None:
         log.info(
             "training on %s samples in %d processes of %d thread%s, batches of %d each, %s",
             f"{rows:,}",
-            num_proc,
-            threads,
-            "" if threads == 1 else "s",
-            batch_size,
+            training.num_proc,
+            training.threads,
+            "" if training.threads == 1 else "s",
+            training.batch_size,
             launcher,
         )
 

@@ -17,9 +17,10 @@ from horovod.spark.common.store import FilesystemStore
 
 from aslspark.common.errors import AslsparkError
 from aslspark.common.paths import local_path
+from aslspark.common.settings import FeatureConfig, TrainingConfig
 from aslspark.data.samples import SAMPLES_FOLDER, TRAIN, VALIDATION
 from aslspark.training.batches import Batch
-from aslspark.training.feed import SampleFeed, list_row_groups
+from aslspark.training.feed import SampleColumns, SampleFeed, list_row_groups
 
 
 class IngestedStore(FilesystemStore):
@@ -71,8 +72,8 @@ class InPlaceData(DataModule):
         *,
         labels: Sequence[str],
         shape: tuple[int, int, int],
-        stretch: bool = True,
-        cache_mb: int = 2048,
+        stretch: bool = FeatureConfig.stretch,
+        cache_mb: int = TrainingConfig.cache_mb,
         **horovods: Any,
     ) -> None:
         super().__init__(**horovods)
@@ -113,8 +114,7 @@ class InPlaceData(DataModule):
             seed=self._seed,
             steps=steps if whole_epoch else None,
             budget=self._budget,
-            picture_col=picture_col,
-            label_col=label_col,
+            columns=SampleColumns(picture_col, label_col),
         )
         for number in itertools.count():
             yield from feed.epoch(number, shuffle)

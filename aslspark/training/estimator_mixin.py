@@ -21,14 +21,15 @@ from pyspark.sql.types import BinaryType, BooleanType, IntegralType, NumericType
 from aslspark.common.catalog import LANDMARKS, PICTURE
 from aslspark.common.errors import AslsparkError
 from aslspark.common.paths import local_path, spark_path
-from aslspark.common.settings import check_setting
 from aslspark.data.samples import HAND_COLUMN, PICTURE_TYPE, TRAIN, VALIDATION, hands_missing
 from aslspark.features.landmarks import FEATURES
 from aslspark.images.decoding import RAW
 from aslspark.scoring.model import SignClassifierModel
 from aslspark.training.estimator_params import NOT_SUPPORTED, InPlaceParams
+from aslspark.training.feed import USUAL, SampleColumns
 from aslspark.training.fit import UnfittedNetwork, fit_on_folders
 from aslspark.training.hands import require_feed
+from aslspark.training.worker import SampleFolders
 
 LABEL = "label"
 
@@ -46,22 +47,15 @@ class InPlaceTraining(InPlaceParams):
         for name in ("model", "optimizer", "loss", "store", "num_proc"):
             if not self.isDefined(name) or self.getOrDefault(name) is None:
                 raise AslsparkError(f"{type(self).__name__}: {name} is not set")
-        precision = self.getOrDefault("precision")
-        if precision not in ("float32", "mixed"):
-            raise AslsparkError(f"{type(self).__name__}: precision={precision}; choose float32 or mixed")
-        for name in ("schedule", "label_smoothing", "clip_norm", "profile_steps", "tries"):
-            check_setting(f"training.{name}", self.getOrDefault(name))
-        check_setting("network.branch_dropout", self.getOrDefault("branch_dropout"))
+        settings = self.settings()
         self._columns()
-        if self.getOrDefault("feed") not in ("in_place", "petastorm"):
-            raise AslsparkError(f"feed={self.getOrDefault('feed')}: choose in_place or petastorm")
         taken = self._network().input_shapes()
         if taken.get(LANDMARKS, (FEATURES,)) != (FEATURES,):
             raise AslsparkError(
                 f"model: it takes {taken[LANDMARKS]}; give pictures (n, height, width, channels), landmarks "
                 f"(n, {FEATURES}), or both"
             )
-        require_feed(self.getOrDefault("feed"), taken)
+        require_feed(settings.training.feed, taken)
 
     def _fit(self, dataset: DataFrame) -> SignClassifierModel:
         """Write the DataFrame's pictures and labels into the store, and train on that."""
@@ -105,8 +99,7 @@ class InPlaceTraining(InPlaceParams):
             named = [values.alias(name) for name, values in columns.items()]
             dataset.select(*named, split.alias("split")).write.partitionBy("split").parquet(folder)
             self._check_rows(dataset.sparkSession.read.parquet(folder), taken.get(PICTURE), feature_col, label_col)
-            ours = {"feature_cols": [PICTURE], "label_cols": [LABEL], "hand_col": HAND_COLUMN}
-            return self._fit_on_folders(f"{folder}/split={TRAIN}", f"{folder}/split={VALIDATION}", ours)
+            return self._fit_on_folders(f"{folder}/split={TRAIN}", f"{folder}/split={VALIDATION}", USUAL)
         finally:
             shutil.rmtree(local_path(folder), ignore_errors=True)
 
@@ -144,8 +137,10 @@ class InPlaceTraining(InPlaceParams):
     def _fit_on_parquet(self, dataset_idx: int | None = None) -> SignClassifierModel:
         """Train on the folders that the store names."""
         self._check_supported()
-        store = self.getOrDefault("store")
-        return self._fit_on_folders(store.get_train_data_path(dataset_idx), store.get_val_data_path(dataset_idx))
+        store, (picture, label) = self.getOrDefault("store"), self._columns()
+        columns = SampleColumns(picture, label, self.getOrDefault("hand_col"))
+        train, validation = store.get_train_data_path(dataset_idx), store.get_val_data_path(dataset_idx)
+        return self._fit_on_folders(train, validation, columns)
 
     def _columns(self) -> tuple[str, str]:
         features, labels = self.getOrDefault("feature_cols"), self.getOrDefault("label_cols")
@@ -153,12 +148,17 @@ class InPlaceTraining(InPlaceParams):
             raise AslsparkError(f"feature_cols={features}, label_cols={labels}: give one column each")
         return features[0], labels[0]
 
-    def _fit_on_folders(
-        self, train_folder: str, validation_folder: str, columns: dict[str, Any] | None = None
-    ) -> SignClassifierModel:
-        scratch = Path(local_path(self.getOrDefault("store").prefix_path))
-        params = {param.name: value for param, value in self.extractParamMap().items()} | (columns or {})
-        return fit_on_folders(self._network(), params, train_folder, validation_folder, scratch, on_epoch=self.on_epoch)
+    def _fit_on_folders(self, train: str, validation: str, columns: SampleColumns) -> SignClassifierModel:
+        kept = self.getOrDefault("checkpoints")
+        return fit_on_folders(
+            self._network(),
+            self.settings(),
+            SampleFolders(train, validation, self.getOrDefault("labels"), columns, self.getOrDefault("source_weights")),
+            Path(local_path(self.getOrDefault("store").prefix_path)),
+            checkpoints=Path(local_path(kept)) if kept else None,
+            val_batch_size=self.getOrDefault("val_batch_size"),
+            on_epoch=self.on_epoch,
+        )
 
     def _network(self) -> UnfittedNetwork:
         """Return the network of the params, with its loss and its optimizer."""

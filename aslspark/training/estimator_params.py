@@ -1,4 +1,7 @@
-"""What can be set on our estimators, beside what Horovod's have; and what of Horovod's means nothing here."""
+"""What can be set on our estimators, beside what Horovod's have; and what of Horovod's means nothing here.
+
+In: how settings are declared. Out: a param of the same name for each that a fit has, and from the params a `Config`.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from typing import Any
 
 from pyspark.ml.param import Param, Params, TypeConverters
 
-from aslspark.common.settings import augment_settings
+from aslspark.common.settings import Config, augment_settings, declarations, settings_from
 from aslspark.data.samples import HAND_COLUMN
 
 NOT_SUPPORTED = {
@@ -31,38 +34,31 @@ NOT_SUPPORTED = {
 }
 """Horovod's params that mean nothing here, and what to use instead."""
 
-OWN_DEFAULTS: dict[str, Any] = {
-    "patience": 10,
-    "stretch": True,
-    "augment": True,
-    "schedule": "cosine",
-    "feed": "in_place",
-    "cache_mb": 2048,
-    "threads": 0,
-    "cycle_ms": 0.0,
-    "precision": "float32",
-    "source_weights": {},
-    "unfreeze_after": 0,
-    "unfreeze_rate": 0.1,
-    "label_smoothing": 0.0,
-    "clip_norm": 0.0,
-    "profile_steps": 0,
-    "tries": 3,
-    "checkpoints": "",
-    "hand_col": HAND_COLUMN,
-    "upright": False,
-    "branch_dropout": 0.2,
+HOROVODS = {
+    "training.num_proc": "num_proc",
+    "training.epochs": "epochs",
+    "training.batch_size": "batch_size",
+    "training.use_gpu": "use_gpu",
+    "training.seed": "random_seed",
+}
+"""Settings that Horovod's estimators have a param for, with a default of its own."""
+_DECLARED = {
+    name: setting
+    for name, setting in declarations("training", "network", "features").items()
+    if not setting.metadata.get("built")
+}
+OWN = {name: name.partition(".")[2] for name in _DECLARED if name not in HOROVODS}
+"""Settings that are params by their own names."""
+_CONVERTERS = {
+    bool: TypeConverters.toBoolean,
+    int: TypeConverters.toInt,
+    float: TypeConverters.toFloat,
+    str: TypeConverters.toString,
 }
 
 
-def divided_params(params: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Divide an estimator's params into our own, with their defaults, and Horovod's."""
-    own = {name: params.get(name, default) for name, default in OWN_DEFAULTS.items()}
-    return own, {"use_gpu": False, **{name: value for name, value in params.items() if name not in own}}
-
-
 class InPlaceParams(Params):
-    """The params of both estimators; see each for what it means."""
+    """The params of both estimators: those here, and one for each setting in `OWN`; see each for what it means."""
 
     labels = Param(
         Params._dummy(),
@@ -70,92 +66,14 @@ class InPlaceParams(Params):
         "the label list; the network's outputs, in order",
         TypeConverters.toListString,
     )
-    patience = Param(
-        Params._dummy(),
-        "patience",
-        "epochs without a better validation loss before it stops",
-        TypeConverters.toInt,
-    )
-    stretch = Param(
-        Params._dummy(),
-        "stretch",
-        "stretch each picture to its own minimum and maximum",
-        TypeConverters.toBoolean,
-    )
     augment = Param(
         Params._dummy(),
         "augment",
         "how training pictures are changed at random: true, false, or settings by their names in AugmentConfig",
         lambda given: asdict(augment_settings(given)),
     )
-    schedule = Param(
-        Params._dummy(),
-        "schedule",
-        "course of the learning rate: cosine, constant or one_cycle",
-        TypeConverters.toString,
-    )
-    feed = Param(
-        Params._dummy(),
-        "feed",
-        "who reads the samples: in_place (we, where they lie) or petastorm (its reader, from a flat copy)",
-        TypeConverters.toString,
-    )
-    cache_mb = Param(
-        Params._dummy(),
-        "cache_mb",
-        "MiB of pictures that a process keeps in memory; more is streamed",
-        TypeConverters.toInt,
-    )
-    threads = Param(
-        Params._dummy(), "threads", "of each process; 0: as many as its Spark task has cores", TypeConverters.toInt
-    )
-    cycle_ms = Param(
-        Params._dummy(),
-        "cycle_ms",
-        "milliseconds between Horovod's looks for gradients; 0: by the batch size",
-        TypeConverters.toFloat,
-    )
-    precision = Param(
-        Params._dummy(),
-        "precision",
-        "what the network computes in: float32, or mixed (16 bits, with float32 weights and loss)",
-        TypeConverters.toString,
-    )
     source_weights: Param[dict[str, float]] = Param(
         Params._dummy(), "source_weights", "loss weight of each source, by name"
-    )
-    unfreeze_after = Param(
-        Params._dummy(),
-        "unfreeze_after",
-        "epochs after which layers learn that are frozen in the model given; 0: never",
-        TypeConverters.toInt,
-    )
-    unfreeze_rate = Param(
-        Params._dummy(),
-        "unfreeze_rate",
-        "share of the learning rate that those learn with",
-        TypeConverters.toFloat,
-    )
-    label_smoothing = Param(
-        Params._dummy(),
-        "label_smoothing",
-        "share of each label that is divided evenly among all; validation is judged without it",
-        TypeConverters.toFloat,
-    )
-    clip_norm = Param(
-        Params._dummy(),
-        "clip_norm",
-        "highest norm of all averaged gradients together; 0: any",
-        TypeConverters.toFloat,
-    )
-    profile_steps = Param(
-        Params._dummy(), "profile_steps", "steps that the first process traces; 0: none", TypeConverters.toInt
-    )
-    tries = Param(
-        Params._dummy(),
-        "tries",
-        "to come to the end: when a worker is lost, the fit goes on from its last epoch with those that are left",
-        TypeConverters.toInt,
     )
     checkpoints = Param(
         Params._dummy(),
@@ -167,10 +85,35 @@ class InPlaceParams(Params):
     hand_col = Param(
         Params._dummy(), "hand_col", "the column of hands, for networks that take landmarks", TypeConverters.toString
     )
-    upright = Param(Params._dummy(), "upright", "turn each hand's landmarks upright", TypeConverters.toBoolean)
-    branch_dropout = Param(
-        Params._dummy(),
-        "branch_dropout",
-        "share of the training samples of which the picture or the landmarks, evenly, are left out",
-        TypeConverters.toFloat,
-    )
+
+    def _set_own(self, given: dict[str, Any]) -> None:
+        """Set params that are not Horovod's; those that are not given have the settings' defaults."""
+        defaults = {OWN[name]: setting.default for name, setting in _DECLARED.items() if name in OWN}
+        beside = {"augment": True, "source_weights": {}, "checkpoints": "", "hand_col": HAND_COLUMN}
+        self._setDefault(**defaults, **beside)
+        self._set(**given)
+
+    def settings(self) -> Config:
+        """Return the settings of the fit, checked; those that no param stands for are as by default.
+
+        Raises
+        ------
+        AslsparkError
+            As from `aslspark.common.settings.load_config`.
+        """
+        values = {name: self.getOrDefault(param) for name, param in {**HOROVODS, **OWN}.items()}
+        values["training.seed"] = values["training.seed"] or 0  # Horovod's default is None
+        values |= {f"augment.{name}": value for name, value in self.getOrDefault("augment").items()}
+        return settings_from(values)
+
+
+for _name, _param in OWN.items():
+    _setting = _DECLARED[_name]
+    _made = Param(Params._dummy(), _param, _setting.metadata["meaning"], _CONVERTERS[type(_setting.default)])
+    setattr(InPlaceParams, _param, _made)
+
+
+def divided_params(params: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Divide what an estimator is given into our own params and Horovod's."""
+    own = {name: value for name, value in params.items() if isinstance(getattr(InPlaceParams, name, None), Param)}
+    return own, {"use_gpu": False, **{name: value for name, value in params.items() if name not in own}}

@@ -19,10 +19,27 @@ import pyarrow.parquet as pq
 
 from aslspark.common.errors import AslsparkError
 from aslspark.common.paths import local_path
+from aslspark.common.settings import TrainingConfig
+from aslspark.data.samples import HAND_COLUMN
 from aslspark.images.decoding import raw_bytes
 from aslspark.training.batches import Batch, Rows, Steps, share_sizes
 from aslspark.training.hands import HandInput
 from aslspark.training.prefetch import prefetched
+
+
+@dataclass(frozen=True)
+class SampleColumns:
+    """In which columns of a table a sample's parts lie."""
+
+    picture: str = "picture"
+    """`samples.PICTURE_TYPE` structs, or bytes."""
+    label: str = "label"
+    hand: str = HAND_COLUMN
+    source: str = "source"
+
+
+USUAL = SampleColumns()
+"""Of tables that were ingested."""
 
 
 @dataclass(frozen=True)
@@ -102,10 +119,9 @@ class SampleFeed:
         Bytes of pictures and hands that may be in memory at a time.
     weight_of : mapping of str to float, optional
         Loss weight by source; 1 where it is not given.
-    picture_col, label_col, source_col : str
-        The columns: pictures are `samples.PICTURE_TYPE` structs or bytes.
+    columns : SampleColumns
     hands : HandInput, optional
-        The column of hands, where the network takes landmarks, and what is done to them.
+        What is done to hands, where the network takes landmarks.
     """
 
     def __init__(
@@ -119,11 +135,9 @@ class SampleFeed:
         size: int = 1,
         seed: int = 0,
         steps: int | None = None,
-        budget: int = 2 << 30,
+        budget: int = TrainingConfig.cache_mb << 20,
         weight_of: Mapping[str, float] | None = None,
-        picture_col: str = "picture",
-        label_col: str = "label",
-        source_col: str = "source",
+        columns: SampleColumns = USUAL,
         hands: HandInput | None = None,
     ) -> None:
         groups = list_row_groups(folder)
@@ -136,16 +150,16 @@ class SampleFeed:
         self._rank, self._seed, self._budget = rank, seed, budget
         self._labels, self._shape, self._weight_of = labels, shape, weight_of or {}
         self._hands = hands
-        self._columns = {"label": label_col}
+        self._columns = {"label": columns.label}
         self._row_bytes = 0
         if shape is not None:
-            self._columns["picture"] = picture_col
+            self._columns["picture"] = columns.picture
             self._row_bytes += int(np.prod(shape))
         if hands is not None:
-            self._columns["hand"] = hands.column
+            self._columns["hand"] = columns.hand
             self._row_bytes += hands.numbers * np.dtype(np.float32).itemsize
         if weight_of:
-            self._columns["source"] = source_col
+            self._columns["source"] = columns.source
         self._pieces = share_of(groups, rank, size, seed)
         self._kept = self._load(self._pieces) if shares[rank] * self._row_bytes <= budget else None
 

@@ -52,12 +52,13 @@ def flat_copies(job: WorkerJob, size: int, scratch: str) -> Iterator[WorkerJob]:
     started = time.monotonic()
     folder = Path(scratch) / f"flat-{uuid.uuid4().hex}"
     try:
-        job = replace(job, train_folder=_copy(job, job.train_folder, folder / "train", size))
-        if job.validation_folder:
-            job = replace(job, validation_folder=_copy(job, job.validation_folder, folder / "validation", size))
+        given = job.folders
+        copied = replace(given, train=_copy(job, given.train, folder / "train", size))
+        if given.validation:
+            copied = replace(copied, validation=_copy(job, given.validation, folder / "validation", size))
         written = sum(path.stat().st_size for path in folder.rglob("*.parquet"))
         log.info("a flat copy for petastorm: %.1f MB in %.1f s", written / 1e6, time.monotonic() - started)
-        yield job
+        yield replace(job, folders=copied)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -72,7 +73,8 @@ def _copy(job: WorkerJob, source: str, folder: Path, size: int) -> str:
     assert job.shape is not None
     bytes_a_row = int(np.prod(job.shape))
     rows = max(1, GROUP_BYTES // bytes_a_row)
-    feeds = [in_place_feed(job, source, rows, rank, size, job.budget // size) for rank in range(size)]
+    budget = (job.training.cache_mb << 20) // size
+    feeds = [in_place_feed(job, source, rows, rank, size, budget) for rank in range(size)]
     schema = pa.schema({"picture": pa.binary(bytes_a_row), "label": pa.int64(), "weight": pa.float32()})
     with pq.ParquetWriter(folder / "rows.parquet", schema) as writer:
         for groups in zip(*(feed.epoch(0) for feed in feeds), strict=True):

@@ -36,8 +36,6 @@ class HandInput:
 
     Parameters
     ----------
-    column : str
-        Of `samples.HAND_TYPE`.
     upright : bool
         See `aslspark.features.landmarks.landmark_features`.
     augment : AugmentConfig, optional
@@ -48,7 +46,6 @@ class HandInput:
         Share of the rows of which the picture or the hand is left out, each half as often; see `ready`.
     """
 
-    column: str
     upright: bool
     augment: AugmentConfig | None = None
     drawn: npt.NDArray[np.float32] | None = None

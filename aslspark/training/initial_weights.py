@@ -108,9 +108,7 @@ def _check_launcher(training: TrainingConfig) -> None:
 
 def import_ahead(training: TrainingConfig) -> None:
     """Begin to import what fitting and judging will need, while Spark reads the data."""
-    needed = ["sklearn.metrics"]
-    if training.launcher == HOROVOD:
-        needed.insert(0, f"aslspark.training.{training.framework}_estimator")
+    needed = [f"aslspark.training.{training.framework}_fit", "sklearn.metrics"]
 
     def imports() -> None:
         collecting = gc.isenabled()

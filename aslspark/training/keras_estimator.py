@@ -40,9 +40,11 @@ class SignKerasEstimator(InPlaceTraining, KerasEstimator):
         Whether training pictures are changed at random; or how, by the names of
         `aslspark.common.settings.AugmentConfig`, such as ``{"flip_probability": 0.5}``, the others as they are by
         default.
-    patience, stretch, schedule, feed, cache_mb, threads, cycle_ms, precision, source_weights, unfreeze_after,
-    unfreeze_rate, label_smoothing, clip_norm, profile_steps, tries, checkpoints, hand_col, upright, branch_dropout
+    source_weights, checkpoints, hand_col
         See `aslspark.training.estimator_params.InPlaceParams`.
+    patience, schedule, stretch, ...
+        The settings of a fit by their names and defaults in `aslspark.common.settings`: those of `TrainingConfig`,
+        `NetworkConfig` and `FeatureConfig`, but for what the model, the optimizer and `source_weights` are made of.
 
     Examples
     --------
@@ -73,7 +75,7 @@ class SignKerasEstimator(InPlaceTraining, KerasEstimator):
     def __init__(self, *, labels: list[str], **params: Any) -> None:
         own, horovods = divided_params(params)
         KerasEstimator.__init__(self, **horovods)
-        self._set(labels=labels, **own)
+        self._set_own({"labels": labels, **own})
 
     def _network(self) -> KerasNetwork:
-        return KerasNetwork(self.getModel(), self.getOptimizer(), self.getLoss(), self.getOrDefault("stretch"))
+        return KerasNetwork(self.getModel(), self.getOptimizer(), self.getLoss())

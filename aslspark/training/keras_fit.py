@@ -8,6 +8,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from aslspark.common.settings import TrainingConfig
 from aslspark.models import keras_network
 from aslspark.models.fitted_network import FittedNetwork
 
@@ -19,9 +20,8 @@ class KerasNetwork:
     model: Any
     optimizer: Any
     loss: Any
-    stretch: bool
 
-    def spec(self) -> dict[str, Any]:
+    def spec(self, training: TrainingConfig) -> dict[str, Any]:
         """Put them into terms that the worker takes."""
         weights = self.model.get_weights()
         return {
@@ -43,7 +43,7 @@ class KerasNetwork:
 
         return keras_process.train
 
-    def fitted(self, weights: bytes) -> tuple[FittedNetwork, bytes]:
+    def fitted(self, weights: bytes, stretch: bool) -> tuple[FittedNetwork, bytes]:
         """Build the finished network, and export it as ONNX."""
         from aslspark.training.keras_worker import weights_from_bytes
 
@@ -56,4 +56,4 @@ class KerasNetwork:
             parameters=keras_network.count_parameters(model),
             save=lambda folder: keras_network.save(model, folder),
         )
-        return network, keras_network.to_onnx(model, self.stretch)
+        return network, keras_network.to_onnx(model, stretch)

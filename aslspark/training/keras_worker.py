@@ -35,7 +35,7 @@ class KerasTrainable:
     """
 
     def __init__(self, job: WorkerJob, hvd: Any, policy: str = "float32") -> None:
-        spec = job.network
+        spec = job.spec
         self._hvd = hvd
         self._model = _rebuilt(spec["architecture"], policy, set(spec["outputs"]))
         self._model.set_weights(spec["weights"])
@@ -45,13 +45,13 @@ class KerasTrainable:
         optimizer = self._make_optimizer(self._model.trainable_variables)
         self.learning_rate = float(optimizer.learning_rate) * hvd.size()
         self._optimizers = [(optimizer, self._model.trainable_variables, 1.0)]
-        self._unfreeze_rate = job.unfreeze_rate
+        self._unfreeze_rate = job.network.unfreeze_rate
         hvd.broadcast_variables(self._model.variables, root_rank=0)
         loss = tf.keras.losses.get(spec["loss"])
         if isinstance(loss, tf.keras.losses.Loss):
             loss.reduction = tf.keras.losses.Reduction.NONE
         self._loss = loss
-        self._smoothing, self._clip_norm = job.label_smoothing, job.clip_norm
+        self._smoothing, self._clip_norm = job.training.label_smoothing, job.training.clip_norm
         self._classes = self._model.output_shape[-1]
         self._sums = tf.Variable(tf.zeros(len(SUMS) + self._classes, tf.float32))
         shapes = input_shapes(self._model)
@@ -65,8 +65,8 @@ class KerasTrainable:
         # Nothing in a step is Python's to decide: to look for that in its source takes as long as the rest of a trace.
         self._train_step = tf.function(self._train, input_signature=self._train_signature, autograph=False)
         self._evaluate_step = tf.function(self._evaluate, input_signature=signature, autograph=False)
-        self._stretch, self._augment = job.stretch, job.augment
-        self._seed, self._seeded = job.seed, False
+        self._stretch, self._augment = job.features.stretch, job.augment
+        self._seed, self._seeded = job.training.seed, False
 
     def set_learning_rate(self, value: float) -> None:
         for optimizer, _, share in self._optimizers:
@@ -263,11 +263,11 @@ def train(job: WorkerJob) -> dict[str, Any]:
     tf.config.set_visible_devices([gpu] if gpu else [], "GPU")
     import horovod.tensorflow as hvd
 
-    tf.config.threading.set_intra_op_parallelism_threads(job.threads)
-    tf.config.threading.set_inter_op_parallelism_threads(job.threads)
+    tf.config.threading.set_intra_op_parallelism_threads(job.training.threads)
+    tf.config.threading.set_inter_op_parallelism_threads(job.training.threads)
     join_horovod(hvd)
-    tf.keras.utils.set_random_seed(job.seed + hvd.rank())  # dropout and augmentation differ by rank
-    policy = half_policy(gpu) if job.precision == "mixed" else "float32"
+    tf.keras.utils.set_random_seed(job.training.seed + hvd.rank())  # dropout and augmentation differ by rank
+    policy = half_policy(gpu) if job.training.precision == "mixed" else "float32"
     return run_epochs(job, hvd.rank(), hvd.size(), lambda: KerasTrainable(job, hvd, policy))
 
 

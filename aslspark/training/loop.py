@@ -1,6 +1,6 @@
 """The epochs of a fit, the same for both frameworks: order, early stopping, the best weights, the history.
 
-In: a network behind `Trainable`, this rank's feeds, a `Plan`. Out: the best epoch's weights and a row an epoch.
+In: a network behind `Trainable`, this rank's feeds, the settings. Out: the best epoch's weights and a row an epoch.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from aslspark.common.settings import NetworkConfig, TrainingConfig
 from aslspark.training.batches import Batch, Feed
 from aslspark.training.checkpoint import Checkpoint, Progress, State
 from aslspark.training.profiling import Recording
@@ -85,27 +86,6 @@ class Trainable(Protocol):
 
 
 @dataclass(frozen=True)
-class Plan:
-    """How long to train."""
-
-    epochs: int
-    patience: int
-    schedule: str
-    """'cosine', 'constant' or 'one_cycle'; see `learning_rate_factor`."""
-    unfreeze_after: int = 0
-    """Epochs after which what is frozen learns too; 0: never."""
-
-    @property
-    def patient_until(self) -> int:
-        """Return the epoch from which patience is counted at the earliest.
-
-        The rate of 'one_cycle' has to come down first: what it is raised for shows in the loss only then.
-        """
-        down = math.ceil(CYCLE_FALL * self.epochs) if self.schedule == "one_cycle" else 0
-        return max(self.unfreeze_after, down)
-
-
-@dataclass(frozen=True)
 class Outcome:
     """What one rank came to."""
 
@@ -130,13 +110,14 @@ def fit_epochs(
     network: Trainable,
     train: Feed,
     validation: Feed | None,
-    plan: Plan,
+    training: TrainingConfig,
     report: Callable[[dict[str, Any]], None],
+    unfreeze_after: int = NetworkConfig.unfreeze_after,
     traced_steps: int = 0,
     start: Checkpoint | None = None,
     keep: Callable[[Progress, bytes, State], None] | None = None,
 ) -> Outcome:
-    """Train until the epochs are over, or the validation loss has not fallen for `plan.patience` of them.
+    """Train until the epochs are over, or the validation loss has not fallen for `training.patience` of them.
 
     Where a frozen backbone is to learn later, or the rate to come down, patience is counted from that epoch on. A rule
     of `aslspark.training.training_alerts` may stop it earlier; that epoch is never the best, and the best one before it
@@ -147,9 +128,11 @@ def fit_epochs(
     network : Trainable
     train, validation : Feed
         Without validation samples every epoch is trained and the last one's weights are kept.
-    plan : Plan
+    training : TrainingConfig
     report : callable
         Told of every epoch, of the steps of long ones, and of what the rules saw.
+    unfreeze_after : int
+        Epochs after which what is frozen learns too; 0: never.
     traced_steps : int
         How many to record; see `aslspark.training.profiling.Recording`.
     start : Checkpoint, optional
@@ -159,23 +142,24 @@ def fit_epochs(
     """
     done = start.progress if start else Progress()
     spent = done.spent = {name: done.spent.get(name, 0.0) for name in PHASES}
-    recording = Recording(network, traced_steps, plan.epochs * train.steps)
+    patient_until = max(unfreeze_after, rate_is_down(training))
+    recording = Recording(network, traced_steps, training.epochs * train.steps)
     best_weights = start.weights if start else b""
     if start:
-        if 0 < plan.unfreeze_after < done.epochs:
+        if 0 < unfreeze_after < done.epochs:
             network.unfreeze()
         network.load_weights(start.current)
         network.load_state(start.state)
-    for number in range(done.epochs, 0 if done.over else plan.epochs):
+    for number in range(done.epochs, 0 if done.over else training.epochs):
         started = reported = time.monotonic()
         network.seed(number)
-        if 0 < plan.unfreeze_after == number:
+        if 0 < unfreeze_after == number:
             network.unfreeze()
             report({"event": "unfrozen", "epoch": number + 1})
         read_before = spent["reading"]
         for step, batch in enumerate(_timed(train.epoch(number), spent), start=1):
             of_run = number * train.steps + step
-            rate = network.learning_rate * learning_rate_factor(plan, of_run, train.steps)
+            rate = network.learning_rate * learning_rate_factor(training, of_run, train.steps)
             network.set_learning_rate(rate)
             recording.before(of_run)
             network.train(batch)
@@ -208,7 +192,7 @@ def fit_epochs(
         }
         spent["validation"] += row["seconds"] - train_seconds
         done.history.append(row)
-        report({"event": "epoch", "epochs": plan.epochs, **row})
+        report({"event": "epoch", "epochs": training.epochs, **row})
         notes = new_notes(done.history, len(sums) - len(SUMS))
         done.watch += notes
         for note in notes:
@@ -222,7 +206,7 @@ def fit_epochs(
         if better:
             done.best_loss, done.best_epoch, best_weights = loss, done.epochs, weights
         else:
-            done.over = done.epochs - max(done.best_epoch, plan.patient_until) >= plan.patience
+            done.over = done.epochs - max(done.best_epoch, patient_until) >= training.patience
         if keep:
             began = time.monotonic()
             keep(done, weights, network.state())
@@ -238,7 +222,12 @@ def fit_epochs(
     )
 
 
-def learning_rate_factor(plan: Plan, step: int, steps_an_epoch: int) -> float:
+def rate_is_down(training: TrainingConfig) -> int:
+    """Return the epochs until 'one_cycle' has brought its rate down: what it is raised for shows in the loss then."""
+    return math.ceil(CYCLE_FALL * training.epochs) if training.schedule == "one_cycle" else 0
+
+
+def learning_rate_factor(training: TrainingConfig, step: int, steps_an_epoch: int) -> float:
     """Return the share of the highest learning rate at a step, counted from 1 over the whole run.
 
     'constant' and 'cosine': it rises over the first epoch, since a rate multiplied by the number of ranks is too high
@@ -249,16 +238,16 @@ def learning_rate_factor(plan: Plan, step: int, steps_an_epoch: int) -> float:
     the last at 1: from 0.1 at 0 up to 1 at 0.45, down to 0.1 at 0.9, and on to 0.001 at 1. It has no other warm-up,
     and Adam's momentum stays as it is. More ranks make fewer steps of the same curve.
     """
-    if plan.schedule == "one_cycle":
-        done = (step - 1) / max(plan.epochs * steps_an_epoch - 1, 1)
+    if training.schedule == "one_cycle":
+        done = (step - 1) / max(training.epochs * steps_an_epoch - 1, 1)
         places, shares = (0.0, CYCLE_RISE, CYCLE_FALL, 1.0), (CYCLE_LOW, 1.0, CYCLE_LOW, CYCLE_LAST)
         return float(np.interp(done, places, shares))
-    warm_up = min(steps_an_epoch, plan.epochs * steps_an_epoch // 2) or 1
+    warm_up = min(steps_an_epoch, training.epochs * steps_an_epoch // 2) or 1
     if step < warm_up:
         return step / warm_up
-    if plan.schedule == "constant":
+    if training.schedule == "constant":
         return 1.0
-    rest = plan.epochs * steps_an_epoch - warm_up
+    rest = training.epochs * steps_an_epoch - warm_up
     return 0.5 * (1 + math.cos(math.pi * min((step - warm_up) / (rest + 1), 1.0)))
 
 

@@ -19,26 +19,15 @@ from typing import Any
 from aslspark.common.errors import AslsparkError
 from aslspark.common.redacted_files import write_json
 from aslspark.common.same_run import require_same_run
+from aslspark.common.settings import declarations
 from aslspark.training.checkpoint import has_checkpoint
 from aslspark.training.data import INGESTED, is_ingested
 
 log = logging.getLogger("aslspark")
 
 RUN_FILE, CHECKPOINTS, _LOCK = "run.json", "checkpoints", ".lock"
-MAY_DIFFER = (
-    "training.launcher",
-    "training.num_proc",
-    "training.threads",
-    "training.cycle_ms",
-    "training.cache_mb",
-    "training.feed",
-    "training.use_gpu",
-    "training.profile_steps",
-    "training.tries",
-    "answers.threshold",
-    "tracking",
-)
-"""Settings, and a section of them, that a run may go on with, though it began with others."""
+MAY_DIFFER = tuple(name for name, setting in declarations().items() if setting.metadata.get("resumable"))
+"""Settings that a run may go on with, though it began with others."""
 
 
 @contextmanager

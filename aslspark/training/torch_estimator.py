@@ -42,9 +42,11 @@ class SignTorchEstimator(InPlaceTraining, TorchEstimator):
         Whether training pictures are changed at random; or how, by the names of
         `aslspark.common.settings.AugmentConfig`, such as ``{"flip_probability": 0.5}``, the others as they are by
         default.
-    patience, stretch, schedule, feed, cache_mb, threads, cycle_ms, precision, source_weights, unfreeze_after,
-    unfreeze_rate, label_smoothing, clip_norm, profile_steps, tries, checkpoints, hand_col, upright, branch_dropout
+    source_weights, checkpoints, hand_col
         See `aslspark.training.estimator_params.InPlaceParams`.
+    patience, schedule, stretch, ...
+        The settings of a fit by their names and defaults in `aslspark.common.settings`: those of `TrainingConfig`,
+        `NetworkConfig` and `FeatureConfig`, but for what the model, the optimizer and `source_weights` are made of.
 
     Examples
     --------
@@ -76,7 +78,7 @@ class SignTorchEstimator(InPlaceTraining, TorchEstimator):
     def __init__(self, *, labels: list[str], **params: Any) -> None:
         own, horovods = divided_params(params)
         TorchEstimator.__init__(self, **horovods)
-        self._set(labels=labels, **own)
+        self._set_own({"labels": labels, **own})
 
     def _network(self) -> TorchNetwork:
         return TorchNetwork(
@@ -84,6 +86,4 @@ class SignTorchEstimator(InPlaceTraining, TorchEstimator):
             optimizer=self._get_optimizer(),
             loss=self.getLoss(),
             shapes=self.getInputShapes(),
-            stretch=self.getOrDefault("stretch"),
-            label_smoothing=self.getOrDefault("label_smoothing"),
         )

@@ -12,6 +12,7 @@ import cloudpickle
 
 from aslspark.common.catalog import PICTURE, inputs_of
 from aslspark.common.errors import AslsparkError
+from aslspark.common.settings import TrainingConfig
 from aslspark.features.landmarks import FEATURES
 from aslspark.models import torch_network
 from aslspark.models.fitted_network import FittedNetwork
@@ -29,10 +30,8 @@ class TorchNetwork:
     loss: Any
     shapes: Sequence[Sequence[int]]
     """The estimator's `input_shapes`."""
-    stretch: bool
-    label_smoothing: float
 
-    def spec(self) -> dict[str, Any]:
+    def spec(self, training: TrainingConfig) -> dict[str, Any]:
         """Put them into terms that the worker takes."""
         if len(self.optimizer.param_groups) != 1:
             raise AslsparkError("optimizer: give one parameter group; several learning rates are not supported")
@@ -40,9 +39,9 @@ class TorchNetwork:
         known = inspect.signature(type(self.optimizer)).parameters
         group = self.optimizer.param_groups[0]
         settings = {key: value for key, value in group.items() if key in known and key != "params"}
-        if self.label_smoothing and not hasattr(self.loss, "label_smoothing"):
+        if training.label_smoothing and not hasattr(self.loss, "label_smoothing"):
             raise AslsparkError(
-                f"label_smoothing={self.label_smoothing}: {type(self.loss).__name__} has none; "
+                f"label_smoothing={training.label_smoothing}: {type(self.loss).__name__} has none; "
                 "give torch.nn.CrossEntropyLoss() as the loss, or label_smoothing=0"
             )
         return {
@@ -68,7 +67,7 @@ class TorchNetwork:
 
         return torch_worker.train
 
-    def fitted(self, weights: bytes) -> tuple[FittedNetwork, bytes]:
+    def fitted(self, weights: bytes, stretch: bool) -> tuple[FittedNetwork, bytes]:
         """Build the finished network, and export it as ONNX."""
         import safetensors.torch
 
@@ -83,4 +82,4 @@ class TorchNetwork:
         )
         taken = self.input_shapes()
         shape: Any = taken.get(PICTURE)
-        return network, torch_network.to_onnx(model, shape, self.stretch, tuple(taken))
+        return network, torch_network.to_onnx(model, shape, stretch, tuple(taken))

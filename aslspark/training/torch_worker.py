@@ -42,7 +42,7 @@ class TorchTrainable:
     """
 
     def __init__(self, job: WorkerJob, hvd: Collective, device: torch.device, half: torch.dtype | None = None) -> None:
-        spec = job.network
+        spec = job.spec
         self._hvd, self._device, self._half = hvd, device, half
         # float16 has no numbers as small as gradients can be; bfloat16 has float32's range.
         self._scaler = torch.amp.GradScaler(device.type) if half == torch.float16 else None
@@ -54,17 +54,17 @@ class TorchTrainable:
         hvd.broadcast_parameters(self._model.state_dict(), root_rank=0)
         learning = [(name, weight) for name, weight in self._model.named_parameters() if weight.requires_grad]
         self._optimizers = [(self._distributed_optimizer(learning), 1.0)]
-        self._unfreeze_rate = job.unfreeze_rate
+        self._unfreeze_rate = job.network.unfreeze_rate
         self._judging_loss = cloudpickle.loads(spec["loss"])
         self._judging_loss.reduction = "none"
         self._loss = copy.copy(self._judging_loss)
-        if job.label_smoothing:
-            self._loss.label_smoothing = job.label_smoothing
-        self._clip_norm = job.clip_norm
-        self._classes, self._seed = len(job.labels), job.seed
+        if job.training.label_smoothing:
+            self._loss.label_smoothing = job.training.label_smoothing
+        self._clip_norm = job.training.clip_norm
+        self._classes, self._seed = len(job.folders.labels), job.training.seed
         self._sums = torch.zeros(len(SUMS) + self._classes, dtype=torch.float64, device=device)
         self._waited = 0.0
-        self._stretch, self._augment, self._names = job.stretch, job.augment, job.inputs
+        self._stretch, self._augment, self._names = job.features.stretch, job.augment, job.inputs
 
     def set_learning_rate(self, value: float) -> None:
         for optimizer, share in self._optimizers:
@@ -238,9 +238,9 @@ class TorchTrainable:
 def train(job: WorkerJob) -> dict[str, Any]:
     """Train this rank's share; see `aslspark.training.worker.run_epochs`."""
     device = torch.device("cpu") if job.gpu is None else _gpu(job.gpu)
-    torch.set_num_threads(job.threads)
-    hvd = torch_collective(job.launcher, device)
-    half = half_type(device) if job.precision == "mixed" else None
+    torch.set_num_threads(job.training.threads)
+    hvd = torch_collective(job.training.launcher, device)
+    half = half_type(device) if job.training.precision == "mixed" else None
     return run_epochs(job, hvd.rank(), hvd.size(), lambda: TorchTrainable(job, hvd, device, half))
 
 

@@ -15,17 +15,16 @@ from typing import Any
 
 import numpy as np
 
-from aslspark.common.catalog import LANDMARKS, PICTURE
+from aslspark.common.catalog import LANDMARKS
 from aslspark.common.errors import AslsparkError
-from aslspark.common.settings import AugmentConfig
+from aslspark.common.settings import AugmentConfig, FeatureConfig, NetworkConfig, TrainingConfig
 from aslspark.features.synthetic_hands import drawn_hands
 from aslspark.training.batches import Feed
 from aslspark.training.checkpoint import Checkpoint, Progress, State, read_checkpoint, write_checkpoint
-from aslspark.training.feed import SampleFeed
+from aslspark.training.feed import USUAL, SampleColumns, SampleFeed
 from aslspark.training.hands import HandInput
 from aslspark.training.launch.child import BEGAN, report
-from aslspark.training.launch.launchers import HOROVOD
-from aslspark.training.loop import Plan, Trainable, fit_epochs
+from aslspark.training.loop import Trainable, fit_epochs
 from aslspark.training.petastorm_feed import PetastormFeed
 
 DRAWN_OF_EACH = 60
@@ -33,55 +32,42 @@ DRAWN_OF_EACH = 60
 
 
 @dataclass(frozen=True)
+class SampleFolders:
+    """The samples of a fit, as they lie."""
+
+    train: str
+    validation: str | None
+    labels: Sequence[str]
+    """A row's class number is its label's place here."""
+    columns: SampleColumns = USUAL
+    weight_of: Mapping[str, float] = field(default_factory=dict)
+    """Loss weight by source; 1 where it is not given."""
+
+
+@dataclass(frozen=True)
 class WorkerJob:
     """Everything a process needs, small enough to be sent to each."""
 
-    network: Mapping[str, Any]
+    spec: Mapping[str, Any]
     """The network, its loss and its optimizer, in the framework's own terms."""
-    train_folder: str
-    validation_folder: str | None
-    labels: Sequence[str]
+    folders: SampleFolders
+    """Flat copies where the feed is petastorm's."""
+    inputs: tuple[str, ...]
+    """What the network takes, in its order."""
     shape: tuple[int, int, int] | None
     """Of the pictures; None where the network takes none."""
-    columns: Mapping[str, Any]
-    """`picture_col` and `label_col`, where they are not 'picture' and 'label'."""
-    batch_size: int
-    val_batch_size: int
-    plan: Plan
-    seed: int
-    threads: int
-    stretch: bool
+    training: TrainingConfig
+    """With as many threads as each process has."""
+    network: NetworkConfig
+    features: FeatureConfig
     augment: AugmentConfig
-    precision: str
-    """'float32' or 'mixed'."""
-    gpu: str | None
+    val_batch_size: int
+    gpu: str | None = None
     """Where a process takes its GPU from; see `aslspark.training.gpus.claim_gpu`. None: it trains on the CPU."""
-    feed: str
-    """'in_place', or 'petastorm' where the folders are flat copies."""
-    budget: int
-    """Bytes of pictures and hands that a feed may hold in memory."""
-    weight_of: Mapping[str, float] = field(default_factory=dict)
-    unfreeze_rate: float = 1.0
-    """Share of the learning rate with which layers learn that were frozen at first."""
-    label_smoothing: float = 0.0
-    """Share of each label that is divided evenly among all, in training alone."""
-    clip_norm: float = 0.0
-    """The highest norm of all averaged gradients together; 0: any."""
-    profile_steps: int = 0
-    """Steps that rank 0 traces."""
-    inputs: tuple[str, ...] = (PICTURE,)
-    """What the network takes, in its order."""
-    hand_col: str = "hand"
-    upright: bool = False
-    """See `aslspark.features.landmarks.landmark_features`."""
-    branch_dropout: float = 0.0
-    """Share of the training samples of which the picture or the hand is left out."""
     checkpoints: str = ""
     """The folder of this fit's checkpoints, which the driver has made and all processes see; empty: none are kept."""
     fit: str = ""
     """What tells this fit from others, so that it goes on from no other's checkpoint."""
-    launcher: str = HOROVOD
-    """Who started the processes; see `aslspark.training.collective`."""
     start_epoch: int = 0
     """Epochs that the checkpoint to go on from has behind it; 0: none."""
 
@@ -95,18 +81,21 @@ def run_epochs(job: WorkerJob, rank: int, size: int, make_network: Callable[[], 
     """
     entered = time.time()
 
+    folders, training = job.folders, job.training
+
     def feed(folder: str, batch_size: int, learning: bool) -> Feed:
-        if job.feed == "petastorm":
+        if training.feed == "petastorm":
             assert job.shape is not None
-            return PetastormFeed(folder, shape=job.shape, batch_size=batch_size, rank=rank, size=size, seed=job.seed)
-        return in_place_feed(job, folder, batch_size, rank, size, job.budget, learning)
+            seed = training.seed
+            return PetastormFeed(folder, shape=job.shape, batch_size=batch_size, rank=rank, size=size, seed=seed)
+        return in_place_feed(job, folder, batch_size, rank, size, training.cache_mb << 20, learning)
 
     def keep(progress: Progress, weights: bytes, state: State) -> None:
         write_checkpoint(Path(job.checkpoints), job.fit, progress, weights, state)
         report({"event": "kept", "epoch": progress.epochs})
 
-    train = feed(job.train_folder, job.batch_size, True)
-    validation = feed(job.validation_folder, job.val_batch_size, False) if job.validation_folder else None
+    train = feed(folders.train, training.batch_size, True)
+    validation = feed(folders.validation, job.val_batch_size, False) if folders.validation else None
     opened = time.time()
     network = make_network()
     phases = {"imports": entered - BEGAN, "building": time.time() - opened}
@@ -119,9 +108,10 @@ def run_epochs(job: WorkerJob, rank: int, size: int, make_network: Callable[[], 
         network,
         train,
         validation,
-        job.plan,
+        training,
         report if first else lambda event: None,
-        job.profile_steps if first else 0,
+        job.network.unfreeze_after,
+        training.profile_steps if first else 0,
         start,
         keep if first and job.checkpoints else None,
     )
@@ -165,23 +155,23 @@ def in_place_feed(
     """Open one rank's share of a folder as it was ingested; for learning, its hands are changed at random."""
     hands = None
     if LANDMARKS in job.inputs:
-        hands = HandInput(job.hand_col, job.upright)
+        hands = HandInput(job.features.upright)
         if learning:
-            dropout = job.branch_dropout if len(job.inputs) > 1 else 0.0
+            dropout = job.network.branch_dropout if len(job.inputs) > 1 else 0.0
             augment, drawn = (job.augment if job.augment.on else None), None
             if augment is not None and augment.landmark_drawn_probability:
-                drawn = drawn_hands(job.labels, DRAWN_OF_EACH, job.seed)
+                drawn = drawn_hands(job.folders.labels, DRAWN_OF_EACH, job.training.seed)
             hands = replace(hands, augment=augment, drawn=drawn, branch_dropout=dropout)
     return SampleFeed(
         folder,
-        labels=job.labels,
+        labels=job.folders.labels,
         shape=job.shape,
         batch_size=batch_size,
         rank=rank,
         size=size,
-        seed=job.seed,
+        seed=job.training.seed,
         budget=budget,
-        weight_of=job.weight_of,
+        weight_of=job.folders.weight_of,
+        columns=job.folders.columns,
         hands=hands,
-        **job.columns,
     )

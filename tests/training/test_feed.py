@@ -5,8 +5,9 @@ import pytest
 from feed_tables import feeds, rows_of, write_table
 
 from aslspark.common.errors import AslsparkError
+from aslspark.common.settings import TrainingConfig
 from aslspark.training.feed import list_row_groups, share_of
-from aslspark.training.loop import Plan, learning_rate_factor
+from aslspark.training.loop import learning_rate_factor
 
 
 @pytest.mark.parametrize("budget", [1 << 20, 300, 1], ids=["kept", "streamed", "streamed one group at a time"])
@@ -131,8 +132,8 @@ def test_pictures_of_another_size_are_refused(tmp_path):
 
 @pytest.mark.parametrize("schedule", ["cosine", "constant"])
 def test_the_learning_rate_rises_for_an_epoch_and_then_falls_or_stays(schedule):
-    plan = Plan(epochs=10, patience=5, schedule=schedule)
-    factors = [learning_rate_factor(plan, step, 20) for step in range(1, 201)]
+    training = TrainingConfig(epochs=10, patience=5, schedule=schedule)
+    factors = [learning_rate_factor(training, step, 20) for step in range(1, 201)]
     assert all(0 < factor <= 1 for factor in factors)
     assert factors[:20] == sorted(factors[:20])
     assert factors[19] == 1.0

@@ -8,7 +8,7 @@ import pytest
 from feed_tables import LABELS, NONE_FOUND, SHAPE, feeds, job_on, rows_of, write_table_with_hands
 
 from aslspark.common.errors import AslsparkError
-from aslspark.common.settings import AugmentConfig
+from aslspark.common.settings import AugmentConfig, NetworkConfig
 from aslspark.features.landmarks import FEATURES, HAND_FOUND, HAND_NUMBERS, landmark_features
 from aslspark.features.synthetic_hands import drawn_hands
 from aslspark.training.feed import SampleFeed
@@ -16,7 +16,7 @@ from aslspark.training.flat_copy import flat_copies
 from aslspark.training.hands import HandInput, require_hands
 from aslspark.training.worker import in_place_feed
 
-HANDS = HandInput("hand", upright=False)
+HANDS = HandInput(upright=False)
 
 
 @pytest.mark.parametrize("budget", [1 << 20, 3 * 40 * (6 + 512), 1], ids=["kept", "streamed", "one group at a time"])
@@ -42,14 +42,14 @@ def test_every_row_is_seen_once_with_its_own_hand(tmp_path, sizes, size, budget)
 
 def test_the_features_are_those_that_the_setting_names(tmp_path):
     folder = write_table_with_hands(tmp_path / "t", [40])
-    (batch,) = feeds(folder, 1, batch_size=40, hands=HandInput("hand", upright=True))[0].epoch(0)
+    (batch,) = feeds(folder, 1, batch_size=40, hands=HandInput(upright=True))[0].epoch(0)
     assert np.array_equal(batch.landmarks, landmark_features(batch.hands, True))
     assert not np.array_equal(batch.landmarks, landmark_features(batch.hands, False))
 
 
 def test_the_order_of_the_rows_is_the_same_with_and_without_hands(tmp_path):
     folder = write_table_with_hands(tmp_path / "t", [101, 40])
-    training = HandInput("hand", False, AugmentConfig(), branch_dropout=0.2)
+    training = HandInput(False, AugmentConfig(), branch_dropout=0.2)
     given = [feeds(folder, 2, hands=hands)[1].epoch(3) for hands in (None, HANDS, training)]
     for without, plain, changed in zip(*given, strict=True):
         assert without.labels.tolist() == plain.labels.tolist() == changed.labels.tolist()
@@ -77,7 +77,7 @@ def test_hands_count_as_memory(tmp_path):
 
 def test_of_the_share_that_was_asked_for_one_of_the_two_is_left_out_and_never_both(tmp_path):
     folder = write_table_with_hands(tmp_path / "t", [4000], group_rows=1000)
-    (batch,) = feeds(folder, 1, batch_size=4000, hands=HandInput("hand", False, None, branch_dropout=0.4))[0].epoch(0)
+    (batch,) = feeds(folder, 1, batch_size=4000, hands=HandInput(False, None, branch_dropout=0.4))[0].epoch(0)
     no_picture = ~batch.pictures.reshape(len(batch.labels), -1).any(axis=1)
     (whole,) = feeds(folder, 1, batch_size=4000, hands=HANDS)[0].epoch(0)
     found = whole.hands[:, HAND_FOUND] > 0
@@ -99,7 +99,7 @@ def test_drawn_hands_of_the_same_letter_stand_in_for_the_share_that_was_asked_fo
     folder = write_table_with_hands(tmp_path / "t", [3000], group_rows=1000)
     drawn = drawn_hands(["A", "B", "space"], 5, seed=3)
     augment = AugmentConfig(landmark_drawn_probability=0.4, **STILL)
-    input_ = HandInput("hand", False, augment, drawn, dropout)
+    input_ = HandInput(False, augment, drawn, dropout)
     (batch,) = feeds(folder, 1, batch_size=3000, hands=input_)[0].epoch(0)
     knuckles = [set(hands[hands[:, HAND_FOUND] > 0, 27].round(4)) for hands in drawn]  # the middle one's x
     stood_in = [hand[27].round(4) in knuckles[label] for hand, label in zip(batch.hands, batch.labels, strict=True)]
@@ -130,7 +130,7 @@ def test_what_is_left_out_in_an_epoch_is_back_in_the_next(tmp_path):
         write_table_with_hands(tmp_path / "t", [200]),
         1,
         batch_size=200,
-        hands=HandInput("hand", False, None, branch_dropout=0.9),
+        hands=HandInput(False, None, branch_dropout=0.9),
     )[0]
     for number in range(4):
         list(feed.epoch(number))
@@ -139,7 +139,7 @@ def test_what_is_left_out_in_an_epoch_is_back_in_the_next(tmp_path):
 
 
 def training_feed(folder, learning, **more):
-    job = job_on(folder, feed="in_place", inputs=("picture", "landmarks"), branch_dropout=0.5, **more)
+    job = job_on(folder, inputs=("picture", "landmarks"), network=NetworkConfig(branch_dropout=0.5), **more)
     return in_place_feed(job, folder, 200, 0, 1, 1 << 20, learning)
 
 
@@ -168,7 +168,7 @@ def test_hands_are_changed_anew_in_each_epoch_of_training_and_not_in_validation(
 
 def test_a_network_of_landmarks_alone_is_never_left_with_nothing(tmp_path):
     folder = write_table_with_hands(tmp_path / "t", [200], pictures=False)
-    job = job_on(folder, feed="in_place", inputs=("landmarks",), shape=None, branch_dropout=0.9)
+    job = job_on(folder, inputs=("landmarks",), shape=None, network=NetworkConfig(branch_dropout=0.9))
     (batch,) = in_place_feed(job, folder, 200, 0, 1, 1 << 20, True).epoch(0)
     assert (batch.hands[:, HAND_FOUND] > 0).sum() == 160
 
@@ -184,6 +184,6 @@ def test_a_table_without_hands_is_refused_and_the_setting_is_named(tmp_path):
 def test_pictures_alone_are_copied_for_petastorm_from_a_table_with_hands(tmp_path):
     folder = write_table_with_hands(tmp_path / "t", [40])
     with flat_copies(job_on(folder), 1, str(tmp_path)) as job:
-        schema = pq.read_schema(f"{job.train_folder}/rows.parquet")
+        schema = pq.read_schema(f"{job.folders.train}/rows.parquet")
     assert schema.names == ["picture", "label", "weight"]
     assert SampleFeed(folder, labels=LABELS, shape=SHAPE, batch_size=8).rows == 40

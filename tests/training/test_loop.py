@@ -5,8 +5,9 @@ import hashlib
 import numpy as np
 import pytest
 
+from aslspark.common.settings import TrainingConfig
 from aslspark.training.checkpoint import Checkpoint, Progress
-from aslspark.training.loop import Plan, fit_epochs, learning_rate_factor
+from aslspark.training.loop import fit_epochs, learning_rate_factor
 
 
 class Counting:
@@ -69,9 +70,9 @@ class Asked:
         return iter([None] * self.steps)
 
 
-def fit(losses, plan, start=None, keep=None, validate=True):
+def fit(losses, training, start=None, validate=True, **more):
     network, train, validation = Counting(losses), Asked(), Asked() if validate else None
-    outcome = fit_epochs(network, train, validation, plan, lambda event: None, start=start, keep=keep)
+    outcome = fit_epochs(network, train, validation, training, lambda event: None, start=start, **more)
     return network, train, validation, outcome
 
 
@@ -82,7 +83,7 @@ def fit(losses, plan, start=None, keep=None, validate=True):
 def test_the_best_epochs_weights_are_handed_back_and_lie_in_the_network(losses, best, checkpoints):
     kept = []
     keep = (lambda progress, weights, state: kept.append(weights)) if checkpoints else None
-    network, _, _, outcome = fit(losses, Plan(4, 9, "constant"), keep=keep)
+    network, _, _, outcome = fit(losses, TrainingConfig(epochs=4, patience=9, schedule="constant"), keep=keep)
     assert outcome.best_epoch == best
     assert outcome.weights == network.weights() == b"after step %d" % (3 * best)
     # The digest is of where the ranks have come to, whichever epoch was the best.
@@ -91,14 +92,16 @@ def test_the_best_epochs_weights_are_handed_back_and_lie_in_the_network(losses, 
 
 
 def test_without_validation_the_last_epochs_weights_are_handed_back():
-    network, _, _, outcome = fit([], Plan(3, 1, "constant"), validate=False)
+    network, _, _, outcome = fit([], TrainingConfig(epochs=3, patience=1, schedule="constant"), validate=False)
     assert (outcome.best_epoch, outcome.weights, network.evaluated) == (3, b"after step 9", 0)
 
 
 @pytest.mark.parametrize(("patience", "epochs"), [(1, 4), (2, 5), (3, 6), (4, 8)])
 def test_a_fit_ends_after_as_many_epochs_without_a_lower_loss_as_its_patience(patience, epochs):
     # The third is the best; the sixth is as good, which is no fall; the seventh is better.
-    _, _, _, outcome = fit([3, 2, 1, 2, 2, 1, 0.5, 0.4], Plan(8, patience, "constant"))
+    _, _, _, outcome = fit(
+        [3, 2, 1, 2, 2, 1, 0.5, 0.4], TrainingConfig(epochs=8, patience=patience, schedule="constant")
+    )
     assert len(outcome.history) == epochs
     assert outcome.best_epoch == (8 if patience == 4 else 3)
 
@@ -111,7 +114,9 @@ def two_epochs(best):
 
 
 def test_a_fit_that_goes_on_hands_back_the_best_epoch_of_before_where_none_was_better():
-    network, train, _, outcome = fit([2, 3], Plan(4, 9, "constant"), two_epochs(best=1))
+    network, train, _, outcome = fit(
+        [2, 3], TrainingConfig(epochs=4, patience=9, schedule="constant"), two_epochs(best=1)
+    )
     assert network.seeds == [(2, 6), (3, 9)]
     assert [number for number, _ in train.asked] == [2, 3]
     assert (outcome.best_epoch, outcome.weights) == (1, b"after step 3")
@@ -120,26 +125,27 @@ def test_a_fit_that_goes_on_hands_back_the_best_epoch_of_before_where_none_was_b
 
 @pytest.mark.parametrize(("unfreeze_after", "unfrozen"), [(0, []), (1, [0]), (2, [6]), (3, [9])])
 def test_what_was_unfrozen_before_a_stop_is_so_again_before_its_optimizers_state_is_taken(unfreeze_after, unfrozen):
-    network, *_ = fit([2, 3], Plan(4, 9, "constant", unfreeze_after), two_epochs(best=2))
+    training = TrainingConfig(epochs=4, patience=9, schedule="constant")
+    network, *_ = fit([2, 3], training, two_epochs(best=2), unfreeze_after=unfreeze_after)
     assert network.unfrozen == unfrozen
 
 
 def test_training_rows_are_shuffled_and_validation_rows_are_not():
-    _, train, validation, _ = fit([2, 1], Plan(2, 9, "constant"))
+    _, train, validation, _ = fit([2, 1], TrainingConfig(epochs=2, patience=9, schedule="constant"))
     assert train.asked == [(0, True), (1, True)]
     assert validation.asked == [(0, False), (1, False)]
 
 
 @pytest.mark.parametrize("schedule", ["constant", "cosine", "one_cycle"])
 def test_each_step_has_the_share_of_the_highest_rate_that_the_schedule_says(schedule):
-    plan = Plan(3, 9, schedule)
-    network, _, _, outcome = fit([3, 2, 1], plan)
-    assert network.rates == [2.0 * learning_rate_factor(plan, step, 3) for step in range(1, 10)]
+    training = TrainingConfig(epochs=3, patience=9, schedule=schedule)
+    network, _, _, outcome = fit([3, 2, 1], training)
+    assert network.rates == [2.0 * learning_rate_factor(training, step, 3) for step in range(1, 10)]
     assert [row["learning_rate"] for row in outcome.history] == network.rates[2::3]
 
 
 def test_an_epochs_row_holds_means_over_weights_rows_and_steps():
-    _, _, _, outcome = fit([2.0], Plan(1, 9, "constant"))
+    _, _, _, outcome = fit([2.0], TrainingConfig(epochs=1, patience=9, schedule="constant"))
     (row,) = outcome.history
     wanted = {"loss": 0.5, "accuracy": 0.75, "gradient_norm": 2.0, "rows": 30}
     wanted |= {"val_loss": 2.0, "val_accuracy": 0.75, "val_commonest": 0.75}

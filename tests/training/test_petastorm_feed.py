@@ -24,7 +24,7 @@ def feeds_of(tmp_path, monkeypatch):
         def feeds(folder, size, batch_size=16, seed=5, **more):
             job = copies.enter_context(flat_copies(job_on(folder, **more), size, str(tmp_path)))
             given = {"shape": SHAPE, "batch_size": batch_size, "size": size, "seed": seed}
-            return [PetastormFeed(job.train_folder, rank=rank, **given) for rank in range(size)]
+            return [PetastormFeed(job.folders.train, rank=rank, **given) for rank in range(size)]
 
         yield feeds
 
@@ -122,8 +122,8 @@ def test_a_copy_is_gone_when_its_block_ends_even_with_an_error(tmp_path):
     folder = write_table(tmp_path / "t", [20], group_rows=20)
 
     def fail():
-        with flat_copies(job_on(folder, validation_folder=folder), 2, str(tmp_path)) as job:
-            assert pq.read_metadata(f"{job.validation_folder}/rows.parquet").num_rows == 20
+        with flat_copies(job_on(folder, validation=folder), 2, str(tmp_path)) as job:
+            assert pq.read_metadata(f"{job.folders.validation}/rows.parquet").num_rows == 20
             raise RuntimeError("a worker failed")
 
     with pytest.raises(RuntimeError, match="a worker failed"):

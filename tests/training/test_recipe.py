@@ -9,11 +9,11 @@ import pytest
 from tiny_training import OneBatch, Recorded, SimpleTraining, answers
 
 from aslspark.common.errors import AslsparkError
-from aslspark.common.settings import load_config
+from aslspark.common.settings import TrainingConfig, load_config
 from aslspark.training.data import look_at
 from aslspark.training.fit_network import fit_network, keras_optimizer, torch_optimizer
 from aslspark.training.initial_weights import check_network
-from aslspark.training.loop import Plan, fit_epochs, learning_rate_factor
+from aslspark.training.loop import fit_epochs, learning_rate_factor
 from aslspark.training.profiling import Recording
 from aslspark.training.training_alerts import in_words, new_notes
 
@@ -42,10 +42,9 @@ def trained_by(framework, words, name="cnn", **more):
     model, settings = network(framework, name), load_config(None, words).training
     if framework == "keras":
         return SimpleTraining(framework, model, SHAPE, optimizer=keras_optimizer(settings), **more)
-    from aslspark.training.torch_estimator import SignTorchEstimator
+    from aslspark.training.torch_fit import TorchNetwork
 
-    optimizer = torch_optimizer(settings, model)
-    spec = SignTorchEstimator(labels=[], model=model, optimizer=optimizer, loss=cross_entropy())._network().spec()
+    spec = TorchNetwork(model, torch_optimizer(settings, model), cross_entropy(), []).spec(settings)
     return SimpleTraining(framework, model, SHAPE, optimizer=spec["optimizer"], **more)
 
 
@@ -71,8 +70,8 @@ def length(before, after):
 
 
 def test_one_cycle_rises_and_falls_over_the_whole_run_in_steps():
-    plan = Plan(epochs=11, patience=1, schedule="one_cycle")
-    course = [learning_rate_factor(plan, step, 11) for step in range(1, 122)]
+    training = TrainingConfig(epochs=11, patience=1, schedule="one_cycle")
+    course = [learning_rate_factor(training, step, 11) for step in range(1, 122)]
     assert course[0] == pytest.approx(0.1)
     assert course[27] == pytest.approx(0.55)
     assert course[54] == max(course) == pytest.approx(1.0)
@@ -80,9 +79,9 @@ def test_one_cycle_rises_and_falls_over_the_whole_run_in_steps():
     assert course[108] == pytest.approx(0.1)
     assert course[120] == min(course) == pytest.approx(0.001)
     # Twice as many ranks, half as many steps: the same curve.
-    fewer = [learning_rate_factor(plan, step, 5) for step in (1, 28, 55)]
+    fewer = [learning_rate_factor(training, step, 5) for step in (1, 28, 55)]
     assert fewer == pytest.approx([course[round((step - 1) / 54 * 120)] for step in (1, 28, 55)], abs=0.02)
-    assert learning_rate_factor(Plan(1, 1, "one_cycle"), 1, 1) == pytest.approx(0.1)
+    assert learning_rate_factor(TrainingConfig(epochs=1, patience=1, schedule="one_cycle"), 1, 1) == pytest.approx(0.1)
 
 
 @pytest.mark.slow
@@ -182,12 +181,12 @@ def test_optimizers_and_decay_that_do_not_go_together_are_named(framework, words
 def test_a_torch_loss_that_cannot_smooth_is_named():
     import torch
 
-    from aslspark.training.torch_estimator import SignTorchEstimator
+    from aslspark.training.torch_fit import TorchNetwork
 
     model = network("torch")
-    given = {"model": model, "optimizer": torch.optim.Adam(model.parameters()), "loss": torch.nn.MultiMarginLoss()}
+    given = TorchNetwork(model, torch.optim.Adam(model.parameters()), torch.nn.MultiMarginLoss(), [])
     with pytest.raises(AslsparkError, match=r"label_smoothing=0\.1: MultiMarginLoss has none; give torch\.nn\.Cross"):
-        SignTorchEstimator(labels=[], label_smoothing=0.1, **given)._network().spec()
+        given.spec(TrainingConfig(label_smoothing=0.1))
 
 
 def row(epoch=1, **more):
@@ -247,7 +246,13 @@ def test_a_rule_that_goes_on_is_noted_once_and_again_after_a_pause():
 
 def test_a_loss_that_is_no_number_stops_the_run_and_the_best_epoch_before_is_kept():
     told = []
-    outcome = fit_epochs(Recorded([2.0, 1.0, math.nan, 0.5]), OneBatch(), OneBatch(), Plan(4, 9, "cosine"), told.append)
+    outcome = fit_epochs(
+        Recorded([2.0, 1.0, math.nan, 0.5]),
+        OneBatch(),
+        OneBatch(),
+        TrainingConfig(epochs=4, patience=9, schedule="cosine"),
+        told.append,
+    )
     assert [row["epoch"] for row in outcome.history] == [1, 2, 3]
     assert outcome.best_epoch == 2
     assert [(note["rule"], note["epoch"]) for note in outcome.watch if note["stopped"]] == [("not_finite", 3)]
@@ -258,7 +263,7 @@ def test_a_loss_that_is_no_number_stops_the_run_and_the_best_epoch_before_is_kep
 def test_a_first_epoch_that_is_stopped_leaves_no_model(broken):
     fitted = Recorded([math.nan if broken == "loss" else 1.0] * 3)
     fitted.norm = 0.0 if broken == "norm" else 1.0
-    outcome = fit_epochs(fitted, OneBatch(), OneBatch(), Plan(3, 9, "cosine"), lambda event: None)
+    outcome = fit_epochs(fitted, OneBatch(), OneBatch(), TrainingConfig(epochs=3, patience=9), lambda event: None)
     assert outcome.best_epoch == 0
     assert len(outcome.history) == 1
 

@@ -264,7 +264,7 @@ def test_the_same_seed_gives_the_same_model(framework, spark, ingested, tmp_path
         ({"validation": 0.1}, "validation=0.1: give the name of a boolean column"),
         ({"num_proc": 64}, r"num_proc=64: local\[2\] has 2 task slots"),
         ({"augment": {"flip_probability": 2}}, r"augment\.flip_probability=2\.0: out of range"),
-        ({"feed": "tables"}, "feed=tables: choose in_place or petastorm"),
+        ({"feed": "tables"}, r"training\.feed=tables: choose one of in_place, petastorm"),
         ({"schedule": "one-cycle"}, r"training\.schedule=one-cycle: did you mean one_cycle\?"),
         ({"label_smoothing": 0.9}, r"training\.label_smoothing=0\.9: out of range; it may be from 0\.0 to 0\.5"),
         ({"data_module": object}, "data_module is not supported; set feed"),

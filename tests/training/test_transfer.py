@@ -15,13 +15,13 @@ from aslspark import train
 from aslspark.bundle.files import seal, whole_folder
 from aslspark.bundle.write import write_model
 from aslspark.common.errors import AslsparkError
-from aslspark.common.settings import load_config
+from aslspark.common.settings import TrainingConfig, load_config
 from aslspark.data.samples import SAMPLE_SCHEMA, SAMPLES_FOLDER
 from aslspark.scoring.model import SignClassifierModel
 from aslspark.training.data import TrainingData
 from aslspark.training.fit_network import fit_network
 from aslspark.training.initial_weights import check_network, started_network
-from aslspark.training.loop import Plan, fit_epochs
+from aslspark.training.loop import fit_epochs
 
 FRAMEWORKS = ("keras", "torch")
 SHAPE = (24, 28, 3)
@@ -172,7 +172,8 @@ def test_what_is_frozen_is_in_no_message_and_learns_more_slowly_once_thawed(fram
 
 def test_statistics_are_averaged_before_each_validation_and_the_thaw_comes_after_its_epoch():
     network = Recorded([3.0, 2.0, 1.0])
-    fit_epochs(network, OneBatch(), OneBatch(), Plan(3, 9, "constant", unfreeze_after=2), lambda event: None)
+    training = TrainingConfig(epochs=3, patience=9, schedule="constant")
+    fit_epochs(network, OneBatch(), OneBatch(), training, lambda event: None, unfreeze_after=2)
     epoch = ["train", "average", "evaluate"]
     assert network.asked == [*epoch, *epoch, "unfreeze", *epoch]
 
@@ -180,8 +181,9 @@ def test_statistics_are_averaged_before_each_validation_and_the_thaw_comes_after
 def test_patience_is_counted_from_the_thaw_and_from_where_one_cycle_is_down_again():
     def epochs(unfreeze_after, schedule="constant"):
         network = Recorded([1.0] * 40)
-        plan = Plan(40, 3, schedule, unfreeze_after)
-        return len(fit_epochs(network, OneBatch(), OneBatch(), plan, lambda event: None).history)
+        training = TrainingConfig(epochs=40, patience=3, schedule=schedule)
+        outcome = fit_epochs(network, OneBatch(), OneBatch(), training, lambda event: None, unfreeze_after)
+        return len(outcome.history)
 
     assert epochs(0) == 4
     assert epochs(8) == 11

@@ -7,9 +7,9 @@ import pytest
 from feed_tables import job_on, rows_of, write_table_with_hands
 from tiny_training import SimpleTraining
 
-from aslspark.common.settings import AugmentConfig
+from aslspark.common.settings import AugmentConfig, FeatureConfig, NetworkConfig, TrainingConfig
 from aslspark.features.landmarks import HAND_FOUND, landmark_features
-from aslspark.training.loop import SUMS, Plan
+from aslspark.training.loop import SUMS
 from aslspark.training.worker import run_epochs
 
 CHANGES = AugmentConfig(landmark_drawn_probability=0.3, landmark_probability=1.0)
@@ -53,14 +53,11 @@ def heard(tmp_path):
     """The batches of two epochs of rank 1 of 2, and the job; every fifth row has no hand."""
     job = job_on(
         write_table_with_hands(tmp_path / "train", [200]),
-        validation_folder=write_table_with_hands(tmp_path / "validation", [90], group_rows=90),
-        feed="in_place",
+        write_table_with_hands(tmp_path / "validation", [90], group_rows=90),
         inputs=("picture", "landmarks"),
+        training=TrainingConfig(epochs=2, patience=9, schedule="constant", batch_size=10, seed=5),
+        network=NetworkConfig(branch_dropout=0.6),
         augment=CHANGES,
-        branch_dropout=0.6,
-        batch_size=10,
-        val_batch_size=16,
-        plan=Plan(2, 9, "constant"),
     )
     network = Listening()
     run_epochs(job, 1, 2, lambda: network)
@@ -94,7 +91,7 @@ def test_training_rows_are_shuffled_and_changed_and_of_some_one_branch_is_left_o
 def test_what_is_no_change_at_random_is_done_to_validation_rows_too(heard):
     job, network = heard
     upright = Listening()
-    run_epochs(replace(job, upright=True), 1, 2, lambda: upright)
+    run_epochs(replace(job, features=FeatureConfig(upright=True)), 1, 2, lambda: upright)
     for batch, turned in zip(network.judged, upright.judged, strict=True):
         assert np.array_equal(turned.landmarks, landmark_features(batch.hands, True))
 
