@@ -11,6 +11,7 @@ from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 from aslspark.common.errors import AslsparkError
+from aslspark.common.settings import SplitConfig
 from aslspark.data.samples import TEST, TRAIN, VALIDATION
 
 Group = TypeVar("Group", int, str)
@@ -49,11 +50,11 @@ class SplitOptions:
         Where a value is out of its range, or nothing would be left for training.
     """
 
-    kind: str = "block"
-    validation: float = 0.1
-    test: float = 0.1
-    blocks: int = 10
-    seed: int = 42
+    kind: str = SplitConfig.kind
+    validation: float = SplitConfig.validation
+    test: float = SplitConfig.test
+    blocks: int = SplitConfig.blocks
+    seed: int = SplitConfig.seed
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from aslspark.common.errors import AslsparkError
+from aslspark.common.settings import SplitConfig
 
 BLOCK, SIGNER, STRATIFIED, RANDOM = "block", "signer", "stratified", "random"
 KINDS = (BLOCK, SIGNER, STRATIFIED, RANDOM)
@@ -40,11 +41,11 @@ class FoldOptions:
         If a value is out of its range, or there are too few blocks for the folds.
     """
 
-    kind: str = BLOCK
+    kind: str = SplitConfig.kind
     folds: int = 5
-    validation: float = 0.1
-    blocks: int = 10
-    seed: int = 42
+    validation: float = SplitConfig.validation
+    blocks: int = SplitConfig.blocks
+    seed: int = SplitConfig.seed
 
     def __post_init__(self) -> None:
         if self.kind not in (*KINDS, *LEAVE_ONE.values()):

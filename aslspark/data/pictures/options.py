@@ -14,7 +14,7 @@ from aslspark.common.labels import LABEL_SETS, LABELS, label_named
 from aslspark.common.paths import mounted_as_spark
 from aslspark.common.settings import HandConfig, PictureConfig
 from aslspark.data.files.hadoop_files import HadoopFiles, no_pattern
-from aslspark.images.decoding import RAW, ImageSpec
+from aslspark.images.decoding import ImageSpec
 from aslspark.images.hands.options import HandOptions, hand_options
 
 
@@ -42,13 +42,13 @@ class PictureOptions:
         How they are cropped to the hand; None: they stay whole.
     """
 
-    form: ImageSpec = field(default_factory=lambda: ImageSpec(64, 64, 3))
-    store: str = RAW
+    form: ImageSpec = field(default_factory=lambda: ImageSpec(PictureConfig.size, PictureConfig.size, 3))
+    store: str = PictureConfig.store
     labels: Mapping[str, str] = field(default_factory=dict)
     signer_pattern: re.Pattern[str] | None = None
-    near_bits: int = 6
-    drop_near_duplicates: bool = False
-    keep: str = "all"
+    near_bits: int = PictureConfig.near_bits
+    drop_near_duplicates: bool = PictureConfig.drop_near_duplicates
+    keep: str = PictureConfig.keep
     roots: tuple[str, ...] = ()
     hands: HandOptions | None = None
 

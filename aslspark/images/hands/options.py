@@ -31,12 +31,12 @@ class HandOptions:
         Views of a found hand that the detector combines.
     """
 
-    margin: float = 0.25
-    upright: bool = False
-    background: str = "keep"
-    seconds: float = 10.0
-    confidence: float = 0.3
-    looks: int = 4
+    margin: float = HandConfig.margin
+    upright: bool = HandConfig.upright
+    background: str = HandConfig.background
+    seconds: float = HandConfig.seconds
+    confidence: float = HandConfig.confidence
+    looks: int = HandConfig.looks
 
     def preprocessing(self) -> dict[str, Any]:
         """Return the entry for `ingest.json` and for a bundle's manifest."""
@@ -54,9 +54,7 @@ def hand_options(config: HandConfig) -> HandOptions | None:
     if not config.on:
         return None
     require_detector("hands.on=true")
-    return HandOptions(
-        config.margin, config.upright, config.background, config.seconds, config.confidence, config.looks
-    )
+    return HandOptions(**{name: value for name, value in vars(config).items() if name != "on"})
 
 
 def hands_of(kept: Mapping[str, Any] | None) -> HandOptions | None:
