@@ -17,7 +17,7 @@ from aslspark.common.package import VERSION
 from aslspark.common.paths import local_path, spark_path
 from aslspark.common.redacted_files import write_json
 from aslspark.features.landmarks import FEATURES
-from aslspark.models.fitted_network import FittedNetwork
+from aslspark.models.fit_result import FittedNetwork
 from aslspark.models.mllib import MllibClassifier
 from aslspark.models.onnx_classifier import OnnxClassifier
 

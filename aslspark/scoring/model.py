@@ -34,7 +34,7 @@ from aslspark.features.landmarks import VECTOR_FIELDS, frame_vectors
 from aslspark.features.pictures import Normaliser
 from aslspark.images.decoding import UNUSABLE, ImageSpec
 from aslspark.images.hands.options import HandOptions
-from aslspark.models.fitted_network import FittedNetwork
+from aslspark.models.fit_result import FittedNetwork
 from aslspark.models.mllib import MllibClassifier
 from aslspark.models.onnx_classifier import NO_HAND_FOUND, OnnxClassifier, kept_session, needs_hand
 from aslspark.scoring.answer_columns import SHARES, ResultColumns, output_columns, ranking

@@ -17,7 +17,7 @@ from aslspark.common.catalog import LANDMARKS, PICTURE
 from aslspark.common.errors import AslsparkError
 from aslspark.common.settings import Config, TrainingConfig
 from aslspark.common.spark_session import require_slots, running_session
-from aslspark.models.fitted_network import FittedNetwork
+from aslspark.models.fit_result import FittedNetwork
 from aslspark.models.onnx_classifier import OnnxClassifier
 from aslspark.scoring.model import SignClassifierModel
 from aslspark.training.attempts import Attempts

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from aslspark.common.settings import TrainingConfig
 from aslspark.models import keras_network
-from aslspark.models.fitted_network import FittedNetwork
+from aslspark.models.fit_result import FittedNetwork
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from aslspark.common.errors import AslsparkError
 from aslspark.common.settings import TrainingConfig
 from aslspark.features.landmarks import FEATURES
 from aslspark.models import torch_network
-from aslspark.models.fitted_network import FittedNetwork
+from aslspark.models.fit_result import FittedNetwork
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from aslspark.evaluation.grad_cam import explain_bundle
 from aslspark.evaluation.metrics import wilson
 from aslspark.evaluation.multiply_adds import multiply_adds
 from aslspark.evaluation.sample_pictures import as_read
-from aslspark.models.fitted_network import FittedNetwork
+from aslspark.models.fit_result import FittedNetwork
 from aslspark.models.onnx_classifier import OnnxClassifier
 from aslspark.scoring.model import SignClassifierModel
 from aslspark.training.data import fingerprint
