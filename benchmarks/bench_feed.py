@@ -47,7 +47,7 @@ def our_rate(table: TrainingData, folder: Path, framework: str, batch: int, feed
         "augment.on=false",
         "features.stretch=false",
     ]
-    history = fit_network(table, load_config(None, words), Path(tempfile.mkdtemp(dir=folder))).getHistory()
+    history = fit_network(table, load_config(None, words), Path(tempfile.mkdtemp(dir=folder))).history
     return statistics.median(row["rows"] / row["train_seconds"] for row in history[1:])
 
 

@@ -54,7 +54,7 @@ def measure(device: str, data: list[str], rows: int, runs: int) -> list[Comparis
                 "augment.on=false",
                 "features.stretch=false",
             ]
-            history = fit_network(table, load_config(None, words), Path(tempfile.mkdtemp(dir=folder))).getHistory()
+            history = fit_network(table, load_config(None, words), Path(tempfile.mkdtemp(dir=folder))).history
             return statistics.median(row["rows"] / row["train_seconds"] for row in history[1:])
 
         for framework in ("keras", "torch"):

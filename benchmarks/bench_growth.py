@@ -24,6 +24,7 @@ from aslspark.common.settings import load_config
 from aslspark.common.spark_session import spark_session
 from aslspark.data.ingest import ingest_sources
 from aslspark.data.samples import read_samples
+from aslspark.scoring.model import SignClassifierModel
 from aslspark.training.data import look_at
 from aslspark.training.fit_network import fit_network
 
@@ -87,11 +88,12 @@ def measure(spark: SparkSession, table: str, rows: int, folder: Path) -> dict[st
     with watched() as peaks:
         scratch = Path(tempfile.mkdtemp(dir=folder))
         settings = [*SETTINGS, f"training.epochs={1 if rows >= LONG else 2}"]
-        model = fit_network(look_at(spark, ingested), load_config(None, settings), scratch)
-        epoch = model.getHistory()[-1]
+        fitted = fit_network(look_at(spark, ingested), load_config(None, settings), scratch)
+        epoch = fitted.history[-1]
         results["an epoch"] = (epoch["train_seconds"] / epoch["rows"] * 1e6, peaks)
     with watched() as peaks:
         started = time.perf_counter()
+        model = SignClassifierModel(fitted.classifier)
         model.transform(read_samples(spark, ingested)).drop("picture").write.format("noop").mode("overwrite").save()
         results["scoring"] = ((time.perf_counter() - started) / rows * 1e6, peaks)
     return results

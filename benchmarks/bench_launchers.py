@@ -20,6 +20,7 @@ from aslspark.data.ingest import ingest_sources
 from aslspark.data.samples import TEST
 from aslspark.data.splits import SplitOptions
 from aslspark.evaluation.metrics import classification_metrics, count_answers
+from aslspark.scoring.model import SignClassifierModel
 from aslspark.training.data import look_at
 from aslspark.training.fit_network import fit_network
 from aslspark.training.launch.launchers import HOROVOD, TORCH
@@ -48,13 +49,11 @@ def main() -> None:
         def fit(launcher: str) -> Sequence[float]:
             words = ["training.framework=torch", f"training.launcher={launcher}", f"training.epochs={EPOCHS}"]
             started = time.perf_counter()
-            model = fit_network(table, load_config(None, words), Path(tempfile.mkdtemp(dir=folder)))
+            fitted = fit_network(table, load_config(None, words), Path(tempfile.mkdtemp(dir=folder)))
             seconds = time.perf_counter() - started
-            fitted = model.fitted
-            assert fitted is not None
             digests[launcher].update(fitted.digests)
             losses[launcher] = [row["loss"] for row in fitted.history]
-            scored = model.transform(table.samples(spark).where(f"split = '{TEST}'"))
+            scored = SignClassifierModel(fitted.classifier).transform(table.samples(spark).where(f"split = '{TEST}'"))
             judged = classification_metrics(count_answers(scored), table.labels)
             training = sum(row["train_seconds"] for row in fitted.history)
             start = fitted.phases["start"] + fitted.phases["imports"]

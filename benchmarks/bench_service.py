@@ -46,8 +46,8 @@ def write_bundle(folder: Path) -> str:
     inputs = (PICTURE, LANDMARKS)
     network = torch_network.build("two_branch", SHAPE, len(STATIC_LETTERS), 0.0).eval()
     onnx = torch_network.to_onnx(network, SHAPE, True, inputs)
-    model = SignClassifierModel(OnnxClassifier(onnx, STATIC_LETTERS, SHAPE, inputs=inputs))
-    model.hands = HandOptions()
+    classifier = OnnxClassifier(onnx, STATIC_LETTERS, SHAPE, inputs=inputs)
+    model = SignClassifierModel(classifier, hands=HandOptions())
     with whole_folder(folder) as scratch:
         write_model(model, None, scratch)
         seal(scratch)

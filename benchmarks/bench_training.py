@@ -88,11 +88,10 @@ def main() -> None:
             ]
             scratch = Path(tempfile.mkdtemp(dir=folder))
             started = time.perf_counter()
-            model = fit_network(table, load_config(None, words), scratch)
+            fitted = fit_network(table, load_config(None, words), scratch)
             total = time.perf_counter() - started
-            history = model.getHistory()
-            assert model.fitted is not None
-            phases[f"{framework}, batch {batch}"] = model.fitted.phases
+            history = fitted.history
+            phases[f"{framework}, batch {batch}"] = fitted.phases
             seconds[framework].append(total - sum(row["seconds"] for row in history))
             return statistics.median(row["rows"] / row["train_seconds"] for row in history[1:])
 

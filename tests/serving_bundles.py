@@ -54,9 +54,8 @@ def network_saying(probabilities, labels, shape=SHAPE):
 
 
 def write_bundle(folder, classifier, hands=None, temperature=1.0, threshold=0.0):
-    model = SignClassifierModel(classifier)
-    model.hands, model.temperature = HandOptions() if hands else None, temperature
-    model.setThreshold(threshold)
+    options = HandOptions() if hands else None
+    model = SignClassifierModel(classifier, hands=options, temperature=temperature, threshold=threshold)
     with whole_folder(Path(folder)) as scratch:
         write_model(model, None, scratch)
         seal(scratch)

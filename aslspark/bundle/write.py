@@ -17,7 +17,7 @@ from aslspark.common.package import VERSION
 from aslspark.common.paths import local_path, spark_path
 from aslspark.common.redacted_files import write_json
 from aslspark.features.landmarks import FEATURES
-from aslspark.models.fit_result import FittedNetwork
+from aslspark.models.fit_result import FitResult
 from aslspark.models.mllib import MllibClassifier
 from aslspark.models.onnx_classifier import OnnxClassifier
 
@@ -40,7 +40,7 @@ class FinishedModel(Protocol):
     """What a bundle is written from; `aslspark.scoring.SignClassifierModel` is one."""
 
     classifier: OnnxClassifier | MllibClassifier
-    fitted: FittedNetwork | None
+    fitted: FitResult | None
     temperature: float
 
     def preprocessing(self) -> Preprocessing:
@@ -82,9 +82,10 @@ def write_model(model: FinishedModel, pipeline: PipelineModel | None, folder: Pa
             manifest["preprocessing"]["upright"] = classifier.upright
             manifest["preprocessing"]["landmark_features"] = FEATURES
     if model.fitted is not None:
-        manifest["framework"] = model.fitted.framework
-        manifest["parameters"] = model.fitted.parameters
-        manifest["network_file"] = model.fitted.save(folder)
+        network = model.fitted.network
+        manifest["framework"] = network.framework
+        manifest["parameters"] = network.parameters
+        manifest["network_file"] = network.save(folder)
         manifest["phases"] = {name: round(seconds, 2) for name, seconds in model.fitted.phases.items()}
         for name, content in model.fitted.trace.items():
             path = folder / PROFILE / name

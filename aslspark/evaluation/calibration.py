@@ -30,19 +30,24 @@ TEMPERATURES = tuple(float(value) for value in np.geomspace(0.25, 8, 61).round(4
 """Temperatures that are tried on the held-out samples of a fold."""
 
 
-def set_temperature(model: SignClassifierModel, samples: DataFrame) -> None:
-    """Set a model's temperature to the one with the least log loss on labelled samples.
+def temperature_for(model: SignClassifierModel, samples: DataFrame) -> float:
+    """Return the temperature with the least log loss on labelled samples.
 
     Parameters
     ----------
     model : SignClassifierModel
-        It stays as it is where none of the samples can be scored.
+        Its own temperature is not used.
     samples : DataFrame
         Validation samples, with `id`, `label` and the columns that the model reads. Where there are more than
         `MOST_ROWS`, a hash of the id chooses as many.
+
+    Returns
+    -------
+    float
+        1 where none of the samples can be scored.
     """
-    if (scored := _score_known_labels(model, samples)) is not None:
-        model.temperature = round(fit_temperature(*scored), 4)
+    scored = _score_known_labels(model, samples)
+    return 1.0 if scored is None else round(fit_temperature(*scored), 4)
 
 
 def try_temperatures(model: SignClassifierModel, samples: DataFrame) -> dict[str, Any] | None:
@@ -51,7 +56,7 @@ def try_temperatures(model: SignClassifierModel, samples: DataFrame) -> dict[str
     Parameters
     ----------
     model, samples
-        As for `set_temperature`; the model's own temperature is not used.
+        As for `temperature_for`.
 
     Returns
     -------

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, TypedDict
 
+from aslspark.models.fit_result import Alert
+
 
 class Scores(TypedDict):
     """Precision, recall and F1, each from 0 to 1."""
@@ -77,4 +79,4 @@ class Metrics(_JudgedMetrics, total=False):
     lists what `training.training_alerts` saw.
     """
 
-    watch: list[dict[str, Any]]
+    watch: list[Alert]

@@ -34,7 +34,7 @@ from aslspark.features.landmarks import VECTOR_FIELDS, frame_vectors
 from aslspark.features.pictures import Normaliser
 from aslspark.images.decoding import UNUSABLE, ImageSpec
 from aslspark.images.hands.options import HandOptions
-from aslspark.models.fit_result import FittedNetwork
+from aslspark.models.fit_result import EpochRow, FitResult
 from aslspark.models.mllib import MllibClassifier
 from aslspark.models.onnx_classifier import NO_HAND_FOUND, OnnxClassifier, kept_session, needs_hand
 from aslspark.scoring.answer_columns import SHARES, ResultColumns, output_columns, ranking
@@ -76,6 +76,18 @@ class SignClassifierModel(Model, HasInputCol, MLReadable["SignClassifierModel"],
     ----------
     classifier : OnnxClassifier or MllibClassifier
         `aslspark.load_model` reads it from a bundle.
+    fitted : FitResult, optional
+        Of the fit that the network comes from.
+    form : ImageSpec, optional
+        What pictures of other sizes are brought to: what the training pictures were. None: the classifier's size.
+    hands : HandOptions, optional
+        How the training pictures were cropped to the hand; None: they stayed whole.
+    temperature : float
+        What makes the probabilities hold; see `aslspark.scoring.calibration`.
+    threshold : float
+        The least probability with which a letter is answered.
+    digest : str
+        Of the bundle that it was loaded from, by which two are told apart; see `bundle.files.BundleContents`.
 
     Examples
     --------
@@ -98,20 +110,22 @@ class SignClassifierModel(Model, HasInputCol, MLReadable["SignClassifierModel"],
         TypeConverters.toFloat,
     )
 
-    def __init__(self, classifier: OnnxClassifier | MllibClassifier) -> None:
+    def __init__(
+        self,
+        classifier: OnnxClassifier | MllibClassifier,
+        *,
+        fitted: FitResult | None = None,
+        form: ImageSpec | None = None,
+        hands: HandOptions | None = None,
+        temperature: float = 1.0,
+        threshold: float = 0.0,
+        digest: str = "",
+    ) -> None:
         super().__init__()
-        self.classifier = classifier
-        self.fitted: FittedNetwork | None = None
-        """The network in its framework and its history; there after a fit, not after loading."""
-        self.form = ImageSpec(*classifier.shape)
-        """How pictures of other sizes are fitted; a bundle keeps what its training pictures were ingested with."""
-        self.hands: HandOptions | None = None
-        """How the training pictures were cropped to the hand; None: they stayed whole."""
-        self.temperature = 1.0
-        """What makes the probabilities hold; see `aslspark.scoring.calibration`. A bundle keeps it."""
-        self.digest = ""
-        """Of the bundle that it was loaded from, by which two are told apart; see `bundle.files.BundleContents`."""
+        self.classifier, self.fitted, self.digest = classifier, fitted, digest
+        self.form, self.hands, self.temperature = form or ImageSpec(*classifier.shape), hands, temperature
         self._setDefault(inputCol="picture", threshold=0.0)
+        self.setThreshold(threshold)
 
     @classmethod
     def load(cls, path: str) -> SignClassifierModel:
@@ -158,7 +172,7 @@ class SignClassifierModel(Model, HasInputCol, MLReadable["SignClassifierModel"],
         """The label list, in the order of the network's outputs."""
         return self.classifier.labels
 
-    def getHistory(self) -> list[dict[str, Any]]:
+    def getHistory(self) -> list[EpochRow]:
         """Return a row an epoch, as Horovod's models do; empty after loading."""
         return self.fitted.history if self.fitted else []
 
@@ -340,10 +354,14 @@ def _with_mllib(
 def read_model(path: str) -> SignClassifierModel:
     """Load the model of a bundle or of a saved Pipeline stage; see `SignClassifierModel.load`."""
     parts = read_parts(path)
-    model = SignClassifierModel(parts.classifier)
-    model.form, model.hands = parts.form, parts.hands
-    model.temperature, model.digest = parts.temperature, parts.digest
-    return model.setThreshold(parts.threshold)
+    return SignClassifierModel(
+        parts.classifier,
+        form=parts.form,
+        hands=parts.hands,
+        temperature=parts.temperature,
+        threshold=parts.threshold,
+        digest=parts.digest,
+    )
 
 
 class _Writer(MLWriter):

@@ -26,6 +26,7 @@ import numpy.typing as npt
 from aslspark.common.atomic_file import replace_file
 from aslspark.common.errors import AslsparkError
 from aslspark.common.plain_folder import NotPlain, PlainFolder
+from aslspark.models.fit_result import Alert, EpochRow
 
 log = logging.getLogger("aslspark")
 
@@ -44,8 +45,8 @@ class Progress:
 
     epochs: int = 0
     """That are done."""
-    history: list[dict[str, Any]] = field(default_factory=list)
-    watch: list[dict[str, Any]] = field(default_factory=list)
+    history: list[EpochRow] = field(default_factory=list)
+    watch: list[Alert] = field(default_factory=list)
     best_loss: float = math.inf
     best_epoch: int = 0
     spent: dict[str, float] = field(default_factory=dict)

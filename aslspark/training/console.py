@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import Any, cast
 
 from aslspark.common.settings import TrainingConfig
+from aslspark.models.fit_result import Alert
 from aslspark.training.training_alerts import in_words
 
 log = logging.getLogger("aslspark")
@@ -41,7 +42,7 @@ class ConsoleProgress:
         elif event["event"] == "unfrozen":
             log.info("  epoch %d: the backbone learns too from here on", event["epoch"])
         elif event["event"] == "watch":
-            log.warning("  %s", in_words(event))
+            log.warning("  %s", in_words(cast(Alert, event)))
         elif event["event"] == "epoch":
             log.info(self._epoch_line(event))
 

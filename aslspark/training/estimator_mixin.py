@@ -10,9 +10,7 @@ import math
 import os
 import shutil
 import uuid
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -27,7 +25,7 @@ from aslspark.images.decoding import RAW
 from aslspark.scoring.model import SignClassifierModel
 from aslspark.training.estimator_params import NOT_SUPPORTED, InPlaceParams
 from aslspark.training.feed import USUAL, SampleColumns
-from aslspark.training.fit import UnfittedNetwork, fit_on_folders
+from aslspark.training.fit import OnEpoch, UnfittedNetwork, fit_on_folders
 from aslspark.training.hands import require_feed
 from aslspark.training.worker import SampleFolders
 
@@ -37,7 +35,7 @@ LABEL = "label"
 class InPlaceTraining(InPlaceParams):
     """Fits on the bytes of pictures in Parquet; to be mixed in before one of Horovod's estimators."""
 
-    on_epoch: Callable[[dict[str, Any]], bool] | None = None
+    on_epoch: OnEpoch | None = None
     """Gets each epoch's row of the history; True ends the fit with `aslspark.training.launch.run.StoppedEarly`."""
 
     def _check_supported(self) -> None:
@@ -150,7 +148,7 @@ class InPlaceTraining(InPlaceParams):
 
     def _fit_on_folders(self, train: str, validation: str, columns: SampleColumns) -> SignClassifierModel:
         kept = self.getOrDefault("checkpoints")
-        return fit_on_folders(
+        fitted = fit_on_folders(
             self._network(),
             self.settings(),
             SampleFolders(train, validation, self.getOrDefault("labels"), columns, self.getOrDefault("source_weights")),
@@ -159,6 +157,7 @@ class InPlaceTraining(InPlaceParams):
             val_batch_size=self.getOrDefault("val_batch_size"),
             on_epoch=self.on_epoch,
         )
+        return SignClassifierModel(fitted.classifier, fitted=fitted)
 
     def _network(self) -> UnfittedNetwork:
         """Return the network of the params, with its loss and its optimizer."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import shutil
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from pyspark.resource import ResourceProfile
 from pyspark.sql import SparkSession
@@ -17,27 +17,27 @@ from aslspark.common.catalog import LANDMARKS, PICTURE
 from aslspark.common.errors import AslsparkError
 from aslspark.common.settings import Config, TrainingConfig
 from aslspark.common.spark_session import require_slots, running_session
-from aslspark.models.fit_result import FittedNetwork
+from aslspark.models.fit_result import EpochRow, FinishedNetwork, FitResult
 from aslspark.models.onnx_classifier import OnnxClassifier
-from aslspark.scoring.model import SignClassifierModel
 from aslspark.training.attempts import Attempts
 from aslspark.training.checkpoint import fit_name
 from aslspark.training.console import ConsoleProgress
 from aslspark.training.feed import list_row_groups
-from aslspark.training.fit_result import fitted_model
 from aslspark.training.gpus import gpu_source, gpu_tasks, task_cores
 from aslspark.training.hands import require_hands
 from aslspark.training.launch.launchers import HOROVOD
-from aslspark.training.loop import STALL_SECONDS
+from aslspark.training.loop import STALL_SECONDS, Outcome
 from aslspark.training.training_alerts import in_words
-from aslspark.training.worker import SampleFolders, WorkerJob
+from aslspark.training.worker import SampleFolders, WorkerJob, WorkerResult
 
 KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(1 << 30)}
 """For glibc, of the workers: what a step has freed is kept for the next. Given back to the system and asked for again,
 the pages of a batch of 256 are a sixth of torch's time here."""
 
 NO_PICTURES = (0, 0, 0)
-"""The shape of pictures for a network that takes none."""
+"""The shape of pictures where there are none."""
+
+OnEpoch = Callable[[EpochRow], bool]
 
 
 class UnfittedNetwork(Protocol):
@@ -52,10 +52,10 @@ class UnfittedNetwork(Protocol):
         Of pictures: height, width, channels.
         """
 
-    def worker(self) -> Callable[[WorkerJob], dict[str, Any]]:
+    def worker(self) -> Callable[[WorkerJob], WorkerResult]:
         """Return the function that each process runs."""
 
-    def fitted(self, weights: bytes, stretch: bool) -> tuple[FittedNetwork, bytes]:
+    def finished(self, weights: bytes, stretch: bool) -> tuple[FinishedNetwork, bytes]:
         """Build the finished network, and export it as ONNX."""
 
 
@@ -67,8 +67,9 @@ def fit_on_folders(
     *,
     checkpoints: Path | None = None,
     val_batch_size: int | None = None,
-    on_epoch: Callable[[dict[str, Any]], bool] | None = None,
-) -> SignClassifierModel:
+    shape: tuple[int, int, int] = NO_PICTURES,
+    on_epoch: OnEpoch | None = None,
+) -> FitResult:
     """Train a network across Spark tasks on Parquet where it lies.
 
     Parameters
@@ -83,6 +84,8 @@ def fit_on_folders(
         A folder for those that are to stay; where it holds some of the same fit, that goes on.
     val_batch_size : int, optional
         Rows that each process judges at a time; None: 256, or the batch size where that is larger.
+    shape : (int, int, int)
+        Of the pictures beside, for a network that takes none.
     on_epoch : callable, optional
         Gets each epoch's row of the history; True ends the fit with `aslspark.training.launch.run.StoppedEarly`.
 
@@ -119,33 +122,46 @@ def fit_on_folders(
             progress(event)
             if event["event"] != "epoch" or on_epoch is None or attempts.stopped.is_set():
                 return  # between the request to end and the end, short epochs may still come in
-            if on_epoch(event):
+            if on_epoch(cast(EpochRow, event)):
                 attempts.stopped.set()
 
         results = attempts.run(job, training.num_proc, env, on_event)
     finally:
         if checkpoints is None:
             shutil.rmtree(kept, ignore_errors=True)
-    first = results[0]
-    if not first["best_epoch"]:
-        stop = next(note for note in first["watch"] if note["stopped"])
+    outcome = _checked(results)
+    # By the clocks of two machines, where the workers are on others: off by as much as those are.
+    phases = {"start": results[0].began - attempts.launched, **outcome.phases}
+    exporting = time.monotonic()
+    network, onnx = unfitted.finished(outcome.weights, job.features.stretch)
+    classifier = OnnxClassifier(
+        onnx, tuple(folders.labels), job.shape or shape, inputs=job.inputs, upright=job.features.upright
+    )
+    return FitResult(
+        network,
+        classifier,
+        outcome.history,
+        outcome.best_epoch,
+        digests=[result.digest for result in results],
+        watch=outcome.watch,
+        phases={**phases, "export": time.monotonic() - exporting},
+        trace=outcome.trace,
+    )
+
+
+def _checked(results: Sequence[WorkerResult]) -> Outcome:
+    """Return what rank 0 came to, if there is a model and all ranks hold the same weights."""
+    outcome = results[0].outcome
+    assert outcome is not None
+    if not outcome.best_epoch:
+        stop = next(alert for alert in outcome.watch if alert["stopped"])
         raise AslsparkError(f"{in_words(stop)}; no epoch before it left a model to keep")
-    digests = {result["digest"] for result in results}
-    if len(digests) != 1:
+    if len({result.digest for result in results}) != 1:
         raise AslsparkError(
             "the workers' weights drifted apart, so their gradients were not averaged: "
-            + ", ".join(f"rank {result['rank']} {result['digest'][:12]}" for result in results)
+            + ", ".join(f"rank {result.rank} {result.digest[:12]}" for result in results)
         )
-    # By the clocks of two machines, where the workers are on others: off by as much as those are.
-    first["phases"] = {"start": first["began"] - attempts.launched, **first["phases"]}
-    exporting = time.monotonic()
-    network, onnx = unfitted.fitted(first["weights"], job.features.stretch)
-    classifier = OnnxClassifier(
-        onnx, tuple(folders.labels), job.shape or NO_PICTURES, inputs=job.inputs, upright=job.features.upright
-    )
-    model = fitted_model(network, classifier, results)
-    network.phases["export"] = time.monotonic() - exporting
-    return model
+    return outcome
 
 
 def worker_job(

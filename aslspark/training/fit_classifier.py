@@ -16,20 +16,17 @@ from aslspark.data.samples import HAND_COLUMN, TRAIN
 from aslspark.features.landmarks import FEATURES
 from aslspark.models.mllib import MllibClassifier, build_classifier
 from aslspark.models.onnx_classifier import NOTHING
-from aslspark.scoring.model import SignClassifierModel
 from aslspark.training.data import TrainingData
 
 log = logging.getLogger("aslspark")
 
 
-def fit_classifier(
-    spark: SparkSession, data: TrainingData, config: Config
-) -> tuple[SignClassifierModel, PipelineModel]:
+def fit_classifier(spark: SparkSession, data: TrainingData, config: Config) -> tuple[MllibClassifier, PipelineModel]:
     """Fit the classifier that `config.mllib` names on the train split.
 
     Returns
     -------
-    SignClassifierModel
+    MllibClassifier
     PipelineModel
         The same with its features, from `picture` and `hand` on.
 
@@ -58,4 +55,4 @@ def fit_classifier(
         train = train.where(F.col(HAND_COLUMN)["found"].isNotNull() | (F.col("label") == NOTHING))
     log.info("training MLlib's %s", config.mllib.classifier)
     pipeline = Pipeline(stages=[*features.getStages(), classifier]).fit(train)
-    return SignClassifierModel(MllibClassifier(pipeline, data.labels, data.shape, inputs)), pipeline
+    return MllibClassifier(pipeline, data.labels, data.shape, inputs), pipeline

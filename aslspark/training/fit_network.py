@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,11 +14,12 @@ from aslspark.common.paths import local_path
 from aslspark.common.settings import Config, TrainingConfig
 from aslspark.data.samples import SAMPLES_FOLDER, TRAIN, VALIDATION
 from aslspark.features.landmarks import FEATURES
-from aslspark.scoring.model import SignClassifierModel
+from aslspark.models.fit_result import EpochRow, FitResult
 from aslspark.training.collective import ALONE
 from aslspark.training.data import TrainingData
-from aslspark.training.fit import fit_on_folders, worker_job
+from aslspark.training.fit import OnEpoch, fit_on_folders, worker_job
 from aslspark.training.initial_weights import started_network
+from aslspark.training.loop import Outcome
 from aslspark.training.resume import CHECKPOINTS
 from aslspark.training.training_alerts import in_words
 from aslspark.training.worker import SampleFolders, WorkerJob
@@ -28,15 +28,13 @@ if TYPE_CHECKING:
     from aslspark.training.keras_fit import KerasNetwork
     from aslspark.training.torch_fit import TorchNetwork
 
-OnEpoch = Callable[[dict[str, Any]], bool]
-
 
 def fit_network(
     data: TrainingData,
     config: Config,
     scratch: Path,
     on_epoch: OnEpoch | None = None,
-) -> SignClassifierModel:
+) -> FitResult:
     """Fit the network that the settings name, as its framework's estimator would.
 
     Parameters
@@ -50,20 +48,21 @@ def fit_network(
 
     Returns
     -------
-    SignClassifierModel
-        With the best epoch's weights; `fitted` holds the network and its history.
+    FitResult
     """
     unfitted = (_keras_network if config.training.framework == "keras" else _torch_network)(data, config)
-    checkpoints = (scratch / CHECKPOINTS).absolute()
-    model = fit_on_folders(
-        unfitted, config, _folders(data, config), scratch, checkpoints=checkpoints, on_epoch=on_epoch
+    return fit_on_folders(
+        unfitted,
+        config,
+        _folders(data, config),
+        scratch,
+        checkpoints=(scratch / CHECKPOINTS).absolute(),
+        shape=data.shape,
+        on_epoch=on_epoch,
     )
-    # A network that takes no pictures was trained beside some all the same.
-    model.classifier = replace(model.classifier, shape=data.shape)
-    return model
 
 
-def fit_in_one_task(spark: SparkSession, data: TrainingData, config: Config) -> tuple[list[dict[str, Any]], int, int]:
+def fit_in_one_task(spark: SparkSession, data: TrainingData, config: Config) -> tuple[list[EpochRow], int, int]:
     """Fit a torch network alone, in a Spark task and without a launcher: several such fits run side by side.
 
     Parameters
@@ -75,7 +74,7 @@ def fit_in_one_task(spark: SparkSession, data: TrainingData, config: Config) -> 
 
     Returns
     -------
-    list of dict
+    list of EpochRow
         The history.
     int
         The best epoch.
@@ -89,19 +88,21 @@ def fit_in_one_task(spark: SparkSession, data: TrainingData, config: Config) -> 
     """
     one = replace(config, training=replace(config.training, num_proc=1, launcher=ALONE))
     job, _ = worker_job(spark, _torch_network(data, one), one, _folders(data, one))
-    history, best, watch, megabytes = spark.sparkContext.parallelize([job], 1).map(_alone).first()
-    if not best:
-        raise AslsparkError(f"{in_words(next(note for note in watch if note['stopped']))}; no epoch left a model")
-    return history, best, megabytes
+    outcome, megabytes = spark.sparkContext.parallelize([job], 1).map(_alone).first()
+    if not outcome.best_epoch:
+        stop = next(alert for alert in outcome.watch if alert["stopped"])
+        raise AslsparkError(f"{in_words(stop)}; no epoch left a model")
+    return outcome.history, outcome.best_epoch, megabytes
 
 
-def _alone(job: WorkerJob) -> tuple[list[dict[str, Any]], int, list[dict[str, Any]], int]:
+def _alone(job: WorkerJob) -> tuple[Outcome, int]:
     import psutil
 
     from aslspark.training.torch_worker import train
 
-    result = train(job)
-    return result["history"], result["best_epoch"], result["watch"], psutil.Process().memory_info().rss >> 20
+    outcome = train(job).outcome
+    assert outcome is not None
+    return replace(outcome, weights=b""), psutil.Process().memory_info().rss >> 20
 
 
 def _folders(data: TrainingData, config: Config) -> SampleFolders:

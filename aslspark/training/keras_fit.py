@@ -10,7 +10,8 @@ import tensorflow as tf
 
 from aslspark.common.settings import TrainingConfig
 from aslspark.models import keras_network
-from aslspark.models.fit_result import FittedNetwork
+from aslspark.models.fit_result import FinishedNetwork
+from aslspark.training.worker import WorkerJob, WorkerResult
 
 
 @dataclass(frozen=True)
@@ -37,22 +38,22 @@ class KerasNetwork:
         """Return the shapes of what the network takes, by name; of pictures: height, width, channels."""
         return keras_network.input_shapes(self.model)
 
-    def worker(self) -> Callable[..., dict[str, Any]]:
+    def worker(self) -> Callable[[WorkerJob], WorkerResult]:
         """Return the function that each process runs."""
         from aslspark.training import keras_process
 
         return keras_process.train
 
-    def fitted(self, weights: bytes, stretch: bool) -> tuple[FittedNetwork, bytes]:
+    def finished(self, weights: bytes, stretch: bool) -> tuple[FinishedNetwork, bytes]:
         """Build the finished network, and export it as ONNX."""
         from aslspark.training.keras_worker import weights_from_bytes
 
         model = tf.keras.models.clone_model(self.model)
         model.set_weights(weights_from_bytes(weights))
         model.trainable = True  # what was frozen belongs to the run, not to the finished model
-        network = FittedNetwork(
+        network = FinishedNetwork(
             framework="keras",
-            network=model,
+            model=model,
             parameters=keras_network.count_parameters(model),
             save=lambda folder: keras_network.save(model, folder),
         )

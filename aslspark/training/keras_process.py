@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
 
 from aslspark.common.patches import imported_without_unused
-from aslspark.training.worker import WorkerJob
+from aslspark.training.worker import WorkerJob, WorkerResult
 
 
-def train(job: WorkerJob) -> dict[str, Any]:
+def train(job: WorkerJob) -> WorkerResult:
     """Train this rank's share; see `aslspark.training.keras_worker.train`."""
     import_tensorflow()
     from aslspark.training import keras_worker

@@ -20,7 +20,7 @@ from aslspark.training.checkpoint import State
 from aslspark.training.collective import join_horovod
 from aslspark.training.gpus import claim_gpu, no_gpu
 from aslspark.training.loop import SUMS
-from aslspark.training.worker import WorkerJob, mixed_seed, run_epochs
+from aslspark.training.worker import WorkerJob, WorkerResult, mixed_seed, run_epochs
 
 
 class KerasTrainable:
@@ -257,7 +257,7 @@ def weights_from_bytes(weights: bytes) -> list[npt.NDArray[Any]]:
         return [archive[name] for name in archive.files]
 
 
-def train(job: WorkerJob) -> dict[str, Any]:
+def train(job: WorkerJob) -> WorkerResult:
     """Train this rank's share; see `aslspark.training.worker.run_epochs`."""
     gpu = None if job.gpu is None else _gpu(job.gpu)
     tf.config.set_visible_devices([gpu] if gpu else [], "GPU")

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aslspark.common.settings import NetworkConfig, TrainingConfig
+from aslspark.models.fit_result import Alert, EpochRow, Judged
 from aslspark.training.batches import Batch, Feed
 from aslspark.training.checkpoint import Checkpoint, Progress, State
 from aslspark.training.profiling import Recording
@@ -89,16 +90,13 @@ class Trainable(Protocol):
 class Outcome:
     """What one rank came to."""
 
-    history: list[dict[str, Any]]
-    """A row an epoch: epoch (from 1), loss, accuracy, gradient_norm (mean over the steps; None where all overflowed in
-    16 bits), val_loss, val_accuracy, val_commonest (share of the answer given most often), learning_rate, rows,
-    train_seconds, seconds."""
+    history: list[EpochRow]
     best_epoch: int
     """0 where the first epoch already was stopped by a rule: there is no model."""
     weights: bytes
     digest: str
     """SHA-256 of the weights after the last step: equal on all ranks if gradients were truly averaged."""
-    watch: list[dict[str, Any]]
+    watch: list[Alert]
     """What went wrong or looked as if; see `aslspark.training.training_alerts.new_notes`."""
     phases: dict[str, float]
     """Seconds of this rank, by what it did; see `PHASES`."""
@@ -141,85 +139,145 @@ def fit_epochs(
         Gets what a checkpoint holds, after every epoch that no rule has stopped; see `write_checkpoint`.
     """
     done = start.progress if start else Progress()
-    spent = done.spent = {name: done.spent.get(name, 0.0) for name in PHASES}
-    patient_until = max(unfreeze_after, rate_is_down(training))
+    done.spent = {name: done.spent.get(name, 0.0) for name in PHASES}
     recording = Recording(network, traced_steps, training.epochs * train.steps)
-    best_weights = start.weights if start else b""
+    fit = _Fit(network, train, validation, training, report, unfreeze_after, recording, done)
     if start:
-        if 0 < unfreeze_after < done.epochs:
-            network.unfreeze()
-        network.load_weights(start.current)
-        network.load_state(start.state)
+        fit.go_on_from(start)
     for number in range(done.epochs, 0 if done.over else training.epochs):
-        started = reported = time.monotonic()
-        network.seed(number)
-        if 0 < unfreeze_after == number:
-            network.unfreeze()
-            report({"event": "unfrozen", "epoch": number + 1})
-        read_before = spent["reading"]
-        for step, batch in enumerate(_timed(train.epoch(number), spent), start=1):
-            of_run = number * train.steps + step
-            rate = network.learning_rate * learning_rate_factor(training, of_run, train.steps)
-            network.set_learning_rate(rate)
-            recording.before(of_run)
-            network.train(batch)
-            recording.after(of_run)
-            if time.monotonic() - reported > STEP_REPORT_SECONDS:
-                reported = time.monotonic()
-                report({"event": "step", "epoch": number + 1, "step": step, "steps": train.steps})
-        # Before the validation: all ranks judge, keep and hand back the same network, bit for bit.
-        network.average_statistics()
-        sums = network.take_sums()
-        norm, norms, waited = sums[4 : len(SUMS)]
-        row: dict[str, Any] = {
-            "epoch": number + 1,
-            **_means(sums, ""),
-            "gradient_norm": float(norm / norms) if norms else None,
-        }
-        train_seconds = time.monotonic() - started
-        spent["training"] += train_seconds - (spent["reading"] - read_before)
-        spent["waiting_for_gradients"] += float(waited)
-        if validation is not None:
-            for batch in validation.epoch(number, shuffle=False):
-                network.evaluate(batch)
-            sums = network.take_sums()
-            row |= {**_means(sums, "val_"), "val_commonest": float(sums[len(SUMS) :].max() / sums[3])}
-        row |= {
-            "learning_rate": rate,
-            "rows": train.rows,
-            "train_seconds": train_seconds,
-            "seconds": time.monotonic() - started,
-        }
-        spent["validation"] += row["seconds"] - train_seconds
+        row, classes = fit.epoch(number)
         done.history.append(row)
         report({"event": "epoch", "epochs": training.epochs, **row})
-        notes = new_notes(done.history, len(sums) - len(SUMS))
-        done.watch += notes
-        for note in notes:
-            report({"event": "watch", **note})
-        if any(note["stopped"] for note in notes):
+        if fit.is_stopped(classes):
             break
-        done.epochs = number + 1
-        loss = row.get("val_loss", -number)  # without validation the latest epoch counts as the best
-        better = loss < done.best_loss
-        weights = network.weights() if better or keep else b""
-        if better:
-            done.best_loss, done.best_epoch, best_weights = loss, done.epochs, weights
-        else:
-            done.over = done.epochs - max(done.best_epoch, patient_until) >= training.patience
+        weights = fit.compare(row, needs_weights=keep is not None)
         if keep:
             began = time.monotonic()
             keep(done, weights, network.state())
-            spent["keeping"] += time.monotonic() - began
+            done.spent["keeping"] += time.monotonic() - began
         if done.over:
             break
-    recording.end()
-    last_weights = network.weights()
-    network.load_weights(best_weights or last_weights)
-    digest = hashlib.sha256(last_weights).hexdigest()
-    return Outcome(
-        done.history, done.best_epoch, best_weights or last_weights, digest, done.watch, spent, recording.files
-    )
+    return fit.outcome()
+
+
+@dataclass
+class _Fit:
+    """The steps of an epoch, and what is remembered from one to the next; see `fit_epochs`."""
+
+    network: Trainable
+    train: Feed
+    validation: Feed | None
+    training: TrainingConfig
+    report: Callable[[dict[str, Any]], None]
+    unfreeze_after: int
+    recording: Recording
+    done: Progress
+    best_weights: bytes = b""
+
+    def go_on_from(self, start: Checkpoint) -> None:
+        """Bring the network to where a checkpoint has it."""
+        self.best_weights = start.weights
+        if 0 < self.unfreeze_after < self.done.epochs:
+            self.network.unfreeze()
+        self.network.load_weights(start.current)
+        self.network.load_state(start.state)
+
+    def epoch(self, number: int) -> tuple[EpochRow, int]:
+        """Learn from every training row and judge by the validation rows; return the row, and how many classes."""
+        started, spent, read_before = time.monotonic(), self.done.spent, self.done.spent["reading"]
+        self._begin(number)
+        rate = self._learn(number)
+        # Before the validation: all ranks judge, keep and hand back the same network, bit for bit.
+        self.network.average_statistics()
+        sums = self.network.take_sums()
+        norm, norms, waited = sums[4 : len(SUMS)]
+        loss, accuracy = _means(sums)
+        train_seconds = time.monotonic() - started
+        spent["training"] += train_seconds - (spent["reading"] - read_before)
+        spent["waiting_for_gradients"] += float(waited)
+        judged = self._judge(number)
+        seconds = time.monotonic() - started
+        spent["validation"] += seconds - train_seconds
+        row: EpochRow = {
+            "epoch": number + 1,
+            "loss": loss,
+            "accuracy": accuracy,
+            "gradient_norm": float(norm / norms) if norms else None,
+            **judged,
+            "learning_rate": rate,
+            "rows": self.train.rows,
+            "train_seconds": train_seconds,
+            "seconds": seconds,
+        }
+        return row, len(sums) - len(SUMS)
+
+    def is_stopped(self, classes: int) -> bool:
+        """Look at the last epoch with every rule, and say whether one stops the fit."""
+        alerts = new_notes(self.done.history, classes)
+        self.done.watch += alerts
+        for alert in alerts:
+            self.report({"event": "watch", **alert})
+        return any(alert["stopped"] for alert in alerts)
+
+    def compare(self, row: EpochRow, needs_weights: bool) -> bytes:
+        """Hold the epoch that has just ended against the best one; return its weights, if they are needed."""
+        done = self.done
+        done.epochs = row["epoch"]
+        loss = row.get("val_loss", 1 - done.epochs)  # without validation the latest epoch counts as the best
+        better = loss < done.best_loss
+        weights = self.network.weights() if better or needs_weights else b""
+        if better:
+            done.best_loss, done.best_epoch, self.best_weights = loss, done.epochs, weights
+        else:
+            counted_from = max(done.best_epoch, self.unfreeze_after, rate_is_down(self.training))
+            done.over = done.epochs - counted_from >= self.training.patience
+        return weights
+
+    def outcome(self) -> Outcome:
+        """End: the network holds the best epoch's weights."""
+        self.recording.end()
+        last_weights = self.network.weights()
+        best_weights = self.best_weights or last_weights
+        self.network.load_weights(best_weights)
+        return Outcome(
+            self.done.history,
+            self.done.best_epoch,
+            best_weights,
+            hashlib.sha256(last_weights).hexdigest(),
+            self.done.watch,
+            self.done.spent,
+            self.recording.files,
+        )
+
+    def _begin(self, number: int) -> None:
+        self.network.seed(number)
+        if 0 < self.unfreeze_after == number:
+            self.network.unfreeze()
+            self.report({"event": "unfrozen", "epoch": number + 1})
+
+    def _learn(self, number: int) -> float:
+        """Take the steps of an epoch; return the learning rate of the last."""
+        reported, steps, rate = time.monotonic(), self.train.steps, 0.0
+        for step, batch in enumerate(_timed(self.train.epoch(number), self.done.spent), start=1):
+            of_run = number * steps + step
+            rate = self.network.learning_rate * learning_rate_factor(self.training, of_run, steps)
+            self.network.set_learning_rate(rate)
+            self.recording.before(of_run)
+            self.network.train(batch)
+            self.recording.after(of_run)
+            if time.monotonic() - reported > STEP_REPORT_SECONDS:
+                reported = time.monotonic()
+                self.report({"event": "step", "epoch": number + 1, "step": step, "steps": steps})
+        return rate
+
+    def _judge(self, number: int) -> Judged:
+        if self.validation is None:
+            return {}
+        for batch in self.validation.epoch(number, shuffle=False):
+            self.network.evaluate(batch)
+        sums = self.network.take_sums()
+        loss, accuracy = _means(sums)
+        return {"val_loss": loss, "val_accuracy": accuracy, "val_commonest": float(sums[len(SUMS) :].max() / sums[3])}
 
 
 def rate_is_down(training: TrainingConfig) -> int:
@@ -260,6 +318,7 @@ def _timed(batches: Iterator[Batch], spent: dict[str, float]) -> Iterator[Batch]
         asked = time.monotonic()
 
 
-def _means(sums: npt.NDArray[np.float64], prefix: str) -> dict[str, float]:
+def _means(sums: npt.NDArray[np.float64]) -> tuple[float, float]:
+    """Return loss and accuracy."""
     loss, weight, right, rows = sums[:4]
-    return {f"{prefix}loss": float(loss / weight), f"{prefix}accuracy": float(right / rows)}
+    return float(loss / weight), float(right / rows)

@@ -15,7 +15,8 @@ from aslspark.common.errors import AslsparkError
 from aslspark.common.settings import TrainingConfig
 from aslspark.features.landmarks import FEATURES
 from aslspark.models import torch_network
-from aslspark.models.fit_result import FittedNetwork
+from aslspark.models.fit_result import FinishedNetwork
+from aslspark.training.worker import WorkerJob, WorkerResult
 
 
 @dataclass(frozen=True)
@@ -61,22 +62,22 @@ class TorchNetwork:
         pictures_last = [(*shape[2:], shape[1]) for shape in self.shapes]
         return dict(zip(inputs_of(self.shapes), pictures_last, strict=True))
 
-    def worker(self) -> Callable[..., dict[str, Any]]:
+    def worker(self) -> Callable[[WorkerJob], WorkerResult]:
         """Return the function that each process runs."""
         from aslspark.training import torch_worker
 
         return torch_worker.train
 
-    def fitted(self, weights: bytes, stretch: bool) -> tuple[FittedNetwork, bytes]:
+    def finished(self, weights: bytes, stretch: bool) -> tuple[FinishedNetwork, bytes]:
         """Build the finished network, and export it as ONNX."""
         import safetensors.torch
 
         model = copy.deepcopy(self.model)
         model.load_state_dict(safetensors.torch.load(weights))
         model.requires_grad_(True)  # what was frozen belongs to the run, not to the finished model
-        network = FittedNetwork(
+        network = FinishedNetwork(
             framework="torch",
-            network=model.eval(),
+            model=model.eval(),
             parameters=sum(weight.numel() for weight in model.parameters()),
             save=lambda folder: torch_network.save(model, folder),
         )

@@ -25,7 +25,7 @@ from aslspark.training.checkpoint import State
 from aslspark.training.collective import Collective, torch_collective
 from aslspark.training.gpus import claim_gpu, no_gpu
 from aslspark.training.loop import SUMS
-from aslspark.training.worker import WorkerJob, mixed_seed, run_epochs
+from aslspark.training.worker import WorkerJob, WorkerResult, mixed_seed, run_epochs
 
 
 class TorchTrainable:
@@ -235,7 +235,7 @@ class TorchTrainable:
         self._sums[: len(added)] += added.double()
 
 
-def train(job: WorkerJob) -> dict[str, Any]:
+def train(job: WorkerJob) -> WorkerResult:
     """Train this rank's share; see `aslspark.training.worker.run_epochs`."""
     device = torch.device("cpu") if job.gpu is None else _gpu(job.gpu)
     torch.set_num_threads(job.training.threads)

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+
+from aslspark.models.fit_result import Alert, EpochRow
 
 LOSS_TOO_HIGH = 5.0
 """Times the loss of guessing, which is the logarithm of the number of classes."""
@@ -25,7 +26,7 @@ FLAT_ACCURACY = 0.99
 FAR_APART = 0.15
 """Share of pictures: training accuracy less validation accuracy."""
 
-History = Sequence[Mapping[str, Any]]
+History = Sequence[EpochRow]
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Rule:
     """The settings that are likely to help."""
 
 
-def new_notes(history: History, classes: int) -> list[dict[str, Any]]:
+def new_notes(history: History, classes: int) -> list[Alert]:
     """Judge the last epoch.
 
     A rule that went off in the epoch before as well is not noted again; of one that stops, nothing else is noted, since
@@ -48,27 +49,25 @@ def new_notes(history: History, classes: int) -> list[dict[str, Any]]:
 
     Parameters
     ----------
-    history : sequence of dict
-        As in `aslspark.training.loop.Outcome`.
+    history : sequence of EpochRow
     classes : int
 
     Returns
     -------
-    list of dict
-        `rule`, `epoch` (from 1), `seen` (words), `stopped` (bool).
+    list of Alert
     """
-    notes = []
+    notes: list[Alert] = []
     for rule in RULES:
         seen = rule.sees(history, classes)
         if seen is not None and (len(history) == 1 or rule.sees(history[:-1], classes) is None):
-            note = {"rule": rule.name, "epoch": history[-1]["epoch"], "seen": seen, "stopped": rule.stops}
+            note: Alert = {"rule": rule.name, "epoch": history[-1]["epoch"], "seen": seen, "stopped": rule.stops}
             if rule.stops:
                 return [note]
             notes.append(note)
     return notes
 
 
-def in_words(note: Mapping[str, Any]) -> str:
+def in_words(note: Alert) -> str:
     """Put a note and what would help into one line."""
     advice = next(rule.advice for rule in RULES if rule.name == note["rule"])
     stopped = ", so the training was stopped" if note["stopped"] else ""
@@ -77,8 +76,9 @@ def in_words(note: Mapping[str, Any]) -> str:
 
 def not_finite(history: History, classes: int) -> str | None:
     """See numbers that overflowed; every weight is lost with them."""
-    for name in ("loss", "gradient_norm", "val_loss"):
-        value = history[-1].get(name)
+    row = history[-1]
+    values = {"loss": row["loss"], "gradient_norm": row["gradient_norm"], "val_loss": row.get("val_loss")}
+    for name, value in values.items():
         if value is not None and not math.isfinite(value):
             return f"{name} was {value}"
     return None

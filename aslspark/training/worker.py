@@ -24,7 +24,7 @@ from aslspark.training.checkpoint import Checkpoint, Progress, State, read_check
 from aslspark.training.feed import USUAL, SampleColumns, SampleFeed
 from aslspark.training.hands import HandInput
 from aslspark.training.launch.child import BEGAN, report
-from aslspark.training.loop import Trainable, fit_epochs
+from aslspark.training.loop import Outcome, Trainable, fit_epochs
 from aslspark.training.petastorm_feed import PetastormFeed
 
 DRAWN_OF_EACH = 60
@@ -72,13 +72,21 @@ class WorkerJob:
     """Epochs that the checkpoint to go on from has behind it; 0: none."""
 
 
-def run_epochs(job: WorkerJob, rank: int, size: int, make_network: Callable[[], Trainable]) -> dict[str, Any]:
-    """Open this rank's feeds, train, and hand back the outcome.
+@dataclass(frozen=True)
+class WorkerResult:
+    """What a rank comes back with."""
 
-    Rank 0 returns besides: `began`, its wall clock when the process took its job, and `phases`, seconds of its own by
-    what they went to: imports (and the ranks finding each other), building the network, and those of
-    `aslspark.training.loop.Outcome`, opening the feeds counted as reading.
-    """
+    rank: int
+    digest: str
+    """Of its weights after the last step; see `aslspark.training.loop.Outcome`."""
+    began: float
+    """Its wall clock when the process took its job."""
+    outcome: Outcome | None
+    """Of rank 0. Its `phases` also hold imports (and the ranks finding each other) and building the network."""
+
+
+def run_epochs(job: WorkerJob, rank: int, size: int, make_network: Callable[[], Trainable]) -> WorkerResult:
+    """Open this rank's feeds, train, and hand back the outcome; opening the feeds counts as reading."""
     entered = time.time()
 
     folders, training = job.folders, job.training
@@ -115,20 +123,9 @@ def run_epochs(job: WorkerJob, rank: int, size: int, make_network: Callable[[], 
         start,
         keep if first and job.checkpoints else None,
     )
-    result = {"rank": rank, "size": size, "digest": outcome.digest, "included": True}
-    if first:
-        phases |= outcome.phases
-        phases["reading"] += opened - entered
-        result |= {
-            "weights": outcome.weights,
-            "history": outcome.history,
-            "best_epoch": outcome.best_epoch,
-            "watch": outcome.watch,
-            "began": BEGAN,
-            "phases": phases,
-            "trace": outcome.trace,
-        }
-    return result
+    phases = {**phases, **outcome.phases}
+    phases["reading"] += opened - entered
+    return WorkerResult(rank, outcome.digest, BEGAN, replace(outcome, phases=phases) if first else None)
 
 
 def mixed_seed(seed: int, rank: int, epoch: int) -> int:

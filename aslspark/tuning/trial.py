@@ -6,11 +6,10 @@ import math
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
@@ -19,6 +18,7 @@ from aslspark.common.catalog import NO_CLASSIFIER
 from aslspark.common.settings import Config
 from aslspark.scoring.model import SignClassifierModel
 from aslspark.training.data import TrainingData
+from aslspark.training.fit import OnEpoch
 from aslspark.training.fit_classifier import fit_classifier
 from aslspark.training.fit_network import fit_network
 from aslspark.training.launch.run import StoppedEarly
@@ -40,7 +40,7 @@ def fit_trial(
     table: TrainingData,
     config: Config,
     folder: Path,
-    on_epoch: Callable[[dict[str, Any]], bool] | None = None,
+    on_epoch: OnEpoch | None = None,
     seconds: float = math.inf,
 ) -> SignClassifierModel:
     """Fit the classifier or the network that the settings name.
@@ -64,10 +64,11 @@ def fit_trial(
     """
     if config.mllib.classifier != NO_CLASSIFIER:
         with _cancelled_after(spark, seconds):
-            return fit_classifier(spark, table, config)[0]
+            return SignClassifierModel(fit_classifier(spark, table, config)[0])
     scratch = Path(tempfile.mkdtemp(prefix="aslspark-trial-", dir=folder))
     try:
-        return fit_network(table, config, scratch, on_epoch)
+        fitted = fit_network(table, config, scratch, on_epoch)
+        return SignClassifierModel(fitted.classifier, fitted=fitted)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 

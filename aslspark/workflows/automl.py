@@ -31,6 +31,7 @@ from aslspark.data.samples import REPORT_FILE, TEST, TRAIN, VALIDATION, write_di
 from aslspark.data.split_preview import Needs
 from aslspark.data.splits import LEAK_WARNING
 from aslspark.evaluation.speed import measure_speed
+from aslspark.models.fit_result import EpochRow
 from aslspark.models.onnx_classifier import OnnxClassifier
 from aslspark.scoring.model import SignClassifierModel
 from aslspark.training.data import TrainingData, is_ingested
@@ -236,7 +237,7 @@ def _try(
     log.info("%s, trial %d: %s", entry.family.name, number + 1, "  ".join(words[1:]) or "as it is")
     started = time.monotonic()
 
-    def on_epoch(row: dict[str, Any]) -> bool:
+    def on_epoch(row: EpochRow) -> bool:
         return time.monotonic() - started > most
 
     about: dict[str, Any] = {"settings": list(words)}

@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -25,14 +26,15 @@ from aslspark.common.settings import Config
 from aslspark.common.spark_session import require_slots
 from aslspark.data.samples import TRAIN, VALIDATION
 from aslspark.data.split_preview import Needs
-from aslspark.evaluation.calibration import set_temperature
+from aslspark.evaluation.calibration import temperature_for
 from aslspark.evaluation.metrics_json import Metrics
 from aslspark.evaluation.model_card import write_card
 from aslspark.evaluation.plots import plot_augmented, plot_curves
 from aslspark.evaluation.report import evaluate, summary
 from aslspark.features.augment_sheet import augmented_versions
 from aslspark.images.decoding import pixels_of
-from aslspark.models.mllib import check_classifier
+from aslspark.models.fit_result import EpochRow, FitResult
+from aslspark.models.mllib import MllibClassifier, check_classifier
 from aslspark.models.onnx_classifier import OnnxClassifier
 from aslspark.monitoring.profile import write_reference
 from aslspark.scoring.model import SignClassifierModel
@@ -49,7 +51,8 @@ log = logging.getLogger("aslspark")
 
 SHOWN_AUGMENTED = 8
 
-Fit = Callable[[TrainingData, Path], tuple[SignClassifierModel, PipelineModel]]
+Fit = Callable[[TrainingData, Path], tuple[OnnxClassifier | MllibClassifier, FitResult | None, PipelineModel]]
+"""Gives the classifier, how a network came to it, and the features, with the classifier where that is MLlib's."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -204,10 +207,11 @@ def _train_network(
 
     inputs = NETWORKS[config.network.name].inputs
 
-    def fit(table: TrainingData, scratch: Path) -> tuple[SignClassifierModel, PipelineModel]:
+    def fit(table: TrainingData, scratch: Path) -> tuple[OnnxClassifier, FitResult, PipelineModel]:
         features = table.features(spark, config.features, inputs)
-        model = fit_network(table, config, scratch)
-        return model, features.fit(table.samples(spark).limit(1))  # nothing in it learns from the data
+        fitted = fit_network(table, config, scratch)
+        # Nothing in the features learns from the data.
+        return fitted.classifier, fitted, features.fit(table.samples(spark).limit(1))
 
     path = require_new(out)
     import_ahead(config.training)
@@ -228,8 +232,9 @@ def _train_classifier(
             "it, or choose picture"
         )
 
-    def fit(table: TrainingData, scratch: Path) -> tuple[SignClassifierModel, PipelineModel]:
-        return fit_classifier(spark, table, config)
+    def fit(table: TrainingData, scratch: Path) -> tuple[MllibClassifier, None, PipelineModel]:
+        classifier, pipeline = fit_classifier(spark, table, config)
+        return classifier, None, pipeline
 
     path = require_new(out)
     with TemporaryDirectory(prefix=f".{path.name}.tmp-", dir=_parent(path)) as scratch:
@@ -259,12 +264,13 @@ def _fit_and_judge(job: _Job, scratch: Path) -> TrainingResult:
             training_data(spark, job.data, job.test_data, config, scratch, job.needs) as table,
         ):
             ingested = time.monotonic()
-            model, pipeline = job.fit(table, scratch)
-            _make_ready(model, table, config)
+            classifier, result, pipeline = job.fit(table, scratch)
             fitted = time.monotonic()
-            samples = table.samples(spark)
-            if not config.answers.temperature:
-                set_temperature(model, samples.where(f"split = '{VALIDATION}'"))
+            samples, answers = table.samples(spark), config.answers
+            made = partial(SignClassifierModel, classifier, fitted=result, form=table.form, hands=table.hands)
+            held_out = samples.where(f"split = '{VALIDATION}'")
+            temperature = answers.temperature or temperature_for(made(), held_out)
+            model = made(temperature=temperature, threshold=answers.threshold)
             metrics = evaluate(model, samples, folder, judged_on=[table.judged_on])
             seconds = {
                 "ingest": round(ingested - started, 1),
@@ -273,28 +279,19 @@ def _fit_and_judge(job: _Job, scratch: Path) -> TrainingResult:
             }
             write_model(model, pipeline, folder, **_about(model, table, config, is_drawn=not job.data), seconds=seconds)
             write_reference(model, table.own_samples(spark), folder)
-            classifier = model.classifier
             if config.augment.on and isinstance(classifier, OnnxClassifier) and PICTURE in classifier.inputs:
                 _draw_augmented(samples, table.labels, config, folder / "augmented.png")
-        if model.fitted is not None:
-            _write_history(model.fitted.history, folder / "history.csv")
-            plot_curves(model.fitted.history, model.fitted.best_epoch, folder / "curves.png")
+        if result is not None:
+            _write_history(result.history, folder / "history.csv")
+            plot_curves(result.history, result.best_epoch, folder / "curves.png")
         write_card(folder, metrics, model)
         seal(folder)
     log.info("%s", summary(metrics))
     if not job.data:
         log.info("(%s)", DRAWN_WARNING)
     log.info("%s written in %.0f s", job.path, time.monotonic() - started)
-    best_epoch = model.fitted.best_epoch if model.fitted is not None else None
+    best_epoch = result.best_epoch if result is not None else None
     return TrainingResult(str(job.out), metrics, tuple(model.labels), best_epoch)
-
-
-def _make_ready(model: SignClassifierModel, table: TrainingData, config: Config) -> None:
-    """Set what a fitted model needs to read pictures as those it was trained on were read."""
-    model.form, model.hands = table.form, table.hands
-    model.setThreshold(config.answers.threshold)
-    if config.answers.temperature:
-        model.temperature = config.answers.temperature
 
 
 def _about(model: SignClassifierModel, table: TrainingData, config: Config, *, is_drawn: bool) -> dict[str, Any]:
@@ -335,7 +332,7 @@ def _draw_augmented(samples: DataFrame, known: Sequence[str], config: Config, pa
     plot_augmented(versions, labels, path)
 
 
-def _write_history(history: Sequence[dict[str, Any]], path: Path) -> None:
+def _write_history(history: Sequence[EpochRow], path: Path) -> None:
     with path.open("w", newline="") as file:
         writer = csv.DictWriter(file, history[0].keys())
         writer.writeheader()

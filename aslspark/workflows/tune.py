@@ -31,6 +31,7 @@ from aslspark.common.settings import Config, load_config
 from aslspark.common.spark_session import task_slots
 from aslspark.data.samples import TEST, VALIDATION
 from aslspark.data.split_preview import Needs
+from aslspark.models.fit_result import EpochRow
 from aslspark.models.mllib import check_classifier
 from aslspark.training.data import TrainingData
 from aslspark.training.fit_network import fit_in_one_task
@@ -238,7 +239,7 @@ class _Search:
         return float(history[best - 1]["val_accuracy"])
 
     def _fit_across_tasks(self, trial: optuna.Trial, settings: Config) -> float:
-        def on_epoch(row: dict[str, Any]) -> bool:
+        def on_epoch(row: EpochRow) -> bool:
             """Tell the study, and say whether to stop here."""
             trial.report(row["val_accuracy"], row["epoch"])
             return trial.should_prune()

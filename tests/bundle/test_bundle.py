@@ -142,10 +142,7 @@ def test_a_loaded_bundle_makes_pictures_ready_and_answers_as_the_model_that_was_
         pytest.importorskip("mediapipe")
     chosen = {name: value for name, value in WRITTEN.items() if alone in (name, "everything")}
     classifier = network_saying([0.5, 0.3, 0.2], ("A", "B", "del"), (20, 24, 3))
-    model = SignClassifierModel(classifier)
-    model.form, model.hands = chosen.get("form", model.form), chosen.get("hands")
-    model.temperature = chosen.get("temperature", 1.0)
-    model.setThreshold(chosen.get("threshold", 0.0))
+    model = SignClassifierModel(classifier, **chosen)
     with whole_folder(tmp_path / "bundle") as folder:
         write_model(model, None, folder)
         seal(folder)

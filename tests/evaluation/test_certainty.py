@@ -17,7 +17,7 @@ from aslspark.evaluation.calibration import (
     at_threshold,
     best_temperature,
     calibration_metrics,
-    set_temperature,
+    temperature_for,
     try_temperatures,
 )
 from aslspark.evaluation.calibration_plots import plot_calibration, plot_coverage
@@ -173,14 +173,13 @@ def test_bundles_and_stages_keep_temperature_threshold_and_column(spark, model, 
     assert loaded.transform(samples).collect() == Pipeline(stages=[model]).fit(samples).transform(samples).collect()
 
 
-def test_the_temperature_is_set_by_the_rows_it_is_given_and_stays_without_any(spark, model, ingested):
-    set_temperature(model, read_samples(spark, ingested, [VALIDATION]).limit(0))
-    assert model.temperature == 1
+def test_the_temperature_is_that_of_the_rows_it_is_given_and_1_without_any(spark, model, ingested):
+    assert temperature_for(model, read_samples(spark, ingested, [VALIDATION]).limit(0)) == 1
     train = read_samples(spark, ingested, [TRAIN])
-    set_temperature(model, train)
+    found = temperature_for(model, train)
     whole = model.probabilities(train).toPandas()
     places = whole["label"].map(LABELS.index).to_numpy()
-    assert model.temperature == pytest.approx(fit_temperature(np.stack(whole["probabilities"]), places), abs=1e-3)
+    assert found == pytest.approx(fit_temperature(np.stack(whole["probabilities"]), places), abs=1e-3)
 
 
 def test_temperatures_are_tried_on_rows_and_the_chosen_one_is_the_best_of_all_together(spark, model, ingested):

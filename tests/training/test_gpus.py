@@ -3,9 +3,11 @@
 import hashlib
 import io
 import json
+import pickle
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import cloudpickle
@@ -16,7 +18,6 @@ from conftest import REPOSITORY
 
 from aslspark.common.errors import AslsparkError
 from aslspark.common.settings import load_config
-from aslspark.training import fit
 from aslspark.training.batches import Batch
 from aslspark.training.data import look_at
 from aslspark.training.fit_network import fit_network
@@ -127,7 +128,7 @@ def test_tensorflow_says_so_too(monkeypatch):
 def observed(job):
     """Train, and say in what the convolutions and the last layer computed; then train in float16 as on older GPUs."""
     seen, last = set(), set()
-    if "architecture" in job.network:
+    if "architecture" in job.spec:
         import horovod.tensorflow as hvd
         import tensorflow as tf
 
@@ -173,7 +174,7 @@ def observed(job):
         def halved():
             return torch_worker.TorchTrainable(job, hvd, torch.device("cpu"), torch.float16)
 
-    result |= {"seen": set(seen), "last": set(last)}
+    said = {"digest": result.digest, "outcome": result.outcome, "seen": set(seen), "last": set(last)}
     seen.clear()
     network = halved()
     network.set_learning_rate(0.001)
@@ -187,30 +188,26 @@ def observed(job):
         for batch in batches:
             network.train(batch)
         digests.append(hashlib.sha256(network.weights()).hexdigest())
-    return result | {"seen_float16": seen, "float16": digests}
+    said |= {"seen_float16": seen, "float16": digests}
+    (Path(job.checkpoints).parent / f"rank-{hvd.rank()}").write_bytes(cloudpickle.dumps(said))
+    return result
 
 
 @pytest.fixture(scope="module", params=FRAMEWORKS)
 def mixed(request, spark, ingested, tmp_path_factory):
-    """A model trained by two processes with `training.precision=mixed` on the CPU, and what each rank said."""
-    from aslspark.training.keras_estimator import KerasNetwork
+    """A fit by two processes with `training.precision=mixed` on the CPU, and what each rank saw."""
+    from aslspark.training.keras_fit import KerasNetwork
     from aslspark.training.torch_fit import TorchNetwork
 
     network = {"keras": KerasNetwork, "torch": TorchNetwork}[request.param]
-    usual, said = fit.fitted_model, []
-
-    def fitted_model(network, classifier, results):
-        said.extend(results)
-        return usual(network, classifier, results)
-
+    folder = tmp_path_factory.mktemp("mixed")
     words = [*QUICK, "training.epochs=2", "training.precision=mixed", f"training.framework={request.param}"]
     with pytest.MonkeyPatch.context() as patch:
         cloudpickle.register_pickle_by_value(sys.modules[__name__])  # Horovod's processes cannot import the tests
         patch.setattr(network, "worker", lambda self: observed)
-        patch.setattr(fit, "fitted_model", fitted_model)
-        model = fit_network(look_at(spark, ingested), load_config(None, words), tmp_path_factory.mktemp("mixed"))
+        fitted = fit_network(look_at(spark, ingested), load_config(None, words), folder)
     cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
-    return request.param, model, said
+    return request.param, fitted, [pickle.loads((folder / f"rank-{rank}").read_bytes()) for rank in range(2)]
 
 
 def test_mixed_precision_computes_in_bfloat16_and_judges_in_float32(mixed):
@@ -220,8 +217,8 @@ def test_mixed_precision_computes_in_bfloat16_and_judges_in_float32(mixed):
 
 
 def test_mixed_precision_learns_and_the_ranks_agree(mixed):
-    _, model, said = mixed
-    first, second = model.fitted.history
+    _, fitted, said = mixed
+    first, second = fitted.history
     assert second["loss"] < first["loss"]
     assert len(said) == 2
     assert said[0]["digest"] == said[1]["digest"]
@@ -230,15 +227,15 @@ def test_mixed_precision_learns_and_the_ranks_agree(mixed):
 def test_mixed_precision_leaves_float32_weights_and_a_float32_network(mixed):
     import onnx
 
-    framework, model, said = mixed
+    framework, fitted, said = mixed
     if framework == "keras":
-        with np.load(io.BytesIO(said[0]["weights"])) as archive:
+        with np.load(io.BytesIO(said[0]["outcome"].weights)) as archive:
             weights = [archive[name] for name in archive.files]
-        assert {layer.compute_dtype for layer in model.fitted.network.layers} == {"float32"}
+        assert {layer.compute_dtype for layer in fitted.network.model.layers} == {"float32"}
     else:
-        weights = list(safetensors.numpy.load(said[0]["weights"]).values())
+        weights = list(safetensors.numpy.load(said[0]["outcome"].weights).values())
     assert {weight.dtype.name for weight in weights} == {"float32"}
-    network = onnx.load_from_string(model.classifier.onnx)
+    network = onnx.load_from_string(fitted.classifier.onnx)
     kinds = {tensor.data_type for tensor in network.graph.initializer}
     assert not kinds & {onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16}
 

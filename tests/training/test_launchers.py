@@ -30,7 +30,7 @@ FIGURES = ("epoch", "loss", "accuracy", "gradient_norm", "val_loss", "val_accura
 
 def fitted_by(launcher, spark, ingested, folder, on_epoch=None):
     config = load_config(None, [*WORDS, f"training.launcher={launcher}"])
-    return fit_network(look_at(spark, ingested), config, folder, on_epoch).fitted
+    return fit_network(look_at(spark, ingested), config, folder, on_epoch)
 
 
 @pytest.fixture(scope="module")
@@ -43,8 +43,8 @@ def test_both_launchers_fit_the_same_network(spark, ingested, fitted, tmp_path):
     assert len(fitted.history) == len(theirs.history) == 3
     for row, other in zip(fitted.history, theirs.history, strict=True):
         assert {name: row[name] for name in FIGURES} == pytest.approx({name: other[name] for name in FIGURES}, abs=1e-3)
-    for name, weights in fitted.network.state_dict().items():
-        assert np.allclose(weights, theirs.network.state_dict()[name], atol=1e-3), name
+    for name, weights in fitted.network.model.state_dict().items():
+        assert np.allclose(weights, theirs.network.model.state_dict()[name], atol=1e-3), name
     assert list(fitted.phases) == list(theirs.phases)
 
 

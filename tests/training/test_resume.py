@@ -27,7 +27,7 @@ def history(bundle):
 
 def fitted(spark, ingested, folder):
     """Fit as `train_cnn` does, without judging what comes of it; return the history."""
-    return fit_network(look_at(spark, ingested), load_config(None, WORDS), folder).fitted.history
+    return fit_network(look_at(spark, ingested), load_config(None, WORDS), folder).history
 
 
 @pytest.fixture(scope="module")

@@ -102,14 +102,14 @@ def frozen_fit(request, spark, data, tmp_path_factory):
 
 
 def test_a_frozen_backbone_keeps_every_byte_while_the_head_learns(frozen_fit):
-    framework, _, given, model = frozen_fit
-    backbone, head = arrays(framework, model.fitted.network)
+    framework, _, given, fitted = frozen_fit
+    backbone, head = arrays(framework, fitted.network.model)
     assert all(same(backbone, arrays(framework, given)[0]))
     assert [array.ndim for array in head] == [2, 1, 2, 1]
-    history = model.fitted.history
+    history = fitted.history
     assert history[2]["loss"] < history[0]["loss"]
-    assert len(set(model.fitted.digests)) == 1
-    assert len(model.fitted.digests) == 2
+    assert len(set(fitted.digests)) == 1
+    assert len(fitted.digests) == 2
 
 
 def test_an_unfrozen_backbone_learns_and_all_ranks_hold_the_same_statistics(frozen_fit, data, tmp_path):
@@ -129,16 +129,16 @@ def test_an_unfrozen_backbone_learns_and_all_ranks_hold_the_same_statistics(froz
     level = log.level
     log.setLevel(logging.INFO)
     try:
-        model = fit_network(data, settings(framework, *words, "training.schedule=constant"), tmp_path)
+        fitted = fit_network(data, settings(framework, *words, "training.schedule=constant"), tmp_path)
     finally:
         log.removeHandler(listener)
         log.setLevel(level)
     assert any("epoch 2: the backbone learns too" in line for line in said)
-    backbone, _ = arrays(framework, model.fitted.network)
+    backbone, _ = arrays(framework, fitted.network.model)
     moved = [not equal for equal in same(backbone, arrays(framework, given)[0])]
     assert all(moved)
     # The digest is over BatchNorm's statistics as well, which each rank gathers from pictures of its own.
-    assert len(set(model.fitted.digests)) == 1
+    assert len(set(fitted.digests)) == 1
 
 
 @pytest.mark.slow
@@ -191,13 +191,14 @@ def test_patience_is_counted_from_the_thaw_and_from_where_one_cycle_is_down_agai
 
 
 def test_a_bundle_gives_its_head_to_the_same_letters_and_its_backbone_to_others(frozen_fit, tmp_path, spark):
-    framework, _, _, model = frozen_fit
+    framework, _, _, fitted = frozen_fit
+    model = SignClassifierModel(fitted.classifier, fitted=fitted)
     config = settings(framework, "network.hidden=8")
     with whole_folder(tmp_path / "bundle") as folder:
         write_model(model, None, folder, settings=config.as_dict())
         seal(folder)
     manifest = json.loads((tmp_path / "bundle" / "bundle.json").read_text())
-    trained = arrays(framework, model.fitted.network)
+    trained = arrays(framework, fitted.network.model)
     assert manifest["parameters"] == sum(a.size for part in trained for a in part) - statistics(framework, model)
     config.network.weights = f"file://{tmp_path}/bundle"
     check_network(config)

@@ -20,7 +20,7 @@ from aslspark.evaluation.grad_cam import explain_bundle
 from aslspark.evaluation.metrics import wilson
 from aslspark.evaluation.multiply_adds import multiply_adds
 from aslspark.evaluation.sample_pictures import as_read
-from aslspark.models.fit_result import FittedNetwork
+from aslspark.models.fit_result import FinishedNetwork, FitResult
 from aslspark.models.onnx_classifier import OnnxClassifier
 from aslspark.scoring.model import SignClassifierModel
 from aslspark.training.data import fingerprint
@@ -64,8 +64,10 @@ def untrained(framework, folder, **about):
         onnx = keras_network.to_onnx(network, True)
         parameters = network.count_params()
         save = keras_network.save
-    model = SignClassifierModel(OnnxClassifier(onnx, LABELS, SHAPE))
-    model.fitted = FittedNetwork(framework, network, parameters, lambda where: save(network, where))
+    finished = FinishedNetwork(framework, network, parameters, lambda where: save(network, where))
+    classifier = OnnxClassifier(onnx, LABELS, SHAPE)
+    fitted = FitResult(finished, classifier, [], best_epoch=0, digests=[], watch=[], phases={}, trace={})
+    model = SignClassifierModel(classifier, fitted=fitted)
     with whole_folder(folder) as scratch:
         write_model(
             model,
