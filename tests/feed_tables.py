@@ -5,7 +5,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from aslspark.common.settings import AugmentConfig, FeatureConfig, NetworkConfig, TrainingConfig
-from aslspark.training.feed import SampleFeed
+from aslspark.training.feed import RowReader, SampleFeed
 from aslspark.training.worker import SampleFolders, WorkerJob
 
 LABELS = ["A", "B", "C"]
@@ -69,9 +69,10 @@ def rows_of(batch):
     return (pixels[:, 0] * 256 + pixels[:, 1]).tolist()
 
 
-def feeds(folder, size, **options):
-    given = {"labels": LABELS, "shape": SHAPE, "batch_size": 16, "seed": 5, **options}
-    return [SampleFeed(folder, rank=rank, size=size, **given) for rank in range(size)]
+def feeds(folder, size, batch_size=16, seed=5, budget=1 << 30, **read):
+    reader = RowReader(**{"labels": LABELS, "shape": SHAPE, **read})
+    given = {"batch_size": batch_size, "seed": seed, "budget": budget}
+    return [SampleFeed(folder, reader, rank=rank, size=size, **given) for rank in range(size)]
 
 
 def job_on(folder, validation=None, **more):

@@ -20,7 +20,7 @@ from aslspark.common.paths import local_path
 from aslspark.common.settings import FeatureConfig, TrainingConfig
 from aslspark.data.samples import SAMPLES_FOLDER, TRAIN, VALIDATION
 from aslspark.training.batches import Batch
-from aslspark.training.feed import SampleColumns, SampleFeed, list_row_groups
+from aslspark.training.feed import RowReader, SampleColumns, SampleFeed, list_row_groups
 
 
 class IngestedStore(FilesystemStore):
@@ -106,15 +106,13 @@ class InPlaceData(DataModule):
         whole_epoch = abs(rows / (batch_size * self.shard_count) - steps) < 1
         feed = SampleFeed(
             folder,
-            labels=self._labels,
-            shape=self._shape,
+            RowReader(self._labels, self._shape, SampleColumns(picture_col, label_col)),
             batch_size=batch_size,
             rank=self.cur_shard,
             size=self.shard_count,
             seed=self._seed,
             steps=steps if whole_epoch else None,
             budget=self._budget,
-            columns=SampleColumns(picture_col, label_col),
         )
         for number in itertools.count():
             yield from feed.epoch(number, shuffle)

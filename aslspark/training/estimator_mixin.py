@@ -11,6 +11,7 @@ import os
 import shutil
 import uuid
 from pathlib import Path
+from typing import Any
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -23,7 +24,7 @@ from aslspark.data.samples import HAND_COLUMN, PICTURE_TYPE, TRAIN, VALIDATION, 
 from aslspark.features.landmarks import FEATURES
 from aslspark.images.decoding import RAW
 from aslspark.scoring.model import SignClassifierModel
-from aslspark.training.estimator_params import NOT_SUPPORTED, InPlaceParams
+from aslspark.training.estimator_params import NOT_SUPPORTED, InPlaceParams, divided_params
 from aslspark.training.feed import USUAL, SampleColumns
 from aslspark.training.fit import OnEpoch, UnfittedNetwork, fit_on_folders
 from aslspark.training.hands import require_feed
@@ -37,6 +38,11 @@ class InPlaceTraining(InPlaceParams):
 
     on_epoch: OnEpoch | None = None
     """Gets each epoch's row of the history; True ends the fit with `aslspark.training.launch.run.StoppedEarly`."""
+
+    def __init__(self, *, labels: list[str], **params: Any) -> None:
+        own, horovods = divided_params(params)
+        super().__init__(**horovods)  # Horovod's, which comes behind this class in the order of bases
+        self._set_own({"labels": labels, **own})
 
     def _check_supported(self) -> None:
         for name, instead in NOT_SUPPORTED.items():

@@ -8,7 +8,7 @@ Imports no framework: both feed from here.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -92,6 +92,62 @@ def share_of(groups: Sequence[RowGroup], rank: int, size: int, seed: int) -> lis
     return pieces
 
 
+@dataclass(frozen=True)
+class RowReader:
+    """What is read of each row.
+
+    Parameters
+    ----------
+    labels : sequence of str
+        The label list; a row's class number is its label's place here.
+    shape : (int, int, int), optional
+        Height, width, channels of every picture; None: no pictures are read.
+    columns : SampleColumns
+    weight_of : mapping of str to float
+        Loss weight by source; 1 where it is not given.
+    hands : HandInput, optional
+        What is done to hands, where the network takes landmarks.
+    """
+
+    labels: Sequence[str]
+    shape: tuple[int, int, int] | None
+    columns: SampleColumns = USUAL
+    weight_of: Mapping[str, float] = field(default_factory=dict)
+    hands: HandInput | None = None
+
+    @property
+    def row_bytes(self) -> int:
+        """Of pictures and hands, in memory."""
+        pictures = int(np.prod(self.shape)) if self.shape is not None else 0
+        return pictures + (self.hands.numbers * np.dtype(np.float32).itemsize if self.hands is not None else 0)
+
+    def read(self, pieces: Sequence[Piece]) -> Rows:
+        """Read pieces of files one behind the other."""
+        table = pa.concat_tables([self._table(piece) for piece in pieces])
+        labels = _class_numbers(table.column("label"), self.labels)
+        weights = np.ones(len(labels), np.float32)
+        if self.weight_of:
+            names, codes = np.unique(table.column("source").to_numpy(), return_inverse=True)
+            weights = np.array([self.weight_of.get(name, 1.0) for name in names], np.float32)[codes]
+        pictures = _picture_bytes(table.column("picture"), self.shape) if self.shape is not None else None
+        hands = self.hands.rows(table.column("hand")) if self.hands is not None else None
+        return Rows(pictures, labels, weights, hands)
+
+    def _table(self, piece: Piece) -> pa.Table:
+        import pyarrow_hotfix  # noqa: F401  (closes CVE-2023-47248 in this process, before anything is read)
+
+        wanted = {"label": True, "picture": self.shape is not None, "hand": self.hands is not None}
+        wanted["source"] = bool(self.weight_of)
+        columns = {name: getattr(self.columns, name) for name, is_read in wanted.items() if is_read}
+        file = pq.ParquetFile(piece.group.path)
+        table = file.read_row_group(piece.group.number, columns=list(columns.values()))
+        table = table.slice(piece.start, piece.stop - piece.start)
+        found = {name: table.column(column) for name, column in columns.items()}
+        if self.shape is not None and pa.types.is_struct(found["picture"].type):
+            found["picture"] = pa.chunked_array([_data(chunk, self.shape) for chunk in found["picture"].chunks])
+        return pa.table(found)
+
+
 class SampleFeed:
     """One rank's rows of a table, dealt in batches that are made while the one before is trained on.
 
@@ -103,10 +159,7 @@ class SampleFeed:
     ----------
     folder : str
         Of the Parquet files.
-    labels : sequence of str
-        The label list; a row's class number is its label's place here.
-    shape : (int, int, int), optional
-        Height, width, channels of every picture; None: no pictures are read.
+    reader : RowReader
     batch_size : int
         Rows a step and rank, at most.
     rank, size : int
@@ -117,28 +170,19 @@ class SampleFeed:
         Of an epoch, where the caller has to keep to a number; otherwise as few as `batch_size` allows.
     budget : int
         Bytes of pictures and hands that may be in memory at a time.
-    weight_of : mapping of str to float, optional
-        Loss weight by source; 1 where it is not given.
-    columns : SampleColumns
-    hands : HandInput, optional
-        What is done to hands, where the network takes landmarks.
     """
 
     def __init__(
         self,
         folder: str,
+        reader: RowReader,
         *,
-        labels: Sequence[str],
-        shape: tuple[int, int, int] | None,
         batch_size: int,
         rank: int = 0,
         size: int = 1,
         seed: int = 0,
         steps: int | None = None,
         budget: int = TrainingConfig.cache_mb << 20,
-        weight_of: Mapping[str, float] | None = None,
-        columns: SampleColumns = USUAL,
-        hands: HandInput | None = None,
     ) -> None:
         groups = list_row_groups(folder)
         self.rows = sum(group.rows for group in groups)
@@ -147,21 +191,9 @@ class SampleFeed:
             raise AslsparkError(f"{folder}: {self.rows} rows are too few for {size} processes; each needs one or more")
         self._plan = Steps(shares, batch_size, rank, steps)
         self.steps = self._plan.number
-        self._rank, self._seed, self._budget = rank, seed, budget
-        self._labels, self._shape, self._weight_of = labels, shape, weight_of or {}
-        self._hands = hands
-        self._columns = {"label": columns.label}
-        self._row_bytes = 0
-        if shape is not None:
-            self._columns["picture"] = columns.picture
-            self._row_bytes += int(np.prod(shape))
-        if hands is not None:
-            self._columns["hand"] = columns.hand
-            self._row_bytes += hands.numbers * np.dtype(np.float32).itemsize
-        if weight_of:
-            self._columns["source"] = columns.source
+        self._reader, self._rank, self._seed, self._budget = reader, rank, seed, budget
         self._pieces = share_of(groups, rank, size, seed)
-        self._kept = self._load(self._pieces) if shares[rank] * self._row_bytes <= budget else None
+        self._kept = reader.read(self._pieces) if shares[rank] * reader.row_bytes <= budget else None
 
     @property
     def streamed(self) -> bool:
@@ -182,16 +214,16 @@ class SampleFeed:
         random = np.random.default_rng((self._seed, self._rank, number)) if shuffle else None
         pools = iter([self._kept]) if self._kept is not None else self._stream(random)
         batches = self._plan.batches(pools, random)
-        if self._hands is not None:
+        if self._reader.hands is not None:
             # A generator of its own: the order of the rows is the same with and without hands.
             lots = np.random.default_rng((self._seed, self._rank, number, 1))
-            batches = map(partial(self._hands.ready, random=lots), batches)
+            batches = map(partial(self._reader.hands.ready, random=lots), batches)
         return prefetched(batches)
 
     def _stream(self, random: np.random.Generator | None) -> Iterator[Rows]:
         order = range(len(self._pieces)) if random is None else random.permutation(len(self._pieces)).tolist()
         # In memory at a time: the pool in use, one that is ready and one that is being read.
-        most = max(1, self._budget // 3 // self._row_bytes)
+        most = max(1, self._budget // 3 // self._reader.row_bytes)
         pools: list[list[Piece]] = [[]]
         rows = 0
         for place in order:
@@ -201,30 +233,7 @@ class SampleFeed:
                 rows = 0
             pools[-1].append(piece)
             rows += piece.stop - piece.start
-        return prefetched((self._load(pool) for pool in pools), ahead=1)
-
-    def _load(self, pieces: Sequence[Piece]) -> Rows:
-        table = pa.concat_tables([_read(piece, self._shape, self._columns) for piece in pieces])
-        labels = _class_numbers(table.column("label"), self._labels)
-        weights = np.ones(len(labels), np.float32)
-        if self._weight_of:
-            names, codes = np.unique(table.column("source").to_numpy(), return_inverse=True)
-            weights = np.array([self._weight_of.get(name, 1.0) for name in names], np.float32)[codes]
-        pictures = _picture_bytes(table.column("picture"), self._shape) if self._shape is not None else None
-        hands = self._hands.rows(table.column("hand")) if self._hands is not None else None
-        return Rows(pictures, labels, weights, hands)
-
-
-def _read(piece: Piece, shape: tuple[int, int, int] | None, columns: Mapping[str, str]) -> pa.Table:
-    import pyarrow_hotfix  # noqa: F401  (closes CVE-2023-47248 in this process, before anything is read)
-
-    file = pq.ParquetFile(piece.group.path)
-    table = file.read_row_group(piece.group.number, columns=list(columns.values()))
-    table = table.slice(piece.start, piece.stop - piece.start)
-    found = {name: table.column(column) for name, column in columns.items()}
-    if shape is not None and pa.types.is_struct(found["picture"].type):
-        found["picture"] = pa.chunked_array([_data(chunk, shape) for chunk in found["picture"].chunks])
-    return pa.table(found)
+        return prefetched((self._reader.read(pool) for pool in pools), ahead=1)
 
 
 def _data(pictures: pa.StructArray, shape: tuple[int, int, int]) -> pa.Array:

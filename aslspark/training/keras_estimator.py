@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from horovod.spark.keras import KerasEstimator
 
 from aslspark.training.estimator_mixin import InPlaceTraining
-from aslspark.training.estimator_params import divided_params
 from aslspark.training.keras_fit import KerasNetwork
 
 
@@ -71,11 +68,6 @@ class SignKerasEstimator(InPlaceTraining, KerasEstimator):
     >>> model.transform(samples).select("label", "letter", "probability").dtypes
     [('label', 'string'), ('letter', 'string'), ('probability', 'float')]
     """
-
-    def __init__(self, *, labels: list[str], **params: Any) -> None:
-        own, horovods = divided_params(params)
-        KerasEstimator.__init__(self, **horovods)
-        self._set_own({"labels": labels, **own})
 
     def _network(self) -> KerasNetwork:
         return KerasNetwork(self.getModel(), self.getOptimizer(), self.getLoss())

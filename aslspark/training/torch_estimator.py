@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from aslspark.training.estimator_mixin import InPlaceTraining
-from aslspark.training.estimator_params import divided_params
 from aslspark.training.horovod_torch import TorchEstimator
 from aslspark.training.torch_fit import TorchNetwork
 
@@ -74,11 +71,6 @@ class SignTorchEstimator(InPlaceTraining, TorchEstimator):
     >>> model.transform(samples).select("label", "letter", "probability").dtypes
     [('label', 'string'), ('letter', 'string'), ('probability', 'float')]
     """
-
-    def __init__(self, *, labels: list[str], **params: Any) -> None:
-        own, horovods = divided_params(params)
-        TorchEstimator.__init__(self, **horovods)
-        self._set_own({"labels": labels, **own})
 
     def _network(self) -> TorchNetwork:
         return TorchNetwork(

@@ -21,7 +21,7 @@ from aslspark.common.settings import AugmentConfig, FeatureConfig, NetworkConfig
 from aslspark.features.synthetic_hands import drawn_hands
 from aslspark.training.batches import Feed
 from aslspark.training.checkpoint import Checkpoint, Progress, State, read_checkpoint, write_checkpoint
-from aslspark.training.feed import USUAL, SampleColumns, SampleFeed
+from aslspark.training.feed import USUAL, RowReader, SampleColumns, SampleFeed
 from aslspark.training.hands import HandInput
 from aslspark.training.launch.child import BEGAN, report
 from aslspark.training.loop import Outcome, Trainable, fit_epochs
@@ -159,16 +159,7 @@ def in_place_feed(
             if augment is not None and augment.landmark_drawn_probability:
                 drawn = drawn_hands(job.folders.labels, DRAWN_OF_EACH, job.training.seed)
             hands = replace(hands, augment=augment, drawn=drawn, branch_dropout=dropout)
-    return SampleFeed(
-        folder,
-        labels=job.folders.labels,
-        shape=job.shape,
-        batch_size=batch_size,
-        rank=rank,
-        size=size,
-        seed=job.training.seed,
-        budget=budget,
-        weight_of=job.folders.weight_of,
-        columns=job.folders.columns,
-        hands=hands,
-    )
+    folders = job.folders
+    reader = RowReader(folders.labels, job.shape, folders.columns, folders.weight_of, hands)
+    seed = job.training.seed
+    return SampleFeed(folder, reader, batch_size=batch_size, rank=rank, size=size, seed=seed, budget=budget)

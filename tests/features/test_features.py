@@ -9,7 +9,7 @@ from aslspark.features.pictures import fit_picture
 from aslspark.features.pipeline import feature_pipeline
 from aslspark.features.scaling import scale
 from aslspark.images.decoding import ImageSpec
-from aslspark.training.feed import SampleFeed
+from aslspark.training.feed import RowReader, SampleFeed
 
 LABELS = [letter for letter in "ABCDEFGHIKLMNOPQRSTUVWXY"]
 
@@ -52,9 +52,7 @@ def test_the_fast_feed_gives_the_numbers_of_the_feature_pipeline(spark, ingested
     rows = features.select(
         vector_to_array("scaled_features").alias("x"), "index_label", vector_to_array("label_vec").alias("y")
     ).collect()
-    feed = SampleFeed(
-        f"{ingested}/samples/split={TRAIN}", labels=LABELS, shape=(28, 28, 1), batch_size=64, rank=0, size=1
-    )
+    feed = SampleFeed(f"{ingested}/samples/split={TRAIN}", RowReader(LABELS, (28, 28, 1)), batch_size=64)
     fed = {
         (scale(picture[None], stretch).ravel().tobytes(), label)
         for batch in feed.epoch(0)

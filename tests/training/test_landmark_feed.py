@@ -11,7 +11,7 @@ from aslspark.common.errors import AslsparkError
 from aslspark.common.settings import AugmentConfig, NetworkConfig
 from aslspark.features.landmarks import FEATURES, HAND_FOUND, HAND_NUMBERS, landmark_features
 from aslspark.features.synthetic_hands import drawn_hands
-from aslspark.training.feed import SampleFeed
+from aslspark.training.feed import RowReader, SampleFeed
 from aslspark.training.flat_copy import flat_copies
 from aslspark.training.hands import HandInput, require_hands
 from aslspark.training.worker import in_place_feed
@@ -118,7 +118,7 @@ def test_a_worker_draws_hands_for_learning_alone_and_only_where_the_settings_ask
 
     def drawn(augment, learning):
         job = replace(job_on(folder), inputs=("picture", "landmarks"), augment=augment)
-        return in_place_feed(job, folder, 8, 0, 1, 1 << 20, learning)._hands.drawn
+        return in_place_feed(job, folder, 8, 0, 1, 1 << 20, learning)._reader.hands.drawn
 
     some = AugmentConfig(landmark_drawn_probability=0.1)
     assert drawn(some, True).shape[0] == len(LABELS)
@@ -186,4 +186,4 @@ def test_pictures_alone_are_copied_for_petastorm_from_a_table_with_hands(tmp_pat
     with flat_copies(job_on(folder), 1, str(tmp_path)) as job:
         schema = pq.read_schema(f"{job.folders.train}/rows.parquet")
     assert schema.names == ["picture", "label", "weight"]
-    assert SampleFeed(folder, labels=LABELS, shape=SHAPE, batch_size=8).rows == 40
+    assert SampleFeed(folder, RowReader(LABELS, SHAPE), batch_size=8).rows == 40

@@ -12,7 +12,7 @@ from aslspark.data.samples import TEST, TRAIN, read_samples
 from aslspark.features.pipeline import PictureScaler
 from aslspark.scoring.model import SignClassifierModel
 from aslspark.scoring.unlabelled import rows_to_score
-from aslspark.training.feed import SampleFeed
+from aslspark.training.feed import RowReader, SampleFeed
 
 SETTINGS = ["pictures.size=32", "pictures.fit=letterbox"]
 TRAINING = ["training.framework=torch", "training.num_proc=1", "training.epochs=1"]
@@ -50,9 +50,8 @@ def test_the_sheet_of_changed_pictures_is_the_same_however_they_are_stored(bundl
 def test_files_in_the_table_are_fed_as_the_pixels_that_raw_tables_hold(stores):
     fed = {}
     for store in ("raw", "png"):
-        feed = SampleFeed(
-            f"{stores / store}/samples/split={TRAIN}", labels=["A", "B", "del"], shape=(32, 32, 3), batch_size=8
-        )
+        reader = RowReader(["A", "B", "del"], (32, 32, 3))
+        feed = SampleFeed(f"{stores / store}/samples/split={TRAIN}", reader, batch_size=8)
         fed[store] = {
             (p.tobytes(), n)
             for batch in feed.epoch(0)
