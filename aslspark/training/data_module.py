@@ -23,7 +23,7 @@ from aslspark.training.batches import Batch
 from aslspark.training.feed import RowReader, SampleColumns, SampleFeed, list_row_groups
 
 
-class IngestedStore(FilesystemStore):
+class IngestedStore(FilesystemStore):  # type: ignore[misc]
     """Names the splits of an ingested folder for `fit_on_parquet`, and writes nothing into that folder.
 
     Horovod's own stores put a file of row counts beside the data, which Spark would then take for samples.
@@ -48,7 +48,7 @@ class IngestedStore(FilesystemStore):
         return os.path.join(local_path(self.prefix_path), f"{os.path.basename(path)}.pkl")
 
 
-class InPlaceData(DataModule):
+class InPlaceData(DataModule):  # type: ignore[misc]
     """Gives a rank every row of its share once an epoch.
 
     Parameters

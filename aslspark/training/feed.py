@@ -268,4 +268,4 @@ def _class_numbers(column: pa.ChunkedArray, labels: Sequence[str]) -> npt.NDArra
         there = {"null" if label is None else label for label in pc.unique(column).to_pylist()}
         unknown = sorted(there - set(labels))
         raise AslsparkError(f"labels {', '.join(unknown)} are not among the model's: {', '.join(labels)}")
-    return numbers.to_numpy().astype(np.int64)
+    return np.asarray(numbers.to_numpy(), np.int64)

@@ -8,7 +8,7 @@ from aslspark.training.estimator_mixin import InPlaceTraining
 from aslspark.training.keras_fit import KerasNetwork
 
 
-class SignKerasEstimator(InPlaceTraining, KerasEstimator):
+class SignKerasEstimator(InPlaceTraining, KerasEstimator):  # type: ignore[misc]
     """Fits a Keras network on pictures of hands across Spark tasks.
 
     A Horovod `KerasEstimator`: its params keep their names, and one that means nothing here is refused with what

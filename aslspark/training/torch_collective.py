@@ -78,7 +78,7 @@ class TorchCollective:
         joined = torch.cat([gradient.flatten() for gradient in gradients])
         ranks.all_reduce(joined)
         joined /= self.size()
-        for gradient, part in zip(gradients, joined.split([g.numel() for g in gradients]), strict=True):
+        for gradient, part in zip(gradients, torch.split(joined, [g.numel() for g in gradients]), strict=True):
             gradient.copy_(part.view_as(gradient))
 
 

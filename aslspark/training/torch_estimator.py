@@ -7,7 +7,7 @@ from aslspark.training.horovod_torch import TorchEstimator
 from aslspark.training.torch_fit import TorchNetwork
 
 
-class SignTorchEstimator(InPlaceTraining, TorchEstimator):
+class SignTorchEstimator(InPlaceTraining, TorchEstimator):  # type: ignore[misc]
     """Fits a torch network on pictures of hands across Spark tasks.
 
     A Horovod `TorchEstimator`: its params keep their names, and one that means nothing here is refused with what

@@ -183,7 +183,7 @@ class TorchTrainable:
 
     def _outputs(self, *inputs: torch.Tensor) -> torch.Tensor:
         with torch.autocast(self._device.type, self._half, enabled=self._half is not None):
-            outputs = self._model(*inputs)
+            outputs: torch.Tensor = self._model(*inputs)
         return outputs.float()  # the loss, and all that is summed, is float32's
 
     def _step(self) -> tuple[torch.Tensor, float]:

@@ -11,7 +11,7 @@ from horovod.spark.common.backend import Backend
 from aslspark.training.launch.run import run_workers
 
 
-class BarrierBackend(Backend):
+class BarrierBackend(Backend):  # type: ignore[misc]
     """Runs the function of a Horovod estimator, as in ``KerasEstimator(backend=BarrierBackend(4), ...)``.
 
     Parameters

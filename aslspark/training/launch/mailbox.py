@@ -140,8 +140,9 @@ def _write(path: Path, value: Any) -> None:
     replace_file(path, json.dumps(value).encode())
 
 
-def _read(path: Path) -> Any:
+def _read(path: Path) -> dict[str, Any]:
     try:
-        return json.loads(path.read_bytes())
+        content: dict[str, Any] = json.loads(path.read_bytes())
+        return content
     except (OSError, ValueError):  # in the middle of being replaced, where a store does not do that at once
         return {}

@@ -52,5 +52,5 @@ def interface_of(address: str) -> str:
     """Return the name of this host's interface with an address."""
     for name, addresses in psutil.net_if_addrs().items():
         if any(each.address == address for each in addresses):
-            return name
+            return str(name)
     raise OSError(f"no interface of {os.uname().nodename} has the address {address}")
