@@ -104,16 +104,7 @@ def fit_on_folders(
     job = replace(job, fit=_name_of(job, *rows), checkpoints=str(kept.absolute()))
     training = job.training
     attempts = Attempts(spark, unfitted.worker(), training.tries, profile, scratch)
-    env = {"OMP_NUM_THREADS": str(training.threads), "TF_CPP_MIN_LOG_LEVEL": "2", **KEEP_MEMORY}
-    how = "torch.distributed"
-    if training.launcher == HOROVOD:
-        # Looking often costs CPU, looking seldom makes small steps wait: measured in docs/results.md.
-        cycle_ms = training.cycle_ms or (5.0 if training.batch_size >= 128 else 1.0)
-        how = f"Horovod's cycle {cycle_ms:g} ms"
-        env |= {
-            "HOROVOD_CYCLE_TIME": str(cycle_ms),
-            "HOROVOD_STALL_SHUTDOWN_TIME_SECONDS": str(STALL_SECONDS),
-        }
+    env, how = _environment(training)
     kept.mkdir(parents=True, exist_ok=True)
     try:
         progress = ConsoleProgress(rows[0], training, how)
@@ -147,6 +138,17 @@ def fit_on_folders(
         phases={**phases, "export": time.monotonic() - exporting},
         trace=outcome.trace,
     )
+
+
+def _environment(training: TrainingConfig) -> tuple[dict[str, str], str]:
+    """Return the workers' environment variables, and what the console says of the launcher."""
+    env = {"OMP_NUM_THREADS": str(training.threads), "TF_CPP_MIN_LOG_LEVEL": "2", **KEEP_MEMORY}
+    if training.launcher != HOROVOD:
+        return env, "torch.distributed"
+    # Looking often costs CPU, looking seldom makes small steps wait: measured in docs/results.md.
+    cycle_ms = training.cycle_ms or (5.0 if training.batch_size >= 128 else 1.0)
+    horovods = {"HOROVOD_CYCLE_TIME": str(cycle_ms), "HOROVOD_STALL_SHUTDOWN_TIME_SECONDS": str(STALL_SECONDS)}
+    return env | horovods, f"Horovod's cycle {cycle_ms:g} ms"
 
 
 def _checked(results: Sequence[WorkerResult]) -> Outcome:

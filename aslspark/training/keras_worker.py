@@ -36,7 +36,7 @@ class KerasTrainable:
 
     def __init__(self, job: WorkerJob, hvd: Any, policy: str = "float32") -> None:
         spec = job.spec
-        self._hvd = hvd
+        self._job, self._hvd = job, hvd
         self._model = _rebuilt(spec["architecture"], policy, set(spec["outputs"]))
         self._model.set_weights(spec["weights"])
         # float16 has no numbers as small as gradients can be; bfloat16 has float32's range.
@@ -45,13 +45,11 @@ class KerasTrainable:
         optimizer = self._make_optimizer(self._model.trainable_variables)
         self.learning_rate = float(optimizer.learning_rate) * hvd.size()
         self._optimizers = [(optimizer, self._model.trainable_variables, 1.0)]
-        self._unfreeze_rate = job.network.unfreeze_rate
         hvd.broadcast_variables(self._model.variables, root_rank=0)
         loss = tf.keras.losses.get(spec["loss"])
         if isinstance(loss, tf.keras.losses.Loss):
             loss.reduction = tf.keras.losses.Reduction.NONE
         self._loss = loss
-        self._smoothing, self._clip_norm = job.training.label_smoothing, job.training.clip_norm
         self._classes = self._model.output_shape[-1]
         self._sums = tf.Variable(tf.zeros(len(SUMS) + self._classes, tf.float32))
         shapes = input_shapes(self._model)
@@ -65,8 +63,7 @@ class KerasTrainable:
         # Nothing in a step is Python's to decide: to look for that in its source takes as long as the rest of a trace.
         self._train_step = tf.function(self._train, input_signature=self._train_signature, autograph=False)
         self._evaluate_step = tf.function(self._evaluate, input_signature=signature, autograph=False)
-        self._stretch, self._augment = job.features.stretch, job.augment
-        self._seed, self._seeded = job.training.seed, False
+        self._seeded = False
 
     def set_learning_rate(self, value: float) -> None:
         for optimizer, _, share in self._optimizers:
@@ -77,7 +74,7 @@ class KerasTrainable:
         self._model.trainable = True
         thawed = [variable for variable in self._model.trainable_variables if id(variable) not in learning]
         if thawed:
-            self._optimizers.append((self._make_optimizer(thawed), thawed, self._unfreeze_rate))
+            self._optimizers.append((self._make_optimizer(thawed), thawed, self._job.network.unfreeze_rate))
             # Traced anew: what learns is part of the graph.
             self._train_step = tf.function(self._train, input_signature=self._train_signature, autograph=False)
 
@@ -125,7 +122,7 @@ class KerasTrainable:
     def seed(self, epoch: int) -> None:
         """Begin anew where the process does: the graph's own random numbers go on from epoch to epoch."""
         if not self._seeded:
-            tf.random.set_seed(mixed_seed(self._seed, self._hvd.rank(), epoch))
+            tf.random.set_seed(mixed_seed(self._job.training.seed, self._hvd.rank(), epoch))
             self._seeded = True
 
     def start_trace(self) -> None:
@@ -158,8 +155,8 @@ class KerasTrainable:
         if self._scales:
             # All optimizers leave the step out, and the first, whose scale it is, lowers that.
             gradients = [tf.where(tf.math.is_finite(norm), gradient, np.nan) for gradient in gradients]
-        if self._clip_norm:
-            gradients, _ = tf.clip_by_global_norm(gradients, self._clip_norm, use_norm=norm)
+        if limit := self._job.training.clip_norm:
+            gradients, _ = tf.clip_by_global_norm(gradients, limit, use_norm=norm)
         remaining = iter(gradients)
         for optimizer, own, _ in self._optimizers:
             optimizer.apply_gradients([(next(remaining), variable) for variable in own])
@@ -171,9 +168,9 @@ class KerasTrainable:
         """Scale pictures, and change them in training; landmarks come as they are to be taken."""
         ready = []
         for name, value in zip(self._names, given, strict=True):
-            inputs = scale(value, self._stretch) if name == PICTURE else value
-            if name == PICTURE and training and self._augment.on:
-                inputs = augment(inputs, self._augment)
+            inputs = scale(value, self._job.features.stretch) if name == PICTURE else value
+            if name == PICTURE and training and self._job.augment.on:
+                inputs = augment(inputs, self._job.augment)
                 if LANDMARKS in self._names:  # a picture that is left out stays 0 all over
                     there = tf.reduce_any(value > 0, axis=[1, 2, 3], keepdims=True)
                     inputs = tf.where(there, inputs, 0.0)
@@ -215,8 +212,8 @@ class KerasTrainable:
     def _losses(self, inputs: list[tf.Tensor], labels: tf.Tensor, training: bool) -> tuple[tf.Tensor, tf.Tensor]:
         outputs = self._model(inputs if len(inputs) > 1 else inputs[0], training=training)
         targets = tf.one_hot(labels, self._classes)
-        if training and self._smoothing:
-            targets = targets * (1 - self._smoothing) + self._smoothing / self._classes
+        if training and (smoothing := self._job.training.label_smoothing):
+            targets = targets * (1 - smoothing) + smoothing / self._classes
         return self._loss(targets, outputs), tf.argmax(outputs, axis=1)
 
     def _add(self, loss: tf.Tensor, weights: tf.Tensor, right: tf.Tensor, norms: tf.Tensor, counts: tf.Tensor) -> None:

@@ -43,7 +43,7 @@ class TorchTrainable:
 
     def __init__(self, job: WorkerJob, hvd: Collective, device: torch.device, half: torch.dtype | None = None) -> None:
         spec = job.spec
-        self._hvd, self._device, self._half = hvd, device, half
+        self._job, self._hvd, self._device, self._half = job, hvd, device, half
         # float16 has no numbers as small as gradients can be; bfloat16 has float32's range.
         self._scaler = torch.amp.GradScaler(device.type) if half == torch.float16 else None
         if b"torchvision" in spec["model"]:  # its classes cannot be unpickled before this
@@ -54,17 +54,14 @@ class TorchTrainable:
         hvd.broadcast_parameters(self._model.state_dict(), root_rank=0)
         learning = [(name, weight) for name, weight in self._model.named_parameters() if weight.requires_grad]
         self._optimizers = [(self._distributed_optimizer(learning), 1.0)]
-        self._unfreeze_rate = job.network.unfreeze_rate
         self._judging_loss = cloudpickle.loads(spec["loss"])
         self._judging_loss.reduction = "none"
         self._loss = copy.copy(self._judging_loss)
         if job.training.label_smoothing:
             self._loss.label_smoothing = job.training.label_smoothing
-        self._clip_norm = job.training.clip_norm
-        self._classes, self._seed = len(job.folders.labels), job.training.seed
+        self._classes = len(job.folders.labels)
         self._sums = torch.zeros(len(SUMS) + self._classes, dtype=torch.float64, device=device)
         self._waited = 0.0
-        self._stretch, self._augment, self._names = job.features.stretch, job.augment, job.inputs
 
     def set_learning_rate(self, value: float) -> None:
         for optimizer, share in self._optimizers:
@@ -76,7 +73,7 @@ class TorchTrainable:
         for _, weight in frozen:
             weight.requires_grad_(True)
         if frozen:  # an optimizer of its own: Horovod's takes no more parameters once it is made
-            self._optimizers.append((self._distributed_optimizer(frozen), self._unfreeze_rate))
+            self._optimizers.append((self._distributed_optimizer(frozen), self._job.network.unfreeze_rate))
 
     def train(self, batch: Batch) -> None:
         set_training(self._model)
@@ -153,7 +150,7 @@ class TorchTrainable:
             self._scaler.load_state_dict({name: state[f"scaler/{name}"].item() for name in self._scaler.state_dict()})
 
     def seed(self, epoch: int) -> None:
-        torch.manual_seed(mixed_seed(self._seed, self._hvd.rank(), epoch))  # dropout and augmentation
+        torch.manual_seed(mixed_seed(self._job.training.seed, self._hvd.rank(), epoch))  # dropout and augmentation
 
     def start_trace(self) -> None:
         self._trace = torch.profiler.profile()  # of the CPU, and of a GPU where there is one
@@ -172,11 +169,11 @@ class TorchTrainable:
     def _ready(self, given: list[torch.Tensor], training: bool) -> list[torch.Tensor]:
         """Scale pictures, and change them in training; landmarks come as they are to be taken."""
         ready = []
-        for name, value in zip(self._names, given, strict=True):
-            inputs = scale(value, self._stretch) if name == PICTURE else value
-            if name == PICTURE and training and self._augment.on:
-                inputs = augment(inputs, self._augment)
-                if LANDMARKS in self._names:  # a picture that is left out stays 0 all over
+        for name, value in zip(self._job.inputs, given, strict=True):
+            inputs = scale(value, self._job.features.stretch) if name == PICTURE else value
+            if name == PICTURE and training and self._job.augment.on:
+                inputs = augment(inputs, self._job.augment)
+                if LANDMARKS in self._job.inputs:  # a picture that is left out stays 0 all over
                     inputs = torch.where((value > 0).flatten(1).any(dim=1)[:, None, None, None], inputs, 0.0)
             ready.append(inputs)
         return ready
@@ -199,8 +196,8 @@ class TorchTrainable:
         groups = [group["params"] for optimizer, _ in self._optimizers for group in optimizer.param_groups]
         learning = [weight for group in groups for weight in group if weight.grad is not None]
         norm = torch.nn.utils.get_total_norm([weight.grad for weight in learning])
-        if self._clip_norm:
-            torch.nn.utils.clip_grads_with_norm_(learning, self._clip_norm, norm)
+        if limit := self._job.training.clip_norm:
+            torch.nn.utils.clip_grads_with_norm_(learning, limit, norm)
         for optimizer, _ in self._optimizers:
             with optimizer.skip_synchronize():
                 if self._scaler is None:
@@ -223,7 +220,7 @@ class TorchTrainable:
         return self._hvd.DistributedOptimizer(optimizer, named_parameters=named_weights, num_groups=1)
 
     def _on_device(self, batch: Batch) -> tuple[torch.Tensor, ...]:
-        parts = [torch.from_numpy(part) for part in (batch.labels, batch.weights, *batch.inputs(self._names))]
+        parts = [torch.from_numpy(part) for part in (batch.labels, batch.weights, *batch.inputs(self._job.inputs))]
         if self._device.type == "cuda":
             # From pageable memory a copy waits until the GPU has done all that was asked of it before.
             parts = [part.pin_memory() for part in parts]
