@@ -159,7 +159,8 @@ def save(model: tf.keras.Model, folder: Path) -> str:
     clone = tf.keras.models.clone_model(model)
     clone.set_weights(model.get_weights())
     with tempfile.TemporaryDirectory(prefix="aslspark-") as scratch:  # Keras seeks in the file while it writes
-        clone.save(Path(scratch) / name)
+        # By the ending alone Keras chooses HDF5 from the second time on, where another thread than this imported it.
+        clone.save(Path(scratch) / name, save_format="keras_v3")
         shutil.copyfile(Path(scratch) / name, folder / name)
     return name
 

@@ -275,3 +275,25 @@ print(len(TorchTrainable(job, alone(), torch.device("cpu")).weights()))
     )
     assert result.returncode == 0, result.stderr
     assert int(result.stdout) > 1_248_424 * 4
+
+
+SAVES_TWICE = """
+import sys, threading, zipfile
+from pathlib import Path
+
+thread = threading.Thread(target=__import__, args=("tensorflow",))
+thread.start()
+thread.join()
+from aslspark.models import keras_network
+
+model = keras_network.build("small_cnn", (28, 28, 1), 3, 0.0)
+for _ in range(2):
+    print(zipfile.is_zipfile(Path(sys.argv[1]) / keras_network.save(model, Path(sys.argv[1]))))
+"""
+
+
+@pytest.mark.slow
+def test_a_network_is_saved_in_keras_own_format_again_and_again_where_a_thread_has_imported_keras(tmp_path):
+    command = [sys.executable, "-c", SAVES_TWICE, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True", "True"]

@@ -73,7 +73,8 @@ def write_weights(framework, path, name="small_cnn", shape=SHAPE, classes=3):
         from aslspark.models.keras_network import build
 
         model = build(name, shape, classes, 0.0)
-        model.save(path) if path.suffix == ".keras" else model.save_weights(path)
+        # Keras chooses HDF5 by itself where it was imported in another thread, as a job does.
+        model.save(path, save_format="keras_v3") if path.suffix == ".keras" else model.save_weights(path)
         return model
     import torch
     from safetensors.torch import save_file
