@@ -248,7 +248,7 @@ class _MaskedStream(io.TextIOBase):
         return self._stream.buffer
 
     @property
-    def encoding(self) -> str:  # type: ignore[override]
+    def encoding(self) -> str:  # type: ignore[override]  # an attribute in the base class
         return self._stream.encoding
 
 

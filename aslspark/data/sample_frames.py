@@ -136,7 +136,8 @@ def checked(frame: DataFrame) -> DataFrame:
         belong in a column `content`, which is decoded. HAND_COLUMN stays where it is there.
     """
     picture = F.col("picture")
-    has_encoding = "encoding" in frame.schema["picture"].dataType.fieldNames()  # type: ignore[attr-defined]
+    kind = frame.schema["picture"].dataType
+    has_encoding = isinstance(kind, StructType) and "encoding" in kind.names
     encoding = F.coalesce(picture["encoding"], F.lit(RAW)) if has_encoding else F.lit(RAW)
     raw = F.struct(*(picture[name].alias(name) for name in (*_SIZES, "data")), F.lit(RAW).alias("encoding"))
     # As double: the product of two ints may overflow, which is an error in ANSI mode and a wrong number otherwise.

@@ -15,6 +15,7 @@ import pandas as pd
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from aslspark.common.batch_udf import batch_udf
 from aslspark.data.samples import HAND_COLUMN
 from aslspark.evaluation.metrics import wilson
 from aslspark.evaluation.metrics_json import GroupAccuracy
@@ -137,7 +138,7 @@ def _size_band(landmarks: Column) -> Column:
 
 
 def _skin_udf(crops: HandOptions) -> Any:
-    @F.pandas_udf("string")  # type: ignore[call-overload]
+    @batch_udf("string")
     def band(batches: Iterator[pd.DataFrame]) -> Iterator[pd.Series]:
         for batch in batches:
             bands: list[Any] = [_skin_band_of(row, crops) for row in batch.to_dict("records")]

@@ -14,6 +14,7 @@ import pandas as pd
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from aslspark.common.batch_udf import batch_udf
 from aslspark.common.catalog import LANDMARKS
 from aslspark.data.samples import HAND_COLUMN
 from aslspark.features.crops import ROW, brings_hands, crop_to_hands
@@ -174,7 +175,7 @@ def measure_scored(scored: DataFrame, *keep: Column) -> DataFrame:
 
 
 def _picture_udf(normaliser: Normaliser) -> Any:
-    @F.pandas_udf(", ".join(f"{name} double" for name in PICTURE_MEASURES))  # type: ignore[call-overload]
+    @batch_udf(", ".join(f"{name} double" for name in PICTURE_MEASURES))
     def measure(batches: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         for batch in batches:
             pictures, reasons = normaliser(batch)
@@ -186,7 +187,7 @@ def _picture_udf(normaliser: Normaliser) -> Any:
 
 
 def _hand_udf() -> Any:
-    @F.pandas_udf(", ".join(f"{name} double" for name in HAND_MEASURES))  # type: ignore[call-overload]
+    @batch_udf(", ".join(f"{name} double" for name in HAND_MEASURES))
     def measure(batches: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         for batch in batches:
             yield _with_nulls(hand_measures(frame_vectors(batch)), HAND_MEASURES)

@@ -13,6 +13,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import TimestampNTZType, TimestampType
 
 from aslspark.bundle.files import require_new, resolve_alias, whole_folder
+from aslspark.common.batch_udf import batch_udf
 from aslspark.common.errors import AslsparkError
 from aslspark.common.redacted_files import write_json
 from aslspark.common.settings import Config
@@ -143,7 +144,7 @@ def count_bins(rows: DataFrame, profile: Profile) -> dict[str, dict[str, Any]]:
     names = [name for name in sizes if name in rows.columns]
     starts = dict(zip(names, np.cumsum([0, *(sizes[name] for name in names)]).tolist(), strict=False))
 
-    @F.pandas_udf("array<int>")  # type: ignore[call-overload]
+    @batch_udf("array<int>")
     def cells(parts: Iterator[pd.DataFrame]) -> Iterator[pd.Series]:
         for part in parts:
             bins = profile.bins_of(part)
