@@ -13,9 +13,9 @@
 
 from pathlib import Path
 
+import aslspark
 from aslspark.cli.notebook import new_folder, session, show, widgets
 from aslspark.common.paths import local_path
-from aslspark.common.settings import load_config
 from aslspark.evaluation.sample_pictures import one_of_each_label
 from aslspark.evaluation.sheets import PLAIN, Tile, draw_sheet
 from aslspark.images.decoding import pixels_of
@@ -51,7 +51,7 @@ settings = [
 ]
 if chosen.signer_pattern:
     settings.append(f"pictures.signer_pattern={chosen.signer_pattern}")
-config = load_config(None, settings)
+config = aslspark.load_config(overrides=settings)
 here = Path(local_path(folder))
 with training_data(spark, chosen.data.split(), chosen.test_data.split(), config, here) as table:
     samples = table.samples(spark)

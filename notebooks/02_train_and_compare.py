@@ -12,12 +12,11 @@
 
 from pathlib import Path
 
+import aslspark
 from aslspark.cli.notebook import new_folder, session, show, widgets
 from aslspark.common.paths import local_path
-from aslspark.common.settings import load_config
 from aslspark.training.data import DRAWN_WARNING
 from aslspark.workflows.compare import compare_bundles
-from aslspark.workflows.train import train_baseline, train_cnn
 from aslspark.workflows.training_data import training_data
 
 spark = session("aslspark: train and compare")
@@ -45,7 +44,7 @@ settings = [
     f"drawn.count={chosen.drawn_rows}",
 ]
 file = local_path(chosen.config) or None
-config = load_config(file, settings)
+config = aslspark.load_config(file, settings)
 with training_data(spark, chosen.data.split(), (), config, Path(local_path(folder))) as table:
     print(f"{table.rows_of_source} training rows, pictures of {table.shape}, {len(table.labels)} letters")
 if not chosen.data:
@@ -63,12 +62,14 @@ bundles = {name: f"{folder}/{name}" for name in chosen.models.split()}
 accuracy = {}
 for name, bundle in bundles.items():
     if name in ("keras", "torch"):
-        metrics = train_cnn(spark, [table.folder], bundle, load_config(file, [*settings, f"training.framework={name}"]))
+        words = [f"training.framework={name}", "mllib.classifier=none"]
     else:
         words = [f"mllib.classifier={name}", f"mllib.trees={chosen.trees}", "mllib.hidden='64'"]
-        config = load_config(file, [*settings, *words, f"mllib.iterations={chosen.iterations}"])
-        metrics = train_baseline(spark, [table.folder], bundle, config)
-    accuracy[name] = metrics["accuracy"]
+        words.append(f"mllib.iterations={chosen.iterations}")
+    config = aslspark.load_config(file, [*settings, *words])
+    result = aslspark.train(spark, table.folder, bundle, config=config)
+    accuracy[name] = result.metrics["accuracy"]
+    print(result)
 
 # COMMAND ----------
 

@@ -16,17 +16,15 @@ from pathlib import Path
 
 from pyspark.sql import functions as F
 
+import aslspark
 from aslspark.cli.notebook import new_folder, session, show, widgets
 from aslspark.common.paths import local_path
-from aslspark.common.settings import load_config
 from aslspark.data.samples import TEST
 from aslspark.data.synthetic.files import SIGNER_PATTERN, draw_pictures
 from aslspark.evaluation.fold_options import LEAVE_ONE, FoldOptions
 from aslspark.evaluation.sample_pictures import as_read
 from aslspark.evaluation.sheets import Tile, colour_of, draw_sheet
-from aslspark.scoring import SignClassifierModel
 from aslspark.workflows.cross_validate import cross_validate
-from aslspark.workflows.train import train_baseline, train_cnn
 from aslspark.workflows.training_data import training_data
 
 spark = session("aslspark: hands never seen")
@@ -78,7 +76,7 @@ settings = [
     "mllib.hidden='64'",
     "mllib.iterations=60",
 ]
-config = load_config(None, settings)
+config = aslspark.load_config(overrides=settings)
 with training_data(spark, data, (), config, Path(local_path(folder))) as table:
     samples = table.samples(spark)
 show(f"{table.folder}/hands.png")
@@ -91,10 +89,7 @@ show(f"{table.folder}/hands.png")
 # COMMAND ----------
 
 bundle = f"{folder}/model"
-if chosen.model == "network":
-    metrics = train_cnn(spark, [table.folder], bundle, config)
-else:
-    metrics = train_baseline(spark, [table.folder], bundle, config)
+print(aslspark.train(spark, table.folder, bundle, config=config))
 for plot in ("confusion.png", "groups.png"):
     show(f"{bundle}/{plot}")
 
@@ -105,7 +100,7 @@ for plot in ("confusion.png", "groups.png"):
 
 # COMMAND ----------
 
-model = SignClassifierModel.load(bundle)
+model = aslspark.load_model(bundle)
 strangers = samples.where(F.col("split") == TEST)
 answers = model.transform(strangers.orderBy(F.xxhash64("id")).limit(32)).orderBy("label").collect()
 tiles = []

@@ -17,15 +17,12 @@ from pathlib import Path
 import pandas as pd
 from pyspark.sql import functions as F
 
+import aslspark
 from aslspark.cli.notebook import new_folder, session, show, widgets
 from aslspark.common.paths import local_path
-from aslspark.common.settings import load_config
 from aslspark.data.synthetic.files import draw_pictures
 from aslspark.evaluation.sheets import Tile, colour_of, draw_sheet
 from aslspark.features.pictures import Normaliser
-from aslspark.scoring import SignClassifierModel, write_scores
-from aslspark.scoring.unlabelled import rows_to_score, with_reasons
-from aslspark.workflows.train import train_cnn
 
 spark = session("aslspark: score pictures")
 chosen = widgets(
@@ -49,7 +46,7 @@ if not bundle:
     bundle = f"{folder}/model"
     words = [f"{name}={getattr(chosen, name)}" for name in ("framework", "epochs", "num_proc")]
     settings = [*(f"training.{word}" for word in words), "training.batch_size=32", f"drawn.count={chosen.drawn_rows}"]
-    train_cnn(spark, [], bundle, load_config(None, settings))
+    aslspark.train(spark, [], bundle, config=aslspark.load_config(overrides=settings))
 if not data:
     data = [f"{folder}/pictures"]
     draw_pictures(spark, data[0], count=chosen.drawn_pictures, seed=99, size=96, signers=4)
@@ -63,9 +60,8 @@ if not data:
 
 # COMMAND ----------
 
-model = SignClassifierModel.load(bundle).setThreshold(chosen.threshold / 100)
-rows, column = rows_to_score(spark, data)
-scored = with_reasons(model.setInputCol(column).transform(rows)).cache()
+model = aslspark.load_model(bundle).setThreshold(chosen.threshold / 100)
+scored = aslspark.score(spark, model, data).cache()
 scored.select(F.element_at(F.split("path", "/"), -1).alias("file"), "label", "letter", "probability", "reason").show(12)
 scored.where("reason is not null").groupBy("reason").count().show(truncate=False)
 
@@ -80,7 +76,7 @@ known = scored.where("label is not null and letter is not null")
 right, read = known.where("letter = label").count(), known.count()
 print(f"{right} of {read} that were read are right")
 some = scored.where("letter is not null").orderBy(F.xxhash64("path")).limit(32).orderBy("path").collect()
-pictures, _ = Normaliser("bytes", model.form)(pd.DataFrame({"data": [row[column] for row in some]}))
+pictures, _ = Normaliser("bytes", model.form)(pd.DataFrame({"data": [row["content"] for row in some]}))
 tiles = []
 for row, picture in zip(some, pictures, strict=True):
     words = f"{row['label'] or '?'} → {row['letter']} {row['probability']:.0%}"
@@ -95,5 +91,5 @@ show(f"{folder}/scored.png")
 
 # COMMAND ----------
 
-write_scores(scored.drop(column), f"{folder}/scored")
+scored.drop("content").write.parquet(f"{folder}/scored")
 scored.unpersist()

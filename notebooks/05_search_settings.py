@@ -13,9 +13,9 @@
 
 from pathlib import Path
 
+import aslspark
 from aslspark.cli.notebook import new_folder, session, show, widgets
 from aslspark.common.paths import local_path
-from aslspark.common.settings import load_config
 from aslspark.tuning.options import SearchOptions
 from aslspark.tuning.space import read_space
 from aslspark.workflows.training_data import training_data
@@ -57,7 +57,7 @@ settings = [
     "training.batch_size=32",
     f"drawn.count={chosen.drawn_rows}",
 ]
-config = load_config(None, settings)
+config = aslspark.load_config(overrides=settings)
 with training_data(spark, chosen.data.split(), (), config, Path(local_path(folder))) as table:
     out = chosen.search or f"{folder}/search"
 study = search(spark, [table.folder], out, config, read_space(space), SearchOptions(trials=chosen.trials))

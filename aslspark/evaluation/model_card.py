@@ -195,9 +195,9 @@ def _how_to_use(manifest: Manifest) -> list[str]:
         "## How to use it",
         "",
         "```python",
-        "from aslspark.scoring import SignClassifierModel",
+        "import aslspark",
         "",
-        f'scored = SignClassifierModel.load("{{this folder}}").transform(df)  # df.picture: {height}x{width} bytes',
+        f'scored = aslspark.load_model("{{this folder}}").transform(df)  # df.picture: {height}x{width} bytes',
         "```",
         "",
     ]
