@@ -1,6 +1,6 @@
-/** The camera's frames -> the service, one at a time: the next is taken when the last is answered. */
+/** Sends the camera's frames to the service one at a time: the next is taken when the last is answered. */
 
-const SIDE = 480; // pixels of a frame's longer side: the detector looks at fewer
+const SIDE = 480; // pixels of a frame's longer side; the detector uses fewer
 const QUALITY = 0.85;
 const LEAST = 60; // milliseconds between two frames
 const AGAIN = 1000; // milliseconds until a lost connection is tried again
@@ -42,7 +42,7 @@ export function outline(canvas, video, hand) {
   pen.lineWidth = 2 * reach;
   pen.stroke();
   pen.fill();
-  pen.globalCompositeOperation = "destination-in"; // all of it equally thin, where edge and inside meet too
+  pen.globalCompositeOperation = "destination-in"; // so that the overlap of edge and inside is no more opaque
   pen.fillStyle = "rgba(0, 0, 0, 0.28)";
   pen.fillRect(0, 0, width, height);
   pen.globalCompositeOperation = "source-over";
@@ -81,11 +81,11 @@ function hull(points) {
 }
 
 export class Camera {
-  /** `answered(reading, time)` is called with each answer and when its frame was taken; `said(words)` with troubles. */
-  constructor(video, answered, said) {
+  /** `answered(reading, time)` gets each answer and the time of its frame; `failed(message)` gets errors. */
+  constructor(video, answered, failed) {
     this.video = video;
     this.answered = answered;
-    this.said = said;
+    this.failed = failed;
     this.stream = null;
     this.socket = null;
   }
@@ -137,7 +137,7 @@ export class Camera {
     };
     socket.onclose = () => {
       if (!this.on || this.socket !== socket) return;
-      this.said("The service does not answer; trying again.");
+      this.failed("The service does not answer; trying again.");
       setTimeout(() => this.on && this.socket === socket && this.connect(), AGAIN);
     };
   }

@@ -1,4 +1,4 @@
-/** The page: the camera, the text, practice and the chart; see words.js for how letters become words. */
+/** The page: camera, text, practice and chart; words.js turns letters into words. */
 
 import { Camera, outline } from "./camera.js";
 import { setUpPictures } from "./pictures.js";
@@ -181,7 +181,7 @@ async function copy() {
 function speak() {
   const text = speller.text.trim();
   if (!text) return say("There is no text yet");
-  // Some voices are another host's: the text stays on this machine.
+  // Local voices alone: others would send the text to another host.
   const voice = globalThis.speechSynthesis?.getVoices().find((one) => one.localService && one.lang.startsWith("en"));
   if (!voice) return say("This machine has no voice of its own", true);
   const words = new SpeechSynthesisUtterance(text.toLowerCase());

@@ -1,4 +1,4 @@
-/** Pictures that are dropped or chosen -> the service, and what it read in them. */
+/** Sends dropped or chosen pictures to the service and shows its answers. */
 
 import { jpeg } from "./camera.js";
 
@@ -7,14 +7,14 @@ const AS_IT_IS = ["image/jpeg", "image/png"];
 const LARGE = 4_000_000; // bytes, from which a picture is made smaller before it is sent
 const SIDE = 1600;
 
-/** What the service reads: JPEG and PNG as they are, all else that the browser can show as a JPEG. */
+/** Returns JPEG and PNG files as they are, and other pictures that the browser can show as JPEG. */
 async function readable(file) {
   if (AS_IT_IS.includes(file.type) && file.size <= LARGE) return file;
   try {
     const image = await createImageBitmap(file);
     return new File([await jpeg(image, image.width, image.height, SIDE)], file.name, { type: "image/jpeg" });
   } catch {
-    return file; // the service says what is wrong with it
+    return file; // the service gives the reason
   }
 }
 

@@ -4,7 +4,7 @@ const SIDE = 640;
 const READY = 2000; // milliseconds to bring the hand into place
 const BETWEEN = 200;
 
-/** Sent where the service wants a token: the page is then opened as /#token=..., and what follows # is sent nowhere. */
+/** The token, where the service has one: the page is opened as /#token=..., whose part after # no browser sends. */
 const token = new URLSearchParams(location.hash.slice(1)).get("token");
 export const authorization = token ? { authorization: `Bearer ${token}` } : {};
 

@@ -1,13 +1,13 @@
 /**
- * Letters as frames show them -> words. Knows no page and no clock: whoever calls gives the time, in milliseconds.
+ * Letters that frames show -> words. It uses neither page nor clock: the caller gives the time, in milliseconds.
  */
 
 export const SETTINGS = {
   sure: 0.6, // the least probability at which a letter counts as seen
-  hold: 700, // a letter that is held so long is added
-  window: 400, // what most frames of so long a time show is what the hand shows
-  release: 500, // a letter comes twice when the hand was away, or another shape, for so long
-  pause: 1800, // no letter for so long ends a word
+  hold: 700, // how long a letter is held until it is added
+  window: 400, // the hand shows the letter that most frames of so long a time show
+  release: 500, // how long the hand is away, or shows another shape, until the same letter is added again
+  pause: 1800, // how long no letter is shown until a word ends
 };
 
 const NOTHING = "nothing";
@@ -23,17 +23,17 @@ export class Speller {
 
   /** Forget what is held; the text stays. */
   restart() {
-    this.frames = []; // of the last while: { shape, time }
-    this.shape = null; // what is held now; null: no letter
+    this.frames = []; // of the last `window`: { shape, time }
+    this.shape = null; // the letter that is held now, or null
     this.since = null; // when it was first seen
     this.last = null; // when it was last seen
     this.added = false;
-    this.before = null; // the letter that was held before, whether it was added, and until when it was seen
+    this.before = null; // the letter that was held before, whether it was added, and when it was last seen
   }
 
   /**
    * Take in a frame.
-   * Returns null, or what it led to: { kind: "letter" | "space" | "delete", letter } or { kind: "word", word }.
+   * Returns null or its effect: { kind: "letter" | "space" | "delete", letter } or { kind: "word", word }.
    */
   see(letter, probability, now) {
     const known = letter !== null && letter !== NOTHING && probability >= this.settings.sure;
@@ -46,7 +46,7 @@ export class Speller {
     return shape === null ? this.pause(now) : this.hold(now);
   }
 
-  /** What most frames show; of two that are as many, what is held already, else the newer. */
+  /** The shape that most frames show; in a tie the one that is held already, else the newer. */
   most() {
     const counts = new Map();
     for (const { shape } of this.frames) counts.set(shape, (counts.get(shape) ?? 0) + 1);
@@ -55,7 +55,7 @@ export class Speller {
     return this.frames.findLast((frame) => counts.get(frame.shape) === highest).shape;
   }
 
-  /** How much of the time that a letter must be held has passed: 0 to 1. */
+  /** The share of `hold` that has passed: 0 to 1. */
   progress(now) {
     if (this.shape === null || this.since === null) return 0;
     return this.added ? 1 : Math.min(1, (now - this.since) / this.settings.hold);
@@ -121,7 +121,7 @@ export class Practice {
     return this.wanted;
   }
 
-  /** Take in a letter that was held; tells whether it was the one. */
+  /** Take in a letter that was held, and tell whether it was the one that was asked for. */
   see(letter) {
     if (letter !== this.wanted) {
       this.wrong += 1;
