@@ -9,7 +9,7 @@ import sys
 import pytest
 from conftest import REPOSITORY
 
-from aslspark.cli import command, completion, doctor, fetch, jobs_support
+from aslspark.cli import completion, doctor, fetch, jobs_support
 from aslspark.common.errors import AslsparkError
 
 
@@ -141,10 +141,8 @@ def test_the_service_says_what_is_wrong_with_its_settings(tmp_path):
     assert aslspark("serve", "--model", "x", "--looks", "5").stderr == "error: --looks 5: give 1 to 4\n"
 
 
-def test_bash_completes_commands_and_their_options(monkeypatch, capsys):
-    monkeypatch.setattr(command, "jobs_folder", lambda: None)  # importing every job takes long
-    completion.main(["bash"])
-    script = capsys.readouterr().out
+def test_bash_completes_commands_and_their_options():
+    script = aslspark("completion", "bash").stdout
 
     def completed(*words):
         typed = " ".join(f"'{word}'" for word in words)
@@ -152,7 +150,7 @@ def test_bash_completes_commands_and_their_options(monkeypatch, capsys):
         done = subprocess.run(["bash", "-c", f"{script}\n{ask}"], capture_output=True, text=True, check=True)
         return done.stdout.split()
 
-    assert completed("aslspark", "s") == ["serve"]
+    assert completed("aslspark", "s") == ["score", "score-stream", "serve"]
     assert completed("aslspark", "serve", "--max-p") == ["--max-pixels", "--max-pictures"]
     assert completed("aslspark", "fetch", "--o") == ["--out"]
 
@@ -161,10 +159,8 @@ def test_a_jobs_options_are_those_of_its_help():
     assert {"--model", "--data", "--out", "--threshold", "--set"} <= set(completion.options_of("score"))
 
 
-def test_zsh_takes_the_script(capsys, monkeypatch):
-    monkeypatch.setattr(command, "jobs_folder", lambda: None)
-    completion.main(["zsh"])
-    script = capsys.readouterr().out
+def test_zsh_takes_the_script():
+    script = aslspark("completion", "zsh").stdout
     assert "bashcompinit" in script
     if shutil.which("zsh"):
         subprocess.run(["zsh", "-f", "-c", f"autoload -U compinit; compinit -D -u; {script}"], check=True)
