@@ -41,6 +41,8 @@ class NetworkFacts:
 SMALL_CNN_CHANNELS = (16, 32, 64, 128)
 """Channels of the stages of `small_cnn`; each stage halves height and width."""
 
+CNN_UNITS = 128
+"""Units of the dense layer of `cnn`, where `network.hidden` is 0."""
 LANDMARK_WIDTHS = (256, 128)
 """Units of the dense layers over landmarks."""
 JOINED_UNITS = 128

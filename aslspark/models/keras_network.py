@@ -13,9 +13,10 @@ from typing import Any
 
 import tensorflow as tf
 
-from aslspark.common.catalog import PICTURE, convolutions, download_error, inputs_of, require_shape, sides_of_cnn
+from aslspark.common.catalog import PICTURE, inputs_of
 from aslspark.common.errors import AslsparkError
 from aslspark.models import keras_zoo
+from aslspark.models.network_builders import build_network
 
 OPSET = 17
 
@@ -54,52 +55,8 @@ def build(
     AslsparkError
         Where Keras has no such network, it takes no pictures of that shape, or the weights cannot be downloaded.
     """
-    require_shape(name, "keras", shape)
-    widths, sides = convolutions(name, channels, kernels)
-    if name == "cnn":
-        return _cnn(shape, classes, dropout, hidden or 128, widths, sides)
-    if name == "small_cnn":
-        return keras_zoo.small_cnn(shape, classes, dropout, hidden, widths)
-    if name == "landmark_net":
-        return keras_zoo.landmark_net(classes, dropout, hidden)
-    if name == "two_branch":
-        return keras_zoo.two_branch(shape, classes, dropout, hidden, widths)
-    try:
-        return keras_zoo.application(name, shape, classes, dropout, hidden, "imagenet" if imagenet else None)
-    except Exception as error:  # Keras has its own error for a failed download
-        if not imagenet:
-            raise
-        raise download_error(name, error) from error
-
-
-def _cnn(
-    shape: tuple[int, int, int],
-    classes: int,
-    dropout: float,
-    hidden: int,
-    channels: tuple[int, ...],
-    kernels: tuple[int, ...],
-) -> tf.keras.Model:
-    layers = tf.keras.layers
-    sides_of_cnn(shape, kernels)
-    return tf.keras.Sequential(
-        [
-            layers.Input(shape, name="picture"),
-            layers.Conv2D(channels[0], kernels[0], activation="relu"),
-            layers.MaxPooling2D(),
-            layers.Conv2D(channels[1], kernels[1], activation="relu"),
-            layers.MaxPooling2D(),
-            layers.Dropout(dropout),
-            layers.Conv2D(channels[2], kernels[2], activation="relu"),
-            layers.MaxPooling2D(),
-            layers.Dropout(dropout),
-            layers.Flatten(),
-            layers.Dense(hidden, activation="relu"),
-            layers.Dropout(dropout),
-            layers.Dense(classes, activation="softmax", name="probability"),
-        ],
-        name="cnn",
-    )
+    built: tf.keras.Model = build_network("keras", name, shape, classes, dropout, hidden, imagenet, channels, kernels)
+    return built
 
 
 def input_shapes(model: tf.keras.Model) -> dict[str, tuple[int, ...]]:

@@ -9,22 +9,48 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from aslspark.common.catalog import JOINED_UNITS, LANDMARK_WIDTHS, LANDMARKS, PICTURE
+from aslspark.common.catalog import CNN_UNITS, JOINED_UNITS, LANDMARK_WIDTHS, LANDMARKS, PICTURE, sides_of_cnn
 from aslspark.features.landmarks import FEATURES
+from aslspark.models.network_builders import NetworkSizes, network
 
 BACKBONE = "backbone"
 
 _APPLICATIONS = {"resnet50": "ResNet50", "mobilenet_v2": "MobileNetV2"}
 
 
-def small_cnn(
-    shape: tuple[int, int, int], classes: int, dropout: float, hidden: int, widths: tuple[int, ...]
-) -> tf.keras.Model:
+@network("keras", "cnn")
+def cnn(sizes: NetworkSizes) -> tf.keras.Model:
+    """Build the plain CNN: three convolutions with pooling, and a dense layer."""
+    layers = tf.keras.layers
+    sides_of_cnn(sizes.shape, sizes.kernels)
+    channels, kernels = sizes.channels, sizes.kernels
+    return tf.keras.Sequential(
+        [
+            layers.Input(sizes.shape, name=PICTURE),
+            layers.Conv2D(channels[0], kernels[0], activation="relu"),
+            layers.MaxPooling2D(),
+            layers.Conv2D(channels[1], kernels[1], activation="relu"),
+            layers.MaxPooling2D(),
+            layers.Dropout(sizes.dropout),
+            layers.Conv2D(channels[2], kernels[2], activation="relu"),
+            layers.MaxPooling2D(),
+            layers.Dropout(sizes.dropout),
+            layers.Flatten(),
+            layers.Dense(sizes.hidden or CNN_UNITS, activation="relu"),
+            layers.Dropout(sizes.dropout),
+            layers.Dense(sizes.classes, activation="softmax", name="probability"),
+        ],
+        name=sizes.name,
+    )
+
+
+@network("keras", "small_cnn")
+def small_cnn(sizes: NetworkSizes) -> tf.keras.Model:
     """Build the small network: each stage has a convolution of stride 2 and, but for the first, a residual one."""
-    inside = tf.keras.layers.Input(shape)
-    backbone = tf.keras.Model(inside, _small_features(inside, widths), name=BACKBONE)
-    picture = tf.keras.layers.Input(shape, name=PICTURE)
-    return _with_head(picture, backbone(picture), classes, dropout, hidden, "small_cnn")
+    inside = tf.keras.layers.Input(sizes.shape)
+    backbone = tf.keras.Model(inside, _small_features(inside, sizes.channels), name=BACKBONE)
+    picture = tf.keras.layers.Input(sizes.shape, name=PICTURE)
+    return _with_head(picture, backbone(picture), sizes)
 
 
 def _small_features(picture: tf.Tensor, widths: tuple[int, ...]) -> tf.Tensor:
@@ -37,24 +63,25 @@ def _small_features(picture: tf.Tensor, widths: tuple[int, ...]) -> tf.Tensor:
     return layers.GlobalAveragePooling2D()(outputs)
 
 
-def landmark_net(classes: int, dropout: float, hidden: int) -> tf.keras.Model:
+@network("keras", "landmark_net")
+def landmark_net(sizes: NetworkSizes) -> tf.keras.Model:
     """Build the dense network over landmarks."""
     inside = tf.keras.layers.Input((FEATURES,))
-    backbone = tf.keras.Model(inside, _landmark_features(inside, dropout), name=BACKBONE)
+    backbone = tf.keras.Model(inside, _landmark_features(inside, sizes.dropout), name=BACKBONE)
     landmarks = tf.keras.layers.Input((FEATURES,), name=LANDMARKS)
-    return _with_head(landmarks, backbone(landmarks), classes, dropout, hidden, "landmark_net")
+    return _with_head(landmarks, backbone(landmarks), sizes)
 
 
-def two_branch(
-    shape: tuple[int, int, int], classes: int, dropout: float, hidden: int, widths: tuple[int, ...]
-) -> tf.keras.Model:
+@network("keras", "two_branch")
+def two_branch(sizes: NetworkSizes) -> tf.keras.Model:
     """Build the network with the branches of `small_cnn` for pictures and of `landmark_net` for landmarks."""
     layers = tf.keras.layers
-    inside = [layers.Input(shape), layers.Input((FEATURES,))]
-    features = layers.Concatenate()([_small_features(inside[0], widths), _landmark_features(inside[1], dropout)])
+    inside = [layers.Input(sizes.shape), layers.Input((FEATURES,))]
+    branches = [_small_features(inside[0], sizes.channels), _landmark_features(inside[1], sizes.dropout)]
+    features = layers.Concatenate()(branches)
     backbone = tf.keras.Model(inside, features, name=BACKBONE)
-    inputs = [layers.Input(shape, name=PICTURE), layers.Input((FEATURES,), name=LANDMARKS)]
-    return _with_head(inputs, backbone(inputs), classes, dropout, hidden or JOINED_UNITS, "two_branch")
+    inputs = [layers.Input(sizes.shape, name=PICTURE), layers.Input((FEATURES,), name=LANDMARKS)]
+    return _with_head(inputs, backbone(inputs), sizes, JOINED_UNITS)
 
 
 def _landmark_features(landmarks: tf.Tensor, dropout: float) -> tf.Tensor:
@@ -77,31 +104,22 @@ def _normalised(outputs: tf.Tensor) -> tf.Tensor:
     return layers.ReLU()(layers.BatchNormalization(momentum=0.9, epsilon=1e-5)(outputs))
 
 
-def application(
-    name: str, shape: tuple[int, int, int], classes: int, dropout: float, hidden: int, weights: str | None = None
-) -> tf.keras.Model:
-    """Build a network of keras.applications with this package's head.
-
-    Parameters
-    ----------
-    name : {'resnet50', 'mobilenet_v2'}
-    shape, classes, dropout, hidden
-        See `keras_network.build`.
-    weights : {None, 'imagenet'}
-        Random, or downloaded by Keras.
-    """
+@network("keras", *_APPLICATIONS)
+def application(sizes: NetworkSizes) -> tf.keras.Model:
+    """Build a network of keras.applications with this package's head."""
     layers = tf.keras.layers
-    colours = (*shape[:2], 3)
-    make = getattr(tf.keras.applications, _APPLICATIONS[name])
-    made = make(include_top=False, weights=weights, input_shape=colours, pooling="avg")
-    backbone = tf.keras.Model(made.input, made.output, name=BACKBONE)
+    colours = (*sizes.shape[:2], 3)
+    make = getattr(tf.keras.applications, _APPLICATIONS[sizes.name])
+    weights = "imagenet" if sizes.imagenet else None
+    library_model = make(include_top=False, weights=weights, input_shape=colours, pooling="avg")
+    backbone = tf.keras.Model(library_model.input, library_model.output, name=BACKBONE)
     for layer in backbone.layers:
         if isinstance(layer, layers.BatchNormalization):
             # The defaults are up to 0.999: after some hundred steps, validation would still use the initial statistics.
             layer.momentum = 0.9
-    picture = layers.Input(shape, name=PICTURE)
-    inputs = layers.Concatenate()([picture] * 3) if shape[2] == 1 else picture
-    return _with_head(picture, backbone(_as_pretrained(name, inputs)), classes, dropout, hidden, name)
+    picture = layers.Input(sizes.shape, name=PICTURE)
+    inputs = layers.Concatenate()([picture] * 3) if sizes.shape[2] == 1 else picture
+    return _with_head(picture, backbone(_as_pretrained(sizes.name, inputs)), sizes)
 
 
 def _as_pretrained(name: str, pictures: tf.Tensor) -> tf.Tensor:
@@ -113,11 +131,11 @@ def _as_pretrained(name: str, pictures: tf.Tensor) -> tf.Tensor:
 
 
 def _with_head(
-    inputs: tf.Tensor | list[tf.Tensor], features: tf.Tensor, classes: int, dropout: float, hidden: int, name: str
+    inputs: tf.Tensor | list[tf.Tensor], features: tf.Tensor, sizes: NetworkSizes, default_units: int = 0
 ) -> tf.keras.Model:
     layers = tf.keras.layers
-    outputs = layers.Dropout(dropout)(features)
-    if hidden:
-        outputs = layers.Dropout(dropout)(layers.Dense(hidden, activation="relu")(outputs))
-    outputs = layers.Dense(classes, activation="softmax", name="probability")(outputs)
-    return tf.keras.Model(inputs, outputs, name=name)
+    outputs = layers.Dropout(sizes.dropout)(features)
+    if hidden := sizes.hidden or default_units:
+        outputs = layers.Dropout(sizes.dropout)(layers.Dense(hidden, activation="relu")(outputs))
+    outputs = layers.Dense(sizes.classes, activation="softmax", name="probability")(outputs)
+    return tf.keras.Model(inputs, outputs, name=sizes.name)

@@ -14,10 +14,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from aslspark.common.catalog import PICTURE, convolutions, download_error, require_shape, sides_of_cnn
+from aslspark.common.catalog import PICTURE
 from aslspark.common.errors import AslsparkError
 from aslspark.features.landmarks import FEATURES
 from aslspark.models import torch_zoo
+from aslspark.models.network_builders import build_network
 
 OPSET = 18
 
@@ -47,51 +48,8 @@ def build(
     AslsparkError
         Where torch has no such network, it takes no pictures of that shape, or the weights cannot be downloaded.
     """
-    require_shape(name, "torch", shape)
-    widths, sides = convolutions(name, channels, kernels)
-    if name == "cnn":
-        return _cnn(shape, classes, dropout, hidden or 128, widths, sides)
-    if name == "small_cnn":
-        return torch_zoo.small_cnn(shape[2], classes, dropout, hidden, widths)
-    if name == "landmark_net":
-        return torch_zoo.landmark_net(classes, dropout, hidden)
-    if name == "two_branch":
-        return torch_zoo.two_branch(shape[2], classes, dropout, hidden, widths)
-    try:
-        return torch_zoo.torchvision_network(name, classes, dropout, hidden, imagenet)
-    except OSError as error:
-        raise download_error(name, error) from error
-
-
-def _cnn(
-    shape: tuple[int, int, int],
-    classes: int,
-    dropout: float,
-    hidden: int,
-    channels: tuple[int, ...],
-    kernels: tuple[int, ...],
-) -> nn.Module:
-    rows, columns = sides_of_cnn(shape, kernels)
-    network = nn.Sequential(
-        nn.Conv2d(shape[2], channels[0], kernels[0]),
-        nn.ReLU(),
-        nn.MaxPool2d(2),
-        nn.Conv2d(channels[0], channels[1], kernels[1]),
-        nn.ReLU(),
-        nn.MaxPool2d(2),
-        nn.Dropout(dropout),
-        nn.Conv2d(channels[1], channels[2], kernels[2]),
-        nn.ReLU(),
-        nn.MaxPool2d(2),
-        nn.Dropout(dropout),
-        nn.Flatten(),
-        nn.Linear(channels[2] * rows * columns, hidden),
-        nn.ReLU(),
-        nn.Dropout(dropout),
-        nn.Linear(hidden, classes),
-    )
-    torch_zoo.start_as_keras(network)
-    return network
+    built: nn.Module = build_network("torch", name, shape, classes, dropout, hidden, imagenet, channels, kernels)
+    return built
 
 
 def head_prefixes(model: nn.Module) -> tuple[str, ...]:

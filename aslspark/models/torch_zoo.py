@@ -9,8 +9,9 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from aslspark.common.catalog import JOINED_UNITS, LANDMARK_WIDTHS
+from aslspark.common.catalog import CNN_UNITS, JOINED_UNITS, LANDMARK_WIDTHS, sides_of_cnn
 from aslspark.features.landmarks import FEATURES
+from aslspark.models.network_builders import NetworkSizes, network
 
 _TORCHVISION_NAMES = {"squeezenet": "squeezenet1_0"}
 LAST_LAYERS = {"resnet18": "fc", "resnet50": "fc", "mobilenet_v2": "classifier", "squeezenet": "classifier"}
@@ -56,12 +57,13 @@ class AsImageNet(nn.Module):
         return (pictures - self.mean) / self.spread
 
 
-def dense_head(features: int, classes: int, dropout: float, hidden: int) -> nn.Sequential:
-    """Build the head from features (n, features) to logits (n, classes), with a layer of `hidden` units if not 0."""
-    layers: list[nn.Module] = [nn.Dropout(dropout)]
+def dense_head(features: int, sizes: NetworkSizes, default_units: int = 0) -> nn.Sequential:
+    """Build the head from features (n, features) to logits (n, classes), with a dense layer if it has any units."""
+    hidden = sizes.hidden or default_units
+    layers: list[nn.Module] = [nn.Dropout(sizes.dropout)]
     if hidden:
-        layers += [nn.Linear(features, hidden), nn.ReLU(), nn.Dropout(dropout)]
-    layers.append(nn.Linear(hidden or features, classes))
+        layers += [nn.Linear(features, hidden), nn.ReLU(), nn.Dropout(sizes.dropout)]
+    layers.append(nn.Linear(hidden or features, sizes.classes))
     head = nn.Sequential(*layers)
     start_as_keras(head)
     return head
@@ -97,22 +99,52 @@ class _SideBySide(nn.Module):
         return torch.cat([self.picture(pictures), self.landmarks(landmarks)], dim=1)
 
 
-def small_cnn(channels: int, classes: int, dropout: float, hidden: int, widths: tuple[int, ...]) -> HandNetwork:
+@network("torch", "cnn")
+def cnn(sizes: NetworkSizes) -> nn.Sequential:
+    """Build the plain CNN: three convolutions with pooling, and a dense layer."""
+    rows, columns = sides_of_cnn(sizes.shape, sizes.kernels)
+    channels, kernels, hidden = sizes.channels, sizes.kernels, sizes.hidden or CNN_UNITS
+    layers = nn.Sequential(
+        nn.Conv2d(sizes.shape[2], channels[0], kernels[0]),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(channels[0], channels[1], kernels[1]),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Dropout(sizes.dropout),
+        nn.Conv2d(channels[1], channels[2], kernels[2]),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Dropout(sizes.dropout),
+        nn.Flatten(),
+        nn.Linear(channels[2] * rows * columns, hidden),
+        nn.ReLU(),
+        nn.Dropout(sizes.dropout),
+        nn.Linear(hidden, sizes.classes),
+    )
+    start_as_keras(layers)
+    return layers
+
+
+@network("torch", "small_cnn")
+def small_cnn(sizes: NetworkSizes) -> HandNetwork:
     """Build the small network: each stage has a convolution of stride 2 and, but for the first, a residual one."""
-    backbone = _small_features(channels, widths)
-    return HandNetwork(nn.Identity(), backbone, dense_head(widths[-1], classes, dropout, hidden))
+    backbone = _small_features(sizes.shape[2], sizes.channels)
+    return HandNetwork(nn.Identity(), backbone, dense_head(sizes.channels[-1], sizes))
 
 
-def landmark_net(classes: int, dropout: float, hidden: int) -> HandNetwork:
+@network("torch", "landmark_net")
+def landmark_net(sizes: NetworkSizes) -> HandNetwork:
     """Build the dense network over landmarks."""
-    backbone = _landmark_features(dropout)
-    return HandNetwork(nn.Identity(), backbone, dense_head(LANDMARK_WIDTHS[-1], classes, dropout, hidden))
+    backbone = _landmark_features(sizes.dropout)
+    return HandNetwork(nn.Identity(), backbone, dense_head(LANDMARK_WIDTHS[-1], sizes))
 
 
-def two_branch(channels: int, classes: int, dropout: float, hidden: int, widths: tuple[int, ...]) -> HandNetwork:
+@network("torch", "two_branch")
+def two_branch(sizes: NetworkSizes) -> HandNetwork:
     """Build the network with the branches of `small_cnn` for pictures and of `landmark_net` for landmarks."""
-    backbone = _SideBySide(_small_features(channels, widths), _landmark_features(dropout))
-    head = dense_head(widths[-1] + LANDMARK_WIDTHS[-1], classes, dropout, hidden or JOINED_UNITS)
+    backbone = _SideBySide(_small_features(sizes.shape[2], sizes.channels), _landmark_features(sizes.dropout))
+    head = dense_head(sizes.channels[-1] + LANDMARK_WIDTHS[-1], sizes, JOINED_UNITS)
     return HandNetwork(nn.Identity(), backbone, head)
 
 
@@ -147,28 +179,22 @@ def _convolution(channels: int, width: int, stride: int) -> nn.Sequential:
     )
 
 
-def torchvision_network(name: str, classes: int, dropout: float, hidden: int, imagenet: bool = False) -> HandNetwork:
+@network("torch", "resnet18", "resnet50", "mobilenet_v2", "squeezenet")
+def torchvision_network(sizes: NetworkSizes) -> HandNetwork:
     """Build a network of torchvision with this package's head.
 
     SqueezeNet's features are averaged before the last layer, not after it: the weights are the same, without the ReLU
     that would keep logits above 0.
-
-    Parameters
-    ----------
-    name : {'resnet18', 'resnet50', 'mobilenet_v2', 'squeezenet'}
-    classes, dropout, hidden
-        See `torch_network.build`.
-    imagenet : bool
-        With ImageNet weights, which torchvision downloads once; otherwise random.
     """
     from aslspark.models.torchvision_ops import models
 
+    name = sizes.name
     own_name = _TORCHVISION_NAMES.get(name, name)
-    backbone = models.get_model(own_name, weights="DEFAULT" if imagenet else None, progress=False)
+    backbone = models.get_model(own_name, weights="DEFAULT" if sizes.imagenet else None, progress=False)
     last = getattr(backbone, LAST_LAYERS[name])
     features = next(_inputs(layer) for layer in last.modules() if isinstance(layer, nn.Linear | nn.Conv2d))
     setattr(backbone, LAST_LAYERS[name], nn.AdaptiveAvgPool2d(1) if name == "squeezenet" else nn.Identity())
-    return HandNetwork(AsImageNet(), backbone, dense_head(features, classes, dropout, hidden))
+    return HandNetwork(AsImageNet(), backbone, dense_head(features, sizes))
 
 
 def _inputs(layer: nn.Linear | nn.Conv2d) -> int:

@@ -1,0 +1,63 @@
+"""A network's name and sizes -> the network, built by the function of its framework that is registered for the name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from aslspark.common.catalog import convolutions, download_error, require_shape
+from aslspark.common.errors import AslsparkError
+
+
+@dataclass(frozen=True)
+class NetworkSizes:
+    """What a network is built from; see `aslspark.models.keras_network.build`."""
+
+    name: str
+    shape: tuple[int, int, int]
+    classes: int
+    dropout: float
+    hidden: int
+    imagenet: bool
+    channels: tuple[int, ...]
+    """Of the convolutions; the network's defaults where the settings give none."""
+    kernels: tuple[int, ...]
+
+
+Builder = TypeVar("Builder", bound=Callable[[NetworkSizes], Any])
+_BUILDERS: dict[tuple[str, str], Callable[[NetworkSizes], Any]] = {}
+
+
+def network(framework: str, *names: str) -> Callable[[Builder], Builder]:
+    """Make the decorator of a function that builds networks of a framework; `common.catalog.NETWORKS` has the facts."""
+
+    def register(builder: Builder) -> Builder:
+        _BUILDERS.update({(framework, name): builder for name in names})
+        return builder
+
+    return register
+
+
+def build_network(
+    framework: str,
+    name: str,
+    shape: tuple[int, int, int],
+    classes: int,
+    dropout: float,
+    hidden: int,
+    imagenet: bool,
+    channels: str,
+    kernels: str,
+) -> Any:
+    """Build a network by its name in a framework; see `aslspark.models.keras_network.build`."""
+    require_shape(name, framework, shape)
+    sizes = NetworkSizes(name, shape, classes, dropout, hidden, imagenet, *convolutions(name, channels, kernels))
+    try:
+        return _BUILDERS[framework, name](sizes)
+    except AslsparkError:
+        raise
+    except Exception as error:  # each library has its own errors for a failed download
+        if not imagenet:
+            raise
+        raise download_error(name, error) from error
