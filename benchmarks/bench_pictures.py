@@ -142,7 +142,7 @@ def main() -> None:
         ]
     notes = [
         "ingest and scoring list the files first; the bare processes are given their names, and write nothing",
-        "listing, counts, near-twins and Spark's jobs weigh less the more pictures there are",
+        "listing, counts, near duplicates and Spark's jobs weigh less the more pictures there are",
         *(f"CPU seconds of the last turn, {what}: {spent}" for what, spent in cpu.items()),
     ]
     write(f"pictures{chosen.size}", lines, notes)

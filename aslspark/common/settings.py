@@ -61,9 +61,9 @@ class PictureConfig:
     labels: str = _setting("", 'JSON file of labels by other names, such as {"0": "A"}; none: the names are labels')
     signer_pattern: str = _setting("", "regular expression over the path whose group is the signer, such as hand(\\d)_")
     near_bits: int = _setting(
-        6, "of 64: test and training pictures that differ by no more are near-twins", least=0, most=16
+        6, "of 64: test and training pictures that differ by no more are near duplicates", least=0, most=16
     )
-    drop_near_duplicates: bool = _setting(False, "quarantine near-twins of test pictures")
+    drop_near_duplicates: bool = _setting(False, "quarantine near duplicates of test pictures")
     roots: str = _setting(
         "", "folders, apart by commas, in which manifests may name pictures beside their own; none: their own alone"
     )

@@ -24,9 +24,9 @@ _HOW = {
     "random": "row by row",
 }
 _LEAK = (
-    "Rows were dealt to the folds one by one. Pictures taken one after another are near-twins, and here most test "
-    "pictures have a near-twin among the training pictures: these scores come out too high and say nothing about new "
-    "people, cameras or sessions. --by block or --leave-one signer avoids that."
+    "Rows were dealt to the folds one by one. Pictures taken one after another are near duplicates, and here most test "
+    "pictures have a near duplicate among the training pictures: these scores come out too high and say nothing about "
+    "new people, cameras or sessions. --by block or --leave-one signer avoids that."
 )
 _ENOUGH_FOR_A_BOX = 4
 """Folds; of fewer, a box plot shows nothing that their dots do not."""

@@ -71,7 +71,7 @@ def write_page(folder: Path, found: Sequence[Found], machine: dict[str, Any]) ->
         f"24 letters, pictures of {found[0]['size']}x{found[0]['size']} pixels, two Horovod processes on "
         f"{machine['cores']} cores ({machine['cpu']}), made by `spark-submit benchmarks/studies/honest.py` with "
         "`conf/pictures.yaml` (the script says how long each network learns). Frames: `alphabet_frames`, every seventh "
-        "frame of short videos; studio: `studio_hands`, five signers. Split at random a picture's near-twins are "
+        "frame of short videos; studio: `studio_hands`, five signers. Split at random a picture's near duplicates are "
         "trained on while it is judged: those columns are what is usually published, and say nothing of another "
         "person. Networks learn from changed pictures; none starts from weights "
         "of other pictures, which is what those made for larger ones need most. One that had not begun to learn when "
