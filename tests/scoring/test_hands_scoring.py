@@ -146,7 +146,7 @@ def test_mllib_scores_files_by_their_crops(spark, bundle, ingested, hands):
 
 
 def test_evaluating_on_raw_pictures_ingests_them_as_the_bundle_wants(spark, bundle, hands, tmp_path):
-    metrics = evaluate(spark, bundle, [str(hands)], config=str(tmp_path / "out"))
+    metrics = evaluate(spark, bundle, [str(hands)], str(tmp_path / "out"))
     assert metrics["splits"]["test"]["rows"] == 21
     kept = json.loads((tmp_path / "out" / "ingested" / "ingest.json").read_text())
     assert (kept["hands"]["upright"], kept["hands"]["margin"]) == (True, 0.4)

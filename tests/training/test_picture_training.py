@@ -133,7 +133,7 @@ def test_a_folder_of_pictures_is_scored_and_judged(spark, folder, bundles, tmp_p
         ("nowhere/A1.jpg", None, True),
         ("nowhere/A2.jpg", None, True),
     ]
-    metrics = evaluate(spark, str(bundles / "raw"), [str(tmp_path / "new")], config=str(tmp_path / "judged"))
+    metrics = evaluate(spark, str(bundles / "raw"), [str(tmp_path / "new")], str(tmp_path / "judged"))
     assert metrics["rows"] == 2
     sample = read_samples(spark, str(tmp_path / "judged" / "ingested")).first()
     pixels = np.frombuffer(sample["picture"]["data"], np.uint8).reshape(32, 32, 3)

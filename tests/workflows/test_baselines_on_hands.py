@@ -158,7 +158,7 @@ def test_a_table_without_hands_is_refused_by_name(spark, ingested, bundles, tmp_
 
 def test_groups_and_certainty_are_told_where_a_bundle_is_judged_too(spark, bundles, with_hands, rows, tmp_path):
     out, found = bundles
-    metrics = evaluate(spark, str(out / "both"), [with_hands], config=str(tmp_path / "judged"))
+    metrics = evaluate(spark, str(out / "both"), [with_hands], str(tmp_path / "judged"))
     assert metrics["groups"] == found["both"]["groups"]
     tested = [row for row in rows if row[5] == TEST]
     seen = [row for row in tested if row[6] is not None and row[6][0] is not None]
