@@ -75,15 +75,15 @@ def feeds(folder, size, batch_size=16, seed=5, budget=1 << 30, **read):
     return [SampleFeed(folder, reader, rank=rank, size=size, **given) for rank in range(size)]
 
 
-def job_on(folder, validation=None, **more):
+def job_on(folder, validation=None, labels=LABELS, weight_of=None, cache_mb=1, **more):
     given = {
         "shape": SHAPE,
         "inputs": ("picture",),
-        "training": TrainingConfig(epochs=1, patience=1, schedule="constant", batch_size=16, seed=5, cache_mb=1),
+        "training": TrainingConfig(epochs=1, patience=1, schedule="constant", batch_size=16, seed=5, cache_mb=cache_mb),
         "network": NetworkConfig(),
         "features": FeatureConfig(),
         "augment": AugmentConfig(on=False),
         "val_batch_size": 16,
         **more,
     }
-    return WorkerJob({}, SampleFolders(folder, validation, LABELS), **given)
+    return WorkerJob({}, SampleFolders(folder, validation, labels, weight_of=weight_of or {}), **given)

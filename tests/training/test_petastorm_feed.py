@@ -29,11 +29,11 @@ def feeds_of(tmp_path, monkeypatch):
         yield feeds
 
 
-@pytest.mark.parametrize("budget", [1 << 20, 300], ids=["copied at once", "copied in pieces"])
+@pytest.mark.parametrize("cache_mb", [1, 0], ids=["copied at once", "copied in pieces"])
 @pytest.mark.parametrize("size", [1, 2, 3, 7])
 @pytest.mark.parametrize("sizes", [[300], [101, 1, 57], [7]])
-def test_every_row_is_seen_once_an_epoch_by_exactly_one_rank(feeds_of, tmp_path, sizes, size, budget):
-    feeds = feeds_of(write_table(tmp_path / "t", sizes, group_rows=20), size, budget=budget)
+def test_every_row_is_seen_once_an_epoch_by_exactly_one_rank(feeds_of, tmp_path, sizes, size, cache_mb):
+    feeds = feeds_of(write_table(tmp_path / "t", sizes, group_rows=20), size, cache_mb=cache_mb)
     for epoch in range(2):
         seen = [row for feed in feeds for batch in feed.epoch(epoch) for row in rows_of(batch)]
         assert sorted(seen) == list(range(sum(sizes)))
