@@ -13,7 +13,7 @@ from aslspark.tuning.options import Budget
 
 
 def main(argv: Sequence[str]) -> None:
-    """Run the job on the command line's words."""
+    """Run the job with these arguments."""
     usual = Budget()
     parser = argparse.ArgumentParser(description="Choose a model within a budget.")
     parser.add_argument(

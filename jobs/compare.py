@@ -13,7 +13,7 @@ from aslspark.common.errors import AslsparkError
 
 
 def main(argv: Sequence[str]) -> None:
-    """Run the job on the command line's words."""
+    """Run the job with these arguments."""
     parser = argparse.ArgumentParser(description="Put bundles side by side on the same data.")
     parser.add_argument(
         "--model", required=True, nargs="+", metavar="[NAME=]BUNDLE", help="without a name: that of the folder"

@@ -24,7 +24,7 @@ NETWORK = "network"
 
 
 def main(argv: Sequence[str]) -> None:
-    """Run the job on the command line's words."""
+    """Run the job with these arguments."""
     usual = FoldOptions()
     parser = argparse.ArgumentParser(description="Train and judge a model on each fold.")
     parser.add_argument(

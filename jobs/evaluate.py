@@ -13,7 +13,7 @@ from aslspark.cli.jobs_support import add_config_options, config_from, run_job
 
 
 def main(argv: Sequence[str]) -> None:
-    """Run the job on the command line's words."""
+    """Run the job with these arguments."""
     parser = argparse.ArgumentParser(description="Judge a bundle on labelled data.")
     parser.add_argument("--model", required=True, metavar="BUNDLE")
     parser.add_argument(

@@ -18,7 +18,7 @@ DRIFT_CODE = 3
 
 
 def main(argv: Sequence[str]) -> None:
-    """Run the job on the command line's words."""
+    """Run the job with these arguments."""
     parser = argparse.ArgumentParser(description="Compare new pictures with those that a model was made with.")
     parser.add_argument("--model", required=True, metavar="BUNDLE", help="a bundle, or a registry's champion")
     parser.add_argument(

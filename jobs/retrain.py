@@ -22,7 +22,7 @@ REFUSED_CODE = 3
 
 
 def main(argv: Sequence[str]) -> None:
-    """Run the job on the command line's words."""
+    """Run the job with these arguments."""
     parser = argparse.ArgumentParser(
         description="Train a challenger, and promote it where it is better than the champion."
     )

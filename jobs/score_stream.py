@@ -13,7 +13,7 @@ from aslspark.cli.jobs_support import run_job
 
 
 def main(argv: Sequence[str]) -> None:
-    """Run the job on the command line's words."""
+    """Run the job with these arguments."""
     parser = argparse.ArgumentParser(description="Write NAME.json beside each picture that comes into a folder, once.")
     parser.add_argument("--model", required=True, metavar="BUNDLE")
     parser.add_argument("--folder", required=True, metavar="DIR", help="with pictures anywhere below it")

@@ -23,7 +23,7 @@ from aslspark.common.catalog import CLASSIFIERS
 
 
 def main(argv: Sequence[str]) -> None:
-    """Run the job on the command line's words."""
+    """Run the job with these arguments."""
     parser = argparse.ArgumentParser(description="Train a baseline and leave a bundle.")
     parser.add_argument("--model", required=True, choices=CLASSIFIERS)
     add_data_options(parser)

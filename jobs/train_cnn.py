@@ -14,7 +14,7 @@ from aslspark.common.catalog import NO_CLASSIFIER
 
 
 def main(argv: Sequence[str]) -> None:
-    """Run the job on the command line's words."""
+    """Run the job with these arguments."""
     parser = argparse.ArgumentParser(description="Train the network and leave a bundle.")
     add_data_options(parser)
     parser.add_argument("--resume", action="store_true", help="go on with a run that did not come to its end")

@@ -14,7 +14,7 @@ from aslspark.tuning.space import read_space
 
 
 def main(argv: Sequence[str]) -> None:
-    """Run the job on the command line's words."""
+    """Run the job with these arguments."""
     usual = SearchOptions()
     parser = argparse.ArgumentParser(description="Search for better settings.")
     parser.add_argument(

@@ -1,4 +1,4 @@
-"""Models of several kinds, tried with several settings each within a budget; the best one is trained again, and left.
+"""Data and a budget -> the best of several kinds of models, trained on all that may be learned from.
 
 In: data, a budget. Out: a folder with the bundle of the winner, and a leaderboard. Models are chosen by the validation
 split; the test split, by which nothing was chosen, says how good the best of each kind is.
@@ -49,11 +49,11 @@ log = logging.getLogger("aslspark")
 
 BUNDLE = "bundle"
 LARGEST_SHARE = 0.25
-"""Of the minutes, that one trial may take."""
+"""The share of the minutes that one trial may take."""
 AT_LEAST = 2
-"""Kinds that are tried to the last round."""
+"""Kinds that take part in every round."""
 LAST_FIT, LAST_SECONDS = 1.5, 40.0
-"""Kept for the winner's training on all: so many times its trial's, and so many seconds for its report."""
+"""The time kept for the winner's last training: its trial's time, so many times, and seconds for its report."""
 _LEAKS = (
     "near-twins of the training pictures would be judged, and the model that remembers best would win; choose block, "
     "signer or source"
@@ -62,16 +62,17 @@ _LEAKS = (
 
 @dataclass
 class Entry:
-    """A kind of model, and what was found of it."""
+    """A kind of model with its trials."""
 
     family: Family
     study: optuna.Study
     tried: list[dict[str, Any]] = field(default_factory=list)
-    """Of each trial: its settings, seconds, and accuracy or why there is none."""
+    """For each trial its settings, seconds, and accuracy or the reason why there is none."""
     best: Score | None = None
-    words: tuple[str, ...] = ()
+    overrides: tuple[str, ...] = ()
+    """The best trial's settings, as ``key=value``."""
     seconds: float = 0.0
-    """That the best trial's fit took."""
+    """How long the best trial's fit took."""
     model: SignClassifierModel | None = None
 
 
@@ -119,7 +120,7 @@ def automl(spark: SparkSession, data: Sequence[str], out: str, config: Config, b
                 _rounds(spark, table, config, budget, entries, scratch, ends)
                 ranked = _ranked(entries, budget)
                 rows = _rows(spark, table, entries, ranked)
-                settings = load_config(None, ranked[0].words, of_bundle=config.as_dict())
+                settings = load_config(None, ranked[0].overrides, of_bundle=config.as_dict())
                 learned, learned_from = _data_of_winner(spark, table, rows[0], scratch)
                 log.info("%s wins: training it on %s", ranked[0].family.name, learned_from)
                 train_bundle(spark, [learned], str(folder / BUNDLE), settings)
@@ -170,7 +171,7 @@ def _entries(spark: SparkSession, table: TrainingData, config: Config, budget: B
 
 
 def _ranked(entries: Sequence[Entry], budget: Budget) -> list[Entry]:
-    """Return the kinds of which a trial came to its end, best first."""
+    """Return the kinds with a finished trial, best first."""
     ranked = sorted((entry for entry in entries if entry.best), key=_place)
     if not ranked:
         reasons = "; ".join(f"{entry.family.name}: {entry.tried[-1]['reason']}" for entry in entries if entry.tried)
@@ -189,7 +190,7 @@ def _rows(
 
 
 def _data_of_winner(spark: SparkSession, table: TrainingData, winner: dict[str, Any], scratch: Path) -> tuple[str, str]:
-    """Return the folder that the winner's bundle is trained on, and in words which samples that holds."""
+    """Return the folder that the winner is trained on, and a description of its samples."""
     if table.test_is_given:
         return table.folder, "the train split, since the test rows were given as test"
     honest = f"{winner['test']:.2%} of its {winner['test_rows']:,} rows right"
@@ -227,22 +228,22 @@ def _place(entry: Entry) -> float:
 def _try(
     spark: SparkSession, table: TrainingData, config: Config, entry: Entry, number: int, folder: Path, most: float
 ) -> None:
-    """Fit and judge one trial; the first of a kind has the settings as they are."""
+    """Fit and judge one trial; the first of a kind has the given settings."""
     trial = entry.study.ask() if number else None
     chosen = entry.family.space.draw(trial) if trial else {}
-    words = (
+    overrides = (
         *entry.family.settings,
         *(f"{name}='{value}'" if isinstance(value, str) else f"{name}={value}" for name, value in chosen.items()),
     )
-    log.info("%s, trial %d: %s", entry.family.name, number + 1, "  ".join(words[1:]) or "as it is")
+    log.info("%s, trial %d: %s", entry.family.name, number + 1, "  ".join(overrides[1:]) or "as it is")
     started = time.monotonic()
 
     def on_epoch(row: EpochRow) -> bool:
         return time.monotonic() - started > most
 
-    about: dict[str, Any] = {"settings": list(words)}
+    about: dict[str, Any] = {"settings": list(overrides)}
     try:
-        settings = load_config(None, words, of_bundle=config.as_dict())
+        settings = load_config(None, overrides, of_bundle=config.as_dict())
         model = fit_trial(spark, table, settings, folder, on_epoch, most)
         about["seconds"] = round(time.monotonic() - started, 1)
         score = judge(spark, model, table, VALIDATION)
@@ -253,7 +254,7 @@ def _try(
     else:
         about["score"] = round(score.accuracy, 4)
         if entry.best is None or score.accuracy > entry.best.accuracy:
-            entry.best, entry.words, entry.seconds, entry.model = score, words, about["seconds"], model
+            entry.best, entry.overrides, entry.seconds, entry.model = score, overrides, about["seconds"], model
     if trial:
         if "score" in about:
             entry.study.tell(trial, -about["score"])
@@ -282,7 +283,7 @@ def _row(spark: SparkSession, table: TrainingData, entry: Entry, place: int) -> 
         "ms_a_picture": None,
         "pictures_a_second": round(test.rows / seconds),
         "fit_seconds": entry.seconds,
-        "settings": list(entry.words),
+        "settings": list(entry.overrides),
         "trials": entry.tried,
     }
 
@@ -312,7 +313,7 @@ def _add_speeds(ranked: Sequence[Entry], rows: Sequence[dict[str, Any]]) -> None
 
 
 def _all_to_learn(spark: SparkSession, table: TrainingData, scratch: Path, honest: str) -> str:
-    """Write the samples with the test split among those to learn from; validation still says when to stop."""
+    """Write the samples with the test split added to the training split; validation still chooses the epoch."""
     folder = spark_path(scratch / "all")
     split = F.when(F.col("split") == TEST, TRAIN).otherwise(F.col("split"))
     rows = write_divided(spark, table.samples(spark).withColumn("split", split), folder)

@@ -1,4 +1,4 @@
-"""Bundles and labelled data -> one table of how good, how large and how fast each is, and where they disagree."""
+"""Bundles and labelled data -> accuracy, size and speed of each bundle, and where they disagree."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ log = logging.getLogger("aslspark")
 
 RESULT_FILE, PAGE_FILE = "comparison.json", "comparison.html"
 MOST_EXAMPLES = 40
-"""Rows on which bundles disagree that are drawn."""
+"""How many of the rows on which bundles disagree are drawn."""
 NO_ONNX = "an MLlib model has no ONNX; it runs in Spark alone"
 
 
@@ -73,7 +73,7 @@ class LabelledSet:
     name: str
     paths: Sequence[str]
     folders: dict[str, tuple[str, str]] = field(default_factory=dict)
-    """For each way to divide it: the ingested folder, and its fingerprint."""
+    """Split and picture settings -> the folder ingested with them, and its fingerprint."""
 
 
 def compare_bundles(
@@ -85,7 +85,7 @@ def compare_bundles(
     *,
     config: Config | None = None,
 ) -> Comparison:
-    """Judge bundles on the same data, and put their sizes and speeds beside it.
+    """Compare the accuracy of bundles on the same data, their sizes and their speeds.
 
     A bundle that was trained on a set (its manifest has the set's fingerprint) is judged on the test split that it
     was trained with; any other on all rows.
@@ -153,7 +153,7 @@ def _log_accuracies(candidates: Sequence[Candidate]) -> None:
 
 
 def _candidate(name: str, path: str) -> Candidate:
-    """Read a bundle, and say of it what its files say: size, cost, training."""
+    """Read a bundle with its size, cost and training time."""
     manifest, model = read_manifest(path), SignClassifierModel.load(path)
     settings = manifest.get("settings", {})
     why_empty: dict[str, str] = {}
@@ -190,7 +190,7 @@ def _network_size(classifier: OnnxClassifier, manifest: Mapping[str, Any], why_e
     operations = None
     try:
         operations = multiply_adds(classifier.onnx)
-    except (AslsparkError, ImportError) as error:  # the package onnx need not be there to score
+    except (AslsparkError, ImportError) as error:  # the package onnx is optional
         why_empty["multiply_adds"] = str(error)
     return {
         "model": manifest.get("settings", {}).get("network", {}).get("name", "network"),
@@ -308,8 +308,7 @@ def samples_for(
     if len(labelled.paths) == 1 and is_ingested(labelled.paths[0]):
         split, config, key = None, PictureConfig(), "ingested"
     else:
-        # Divided and brought to size as the bundle's training data was: of the same rows, it then has the same
-        # fingerprint.
+        # Ingested as the bundle's training data was, so that the same rows have the same fingerprint.
         settings = candidate.manifest.get("settings", {})
         split, config = SplitOptions(**settings.get("split", {})), PictureConfig(**settings.get("pictures", {}))
         key = f"{split} {config}"
@@ -321,7 +320,7 @@ def samples_for(
             try:
                 ingest_sources(spark, labelled.paths, folder, split=split, pictures=pictures)
             except AslsparkError:
-                # What cannot be divided in that way (it names no signers, say) is not what the bundle was trained on.
+                # Data that cannot be split so, for want of signers for example, is not what the bundle was trained on.
                 whole = SplitOptions(validation=0.0, test=0.0)
                 ingest_sources(spark, labelled.paths, folder, split=whole, pictures=pictures)
         labelled.folders[key] = (folder, fingerprint(spark, folder))
@@ -368,7 +367,7 @@ def _differences(
     folder: Path,
     number: int,
 ) -> SetRow:
-    """Count how often bundles agree, on the rows that all are judged on, and draw some on which they differ."""
+    """Count how often bundles agree on the rows that all are judged on, and draw some on which they do not."""
     joined = answers[0].withColumnRenamed("letter", "letter_0")
     for n, frame in enumerate(answers[1:], start=1):
         joined = joined.join(frame.select("id", F.col("letter").alias(f"letter_{n}")), "id")
@@ -379,7 +378,7 @@ def _differences(
     same = [F.sum((F.col(f"letter_{a}") == F.col(f"letter_{b}")).cast("int")).alias(f"{a}_{b}") for a, b in pairs]
     totals = joined.agg(F.count("*").alias("rows"), F.sum(differ.cast("int")).alias("differ"), *same).collect()[0]
     rows, differing = totals["rows"], totals["differ"] or 0
-    # By a hash: some of them, not those that make a point.
+    # Ordered by a hash, for a sample that nobody chose.
     examples = joined.where(differ).orderBy(F.xxhash64("id"), "id").limit(MOST_EXAMPLES).collect()
     sheet = f"disagreements-{number}.png" if examples else None
     if sheet:

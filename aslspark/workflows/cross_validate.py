@@ -1,4 +1,4 @@
-"""Data and settings -> a model trained and judged a fold at a time, and what the folds say together.
+"""Data and settings -> a model trained and judged on each fold, and the scores over all folds.
 
 One fold at a time is on disk and in memory; of each only its figures are kept, so that a run goes on where it stopped.
 """
@@ -45,7 +45,7 @@ log = logging.getLogger("aslspark")
 SETTINGS_FILE, FOLDS_FOLDER, RESULT_FILE, SCRATCH = "settings.json", "folds", "cross_validation.json", ".scratch"
 _COMPARED = ("model", "folds", "data")
 SCORES = {"accuracy": "right", "macro_f1": "macro F1", "top3_accuracy": "among the best three"}
-"""The figures that are followed over the folds, and what they are called."""
+"""The scores that are averaged over the folds -> their titles."""
 
 
 def cross_validate(
@@ -104,9 +104,9 @@ def cross_validate(
 
 @contextmanager
 def _scratch_folder(folder: Path) -> Iterator[Path]:
-    """Give a folder for what does not stay; a run that fails before its folds are planned leaves nothing."""
+    """Give a temporary folder; where the run fails before its folds are planned, remove the whole run."""
     scratch = folder / SCRATCH
-    shutil.rmtree(scratch, ignore_errors=True)  # of a run that was killed
+    shutil.rmtree(scratch, ignore_errors=True)  # left by a run that was killed
     scratch.mkdir(parents=True)
     try:
         yield scratch
@@ -127,7 +127,7 @@ def _train_folds(
     options: FoldOptions,
     chosen: Mapping[str, Any],
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Plan the folds and run them; return what the run was begun with, and the figures of each fold."""
+    """Plan the folds and train each; return the settings of the run, and the metrics of each fold."""
     needs = Needs(groups=_least_groups(options))
     with ingest_kept(scratch, folder, data), training_data(spark, data, (), config, scratch, needs) as table:
         settings = {
@@ -176,7 +176,7 @@ def _open(out: str) -> Path:
 
 
 def _require_same(folder: Path, settings: Mapping[str, Any]) -> None:
-    """Compare what is known of a run so far with what one that goes on was begun with."""
+    """Refuse to resume a run that was begun with other settings or data."""
     path = folder / SETTINGS_FILE
     if path.exists():
         before, now = (
@@ -188,7 +188,7 @@ def _require_same(folder: Path, settings: Mapping[str, Any]) -> None:
 
 
 def _left_out(table: TrainingData) -> str | None:
-    """Say which test rows are in no fold."""
+    """Name the test rows that are in no fold."""
     if not table.test_is_given:
         return None
     return f"{table.report['splits'][TEST]:,} of {', '.join(table.report.get('test_sources', ['separate sources']))}"
@@ -277,10 +277,10 @@ def _run_fold(
 def _write_fold(
     spark: SparkSession, table: TrainingData, samples: DataFrame, fold: Fold, folder: str, options: FoldOptions
 ) -> dict[str, int]:
-    """Write the samples with the fold's split as an ingested folder, and count them."""
+    """Write the samples, split for this fold, as an ingested folder, and count them."""
     rows = write_divided(spark, assign_fold(spark, samples, fold, options), folder)
-    wanted = SPLITS if options.validation > 0 else (TRAIN, TEST)
-    if empty := [split for split in wanted if not rows[split]]:
+    required = SPLITS if options.validation > 0 else (TRAIN, TEST)
+    if empty := [split for split in required if not rows[split]]:
         raise AslsparkError(
             f"no {empty[0]} samples among {sum(rows.values()):,}; give more data, fewer --folds, or other blocks"
         )
@@ -297,12 +297,12 @@ def _write_fold(
 
 
 def _held_out(fold: Fold, metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Say how well each signer was read that a fold was tested on, or each source where it is not about signers."""
+    """Return the accuracy of each signer that a fold was tested on, or of each source where folds are not signers."""
     if SIGNER in fold.columns:
-        found = {figures["group"]: figures for figures in metrics["groups"]["signer"]}
+        groups = {group["group"]: group for group in metrics["groups"]["signer"]}
     else:
-        found = metrics["splits"][TEST]["by_source"]
-    return [{"group": name, "rows": part["rows"], "accuracy": part["accuracy"]} for name, part in found.items()]
+        groups = metrics["splits"][TEST]["by_source"]
+    return [{"group": name, "rows": part["rows"], "accuracy": part["accuracy"]} for name, part in groups.items()]
 
 
 def _epochs(bundle: Path) -> int | None:
@@ -325,25 +325,25 @@ def _together(folds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _temperature(folds: Sequence[Mapping[str, Any]]) -> float | None:
-    """Return what the rows that these folds held out ask for."""
+    """Return the temperature that fits the held-out rows of these folds together."""
     tried = [fold["by_temperature"] for fold in folds if fold["by_temperature"]]
     return best_temperature(tried) if tried else None
 
 
 def _calibrated(folds: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Add to each fold the temperature that the others ask for, and how far off its probabilities are with that."""
-    found = []
+    """Add to each fold the temperature that fits the other folds, and its own calibration error at that temperature."""
+    calibrated = []
     for fold in folds:
         others = _temperature([other for other in folds if other is not fold])
         error = None
         if others is not None and fold["by_temperature"]:
             error = fold["by_temperature"]["calibration_error"][TEMPERATURES.index(others)]
-        found.append({**fold, "temperature_of_others": others, "calibration_error_of_others": error})
-    return found
+        calibrated.append({**fold, "temperature_of_others": others, "calibration_error_of_others": error})
+    return calibrated
 
 
 def _pooled(confusions: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Add up confusions, whose label lists may differ: a fold may lack a letter."""
+    """Add up confusion matrices, whose labels may differ, since a fold may lack a letter."""
     labels = sorted({label for confusion in confusions for label in confusion["labels"]})
     answers = [*labels, UNSCORED]
     total = np.zeros((len(labels), len(answers)), np.int64)

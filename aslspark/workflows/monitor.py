@@ -1,4 +1,4 @@
-"""A bundle and new pictures, or a scored table -> whether they have drifted, batch by batch; with plots."""
+"""A bundle and new pictures, or a scored table -> whether each batch has drifted, with plots."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from aslspark.workflows.job_run import job_run
 log = logging.getLogger("aslspark")
 
 LEAST_RATE = 4 / RESAMPLES
-"""Of what is rarer, too few drawn batches are an example."""
+"""The lowest rate that the resampled batches can show: four of them."""
 WHOLE = "all rows"
 _BATCH, _OTHER = "batch", -2
 
@@ -148,26 +148,28 @@ def count_bins(rows: DataFrame, profile: Profile) -> dict[str, dict[str, Any]]:
     def cells(parts: Iterator[pd.DataFrame]) -> Iterator[pd.Series]:
         for part in parts:
             bins = profile.bins_of(part)
-            found = np.column_stack([np.where(bins[name] == NONE, _OTHER, bins[name] + starts[name]) for name in names])
-            yield pd.Series([row[row != _OTHER].tolist() for row in found], dtype=object)
+            cell = np.column_stack([np.where(bins[name] == NONE, _OTHER, bins[name] + starts[name]) for name in names])
+            yield pd.Series([row[row != _OTHER].tolist() for row in cell], dtype=object)
 
     given = F.struct(*(F.col(name) for name in (*MEASURES, ANSWER, *FLAGS) if name in rows.columns))
-    # A cell of its own counts the rows themselves.
+    # One more cell counts the rows.
     of_row = F.explode(F.concat(cells(given), F.array(F.lit(_OTHER)))).alias("cell")
     counted = rows.select(_BATCH, of_row).groupBy(_BATCH, "cell").count().collect()
-    found: dict[str, dict[str, Any]] = {}
+    batches: dict[str, dict[str, Any]] = {}
     for row in counted:
-        counts = found.setdefault(row[_BATCH], {"rows": 0, **{name: np.zeros(sizes[name], np.int64) for name in names}})
+        counts = batches.setdefault(
+            row[_BATCH], {"rows": 0, **{name: np.zeros(sizes[name], np.int64) for name in names}}
+        )
         if row["cell"] == _OTHER:
             counts["rows"] = row["count"]
         else:
             name = next(name for name in reversed(names) if starts[name] <= row["cell"])
             counts[name][row["cell"] - starts[name]] = row["count"]
-    return found
+    return batches
 
 
 def _table(spark: SparkSession, data: str) -> tuple[DataFrame, str | None]:
-    """Read what is to be looked at, and name its column of pictures: None of a table that is scored already."""
+    """Read the data, and name its column of pictures; None for a table that is already scored."""
     if HadoopFiles(spark).exists(data):
         scored = _if_scored(spark, data)
         return (scored, None) if scored is not None else rows_to_score(spark, [data])
@@ -189,7 +191,7 @@ def _if_scored(spark: SparkSession, path: str) -> DataFrame | None:
         return None
     try:
         table = spark.read.parquet(path)
-    except Exception:  # Spark's own words for "this is no Parquet" differ by version
+    except Exception:  # the error of what is no Parquet differs by Spark's version
         return None
     return table if set(OUTPUT_COLUMNS) <= set(table.columns) else None
 
@@ -208,10 +210,13 @@ def _batch_column(table: DataFrame, by: str | None) -> Column:
 def _judged(name: str, counts: dict[str, Any], comparison: Comparison) -> dict[str, Any]:
     rows = counts["rows"]
     row: dict[str, Any] = {"batch": name, "rows": rows, "judged": rows >= LEAST_ROWS}
-    found = comparison.statistics(counts, rows) if row["judged"] else {}
-    alarms = sorted((key for key in found if found[key].alarm), key=lambda key: -found[key].value / found[key].limit)
+    statistics = comparison.statistics(counts, rows) if row["judged"] else {}
+    alarms = sorted(
+        (key for key in statistics if statistics[key].alarm),
+        key=lambda key: -statistics[key].value / statistics[key].limit,
+    )
     row |= {"drift": bool(alarms), "alarms": alarms}
-    row["statistics"] = {key: {"value": one.value, "limit": one.limit} for key, one in found.items()}
+    row["statistics"] = {key: {"value": one.value, "limit": one.limit} for key, one in statistics.items()}
     return row
 
 

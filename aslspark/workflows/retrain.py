@@ -74,7 +74,7 @@ def initialize(
             about = {"bundle": bundle, "test": list(test), "test_rows": rows}
             about["test_fingerprint"] = fingerprint(spark, spark_path(frozen_test))
             (work / "bundle").mkdir()
-            read_bundle(bundle, "--begin ", copy_to=work / "bundle")  # what is checked are the bytes that are copied
+            read_bundle(bundle, "--begin ", copy_to=work / "bundle")  # copies the very bytes that it checked
             with registry.locked():
                 _require_no_champion(registry, bundle)
                 decision = registry.decide(BEGUN, about, bundle=work / "bundle", frozen_test=frozen_test)
@@ -155,12 +155,12 @@ def retrain(
             train_bundle(spark, [ingested], str(challenger), config)
             sets = {HELD_OUT: read_samples(spark, ingested, [TEST]), FROZEN: frozen}
             is_mllib = config.mllib.classifier != NO_CLASSIFIER
-            told = {
+            about = {
                 "data": list(data),
                 "fingerprint": fingerprint(spark, ingested),
                 "started_from": "nothing" if is_mllib else config.network.weights,
             }
-            decision = _decide(registry, champion, challenger, sets, alpha, max_class_drop, told)
+            decision = _decide(registry, champion, challenger, sets, alpha, max_class_drop, about)
         version = decision["challenger"]
         log.info("%s: %s %s; the champion is %s", registry.given, version, decision["action"], decision["champion"])
         for reason in decision["reasons"]:
@@ -172,7 +172,7 @@ def retrain(
 def _challenger_settings(
     champion: Path, from_scratch: bool, config_file: str | None, overrides: Sequence[str]
 ) -> Config:
-    """Return the champion's settings, with what differs from them."""
+    """Return the champion's settings with the overrides."""
     settings = dict(read_manifest(str(champion), "--registry ")["settings"])
     weights = []
     if load_config(of_bundle=settings).mllib.classifier == NO_CLASSIFIER:
@@ -189,7 +189,7 @@ def _decide(
     max_class_drop: float,
     about: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Judge the challenger against the champion, again where that changes meanwhile, and write the decision down."""
+    """Record the verdict on the challenger; where the champion changes meanwhile, judge against the new one."""
     while True:
         models = [SignClassifierModel.load(str(path)) for path in (registry.path(champion), challenger)]
         verdict = compare_paired(count_pairs(models[0], models[1], sets), alpha, max_class_drop)
@@ -197,8 +197,8 @@ def _decide(
             now = registry.champion()
             if now == champion:
                 action = PROMOTED if verdict.better else REFUSED
-                told = {"reasons": verdict.reasons, **about, "figures": verdict.figures}
-                return registry.decide(action, told, bundle=challenger)
+                details = {"reasons": verdict.reasons, **about, "figures": verdict.figures}
+                return registry.decide(action, details, bundle=challenger)
         log.info("%s: the champion is %s now, not %s: judged again", registry.given, now, champion)
         champion = now
 
@@ -230,7 +230,7 @@ def _ingested(spark: SparkSession, data: Sequence[str], work: Path, config: Conf
 
 
 def _require_same_test(spark: SparkSession, registry: Registry) -> None:
-    """Refuse a frozen test that is not the one that the registry was begun with: champions were judged on that."""
+    """Refuse a frozen test that has changed since the registry began, since all champions were judged on it."""
     begun = next((row for row in registry.decisions() if row["action"] == BEGUN), {})
     if "test_fingerprint" in begun:
         require_same_run(
@@ -243,7 +243,7 @@ def _require_same_test(spark: SparkSession, registry: Registry) -> None:
 
 
 def _require_unlearned_test(frozen: DataFrame, learned: DataFrame) -> None:
-    """Refuse data that holds pictures of the frozen test, byte by byte the same."""
+    """Refuse training data that holds pictures of the frozen test, byte for byte."""
 
     def pictures(samples: DataFrame) -> DataFrame:
         return samples.select(picture_hash().alias("pixels"))

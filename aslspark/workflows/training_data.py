@@ -1,4 +1,4 @@
-"""What a job is given to train on -> an ingested folder: as it is, ingested here, or drawn."""
+"""A job's data -> an ingested folder: the one that was given, one made from raw sources, or one of synthetic hands."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from aslspark.training.data import DRAWN_WARNING, INGESTED, TrainingData, is_ing
 log = logging.getLogger("aslspark")
 
 BEGUN_FILE = "ingested_from.json"
-"""Lies beside what a job ingested for itself: from what, and how."""
+"""Says from which sources, and with which settings, a job ingested the folder beside it."""
 
 
 @contextmanager
@@ -40,20 +40,20 @@ def training_data(
     scratch: Path,
     needs: Needs | None = None,
 ) -> Iterator[TrainingData]:
-    """Give the data of a job: an ingested folder as it is, raw sources ingested, or drawn hands where there is none.
+    """Give the data of a job as an ingested folder, which is made from raw sources or synthetic hands where needed.
 
     Parameters
     ----------
     spark : SparkSession
     data : sequence of str
-        One ingested folder, or raw sources; empty for drawn hands.
+        One ingested folder, or raw sources; empty for synthetic hands.
     test_data : sequence of str
         Raw sources that are only tested on.
     config : Config
     scratch : Path
-        A folder for what is ingested here; the caller removes it, or keeps it for a call that goes on.
+        Gets what is ingested here; the caller removes it, or keeps it for a call that resumes.
     needs : Needs, optional
-        What is asked of the splits of raw sources: those that cannot give it are refused before they are decoded.
+        What the splits of raw sources must have; sources that cannot give it are refused before they are decoded.
 
     Raises
     ------
@@ -103,7 +103,7 @@ def training_data(
     hands = drawn_samples(spark, count=drawn.count, seed=drawn.seed, signers=drawn.signers)
     hands = hands.persist(StorageLevel.MEMORY_AND_DISK)  # drawn once, read twice
     try:
-        # Whole signers are held out: another picture of a known hand is no test.
+        # Whole signers are held out, since another picture of the same hand is no test.
         say(ingest_sources(spark, [hands], folder, split=replace(split, kind="signer")))
     finally:
         hands.unpersist()

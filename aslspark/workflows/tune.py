@@ -1,4 +1,4 @@
-"""A search: trials of settings, one fit after another, of a network or a classifier, judged by the validation split.
+"""Data and a space of settings -> the settings whose model is best on the validation split.
 
 In: data, a space, how to search. Out: a folder with the study, the best settings as YAML, a report with plots. The
 study lies in a database, so that a search that was stopped goes on, and several may share it.
@@ -50,24 +50,24 @@ log = logging.getLogger("aslspark")
 
 DATABASE = "study.db"
 BEGUN_WITH = "begun_with"
-"""The attribute of a study that says what may not change while it goes on."""
+"""The attribute of a study that holds what must stay the same when it is resumed."""
 TRIALS_BEFORE_STOPPING, FIRST_JUDGED = 4, 0.4
-"""Trials that the median needs to be one, and the share of the epochs after which a trial is held against it: before
-that, all are as bad."""
+"""Trials before the median is known well enough to stop others, and the share of the epochs after which a trial is
+compared with it: before that, all trials are equally bad."""
 DRAWN_BLINDLY = 5
-"""Trials before TPE makes something of those that were."""
+"""Random trials before TPE models the results."""
 HEARTBEAT_SECONDS, LOST_AFTER_SECONDS = 10, 60
-"""Of a trial at work, in the database; one that is silent for longer was killed, and is tried again once."""
+"""How often a running trial writes to the database, and the silence after which it counts as killed and is run again,
+once."""
 
 
 def search(
     spark: SparkSession, data: Sequence[str], out: str, config: Config, space: Space, options: SearchOptions
 ) -> optuna.Study:
-    """Search, and leave `best.yaml`, `README.md` and plots in `out`, a folder that may be there from an earlier call.
+    """Search for better settings, and write `best.yaml`, `README.md` and plots to `out`; an earlier search is resumed.
 
-    The first trial is the settings as they are, so that the best is never worse on the validation split. A trial that
-    fails is a failed trial. Later trials that lie below the median of the others after two fifths of their epochs are
-    stopped.
+    The first trial is the given settings, so that the best is never worse on the validation split. A trial that fails
+    does not end the search. After two fifths of its epochs, a later trial is stopped where it is below the median.
 
     Returns
     -------
@@ -104,7 +104,7 @@ def search(
 
 
 def _require_same(study: optuna.Study, out: str, given: dict[str, Any]) -> None:
-    """Compare what a study that goes on was begun with, as far as it is known: trials of something else say nothing."""
+    """Refuse to resume a study that was begun with another space, data or settings."""
     before = study.user_attrs.get(BEGUN_WITH)
     if before is None:
         return
@@ -129,19 +129,22 @@ def _check_at_once(spark: SparkSession, config: Config, at_once: int) -> None:
 
 
 def place_database(folder: Path) -> Path:
-    """Name SQLite's file, in which it writes here and there: beside a mounted object store, where it is copied to."""
+    """Return the path of SQLite's file: on a local disk where the folder is a mounted object store.
+
+    Such a store takes no small writes within a file; `keep_database` copies the file to it.
+    """
     kept = folder / DATABASE
     if not is_mounted(folder):
         return kept
     scratch = Path(tempfile.mkdtemp(prefix="aslspark-study-"))
-    atexit.register(shutil.rmtree, scratch, ignore_errors=True)  # the study is asked after the search, too
+    atexit.register(shutil.rmtree, scratch, ignore_errors=True)  # the study is read after the search, too
     if kept.exists():
         shutil.copyfile(kept, scratch / DATABASE)
     return scratch / DATABASE
 
 
 def keep_database(database: Path, folder: Path) -> None:
-    """Copy SQLite's file to the search's folder, where it does not lie there."""
+    """Copy SQLite's file to the search's folder, unless it is there."""
     if database.parent != folder and database.exists():
         shutil.copyfile(database, folder / DATABASE)
 
@@ -149,7 +152,7 @@ def keep_database(database: Path, folder: Path) -> None:
 def open_study(
     database: Path, space: Space, options: SearchOptions, epochs: int, config: Config | None = None
 ) -> optuna.Study:
-    """Open a study, or begin it: then the settings as they are wait to be its first trial, where a config is given."""
+    """Open a study, or create it; with `config`, its settings are the first trial."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)  # heartbeats
     storage = StudyStorage(
@@ -164,7 +167,7 @@ def open_study(
         )
         if config is not None:
             _enqueue_defaults(study, config, space)
-    # Not the first draws again where a search goes on.
+    # Other draws than before where a search is resumed.
     seed = options.seed + len(study.trials)
     samplers: dict[str, Any] = {
         "tpe": lambda: optuna.samplers.TPESampler(
@@ -240,7 +243,7 @@ class _Search:
 
     def _fit_across_tasks(self, trial: optuna.Trial, settings: Config) -> float:
         def on_epoch(row: EpochRow) -> bool:
-            """Tell the study, and say whether to stop here."""
+            """Report to the study, which says whether to stop the trial."""
             trial.report(row["val_accuracy"], row["epoch"])
             return trial.should_prune()
 
