@@ -1,4 +1,4 @@
-"""What a fit comes to: the network in its framework and as ONNX, and how it got there. Imports neither framework."""
+"""The result of a fit: the network in its framework and in ONNX, and the history. It imports neither framework."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from aslspark.models.onnx_classifier import OnnxClassifier
 
 
 class Judged(TypedDict, total=False):
-    """What an epoch came to on the validation samples, where there are any."""
+    """The validation results of an epoch, where there are validation samples."""
 
     val_loss: float
     val_accuracy: float
     val_commonest: float
-    """Share of the answer that was given most often."""
+    """Share of the most frequent answer."""
 
 
 class EpochRow(Judged):
-    """A row of the history."""
+    """An epoch's row of the history."""
 
     epoch: int
     """From 1."""
@@ -36,7 +36,7 @@ class EpochRow(Judged):
 
 
 class Alert(TypedDict):
-    """What a rule saw at the end of an epoch; see `aslspark.training.training_alerts`."""
+    """The finding of a rule at the end of an epoch; see `aslspark.training.training_alerts`."""
 
     rule: str
     epoch: int
@@ -54,12 +54,12 @@ class FinishedNetwork:
     """A tf.keras.Model or a torch.nn.Module."""
     parameters: int
     save: Callable[[Path], str]
-    """Writes the network into a folder in a format that holds no code, and returns the file's name."""
+    """Writes the network into a folder, in a format without code, and returns the file's name."""
 
 
 @dataclass(frozen=True)
 class FitResult:
-    """What a fit came to; its weights are those of the best epoch."""
+    """The result of a fit, with the weights of the best epoch."""
 
     network: FinishedNetwork
     classifier: OnnxClassifier
@@ -69,6 +69,6 @@ class FitResult:
     """SHA-256 of each rank's weights after the last step: all equal."""
     watch: list[Alert]
     phases: dict[str, float]
-    """Seconds by what they went to: start (of the workers), those of `aslspark.training.worker.run_epochs`, export."""
+    """Seconds by phase: start of the workers, those of `aslspark.training.worker.run_epochs`, export."""
     trace: dict[str, bytes]
-    """Files of rank 0's trace by their paths, where one was asked for."""
+    """Files of rank 0's trace by path, where a trace was asked for."""

@@ -77,17 +77,17 @@ class SignClassifierModel(Model, HasInputCol, MLReadable["SignClassifierModel"],
     classifier : OnnxClassifier or MllibClassifier
         `aslspark.load_model` reads it from a bundle.
     fitted : FitResult, optional
-        Of the fit that the network comes from.
+        Of the fit that made the network; None after loading.
     form : ImageSpec, optional
-        What pictures of other sizes are brought to: what the training pictures were. None: the classifier's size.
+        Size, colours and fit that pictures are converted to, as for training. None: the classifier's size.
     hands : HandOptions, optional
-        How the training pictures were cropped to the hand; None: they stayed whole.
+        How pictures are cropped to the hand, as for training; None: they stay whole.
     temperature : float
-        What makes the probabilities hold; see `aslspark.scoring.calibration`.
+        Calibrates the probabilities; see `aslspark.scoring.calibration`.
     threshold : float
         The least probability with which a letter is answered.
     digest : str
-        Of the bundle that it was loaded from, by which two are told apart; see `bundle.files.BundleContents`.
+        Identifies the bundle that it was loaded from; see `bundle.files.BundleContents`.
 
     Examples
     --------
