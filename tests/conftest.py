@@ -123,6 +123,24 @@ def ingested(spark: SparkSession, made_once: MadeOnce) -> str:
 
 
 @pytest.fixture(scope="session")
+def small_hands(spark: SparkSession, made_once: MadeOnce) -> str:
+    """Like `ingested`, of 14x14 pictures of eight letters that do not look alike: small forests tell them apart."""
+    from pyspark.sql import functions as F
+
+    from aslspark.data.ingest import ingest_sources
+    from aslspark.data.splits import SplitOptions
+    from aslspark.data.synthetic import drawn_samples
+
+    def make(folder: Path) -> None:
+        hands = drawn_samples(spark, count=720, seed=3, size=14, signers=6)
+        hands = hands.where(F.col("label").isin(*"ABCLOVWY")).persist()
+        ingest_sources(spark, [hands], str(folder), split=SplitOptions(kind="signer", validation=0.2, test=0.2))
+        hands.unpersist()
+
+    return str(made_once("small-hands", make))
+
+
+@pytest.fixture(scope="session")
 def few_letters(spark: SparkSession, ingested: str, made_once: MadeOnce) -> str:
     """The ingested hands that show one of the first five letters, for what grows with the letters."""
     from aslspark.data.samples import read_samples

@@ -18,28 +18,24 @@ from aslspark.registry.registry import Registry
 from aslspark.scoring.model import SignClassifierModel
 from jobs import evaluate, retrain
 
-LETTERS = tuple("ABCLOVWY")
-"""A few, which do not look alike: small forests tell them apart."""
-
 
 def write(samples, like, folder):
-    samples = samples.where(F.col("label").isin(*LETTERS))
     samples.write.partitionBy("split").parquet(f"{folder}/samples")
     shutil.copy(Path(like) / REPORT_FILE, folder)
     return str(folder)
 
 
 @pytest.fixture(scope="module")
-def frozen(spark, ingested, tmp_path_factory):
+def frozen(spark, small_hands, tmp_path_factory):
     """The hands of the signer of validation, all of them test."""
-    samples = read_samples(spark, ingested, ["validation"]).withColumn("split", F.lit("test"))
-    return write(samples, ingested, tmp_path_factory.mktemp("frozen"))
+    samples = read_samples(spark, small_hands, ["validation"]).withColumn("split", F.lit("test"))
+    return write(samples, small_hands, tmp_path_factory.mktemp("frozen"))
 
 
 @pytest.fixture(scope="module")
-def true(spark, ingested, tmp_path_factory):
+def true(spark, small_hands, tmp_path_factory):
     """What is left."""
-    return write(read_samples(spark, ingested, ["train", "test"]), ingested, tmp_path_factory.mktemp("true"))
+    return write(read_samples(spark, small_hands, ["train", "test"]), small_hands, tmp_path_factory.mktemp("true"))
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +53,7 @@ def wrong(spark, true, tmp_path_factory):
 def registry(spark, wrong, frozen, tmp_path_factory):
     """The registry after: begun with a poor champion, a good challenger, a poor one."""
     folder = tmp_path_factory.mktemp("registries")
-    about = ["mllib.classifier=forest", "mllib.trees=30", "mllib.depth=6"]
+    about = ["mllib.classifier=forest", "mllib.trees=10", "mllib.depth=6"]
     train(spark, [wrong], str(folder / "poor"), config=load_config(None, about))
     retrain.main(["--registry", str(folder / "registry"), "--begin", str(folder / "poor"), "--test", frozen])
     return Registry(str(folder / "registry"))
