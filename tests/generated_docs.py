@@ -63,7 +63,7 @@ def rooms() -> str:
     below: dict[str, set[str]] = {}
     for room in TopologicalSorter(imports).static_order():
         below[room] = imports[room].union(*(below[other] for other in imports[room]))
-    lines = [f'    {room}["{room}/<br>{_size(room)}"]' for room in level]
+    lines = [f'    {room}["{room}/"]' for room in level]
     for room, others in imports.items():
         direct = [other for other in level if other in others and not any(other in below[via] for via in others)]
         lines += [f"    {room} --> {' & '.join(direct)}"] if direct else []
@@ -73,13 +73,6 @@ def rooms() -> str:
 
 def _room(module: str) -> str:
     return module.split(".")[1] if "." in module else ""
-
-
-def _size(room: str) -> str:
-    """Say about how many lines a room has: exact numbers would change with each commit."""
-    files = (REPOSITORY / "aslspark" / room).rglob("*.py")
-    lines = sum(len(file.read_text(encoding="utf-8").splitlines()) for file in files)
-    return f"about {max(round(lines / 500), 1) * 500:,} lines"
 
 
 def networks() -> str:
