@@ -3,11 +3,13 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import cloudpickle
 import numpy as np
 import pytest
 from conftest import REPOSITORY
+from feed_tables import job_on
 from tiny_training import SimpleTraining, answers, random_inputs
 
 from aslspark.common.catalog import NETWORKS
@@ -255,19 +257,18 @@ def test_a_fresh_worker_process_takes_torchvisions_own_network(tmp_path):
         "optimizer": (torch.optim.Adam, {"lr": 0.001}),
         "loss": cloudpickle.dumps(torch.nn.CrossEntropyLoss()),
     }
-    (tmp_path / "spec").write_bytes(cloudpickle.dumps(spec))
+    (tmp_path / "job").write_bytes(cloudpickle.dumps(replace(job_on(""), spec=spec)))
     code = """
-import sys, types, cloudpickle
+import sys, cloudpickle
 from aslspark.training.torch_worker import TorchTrainable, torch
 from tiny_training import alone
 assert "torchvision" not in sys.modules
-job = types.SimpleNamespace(network=cloudpickle.load(open(sys.argv[1], "rb")), unfreeze_rate=1, stretch=1, augment=0,
-    labels=(), label_smoothing=0, clip_norm=0, seed=1, inputs=("picture",))
+job = cloudpickle.load(open(sys.argv[1], "rb"))
 print(len(TorchTrainable(job, alone(), torch.device("cpu")).weights()))
 """
     paths = [str(REPOSITORY / "tests"), os.environ["PYTHONPATH"]]
     result = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path / "spec")],
+        [sys.executable, "-c", code, str(tmp_path / "job")],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
         capture_output=True,
         text=True,
