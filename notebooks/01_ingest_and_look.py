@@ -19,7 +19,6 @@ from aslspark.common.paths import local_path
 from aslspark.evaluation.sample_pictures import one_of_each_label
 from aslspark.evaluation.sheets import PLAIN, Tile, draw_sheet
 from aslspark.images.decoding import pixels_of
-from aslspark.workflows.training_data import training_data
 
 spark = session("aslspark: ingest and look")
 chosen = widgets(
@@ -52,9 +51,10 @@ settings = [
 if chosen.signer_pattern:
     settings.append(f"pictures.signer_pattern={chosen.signer_pattern}")
 config = aslspark.load_config(overrides=settings)
-here = Path(local_path(folder))
-with training_data(spark, chosen.data.split(), chosen.test_data.split(), config, here) as table:
-    samples = table.samples(spark)
+data = f"{folder}/ingested"
+report = aslspark.ingest(spark, chosen.data.split(), data, config=config, test_sources=chosen.test_data.split())
+print(report)
+samples = spark.read.parquet(f"{data}/samples")
 
 # COMMAND ----------
 
@@ -73,7 +73,7 @@ samples.groupBy("source", "signer", "split").count().orderBy("source", "signer")
 # COMMAND ----------
 
 tiles = [Tile(pixels_of(row["picture"]), [(row["label"], PLAIN)]) for row in one_of_each_label(samples)]
-draw_sheet([("one picture of each letter", tiles)], here / "samples.png", columns=8, size=10)
+draw_sheet([("one picture of each letter", tiles)], Path(local_path(folder), "samples.png"), columns=8, size=10)
 show(f"{folder}/samples.png")
 
 # COMMAND ----------
@@ -83,8 +83,8 @@ show(f"{folder}/samples.png")
 
 # COMMAND ----------
 
-spark.read.parquet(f"{table.folder}/quarantine").show(20, truncate=False)
+spark.read.parquet(f"{data}/quarantine").show(20, truncate=False)
 for sheet in ("near_duplicates.png", "hands.png"):
-    if Path(local_path(table.folder), sheet).is_file():
-        show(f"{table.folder}/{sheet}")
-print(f"for the other notebooks, data: {table.folder}")
+    if Path(local_path(data), sheet).is_file():
+        show(f"{data}/{sheet}")
+print(f"for the other notebooks, data: {data}")

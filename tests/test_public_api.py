@@ -181,3 +181,11 @@ def test_dataframes_and_paths_are_ingested_alike(spark, letters, tmp_path):
     by_table = ingest(spark, table, str(tmp_path / "by-table"), config=config)
     assert by_path.labels.keys() == by_table.labels.keys()
     assert by_path.kept == by_table.kept
+
+
+def test_without_sources_hands_are_drawn_as_the_settings_say(spark, tmp_path):
+    config = load_config(None, ["drawn.count=96", "drawn.signers=4"])
+    report = ingest(spark, [], str(tmp_path / "drawn"), config=config)
+    assert (report.kept, report.quarantined, len(report.labels)) == (96, 0, 24)
+    splits = read_samples(spark, str(tmp_path / "drawn")).select("signer", "split").distinct()
+    assert splits.count() == 4  # each signer is in one split

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
+from dataclasses import replace
 
+from pyspark import StorageLevel
 from pyspark.sql import DataFrame, SparkSession
 
 from aslspark.common.settings import Config
 from aslspark.data.ingest import ingest_sources
 from aslspark.data.ingest_report import IngestReport
 from aslspark.data.pictures.options import picture_options
+from aslspark.data.split_preview import Needs
 from aslspark.data.splits import SplitOptions
+from aslspark.data.synthetic import drawn_samples
+from aslspark.training.data import DRAWN_WARNING
 from aslspark.workflows.job_run import job_run
+
+log = logging.getLogger("aslspark")
 
 
 def ingest(
@@ -31,7 +39,7 @@ def ingest(
     ----------
     spark : SparkSession
     sources : str, DataFrame, or sequence of them
-        Each one of
+        An empty sequence for synthetic hands, as section `drawn` of the settings describes them; or each one of
 
         - a pixel table (.csv, .csv.gz, .csv.bz2), or a folder of them, with the columns ``label`` and ``pixel1`` to
           ``pixel784``: whole numbers of 0-255, 28x28 pixels of grey row by row;
@@ -46,7 +54,7 @@ def ingest(
         The folder to write, which must not exist.
     config : Config, optional
         Its sections `split` (how rows are divided), `pictures` (size and decoding of picture files), `hands` (the
-        hand detector) and `tracking` count; see `aslspark.load_config`.
+        hand detector), `drawn` and `tracking` count; see `aslspark.load_config`.
     test_sources : str, DataFrame, or sequence of them
         Sources that are test as a whole; the others are then divided into train and validation alone.
 
@@ -94,14 +102,33 @@ def ingest(
     given, given_as_test = (_as_list(each) for each in (sources, test_sources))
     names = [source if isinstance(source, str) else "a DataFrame" for source in given]
     with job_run(config, "ingest", out, data=names):
+        return ingest_or_draw(spark, given, out, config, given_as_test)
+
+
+def ingest_or_draw(
+    spark: SparkSession,
+    sources: Sequence[str | DataFrame],
+    out: str,
+    config: Config,
+    test_sources: Sequence[str | DataFrame] = (),
+    needs: Needs | None = None,
+) -> IngestReport:
+    """Ingest as `ingest` does, as one step of a larger job, which may need something of the splits."""
+    split = SplitOptions(**vars(config.split))
+    if sources:
+        pictures = picture_options(spark, config.pictures, config.hands)
         return ingest_sources(
-            spark,
-            given,
-            out,
-            test_sources=given_as_test,
-            split=SplitOptions(**vars(config.split)),
-            pictures=picture_options(spark, config.pictures, config.hands),
+            spark, sources, out, test_sources=test_sources, split=split, pictures=pictures, needs=needs
         )
+    drawn = config.drawn
+    log.info("no --data: drawing %d hands of %d signers (%s)", drawn.count, drawn.signers, DRAWN_WARNING)
+    hands = drawn_samples(spark, count=drawn.count, seed=drawn.seed, signers=drawn.signers)
+    hands = hands.persist(StorageLevel.MEMORY_AND_DISK)  # drawn once, read twice
+    try:
+        # Whole signers are held out, since another picture of the same hand is no test.
+        return ingest_sources(spark, [hands], out, split=replace(split, kind="signer"))
+    finally:
+        hands.unpersist()
 
 
 def _as_list(sources: str | DataFrame | Sequence[str | DataFrame]) -> list[str | DataFrame]:

@@ -22,11 +22,8 @@ from aslspark.common.redaction import say
 from aslspark.common.same_run import require_same_run
 from aslspark.common.settings import Config, load_config
 from aslspark.data.exact_duplicates import picture_hash
-from aslspark.data.ingest import ingest_sources
-from aslspark.data.pictures.options import picture_options
 from aslspark.data.samples import SAMPLES_FOLDER, TEST, read_samples
 from aslspark.data.split_preview import Needs
-from aslspark.data.splits import SplitOptions
 from aslspark.evaluation.paired_comparison import compare_paired, count_pairs
 from aslspark.registry.registry import ALPHA, BEGUN, CHAMPION, FROZEN_TEST, MOST_FALL, PROMOTED, REFUSED, Registry
 from aslspark.registry.tracking import log_champion
@@ -34,6 +31,7 @@ from aslspark.scoring.model import SignClassifierModel
 from aslspark.training.data import fingerprint, is_ingested
 from aslspark.training.initial_weights import IMAGENET, NONE
 from aslspark.workflows.evaluate import labelled_samples
+from aslspark.workflows.ingest import ingest_or_draw
 from aslspark.workflows.job_run import job_run
 from aslspark.workflows.train import train_bundle
 
@@ -223,9 +221,8 @@ def _starting_weights(champion: Path, settings: dict[str, Any], from_scratch: bo
 
 def _ingested(spark: SparkSession, data: Sequence[str], work: Path, config: Config) -> str:
     folder = spark_path(work / "ingested")
-    pictures = picture_options(spark, config.pictures, config.hands)
     needs = Needs(processes=config.training.num_proc if config.mllib.classifier == NO_CLASSIFIER else 1)
-    say(ingest_sources(spark, data, folder, split=SplitOptions(**vars(config.split)), pictures=pictures, needs=needs))
+    say(ingest_or_draw(spark, data, folder, config, needs=needs))
     return folder
 
 

@@ -6,10 +6,8 @@ import json
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
-from pyspark import StorageLevel
 from pyspark.sql import SparkSession
 
 from aslspark.common.errors import AslsparkError
@@ -18,12 +16,9 @@ from aslspark.common.redacted_files import write_json
 from aslspark.common.redaction import say
 from aslspark.common.same_run import require_same_run
 from aslspark.common.settings import Config
-from aslspark.data.ingest import ingest_sources
-from aslspark.data.pictures.options import picture_options
 from aslspark.data.split_preview import Needs
-from aslspark.data.splits import SplitOptions
-from aslspark.data.synthetic import drawn_samples
-from aslspark.training.data import DRAWN_WARNING, INGESTED, TrainingData, is_ingested, look_at
+from aslspark.training.data import INGESTED, TrainingData, is_ingested, look_at
+from aslspark.workflows.ingest import ingest_or_draw
 
 log = logging.getLogger("aslspark")
 
@@ -88,23 +83,5 @@ def training_data(
         yield look_at(spark, folder)
         return
     write_json(begun, given)
-    split = SplitOptions(**vars(config.split))
-    if data:
-        pictures = picture_options(spark, config.pictures, config.hands)
-        say(
-            ingest_sources(
-                spark, data, folder, test_sources=test_data, split=split, pictures=pictures, needs=needs or Needs()
-            )
-        )
-        yield look_at(spark, folder)
-        return
-    drawn = config.drawn
-    log.info("no --data: drawing %d hands of %d signers (%s)", drawn.count, drawn.signers, DRAWN_WARNING)
-    hands = drawn_samples(spark, count=drawn.count, seed=drawn.seed, signers=drawn.signers)
-    hands = hands.persist(StorageLevel.MEMORY_AND_DISK)  # drawn once, read twice
-    try:
-        # Whole signers are held out, since another picture of the same hand is no test.
-        say(ingest_sources(spark, [hands], folder, split=replace(split, kind="signer")))
-    finally:
-        hands.unpersist()
+    say(ingest_or_draw(spark, data, folder, config, test_data, needs or Needs()))
     yield look_at(spark, folder)
