@@ -35,6 +35,7 @@ LONGEST_FIRST = (
         "test_cross_validation",
     ),
     *("test_gpus", "test_launch", "test_launchers", "test_comparison", "test_pictures", "test_notebooks"),
+    "test_public_api",
 )
 """Files that take long, by measured seconds: dealt out first, so that no process is left with a long one at the end."""
 
