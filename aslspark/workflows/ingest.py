@@ -80,8 +80,8 @@ def ingest(
     >>> report = aslspark.ingest(spark, "letters.csv", "ingested")
     >>> report.kept, report.quarantined
     (720, 1)
-    >>> print(report.reasons[0].reason, "at", report.reasons[0].first)
-    wrong column count at letters.csv row 721: 3 columns instead of 785
+    >>> report.reasons[0].reason, report.reasons[0].first
+    ('wrong column count', 'letters.csv row 721: 3 columns instead of 785')
     >>> spark.read.parquet("ingested/samples").groupBy("split").count().orderBy("split").show()
     +----------+-----+
     |     split|count|
