@@ -12,6 +12,7 @@ from typing import Any
 
 from aslspark.common.errors import AslsparkError
 from aslspark.common.redaction import redact_all
+from aslspark.common.settings import declarations
 
 
 def require_same_run(
@@ -44,6 +45,8 @@ def require_same_run(
         Naming the first difference, with both values.
     """
     before, now = _flattened(recorded), _flattened(current)
+    # A setting that is newer than the record had its default.
+    before = {**{name: s.default for name, s in declarations().items() if name in now}, **before}
     for name in sorted(before.keys() | now.keys()):
         if name in may_differ or name.partition(".")[0] in may_differ or before.get(name) == now.get(name):
             continue

@@ -7,6 +7,7 @@ import time
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -15,7 +16,7 @@ from pyspark.sql import SparkSession
 
 from aslspark.common.catalog import LANDMARKS, PICTURE
 from aslspark.common.errors import AslsparkError
-from aslspark.common.settings import Config, TrainingConfig
+from aslspark.common.settings import Config, TrainingConfig, declarations
 from aslspark.common.spark_session import require_slots, running_session
 from aslspark.models.fit_result import EpochRow, FinishedNetwork, FitResult
 from aslspark.models.onnx_classifier import OnnxClassifier
@@ -101,7 +102,7 @@ def fit_on_folders(
     require_slots(spark, training.num_proc, profile)
     job, rows = worker_job(spark, unfitted, config, folders, profile, val_batch_size)
     kept = checkpoints or scratch / f"checkpoints-{uuid.uuid4().hex}"
-    job = replace(job, fit=_name_of(job, *rows), checkpoints=str(kept.absolute()))
+    job = replace(job, fit=name_of_fit(job, *rows), checkpoints=str(kept.absolute()))
     training = job.training
     attempts = Attempts(spark, unfitted.worker(), training.tries, profile, scratch)
     env, how = _environment(training)
@@ -210,8 +211,19 @@ def worker_job(
     return job, (train_rows, validation_rows)
 
 
-def _name_of(job: WorkerJob, *rows: int) -> str:
-    """Name the fit by what must stay as it is for a checkpoint to go on, in the words that checkpoints have."""
+_IN_NAMES = {
+    *("training.epochs", "training.patience", "training.schedule", "training.batch_size", "training.seed"),
+    *("training.label_smoothing", "training.clip_norm", "network.branch_dropout"),
+    *("network.unfreeze_after", "network.unfreeze_rate", "features.stretch", "features.upright"),
+}
+"""Settings that the names of fits have always held."""
+
+
+def name_of_fit(job: WorkerJob, *rows: int) -> str:
+    """Name the fit by what must stay as it is for a checkpoint to go on, in the words that checkpoints have.
+
+    Any other setting counts where it is not at its default, so that fits from before it was declared keep their names.
+    """
     training, network, features, folders = job.training, job.network, job.features, job.folders
     plan = (
         f"Plan(epochs={training.epochs}, patience={training.patience}, schedule={training.schedule!r}, "
@@ -220,4 +232,10 @@ def _name_of(job: WorkerJob, *rows: int) -> str:
     read = (folders.labels, job.shape, training.batch_size, plan, training.seed, features.stretch, job.augment)
     more = (folders.weight_of, job.inputs, features.upright, network.unfreeze_rate)
     steps = (training.label_smoothing, training.clip_norm, network.branch_dropout)
-    return fit_name(rows, job.spec["shapes"], *read, *more, *steps)
+    others = {
+        name: value
+        for name, setting in declarations("training", "network", "features").items()
+        if not (name in _IN_NAMES or setting.metadata.get("built") or setting.metadata.get("resumable"))
+        and (value := attrgetter(name)(job)) != setting.default
+    }
+    return fit_name(rows, job.spec["shapes"], *read, *more, *steps, *([others] if others else []))

@@ -16,6 +16,7 @@ from pyspark.ml.feature import SQLTransformer
 
 from aslspark.bundle.files import MANIFEST, ONNX, PIPELINE, STAGE_FOLDER, SUMS, read_manifest, seal
 from aslspark.bundle.pipeline_checks import pipeline_files
+from aslspark.common.catalog import NETWORKS
 from aslspark.common.errors import AslsparkError
 from aslspark.common.settings import load_config
 from aslspark.data.samples import read_samples
@@ -131,12 +132,11 @@ def test_weights_are_not_taken_from_a_file_that_the_file_names(keras_model, tmp_
 
 
 @pytest.mark.slow
-def test_networks_of_this_package_are_read_back(tmp_path):
-    # The largest set of Keras' layers: what is allowed must hold for each network, also for a grey one.
-    for name in ("small_cnn", "two_branch", "mobilenet_v2"):
-        model = keras_network.build(name, (64, 64, 1), 3, 0.1, 8)
-        path = tmp_path / keras_network.save(model, tmp_path)
-        assert keras_weights.load_weights(model, name, path, True)
+@pytest.mark.parametrize("name", [name for name, facts in NETWORKS.items() if "keras" in facts.frameworks])
+def test_networks_of_this_package_are_read_back(name, tmp_path):
+    model = keras_network.build(name, (64, 64, 1), 3, 0.1, 8)
+    path = tmp_path / keras_network.save(model, tmp_path)
+    assert keras_weights.load_weights(model, name, path, True)
 
 
 @pytest.mark.promise(

@@ -49,6 +49,14 @@ def test_what_may_differ_may_and_values_are_those_that_json_gives_back(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["begun.json"]
 
 
+def test_a_setting_that_a_run_was_begun_without_is_its_default():
+    now = load_config(None, []).as_dict()
+    before = {**now, "training": {name: value for name, value in now["training"].items() if name != "clip_norm"}}
+    require_same_run("", before, now, "")
+    changed = load_config(None, ["training.clip_norm=2"]).as_dict()
+    assert "begun with training.clip_norm=0.0, not 2.0;" in refusal_of(before, changed)
+
+
 def write_table(path, rows=60):
     noise = np.random.default_rng(5)
     lines = [f"{number % 2}," + ",".join(map(str, noise.integers(0, 255, 784))) for number in range(rows)]

@@ -5,12 +5,14 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 from conftest import REPOSITORY
 
 from aslspark.common.errors import AslsparkError
-from aslspark.common.settings import Config, declarations
+from aslspark.common.settings import AugmentConfig, Config, TrainingConfig, declarations
+from aslspark.training.fit import name_of_fit
 from aslspark.training.torch_estimator import SignTorchEstimator
 
 USES_IT = """
@@ -91,6 +93,29 @@ def test_each_setting_of_a_fit_is_a_param_but_for_what_an_estimator_is_given_rea
     for name, setting in declarations("training", "network", "features").items():
         own = name.partition(".")[2]
         assert estimator.hasParam(theirs.get(own, own)) or setting.metadata.get("built"), name
+
+
+def another(setting):
+    """A value that is not the default."""
+    if isinstance(setting.default, bool):
+        return not setting.default
+    if isinstance(setting.default, str):
+        return next(choice for choice in setting.metadata["choices"] if choice != setting.default)
+    return setting.default + 1
+
+
+def test_a_checkpoint_is_of_another_fit_where_a_setting_differs_that_a_run_may_not_be_resumed_without():
+    from feed_tables import job_on
+
+    job = replace(job_on("", training=TrainingConfig(), augment=AugmentConfig()), spec={"shapes": [[-1, 1, 2, 3]]})
+    for name, setting in declarations("training", "network", "features").items():
+        if setting.metadata.get("built"):
+            continue  # what is built by it, and its shape, is told by its weights
+        section, _, own = name.partition(".")
+        changed = replace(job, **{section: replace(getattr(job, section), **{own: another(setting)})})
+        same = name_of_fit(changed, 90, 10) == name_of_fit(job, 90, 10)
+        assert same == bool(setting.metadata.get("resumable")), name
+    assert name_of_fit(job, 90, 10) == "7753720c869a66c5"  # so that fits from before a new setting go on
 
 
 @pytest.mark.parametrize(
