@@ -61,7 +61,7 @@ NETWORKS = {
         16, _BOTH, imagenet=False, normalised=True, inputs=(PICTURE, LANDMARKS), channels=SMALL_CNN_CHANNELS
     ),
 }
-"""Those between small_cnn and landmark_net come from torchvision and keras.applications."""
+"""Those with `imagenet` come from torchvision and keras.applications. Messages list the names in this order."""
 
 
 def require_network(name: str, framework: str) -> NetworkFacts:
