@@ -104,7 +104,7 @@ def test_a_killed_worker_is_named_and_not_the_one_that_fails_after_it(spark):
             os.kill(os.getpid(), signal.SIGKILL)
         ranks.allreduce(torch.zeros(1), op=ranks.Sum, name="zeros")
 
-    with pytest.raises(WorkerError, match=r"^worker 1 on \S+ ended with exit code -9: killed") as error:
+    with pytest.raises(WorkerError, match=r"^worker 1 on \S+ ended with exit code 137: killed") as error:
         run_workers(2, half_of_them_die, None, env={}, on_event=print, launcher=TORCH)
     assert error.value.lost
 

@@ -49,7 +49,8 @@ def what_went_wrong(statuses: list[dict[str, Any]], silences: list[float], limit
     # One that was killed before one that gave up after it.
     for status in sorted(_in_state(statuses, ENDED), key=lambda each: each["code"] != -9):
         killed = ": killed, out of memory or by hand" if status["code"] == -9 else ""
-        words = f"ended with exit code {status['code']}{killed}; its last words:\n{_last_lines(status)}"
+        code = status["code"] if status["code"] >= 0 else 128 - status["code"]  # of a signal, as shells say it
+        words = f"ended with exit code {code}{killed}; its last words:\n{_last_lines(status)}"
         return WorkerError(f"{_who(status)} {words}", lost=True)
     for status in _in_state(statuses, SILENT):
         words = f"was not heard from for {status['patience']:g} s: the process hangs"
