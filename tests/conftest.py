@@ -8,6 +8,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -108,37 +109,31 @@ def made_once(tmp_path_factory: pytest.TempPathFactory) -> MadeOnce:
     return MadeOnce(tmp_path_factory, alone="PYTEST_XDIST_WORKER" not in os.environ)
 
 
-@pytest.fixture(scope="session")
-def ingested(spark: SparkSession, made_once: MadeOnce) -> str:
-    """An ingested folder of 720 drawn hands of six signers, split by signer."""
-    from aslspark.data.ingest import ingest_sources
-    from aslspark.data.splits import SplitOptions
-    from aslspark.data.synthetic import drawn_samples
-
-    def make(folder: Path) -> None:
-        hands = drawn_samples(spark, count=720, seed=3, signers=6).persist()
-        ingest_sources(spark, [hands], str(folder), split=SplitOptions(kind="signer", validation=0.2, test=0.2))
-        hands.unpersist()
-
-    return str(made_once("ingested", make))
-
-
-@pytest.fixture(scope="session")
-def small_hands(spark: SparkSession, made_once: MadeOnce) -> str:
-    """Like `ingested`, of 14x14 pictures of eight letters that do not look alike: small forests tell them apart."""
+def ingest_by_signer(spark: SparkSession, folder: Path, size: int, letters: str) -> None:
+    """Ingest what shows some letters of 720 drawn hands of six signers, split by signer."""
     from pyspark.sql import functions as F
 
     from aslspark.data.ingest import ingest_sources
     from aslspark.data.splits import SplitOptions
     from aslspark.data.synthetic import drawn_samples
 
-    def make(folder: Path) -> None:
-        hands = drawn_samples(spark, count=720, seed=3, size=14, signers=6)
-        hands = hands.where(F.col("label").isin(*"ABCLOVWY")).persist()
-        ingest_sources(spark, [hands], str(folder), split=SplitOptions(kind="signer", validation=0.2, test=0.2))
-        hands.unpersist()
+    hands = drawn_samples(spark, count=720, seed=3, size=size, signers=6)
+    hands = hands.where(F.col("label").isin(*letters)).persist()
+    ingest_sources(spark, [hands], str(folder), split=SplitOptions(kind="signer", validation=0.2, test=0.2))
+    hands.unpersist()
 
-    return str(made_once("small-hands", make))
+
+@pytest.fixture(scope="session")
+def ingested(spark: SparkSession, made_once: MadeOnce) -> str:
+    """An ingested folder of 720 drawn hands of six signers, split by signer."""
+    make = partial(ingest_by_signer, spark, size=28, letters="ABCDEFGHIKLMNOPQRSTUVWXY")
+    return str(made_once("ingested", make))
+
+
+@pytest.fixture(scope="session")
+def small_hands(spark: SparkSession, made_once: MadeOnce) -> str:
+    """Like `ingested`, of 14x14 pictures of eight letters that do not look alike: small forests tell them apart."""
+    return str(made_once("small-hands", partial(ingest_by_signer, spark, size=14, letters="ABCLOVWY")))
 
 
 @pytest.fixture(scope="session")

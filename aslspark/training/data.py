@@ -107,6 +107,11 @@ def is_ingested(path: str) -> bool:
     return (folder / REPORT_FILE).is_file() and (folder / SAMPLES_FOLDER).is_dir()
 
 
+def ingested_folder(paths: Sequence[str]) -> str | None:
+    """Return the ingested folder that a job was given as its data; None where it was given raw sources, or nothing."""
+    return paths[0] if len(paths) == 1 and is_ingested(paths[0]) else None
+
+
 def look_at(spark: SparkSession, folder: str) -> TrainingData:
     """Count and check an ingested folder.
 

@@ -34,7 +34,7 @@ from aslspark.evaluation.speed import measure_speed
 from aslspark.models.fit_result import EpochRow
 from aslspark.models.onnx_classifier import OnnxClassifier
 from aslspark.scoring.model import SignClassifierModel
-from aslspark.training.data import TrainingData, is_ingested
+from aslspark.training.data import TrainingData, ingested_folder
 from aslspark.training.launch.run import StoppedEarly
 from aslspark.training.resume import ingest_kept
 from aslspark.tuning.families import Family, families_for
@@ -143,7 +143,7 @@ def automl(spark: SparkSession, data: Sequence[str], out: str, config: Config, b
 def _check(data: Sequence[str], config: Config, budget: Budget) -> None:
     if budget.minutes < 0 or budget.trials < 1:
         raise AslsparkError(f"--minutes {budget.minutes:g}, --trials {budget.trials}: give 0 or more, and 1 or more")
-    if config.split.kind == "random" and not (len(data) == 1 and is_ingested(data[0])):
+    if config.split.kind == "random" and not ingested_folder(data):
         raise AslsparkError(f"split.kind=random: {_LEAKS}")
 
 

@@ -44,7 +44,7 @@ from aslspark.images.decoding import pixels_of
 from aslspark.models.mllib import MllibClassifier
 from aslspark.models.onnx_classifier import OnnxClassifier
 from aslspark.scoring.model import SignClassifierModel
-from aslspark.training.data import fingerprint, is_ingested
+from aslspark.training.data import fingerprint, ingested_folder
 from aslspark.workflows.job_run import job_run
 
 log = logging.getLogger("aslspark")
@@ -305,7 +305,7 @@ def samples_for(
         Whether the bundle was trained on them; then they have its split.
     """
     trained_on = candidate.manifest.get("data", {}).get("fingerprint")
-    if len(labelled.paths) == 1 and is_ingested(labelled.paths[0]):
+    if ingested_folder(labelled.paths):
         split, config, key = None, PictureConfig(), "ingested"
     else:
         # Ingested as the bundle's training data was, so that the same rows have the same fingerprint.

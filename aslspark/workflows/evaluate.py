@@ -23,7 +23,7 @@ from aslspark.evaluation.grad_cam import require_network, write_sheet
 from aslspark.evaluation.metrics_json import Metrics
 from aslspark.evaluation.sample_pictures import one_of_each_label
 from aslspark.scoring.model import SignClassifierModel
-from aslspark.training.data import is_ingested
+from aslspark.training.data import ingested_folder
 from aslspark.workflows.job_run import as_paths, job_run
 
 log = logging.getLogger("aslspark")
@@ -92,8 +92,8 @@ def evaluate(
             require_network(model)
         loaded = SignClassifierModel.load(model)
         with whole_folder(folder_to_make) as folder:
-            if len(paths) == 1 and is_ingested(paths[0]):
-                samples = read_samples(spark, paths[0], [TEST])
+            if ingested := ingested_folder(paths):
+                samples = read_samples(spark, ingested, [TEST])
             else:
                 samples = labelled_samples(spark, loaded, paths, folder / "ingested", config)
             metrics = report.evaluate(loaded, samples, folder, judged_on=[TEST])

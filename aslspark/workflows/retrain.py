@@ -28,7 +28,7 @@ from aslspark.evaluation.paired_comparison import compare_paired, count_pairs
 from aslspark.registry.registry import ALPHA, BEGUN, CHAMPION, FROZEN_TEST, MOST_FALL, PROMOTED, REFUSED, Registry
 from aslspark.registry.tracking import log_champion
 from aslspark.scoring.model import SignClassifierModel
-from aslspark.training.data import fingerprint, is_ingested
+from aslspark.training.data import fingerprint, ingested_folder
 from aslspark.training.initial_weights import IMAGENET, NONE
 from aslspark.workflows.evaluate import labelled_samples
 from aslspark.workflows.ingest import ingest_or_draw
@@ -85,8 +85,8 @@ def initialize(
 def _freeze(spark: SparkSession, bundle: str, test: Sequence[str], folder: Path, config: Config) -> int:
     """Copy the samples that challengers are judged on into a folder, and count them."""
     with whole_folder(folder) as made:
-        if len(test) == 1 and is_ingested(test[0]):
-            samples = read_samples(spark, test[0], [TEST])
+        if ingested := ingested_folder(test):
+            samples = read_samples(spark, ingested, [TEST])
         else:
             samples = labelled_samples(spark, SignClassifierModel.load(bundle), test, made / "ingested", config)
         samples.write.partitionBy("split").parquet(spark_path(made / SAMPLES_FOLDER))
@@ -145,7 +145,7 @@ def retrain(
         champion = registry.champion()
         config = _challenger_settings(registry.path(champion), from_scratch, config_file, overrides)
         with registry.work() as work:
-            ingested = data[0] if len(data) == 1 and is_ingested(data[0]) else _ingested(spark, data, work, config)
+            ingested = ingested_folder(data) or _ingested(spark, data, work, config)
             frozen = read_samples(spark, spark_path(registry.frozen_test))
             _require_same_test(spark, registry)
             _require_unlearned_test(frozen, read_samples(spark, ingested).where(F.col("split") != TEST))

@@ -38,7 +38,7 @@ from aslspark.models.mllib import MllibClassifier, check_classifier
 from aslspark.models.onnx_classifier import OnnxClassifier
 from aslspark.monitoring.profile import write_reference
 from aslspark.scoring.model import SignClassifierModel
-from aslspark.training.data import DRAWN_WARNING, TrainingData, is_ingested
+from aslspark.training.data import DRAWN_WARNING, TrainingData, ingested_folder
 from aslspark.training.fit_classifier import fit_classifier
 from aslspark.training.fit_network import fit_network
 from aslspark.training.gpus import gpu_tasks
@@ -201,7 +201,7 @@ def train_bundle(
 def _train_network(
     spark: SparkSession, data: Sequence[str], out: str, config: Config, test_data: Sequence[str], resume: bool
 ) -> TrainingResult:
-    check_network(config, raw=not (len(data) == 1 and is_ingested(data[0])))
+    check_network(config, raw=not ingested_folder(data))
     training = config.training
     require_slots(spark, training.num_proc, gpu_tasks(spark) if training.use_gpu else None)
 
@@ -225,7 +225,7 @@ def _train_classifier(
     spark: SparkSession, data: Sequence[str], out: str, config: Config, test_data: Sequence[str]
 ) -> TrainingResult:
     check_classifier(config.mllib)
-    raw = bool(data) and not (len(data) == 1 and is_ingested(data[0]))
+    raw = bool(data) and not ingested_folder(data)
     if raw and LANDMARKS in READS[config.mllib.reads] and not config.hands.on:
         raise AslsparkError(
             f"mllib.reads={config.mllib.reads} (--features): pictures in files get landmarks with hands.on=true; set "

@@ -17,7 +17,7 @@ from aslspark.common.redaction import say
 from aslspark.common.same_run import require_same_run
 from aslspark.common.settings import Config
 from aslspark.data.split_preview import Needs
-from aslspark.training.data import INGESTED, TrainingData, is_ingested, look_at
+from aslspark.training.data import INGESTED, TrainingData, ingested_folder, is_ingested, look_at
 from aslspark.workflows.ingest import ingest_or_draw
 
 log = logging.getLogger("aslspark")
@@ -55,12 +55,12 @@ def training_data(
     AslsparkError
         Where `scratch` holds what was ingested from other data, or in another way, besides what ingest raises.
     """
-    if len(data) == 1 and is_ingested(data[0]):
+    if ready := ingested_folder(data):
         if test_data:
             raise AslsparkError(
-                f"--test-data: {data[0]} is ingested and has its split already; give --test-source to the ingest job"
+                f"--test-data: {ready} is ingested and has its split already; give --test-source to the ingest job"
             )
-        yield look_at(spark, data[0])
+        yield look_at(spark, ready)
         return
     folder = spark_path(scratch / INGESTED)
     sections = ("split", "pictures", "hands") if data else ("split", "drawn")
