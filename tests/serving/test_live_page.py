@@ -139,6 +139,27 @@ def test_a_hand_before_the_camera_spells_a_word(page, opened):
     assert page.faults == []
 
 
+def test_a_camera_that_is_stopped_while_its_picture_is_made_sends_nothing_more(page):
+    script = """async () => {
+        const {Camera} = await import('/camera.js');
+        const camera = new Camera(document.createElement('video'), () => {}, () => {});
+        await camera.start();
+        const {socket, picture} = camera;
+        const closed = new Promise((resolve) => socket.addEventListener('close', resolve));
+        camera.picture = async () => {
+            const made = await picture.call(camera);
+            camera.stop();
+            await closed;
+            return made;
+        };
+        await closed;
+        await new Promise(requestAnimationFrame);
+        return socket.readyState === WebSocket.CLOSED;
+    }"""
+    assert page.evaluate(script)
+    assert page.faults == []
+
+
 def test_the_page_is_used_by_keyboard_alone(page):
     reached = []
     for _ in range(12):

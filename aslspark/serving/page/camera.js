@@ -122,11 +122,14 @@ export class Camera {
     const send = async () => {
       if (!this.on || socket.readyState !== WebSocket.OPEN) return;
       taken = performance.now();
+      let picture;
       try {
-        socket.send(await this.picture());
+        picture = await this.picture();
       } catch {
         setTimeout(send, LEAST); // no frame yet
+        return;
       }
+      if (socket.readyState === WebSocket.OPEN) socket.send(picture); // closed meanwhile by `stop`, or by the service
     };
     socket.onopen = send;
     socket.onmessage = (message) => {
