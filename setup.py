@@ -48,9 +48,9 @@ setup(
     extras_require={
         # A Databricks ML cluster has Spark, TensorFlow, torch and Horovod already: install none of these there.
         "spark": ["pyspark>=3.5,<4", "py4j>=0.10.9"],
-        # TensorFlow with Keras 2, and MediaPipe with models in its wheel, end before numpy 2; pyarrow 26 needs it.
+        # TensorFlow with Keras 2 ends before numpy 2; pyarrow 26 needs it.
         "tensorflow": ["tensorflow>=2.13,<2.16", "tf2onnx>=1.16", "onnx>=1.14,<1.18", "h5py>=3", "pyarrow<26"],
-        "hands": ["mediapipe>=0.10.14,<0.10.30", "opencv-contrib-python>=4.8", "pyarrow<26"],
+        "hands": [],  # finding hands once took MediaPipe; the name stays for those who ask for it
         "tune": ["optuna>=4.9", "SQLAlchemy>=2"],
         "mlflow": ["mlflow-skinny>=2.14,<3"],
         "serve": [

@@ -30,6 +30,8 @@ from aslspark.bundle.write import write_model
 from aslspark.common.catalog import LANDMARKS, PICTURE
 from aslspark.common.labels import STATIC_LETTERS
 from aslspark.data.synthetic import draw_hand
+from aslspark.images.hands.detector import HandDetector
+from aslspark.images.hands.networks import installed_networks
 from aslspark.images.hands.options import HandOptions
 from aslspark.models import torch_network
 from aslspark.models.onnx_classifier import OnnxClassifier
@@ -47,7 +49,7 @@ def write_bundle(folder: Path) -> str:
     network = torch_network.build("two_branch", SHAPE, len(STATIC_LETTERS), 0.0).eval()
     onnx = torch_network.to_onnx(network, SHAPE, True, inputs)
     classifier = OnnxClassifier(onnx, STATIC_LETTERS, SHAPE, inputs=inputs)
-    model = SignClassifierModel(classifier, hands=HandOptions())
+    model = SignClassifierModel(classifier, hands=HandDetector(HandOptions(), installed_networks("bench_service")))
     with whole_folder(folder) as scratch:
         write_model(model, None, scratch)
         seal(scratch)
@@ -122,7 +124,7 @@ def main() -> None:
                 assert process.stdout is not None
                 found = re.search(r"http://(\S+)", process.stdout.readline())
                 assert found is not None
-                for body in bodies[:4]:  # the detectors load their models
+                for body in bodies[:4]:  # the first of a process are slower
                     connection = http.client.HTTPConnection(found[1], timeout=60)
                     connection.request("POST", "/predict", body, {"Content-Type": kind})
                     connection.getresponse().read()

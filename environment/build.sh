@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Builds the environment of requirements.lock, with Horovod compiled for its TensorFlow and torch, and prints
-# where it is. Nothing is installed whose hash is not in a lock. The environment is kept under a name that holds a hash of
-# all that it is made from, so that a second clone with the same locks finds it again. GPU=1 builds for CUDA with NCCL.
+# Builds the environment of requirements.lock, with the networks that find hands, and with Horovod compiled for its
+# TensorFlow and torch, and prints where it is. Nothing is installed whose hash is not in a lock. The environment is kept
+# under a name that holds a hash of all that it is made from, so that a second clone with the same locks finds it again.
+# GPU=1 builds for CUDA with NCCL.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -36,7 +37,8 @@ check_tools() {
   fi
 }
 
-key=$( { cat "$here"/*.lock "$here/cxx17.cmake" "${BASH_SOURCE[0]}"; echo "gpu=$gpu"; uname -m; "$python" --version || true; } 2>/dev/null \
+networks=aslspark/images/hands/make_networks.py
+key=$( { cat "$here"/*.lock "$here/cxx17.cmake" "$here/../$networks" "${BASH_SOURCE[0]}"; echo "gpu=$gpu"; uname -m; "$python" --version || true; } 2>/dev/null \
   | sha256sum | cut -c1-16)
 env=$cache/env-$key
 if [ -f "$env/.complete" ]; then
@@ -78,7 +80,7 @@ if [ "$gpu" = 1 ]; then
   sed -i '/^tensorflow-cpu==/,/[^\\]$/d' "$locks/requirements.lock"
   cat "$locks/tensorflow-cuda.lock" >>"$locks/requirements.lock"
 fi
-say "1/2 installing the packages"
+say "1/3 installing the packages"
 install -r "$locks/pip.lock"
 install -r "$locks/builders.lock"
 # Which build of torch there is depends on the places of pip's settings: +cpu where one offers it, else the index's own, which
@@ -98,7 +100,11 @@ if [ "$gpu" = 1 ] && ! "$env/bin/python" -c 'import sys, torch; sys.exit(torch.v
   exit 1
 fi
 
-say "2/2 compiling Horovod"
+say "2/3 making the networks that find hands"
+# They come from MediaPipe's wheel, whose hash the command knows; nothing of it is installed.
+PYTHONPATH=$here/.. run "$env/bin/python" -m aslspark fetch hand-models --out "$env/share/aslspark/hand-models"
+
+say "3/3 compiling Horovod"
 export HOROVOD_WITH_GLOO=1 HOROVOD_WITHOUT_MPI=1 HOROVOD_WITHOUT_MXNET=1 HOROVOD_WITHOUT_NVTX=1
 export HOROVOD_WITH_TENSORFLOW=1 HOROVOD_WITH_PYTORCH=1 HOROVOD_CPU_OPERATIONS=GLOO
 [ "$gpu" = 1 ] && export HOROVOD_GPU_OPERATIONS=NCCL

@@ -8,7 +8,7 @@
 # MAGIC
 # MAGIC `data` names folders of pictures with a sub-folder for each letter, and `signer_pattern` finds the signer in a
 # MAGIC path. Without `data`, hands are drawn as files; half of a photograph's trouble is missing from those. It needs
-# MAGIC `pip install aslspark[hands]`.
+# MAGIC the networks that find hands: `aslspark fetch hand-models` brings them.
 
 # COMMAND ----------
 

@@ -14,6 +14,8 @@ import numpy as np
 
 from aslspark.bundle.files import seal, whole_folder
 from aslspark.bundle.write import write_model
+from aslspark.images.hands.detector import HandDetector
+from aslspark.images.hands.networks import installed_networks
 from aslspark.images.hands.options import HandOptions
 from aslspark.models.onnx_classifier import OnnxClassifier
 from aslspark.scoring.model import SignClassifierModel
@@ -54,8 +56,8 @@ def network_saying(probabilities, labels, shape=SHAPE):
 
 
 def write_bundle(folder, classifier, hands=None, temperature=1.0, threshold=0.0):
-    options = HandOptions() if hands else None
-    model = SignClassifierModel(classifier, hands=options, temperature=temperature, threshold=threshold)
+    detector = HandDetector(HandOptions(), installed_networks("test")) if hands else None
+    model = SignClassifierModel(classifier, hands=detector, temperature=temperature, threshold=threshold)
     with whole_folder(Path(folder)) as scratch:
         write_model(model, None, scratch)
         seal(scratch)
@@ -117,16 +119,12 @@ SERVE = "from aslspark.cli.jobs_support import run_job; from aslspark.serving.se
 
 def spelling_bundle(folder, real_data, letters="ABCLY", left_out="hand3"):
     """A bundle of landmarks that reads a few letters: learned from real pictures, without those of one signer."""
-    import io
-    from concurrent.futures import ThreadPoolExecutor
-
     import torch
     from PIL import Image
 
     from aslspark.features.landmarks import FEATURES, augmented_hands, landmark_features
     from aslspark.models import torch_network
     from aslspark.scoring.reader import hand_vector
-    from aslspark.serving.detectors import Detectors
 
     labels = tuple(letters)
     paths = [
@@ -135,11 +133,9 @@ def spelling_bundle(folder, real_data, letters="ABCLY", left_out="hand3"):
         for path in sorted((real_data / "images" / "studio_hands" / letter.lower()).glob("*.jpeg"))[::5]
         if left_out not in path.name
     ]
-    detectors = Detectors(HandOptions(looks=1), 2)
-    with ThreadPoolExecutor(2) as threads:
-        pixels = [np.asarray(Image.open(io.BytesIO(path.read_bytes())).convert("RGB")) for _, path in paths]
-        hands = np.stack([hand_vector(hand) for hand in threads.map(detectors, pixels)])
-    detectors.close()
+    find_hands = HandDetector(HandOptions(looks=1), installed_networks("test"), threads=2)
+    pixels = [np.asarray(Image.open(path).convert("RGB")) for _, path in paths]
+    hands = np.stack([hand_vector(hand) for hand in find_hands(pixels)])
     random, answers = np.random.default_rng(1), torch.tensor([place for place, _ in paths])
     torch.manual_seed(1)
     model = torch_network.build("landmark_net", SHAPE, len(labels), 0.1).train()

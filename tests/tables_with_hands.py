@@ -21,13 +21,13 @@ def hand(letter, random, *, size=0.3, side="right"):
     points = (points - points.min(axis=0)) / np.ptp(points, axis=0)
     points = points + random.normal(0, 0.02, points.shape)
     placed = points * size + random.random(3) * [1 - size, 1 - size, 0]
-    return "plain", placed.ravel().tolist(), (points / 10).ravel().tolist(), side, 0.9, None, None
+    return "plain", placed.ravel().tolist(), (points / 10).ravel().tolist(), side, 0.9, None
 
 
 def rows_with_hands(count=240, seed=1):
     """Rows of `SCHEMA`: three signers of two sources; every twelfth picture has no hand, or a null for one."""
     random = np.random.default_rng(seed)
-    nothing = (None, None, None, None, None, "no hand", None)
+    nothing = (None, None, None, None, None, None)
     rows = []
     for n in range(count):
         letter, signer = LETTERS[n % 4], tuple(SKIN)[n // 4 % 3]

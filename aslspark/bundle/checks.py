@@ -14,10 +14,14 @@ from aslspark.common.errors import AslsparkError, first_line
 from aslspark.common.load_refused import LoadRefused
 from aslspark.common.settings import check_setting
 from aslspark.images.decoding import FITS
+from aslspark.images.hands import palms
+from aslspark.images.hands.landmark_network import SIDE as LANDMARK_SIDE
+from aslspark.images.hands.networks import LANDMARKS as LANDMARKS_FILE
+from aslspark.images.hands.networks import PALM
 
 NETWORK_FILES = ("network.keras", "network.safetensors")
 FRAMEWORKS = ("keras", "torch")
-BOUNDED_HANDS = {"margin", "upright", "background", "seconds", "confidence", "looks"}
+BOUNDED_HANDS = {"margin", "upright", "background", "confidence", "looks"}
 MOST_LABEL = 100
 MOST_SIDE = 4096
 """Most pixels of a side of a network's pictures; with more, a batch would fill the memory."""
@@ -117,17 +121,7 @@ def check_network(onnx: bytes, inputs: Collection[str], shape: tuple[int, int, i
         Of the pictures.
     classes : int
     """
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.intra_op_num_threads = 1  # it is opened, not run
-    options.log_severity_level = 4  # the reason is given below
-    try:
-        # Without the fallback, which prints errors to standard output.
-        session = onnxruntime.InferenceSession(onnx, options, providers=["CPUExecutionProvider"], enable_fallback=0)
-    except Exception as error:  # onnxruntime has many error classes
-        raise LoadRefused(f"network.onnx cannot be opened ({first_line(error)})") from error
+    session = _opened(onnx, "network.onnx")
     takes = {node.name: node.shape for node in session.get_inputs()}
     gives = {node.name: node.shape for node in session.get_outputs()}
     if set(takes) != set(inputs):
@@ -136,6 +130,34 @@ def check_network(onnx: bytes, inputs: Collection[str], shape: tuple[int, int, i
         raise LoadRefused(f"network.onnx takes pictures of {takes[PICTURE][1:]}, and {list(shape)} is said")
     if not _fits(gives.get("probability", [])[1:], [classes]):
         raise LoadRefused(f"network.onnx does not give the probabilities of {classes} labels")
+
+
+def check_hand_networks(palm: bytes, landmarks: bytes) -> None:
+    """Check that the networks that find hands can be opened, and take and give what they must."""
+    anchors = len(palms.anchors())
+    expected = (
+        (PALM, palm, palms.SIDE, [[anchors, 18], [anchors, 1]]),
+        (LANDMARKS_FILE, landmarks, LANDMARK_SIDE, [[63], [1], [1], [63]]),
+    )
+    for name, onnx, side, numbers in expected:
+        session = _opened(onnx, name)
+        takes, gives = ([node.shape[1:] for node in nodes] for nodes in (session.get_inputs(), session.get_outputs()))
+        if takes != [[side, side, 3]] or gives != numbers:
+            raise LoadRefused(f"{name} takes {takes} and gives {gives}: it is no network that finds hands")
+
+
+def _opened(onnx: bytes, name: str) -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.intra_op_num_threads = 1  # it is opened, not run
+    options.log_severity_level = 4  # the reason is given below
+    try:
+        # Without the fallback, which prints errors to standard output.
+        return onnxruntime.InferenceSession(onnx, options, providers=["CPUExecutionProvider"], enable_fallback=0)
+    except Exception as error:  # onnxruntime has many error classes
+        raise LoadRefused(f"{name} cannot be opened ({first_line(error)})") from error
 
 
 def _fits(shape: Sequence[int | str | None], expected: Sequence[int]) -> bool:

@@ -28,6 +28,8 @@ from aslspark.common.plain_folder import NotPlain, PlainFolder, quoted
 
 FORMAT = 1
 MANIFEST, SUMS, ONNX, PIPELINE = "bundle.json", "SHA256SUMS", "network.onnx", "pipeline"
+HANDS = "hands/"
+"""The folder of the networks that find hands."""
 STAGE_FOLDER = "bundle"
 """The bundle's folder in a saved Pipeline stage."""
 MOST_FILE_BYTES = 2 << 30

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from aslspark.bundle.checks import check_network
-from aslspark.bundle.files import ONNX, BundleContents, refusal_named
-from aslspark.bundle.manifest import Manifest
+import logging
+
+from aslspark.bundle.checks import check_hand_networks, check_network
+from aslspark.bundle.files import HANDS, ONNX, BundleContents, refusal_named
 from aslspark.common.catalog import LANDMARKS, PICTURE
 from aslspark.common.errors import AslsparkError
 from aslspark.common.markdown import reason
 from aslspark.common.package import VERSION
 from aslspark.features.landmarks import FEATURES
 from aslspark.images.decoding import ImageSpec, image_spec_of
-from aslspark.images.hands.options import HandOptions, hands_of
+from aslspark.images.hands.detector import HandDetector
+from aslspark.images.hands.networks import NETWORK_FILES, NOTICE, HandNetworks, installed_networks
+from aslspark.images.hands.options import hands_of
 from aslspark.models.onnx_classifier import OnnxClassifier
+
+log = logging.getLogger("aslspark")
 
 
 def network_of(bundle: BundleContents, named: str) -> OnnxClassifier:
@@ -52,19 +57,32 @@ def network_of(bundle: BundleContents, named: str) -> OnnxClassifier:
     )
 
 
-def preprocessing_of(manifest: Manifest, named: str) -> tuple[ImageSpec, HandOptions | None]:
-    """Read the preprocessing of pictures from a bundle's manifest.
+def preprocessing_of(bundle: BundleContents, named: str) -> tuple[ImageSpec, HandDetector | None]:
+    """Read the preprocessing of pictures from a bundle with the bytes of its folder `bundle.files.HANDS`.
 
     Raises
     ------
     AslsparkError
-        Where it is of a later version.
+        Where it is of a later version; or where the bundle, as those of earlier versions, brings no networks that find
+        hands, and this machine has none.
     """
-    preprocessing = manifest.get("preprocessing", {})
+    preprocessing = bundle.manifest.get("preprocessing", {})
     try:
-        height, width, channels = manifest["shape"]
-        return image_spec_of((height, width, channels), preprocessing), hands_of(preprocessing.get("hands"))
+        height, width, channels = bundle.manifest["shape"]
+        form, options = image_spec_of((height, width, channels), preprocessing), hands_of(preprocessing.get("hands"))
     except (KeyError, TypeError, ValueError) as error:
         raise AslsparkError(
             f"--model {named}: its preprocessing is not known here ({reason(error)}): use the version that wrote it"
         ) from error
+    return form, None if options is None else HandDetector(options, _hand_networks(bundle, named))
+
+
+def _hand_networks(bundle: BundleContents, named: str) -> HandNetworks:
+    files = {name: bundle.files.get(f"{HANDS}{name}") for name in (*NETWORK_FILES, NOTICE)}
+    palm, landmarks = (files[name] for name in NETWORK_FILES)
+    if palm is None or landmarks is None:
+        log.warning("%s is of an earlier version: it looks for hands with the networks of this machine", named)
+        return installed_networks(f"--model {named}")
+    with refusal_named("--model ", named):
+        check_hand_networks(palm, landmarks)
+    return HandNetworks(palm, landmarks, files[NOTICE] or b"")

@@ -15,7 +15,16 @@ from pyspark.ml import PipelineModel
 from pyspark.ml.classification import OneVsRestModel
 from pyspark.sql import SparkSession
 
-from aslspark.bundle.files import MANIFEST, ONNX, PIPELINE, STAGE_FOLDER, BundleContents, read_bundle, refusal_named
+from aslspark.bundle.files import (
+    HANDS,
+    MANIFEST,
+    ONNX,
+    PIPELINE,
+    STAGE_FOLDER,
+    BundleContents,
+    read_bundle,
+    refusal_named,
+)
 from aslspark.bundle.network import network_of, preprocessing_of
 from aslspark.bundle.pipeline_checks import MOST_METADATA_BYTES, check_metadata, pipeline_files
 from aslspark.common.catalog import PICTURE
@@ -24,7 +33,7 @@ from aslspark.common.load_refused import LoadRefused
 from aslspark.common.paths import is_mounted, local_path, spark_path
 from aslspark.common.plain_folder import NotPlain, PlainFolder
 from aslspark.images.decoding import ImageSpec
-from aslspark.images.hands.options import HandOptions
+from aslspark.images.hands.detector import HandDetector
 from aslspark.models.mllib import MllibClassifier
 from aslspark.models.onnx_classifier import OnnxClassifier
 
@@ -39,8 +48,8 @@ class ModelParts:
     classifier: OnnxClassifier | MllibClassifier
     form: ImageSpec
     """Size and colours of pictures, and how others are fitted to them."""
-    hands: HandOptions | None
-    """How pictures are cropped to the hand; None: they stay whole."""
+    hands: HandDetector | None
+    """What finds the hands that pictures are cropped to; None: they stay whole."""
     temperature: float
     threshold: float
     digest: str
@@ -62,9 +71,9 @@ def read_parts(path: str) -> ModelParts:
                 f"--model {path}: {STAGE_FOLDER} in it is a link; load what it leads to by its own name"
             )
         return read_parts(nested)
-    bundle = read_bundle(path, keep=[ONNX, f"{PIPELINE}/"])
+    bundle = read_bundle(path, keep=[ONNX, HANDS, f"{PIPELINE}/"])
     manifest = bundle.manifest
-    form, hands = preprocessing_of(manifest, path)
+    form, hands = preprocessing_of(bundle, path)
     is_network = manifest["kind"] == "network"
     return ModelParts(
         network_of(bundle, path) if is_network else _mllib_of(bundle, path),

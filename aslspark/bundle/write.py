@@ -9,7 +9,7 @@ from typing import Any, Protocol, cast
 
 from pyspark.ml import PipelineModel
 
-from aslspark.bundle.files import FORMAT, MANIFEST, ONNX, PIPELINE, STAGE_FOLDER, seal, whole_folder
+from aslspark.bundle.files import FORMAT, HANDS, MANIFEST, ONNX, PIPELINE, STAGE_FOLDER, seal, whole_folder
 from aslspark.bundle.manifest import Manifest, Preprocessing
 from aslspark.common.catalog import LANDMARKS
 from aslspark.common.errors import AslsparkError
@@ -17,6 +17,7 @@ from aslspark.common.package import VERSION
 from aslspark.common.paths import local_path, spark_path
 from aslspark.common.redacted_files import write_json
 from aslspark.features.landmarks import FEATURES
+from aslspark.images.hands.detector import HandDetector
 from aslspark.models.fit_result import FitResult
 from aslspark.models.mllib import MllibClassifier
 from aslspark.models.onnx_classifier import OnnxClassifier
@@ -42,6 +43,7 @@ class FinishedModel(Protocol):
     classifier: OnnxClassifier | MllibClassifier
     fitted: FitResult | None
     temperature: float
+    hands: HandDetector | None
 
     def preprocessing(self) -> Preprocessing:
         """Return the preprocessing of pictures."""
@@ -81,6 +83,10 @@ def write_model(model: FinishedModel, pipeline: PipelineModel | None, folder: Pa
         if LANDMARKS in classifier.inputs:
             manifest["preprocessing"]["upright"] = classifier.upright
             manifest["preprocessing"]["landmark_features"] = FEATURES
+    if model.hands is not None:
+        (folder / HANDS).mkdir()
+        for name, content in model.hands.networks.files().items():
+            (folder / HANDS / name).write_bytes(content)
     if model.fitted is not None:
         network = model.fitted.network
         manifest["framework"] = network.framework

@@ -24,7 +24,7 @@ OWN = {
     "serve": ("aslspark.serving.server", "Read letters over HTTP, and live in the browser."),
     "watch-folder": ("aslspark.serving.folder_watch", "Read each picture that comes into a folder, once."),
     "doctor": ("aslspark.cli.doctor", "Look whether this machine has what the jobs need."),
-    "fetch": ("aslspark.cli.fetch", "Fetch the public data sets, and check them."),
+    "fetch": ("aslspark.cli.fetch", "Fetch data sets, and the networks that find hands."),
     "completion": ("aslspark.cli.completion", "Print what makes a shell complete commands and options."),
 }
 """Commands that are not jobs: name -> module and description."""

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from aslspark.common.child_process import isolated_command, module_command
+from aslspark.images.hands.networks import NETWORK_FILES, network_folders, read_networks
 
 OK, HINT, MISSING = "ok", "note", "missing"
 GIB = 2**30
@@ -56,11 +57,6 @@ PARTS = (
         ("tensorflow-cpu", "tensorflow"),
         ("tensorflow", "h5py", "onnx", "tf2onnx"),
         "for training with Keras: pip install aslspark[tensorflow]",
-    ),
-    Part(
-        ("mediapipe",),
-        ("cv2", "mediapipe.python.solutions.hands"),
-        "for finding hands: pip install aslspark[hands]",
     ),
     Part(
         ("fastapi",),
@@ -307,6 +303,15 @@ def _last(output: str | bytes | None) -> str:
     return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "")
 
 
+def _hand_networks() -> list[Finding]:
+    folders = network_folders()
+    for folder in folders:
+        if read_networks(folder):
+            return [Finding(OK, "hands", f"{' and '.join(NETWORK_FILES)} in {folder}")]
+    remedy = "for finding hands where no bundle brings them: aslspark fetch hand-models"
+    return [Finding(HINT, "hands", f"no networks in {' or '.join(map(str, folders))}", remedy)]
+
+
 def _horovod() -> list[Finding]:
     version = _version("horovod")
     if version is None:
@@ -358,6 +363,7 @@ CHECKS: tuple[Callable[[], list[Finding]], ...] = (
     _slots,
     _gpus,
     _packages,
+    _hand_networks,
     _horovod,
 )
 

@@ -1,4 +1,4 @@
-"""`aslspark fetch sign-mnist --out DIR`: fetches a public data set with Kaggle's own client, and checks its bytes."""
+"""`aslspark fetch SET`: fetches a public data set, by Kaggle's own client, or the networks that find hands."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from aslspark.cli.fetch_hand_models import fetch_hand_models
 from aslspark.common.errors import AslsparkError
+
+HAND_MODELS = "hand-models"
 
 
 @dataclass(frozen=True)
@@ -54,16 +57,32 @@ def main(argv: Sequence[str]) -> None:
     Raises
     ------
     AslsparkError
-        Without Kaggle's client, credentials or network, or where a file is not as it must be.
+        Where it cannot be fetched, or where a file is not as it must be.
     """
     parser = argparse.ArgumentParser(
         prog="aslspark fetch",
-        description="Fetch a public data set with Kaggle's own client (pip install kaggle) and your credentials, and "
-        "check the size and SHA-256 of its files. Files that are there already are checked alone.",
+        description="Fetch sign-mnist, a public data set, with Kaggle's own client (pip install kaggle) and your "
+        "credentials; or hand-models, the networks that find hands, from MediaPipe's wheel with your pip. What comes "
+        "is checked by its SHA-256. Files that are there already are checked alone.",
     )
-    parser.add_argument("set", choices=tuple(SETS))
-    parser.add_argument("--out", required=True, metavar="DIR", help="folder to put the files into")
+    parser.add_argument("set", choices=(*SETS, HAND_MODELS))
+    parser.add_argument(
+        "--out", metavar="DIR", help="folder to put the files into (hand-models: by default where they are looked for)"
+    )
+    parser.add_argument(
+        "--from",
+        dest="source",
+        metavar="PATH",
+        help="of hand-models, without an index: MediaPipe's wheel, or a folder or bundle that holds the networks",
+    )
     options = parser.parse_args(argv)
+    if options.set == HAND_MODELS:
+        fetch_hand_models(options.source, options.out)
+        return
+    if options.source is not None:
+        parser.error(f"--from {options.source}: it is for {HAND_MODELS} alone")
+    if options.out is None:
+        parser.error(f"{options.set}: give --out DIR")
     fetch(SETS[options.set], Path(options.out))
 
 

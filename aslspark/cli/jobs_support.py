@@ -19,12 +19,11 @@ EXTRAS = {
     "spark": ("pyspark", "py4j"),
     "torch": ("torch", "torchvision", "safetensors"),
     "tensorflow": ("tensorflow", "tf2onnx", "h5py"),
-    "hands": ("mediapipe", "cv2"),
     "tune": ("optuna", "sqlalchemy"),
     "mlflow": ("mlflow",),
     "serve": ("fastapi", "starlette", "pydantic", "uvicorn", "websockets", "multipart", "prometheus_client"),
 }
-"""The extras of setup.py -> the modules that come with each of them alone."""
+"""The extras of setup.py, but for the empty one -> the modules that come with each of them alone."""
 
 
 def run_job(main: Callable[[Sequence[str]], None]) -> None:

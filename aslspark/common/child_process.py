@@ -22,7 +22,7 @@ from aslspark.common.child_main import READY, Question
 from aslspark.common.package import HOME
 
 START_SECONDS = 120.0
-"""For the child to import and to build its function; a hand detector takes 2 s on an idle machine."""
+"""For the child to import and to build its function; one that decodes pictures takes 0.5 s on an idle machine."""
 
 _SERVE = "from aslspark.common.child_main import main; main(int(sys.argv[1]), sys.argv[2], json.loads(sys.argv[3]))"
 _RUN = "import runpy; del sys.argv[0]; runpy.run_module(sys.argv[0], run_name='__main__', alter_sys=True)"
@@ -107,7 +107,7 @@ class ChildProcess:
             return self._connection
         ours, theirs = Pipe()
         descriptor = theirs.fileno()
-        # MediaPipe, absl and TFLite write notes to standard error, which nobody reads.
+        # Libraries in C write notes to standard error, which nobody reads.
         self._child = subprocess.Popen(
             isolated_command(_SERVE, str(descriptor), self._factory, json.dumps(self._arguments)),
             pass_fds=[descriptor],

@@ -1,4 +1,4 @@
-"""The one change to other libraries: which modules three of them can import while they are imported themselves.
+"""The one change to other libraries: which modules two of them can import while they are imported themselves.
 
 These libraries import others for features that this package does not use. No attribute is replaced: the unused modules
 seem not to be installed meanwhile. A version that was not tried is imported as it is, and the log says so. The seconds
@@ -29,12 +29,10 @@ class Unused(NamedTuple):
 
 
 UNUSED = {
-    # For a converter and an input type: 0.9 of 3.9 s.
-    "tensorflow": Unused(("tensorflow", "tensorflow-cpu"), "2.15.", ("jax", "scipy")),
+    # For an input type: 0.2 of 2.2 s.
+    "tensorflow": Unused(("tensorflow", "tensorflow-cpu"), "2.15.", ("scipy",)),
     # Horovod's TorchEstimator imports it for a log, and it imports all of TensorFlow: 3.4 of 5.6 s.
     "tensorboard": Unused(("tensorboard",), "2.15.", ("tensorflow",)),
-    # For its documentation: 3.6 of 4.3 s, and 500 MB.
-    "mediapipe": Unused(("mediapipe",), "0.10.", ("tensorflow",)),
 }
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from aslspark.common.errors import AslsparkError
 from aslspark.common.redaction import redact_all
-from aslspark.common.settings import declarations
+from aslspark.common.settings import FORMER_SETTINGS, declarations
 
 
 def require_same_run(
@@ -47,6 +47,7 @@ def require_same_run(
     before, now = _flattened(recorded), _flattened(current)
     # A setting that is newer than the record had its default.
     before = {**{name: s.default for name, s in declarations().items() if name in now}, **before}
+    before = {name: value for name, value in before.items() if name.removeprefix("settings.") not in FORMER_SETTINGS}
     for name in sorted(before.keys() | now.keys()):
         if name in may_differ or name.partition(".")[0] in may_differ or before.get(name) == now.get(name):
             continue

@@ -82,8 +82,7 @@ class HandConfig:
     margin: float = _setting(0.25, "room around the landmarks, as a share of their square's side", least=0.0, most=2.0)
     upright: bool = _setting(False, "turn the crop so that the middle finger's knuckle stands above the wrist")
     background: str = _setting("keep", "what lies outside of the hand: keep it, or blur it", choices=("keep", "blur"))
-    seconds: float = _setting(10.0, "for a picture; a detector that takes longer is ended", least=0.1, most=600.0)
-    confidence: float = _setting(0.3, "of the detector's first look; lower finds more hands", least=0.01, most=1.0)
+    confidence: float = _setting(0.3, "least score of a palm; lower finds more hands", least=0.01, most=1.0)
     looks: int = _setting(
         4, "at a hand that was found, turned and mirrored; landmarks are what they agree on", least=1, most=4
     )
@@ -362,6 +361,10 @@ class DrawnConfig:
     seed: int = _setting(7, "the same seed gives the same bytes", least=0)
 
 
+FORMER_SETTINGS = {"hands.seconds": "the networks that find hands run in the process itself, and cannot hang"}
+"""Settings of earlier versions, and why they are none now."""
+
+
 @dataclass
 class Config:
     """Every setting of every job."""
@@ -537,6 +540,9 @@ def _keys(config: object, prefix: str = "") -> list[str]:
 
 def _set(config: Config, key: str, value: Any, where: str) -> None:
     known = _keys(config)
+    if key in FORMER_SETTINGS:
+        _say_once(f"{key} has no meaning now: {FORMER_SETTINGS[key]}")
+        return
     if key not in known:
         raise AslsparkError(f"{where}{key}={value}: unknown setting; {_nearest(key, known)}")
     section_name, name = key.split(".")

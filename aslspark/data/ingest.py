@@ -136,7 +136,7 @@ def ingest_sources(
             report = replace(report, pictures=fitting, pictures_per_second=per_second)
         if picture_options.hands:
             hands = finish_hands(spark, hadoop, folder, opened, picture_options, f"{folder}/{UNPACKED_FOLDER}")
-            report = replace(report, hands=picture_options.hands.preprocessing(), hands_found=hands)
+            report = replace(report, hands=picture_options.hands.options.preprocessing(), hands_found=hands)
         hadoop.write(f"{folder}/{REPORT_FILE}", report.to_json().encode())
         hadoop.delete(f"{folder}/{LINES_FOLDER}")
         hadoop.delete(f"{folder}/{UNPACKED_FOLDER}")

@@ -31,13 +31,10 @@ class HandsFound:
     pictures : int
     found : dict of str to int
         Pictures by the search step that found their hand, in the order of the steps.
-    trouble : dict of str to int
-        Pictures at which the detector hung or died; they count as without a hand.
     """
 
     pictures: int
     found: dict[str, int]
-    trouble: dict[str, int]
 
     @property
     def not_found(self) -> int:
@@ -46,9 +43,8 @@ class HandsFound:
 
     def __str__(self) -> str:
         steps = ", ".join(f"{name} {count:,}" for name, count in self.found.items()) or "none"
-        trouble = "".join(f"; {name}: {count:,}" for name, count in self.trouble.items())
         share = 1 - self.not_found / max(self.pictures, 1)
-        return f"{share:.1%} of {self.pictures:,} ({steps}), not found {self.not_found:,}{trouble}"
+        return f"{share:.1%} of {self.pictures:,} ({steps}), not found {self.not_found:,}"
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from aslspark.data.ingest_report import HandsFound
 from aslspark.data.pictures.hand_sheet import SHEET, draw_hands
 from aslspark.data.pictures.options import PictureOptions
 from aslspark.data.samples import HAND_COLUMN, read_samples
-from aslspark.images.hands.detector import SEARCH_STEPS
+from aslspark.images.hands.search_squares import SEARCH_STEPS
 
 
 def finish_hands(
@@ -41,7 +41,7 @@ def finish_hands(
         return {}
     samples = read_samples(spark, folder)
     scratch = {name: f"{unpacked}/{number}" for number, name in enumerate(opened.pictures)}
-    if sheet := draw_hands(samples, opened.pictures, scratch, options.form, options.hands):
+    if sheet := draw_hands(samples, opened.pictures, scratch, options.form, options.hands.options):
         hadoop.write(f"{folder}/{SHEET}", sheet)
     return count_hands(samples, list(opened.pictures))
 
@@ -63,21 +63,18 @@ def count_hands(samples: DataFrame, sources: Sequence[str]) -> dict[str, HandsFo
     """
     hand = F.col(HAND_COLUMN)
     of_sources = samples.where(F.col("source").isin(*sources))
-    groups = of_sources.groupBy("source", hand["found"].alias("found"), hand["trouble"].alias("trouble"))
+    groups = of_sources.groupBy("source", hand["found"].alias("found"))
     pictures: dict[str, int] = {}
     found: dict[str, dict[str, int]] = {}
-    trouble: dict[str, dict[str, int]] = {}
     for row in groups.agg(F.count("*").alias("rows")).collect():
         source = row["source"]
         pictures[source] = pictures.get(source, 0) + row["rows"]
-        for counts, name in ((found, row["found"]), (trouble, row["trouble"])):
-            if name is not None:
-                counts.setdefault(source, {})[name] = row["rows"]
+        if row["found"] is not None:
+            found.setdefault(source, {})[row["found"]] = row["rows"]
     return {
         source: HandsFound(
             pictures[source],
             {name: found[source][name] for name in SEARCH_STEPS if name in found.get(source, {})},
-            dict(sorted(trouble.get(source, {}).items())),
         )
         for source in sorted(pictures)
     }

@@ -54,8 +54,9 @@ def evaluate(model: SignClassifierModel, samples: DataFrame, folder: Path, *, ju
     """
     started = time.monotonic()
     is_judged = F.col("split").isin(list(judged_on))
+    crops = model.hands.options if model.hands is not None else None
     scored = (
-        model.best_guesses(with_groups(samples, is_judged, model.hands))
+        model.best_guesses(with_groups(samples, is_judged, crops))
         .select("id", "label", "source", "split", "groups", "letter", "probability", "as_given", "top")
         .persist(StorageLevel.MEMORY_AND_DISK)
     )

@@ -16,7 +16,6 @@ from aslspark.features.landmarks import VECTOR_FIELDS
 from aslspark.features.pictures import Normaliser
 from aslspark.images.decoding import UNUSABLE
 from aslspark.images.hands.hand import HAND_FIELDS, NO_HAND
-from aslspark.images.hands.options import require_detector
 
 ROW = "_row"
 _CROPPED_FIELDS = ", ".join(
@@ -57,7 +56,6 @@ def crop_to_hands(dataset: DataFrame, column: str, pictures: Column, normaliser:
         `_row` (all columns of the dataset in a struct); `column` (`samples.PICTURE_TYPE` in the model's size, with the
         field UNUSABLE); `hand` (`samples.HAND_TYPE`, null where no hand was looked for).
     """
-    require_detector("the model's hands.on=true")
 
     @batch_udf(_CROPPED_FIELDS)
     def crop(batches: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:

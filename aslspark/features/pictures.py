@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -26,15 +26,18 @@ from aslspark.images.decoding import (
     resize_to,
     stored,
 )
-from aslspark.images.hands.find_and_crop import find_and_crop, whole_picture
+from aslspark.images.hands.find_and_crop import AT_ONCE, FindsHands, find_and_crop, whole_picture
 from aslspark.images.hands.hand import Hand
-from aslspark.images.hands.options import HandOptions
 
 if TYPE_CHECKING:
     import pandas as pd
+    from PIL import Image
 
 _STRUCT_FIELDS = ("height", "width", "channels", "data", "encoding")
 """Of `samples.PICTURE_TYPE`, which is not imported, since a service without Spark uses this module."""
+
+Read = tuple[npt.NDArray[np.uint8], Hand | None]
+"""Pixels in the model's shape; the hand, or None where none was looked for."""
 
 
 @dataclass(frozen=True)
@@ -47,16 +50,13 @@ class Normaliser:
         Of a row: raw bytes or those of a file; an array of 0-255; a struct in RGB; Spark's image struct, in BGR.
     form : ImageSpec
         Size and colours that the model takes.
-    hands : HandOptions, optional
-        With them, files and pictures of another size are cropped to their hand; see `with_hands`.
-    find : callable, optional
-        From a picture to its `Hand`; without it, this process's `shared_detector`.
+    hands : FindsHands, optional
+        With it, files and pictures of another size are cropped to their hand; see `with_hands`.
     """
 
     kind: str
     form: ImageSpec
-    hands: HandOptions | None = None
-    find: Callable[[npt.NDArray[np.uint8]], Hand] | None = None
+    hands: FindsHands | None = None
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -100,13 +100,14 @@ class Normaliser:
         values = self._values(batch)
         pictures = np.zeros((len(values), *self.shape), np.uint8)
         hands: list[Hand | None] = [None] * len(values)
-        for n, value in enumerate(values):
-            if reasons[n] is not None:
-                continue
-            try:
-                pictures[n], hands[n] = self.one(value)
-            except Unusable as error:
-                reasons[n] = str(error)
+        usable = [n for n, reason in enumerate(reasons) if reason is None]
+        for start in range(0, len(usable), AT_ONCE):
+            some = usable[start : start + AT_ONCE]
+            for n, read in zip(some, self.several([values[n] for n in some]), strict=True):
+                if isinstance(read, Unusable):
+                    reasons[n] = str(read)
+                else:
+                    pictures[n], hands[n] = read
         return pictures, reasons, hands
 
     def _whole(self, batch: pd.DataFrame) -> npt.NDArray[np.uint8] | None:
@@ -140,19 +141,49 @@ class Normaliser:
             return list(zip(*(batch[name] for name in names), strict=True))
         return list(batch["data"])
 
-    def one(self, value: Any) -> tuple[npt.NDArray[np.uint8], Hand | None]:
-        """Normalise one value of the column, and find its hand.
-
-        Returns
-        -------
-        ndarray of uint8, shape (height, width, channels)
-        Hand or None
-            None where no hand was looked for.
+    def one(self, value: Any) -> Read:
+        """Normalise one value of the column, and find its hand; see `several`.
 
         Raises
         ------
         Unusable
         """
+        (read,) = self.several([value])
+        if isinstance(read, Unusable):
+            raise read
+        return read
+
+    def several(self, values: Sequence[Any]) -> list[Read | Unusable]:
+        """Normalise values of the column, and find their hands together.
+
+        Returns
+        -------
+        list of tuple or Unusable
+            For each value its pixels, uint8 (height, width, channels), and its `Hand`: None where no hand was looked
+            for.
+        """
+        results: list[Read | Unusable] = []
+        whole: list[tuple[int, Image.Image]] = []
+        for n, value in enumerate(values):
+            try:
+                read = self._fitted_or_whole(value)
+            except Unusable as error:
+                results.append(error)
+                continue
+            if isinstance(read, np.ndarray):
+                results.append((read, None))
+            else:
+                results.append(Unusable(EMPTY, ""))  # until its hand is looked for
+                whole.append((n, read))
+        if whole:
+            assert self.hands is not None
+            cropped = find_and_crop([image for _, image in whole], self.form, self.hands)
+            for (n, _), result in zip(whole, cropped, strict=True):
+                results[n] = result
+        return results
+
+    def _fitted_or_whole(self, value: Any) -> npt.NDArray[np.uint8] | Image.Image:
+        """Return pixels of the model's size, or the whole picture where its hand is to be found in it."""
         if self.kind not in ("bytes", "numbers"):
             return self._from_struct(*value)
         if value is None or (isinstance(value, float) and value != value):
@@ -162,17 +193,15 @@ class Normaliser:
                 raise Unusable(NO_PICTURE, f"{type(value).__name__}; give the bytes of a picture file, or its pixels'")
             data = bytes(value)
             is_raw = len(data) == int(np.prod(self.shape)) and not is_encoded(data)
-            return (self._from_bytes(data), None) if is_raw else self._from_file(data)
-        return self._from_numbers(value), None
+            return self._from_bytes(data) if is_raw else self._from_file(data)
+        return self._from_numbers(value)
 
-    def _from_file(self, value: bytes) -> tuple[npt.NDArray[np.uint8], Hand | None]:
+    def _from_file(self, value: bytes) -> npt.NDArray[np.uint8] | Image.Image:
         try:
-            if self.hands is not None:
-                return find_and_crop(whole_picture(value, self.form), self.form, self.hands, self.find)
-            return decode(value, self.form), None
+            return whole_picture(value, self.form) if self.hands is not None else decode(value, self.form)
         except Unusable:
             if len(value) == int(np.prod(self.shape)):
-                return self._from_bytes(value), None  # pixels that begin like a JPEG
+                return self._from_bytes(value)  # pixels that begin like a JPEG
             raise
 
     def _from_bytes(self, value: bytes) -> npt.NDArray[np.uint8]:
@@ -195,7 +224,7 @@ class Normaliser:
 
     def _from_struct(
         self, height: Any, width: Any, channels: Any, data: Any, encoding: str | None = None
-    ) -> tuple[npt.NDArray[np.uint8], Hand | None]:
+    ) -> npt.NDArray[np.uint8] | Image.Image:
         if encoding in (None, RAW):
             picture = bare_pixels(height, width, channels, data, bgr=self.kind == "image")
         else:
@@ -207,10 +236,8 @@ class Normaliser:
                 raise Unusable(EMPTY, "no bytes")
             picture = stored(bytes(data), encoding, (int(height), int(width), int(channels)))
         if picture.shape == self.shape:
-            return picture, None
-        if self.hands is not None:
-            return find_and_crop(image_of(picture), self.form, self.hands, self.find)
-        return fit_picture(picture, self.form), None
+            return picture
+        return image_of(picture) if self.hands is not None else fit_picture(picture, self.form)
 
 
 def fit_picture(picture: npt.NDArray[np.uint8], form: ImageSpec) -> npt.NDArray[np.uint8]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -52,7 +51,7 @@ class OnnxClassifier:
         Parameters
         ----------
         session : onnxruntime.InferenceSession
-            As `open_session` gives it.
+            As `common.onnx_sessions.open_session` gives it.
         pictures : ndarray of uint8, shape (n, height, width, channels), optional
         hands : ndarray of float32, shape (n, HAND_NUMBERS), optional
             None where the network does not take it.
@@ -77,26 +76,3 @@ class OnnxClassifier:
             batch = {name: rows[start : start + BATCH_ROWS] for name, rows in inputs.items()}
             runs.append(session.run(["probability"], batch)[0])
         return np.concatenate(runs) if runs else np.empty((0, len(self.labels)), np.float32)
-
-
-def open_session(onnx: bytes, threads: int) -> Any:
-    """Open a network on the CPU as an onnxruntime.InferenceSession."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
-
-
-_sessions: dict[tuple[str, int], Any] = {}
-
-
-def kept_session(onnx: bytes, threads: int) -> Any:
-    """Return this process's session of a network; Spark runs many tasks in the same worker process."""
-    key = (hashlib.sha256(onnx).hexdigest(), threads)
-    if key not in _sessions:
-        _sessions.clear()
-        _sessions[key] = open_session(onnx, threads)
-    return _sessions[key]

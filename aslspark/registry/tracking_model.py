@@ -13,8 +13,9 @@ import pandas as pd
 
 from aslspark.common.catalog import LANDMARKS
 from aslspark.common.errors import AslsparkError
+from aslspark.common.onnx_sessions import open_session
 from aslspark.features.pictures import Normaliser
-from aslspark.models.onnx_classifier import BATCH_ROWS, OnnxClassifier, open_session
+from aslspark.models.onnx_classifier import BATCH_ROWS, OnnxClassifier
 from aslspark.scoring.answers import answers_of
 from aslspark.scoring.model import read_model
 from aslspark.scoring.reader import hand_vector

@@ -26,6 +26,7 @@ from aslspark.bundle.write import write_stage
 from aslspark.common.batch_udf import batch_udf
 from aslspark.common.catalog import LANDMARKS, PICTURE
 from aslspark.common.errors import AslsparkError
+from aslspark.common.onnx_sessions import kept_session
 from aslspark.common.paths import mounted_as_spark
 from aslspark.common.redaction import say
 from aslspark.data.samples import HAND_COLUMN, PICTURE_TYPE, hands_missing, picture_struct
@@ -33,10 +34,10 @@ from aslspark.features.crops import ROW, brings_hands, crop_to_hands, quoted
 from aslspark.features.landmarks import VECTOR_FIELDS, frame_vectors
 from aslspark.features.pictures import Normaliser
 from aslspark.images.decoding import UNUSABLE, ImageSpec
-from aslspark.images.hands.options import HandOptions
+from aslspark.images.hands.detector import HandDetector
 from aslspark.models.fit_result import EpochRow, FitResult
 from aslspark.models.mllib import MllibClassifier
-from aslspark.models.onnx_classifier import NO_HAND_FOUND, OnnxClassifier, kept_session, needs_hand
+from aslspark.models.onnx_classifier import NO_HAND_FOUND, OnnxClassifier, needs_hand
 from aslspark.scoring.answer_columns import SHARES, ResultColumns, output_columns, ranking
 
 OUTPUT_COLUMNS = ("letter", "probability", "top", "reason")
@@ -80,8 +81,8 @@ class SignClassifierModel(Model, HasInputCol, MLReadable["SignClassifierModel"],
         Of the fit that made the network; None after loading.
     form : ImageSpec, optional
         Size, colours and fit that pictures are converted to, as for training. None: the classifier's size.
-    hands : HandOptions, optional
-        How pictures are cropped to the hand, as for training; None: they stay whole.
+    hands : HandDetector, optional
+        What finds the hands that pictures are cropped to, as for training; None: they stay whole.
     temperature : float
         Calibrates the probabilities; see `aslspark.scoring.calibration`.
     threshold : float
@@ -116,7 +117,7 @@ class SignClassifierModel(Model, HasInputCol, MLReadable["SignClassifierModel"],
         *,
         fitted: FitResult | None = None,
         form: ImageSpec | None = None,
-        hands: HandOptions | None = None,
+        hands: HandDetector | None = None,
         temperature: float = 1.0,
         threshold: float = 0.0,
         digest: str = "",
@@ -178,7 +179,7 @@ class SignClassifierModel(Model, HasInputCol, MLReadable["SignClassifierModel"],
 
     def preprocessing(self) -> Preprocessing:
         """Return the entry of a bundle's manifest for the preprocessing of pictures."""
-        hands = self.hands.preprocessing() if self.hands else None
+        hands = self.hands.options.preprocessing() if self.hands else None
         fitting = self.form.preprocessing()
         return {"fit": fitting["fit"], "mask": fitting["mask"], "hands": hands}
 

@@ -5,24 +5,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from aslspark.bundle.files import ONNX, read_bundle
+from aslspark.bundle.files import HANDS, ONNX, read_bundle
 from aslspark.bundle.network import network_of, preprocessing_of
 from aslspark.common.catalog import LANDMARKS
 from aslspark.common.errors import AslsparkError
+from aslspark.common.onnx_sessions import open_session
 from aslspark.features.landmarks import HAND_FOUND, HAND_NUMBERS, PICTURE_POINTS, RIGHT_HAND, WORLD_POINTS
 from aslspark.features.pictures import Normaliser
 from aslspark.images.decoding import ImageSpec, Unusable
+from aslspark.images.hands.detector import HandDetector
+from aslspark.images.hands.find_and_crop import FindsHands
 from aslspark.images.hands.hand import RIGHT as RIGHT_SIDE
 from aslspark.images.hands.hand import Hand
-from aslspark.images.hands.options import HandOptions, require_detector
-from aslspark.models.onnx_classifier import OnnxClassifier, needs_hand, open_session
+from aslspark.models.onnx_classifier import OnnxClassifier, needs_hand
 from aslspark.scoring.answers import Answer, answers_of
 
 NO_PIXELS = "bare pixels"
@@ -40,8 +41,8 @@ class Reader:
     network : OnnxClassifier
     form : ImageSpec
         Size and colours of the pictures.
-    hands : HandOptions, optional
-        How pictures are cropped to the hand; None: they stay whole.
+    hands : HandDetector, optional
+        What finds the hands that pictures are cropped to; None: they stay whole.
     temperature, threshold : float
         Of the bundle.
     digest : str
@@ -52,7 +53,7 @@ class Reader:
         self,
         network: OnnxClassifier,
         form: ImageSpec,
-        hands: HandOptions | None = None,
+        hands: HandDetector | None = None,
         *,
         temperature: float = 1.0,
         threshold: float = 0.0,
@@ -72,16 +73,14 @@ class Reader:
         AslsparkError
             Where the folder is no bundle, was changed, or has a model of Spark MLlib.
         """
-        bundle = read_bundle(path, keep=[ONNX])
+        bundle = read_bundle(path, keep=[ONNX, HANDS])
         manifest = bundle.manifest
         if manifest["kind"] != "network":
             raise AslsparkError(
                 f"--model {path}: a model of Spark MLlib, which needs Spark; give a bundle with a network, or use "
                 "jobs/score.py"
             )
-        form, hands = preprocessing_of(manifest, path)
-        if hands is not None:
-            require_detector("the model's hands.on=true")
+        form, hands = preprocessing_of(bundle, path)
         return cls(
             network_of(bundle, path),
             form,
@@ -96,9 +95,7 @@ class Reader:
         """The label list, in the order of the network's outputs."""
         return self.network.labels
 
-    def read(
-        self, value: Any, kind: str = BYTES, find: Callable[[npt.NDArray[np.uint8]], Hand] | None = None
-    ) -> Answer:
+    def read(self, value: Any, kind: str = BYTES) -> Answer:
         """Read one picture.
 
         Parameters
@@ -107,12 +104,9 @@ class Reader:
         kind : {'bytes', 'numbers', 'reason'}
             Bytes of a file, or raw pixels of the model's size; pixels of that size as numbers of 0-255; or the reason
             why there is no picture.
-        find : callable, optional
-            From a picture to its `Hand`, such as an `images.hands.detector_process.DetectorProcess`; without it this
-            process's `shared_detector`, for one picture at a time.
         """
         try:
-            picture, hand = prepared(value, kind, self.form, self.hands, find)
+            picture, hand = prepared(value, kind, self.form, self.hands)
         except Unusable as error:
             return Answer(None, None, (), str(error))
         return self.answer(picture, hand)
@@ -166,23 +160,22 @@ def prepared(
     value: Any,
     kind: str,
     form: ImageSpec,
-    hands: HandOptions | None,
-    find: Callable[[npt.NDArray[np.uint8]], Hand] | None = None,
+    hands: FindsHands | None,
 ) -> tuple[npt.NDArray[np.uint8], Hand | None]:
     """Prepare a picture for a network: the step that processes bytes from anywhere.
 
     Parameters
     ----------
-    value, kind, find
+    value, kind
         As for `Reader.read`.
     form : ImageSpec
-    hands : HandOptions, optional
+    hands : FindsHands, optional
 
     It returns and raises as `aslspark.features.pictures.Normaliser.one` does.
     """
     if kind == REASON:
         raise Unusable(value, "")
-    return Normaliser(kind, form, hands, find).one(value)
+    return Normaliser(kind, form, hands).one(value)
 
 
 def hand_vector(hand: Hand | None) -> npt.NDArray[np.float32]:

@@ -123,7 +123,6 @@ def create_app(
             for task in tasks:
                 task.cancel()
             executor.close()
-            holder.close()
 
     app = FastAPI(
         title="aslspark",

@@ -6,6 +6,7 @@ In: a `Parse` or a `Prepare`. Out: its result; an error of the input is a result
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,6 +73,18 @@ class Wrong:
     reason: str
 
 
+@dataclass(frozen=True)
+class ParentsDetector:
+    """The hand detector of the parent process, whose networks are loaded once for all children."""
+
+    options: HandOptions
+
+    def __call__(self, pictures: Sequence[npt.NDArray[np.uint8]]) -> list[Hand]:
+        """Find the hand in each picture, uint8 (height, width, 3)."""
+        hands: list[Hand] = ask_parent(pictures)
+        return hands
+
+
 class Decoder:
     """Answers messages, one at a time."""
 
@@ -85,7 +98,8 @@ class Decoder:
         if message.only_light and message.kind == BYTES and _has_many_pixels(message.value):
             return Heavy()
         try:
-            return Ready(*prepared(message.value, message.kind, message.form, message.hands, ask_parent))
+            hands = None if message.hands is None else ParentsDetector(message.hands)
+            return Ready(*prepared(message.value, message.kind, message.form, hands))
         except Unusable as error:
             return Wrong(422, str(error))
 

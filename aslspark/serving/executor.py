@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import logging
 import queue
-import threading
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
@@ -62,12 +61,8 @@ class PictureExecutor:
         return self._light.replaced + self._heavy.replaced
 
     def start(self) -> None:
-        """Start the children and the detectors, without waiting for them."""
+        """Start the light lane's children, without waiting for them; the heavy one's first picture starts its own."""
         self._light.start()
-        self._heavy.start()
-        detectors = self.holder.current.detectors
-        for _ in range(self._workers if detectors is not None else 0):
-            threading.Thread(target=_start_quietly, args=(detectors,), daemon=True).start()
 
     def most_bytes(self, content_type: str) -> int:
         """Return how many bytes a body may have; see `payload.most_bytes`."""
@@ -157,8 +152,7 @@ class PictureExecutor:
         return answer
 
     def _read(self, served: Served, value: Any, kind: str, child: ChildProcess, *, only_light: bool) -> Answer | None:
-        find, seconds = served.detectors, self._work_seconds
-        return read_isolated(child, served.reader, value, kind, find=find, seconds=seconds, only_light=only_light)
+        return read_isolated(child, served.reader, value, kind, seconds=self._work_seconds, only_light=only_light)
 
 
 class Lane:
@@ -237,10 +231,3 @@ class Lane:
 
 async def _all(jobs: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
     return list(await asyncio.gather(*jobs))
-
-
-def _start_quietly(detectors: Any) -> None:
-    try:
-        detectors.start()
-    except ChildNotStarted as error:  # the next picture reports it too
-        log.error("%s", error)

@@ -5,15 +5,9 @@ In: the bytes of a picture file, or pixels. Out: an `Answer`, with a reason wher
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from aslspark.common.child_process import ChildDied, ChildProcess, ChildTimedOut
-from aslspark.images.hands.detector_process import shared_detector
-from aslspark.images.hands.hand import Hand
 from aslspark.scoring.answers import Answer
 from aslspark.scoring.reader import BYTES, Reader
 from aslspark.serving.decoder import Heavy, Prepare, Wrong
@@ -34,7 +28,6 @@ def read_isolated(
     value: Any,
     kind: str = BYTES,
     *,
-    find: Callable[[npt.NDArray[np.uint8]], Hand] | None,
     seconds: float,
     only_light: bool = False,
 ) -> Answer | None:
@@ -45,7 +38,7 @@ def read_isolated(
     child : ChildProcess
         From `decoder_process`.
     reader : Reader
-    value, kind, find
+    value, kind
         As for `Reader.read`.
     seconds : float
         The most that the child may take.
@@ -57,7 +50,9 @@ def read_isolated(
     ChildNotStarted
     """
     try:
-        decoded = child.ask(Prepare(value, kind, reader.form, reader.hands, only_light), seconds, find)
+        hands = reader.hands
+        message = Prepare(value, kind, reader.form, hands.options if hands is not None else None, only_light)
+        decoded = child.ask(message, seconds, hands)
     except ChildTimedOut:
         return Answer(None, None, (), f"undecodable: not decoded within {seconds:g} s")
     except ChildDied:
@@ -94,9 +89,7 @@ class IsolatedReader:
 
     def read(self, value: bytes) -> Answer:
         """Read the bytes of a picture file."""
-        hands = self._reader.hands
-        find = None if hands is None else shared_detector(hands)
-        answer = read_isolated(self._child, self._reader, value, find=find, seconds=self._seconds)
+        answer = read_isolated(self._child, self._reader, value, seconds=self._seconds)
         assert answer is not None
         return answer
 

@@ -22,7 +22,6 @@ from aslspark.common.redaction import redact
 from aslspark.images.hands.hand import RIGHT, Hand
 from aslspark.scoring.calibration import with_temperature
 from aslspark.scoring.reader import Reader
-from aslspark.serving.detectors import Detectors
 from aslspark.serving.limits import Refused
 
 log = logging.getLogger("aslspark.serving")
@@ -38,7 +37,6 @@ class Served:
     """A model at work."""
 
     reader: Reader
-    detectors: Detectors | None
     bundle: str
     """The folder, with links followed."""
     since: float
@@ -57,8 +55,6 @@ class ModelHolder:
     ----------
     path : str
         A bundle, or a link to one.
-    workers : int
-        Threads that read at once.
     pixels : int
         The most pixels of a picture.
     looks : int, optional
@@ -70,8 +66,8 @@ class ModelHolder:
         Where there is no bundle that can be served.
     """
 
-    def __init__(self, path: str, *, workers: int, pixels: int, looks: int | None = None) -> None:
-        self._path, self._workers, self._pixels, self._looks = local_path(path), workers, pixels, looks
+    def __init__(self, path: str, *, pixels: int, looks: int | None = None) -> None:
+        self._path, self._pixels, self._looks = local_path(path), pixels, looks
         self._lock = threading.Lock()
         self.switches = 0
         self.failures = 0
@@ -82,7 +78,7 @@ class ModelHolder:
         self._last_error: str | None = None
         self._wait, self._next_try, self._is_gone = 0.0, 0.0, False
         self._mark = self._read_mark()
-        self.current = self._load(None)
+        self.current = self._load()
 
     def check(self, *, at_once: bool = True) -> bool:
         """Look at the path, and exchange the model where it leads to another bundle.
@@ -130,7 +126,7 @@ class ModelHolder:
             raise AslsparkError(f"--model {self._path}: there is no bundle now")
         if not at_once and self.looked < self._next_try:
             return False
-        served = self._load(self.current.detectors)
+        served = self._load()
         if self._read_mark() != mark:
             raise AslsparkError(f"--model {self._path}: it changed while it was read")
         self._mark = mark
@@ -140,8 +136,6 @@ class ModelHolder:
         self.switches += 1  # before the exchange, so that whoever gets an answer of the new model finds it counted
         before, self.current = self.current, served
         log.info("the model is now %s, in place of %s", served.name, before.name)
-        if before.detectors is not None and before.detectors is not served.detectors:
-            before.detectors.close()
         return True
 
     def _note_success(self) -> None:
@@ -157,11 +151,6 @@ class ModelHolder:
             self._last_error = message
             log.error("the model stays %s: %s", self.current.name, message)
 
-    def close(self) -> None:
-        """End the detectors."""
-        if self.current.detectors is not None:
-            self.current.detectors.close()
-
     def _read_mark(self) -> tuple[str, int, int] | None:
         """Return what tells bundles apart without reading them; None where there is none."""
         real = os.path.realpath(self._path)
@@ -171,18 +160,13 @@ class ModelHolder:
             return None
         return real, sums.st_ino, sums.st_mtime_ns
 
-    def _load(self, detectors: Detectors | None) -> Served:
+    def _load(self) -> Served:
         reader = Reader.load(self._path)
         reader.form = replace(reader.form, max_pixels=self._pixels)
         if reader.hands is not None and self._looks is not None:
-            reader.hands = replace(reader.hands, looks=self._looks)
+            reader.hands = replace(reader.hands, options=replace(reader.hands.options, looks=self._looks))
         try_out(reader)
-        own = None
-        if reader.hands is not None:
-            own = Detectors(reader.hands, self._workers)
-            if detectors is not None and detectors.settings == own.settings:
-                own = detectors
-        return Served(reader, own, os.path.realpath(self._path), time.time())
+        return Served(reader, os.path.realpath(self._path), time.time())
 
 
 def try_out(reader: Reader) -> None:
@@ -200,6 +184,8 @@ def try_out(reader: Reader) -> None:
     picture = np.random.default_rng(0).integers(0, 256, reader.form.shape, np.uint8)
     hand = Hand("plain", np.full((21, 3), 0.5, np.float32), np.zeros((21, 3), np.float32), RIGHT, 1.0)
     try:
+        if reader.hands is not None:
+            reader.hands.open()
         given = reader.probabilities(picture, hand if LANDMARKS in reader.network.inputs else None)
         tempered = with_temperature(given, reader.temperature)
     except Exception as error:  # onnxruntime has an error class for each fault of a network

@@ -114,7 +114,7 @@ def main(argv: Sequence[str]) -> None:
     _check_tls(options.tls_cert, options.tls_key)
     _check_proxy(options.proxy)
     limits = _within_open_files(limits)
-    holder = ModelHolder(options.model, workers=options.workers, pixels=limits.pixels, looks=options.looks)
+    holder = ModelHolder(options.model, pixels=limits.pixels, looks=options.looks)
     connections = Connections(limits)
     app = create_app(
         holder,

@@ -22,7 +22,9 @@ from aslspark.data.samples import REPORT_FILE, SAMPLES_FOLDER, TEST, TRAIN, VALI
 from aslspark.data.splits import GIVEN_AS_TEST
 from aslspark.features.pipeline import feature_pipeline
 from aslspark.images.decoding import Fitting, ImageSpec, image_spec_of
-from aslspark.images.hands.options import HandOptions, hands_of
+from aslspark.images.hands.detector import HandDetector
+from aslspark.images.hands.networks import installed_networks
+from aslspark.images.hands.options import hands_of
 
 INGESTED = "ingested"
 """The folder of a job's own ingest, in its scratch folder."""
@@ -46,6 +48,8 @@ class TrainingData:
     """`ingest.json`."""
     fingerprint: str
     """SHA-256 over the id, label, split and picture of every sample, in no order: the same table, the same value."""
+    hands: HandDetector | None = None
+    """What pictures to score are cropped with, as those of the table were."""
 
     @property
     def judged_on(self) -> str:
@@ -57,11 +61,6 @@ class TrainingData:
         """What pictures in files were brought to; pictures to score are brought to the same."""
         fitting: Fitting = self.report.get("pictures") or Fitting()
         return image_spec_of(self.shape, fitting)
-
-    @property
-    def hands(self) -> HandOptions | None:
-        """How pictures were cropped to the hand; pictures to score are cropped alike."""
-        return hands_of(self.report.get("hands"))
 
     @property
     def test_is_given(self) -> bool:
@@ -143,8 +142,10 @@ def look_at(spark: SparkSession, folder: str) -> TrainingData:
     for row in train:
         rows_of_source[row["source"]] = rows_of_source.get(row["source"], 0) + row["rows"]
     validation_sources = frozenset(row["source"] for row in counts if row["split"] == VALIDATION)
+    options = hands_of(report.get("hands"))
+    hands = HandDetector(options, installed_networks(f"--data {folder}, cropped to hands")) if options else None
     return TrainingData(
-        folder, tuple(labels), shapes[0], rows_of_source, validation_sources, report, _fingerprint(counts)
+        folder, tuple(labels), shapes[0], rows_of_source, validation_sources, report, _fingerprint(counts), hands
     )
 
 

@@ -25,6 +25,8 @@ from pyspark.sql import functions as F
 from aslspark.common.labels import STATIC_LETTERS
 from aslspark.common.spark_session import spark_session
 from aslspark.images.endings import is_picture_name
+from aslspark.images.hands.detector import HandDetector
+from aslspark.images.hands.networks import installed_networks
 from aslspark.images.hands.options import HandOptions
 from aslspark.scoring.model import SignClassifierModel
 from aslspark.scoring.unlabelled import rows_to_score
@@ -43,14 +45,12 @@ def pictures_in(folder: Path) -> list[Path]:
 
 def empty_rooms(folder: Path, count: int) -> list[Image.Image]:
     """Take pictures in which no hand is found, evenly over the folder."""
-    from aslspark.images.hands.detector_process import shared_detector
-
     paths = pictures_in(folder)
-    find = shared_detector(HandOptions(looks=1))
+    find_hands = HandDetector(HandOptions(looks=1), installed_networks("--rooms"))
     rooms = []
     for path in paths[:: max(1, len(paths) // (3 * count))]:
         image = Image.open(path).convert("RGB")
-        if len(rooms) < count and find(np.asarray(image)).found is None:
+        if len(rooms) < count and find_hands([np.asarray(image)])[0].found is None:
             rooms.append(image.resize(ROOM, Image.Resampling.BICUBIC))
     return rooms
 

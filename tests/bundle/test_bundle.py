@@ -11,6 +11,8 @@ from aslspark.bundle.files import FORMAT, MANIFEST, SUMS, read_bundle, require_n
 from aslspark.bundle.write import write_model
 from aslspark.common.errors import AslsparkError
 from aslspark.images.decoding import ImageSpec
+from aslspark.images.hands.detector import HandDetector
+from aslspark.images.hands.networks import installed_networks
 from aslspark.images.hands.options import HandOptions
 from aslspark.models import torch_network
 from aslspark.models.onnx_classifier import OnnxClassifier
@@ -132,14 +134,14 @@ WRITTEN = {
     "temperature": 1.7,
     "threshold": 0.25,
     "form": ImageSpec(20, 24, 3, fit="letterbox", mask=MASK),
-    "hands": HandOptions(margin=0.31, upright=True, background="blur", seconds=3.0, confidence=0.4, looks=2),
+    "hands": HandDetector(
+        HandOptions(margin=0.31, upright=True, background="blur", confidence=0.4, looks=2), installed_networks("test")
+    ),
 }
 
 
 @pytest.mark.parametrize("alone", [*WRITTEN, "everything", "nothing"])
 def test_a_loaded_bundle_makes_pictures_ready_and_answers_as_the_model_that_was_written(tmp_path, alone):
-    if alone in ("hands", "everything"):
-        pytest.importorskip("mediapipe")
     chosen = {name: value for name, value in WRITTEN.items() if alone in (name, "everything")}
     classifier = network_saying([0.5, 0.3, 0.2], ("A", "B", "del"), (20, 24, 3))
     model = SignClassifierModel(classifier, **chosen)
@@ -158,7 +160,6 @@ def test_a_loaded_bundle_makes_pictures_ready_and_answers_as_the_model_that_was_
 
 @pytest.mark.parametrize("upright", [False, True])
 def test_a_loaded_bundle_makes_landmarks_into_features_as_it_was_trained_on_them(tmp_path, upright):
-    pytest.importorskip("mediapipe")
     classifier = replace(
         serving_bundles.network("two_branch", (32, 32, 3), inputs=("picture", "landmarks")), upright=upright
     )

@@ -11,6 +11,7 @@ from conftest import REPOSITORY
 
 from aslspark.cli import completion, doctor, fetch, jobs_support
 from aslspark.common.errors import AslsparkError
+from aslspark.images.hands.networks import FOLDER_VARIABLE, NETWORK_FILES
 
 
 def aslspark(*words, **more):
@@ -125,7 +126,8 @@ def test_a_wrong_setting_is_said_before_what_is_missing(tmp_path):
 def test_the_extras_that_the_command_names_are_those_of_setup_py():
     setup = (REPOSITORY / "setup.py").read_text(encoding="utf-8")
     tree = next(node for node in ast.walk(ast.parse(setup)) if getattr(node, "arg", "") == "extras_require")
-    assert {*jobs_support.EXTRAS, "test", "dev"} == set(ast.literal_eval(tree.value))
+    extras = ast.literal_eval(tree.value)
+    assert {*jobs_support.EXTRAS, "test", "dev"} == {name for name, packages in extras.items() if packages}
 
 
 def test_an_unknown_command_is_refused_with_those_that_there_are():
@@ -153,6 +155,7 @@ def test_bash_completes_commands_and_their_options():
     assert completed("aslspark", "s") == ["score", "score-stream", "serve"]
     assert completed("aslspark", "serve", "--max-p") == ["--max-pixels", "--max-pictures"]
     assert completed("aslspark", "fetch", "--o") == ["--out"]
+    assert completed("aslspark", "fetch", "--f") == ["--from"]
 
 
 def test_a_jobs_options_are_those_of_its_help():
@@ -373,6 +376,16 @@ def test_the_doctor_compares_a_containers_memory_with_what_the_driver_is_given(t
     assert looked_at(8 << 30).state == doctor.OK
     unlimited = looked_at("max" if limit == "memory.max" else 9223372036854771712)
     assert (unlimited.state, unlimited.detail[:26]) == (doctor.OK, "32.0 of 64.0 GiB are free;")
+
+
+def test_the_doctor_says_where_the_networks_that_find_hands_are(tmp_path, monkeypatch):
+    monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path))
+    [found] = doctor._hand_networks()
+    assert (found.state, found.detail) == (doctor.HINT, f"no networks in {tmp_path}")
+    assert found.remedy.endswith("aslspark fetch hand-models")
+    for name in NETWORK_FILES:
+        (tmp_path / name).write_bytes(b"a network")
+    assert doctor._hand_networks() == [(doctor.OK, "hands", f"palm.onnx and landmarks.onnx in {tmp_path}", "")]
 
 
 def test_the_doctor_looks_at_the_disk_where_spark_spills(tmp_path, monkeypatch):

@@ -10,18 +10,17 @@ from aslspark.common.patches import UNUSED, imported_without_unused
 IMPORTS = {
     "tensorflow": "import tensorflow; tensorflow.keras.Model",
     "tensorboard": "import horovod.spark.torch",
-    "mediapipe": "from mediapipe.python.solutions.hands import Hands",
 }
 
 
 @pytest.fixture
-def mediapipe_of(tmp_path, monkeypatch):
-    """What Python reads of an installed version of mediapipe."""
+def tensorboard_of(tmp_path, monkeypatch):
+    """What Python reads of an installed version of tensorboard."""
 
     def installed(version):
-        about = tmp_path / f"mediapipe-{version}.dist-info"
+        about = tmp_path / f"tensorboard-{version}.dist-info"
         about.mkdir()
-        (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: mediapipe\nVersion: {version}\n")
+        (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: tensorboard\nVersion: {version}\n")
         monkeypatch.syspath_prepend(tmp_path)
 
     return installed
@@ -41,7 +40,7 @@ def test_each_library_has_a_test():
 @pytest.mark.slow
 @pytest.mark.parametrize("library", UNUSED)
 def test_a_library_imports_what_is_not_needed_unless_it_is_kept_from_it(library):
-    pytest.importorskip("mediapipe" if library == "mediapipe" else "horovod")
+    pytest.importorskip("horovod")
     unused = set(UNUSED[library].modules)
     assert unused <= modules_after(IMPORTS[library]), "there is nothing left to do: take it out of UNUSED"
     kept_from = "from aslspark.common.patches import imported_without_unused\n"
@@ -55,27 +54,27 @@ def test_what_was_left_out_can_be_imported_later():
     assert "scipy.stats" in modules_after(f"from aslspark.common.patches import imported_without_unused\n{code}")
 
 
-def test_another_version_is_imported_as_it_is_and_a_line_says_so(mediapipe_of, caplog):
+def test_another_version_is_imported_as_it_is_and_a_line_says_so(tensorboard_of, caplog):
     caplog.set_level("INFO", "aslspark")
-    mediapipe_of("9.9.1")
-    with imported_without_unused("mediapipe"):
+    tensorboard_of("9.9.1")
+    with imported_without_unused("tensorboard"):
         assert sys.modules.get("tensorflow", "is not hidden") is not None
     (record,) = caplog.records
-    assert record.getMessage().startswith("mediapipe 9.9.1 is imported with tensorflow, which is not used here")
-    assert record.getMessage().endswith("tried with 0.10.x alone")
+    assert record.getMessage().startswith("tensorboard 9.9.1 is imported with tensorflow, which is not used here")
+    assert record.getMessage().endswith("tried with 2.15.x alone")
 
 
-def test_a_library_that_is_imported_already_stays(mediapipe_of, monkeypatch):
+def test_a_library_that_is_imported_already_stays(tensorboard_of, monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorflow", other := sys.modules["subprocess"])
-    mediapipe_of("0.10.21")
-    with imported_without_unused("mediapipe"):
+    tensorboard_of("2.15.2")
+    with imported_without_unused("tensorboard"):
         assert sys.modules["tensorflow"] is other
     assert sys.modules["tensorflow"] is other
 
 
-def test_an_import_that_fails_hides_nothing_afterwards(mediapipe_of, monkeypatch):
+def test_an_import_that_fails_hides_nothing_afterwards(tensorboard_of, monkeypatch):
     monkeypatch.delitem(sys.modules, "tensorflow", raising=False)
-    mediapipe_of("0.10.21")
-    with pytest.raises(ModuleNotFoundError), imported_without_unused("mediapipe"):
+    tensorboard_of("2.15.2")
+    with pytest.raises(ModuleNotFoundError), imported_without_unused("tensorboard"):
         import tensorflow  # noqa: F401
     assert "tensorflow" not in sys.modules

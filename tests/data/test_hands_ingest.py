@@ -1,6 +1,5 @@
 import json
 import shutil
-import sys
 
 import numpy as np
 import pytest
@@ -21,8 +20,6 @@ from aslspark.features.landmarks import HAND_FOUND, HAND_NUMBERS, RIGHT_HAND, ha
 from aslspark.images.hands.hand import Hand, hand_column
 from aslspark.images.hands.options import HandOptions
 from aslspark.training.data import look_at
-
-pytest.importorskip("mediapipe")
 
 
 def quarantined(spark, out):
@@ -134,7 +131,7 @@ def test_the_report_counts_hands_by_source_and_try(table):
     assert found.pictures == sum(report.sources["hands"].get(split, 0) for split in SPLITS)
     assert found.found["plain"] >= 5
     assert found.found["padded"] >= 1
-    assert (found.not_found, found.trouble) == (1, {})
+    assert found.not_found == 1
     kept = json.loads((out / "ingest.json").read_text())
     assert kept["hands"] == HandOptions().preprocessing()
     assert kept["hands_found"]["hands"]["found"] == found.found
@@ -166,7 +163,7 @@ def test_training_data_knows_the_stage_and_folds_keep_the_column(spark, hands, t
         split=SplitOptions(blocks=3, test=0.3),
     )
     found = look_at(spark, out)
-    assert (found.hands.upright, found.hands.margin) == (True, 0.25)
+    assert (found.hands.options.upright, found.hands.options.margin) == (True, 0.25)
     assert quarantined(spark, out).items() >= {"nothing/N0.jpg": "label not asked for"}.items()
     assert found.labels == ("A", "B")
     samples = read_samples(spark, out)
@@ -222,16 +219,14 @@ def test_tables_without_the_stage_have_no_such_column(spark, hands, tmp_path):
     assert quarantined(spark, tmp_path / "out")["nothing/N0.jpg"] == "label not asked for"
 
 
-def test_the_stage_without_its_detector_says_what_to_install(spark, monkeypatch):
-    monkeypatch.setitem(sys.modules, "mediapipe", None)  # as where it is not installed
-    with pytest.raises(
-        AslsparkError, match=r"hands\.on=true: mediapipe is not installed; pip install aslspark\[hands\]"
-    ):
+def test_the_stage_without_its_networks_says_how_they_are_fetched(spark, monkeypatch, tmp_path):
+    monkeypatch.setenv("ASLSPARK_HAND_MODELS", str(tmp_path))
+    with pytest.raises(AslsparkError, match=r"hands\.on=true: .*; run: aslspark fetch hand-models"):
         options(spark)
     assert picture_options(spark, PictureConfig(), HandConfig()).hands is None
 
 
-@pytest.mark.parametrize("word", ["hands.margin=-1", "hands.background=none", "hands.seconds=0", "pictures.keep=some"])
+@pytest.mark.parametrize("word", ["hands.margin=-1", "hands.background=none", "pictures.keep=some"])
 def test_settings_out_of_range_are_refused(word):
     with pytest.raises(AslsparkError, match=word.split("=")[0]):
         load_config(None, [word])

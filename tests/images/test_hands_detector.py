@@ -1,4 +1,5 @@
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -6,11 +7,11 @@ from PIL import Image
 
 from aslspark.images.decoding import ImageSpec
 from aslspark.images.hands.crop import points_in_crop
-from aslspark.images.hands.detector_process import shared_detector
+from aslspark.images.hands.detector import HandDetector
 from aslspark.images.hands.find_and_crop import find_and_crop, whole_picture
+from aslspark.images.hands.hand import NO_HAND
+from aslspark.images.hands.networks import installed_networks
 from aslspark.images.hands.options import HandOptions
-
-pytest.importorskip("mediapipe")
 
 OPTIONS = HandOptions()
 FORM = ImageSpec(64, 64, 3)
@@ -26,12 +27,13 @@ def images(real_data):
 
 
 @pytest.fixture(scope="module")
-def look():
-    def find(image):
-        return shared_detector(OPTIONS)(np.asarray(image))
+def detector():
+    return HandDetector(OPTIONS, installed_networks("test"))
 
-    yield find
-    shared_detector(OPTIONS).close()
+
+@pytest.fixture(scope="module")
+def look(detector):
+    return lambda image: detector([np.asarray(image)])[0]
 
 
 def far(image, side, size=(1280, 720), place=(900, 250)):
@@ -44,17 +46,41 @@ def far(image, side, size=(1280, 720), place=(900, 250)):
     return whole
 
 
-def test_each_try_finds_its_kind_of_picture(images, look):
-    plain = look(images(PLAIN))
-    padded = look(images(CLOSE))
-    framed = look(images(CLOSER))
-    small = look(far(images(TIGHT), 90))
-    hands = (plain, padded, framed, small)
-    assert [hand.found for hand in hands] == ["plain", "padded", "framed", "enlarged"]
+def test_each_search_finds_its_kind_of_picture(images, look):
+    hands = [look(images(PLAIN)), look(images(CLOSE)), look(images(CLOSER)), look(far(images(TIGHT), 90))]
+    assert [hand.found for hand in hands] == ["plain", "framed", "padded", "enlarged"]
     for hand in hands:
         assert hand.landmarks.shape == hand.world.shape == (21, 3)
         assert hand.landmarks.dtype == hand.world.dtype == np.float32
         assert 0 <= hand.score <= 1
+
+
+def test_pictures_of_many_sizes_at_once_have_the_hands_that_each_has_alone(images, look, detector):
+    pictures = [
+        images(PLAIN),
+        far(images(TIGHT), 90),
+        images(WALL),
+        images(CLOSE).resize((150, 190)),
+        images(FIST).crop((0, 20, 224, 180)),
+        images(CLOSER),
+        Image.new("RGB", (1, 1)),
+        Image.new("RGB", (1280, 3)),
+        *(images(f"alphabet_frames/{letter}/{letter}0.jpg") for letter in "CDL"),
+    ]
+    together = detector([np.asarray(picture) for picture in pictures])
+    assert [hand.found is None for hand in together] == [n in (2, 6, 7) for n in range(11)]
+    for hand, picture in zip(together, pictures, strict=True):
+        alone = look(picture)
+        assert (hand.found, hand.side) == (alone.found, alone.side)
+        if alone.found is not None:
+            np.testing.assert_allclose(hand.looks, alone.looks, atol=1e-4)
+    assert detector([]) == []
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4])
+def test_a_hand_has_as_many_looks_as_are_asked_for(images, detector, count):
+    (hand,) = replace(detector, options=HandOptions(looks=count))([np.asarray(images(PLAIN))])
+    assert hand.looks.shape == (count, 126)
 
 
 def test_the_landmarks_are_the_median_of_four_looks_that_agree(images, look):
@@ -68,12 +94,16 @@ def test_the_landmarks_are_the_median_of_four_looks_that_agree(images, look):
 
 
 def test_a_wall_has_no_hand(images, look):
-    hand = look(images("alphabet_frames/Nothing/N0.jpg"))
-    assert (hand.found, hand.landmarks, hand.world, hand.side, hand.score, hand.trouble) == (None,) * 6
+    hand = look(images(WALL))
+    assert hand is NO_HAND
 
 
-def test_every_try_gives_places_in_the_picture_itself(images, look):
-    tight = images("studio_hands/a/hand1_a_bot_seg_2_cropped.jpeg")
+def test_what_looks_a_little_like_a_palm_is_no_hand(images, detector):
+    assert replace(detector, options=HandOptions(confidence=0.01))([np.asarray(images(WALL))]) == [NO_HAND]
+
+
+def test_every_search_gives_places_in_the_picture_itself(images, look):
+    tight = images(CLOSER)
     alone = look(tight)
     assert alone.found == "padded"
     points = alone.landmarks[:, :2] * 400
@@ -87,32 +117,67 @@ def test_every_try_gives_places_in_the_picture_itself(images, look):
     assert np.abs(small.landmarks[:, :2] * 1280 - expected).max() < 12
 
 
-def test_the_turn_that_a_camera_noted_is_made_first(images):
+def test_the_turn_that_a_camera_noted_is_made_first(images, detector):
     upright = images(PLAIN)
     turned = io.BytesIO()
     exif = Image.Exif()
     exif[0x0112] = 6  # to be shown turned to the right
     upright.transpose(Image.Transpose.ROTATE_90).save(turned, "JPEG", quality=98, exif=exif)
-    pixels, hand = find_and_crop(whole_picture(turned.getvalue(), FORM), FORM, OPTIONS)
-    as_it_is, other = find_and_crop(upright, FORM, OPTIONS)
+    (pixels, hand), (as_it_is, other) = find_and_crop([whole_picture(turned.getvalue(), FORM), upright], FORM, detector)
     assert np.abs(hand.landmarks - other.landmarks)[:, :2].max() < 0.02
     assert np.abs(pixels.astype(int) - as_it_is).mean() < 8
 
 
-def test_the_crop_shows_the_hand(images):
+def test_the_crop_shows_the_hand(images, detector):
     image = images(PLAIN)
-    pixels, hand = find_and_crop(image, FORM, OPTIONS)
+    ((pixels, hand),) = find_and_crop([image], FORM, detector)
     assert pixels.shape == FORM.shape
     inside = points_in_crop(hand.landmarks, image.size, OPTIONS)
     assert inside.min() > 0.1
     assert inside.max() < 0.9
 
 
-@pytest.mark.parametrize("name", ["PLAIN", "FIST", "TIGHT"])
-def test_the_mirror_shows_the_other_hand(images, look, name):
+def pixels_of(hand, picture):
+    return hand.landmarks[:, :2] * max(picture.size)
+
+
+def apart(points, others):
+    """The mean distance of landmarks, as a share of the hand's size."""
+    return np.linalg.norm(points - others, axis=1).mean() / np.ptp(others, axis=0).max()
+
+
+@pytest.mark.parametrize("name", ["PLAIN", "FIST", "TIGHT", "CLOSE"])
+@pytest.mark.parametrize("quarters", [1, 2, 3])
+def test_a_picture_turned_on_its_side_or_upside_down_shows_the_same_hand(images, look, name, quarters):
+    upright = images(globals()[name])
+    hand, turned = look(upright), look(Image.fromarray(np.rot90(upright, quarters)))
+    points = pixels_of(hand, upright)
+    for _ in range(quarters):  # counter-clockwise, in a square picture
+        points = np.column_stack([points[:, 1], upright.width - 1 - points[:, 0]])
+    assert turned.side == hand.side
+    assert apart(pixels_of(turned, upright), points) < 0.02
+    up, across = hand.world[9] - hand.world[0], turned.world[9] - turned.world[0]
+    angle = np.degrees(np.arctan2(*across[:2]) - np.arctan2(*up[:2])) % 360
+    assert angle == pytest.approx(90 * quarters, abs=8)
+
+
+@pytest.mark.parametrize("name", ["PLAIN", "FIST", "TIGHT", "CLOSE"])
+def test_a_mirrored_picture_shows_the_other_hand_in_the_mirrored_place(images, look, name):
     image = images(globals()[name])
-    hand, mirrored = look(image), look(image.transpose(Image.Transpose.FLIP_LEFT_RIGHT))
-    assert {hand.side, mirrored.side} == {"left", "right"}
+    mirrored = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    hand, other = look(image), look(mirrored)
+    assert {hand.side, other.side} == {"left", "right"}
+    assert min(hand.score, other.score) > 0.9  # all looks agree, mirrored ones too
+    points = pixels_of(hand, image) * (-1, 1) + (image.width - 1, 0)
+    assert apart(pixels_of(other, mirrored), points) < 0.025
+
+
+def test_of_two_hands_the_nearer_one_is_taken(images, look):
+    room = far(images(TIGHT), 300, place=(100, 200))
+    both = room.copy()
+    both.paste(far(images(TIGHT), 240, place=(900, 300)).crop((900, 300, 1140, 540)), (900, 300))
+    assert look(both).found == "plain"
+    assert apart(pixels_of(look(both), both), pixels_of(look(room), room)) < 0.01
 
 
 def curls_like_a_right_hand(world):
@@ -131,13 +196,9 @@ def test_the_side_is_that_of_a_picture_which_is_not_mirrored(images, look):
         assert hand.side == ("right" if curls_like_a_right_hand(hand.world) else "left")
 
 
-def test_what_mediapipe_writes_to_standard_error_is_not_seen(images, look, capfd):
-    look(images(PLAIN))
-    assert capfd.readouterr() == ("", "")
-
-
 PLAIN = "alphabet_frames/B/B0.jpg"
 FIST = "alphabet_frames/A/A0.jpg"
-CLOSE = "alphabet_frames/A/A35.jpg"
-CLOSER = "studio_hands/c/hand5_c_dif_seg_2_cropped.jpeg"
+WALL = "alphabet_frames/Nothing/N0.jpg"
+CLOSE = "studio_hands/m/hand1_m_bot_seg_1_cropped.jpeg"
+CLOSER = "studio_hands/c/hand2_c_right_seg_1_cropped.jpeg"
 TIGHT = "studio_hands/b/hand1_b_bot_seg_1_cropped.jpeg"

@@ -13,8 +13,6 @@ from aslspark.models.onnx_classifier import OnnxClassifier
 from aslspark.monitoring.measures import HAND_MEASURES, PICTURE_MEASURES, score_and_measure
 from aslspark.scoring.model import SignClassifierModel
 
-pytest.importorskip("mediapipe")
-
 SHAPE = (64, 64, 3)
 
 

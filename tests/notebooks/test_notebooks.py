@@ -106,7 +106,6 @@ def test_networks_and_baselines_are_trained_on_one_table_and_compared(run, inges
 
 @pytest.mark.long
 def test_each_signer_is_read_by_a_model_that_never_met_them(run):
-    pytest.importorskip("mediapipe")
     left = run("03", model="mlp")
     found = left.samples.where("hand.found is not null").count()
     assert found > 60, f"a hand in {found} of 72 pictures"

@@ -14,13 +14,13 @@ from aslspark.data.ingest import ingest_sources
 from aslspark.data.samples import HAND_COLUMN, PICTURE_TYPE, read_samples
 from aslspark.data.splits import SplitOptions
 from aslspark.images.decoding import decode
+from aslspark.images.hands.detector import HandDetector
+from aslspark.images.hands.networks import installed_networks
 from aslspark.images.hands.options import HandOptions
 from aslspark.models import torch_network
 from aslspark.models.mllib import MllibClassifier
 from aslspark.models.onnx_classifier import OnnxClassifier
 from aslspark.scoring.model import SignClassifierModel
-
-pytest.importorskip("mediapipe")
 
 SHAPE = (64, 64, 3)
 LABELS = ("A", "B", "J", "nothing")
@@ -54,7 +54,7 @@ def network():
 @pytest.fixture(scope="module")
 def model():
     model = SignClassifierModel(network())
-    model.hands = HandOptions(margin=0.4, upright=True)
+    model.hands = HandDetector(HandOptions(margin=0.4, upright=True), installed_networks("test"))
     return model
 
 
@@ -133,7 +133,7 @@ def test_a_trained_bundle_keeps_how_its_pictures_were_cropped(bundle):
     assert (kept["upright"], kept["margin"]) == (True, 0.4)
     loaded = SignClassifierModel.load(bundle)
     assert isinstance(loaded.classifier, MllibClassifier)
-    assert loaded.hands == HandOptions(upright=True, margin=0.4)
+    assert loaded.hands.options == HandOptions(upright=True, margin=0.4)
 
 
 def test_mllib_scores_files_by_their_crops(spark, bundle, ingested, hands):

@@ -26,8 +26,6 @@ NETWORKS = {
 @pytest.fixture(scope="module", params=NETWORKS)
 def bundle(request, tmp_path_factory):
     name, shape, inputs = NETWORKS[request.param]
-    if request.param != "plain":
-        pytest.importorskip("mediapipe")
     folder = tmp_path_factory.mktemp("bundles") / request.param
     classifier = network(name, shape, LABELS, inputs)
     return write_bundle(folder, classifier, hands=request.param != "plain", temperature=1.7, threshold=0.26)
@@ -76,7 +74,6 @@ def test_the_threshold_is_held_against_the_probability_that_is_shown(temperature
 
 
 def test_a_model_of_landmarks_says_that_it_needs_a_file(tmp_path):
-    pytest.importorskip("mediapipe")
     path = write_bundle(tmp_path / "b", network("landmark_net", inputs=(catalog.LANDMARKS,)), hands=True)
     answer = Reader.load(path).read(bytes(28 * 28))
     assert answer.reason.startswith(NO_PIXELS)

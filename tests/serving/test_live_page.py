@@ -8,7 +8,6 @@ from serving_bundles import service, spelling_bundle
 pytestmark = pytest.mark.slow
 
 require_browser()
-pytest.importorskip("mediapipe")
 
 
 def hand(real_data, letter):

@@ -15,10 +15,7 @@ import pytest
 from PIL import Image
 from serving_bundles import LABELS, SHAPE, network, picture_file, service, write_bundle
 
-from aslspark.images.hands.hand import NO_HAND
-from aslspark.images.hands.options import HandOptions
 from aslspark.scoring.reader import Reader
-from aslspark.serving.detectors import Detectors
 from aslspark.serving.limits import Limits, Refused
 from aslspark.serving.recording import Recorder
 
@@ -247,15 +244,6 @@ def test_a_body_that_does_not_come_is_not_waited_for(bundles):
             head = "POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nContent-Length: 100\r\n\r\n"
             connection.sendall(head.encode() + b"half of it")
             assert connection.recv(1000).startswith(b"HTTP/1.1 408 ")
-
-
-def test_pictures_that_began_with_a_model_that_is_replaced_still_have_its_detector():
-    pytest.importorskip("mediapipe")
-    detectors = Detectors(HandOptions(looks=1), 1)
-    black = np.zeros((40, 40, 3), np.uint8)
-    assert detectors(black) == NO_HAND
-    detectors.close()
-    assert detectors(black) == NO_HAND
 
 
 def test_live_frames_that_are_overtaken_are_skipped_and_the_newest_is_answered(running):

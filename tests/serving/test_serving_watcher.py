@@ -102,7 +102,7 @@ def test_a_bundle_that_is_still_being_copied_is_served_when_it_is_whole(bundles,
     kind="an exception of a kind that was not foreseen",
 )
 def test_the_watcher_lives_through_whatever_the_path_leads_to(bundles, link, tmp_path, capsys):
-    holder = ModelHolder(str(link), workers=1, pixels=PIXELS)
+    holder = ModelHolder(str(link), pixels=PIXELS)
     before = holder.current
     folder = tmp_path / "sums"
     (folder / "SHA256SUMS").mkdir(parents=True)
@@ -131,7 +131,7 @@ def lead_back(link, to):
 
 
 def test_an_error_that_nobody_foresaw_does_not_end_the_watcher(link, bundles):
-    holder = ModelHolder(str(link), workers=1, pixels=PIXELS)
+    holder = ModelHolder(str(link), pixels=PIXELS)
 
     def unheard(_):
         raise ZeroDivisionError("a library's own")
@@ -154,8 +154,8 @@ def test_an_error_that_nobody_foresaw_does_not_end_the_watcher(link, bundles):
 def test_a_network_that_gives_no_probabilities_is_not_served(link, tmp_path, factor):
     bad = write_bundle(tmp_path / "bad", gives(factor))
     with pytest.raises(AslsparkError, match="no probabilities"):
-        ModelHolder(bad, workers=1, pixels=PIXELS)
-    holder = ModelHolder(str(link), workers=1, pixels=PIXELS)
+        ModelHolder(bad, pixels=PIXELS)
+    holder = ModelHolder(str(link), pixels=PIXELS)
     before = holder.current
     lead(link, bad)
     assert holder.check() is False
@@ -185,9 +185,9 @@ def test_a_network_that_gives_no_probabilities_is_not_served(link, tmp_path, fac
 def test_a_bundle_whose_settings_allow_no_answer_is_not_served(bundles, link, tmp_path, changed):
     bad = with_manifest(bundles[1], tmp_path / "bad", **changed)
     with pytest.raises(AslsparkError) as found:
-        ModelHolder(str(bad), workers=1, pixels=PIXELS)
+        ModelHolder(str(bad), pixels=PIXELS)
     assert len(str(found.value).splitlines()) == 1
-    holder = ModelHolder(str(link), workers=1, pixels=PIXELS)
+    holder = ModelHolder(str(link), pixels=PIXELS)
     lead(link, bad)
     assert holder.check() is False
     assert holder.state == RETRYING

@@ -12,6 +12,8 @@ from aslspark.bundle.files import seal, whole_folder
 from aslspark.bundle.write import write_model
 from aslspark.common.errors import AslsparkError
 from aslspark.data.samples import read_samples
+from aslspark.images.hands.detector import HandDetector
+from aslspark.images.hands.networks import installed_networks
 from aslspark.images.hands.options import HandOptions
 from aslspark.models import torch_network
 from aslspark.models.onnx_classifier import OnnxClassifier
@@ -136,7 +138,7 @@ def test_hands_are_measured_where_the_samples_have_them(spark):
     network = torch_network.build("small_cnn", (SIDE, SIDE, 3), 4, 0.0).eval()
     onnx = torch_network.to_onnx(network, (SIDE, SIDE, 3), True)
     model = SignClassifierModel(OnnxClassifier(onnx, ("K", "M", "N", "P"), (SIDE, SIDE, 3)))
-    model.hands = HandOptions()
+    model.hands = HandDetector(HandOptions(), installed_networks("test"))
     samples = spark.createDataFrame(rows_with_hands(), SCHEMA)
     kept = ("id", "split", "source", "label", "signer")
     rows = score_and_measure(model, samples, *(F.col(name) for name in kept)).toPandas()

@@ -122,7 +122,7 @@ def _draw(left: Any, right: Any, row: Row, whole: Image.Image | None, options: H
     title = f"{row['label']}  {name}"
     left.set_title(title, fontsize=6)
     if landmarks is None:
-        right.set_title(hand["trouble"] or "not found", fontsize=6)
+        right.set_title("not found", fontsize=6)
     else:
         right.set_title(f"{hand['found']}, {hand['side']} {hand['score']:.2f}", fontsize=6)
     right.imshow(picture.squeeze(), cmap="gray", vmin=0, vmax=255)

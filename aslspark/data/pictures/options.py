@@ -15,7 +15,7 @@ from aslspark.common.paths import mounted_as_spark
 from aslspark.common.settings import HandConfig, PictureConfig
 from aslspark.data.files.hadoop_files import HadoopFiles, no_pattern
 from aslspark.images.decoding import ImageSpec
-from aslspark.images.hands.options import HandOptions, hand_options
+from aslspark.images.hands.detector import HandDetector, hand_detector
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,8 @@ class PictureOptions:
         Which labels are kept; see `labels.LABEL_SETS`.
     roots : sequence of str
         Qualified folders in which manifests may name files, beside their own.
-    hands : HandOptions, optional
-        How they are cropped to the hand; None: they stay whole.
+    hands : HandDetector, optional
+        What finds the hands that they are cropped to; None: they stay whole.
     """
 
     form: ImageSpec = field(default_factory=lambda: ImageSpec(PictureConfig.size, PictureConfig.size, 3))
@@ -50,7 +50,7 @@ class PictureOptions:
     drop_near_duplicates: bool = PictureConfig.drop_near_duplicates
     keep: str = PictureConfig.keep
     roots: tuple[str, ...] = ()
-    hands: HandOptions | None = None
+    hands: HandDetector | None = None
 
     def label_of(self, name: str) -> str | None:
         """Return the label of a folder's name or a manifest's entry; None where it has none."""
@@ -74,7 +74,7 @@ def picture_options(spark: SparkSession, config: PictureConfig, hands: HandConfi
     ------
     AslsparkError
         For a pattern without a group, an invalid colour, a label file that cannot be read or has other labels, or a
-        hand stage whose detector is not installed.
+        hand stage without its networks.
     """
     mask = (_colour("skin_low", config.skin_low), _colour("skin_high", config.skin_high))
     channels = 1 if config.grey else 3
@@ -89,7 +89,7 @@ def picture_options(spark: SparkSession, config: PictureConfig, hands: HandConfi
         drop_near_duplicates=config.drop_near_duplicates,
         keep=config.keep,
         roots=manifest_roots(spark, config.roots),
-        hands=hand_options(hands) if hands is not None else None,
+        hands=hand_detector(hands) if hands is not None else None,
     )
 
 

@@ -27,7 +27,7 @@ from aslspark.data.samples import HAND_COLUMN, HASH_COLUMN, SAMPLE_SCHEMA, with_
 from aslspark.data.tables.labelled_tables import QUARANTINE
 from aslspark.images.decoding import EMPTY, Unusable, bare_pixels, decode, encode, resize_to
 from aslspark.images.decoding import image_of as pixels_image
-from aslspark.images.hands.find_and_crop import find_and_crop, whole_picture
+from aslspark.images.hands.find_and_crop import AT_ONCE, find_and_crop, whole_picture
 from aslspark.images.hands.hand import Hand, hand_column, null_hands
 
 if TYPE_CHECKING:
@@ -181,20 +181,17 @@ def _samples(batch: pa.RecordBatch, source: str, options: PictureOptions, kind: 
     good: list[int] = []
     bad: list[tuple[str, str]] = []
     hands: list[Hand] = []
-    for row in range(batch.num_rows):
-        content = contents[row].as_py()
-        try:
-            if kind == "file":
-                content = read_file(content)
-            if options.hands is None:
-                pixels[len(good)] = resize_to(image_of(content), form) if kind == "image" else decode(content, form)
-            else:
-                image = image_of(content) if kind == "image" else whole_picture(content, form)
-                pixels[len(good)], hand = find_and_crop(image, form, options.hands)
-                hands.append(hand)
+    for start in range(0, batch.num_rows, AT_ONCE):
+        rows = range(start, min(start + AT_ONCE, batch.num_rows))
+        whole = [_whole_or_fitted(contents[row].as_py(), options, kind) for row in rows]
+        for row, read in zip(rows, _cropped(whole, options), strict=True):
+            if isinstance(read, Unusable):
+                bad.append((read.reason, f"{names[row]}: {read.detail}"))
+                continue
+            pixels[len(good)], hand = read
             good.append(row)
-        except Unusable as error:
-            bad.append((error.reason, f"{names[row]}: {error.detail}"))
+            if hand is not None:
+                hands.append(hand)
     if good:
         decoded = pixels[: len(good)]
         places = pa.array(good)
@@ -220,6 +217,29 @@ def _samples(batch: pa.RecordBatch, source: str, options: PictureOptions, kind: 
             pa.nulls(count, pa.int64()),
             null_hands(count) if options.hands else None,
         )
+
+
+Fitted = tuple[npt.NDArray[np.uint8], Hand | None]
+
+
+def _whole_or_fitted(content: Any, options: PictureOptions, kind: str) -> Image.Image | Fitted | Unusable:
+    """Decode a picture: whole where its hand is to be found in it, else brought to the size of the samples."""
+    form = options.form
+    try:
+        if kind == "file":
+            content = read_file(content)
+        if options.hands is not None:
+            return image_of(content) if kind == "image" else whole_picture(content, form)
+        return resize_to(image_of(content), form) if kind == "image" else decode(content, form), None
+    except Unusable as error:
+        return error
+
+
+def _cropped(read: Sequence[Image.Image | Fitted | Unusable], options: PictureOptions) -> Iterator[Fitted | Unusable]:
+    """Find the hands of the whole pictures, all at once, and crop the pictures to them."""
+    whole = [image for image in read if not isinstance(image, tuple | Unusable)]
+    cropped = iter(find_and_crop(whole, options.form, options.hands) if options.hands is not None else [])
+    return (image if isinstance(image, tuple | Unusable) else next(cropped) for image in read)
 
 
 def _data(pictures: npt.NDArray[np.uint8], store: str) -> pa.Array:

@@ -1,4 +1,4 @@
-"""A decoded picture -> the picture cropped to its hand, and the `Hand` with its 21 landmarks; for ingest and scoring.
+"""Decoded pictures -> the pictures cropped to their hands, and the `Hand` of each with its 21 landmarks.
 
-The detector (MediaPipe) runs in a child process, which may hang or die without harm. Only `detector` imports it.
+For ingest and scoring. The networks are in ONNX and run in onnxruntime; only `detector` needs it.
 """

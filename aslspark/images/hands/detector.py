@@ -1,184 +1,187 @@
-"""A picture -> its hand, by MediaPipe's detector. Runs only in the child of `detector_process`.
+"""Pictures -> the hand in each, by two networks: one finds palms, the other the landmarks of a hand.
 
-In: uint8 (height, width, 3), RGB. Out: a `Hand` in the picture's coordinates. Where the detector finds nothing at once,
-it searches padded and enlarged versions of the picture.
+In: uint8 (height, width, 3), RGB. Out: a `Hand` in the picture's coordinates. Where no hand is found at once, it is
+searched for in framed versions and in parts of the picture. Turned and upside-down hands are found like upright ones.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from aslspark.common.patches import imported_without_unused
+from aslspark.common.onnx_sessions import kept_session, rows_of_a_run
+from aslspark.common.settings import HandConfig
 from aslspark.images.hands.hand import LEFT, NO_HAND, RIGHT, Hand
-from aslspark.images.hands.test_time_augmentation import augmented_views, consensus, same_hand
+from aslspark.images.hands.landmark_network import SIDE as LANDMARK_SIDE
+from aslspark.images.hands.landmark_network import Detection, find_landmarks
+from aslspark.images.hands.networks import HandNetworks, installed_networks
+from aslspark.images.hands.options import HandOptions
+from aslspark.images.hands.palms import SIDE as PALM_SIDE
+from aslspark.images.hands.palms import Palm, find_palms
+from aslspark.images.hands.search_squares import search_squares
+from aslspark.images.hands.square import Picture, Pixels, Square
+from aslspark.images.hands.test_time_augmentation import consensus, look_squares
 
-Pixels = npt.NDArray[np.uint8]
-
-PLAIN, PADDED, FRAMED, ENLARGED = "plain", "padded", "framed", "enlarged"
-SEARCH_STEPS = (PLAIN, PADDED, FRAMED, ENLARGED)
-
-PADDED_SIDE = 320
-"""Longer side, in pixels, of a picture before it is padded; the landmark model's input is 224."""
+LEAST_PRESENCE = 0.5
+"""Of the landmark network, for a hand to count; MediaPipe's."""
+CANDIDATES = 2
+"""Palms of a search whose landmarks are looked at; MediaPipe's `max_num_hands` as this package used it."""
+SMALL = 0.1
+"""A hand whose longer side is a smaller share of the picture's is searched for again, larger."""
 
 
 @dataclass(frozen=True)
-class DetectorInput:
-    """Pixels for the detector, and their place in the picture.
-
-    Parameters
-    ----------
-    pixels : ndarray of uint8, shape (height, width, 3)
-    left, top : float
-        Of these pixels' corner, in pixels of the picture; may lie outside of it.
-    scale : float
-        Pixels of the picture for each of these pixels.
-    """
-
-    pixels: Pixels
-    left: float = 0.0
-    top: float = 0.0
-    scale: float = 1.0
-
-
 class HandDetector:
-    """Finds the signing hand: of those in the picture, the one with the largest area times score.
+    """Finds the signing hand in pictures; safe for several threads, and can be pickled.
+
+    Of several hands, it is the one with the largest area times score: the signing hand is nearest to the camera.
 
     Parameters
     ----------
-    confidence : float
-        Least score of the palm detector.
-    looks : int
-        Views of a found hand, 1 or more; see `aslspark.images.hands.test_time_augmentation`.
+    options : HandOptions
+        Its confidence and looks are used.
+    networks : HandNetworks
+    threads : int
+        Of a network.
     """
 
-    def __init__(self, confidence: float, looks: int) -> None:
-        with imported_without_unused("mediapipe"):
-            from mediapipe.python.solutions.hands import Hands
+    options: HandOptions
+    networks: HandNetworks
+    threads: int = 1
 
-        self._looks = looks
-        self._hands = Hands(
-            static_image_mode=True, max_num_hands=2, model_complexity=1, min_detection_confidence=confidence
-        )
+    def __call__(self, pictures: Sequence[Pixels]) -> list[Hand]:
+        """Find the hand in each picture.
 
-    def __call__(self, picture: Pixels) -> Hand:
-        """Search in the order of SEARCH_STEPS until a step finds a hand; then refine it by further views."""
-        for step in SEARCH_STEPS:
-            detections = [found for source in _inputs(step, picture) for found in self._in_picture(source)]
-            if detections:
-                return self._refined(step, picture, max(detections, key=_weight))
-        return NO_HAND
+        Parameters
+        ----------
+        pictures : sequence of ndarray of uint8, shape (height, width, 3)
+            RGB, of any sizes.
+        """
+        opened = [Picture(np.ascontiguousarray(pixels)) for pixels in pictures]
+        hands: list[Found | None] = [None] * len(opened)
+        searches = [search_squares(picture.width, picture.height) for picture in opened]
+        left = list(range(len(opened)))
+        while left:
+            places = [(n, next(searches[n], None)) for n in left]
+            going = [(n, squares) for n, squares in places if squares is not None]
+            found = self._search([opened[n] for n, _ in going], [squares for _, squares in going])
+            for (n, _), hand in zip(going, found, strict=True):
+                hands[n] = max((one for one in (hands[n], hand) if one is not None), key=_weight, default=None)
+            left = [n for n, _ in going if (hand := hands[n]) is None or hand.is_small(opened[n])]
+        return self._refined(opened, hands)
 
-    def _in_picture(self, source: DetectorInput) -> list[_Detection]:
-        """Detect hands, in coordinates of the picture."""
-        corner = np.array([source.left, source.top, 0])
-        return [replace(hand, points=hand.points * source.scale + corner) for hand in self._detect(source.pixels)]
+    def open(self) -> None:
+        """Open the networks, so that no picture waits for it."""
+        for network in (self.networks.palm, self.networks.landmarks):
+            kept_session(network, self.threads)
 
-    def _detect(self, pixels: Pixels) -> list[_Detection]:
-        """Detect hands, in coordinates of these pixels."""
-        result: Any = self._hands.process(pixels)
-        if not result.multi_hand_landmarks:
-            return []
-        height, width = pixels.shape[:2]
-        triples = zip(
-            result.multi_hand_landmarks, result.multi_hand_world_landmarks, result.multi_handedness, strict=True
-        )
+    def _search(
+        self, pictures: Sequence[Picture], places: Sequence[Sequence[tuple[str, Square]]]
+    ) -> list[Found | None]:
+        """Search squares of pictures for palms, and return the best hand of each picture."""
+        squares = [(n, step, square) for n, named in enumerate(places) for step, square in named]
+        palms: list[list[tuple[str, Palm]]] = [[] for _ in pictures]
+        session = kept_session(self.networks.palm, self.threads)
+        for rows in _runs(squares, session):
+            cut_outs = np.stack([pictures[n].cut(square, PALM_SIDE) for n, _, square in rows])
+            answers = find_palms(session, cut_outs, [square for *_, square in rows], self.options.confidence)
+            for (n, step, _), answer in zip(rows, answers, strict=True):
+                palms[n] += [(step, palm) for palm in answer]
+        looks = [
+            (n, step, palm.hand)
+            for n, candidates in enumerate(palms)
+            for step, palm in _distinct(candidates)[:CANDIDATES]
+        ]
+        best: list[Found | None] = [None] * len(pictures)
+        for (n, step, _), hand in zip(looks, self._look(pictures, [(n, at) for n, _, at in looks]), strict=True):
+            found = Found(step, hand)
+            if hand.presence >= LEAST_PRESENCE and ((now := best[n]) is None or _weight(now) < _weight(found)):
+                best[n] = found
+        return best
+
+    def _look(self, pictures: Sequence[Picture], squares: Sequence[tuple[int, Square]]) -> list[Detection]:
+        """Find the landmarks in squares of pictures, which are named by their number."""
+        detections: list[Detection] = []
+        session = kept_session(self.networks.landmarks, self.threads)
+        for rows in _runs(squares, session):
+            cut_outs = np.stack([pictures[n].cut(square, LANDMARK_SIDE) for n, square in rows])
+            detections += find_landmarks(session, cut_outs, [square for _, square in rows])
+        return detections
+
+    def _refined(self, pictures: Sequence[Picture], hands: Sequence[Found | None]) -> list[Hand]:
+        """Look at each hand again, and combine what is seen."""
+        further = [
+            (n, square)
+            for n, found in enumerate(hands)
+            if found is not None
+            for square in look_squares(found.hand.points, self.options.looks - 1)
+        ]
+        looks: list[list[Detection]] = [[] if found is None else [found.hand] for found in hands]
+        for (n, _), look in zip(further, self._look(pictures, further), strict=True):
+            if look.presence >= LEAST_PRESENCE:
+                looks[n].append(look)
         return [
-            _Detection(
-                _array(points.landmark) * (width, height, width),  # z has the unit of x
-                _array(world.landmark),
-                # MediaPipe assumes a mirrored picture, as of a selfie camera; these are not.
-                1.0 if handedness.classification[0].label == "Left" else -1.0,
-                float(handedness.classification[0].score),
-            )
-            for points, world, handedness in triples
+            NO_HAND if found is None else _hand(found.step, looks[n], pictures[n].longer_side)
+            for n, found in enumerate(hands)
         ]
 
-    def _refined(self, step: str, picture: Pixels, first: _Detection) -> Hand:
-        """Detect the hand again in augmented views, and combine all detections."""
-        hands = [first]
-        for view in augmented_views(picture, first.points, self._looks - 1):
-            detections = [
-                _Detection(
-                    view.in_picture(hand.points),
-                    view.in_space(hand.world),
-                    -hand.side if view.mirrored else hand.side,
-                    hand.score,
-                )
-                for hand in self._detect(view.pixels)
-            ]
-            hands += sorted((hand for hand in detections if same_hand(hand.points, first.points)), key=_weight)[-1:]
-        longer_side = max(picture.shape[:2])
-        side = sum(hand.side * hand.score for hand in hands)
-        looks = [np.concatenate([hand.points.ravel() / longer_side, hand.world.ravel()]) for hand in hands]
-        return Hand(
-            found=step,
-            landmarks=(consensus([hand.points for hand in hands]) / longer_side).astype(np.float32),
-            world=consensus([hand.world for hand in hands]).astype(np.float32),
-            side=RIGHT if side > 0 else LEFT,
-            score=abs(side) / len(hands),
-            looks=np.stack(looks).astype(np.float32),
-        )
+
+def hand_detector(config: HandConfig) -> HandDetector | None:
+    """Make the detector that the section `hands` of the settings asks for; None where hands are not looked for.
+
+    Raises
+    ------
+    AslsparkError
+        Where this machine has no networks that find hands.
+    """
+    if not config.on:
+        return None
+    options = HandOptions(**{name: value for name, value in vars(config).items() if name != "on"})
+    return HandDetector(options, installed_networks("hands.on=true"))
 
 
 @dataclass(frozen=True)
-class _Detection:
-    """One detection of a hand: points in pixels, points in metres, side (1: right, -1: left) and its score."""
+class Found:
+    """A hand, and the step of the search that found it."""
 
-    points: npt.NDArray[np.float64]
-    world: npt.NDArray[np.float64]
-    side: float
-    score: float
+    step: str
+    hand: Detection
 
-
-def _array(points: Any) -> npt.NDArray[np.float64]:
-    return np.array([(point.x, point.y, point.z) for point in points])
+    def is_small(self, picture: Picture) -> bool:
+        """Tell whether the hand is so small that it is searched for again, larger."""
+        return float(np.ptp(self.hand.points[:, :2], axis=0).max()) < SMALL * picture.longer_side
 
 
-def _weight(hand: _Detection) -> float:
-    """Return area times score: the signing hand is nearest to the camera; the score alone is often 1."""
-    width, height = np.ptp(hand.points[:, :2], axis=0)
-    return float(width * height) * hand.score
+def _hand(step: str, looks: Sequence[Detection], longer_side: int) -> Hand:
+    right = float(np.mean([2 * look.right - 1 for look in looks]))
+    numbers = [np.concatenate([look.points.ravel() / longer_side, look.world.ravel()]) for look in looks]
+    return Hand(
+        found=step,
+        landmarks=(consensus([look.points for look in looks]) / longer_side).astype(np.float32),
+        world=consensus([look.world for look in looks]).astype(np.float32),
+        side=RIGHT if right > 0 else LEFT,
+        score=(1 + abs(right)) / 2,
+        looks=np.stack(numbers).astype(np.float32),
+    )
 
 
-def _inputs(step: str, picture: Pixels) -> Iterator[DetectorInput]:
-    if step == PLAIN:
-        yield DetectorInput(np.ascontiguousarray(picture))
-    elif step == PADDED:
-        yield _padded(picture, 1.0)
-    elif step == FRAMED:
-        yield _padded(picture, 0.35)
-    elif step == ENLARGED:
-        yield from _squares(picture)
+def _distinct(candidates: Sequence[tuple[str, Palm]]) -> list[tuple[str, Palm]]:
+    """Leave out palms that another square showed better; best first."""
+    kept: list[tuple[str, Palm]] = []
+    for step, palm in sorted(candidates, key=lambda candidate: -candidate[1].score):
+        if not any(palm.hand.is_near(other.hand) for _, other in kept):
+            kept.append((step, palm))
+    return kept
 
 
-def _padded(picture: Pixels, share: float) -> DetectorInput:
-    """Add a black border of a share of the longer side: a hand that fills the picture is too large to be found."""
-    from PIL import Image
-
-    height, width = picture.shape[:2]
-    scale = max(1.0, max(height, width) / PADDED_SIDE)
-    size = (max(1, round(width / scale)), max(1, round(height / scale)))
-    small = np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0))
-    border = max(1, round(max(size) * share))
-    canvas = np.zeros((size[1] + 2 * border, size[0] + 2 * border, 3), np.uint8)
-    canvas[border : border + size[1], border : border + size[0]] = small
-    return DetectorInput(canvas, -border * scale, -border * scale, scale)
+def _weight(found: Found) -> float:
+    return found.hand.area * found.hand.presence
 
 
-def _squares(picture: Pixels) -> Iterator[DetectorInput]:
-    """Give overlapping squares of the picture, in which a small hand is larger."""
-    height, width = picture.shape[:2]
-    side = max(1, round(min(height, width) * 0.6))
-    for top in _offsets(height, side):
-        for left in _offsets(width, side):
-            yield DetectorInput(np.ascontiguousarray(picture[top : top + side, left : left + side]), left, top)
-
-
-def _offsets(length: int, side: int) -> list[int]:
-    count = -(-(length - side) * 5 // (side * 3)) + 1  # neighbours overlap by two fifths or more
-    return [round(place) for place in np.linspace(0, length - side, count)]
+def _runs(squares: Sequence[Any], session: Any) -> Iterator[Sequence[Any]]:
+    """Divide squares into those of a run of a network."""
+    count = rows_of_a_run(session)
+    return (squares[start : start + count] for start in range(0, len(squares), count))

@@ -1,16 +1,15 @@
-"""A decoded picture -> pixels in the model's size, cropped to the hand; and the `Hand`."""
+"""Decoded pictures -> pixels in the model's size, cropped to the hand; and the `Hand` of each."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from aslspark.images.decoding import ImageSpec, as_unusable, decode_whole, resize_to
+from aslspark.images.decoding import ImageSpec, Unusable, as_unusable, decode_whole, resize_to
 from aslspark.images.hands.crop import hand_crop
-from aslspark.images.hands.detector_process import shared_detector
 from aslspark.images.hands.hand import Hand
 from aslspark.images.hands.options import HandOptions
 
@@ -19,6 +18,8 @@ if TYPE_CHECKING:
 
 LEAST_SIDE = 960
 """Least longer side, in pixels, to which a larger JPEG is decoded: small hands must stay sharp."""
+AT_ONCE = 8
+"""Pictures that are decoded before their hands are looked for together: enough for a GPU, and 30 MB."""
 MOST_SIDE = 1280
 """Most pixels of the longer side of a picture for the detector."""
 
@@ -28,39 +29,49 @@ def whole_picture(data: bytes | None, form: ImageSpec) -> Image.Image:
     return decode_whole(data, form.max_pixels, LEAST_SIDE)
 
 
-def find_and_crop(
-    image: Image.Image,
-    form: ImageSpec,
-    options: HandOptions,
-    find: Callable[[npt.NDArray[np.uint8]], Hand] | None = None,
-) -> tuple[npt.NDArray[np.uint8], Hand]:
-    """Find the hand in a picture and crop it.
+class FindsHands(Protocol):
+    """What looks for hands; `images.hands.detector.HandDetector` is one."""
+
+    @property
+    def options(self) -> HandOptions:
+        """How hands are found and cropped to."""
+
+    def __call__(self, pictures: Sequence[npt.NDArray[np.uint8]]) -> list[Hand]:
+        """Find the hand in each picture, uint8 (height, width, 3)."""
+
+
+Cropped = tuple[npt.NDArray[np.uint8], Hand]
+
+
+def find_and_crop(images: Sequence[Image.Image], form: ImageSpec, hands: FindsHands) -> list[Cropped | Unusable]:
+    """Find the hands in pictures and crop the pictures to them.
 
     Parameters
     ----------
-    image : Image
-        Grey or RGB, of any size.
+    images : sequence of Image
+        Grey or RGB, of any sizes.
     form : ImageSpec
         Size and colours of the result; without a hand, the whole picture is fitted to them.
-    options : HandOptions
-    find : callable, optional
-        From a picture to its `Hand`; without it, this process's `shared_detector`.
+    hands : FindsHands
 
     Returns
     -------
-    ndarray of uint8, shape (height, width, channels)
-    Hand
-
-    Raises
-    ------
-    Unusable
-        Where the picture cannot be resized, such as one that is a thousand times as wide as high.
+    list of tuple or Unusable
+        For each picture its pixels, uint8 (height, width, channels), and its `Hand`; `Unusable` where it cannot be
+        resized, such as one that is a thousand times as wide as high.
     """
-    hand = (find or shared_detector(options))(_for_detector(image))
-    with as_unusable():
-        if hand.landmarks is not None:
-            image = hand_crop(image, hand.landmarks, options, max(form.height, form.width))
-        return resize_to(image, form), hand
+    found = hands([_for_detector(image) for image in images])
+    return [_cropped(image, form, hands.options, hand) for image, hand in zip(images, found, strict=True)]
+
+
+def _cropped(image: Image.Image, form: ImageSpec, options: HandOptions, hand: Hand) -> Cropped | Unusable:
+    try:
+        with as_unusable():
+            if hand.landmarks is not None:
+                image = hand_crop(image, hand.landmarks, options, max(form.height, form.width))
+            return resize_to(image, form), hand
+    except Unusable as error:
+        return error
 
 
 def _for_detector(image: Image.Image) -> npt.NDArray[np.uint8]:

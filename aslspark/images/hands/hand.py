@@ -16,16 +16,12 @@ SIDES = (LEFT, RIGHT)
 NUMBERS = 63
 """x, y, z of 21 landmarks."""
 
-TIME_LIMIT = "time limit"
-CRASHED = "crashed"
-
 HAND_FIELDS = {
     "found": "string",
     "landmarks": "array<float>",
     "world": "array<float>",
     "side": "string",
     "score": "float",
-    "trouble": "string",
     "looks": "array<float>",
 }
 """The fields of `Hand` as a struct, with Spark's names of their types; `samples.HAND_TYPE` is made from them."""
@@ -45,7 +41,7 @@ class Hand:
     Parameters
     ----------
     found : str, optional
-        The search step of the detector that found it; None where no hand was found: then only `trouble` may be set.
+        The search step of the detector that found it; None where no hand was found: then all else is None too.
     landmarks : ndarray of float32, shape (21, 3), optional
         x, y, z from the top left of the picture, as shares of its longer side.
     world : ndarray of float32, shape (21, 3), optional
@@ -54,8 +50,6 @@ class Hand:
         The signer's hand, if the picture is not mirrored.
     score : float, optional
         Of the side, 0-1.
-    trouble : {'time limit', 'crashed'}, optional
-        What happened to the detector at this picture, in both attempts.
     looks : ndarray of float32, shape (looks, 126), optional
         Landmarks and world points of each view of the hand; those above are their median.
     """
@@ -65,7 +59,6 @@ class Hand:
     world: npt.NDArray[np.float32] | None = None
     side: str | None = None
     score: float | None = None
-    trouble: str | None = None
     looks: npt.NDArray[np.float32] | None = None
 
     def values(self) -> dict[str, Any]:
