@@ -62,6 +62,9 @@ _ANGLES = _FINGERS * _BONES + (_FINGERS - 1) * (_BONES - 1)
 FEATURES = (2 + 1 + 3) * 20 + (2 + 3) * 20 + 2 * _ANGLES + 2 * len(_PAIRS)
 """Numbers of `landmark_features` for a hand."""
 
+HANGING = 120.0
+"""Degrees between the picture's up and a hand's: of 11,000 pictures of 19 people, 0.7 % lean more, most of them Q."""
+
 
 def hand_vectors(hands: pa.Array | pa.ChunkedArray) -> FloatArray:
     """Convert a column of `samples.HAND_TYPE` to vectors.
@@ -190,6 +193,27 @@ def landmark_features(vectors: FloatArray, upright: bool) -> FloatArray:
     )
     features[seen] = np.concatenate([part.reshape(len(hands), -1) for part in parts], axis=1)
     return features
+
+
+def hangs_down(vectors: FloatArray) -> npt.NDArray[np.bool_]:
+    """Tell which hands' knuckles are below their wrist, more than HANGING degrees from upright.
+
+    Parameters
+    ----------
+    vectors : ndarray of float32, shape (n, HAND_NUMBERS)
+    """
+    points = vectors[:, PICTURE_POINTS].reshape(-1, POINTS, 3)[:, :, :2]
+    up = points[:, _KNUCKLES].mean(axis=1) - points[:, 0]
+    hanging = -up[:, 1] < np.cos(np.radians(HANGING)) * np.hypot(up[:, 0], up[:, 1])
+    return np.asarray(hanging & (vectors[:, HAND_FOUND] > 0.5))
+
+
+def half_turned(vectors: FloatArray) -> FloatArray:
+    """Turn hands by half in the plane of the picture; shape (n, HAND_NUMBERS)."""
+    turned = vectors.copy()
+    for place in (PICTURE_POINTS, WORLD_POINTS):
+        turned[:, place] *= np.tile(np.array([-1, -1, 1], np.float32), POINTS)
+    return turned
 
 
 def augmented_hands(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aslspark.common.catalog import LANDMARKS, PICTURE
-from aslspark.features.landmarks import HAND_FOUND, landmark_features
+from aslspark.features.landmarks import HAND_FOUND, half_turned, hangs_down, landmark_features
 
 NOTHING = "nothing"
 """The label of pictures without a hand; a model that has it may answer it where no hand was found."""
@@ -48,6 +48,9 @@ class OnnxClassifier:
     ) -> npt.NDArray[np.float32]:
         """Run the network over a batch.
 
+        A hand that hangs down may be a picture that is upside down: a network of landmarks alone reads it turned by
+        half, too, and the surer reading counts.
+
         Parameters
         ----------
         session : onnxruntime.InferenceSession
@@ -71,8 +74,18 @@ class OnnxClassifier:
         if LANDMARKS in self.inputs:
             assert hands is not None
             inputs[LANDMARKS] = landmark_features(hands, self.upright)
-        runs = []
-        for start in range(0, len(reasons), BATCH_ROWS):
+        given = self._run(session, inputs, len(reasons))
+        if hands is not None and tuple(self.inputs) == (LANDMARKS,):
+            hanging = np.flatnonzero(hangs_down(hands))
+            turned = {LANDMARKS: landmark_features(half_turned(hands[hanging]), self.upright)}
+            other = self._run(session, turned, len(hanging))
+            surer = other.max(axis=1) > given[hanging].max(axis=1)
+            given[hanging[surer]] = other[surer]
+        return given
+
+    def _run(self, session: Any, inputs: Mapping[str, npt.NDArray[Any]], count: int) -> npt.NDArray[np.float32]:
+        given = np.empty((count, len(self.labels)), np.float32)
+        for start in range(0, count, BATCH_ROWS):
             batch = {name: rows[start : start + BATCH_ROWS] for name, rows in inputs.items()}
-            runs.append(session.run(["probability"], batch)[0])
-        return np.concatenate(runs) if runs else np.empty((0, len(self.labels)), np.float32)
+            given[start : start + BATCH_ROWS] = session.run(["probability"], batch)[0]
+        return given

@@ -13,7 +13,9 @@ from aslspark.features.landmarks import (
     RIGHT_HAND,
     WORLD_POINTS,
     augmented_hands,
+    half_turned,
     hand_vectors,
+    hangs_down,
     landmark_features,
     looked_vectors,
     one_look,
@@ -158,3 +160,28 @@ def test_the_column_of_a_table_becomes_vectors_with_zeros_where_no_hand_was_foun
     np.testing.assert_array_equal(vectors[0, PICTURE_POINTS], points)
     np.testing.assert_array_equal(vectors[0, WORLD_POINTS], points[::-1])
     assert not vectors[1:3].any()
+
+
+def leaning(degrees):
+    """A hand whose knuckles lie so far clockwise from above the wrist, with all points on that line."""
+    angle = np.radians(degrees)
+    points = np.zeros((21, 3), np.float32)
+    points[:, :2] = 0.5 + np.outer(np.linspace(0, 0.2, 21), [np.sin(angle), -np.cos(angle)])
+    hand = np.concatenate([points.ravel(), points.ravel(), [1, 1]]).astype(np.float32)
+    return hand[None]
+
+
+@pytest.mark.parametrize(
+    ("degrees", "hangs"), [(0, False), (119, False), (121, True), (180, True), (-121, True), (-119, False)]
+)
+def test_a_hand_hangs_down_where_it_leans_by_more_than_a_third_of_a_turn(degrees, hangs):
+    assert hangs_down(leaning(degrees)).tolist() == [hangs]
+    assert not hangs_down(np.zeros((1, HAND_NUMBERS), np.float32))[0]  # no hand was found
+
+
+def test_a_hand_that_is_turned_by_half_has_its_points_where_a_turned_picture_shows_them():
+    hand = leaning(30)
+    turned = half_turned(hand)
+    np.testing.assert_allclose(landmark_features(turned, False), landmark_features(leaning(210), False), atol=1e-5)
+    np.testing.assert_array_equal(half_turned(turned), hand)
+    np.testing.assert_array_equal(turned[:, RIGHT_HAND:], hand[:, RIGHT_HAND:])
