@@ -8,7 +8,7 @@ from typing import Any
 
 from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
-from pyspark.sql.types import NumericType, StringType, StructType
+from pyspark.sql.types import NumericType, StringType, StructField, StructType
 
 from aslspark.common.errors import AslsparkError
 from aslspark.common.labels import STATIC_LETTERS
@@ -21,6 +21,10 @@ from aslspark.images.hands.hand import NUMBERS
 
 SAMPLE_COLUMNS = {field.name: field.dataType.simpleString() for field in SAMPLE_SCHEMA.fields if field.name != "split"}
 WITHOUT_ENCODING = StructType([field for field in PICTURE_TYPE if field.name != "encoding"]).simpleString()
+WITH_TROUBLE = StructType(
+    [*HAND_TYPE.fields[:-1], StructField("trouble", StringType()), HAND_TYPE["looks"]]
+).simpleString()
+"""Hands in tables of earlier versions, whose detector could hang."""
 WRONG_PICTURE_SIZE = "wrong picture size"
 NOT_RAW = "not raw"
 WRONG_HAND = "wrong hand"
@@ -59,6 +63,8 @@ def holds_samples(frame: DataFrame, name: str) -> bool:
     types = {field.name: field.dataType.simpleString() for field in frame.schema.fields}
     if types["picture"] == WITHOUT_ENCODING:
         types["picture"] = SAMPLE_COLUMNS["picture"]
+    if types.get(HAND_COLUMN) == WITH_TROUBLE:
+        types[HAND_COLUMN] = HAND_TYPE.simpleString()
     expected = SAMPLE_COLUMNS | ({HAND_COLUMN: HAND_TYPE.simpleString()} if HAND_COLUMN in types else {})
     if types != expected:
         wrong = sorted(column for column in types.keys() | expected if types.get(column) != expected.get(column))
@@ -173,7 +179,7 @@ def checked(frame: DataFrame) -> DataFrame:
         "source",
         F.when(bad, detail).otherwise(F.col("signer")).alias("signer"),
         F.when(bad, QUARANTINE).otherwise(F.col("split")).alias("split"),
-        *([F.when(~bad, F.col(HAND_COLUMN)).alias(HAND_COLUMN)] if has_hand else []),
+        *([F.when(~bad, F.col(HAND_COLUMN).dropFields("trouble")).alias(HAND_COLUMN)] if has_hand else []),
     )
 
 

@@ -69,10 +69,10 @@ HAND_COLUMN = "hand"
 _SPARK_TYPES = {"string": StringType(), "float": FloatType(), "array<float>": ArrayType(FloatType(), False)}
 HAND_TYPE = StructType([StructField(name, _SPARK_TYPES[kind]) for name, kind in HAND_FIELDS.items()])
 """A hand, or none. `found`: the search step that found it ('plain', 'padded', ...); null without a hand, and then
-all else is. `landmarks`: x, y, z of 21 points one after another, from the top left of the decoded picture
-before any crop, as shares of its longer side. `world`: the same points in metres, from the hand's middle. `side`:
-'left' or 'right'. `score`: of the side. `looks`: the 126 numbers of landmarks
-and world of each view of the hand, one after another."""
+all else is. `landmarks`: x, y, z of 21 points one after another, from the top left of the decoded picture before any
+crop, as shares of its longer side. `world`: the same points in metres, from the hand's middle. `side`: 'left' or
+'right'. `score`: of the side. `looks`: the 126 numbers of landmarks and world of each view of the hand, one after
+another."""
 
 
 def with_hand(schema: StructType) -> StructType:

@@ -106,6 +106,20 @@ def test_what_is_no_picture_file_has_no_hand_but_its_own(spark, table):
     assert quarantined(spark, out)["own:000003"] == "wrong hand"
 
 
+def test_hands_of_an_earlier_version_are_taken_without_what_its_detector_ran_into(spark, tmp_path):
+    samples = with_hands(spark, drawn_samples(spark, count=24, seed=1, signers=3))
+    hand = F.col(HAND_COLUMN)
+    *first, looks = (hand[name].alias(name) for name in HAND_TYPE.names)
+    before = F.struct(*first, F.lit(None).cast("string").alias("trouble"), looks)
+    former = samples.withColumn(HAND_COLUMN, F.when(hand.isNotNull(), before))
+    for name, table in (("now", samples), ("former", former)):
+        ingest_sources(spark, [table], str(tmp_path / name), split=SplitOptions(blocks=5))
+    now, then = (read_samples(spark, str(tmp_path / name)).orderBy("id") for name in ("now", "former"))
+    assert "trouble" in former.schema[HAND_COLUMN].dataType.names
+    assert then.schema == now.schema
+    assert then.collect() == now.collect()
+
+
 def test_the_column_becomes_vectors(spark, table):
     out, _ = table
     arrow = read_samples(spark, str(out)).orderBy("id").toPandas()
