@@ -2,7 +2,7 @@
 # MAGIC %md
 # MAGIC # 3. Hands it has never seen
 # MAGIC
-# MAGIC A network that learns from whole pictures learns rooms, too. Here MediaPipe finds the hand in each picture and
+# MAGIC A network that learns from whole pictures learns rooms, too. Here two networks find the hand in each picture and
 # MAGIC its 21 landmarks, and a small network learns the shape of the hand alone. Then each signer is left out of
 # MAGIC training once and read by a network that never met that signer.
 # MAGIC

@@ -141,3 +141,12 @@ def test_a_keras_worker_imports_tensorflow_alone():
     assert "keras.src.engine.training" in modules
     assert "scipy" not in modules
     assert "scipy.stats" in modules_with(process, then=f"{process}.import_tensorflow(); import scipy.stats")
+
+
+def test_a_setting_that_has_no_meaning_any_more_is_passed_over_with_one_line(caplog, tmp_path):
+    (tmp_path / "former.yaml").write_text("hands:\n  seconds: 3.0\n  looks: 2\n")
+    config = load_config(str(tmp_path / "former.yaml"), [])
+    assert config == load_config(None, ["hands.looks=2"])
+    (line,) = caplog.messages
+    assert line.startswith("hands.seconds has no meaning now: ")
+    assert "\n" not in line

@@ -166,3 +166,9 @@ def test_case_tune_other_choices(search_of, cases):
     call(space=cases / "tune_other_choices" / "sp1b.yaml")
     with pytest.raises(AslsparkError, match=r"begun with --space mllib.trees=3, 5, not 3, 5, 8; go on with"):
         call(space=cases / "tune_other_choices" / "sp2b.yaml")
+
+
+def test_a_run_of_an_earlier_version_goes_on_without_a_setting_that_has_no_meaning_any_more():
+    before = {"settings": {"hands": {"seconds": 3.0, "looks": 2}}}
+    require_same_run("--out x: the run", before, {"settings": {"hands": {"looks": 2}}}, "give the same")
+    assert "looks" in refusal_of(before, {"settings": {"hands": {"looks": 3}}})
