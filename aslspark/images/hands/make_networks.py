@@ -176,6 +176,7 @@ def _converted(tflite: bytes, source: Source) -> bytes:
         path.write_bytes(tflite)
         model, _ = tf2onnx.convert.from_tflite(str(path), opset=OPSET)
     _free_batch(model.graph)
+    _replace_prelu(model.graph)
     _rename(model.graph, list(source.outputs))
     return bytes(model.SerializeToString(deterministic=True))
 
@@ -192,6 +193,33 @@ def _free_batch(graph: Any) -> None:
         shape = numpy_helper.to_array(constants[name]).copy()
         shape[0] = 0  # as it comes in
         constants[name].CopyFrom(numpy_helper.from_array(shape, name))
+
+
+def _replace_prelu(graph: Any) -> None:
+    """Write PRelu as slope x + (1 - slope) Relu(x).
+
+    For a slope by channel, onnxruntime's PRelu takes as long as all convolutions beside it: of the palm network's 12.4
+    ms of CPU, 5.2 are saved (medians of alternating runs on one core).
+    """
+    from onnx import helper, numpy_helper
+
+    constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    nodes = []
+    for number, node in enumerate(graph.node):
+        if node.op_type != "PRelu":
+            nodes.append(node)
+            continue
+        (value, slope), (result,) = node.input, node.output
+        rest, positive, parts = f"rest {number}", f"positive {number}", [f"part {number} {part}" for part in (1, 2)]
+        graph.initializer.append(numpy_helper.from_array(1 - constants[slope], rest))
+        nodes += [
+            helper.make_node("Relu", [value], [positive]),
+            helper.make_node("Mul", [value, slope], parts[:1]),
+            helper.make_node("Mul", [positive, rest], parts[1:]),
+            helper.make_node("Add", parts, [result]),
+        ]
+    del graph.node[:]
+    graph.node.extend(nodes)
 
 
 def _rename(graph: Any, outputs: list[str]) -> None:
