@@ -145,6 +145,13 @@ def seconds_setting(spark: SparkSession, name: str, default: float) -> float:
     return float(conf.getTimeAsSeconds(name, f"{default:g}s"))
 
 
+def task_cores(spark: SparkSession, profile: ResourceProfile | None = None) -> int:
+    """Return how many cores Spark gives a task, as by default or with a resource profile."""
+    if profile is not None:
+        return int(profile.taskResources["cpus"].amount)
+    return int(spark.sparkContext.getConf().get("spark.task.cpus") or 1)
+
+
 def task_slots(spark: SparkSession, profile: ResourceProfile | None = None) -> int:
     """Count the tasks that can run at once now, by the cores (and the resources of a profile) that each needs."""
     context = spark.sparkContext._jsc.sc()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -11,10 +12,12 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
 from aslspark.common.batch_udf import batch_udf
+from aslspark.common.spark_session import task_cores
 from aslspark.data.samples import HAND_COLUMN, picture_struct
 from aslspark.features.landmarks import VECTOR_FIELDS
 from aslspark.features.pictures import Normaliser
-from aslspark.images.decoding import UNUSABLE
+from aslspark.images.decoding import UNUSABLE, ImageSpec
+from aslspark.images.hands.detector import HandDetector
 from aslspark.images.hands.hand import HAND_FIELDS, NO_HAND
 
 ROW = "_row"
@@ -37,7 +40,9 @@ def brings_hands(dataset: DataFrame) -> bool:
     return isinstance(kind, StructType) and set(VECTOR_FIELDS) <= set(kind.names)
 
 
-def crop_to_hands(dataset: DataFrame, column: str, pictures: Column, normaliser: Normaliser) -> DataFrame:
+def crop_to_hands(
+    dataset: DataFrame, column: str, kind: str, pictures: Column, form: ImageSpec, hands: HandDetector
+) -> DataFrame:
     """Find the hands in a table of pictures, and crop the pictures to them.
 
     Parameters
@@ -45,10 +50,12 @@ def crop_to_hands(dataset: DataFrame, column: str, pictures: Column, normaliser:
     dataset : DataFrame
     column : str
         Name of the result's column of pictures.
+    kind : str
     pictures : Column
-        For the normaliser.
-    normaliser : Normaliser
-        With `hands`.
+        Both as for a `Normaliser`.
+    form : ImageSpec
+        Size and colours of the crops.
+    hands : HandDetector
 
     Returns
     -------
@@ -56,6 +63,7 @@ def crop_to_hands(dataset: DataFrame, column: str, pictures: Column, normaliser:
         `_row` (all columns of the dataset in a struct); `column` (`samples.PICTURE_TYPE` in the model's size, with the
         field UNUSABLE); `hand` (`samples.HAND_TYPE`, null where no hand was looked for).
     """
+    normaliser = Normaliser(kind, form, replace(hands, threads=task_cores(dataset.sparkSession)))
 
     @batch_udf(_CROPPED_FIELDS)
     def crop(batches: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:

@@ -117,8 +117,7 @@ def score_and_measure(model: SignClassifierModel, dataset: DataFrame, *keep: Col
     if has_pictures:
         kind, pictures = picture_column(dataset, column)
         if model.hands is not None and not brings_hands(dataset) and kind != "numbers":
-            normaliser = Normaliser(kind, model.form, model.hands)
-            dataset = crop_to_hands(dataset.select(kept, column), column, pictures, normaliser)
+            dataset = crop_to_hands(dataset.select(kept, column), column, kind, pictures, model.form, model.hands)
             kept, unusable = F.col(ROW)[_KEPT].alias(_KEPT), F.col(column)[UNUSABLE]
     names = [name for name in (column, HAND_COLUMN) if name in dataset.columns]
     scored = model.best_guesses(dataset.select(kept, *names))

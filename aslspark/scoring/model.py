@@ -29,6 +29,7 @@ from aslspark.common.errors import AslsparkError
 from aslspark.common.onnx_sessions import kept_session
 from aslspark.common.paths import mounted_as_spark
 from aslspark.common.redaction import say
+from aslspark.common.spark_session import task_cores
 from aslspark.data.samples import HAND_COLUMN, PICTURE_TYPE, hands_missing, picture_struct
 from aslspark.features.crops import ROW, brings_hands, crop_to_hands, quoted
 from aslspark.features.landmarks import VECTOR_FIELDS, frame_vectors
@@ -212,7 +213,7 @@ class SignClassifierModel(Model, HasInputCol, MLReadable["SignClassifierModel"],
             column = self.getInputCol()
             kind, pictures = picture_column(dataset, column)
             if kind != "numbers":
-                cropped = crop_to_hands(dataset, column, pictures, Normaliser(kind, self.form, self.hands))
+                cropped = crop_to_hands(dataset, column, kind, pictures, self.form, self.hands)
                 return self._with_ranks(cropped, results, PICTURE).select(f"{ROW}.*", "_ranked")
         return self._with_ranks(dataset, results)
 
@@ -283,7 +284,7 @@ def _onnx_udf(
     network, make = replace(classifier, onnx=b""), results.make  # its bytes are broadcast
     context = dataset.sparkSession.sparkContext
     onnx = context.broadcast(classifier.onnx)
-    threads = int(context.getConf().get("spark.task.cpus", "1"))
+    threads = task_cores(dataset.sparkSession)
 
     @batch_udf(results.columns)
     def rank(batches: Iterator[tuple[pd.DataFrame, ...]]) -> Iterator[pd.DataFrame]:

@@ -17,14 +17,14 @@ from pyspark.sql import SparkSession
 from aslspark.common.catalog import LANDMARKS, PICTURE
 from aslspark.common.errors import AslsparkError
 from aslspark.common.settings import Config, TrainingConfig, declarations
-from aslspark.common.spark_session import require_slots, running_session
+from aslspark.common.spark_session import require_slots, running_session, task_cores
 from aslspark.models.fit_result import EpochRow, FinishedNetwork, FitResult
 from aslspark.models.onnx_classifier import OnnxClassifier
 from aslspark.training.attempts import Attempts
 from aslspark.training.checkpoint import fit_name
 from aslspark.training.console import ConsoleProgress
 from aslspark.training.feed import list_row_groups
-from aslspark.training.gpus import gpu_source, gpu_tasks, task_cores
+from aslspark.training.gpus import gpu_source, gpu_tasks
 from aslspark.training.hands import require_hands
 from aslspark.training.launch.launchers import HOROVOD
 from aslspark.training.loop import STALL_SECONDS, Outcome

@@ -71,13 +71,6 @@ def gpu_tasks(spark: SparkSession) -> ResourceProfile | None:
     return profile
 
 
-def task_cores(spark: SparkSession, profile: ResourceProfile | None) -> int:
-    """Count the cores of one of the fit's tasks."""
-    if profile is not None:
-        return int(profile.taskResources["cpus"].amount)
-    return int(spark.sparkContext.getConf().get("spark.task.cpus") or 1)
-
-
 def claim_gpu(source: str) -> str:
     """Leave this process one GPU to see, and return its address.
 

@@ -13,6 +13,7 @@ from aslspark.common.errors import AslsparkError
 from aslspark.common.labels import LABEL_SETS, LABELS, label_named
 from aslspark.common.paths import mounted_as_spark
 from aslspark.common.settings import HandConfig, PictureConfig
+from aslspark.common.spark_session import task_cores
 from aslspark.data.files.hadoop_files import HadoopFiles, no_pattern
 from aslspark.images.decoding import ImageSpec
 from aslspark.images.hands.detector import HandDetector, hand_detector
@@ -89,7 +90,7 @@ def picture_options(spark: SparkSession, config: PictureConfig, hands: HandConfi
         drop_near_duplicates=config.drop_near_duplicates,
         keep=config.keep,
         roots=manifest_roots(spark, config.roots),
-        hands=hand_detector(hands) if hands is not None else None,
+        hands=hand_detector(hands, task_cores(spark)) if hands is not None else None,
     )
 
 

@@ -29,8 +29,6 @@ LEAST_PRESENCE = 0.5
 """Of the landmark network, for a hand to count; MediaPipe's."""
 CANDIDATES = 2
 """Palms of a search whose landmarks are looked at; MediaPipe's `max_num_hands` as this package used it."""
-SMALL = 0.1
-"""A hand whose longer side is a smaller share of the picture's is searched for again, larger."""
 
 
 @dataclass(frozen=True)
@@ -63,14 +61,11 @@ class HandDetector:
         opened = [Picture(np.ascontiguousarray(pixels)) for pixels in pictures]
         hands: list[Found | None] = [None] * len(opened)
         searches = [search_squares(picture.width, picture.height) for picture in opened]
-        left = list(range(len(opened)))
-        while left:
-            places = [(n, next(searches[n], None)) for n in left]
-            going = [(n, squares) for n, squares in places if squares is not None]
-            found = self._search([opened[n] for n, _ in going], [squares for _, squares in going])
-            for (n, _), hand in zip(going, found, strict=True):
-                hands[n] = max((one for one in (hands[n], hand) if one is not None), key=_weight, default=None)
-            left = [n for n, _ in going if (hand := hands[n]) is None or hand.is_small(opened[n])]
+        for squares in zip(*searches, strict=True):
+            left = [n for n, hand in enumerate(hands) if hand is None]
+            found = self._search([opened[n] for n in left], [squares[n] for n in left])
+            for n, hand in zip(left, found, strict=True):
+                hands[n] = hand
         return self._refined(opened, hands)
 
     def open(self) -> None:
@@ -129,8 +124,14 @@ class HandDetector:
         ]
 
 
-def hand_detector(config: HandConfig) -> HandDetector | None:
+def hand_detector(config: HandConfig, threads: int = 1) -> HandDetector | None:
     """Make the detector that the section `hands` of the settings asks for; None where hands are not looked for.
+
+    Parameters
+    ----------
+    config : HandConfig
+    threads : int
+        Of a network.
 
     Raises
     ------
@@ -140,7 +141,7 @@ def hand_detector(config: HandConfig) -> HandDetector | None:
     if not config.on:
         return None
     options = HandOptions(**{name: value for name, value in vars(config).items() if name != "on"})
-    return HandDetector(options, installed_networks("hands.on=true"))
+    return HandDetector(options, installed_networks("hands.on=true"), threads)
 
 
 @dataclass(frozen=True)
@@ -149,10 +150,6 @@ class Found:
 
     step: str
     hand: Detection
-
-    def is_small(self, picture: Picture) -> bool:
-        """Tell whether the hand is so small that it is searched for again, larger."""
-        return float(np.ptp(self.hand.points[:, :2], axis=0).max()) < SMALL * picture.longer_side
 
 
 def _hand(step: str, looks: Sequence[Detection], longer_side: int) -> Hand:
