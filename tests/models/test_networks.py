@@ -179,7 +179,7 @@ def test_grey_pictures_are_seen_as_the_same_colour_in_all_three_channels(framewo
         of_colour.load_state_dict(of_grey.state_dict())
     one = answers(framework, of_grey, grey)
     three = answers(framework, of_colour, np.repeat(grey, 3, axis=3))
-    assert np.allclose(one, three, atol=1e-6)
+    assert np.allclose(one, three, atol=1e-5)  # sums of another order, through fifty layers of chance weights
 
 
 @pytest.mark.slow
