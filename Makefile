@@ -3,6 +3,7 @@
 # make notebooks [OUT=DIR]    # as .ipynb
 # make fuzz [SECONDS=60]
 # make mutants [ARGS="--only NAME ..."]    # small bugs, put in one at a time: do tests notice?
+# STACK=current|spark35 is the set of packages that any of them uses: Spark 4 and Keras 3, or Spark 3.5 and Keras 2.
 # GPU=1 builds, and uses, an environment for CUDA, and trains with one process a GPU of this machine.
 
 SHELL := /bin/bash

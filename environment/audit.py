@@ -1,4 +1,4 @@
-"""`make audit`: known weaknesses of what requirements.lock pins, those aside of which advisories.yaml says why.
+"""`make audit`: known weaknesses of what the stacks' locks pin, those aside of which advisories.yaml says why.
 
 pip-audit asks OSV, the database of weaknesses; further words are its options, such as `--osv-url URL` for a mirror.
 The last line is the result, and begins with `audit: passed` or `audit: failed`. The exit code is 1 where a weakness is
@@ -18,13 +18,13 @@ from typing import Any
 import yaml
 
 HERE = Path(__file__).resolve().parent
-LOCK = HERE / "requirements.lock"
+LOCKS = sorted(HERE.glob("*/requirements.lock"))
 MOST_SECONDS = 300
 
 
-def ask(options: list[str]) -> list[dict[str, Any]] | str:
-    """Ask pip-audit; return each package with what is known of it, or why there is no answer."""
-    command = [sys.executable, "-m", "pip_audit", "--requirement", str(LOCK), "--no-deps", "--disable-pip"]
+def ask(lock: Path, options: list[str]) -> list[dict[str, Any]] | str:
+    """Ask pip-audit; return each package of a lock with what is known of it, or why there is no answer."""
+    command = [sys.executable, "-m", "pip_audit", "--requirement", str(lock), "--no-deps", "--disable-pip"]
     command += ["--format", "json", "--progress-spinner", "off", "--timeout", "5"]
     command += ["--vulnerability-service", "osv", *options]
     try:
@@ -41,7 +41,13 @@ def ask(options: list[str]) -> list[dict[str, Any]] | str:
 def main() -> int:
     """Print what was found, or what is known."""
     known = yaml.safe_load((HERE / "advisories.yaml").read_text(encoding="utf-8"))
-    answer = ask(sys.argv[1:])
+    answer: list[dict[str, Any]] | str = []
+    for lock in LOCKS:
+        of_lock = ask(lock, sys.argv[1:])
+        if isinstance(of_lock, str):
+            answer = of_lock
+            break
+        answer += [package for package in of_lock if package not in answer]
     if not isinstance(answer, str) and not any(package.get("vulns") for package in answer):
         answer = f"what answers does not know even {known[0]['id']} of {known[0]['package']}"
     if isinstance(answer, str):

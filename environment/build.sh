@@ -1,17 +1,24 @@
 #!/usr/bin/env bash
-# Builds the environment of requirements.lock, with the networks that find hands, and with Horovod compiled for its
-# TensorFlow and torch, and prints where it is. Nothing is installed whose hash is not in a lock. The environment is kept
-# under a name that holds a hash of all that it is made from, so that a second clone with the same locks finds it again.
-# GPU=1 builds for CUDA with NCCL.
+# Builds the environment of a stack, with the networks that find hands, and with Horovod compiled for its TensorFlow and
+# torch, and prints where it is. Nothing is installed whose hash is not in a lock. The environment is kept under a name
+# that holds a hash of all that it is made from, so that a second clone with the same locks finds it again.
+# STACK=current is Spark 4 and Keras 3, STACK=spark35 is Spark 3.5 and Keras 2; GPU=1 builds for CUDA with NCCL.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+stack=${STACK:-spark35}
 gpu=${GPU:-0}
 python=${PYTHON:-python3.11}
 command -v "$python" >/dev/null || python=python3
 cache=${ASLSPARK_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/aslspark}
 
 say() { echo "environment: $*" >&2; }
+
+case $stack in
+  current) javas="17 21" ;;
+  spark35) javas="17 11 8" ;;
+  *) say "STACK=$stack: there are current and spark35"; exit 1 ;;
+esac
 
 check_tools() {
   local missing=()
@@ -25,8 +32,8 @@ check_tools() {
     || missing+=("CMake 3.21 or newer (found: ${cmake_version:-none}; Debian: apt-get install cmake)")
   local java_version
   java_version=$(java -version 2>&1 | sed -nE '1s/.*"([0-9]+).*/\1/p' || true)
-  [ "${java_version:-0}" = 17 ] || [ "${java_version:-0}" = 11 ] || [ "${java_version:-0}" = 8 ] \
-    || missing+=("Java 17 (found: ${java_version:-none}; Debian: apt-get install openjdk-17-jre-headless)")
+  [[ " $javas " == *" ${java_version:-none} "* ]] \
+    || missing+=("Java ${javas// / or } (found: ${java_version:-none}; Debian: apt-get install openjdk-17-jre-headless)")
   if [ "$gpu" = 1 ]; then
     [ -x "${HOROVOD_CUDA_HOME:-/usr/local/cuda}/bin/nvcc" ] || command -v nvcc >/dev/null \
       || missing+=("CUDA's compiler nvcc, for GPU=1 (the CUDA toolkit and NCCL's headers; \$HOROVOD_CUDA_HOME and \$HOROVOD_NCCL_HOME say where they are)")
@@ -38,9 +45,9 @@ check_tools() {
 }
 
 networks=aslspark/images/hands/make_networks.py
-key=$( { cat "$here"/*.lock "$here/cxx17.cmake" "$here/../$networks" "${BASH_SOURCE[0]}"; echo "gpu=$gpu"; uname -m; "$python" --version || true; } 2>/dev/null \
+key=$( { cat "$here/$stack"/*.lock "$here/build.lock" "$here/horovod.cmake" "$here/../$networks" "${BASH_SOURCE[0]}"; echo "stack=$stack gpu=$gpu"; uname -m; "$python" --version || true; } 2>/dev/null \
   | sha256sum | cut -c1-16)
-env=$cache/env-$key
+env=$cache/env-$stack-$key
 if [ -f "$env/.complete" ]; then
   echo "$env"
   exit 0
@@ -58,14 +65,14 @@ fi
 say "building $env (about five minutes on two cores)"
 rm -rf "$env"
 trap '[ -f "$env/.complete" ] || rm -rf "$env"' EXIT
-log=$cache/build-$key.log
+log=$cache/build-$stack-$key.log
 run() { "$@" >>"$log" 2>&1 || { tail -n 30 "$log" >&2; say "failed: $*"; say "the whole log: $log"; exit 1; }; }
 
 : >"$log"
 run "$python" -m venv "$env"
 locks=$env/locks
 mkdir "$locks"
-cp "$here"/*.lock "$locks"
+cp "$here/build.lock" "$here/$stack"/*.lock "$locks"
 # What is wanted of a lock, which holds a package over several lines, and each but the last of these ends in a backslash.
 only() { sed -nE "/^($1)==/,/[^\\\\]\$/p" "$2"; }
 # Every package stands in a lock, with those that it asks for: --no-deps takes no other, and `pip check` finds a missing one.
@@ -77,7 +84,7 @@ only horovod "$locks/build.lock" >"$locks/horovod.lock"
 only torch "$locks/requirements.lock" >"$locks/torch.lock"
 if [ "$gpu" = 1 ]; then
   # TensorFlow brings CUDA 12's libraries and torch CUDA 13's, under names that differ: pip installs both.
-  sed -i '/^tensorflow-cpu==/,/[^\\]$/d' "$locks/requirements.lock"
+  sed -i '/^tensorflow[-_]cpu==/,/[^\\]$/d' "$locks/requirements.lock"
   cat "$locks/tensorflow-cuda.lock" >>"$locks/requirements.lock"
 fi
 say "1/3 installing the packages"
@@ -108,13 +115,14 @@ say "3/3 compiling Horovod"
 export HOROVOD_WITH_GLOO=1 HOROVOD_WITHOUT_MPI=1 HOROVOD_WITHOUT_MXNET=1 HOROVOD_WITHOUT_NVTX=1
 export HOROVOD_WITH_TENSORFLOW=1 HOROVOD_WITH_PYTORCH=1 HOROVOD_CPU_OPERATIONS=GLOO
 [ "$gpu" = 1 ] && export HOROVOD_GPU_OPERATIONS=NCCL
-export CMAKE_TOOLCHAIN_FILE=$here/cxx17.cmake
+export CMAKE_TOOLCHAIN_FILE=$here/horovod.cmake
 MAKEFLAGS=-j$(nproc)
 export MAKEFLAGS
 # No cache: a wheel that was built against another TensorFlow or torch would be taken again.
 PATH=$env/bin:$PATH install --no-cache-dir --no-binary horovod -r "$locks/horovod.lock"
 run "$env/bin/python" -c 'import horovod.tensorflow'
 run "$env/bin/python" -c 'import horovod.torch'
+echo "$stack" >"$env/stack"
 touch "$env/.complete"
 say "ready"
 echo "$env"

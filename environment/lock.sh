@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Resolves requirements.in and build.in afresh and writes the four locks: every package pinned, with the hash of every file
-# of it that pip may take. pip's own settings hold: PIP_CONSTRAINT=FILE keeps the versions that FILE names.
+# Resolves build.in and each stack's requirements.in afresh and writes their locks: every package pinned, with the hash of
+# every file of it that pip may take. STACK=NAME resolves that stack alone. pip's own settings hold: PIP_CONSTRAINT=FILE
+# keeps the versions that FILE names.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 scratch=$(mktemp -d)
@@ -32,16 +33,19 @@ write() {  # FILE PINS COMMENT...
 }
 
 export LC_ALL=C
-resolved -r "$here/requirements.in" >"$scratch/all"
 pinned "$here/build.in" >"$scratch/build"
+write build.lock "$scratch/build" "pip, which installs the environments, and Horovod's sources, from build.in."
 # Beside CUDA's builds of torch and TensorFlow stand CUDA's libraries: what each needs that `all` has not. `===` takes
 # torch's plain build, which is for CUDA on Linux, where a place of pip's settings offers +cpu too.
 beyond() { resolved --constraint "$scratch/all" "$1" | grep -vxFf "$scratch/all"; }
-beyond "$(sed -n 's/^torch==/torch===/p' "$scratch/all")" >"$scratch/torch"
-beyond "$(sed -n 's/^tensorflow-cpu==/tensorflow[and-cuda]==/p' "$scratch/all")" >"$scratch/tensorflow"
-
-write requirements.lock "$scratch/all" "Every package of the environment, pinned, from requirements.in, with the hashes of its files." \
-  "Horovod is not here: environment/build.sh compiles it against these, from build.lock."
-write build.lock "$scratch/build" "pip, which installs the environment, and Horovod's sources, from build.in."
-write torch-cuda.lock "$scratch/torch" "What torch needs beside requirements.lock where pip takes its build for CUDA."
-write tensorflow-cuda.lock "$scratch/tensorflow" "For GPU=1: TensorFlow in tensorflow-cpu's place, and CUDA's libraries for it."
+for stack in ${STACK:-current spark35}; do
+  resolved -r "$here/$stack/requirements.in" >"$scratch/all"
+  beyond "$(sed -n 's/^torch==/torch===/p' "$scratch/all")" >"$scratch/torch"
+  beyond "$(sed -nE 's/^tensorflow[-_]cpu==/tensorflow[and-cuda]==/p' "$scratch/all")" >"$scratch/tensorflow"
+  write "$stack/requirements.lock" "$scratch/all" \
+    "Every package of the environment, pinned, from requirements.in, with the hashes of its files." \
+    "Horovod is not here: environment/build.sh compiles it against these, from build.lock."
+  write "$stack/torch-cuda.lock" "$scratch/torch" "What torch needs beside requirements.lock where pip takes its build for CUDA."
+  write "$stack/tensorflow-cuda.lock" "$scratch/tensorflow" \
+    "For GPU=1: TensorFlow in tensorflow-cpu's place, and CUDA's libraries for it."
+done

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 ENVIRONMENT = Path(__file__).resolve().parent.parent / "environment"
+STACKS = sorted(path.parent.name for path in ENVIRONMENT.glob("*/requirements.in"))
 
 
 def requirements_of(name):

@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 import yaml
 from conftest import REPOSITORY
-from locks import pins_of, requirements_of
+from locks import STACKS, pins_of, requirements_of
 
 ENVIRONMENT = REPOSITORY / "environment"
 
@@ -57,20 +57,20 @@ def database():
 
 
 def audit(url, folder):
-    """Run the audit over a lock of three of the packages: each is one question."""
-    folder.mkdir(exist_ok=True)
+    """Run the audit over locks of one and of three of the packages: each is one question."""
     for name in ("audit.py", "advisories.yaml"):
+        folder.mkdir(exist_ok=True)
         shutil.copy(ENVIRONMENT / name, folder)
-    kept = [
-        line for line in requirements_of("requirements.lock") if line.startswith(("numpy==", "pyarrow==", "keras=="))
-    ]
-    (folder / "requirements.lock").write_text("\n".join(kept) + "\n")
+    for stack, packages in (("current", ("numpy==",)), ("spark35", ("numpy==", "pyarrow==", "keras=="))):
+        kept = [line for line in requirements_of(f"{stack}/requirements.lock") if line.startswith(packages)]
+        (folder / stack).mkdir()
+        (folder / stack / "requirements.lock").write_text("\n".join(kept) + "\n")
     command = [sys.executable, str(folder / "audit.py"), "--osv-url", url, "--cache-dir", str(folder / "cache")]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 def test_every_advisory_names_a_package_and_its_version_as_they_are_locked():
-    locked = pins_of("requirements.lock", "build.lock")
+    locked = pins_of("build.lock", *(f"{stack}/requirements.lock" for stack in STACKS))
     assert advisories()
     for one in advisories():
         assert set(one) == {"package", "version", "id", "what", "why"}
@@ -104,12 +104,12 @@ def test_a_new_weakness_fails_the_audit_and_a_known_one_does_not(database, tmp_p
     known["pyarrow"] = ["CVE-2023-47248"]
     ran = audit(url, tmp_path / "first")
     assert (ran.returncode, ran.stdout.count("\n")) == (0, 1), ran.stdout
-    assert ran.stdout.startswith("audit: passed: 3 packages, 1 weaknesses, 0 of them not in")
+    assert ran.stdout.startswith("audit: passed: 4 packages, 1 weaknesses, 0 of them not in")
     known["numpy"] = ["GHSA-aaaa-bbbb-cccc"]
     ran = audit(url, tmp_path / "second")
     assert ran.returncode == 1
     assert re.search(r"numpy 1\.26\.4 GHSA-aaaa-bbbb-cccc GHSA-aaaa-bbbb-cccc-too, mended in 99\.0", ran.stdout)
-    assert ran.stdout.splitlines()[-1].startswith("audit: failed: 3 packages, 2 weaknesses, 1 of them not in")
+    assert ran.stdout.splitlines()[-1].startswith("audit: failed: 4 packages, 3 weaknesses, 2 of them not in")
 
 
 @pytest.mark.promise(

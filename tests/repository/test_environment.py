@@ -3,10 +3,12 @@ import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from conftest import REPOSITORY
-from locks import pins_of, requirements_of
+from locks import STACKS, pins_of, requirements_of
+from packaging.requirements import Requirement
 
 BUILD = REPOSITORY / "environment" / "build.sh"
 PLAIN_TOOLS = ("bash", "cat", "cut", "dirname", "env", "head", "mkdir", "sed", "sha256sum", "sort", "uname")
@@ -40,19 +42,27 @@ def test_a_cmake_that_is_too_old_is_named_with_its_version(bare_machine, tmp_pat
     assert "CMake 3.21 or newer (found: 3.18.4" in result.stderr
 
 
-def test_the_lock_pins_every_package_and_holds_every_one_that_was_asked_for():
-    pinned = dict(pin.split("==") for pin in pins_of("requirements.lock"))
-    asked = (REPOSITORY / "environment" / "requirements.in").read_text().splitlines()
-    for line in asked:
-        name, _, version = line.split("#")[0].strip().partition("==")
-        if name:
-            same = [key for key in pinned if key.lower().replace("_", "-") == name.lower()]
-            assert same, name
-            assert not version or pinned[same[0]] == version
+def test_a_stack_that_is_not_there_is_refused_with_those_that_are(bare_machine, tmp_path):
+    result = subprocess.run(
+        ["bash", str(BUILD)], env={**bare_machine, "STACK": "spark2"}, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 1
+    assert result.stderr == f"environment: STACK=spark2: there are {' and '.join(STACKS)}\n"
 
 
-def test_this_environment_is_what_the_lock_says():
-    wanted = {pin.lower().replace("_", "-") for pin in pins_of("requirements.lock", "build.lock")}
+@pytest.mark.parametrize("stack", STACKS)
+def test_the_lock_pins_every_package_and_holds_every_one_that_was_asked_for(stack):
+    pinned = {Requirement(pin).name.lower().replace("_", "-"): pin for pin in pins_of(f"{stack}/requirements.lock")}
+    for line in (REPOSITORY / "environment" / stack / "requirements.in").read_text().splitlines():
+        if asked := line.split("#")[0].strip():
+            requirement = Requirement(asked)
+            version = pinned[requirement.name.lower()].partition("==")[2]
+            assert requirement.specifier.contains(version), asked
+
+
+def test_this_environment_is_what_the_lock_of_its_stack_says():
+    stack = Path(sys.prefix, "stack").read_text().strip()
+    wanted = {pin.lower().replace("_", "-") for pin in pins_of(f"{stack}/requirements.lock", "build.lock")}
     frozen = subprocess.run(
         [sys.executable, "-m", "pip", "freeze", "--all"], capture_output=True, text=True, check=True
     ).stdout
@@ -68,22 +78,26 @@ def test_this_environment_is_what_the_lock_says():
     kind="a file that changes at its source after it was looked at",
 )
 def test_every_requirement_of_every_lock_has_a_version_and_the_hashes_of_its_files():
-    locks = sorted(path.name for path in BUILD.parent.glob("*.lock"))
-    assert locks == ["build.lock", "requirements.lock", "tensorflow-cuda.lock", "torch-cuda.lock"]
+    locks = sorted(path.relative_to(BUILD.parent).as_posix() for path in BUILD.parent.rglob("*.lock"))
+    of_a_stack = ("requirements.lock", "tensorflow-cuda.lock", "torch-cuda.lock")
+    assert locks == ["build.lock", *(f"{stack}/{name}" for stack in STACKS for name in of_a_stack)]
     for lock in locks:
         assert requirements_of(lock)
         for line in requirements_of(lock):
             assert re.fullmatch(r"[\w.-]+==[\w.]+( --hash=sha256:[0-9a-f]{64})+", line), f"{lock}: {line}"
-    names = [pin.partition("==")[0].lower().replace("_", "-") for pin in pins_of(*locks)]
-    assert len(set(names)) == len(names)
+    for stack in STACKS:
+        of_all = pins_of("build.lock", *(f"{stack}/{name}" for name in of_a_stack))
+        names = [pin.partition("==")[0].lower().replace("_", "-") for pin in of_all]
+        assert len(set(names)) == len(names)
     assert [pin.partition("==")[0] for pin in pins_of("build.lock")] == ["pip", "horovod"]
     asked = (BUILD.parent / "build.in").read_text()
     assert all(f"{pin} " in asked for pin in pins_of("build.lock"))
 
 
-def test_the_tensorflow_for_cuda_is_of_the_version_of_the_one_without():
-    plain = next(pin for pin in pins_of("requirements.lock") if pin.startswith("tensorflow-cpu=="))
-    assert plain.replace("-cpu", "") in pins_of("tensorflow-cuda.lock")
+@pytest.mark.parametrize("stack", STACKS)
+def test_the_tensorflow_for_cuda_is_of_the_version_of_the_one_without(stack):
+    plain = next(pin for pin in pins_of(f"{stack}/requirements.lock") if re.match("tensorflow[-_]cpu==", pin))
+    assert f"tensorflow=={plain.partition('==')[2]}" in pins_of(f"{stack}/tensorflow-cuda.lock")
 
 
 @pytest.mark.slow

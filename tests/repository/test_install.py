@@ -14,7 +14,7 @@ from aslspark.images.hands.networks import FOLDER_VARIABLE, network_folders, rea
 
 BRING_THEMSELVES = {
     "horovod": "compiled beside the frameworks, by environment/build.sh or the runtime",
-    "petastorm": "environment/requirements.in, to compare with; it ends before today's pyarrow",
+    "petastorm": "environment/spark35/requirements.in, to compare with; it ends before today's pyarrow",
     "IPython": "a notebook runs in it",
     "boto3": "AWS Lambda brings it, and nothing else calls for it",
 }
