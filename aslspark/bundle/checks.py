@@ -6,6 +6,7 @@ bundle names is accepted only if it is one that this package writes.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -21,6 +22,9 @@ from aslspark.images.hands.networks import PALM
 
 NETWORK_FILES = ("network.keras", "network.safetensors")
 FRAMEWORKS = ("keras", "torch")
+STAGE_METADATA = "metadata/part-00000"
+"""The file that names the class of a saved stage, as Spark 3 writes it."""
+_METADATA_OF_SPARK4 = re.compile(rf"{STAGE_METADATA}-[0-9a-f]{{8}}(-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}}-c000\.txt")
 BOUNDED_HANDS = {"margin", "upright", "background", "confidence", "looks"}
 MOST_LABEL = 100
 MOST_SIDE = 4096
@@ -63,16 +67,39 @@ def check_manifest(manifest: Mapping[str, Any], files: Collection[str]) -> None:
     framework = manifest.get("framework")
     if framework is not None and framework not in FRAMEWORKS:
         raise LoadRefused(f"its framework is {_quoted(framework)}, not {' or '.join(FRAMEWORKS)}")
-    needed = {"network": "network.onnx", "mllib": "pipeline/metadata/part-00000"}.get(str(manifest.get("kind")))
-    if needed is None:
-        raise LoadRefused(f"its kind is {_quoted(manifest.get('kind'))}, not network or mllib")
-    if needed not in files:
-        raise LoadRefused(f"{needed} is missing")
+    kind = manifest.get("kind")
+    if kind not in ("network", "mllib"):
+        raise LoadRefused(f"its kind is {_quoted(kind)}, not network or mllib")
+    if kind == "network" and "network.onnx" not in files:
+        raise LoadRefused("network.onnx is missing")
+    if kind == "mllib":
+        stage_metadata(files, "pipeline/")
     named = manifest.get("network_file")
     if named is not None and named not in NETWORK_FILES:
         raise LoadRefused(f"its network_file is {_quoted(named)}, not {' or '.join(NETWORK_FILES)}")
     if named is not None and named not in files:
         raise LoadRefused(f"{named} is missing")
+
+
+def stage_metadata(files: Collection[str], home: str) -> str:
+    """Return the file that names the class of a saved stage, as Spark 3 or as Spark 4 calls it.
+
+    Parameters
+    ----------
+    files : collection of str
+    home : str
+        The stage's folder, ending in ``/``, or empty.
+
+    Raises
+    ------
+    LoadRefused
+        Where it is missing, or there are several, of which Spark would read any.
+    """
+    names = [name.removeprefix(home) for name in files if name.startswith(home)]
+    found = [name for name in names if name == STAGE_METADATA or _METADATA_OF_SPARK4.fullmatch(name)]
+    if len(found) != 1:
+        raise LoadRefused(f"{home}{STAGE_METADATA} is {'there more than once' if found else 'missing'}")
+    return home + found[0]
 
 
 def _check_preprocessing(preprocessing: Mapping[str, Any]) -> None:

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pyarrow_hotfix  # noqa: F401  (CVE-2023-47248: imported first by every module that reads Parquet)
 
+from aslspark.bundle.checks import stage_metadata
 from aslspark.common.load_refused import LoadRefused
 from aslspark.data.schema_classes import VECTOR_CLASSES, classes_in
 
@@ -41,7 +42,7 @@ PIPELINES = STAGES[:2]
 
 _SPARK_SCHEMAS = (b"org.apache.spark.sql.parquet.row.metadata", b"org.apache.spark.sql.parquet.row.attributes")
 _FOLDER = r"stages|\d{1,4}_[A-Za-z]\w*|classifier|model_\d{1,4}"
-_METADATA = re.compile(rf"(?:(?:{_FOLDER})/)*metadata/part-\d{{5}}", re.ASCII)
+_METADATA = re.compile(rf"(?:(?:{_FOLDER})/)*metadata/part-\d{{5}}(?:-[0-9a-f-]{{36}}-c000\.txt)?", re.ASCII)
 _DATA = re.compile(rf"(?:(?:{_FOLDER})/)+(?:data|treesMetadata)/part-[\w.-]+\.parquet", re.ASCII)
 _UID = re.compile(r"[A-Za-z]\w*", re.ASCII)
 _COLUMN = re.compile(r"(?:[A-Za-z]\w*)?", re.ASCII)
@@ -81,7 +82,8 @@ def pipeline_files(files: Mapping[str, bytes], home: str) -> dict[str, bytes]:
         else:
             raise LoadRefused(f"{path} is none of Spark's files")
         checked[name] = content
-    first = check_metadata(checked.get("metadata/part-00000", b""), f"{home}metadata/part-00000")
+    name = stage_metadata(checked, "")
+    first = check_metadata(checked[name], home + name)
     if first["class"] not in PIPELINES or not first["paramMap"].get("stageUids"):
         raise LoadRefused(f"{home} holds no pipeline with stages")
     return checked

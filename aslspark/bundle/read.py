@@ -15,6 +15,7 @@ from pyspark.ml import PipelineModel
 from pyspark.ml.classification import OneVsRestModel
 from pyspark.sql import SparkSession
 
+from aslspark.bundle.checks import STAGE_METADATA, stage_metadata
 from aslspark.bundle.files import (
     HANDS,
     MANIFEST,
@@ -97,11 +98,13 @@ def read_stage(path: str) -> dict[str, Any] | None:
         return None
     with refusal_named("--model ", path):
         try:
-            with PlainFolder(os.path.join(local_path(path), "metadata")) as folder, folder.open("part-00000") as file:
-                content = file.read(MOST_METADATA_BYTES + 1)
+            with PlainFolder(os.path.join(local_path(path), "metadata")) as folder:
+                name = stage_metadata([f"metadata/{each}" for each in folder.names()], "")
+                with folder.open(name.removeprefix("metadata/")) as file:
+                    content = file.read(MOST_METADATA_BYTES + 1)
         except (NotPlain, OSError) as error:
-            raise LoadRefused(f"metadata/part-00000 cannot be read ({error})") from error
-        return check_metadata(content, "metadata/part-00000", STAGE_CLASSES)
+            raise LoadRefused(f"{STAGE_METADATA} cannot be read ({error})") from error
+        return check_metadata(content, name, STAGE_CLASSES)
 
 
 def _mllib_of(bundle: BundleContents, path: str) -> MllibClassifier:

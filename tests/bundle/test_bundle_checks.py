@@ -64,3 +64,15 @@ def test_what_a_kind_of_bundle_is_made_of_must_be_there(kind, needed):
     check_manifest({**GOOD, "kind": kind}, [needed])
     with pytest.raises(LoadRefused, match="is missing"):
         check_manifest({**GOOD, "kind": kind}, [name for name in FILES if name != needed])
+
+
+def test_the_metadata_of_a_pipeline_are_known_as_spark_3_and_as_spark_4_name_them_and_there_are_one():
+    spark3, number = "pipeline/metadata/part-00000", "3c1d7e2f-90ab-4cde-8f01-23456789abcd"
+    spark4 = f"{spark3}-{number}-c000.txt"
+    for names in ([spark3], [spark4, "pipeline/metadata/_SUCCESS"]):
+        check_manifest({**GOOD, "kind": "mllib"}, names)
+    for names in ([f"{spark3}.gz"], [f"{spark3}-{number}-c000.txt.gz"], [f"{spark3}-x-c000.txt"], [f"a/{spark4}"]):
+        with pytest.raises(LoadRefused, match="is missing"):
+            check_manifest({**GOOD, "kind": "mllib"}, names)
+    with pytest.raises(LoadRefused, match="is there more than once"):
+        check_manifest({**GOOD, "kind": "mllib"}, [spark3, spark4])

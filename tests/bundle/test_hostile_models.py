@@ -567,8 +567,9 @@ def test_a_stage_that_lies_elsewhere_is_refused(spark, forest_bundle):
     ids=["a key twice", "no JSON", "no stages", "nested without end", "another first file", "a packed first file"],
 )
 def test_a_pipeline_that_spark_would_read_otherwise_is_refused(spark, forest_bundle, name, text, reason):
-    path = forest_bundle / PIPELINE / "metadata" / name
+    own = hostile.metadata_of(forest_bundle / PIPELINE)
+    path = own if name == "part-00000" else own.with_name(name)
     path.write_text(text)
-    path.with_name(f".{name}.crc").unlink(missing_ok=True)
+    path.with_name(f".{path.name}.crc").unlink(missing_ok=True)
     seal(forest_bundle)
     assert reason in refused(read_model, str(forest_bundle))
