@@ -83,7 +83,6 @@ class SimpleTraining:
             spec = {
                 "architecture": model.to_json(),
                 "weights": model.get_weights(),
-                "outputs": model.output_names,
                 "optimizer": tf.keras.optimizers.serialize(optimizer or tf.keras.optimizers.Adam(0.001)),
                 "loss": "categorical_crossentropy",
             }

@@ -28,7 +28,7 @@ CONFIG, WEIGHTS, METADATA = "config.json", "model.weights.h5", "metadata.json"
 MAX_CONFIG_BYTES = 16 << 20
 """ResNet-50's configuration takes 124 kB."""
 
-KNOWN = {
+KNOWN: dict[str | None, tuple[str, ...]] = {
     "keras.layers": (
         "Activation",
         "Add",
@@ -65,9 +65,13 @@ KNOWN = {
     ),
     "keras.regularizers": ("L1", "L2", "L1L2"),
     "keras.mixed_precision": ("Policy",),
-    "keras": ("Functional", "Sequential"),
+    "keras": ("DTypePolicy", "Functional", "Sequential"),
+    # Keras 2's, then Keras 3's
     "keras.src.engine.functional": ("Functional",),
     "keras.src.layers.core.tf_op_layer": ("TFOpLambda",),
+    "keras.src.models.functional": ("Functional",),
+    "keras.src.ops.numpy": ("Flip",),
+    None: ("__keras_tensor__",),  # what goes from layer to layer, by its name
 }
 """Classes that a file may name, by the module that it must name with them."""
 
@@ -91,14 +95,63 @@ def load_model(content: bytes) -> tf.keras.Model:
     ------
     LoadRefused
     """
-    check_archive(content)
+    is_of_keras_3 = "keras.src.models.functional" in str(check_archive(content))
     import tensorflow as tf
 
     try:
+        if hasattr(tf.keras, "ops"):  # Keras 3
+            content = _as_keras_3_writes(content)
+        elif is_of_keras_3:
+            raise LoadRefused("it was written by Keras 3, and the one here is older")
         with as_private_file(content, "network.keras") as path:
             return tf.keras.models.load_model(str(path), compile=False, safe_mode=True)
+    except LoadRefused:
+        raise
     except Exception as error:  # a damaged file raises nearly anything
         raise LoadRefused(f"it cannot be read ({first_line(error)})") from error
+
+
+def _as_keras_3_writes(content: bytes) -> bytes:
+    """Put the configuration in a `.keras` file of Keras 2 into Keras 3's words; the weights are alike in both."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    files[CONFIG] = json.dumps(_in_keras_3(json.loads(files[CONFIG]))).encode()
+    written = io.BytesIO()
+    with zipfile.ZipFile(written, "w") as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    return written.getvalue()
+
+
+def _in_keras_3(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_in_keras_3(part) for part in value]
+    if not isinstance(value, dict):
+        return value
+    value = {key: _in_keras_3(part) for key, part in value.items()}
+    name, config = (value.get("module"), value.get("class_name")), value.get("config")
+    if name == ("keras.src.engine.functional", "Functional"):
+        value["module"] = "keras.src.models.functional"
+        # Each nested network had a call of its own, before that by the network around it.
+        nested = {layer["config"]["name"] for layer in config["layers"] if "layers" in layer["config"]}
+        calls = [call for layer in config["layers"] for node in layer["inbound_nodes"] for call in node]
+        for call in [*calls, *config["output_layers"]]:
+            if call[0] in nested:
+                call[1] -= 1
+        for ends in ("input_layers", "output_layers"):
+            if len(config[ends]) == 1:  # a list of one stands for the one
+                (config[ends],) = config[ends]
+    elif name == ("keras.layers", "BatchNormalization") and isinstance(config.get("axis"), list):
+        (config["axis"],) = config["axis"]
+    elif name == ("keras.layers", "DepthwiseConv2D"):
+        config.pop("groups", None)
+    elif name == ("keras.src.layers.core.tf_op_layer", "TFOpLambda"):  # of KNOWN_OPERATIONS, which has one
+        ((layer, node, tensor, given),) = value["inbound_nodes"]
+        (axis,) = given["axis"]
+        del value["build_config"]
+        value |= {"module": "keras.src.ops.numpy", "class_name": "Flip", "registered_name": "Flip"}
+        value |= {"config": {"name": config["name"], "axis": axis}, "inbound_nodes": [[[layer, node, tensor, {}]]]}
+    return value
 
 
 def check_h5(file: Any, name: str = "it") -> None:
@@ -140,8 +193,13 @@ def _outside(group: h5py.Group) -> str | None:
     return None
 
 
-def check_archive(content: bytes) -> None:
+def check_archive(content: bytes) -> dict[str, Any]:
     """Check that the bytes of a `.keras` file have Keras' own layers alone, and refer to no other file.
+
+    Returns
+    -------
+    dict
+        Its configuration.
 
     Raises
     ------
@@ -169,6 +227,7 @@ def check_archive(content: bytes) -> None:
         raise LoadRefused(f"its {CONFIG} is no model")
     # Loading with compile=False ignores this one, but not those that are nested deeper.
     _check_config({key: value for key, value in config.items() if key != "compile_config"})
+    return config
 
 
 def _check_config(value: Any) -> None:
@@ -180,7 +239,8 @@ def _check_config(value: Any) -> None:
         return
     if "class_name" in value:
         name, module, registered = value["class_name"], value.get("module"), value.get("registered_name")
-        if not isinstance(module, str) or name not in KNOWN.get(module, ()) or registered not in (None, name):
+        known = KNOWN.get(module, ()) if module is None or isinstance(module, str) else ()
+        if name not in known or registered not in (None, name):
             class_path = ".".join(str(part) for part in (module, name) if part is not None)
             raise LoadRefused(
                 f"it has {class_path[:100]}, which is no layer of this package's networks, so nothing of it is run"

@@ -6,8 +6,11 @@ A network takes float32 pictures of shape (n, height, width, channels) with valu
 
 from __future__ import annotations
 
+import math
 import shutil
 import tempfile
+from collections.abc import Iterator
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -71,32 +74,44 @@ def backbone_of(model: tf.keras.Model) -> tf.keras.Model:
         if layer.name == keras_zoo.BACKBONE:
             return layer
         if isinstance(layer, tf.keras.layers.Flatten):
-            return tf.keras.Model(model.input, layer.input)
+            return tf.keras.Model(model.inputs if len(model.inputs) > 1 else model.inputs[0], layer.input)
     raise AslsparkError(f"{model.name}: no network of this package: it has no backbone")
 
 
 def freeze(model: tf.keras.Model) -> None:
     """Train the head only; BatchNorm in the backbone then works as in inference."""
-    backbone_of(model).trainable = False
+    set_trainable(backbone_of(model), False)
+
+
+def set_trainable(model: tf.keras.Model, value: bool) -> None:
+    """Freeze or thaw each layer: Keras 3 leaves most layers of a nested network as they were, and does not say so."""
+    model.trainable = value
+    for layer in _all_layers(model):
+        layer.trainable = value
+
+
+def _all_layers(model: tf.keras.Model) -> Iterator[tf.keras.layers.Layer]:
+    """Go over a network's layers, nested networks and the layers in these among them."""
+    for layer in model.layers:
+        yield layer
+        if isinstance(layer, tf.keras.Model):
+            yield from _all_layers(layer)
+
+
+def _statistics(model: tf.keras.Model, trained: bool) -> list[tf.Variable]:
+    layers = [layer for layer in _all_layers(model) if isinstance(layer, tf.keras.layers.BatchNormalization)]
+    chosen = [layer for layer in layers if layer.trainable or not trained]
+    return [variable for layer in chosen for variable in (layer.moving_mean, layer.moving_variance)]
 
 
 def moving_statistics(model: tf.keras.Model) -> list[tf.Variable]:
     """Return the moving means and variances of the BatchNorm layers that are trained."""
-    trained = [
-        layer for layer in model.submodules if isinstance(layer, tf.keras.layers.BatchNormalization) and layer.trainable
-    ]
-    return [variable for layer in trained for variable in (layer.moving_mean, layer.moving_variance)]
+    return _statistics(model, trained=True)
 
 
 def count_parameters(model: tf.keras.Model) -> int:
     """Count the parameters without BatchNorm's statistics, as torch does."""
-    statistics = sum(
-        int(tf.size(variable))
-        for layer in model.submodules
-        if isinstance(layer, tf.keras.layers.BatchNormalization)
-        for variable in (layer.moving_mean, layer.moving_variance)
-    )
-    return int(model.count_params()) - statistics
+    return int(model.count_params()) - sum(int(math.prod(each.shape)) for each in _statistics(model, trained=False))
 
 
 def scale(pictures: tf.Tensor, stretch: bool) -> tf.Tensor:
@@ -116,8 +131,10 @@ def save(model: tf.keras.Model, folder: Path) -> str:
     clone = tf.keras.models.clone_model(model)
     clone.set_weights(model.get_weights())
     with tempfile.TemporaryDirectory(prefix="aslspark-") as scratch:  # Keras seeks in the file while it writes
-        # By the ending alone Keras chooses HDF5 from the second time on, where another thread than this imported it.
-        clone.save(Path(scratch) / name, save_format="keras_v3")
+        # By the ending alone Keras 2 chooses HDF5 from the second time on, where another thread than this imported it.
+        # Keras 3 has this format alone, and no such parameter.
+        by_name = "save_format" in signature(clone.save).parameters
+        clone.save(Path(scratch) / name, **({"save_format": "keras_v3"} if by_name else {}))
         shutil.copyfile(Path(scratch) / name, folder / name)
     return name
 
@@ -134,17 +151,17 @@ def to_onnx(model: tf.keras.Model, stretch: bool) -> bytes:
     import tf2onnx
 
     names = input_shapes(model)
-    signature = [
+    inputs = [
         tf.TensorSpec([None, *shape], tf.uint8 if name == PICTURE else tf.float32, name=name)
         for name, shape in names.items()
     ]
 
     def network(*arguments: tf.Tensor) -> dict[str, Any]:
-        inputs = [
+        ready = [
             scale(value, stretch) if name == PICTURE else value for name, value in zip(names, arguments, strict=True)
         ]
-        return {"probability": model(inputs if len(inputs) > 1 else inputs[0], training=False)}
+        return {"probability": model(ready if len(ready) > 1 else ready[0], training=False)}
 
-    graph = tf.function(network, input_signature=signature, autograph=False)
-    exported, _ = tf2onnx.convert.from_function(graph, input_signature=signature, opset=OPSET)
+    graph = tf.function(network, input_signature=inputs, autograph=False)
+    exported, _ = tf2onnx.convert.from_function(graph, input_signature=inputs, opset=OPSET)
     return bytes(exported.SerializeToString())

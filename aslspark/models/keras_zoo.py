@@ -7,6 +7,8 @@ probabilities (n, classes). They have Keras' own layers alone, so that their fil
 
 from __future__ import annotations
 
+from functools import reduce
+
 import tensorflow as tf
 
 from aslspark.common.catalog import CNN_UNITS, JOINED_UNITS, LANDMARK_WIDTHS, LANDMARKS, PICTURE, sides_of_cnn
@@ -24,24 +26,22 @@ def cnn(sizes: NetworkSizes) -> tf.keras.Model:
     layers = tf.keras.layers
     sides_of_cnn(sizes.shape, sizes.kernels)
     channels, kernels = sizes.channels, sizes.kernels
-    return tf.keras.Sequential(
-        [
-            layers.Input(sizes.shape, name=PICTURE),
-            layers.Conv2D(channels[0], kernels[0], activation="relu"),
-            layers.MaxPooling2D(),
-            layers.Conv2D(channels[1], kernels[1], activation="relu"),
-            layers.MaxPooling2D(),
-            layers.Dropout(sizes.dropout),
-            layers.Conv2D(channels[2], kernels[2], activation="relu"),
-            layers.MaxPooling2D(),
-            layers.Dropout(sizes.dropout),
-            layers.Flatten(),
-            layers.Dense(sizes.hidden or CNN_UNITS, activation="relu"),
-            layers.Dropout(sizes.dropout),
-            layers.Dense(sizes.classes, activation="softmax", name="probability"),
-        ],
-        name=sizes.name,
-    )
+    inside = [
+        layers.Conv2D(channels[0], kernels[0], activation="relu"),
+        layers.MaxPooling2D(),
+        layers.Conv2D(channels[1], kernels[1], activation="relu"),
+        layers.MaxPooling2D(),
+        layers.Dropout(sizes.dropout),
+        layers.Conv2D(channels[2], kernels[2], activation="relu"),
+        layers.MaxPooling2D(),
+        layers.Dropout(sizes.dropout),
+        layers.Flatten(),
+        layers.Dense(sizes.hidden or CNN_UNITS, activation="relu"),
+        layers.Dropout(sizes.dropout),
+        layers.Dense(sizes.classes, activation="softmax", name="probability"),
+    ]
+    picture = layers.Input(sizes.shape, name=PICTURE)
+    return tf.keras.Model(picture, reduce(lambda outputs, layer: layer(outputs), inside, picture), name=sizes.name)
 
 
 @network("keras", "small_cnn")
@@ -126,7 +126,9 @@ def _as_pretrained(name: str, pictures: tf.Tensor) -> tf.Tensor:
     """Convert RGB of 0-1 as the library's `preprocess_input` converts RGB of 0-255."""
     if name == "mobilenet_v2":
         return tf.keras.layers.Rescaling(2.0, offset=-1.0)(pictures)
-    blue_first = tf.reverse(pictures, axis=[-1])
+    # Keras 3 has operations of its own for what its layers give; before, TensorFlow's were taken.
+    ops = getattr(tf.keras, "ops", None)
+    blue_first = ops.flip(pictures, axis=-1) if ops else tf.reverse(pictures, axis=[-1])
     return tf.keras.layers.Rescaling(255.0, offset=[-103.939, -116.779, -123.68])(blue_first)
 
 

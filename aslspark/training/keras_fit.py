@@ -27,7 +27,6 @@ class KerasNetwork:
         weights = self.model.get_weights()
         return {
             "architecture": self.model.to_json(),
-            "outputs": self.model.output_names,
             "weights": weights,
             "optimizer": tf.keras.optimizers.serialize(self.optimizer),
             "loss": self.loss,
@@ -50,7 +49,7 @@ class KerasNetwork:
 
         model = tf.keras.models.clone_model(self.model)
         model.set_weights(weights_from_bytes(weights))
-        model.trainable = True  # what was frozen belongs to the run, not to the finished model
+        keras_network.set_trainable(model, True)  # what was frozen belongs to the run, not to the finished model
         network = FinishedNetwork(
             framework="keras",
             model=model,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import tensorflow as tf
 
 from aslspark.common.catalog import LANDMARKS, PICTURE
 from aslspark.features.augment_keras import augment
-from aslspark.models.keras_network import input_shapes, moving_statistics, scale
+from aslspark.models.keras_network import input_shapes, moving_statistics, scale, set_trainable
 from aslspark.training.batches import Batch
 from aslspark.training.checkpoint import State
 from aslspark.training.collective import join_horovod
@@ -37,20 +38,22 @@ class KerasTrainable:
     def __init__(self, job: WorkerJob, hvd: Any, policy: str = "float32") -> None:
         spec = job.spec
         self._job, self._hvd = job, hvd
-        self._model = _rebuilt(spec["architecture"], policy, set(spec["outputs"]))
+        self._model = _rebuilt(spec["architecture"], policy)
         self._model.set_weights(spec["weights"])
         # float16 has no numbers as small as gradients can be; bfloat16 has float32's range.
-        self._scales = policy == "mixed_float16"
+        self._loss_scale = _LossScale() if policy == "mixed_float16" else None
         self._settings = spec["optimizer"]
         optimizer = self._make_optimizer(self._model.trainable_variables)
         self.learning_rate = float(optimizer.learning_rate) * hvd.size()
         self._optimizers = [(optimizer, self._model.trainable_variables, 1.0)]
-        hvd.broadcast_variables(self._model.variables, root_rank=0)
+        # Keras 3 wraps TensorFlow's variables. Its random states are none of the weights: they differ by rank.
+        weights = [each if isinstance(each, tf.Variable) else each.value for each in self._model.weights]
+        hvd.broadcast_variables(weights, root_rank=0)
         loss = tf.keras.losses.get(spec["loss"])
         if isinstance(loss, tf.keras.losses.Loss):
-            loss.reduction = tf.keras.losses.Reduction.NONE
+            loss.reduction = "none"
         self._loss = loss
-        self._classes = self._model.output_shape[-1]
+        self._classes = self._model.outputs[0].shape[-1]
         self._sums = tf.Variable(tf.zeros(len(SUMS) + self._classes, tf.float32))
         shapes = input_shapes(self._model)
         self._names = list(shapes)
@@ -71,7 +74,7 @@ class KerasTrainable:
 
     def unfreeze(self) -> None:
         learning = {id(variable) for variable in self._model.trainable_variables}
-        self._model.trainable = True
+        set_trainable(self._model, True)
         thawed = [variable for variable in self._model.trainable_variables if id(variable) not in learning]
         if thawed:
             self._optimizers.append((self._make_optimizer(thawed), thawed, self._job.network.unfreeze_rate))
@@ -89,7 +92,7 @@ class KerasTrainable:
         if statistics:
             joined = tf.concat([tf.reshape(statistic, [-1]) for statistic in statistics], axis=0)
             averaged = self._hvd.allreduce(joined, op=self._hvd.Average, name="statistics")
-            parts = tf.split(averaged, [statistic.shape.num_elements() for statistic in statistics])
+            parts = tf.split(averaged, [math.prod(statistic.shape) for statistic in statistics])
             for statistic, part in zip(statistics, parts, strict=True):
                 statistic.assign(tf.reshape(part, statistic.shape))
 
@@ -109,20 +112,33 @@ class KerasTrainable:
 
     def state(self) -> State:
         """Return the arrays of the optimizers' variables, by optimizer and place; and of float16's loss scale."""
-        found: dict[str, npt.NDArray[Any]] = {}
-        for number, (optimizer, _, _) in enumerate(self._optimizers):
-            found |= {f"{number}/{place}": each.numpy() for place, each in enumerate(_variables(optimizer))}
-        return found
+        return {name: each.numpy() for name, each in self._state_variables().items()}
 
     def load_state(self, state: State) -> None:
-        for number, (optimizer, _, _) in enumerate(self._optimizers):
-            for place, variable in enumerate(_variables(optimizer)):
-                variable.assign(state[f"{number}/{place}"])
+        for name, variable in self._state_variables().items():
+            variable.assign(state[name])
+
+    def _state_variables(self) -> dict[str, Any]:
+        found = {
+            f"{number}/{place}": variable
+            for number, (optimizer, _, _) in enumerate(self._optimizers)
+            for place, variable in enumerate(optimizer.variables)
+        }
+        if self._loss_scale:
+            found |= {"loss scale": self._loss_scale.scale, "steps since": self._loss_scale.steps}
+        return found
 
     def seed(self, epoch: int) -> None:
         """Begin anew where the process does: the graph's own random numbers go on from epoch to epoch."""
         if not self._seeded:
-            tf.random.set_seed(mixed_seed(self._job.training.seed, self._hvd.rank(), epoch))
+            seed = mixed_seed(self._job.training.seed, self._hvd.rank(), epoch)
+            tf.random.set_seed(seed)
+            # Keras 3 keeps the state of each dropout layer in a variable that is none of the weights.
+            weights = {id(weight) for weight in self._model.weights}
+            random = np.random.default_rng(seed)
+            for state in self._model.variables:
+                if id(state) not in weights:
+                    state.assign(random.integers(0, 2**31, state.shape))
             self._seeded = True
 
     def start_trace(self) -> None:
@@ -144,23 +160,29 @@ class KerasTrainable:
             losses, answers = self._losses(inputs, labels, training=True)
             loss = tf.reduce_sum(losses * weights)
             scaled = loss * factor
-            if self._scales:
-                scaled = self._optimizers[0][0].get_scaled_loss(scaled)
+            if self._loss_scale:
+                scaled = scaled * self._loss_scale.scale
         gradients = tape.gradient(scaled, variables)
         gradients, waited = self._averaged(gradients)
-        if self._scales:
+        if self._loss_scale:
             # Of the averages: all ranks leave out the same steps, those whose gradients overflowed.
-            gradients = self._optimizers[0][0].get_unscaled_gradients(gradients)
+            gradients = [gradient / self._loss_scale.scale for gradient in gradients]
         norm = tf.linalg.global_norm(gradients)
-        if self._scales:
-            # All optimizers leave the step out, and the first, whose scale it is, lowers that.
-            gradients = [tf.where(tf.math.is_finite(norm), gradient, np.nan) for gradient in gradients]
         if limit := self._job.training.clip_norm:
             gradients, _ = tf.clip_by_global_norm(gradients, limit, use_norm=norm)
-        remaining = iter(gradients)
-        for optimizer, own, _ in self._optimizers:
-            optimizer.apply_gradients([(next(remaining), variable) for variable in own])
-        counted = tf.math.is_finite(norm) if self._scales else True  # steps that are left out have no norm
+
+        def apply() -> None:
+            remaining = iter(gradients)
+            for optimizer, own, _ in self._optimizers:
+                optimizer.apply_gradients([(next(remaining), variable) for variable in own])
+
+        counted: Any = True  # steps that are left out have no norm
+        if self._loss_scale:
+            counted = tf.math.is_finite(norm)
+            tf.cond(counted, apply, lambda: None)
+            self._loss_scale.update(counted)
+        else:
+            apply()
         norms = tf.stack([tf.where(counted, norm, 0.0), tf.where(counted, 1.0, 0.0), waited / self._hvd.size()])
         self._add(loss, weights, tf.equal(answers, labels), norms, tf.zeros(self._classes))
 
@@ -198,9 +220,7 @@ class KerasTrainable:
         optimizer = tf.keras.optimizers.deserialize(self._settings, {"AdamW": tf.keras.optimizers.AdamW})
         if optimizer.weight_decay:
             # Of one axis: biases, and BatchNorm's scales, which would only make the layer before them larger.
-            optimizer.exclude_from_weight_decay([variable for variable in variables if variable.shape.rank < 2])
-        if self._scales:
-            optimizer = tf.keras.mixed_precision.LossScaleOptimizer(optimizer)
+            optimizer.exclude_from_weight_decay([variable for variable in variables if len(variable.shape) < 2])
         optimizer.build(variables)
         return optimizer
 
@@ -222,17 +242,33 @@ class KerasTrainable:
         self._sums.assign_add(tf.concat([judged, norms, counts], axis=0))
 
 
-def _variables(optimizer: Any) -> list[tf.Variable]:
-    found = list(optimizer.variables)
-    scale = getattr(optimizer, "_loss_scale", None)  # of a LossScaleOptimizer, which does not count it in
-    return found if scale is None else [*found, scale._current_loss_scale, scale.counter]
+class _LossScale:
+    """What a loss in float16 is multiplied by, so that gradients are not too small; as Keras does it.
+
+    Keras 2's and 3's differ in all but that: here gradients are averaged and clipped between scaling and step.
+    """
+
+    GROWTH_STEPS = 2000
+
+    def __init__(self) -> None:
+        self.scale = tf.Variable(2.0**15, trainable=False)
+        self.steps = tf.Variable(0, trainable=False)
+
+    def update(self, finite: tf.Tensor) -> None:
+        """Halve it after a step whose gradients overflowed; double it after `GROWTH_STEPS` that did not."""
+        grows = finite & (self.steps + 1 >= self.GROWTH_STEPS)
+        self.steps.assign(tf.where(finite & ~grows, self.steps + 1, 0))
+        factor = tf.where(grows, 2.0, tf.where(finite, 1.0, 0.5))
+        self.scale.assign(tf.clip_by_value(self.scale * factor, 1.0, 2.0**127))
 
 
-def _rebuilt(architecture: str, policy: str, outputs: set[str]) -> tf.keras.Model:
+def _rebuilt(architecture: str, policy: str) -> tf.keras.Model:
     """Build the network whose layers compute as the policy says, but for those that put out: softmax stays float32."""
     tree = json.loads(architecture)
     if policy != "float32":
-        _set_policy(tree["config"]["layers"], policy, outputs)
+        config = tree["config"]
+        outputs = config.get("output_layers", config["layers"][-1]["config"]["name"])  # of a Sequential the last
+        _set_policy(config["layers"], policy, set(tf.nest.flatten(outputs)))
     return tf.keras.models.model_from_json(json.dumps(tree))
 
 
@@ -244,7 +280,7 @@ def _set_policy(layers: list[dict[str, Any]], policy: str, spared: set[str]) -> 
             continue
         if "layers" in config:
             _set_policy(config["layers"], policy, set())
-        elif config.get("dtype") == "float32":
+        elif "dtype" in config:  # "float32", or in Keras 3 a policy of this name
             config["dtype"] = policy
 
 
