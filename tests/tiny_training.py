@@ -147,9 +147,11 @@ class SimpleTraining:
 def answers(framework, model, *given):
     """Probabilities by the framework itself, of pictures, landmarks or both."""
     if framework == "keras":
+        import tensorflow as tf
+
         from aslspark.models.keras_network import scale
 
-        ready = [scale(value, True) if value.ndim == 4 else value for value in given]
+        ready = [scale(value, True) if value.ndim == 4 else tf.constant(value) for value in given]
         return model(ready if len(ready) > 1 else ready[0], training=False).numpy()
     import torch
 

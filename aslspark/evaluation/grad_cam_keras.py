@@ -61,7 +61,7 @@ def explain(
         # The paper takes logits: where the network is sure, the gradients of probabilities vanish.
         last.activation = tf.keras.activations.linear
         try:
-            logits = recording(inputs if landmarks is None else [inputs, landmarks], training=False)
+            logits = recording(inputs if landmarks is None else [inputs, tf.constant(landmarks)], training=False)
         finally:
             last.activation = tf.keras.activations.softmax
         best = tf.reduce_sum(tf.reduce_max(logits, axis=1))
