@@ -27,7 +27,7 @@ def made_up_hand(label, number):
     numbers = [points.astype(np.float32).ravel().tolist() for points in (picture, shape)]
     again = [(points * 1.01).astype(np.float32).ravel().tolist() for points in (picture, shape)]
     looks = [*numbers[0], *numbers[1], *again[0], *again[1]]
-    return ("plain", *numbers, "right" if right else "left", 0.9, None, looks)
+    return ("plain", *numbers, "right" if right else "left", 0.9, looks)
 
 
 def with_hands(spark, ingested, folder):
