@@ -13,14 +13,13 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from aslspark.common.errors import AslsparkError
+from aslspark.common.errors import AslsparkError, first_line
 from aslspark.training.batches import Batch
 from aslspark.training.worker import WorkerJob, in_place_feed
 
@@ -45,10 +44,15 @@ def flat_copies(job: WorkerJob, size: int, scratch: str) -> Iterator[WorkerJob]:
     Raises
     ------
     AslsparkError
-        Where petastorm is not installed, a label is unknown or a picture is of another size.
+        Where petastorm cannot be imported, a label is unknown or a picture is of another size.
     """
-    if find_spec("petastorm") is None:
-        raise AslsparkError("feed=petastorm: petastorm is not installed here; install it, or set feed=in_place")
+    try:
+        import petastorm  # noqa: F401
+    except ImportError as error:  # it is not installed, or beside a pyarrow that it does not know
+        raise AslsparkError(
+            f"feed=petastorm: petastorm cannot be imported here ({first_line(error)}); it is in the environment of "
+            "Spark 3.5 (STACK=spark35), and feed=in_place needs none"
+        ) from error
     started = time.monotonic()
     folder = Path(scratch) / f"flat-{uuid.uuid4().hex}"
     try:

@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from feed_tables import LABELS, NONE_FOUND, SHAPE, feeds, job_on, rows_of, write_table_with_hands
+from stacks import has_petastorm, needs_petastorm
 
 from aslspark.common.errors import AslsparkError
 from aslspark.common.settings import AugmentConfig, NetworkConfig
@@ -181,9 +182,20 @@ def test_a_table_without_hands_is_refused_and_the_setting_is_named(tmp_path):
         require_hands(folder, path, "fingers")
 
 
+@needs_petastorm
 def test_pictures_alone_are_copied_for_petastorm_from_a_table_with_hands(tmp_path):
     folder = write_table_with_hands(tmp_path / "t", [40])
     with flat_copies(job_on(folder), 1, str(tmp_path)) as job:
         schema = pq.read_schema(f"{job.folders.train}/rows.parquet")
     assert schema.names == ["picture", "label", "weight"]
     assert SampleFeed(folder, RowReader(LABELS, SHAPE), batch_size=8).rows == 40
+
+
+@pytest.mark.skipif(has_petastorm, reason="petastorm is here")
+def test_where_petastorm_is_not_it_is_said_where_it_is_to_be_had(tmp_path):
+    folder = write_table_with_hands(tmp_path / "t", [40])
+    with (
+        pytest.raises(AslsparkError, match=r"feed=petastorm: petastorm cannot be imported here .*STACK=spark35"),
+        flat_copies(job_on(folder), 1, str(tmp_path)),
+    ):
+        pass

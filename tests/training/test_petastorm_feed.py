@@ -8,11 +8,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from feed_tables import SHAPE, job_on, rows_of, write_table
+from stacks import needs_petastorm
 
 from aslspark.common.errors import AslsparkError
 from aslspark.training import flat_copy
 from aslspark.training.flat_copy import flat_copies
 from aslspark.training.petastorm_feed import PetastormFeed
+
+pytestmark = needs_petastorm
 
 
 @pytest.fixture

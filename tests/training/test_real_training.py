@@ -1,6 +1,7 @@
 """The main job on real pictures of hands, as the README runs it. Slow: `make test-long`."""
 
 import pytest
+from stacks import needs_petastorm
 
 import aslspark
 from aslspark.common.settings import load_config
@@ -28,6 +29,7 @@ def test_fifteen_epochs_read_held_out_blocks_and_the_same_seed_says_the_same(tra
     assert abs(first["accuracy"] - second["accuracy"]) <= 0.005
 
 
+@needs_petastorm
 @pytest.mark.parametrize("framework", ["keras", "torch"])
 def test_petastorms_reader_leads_to_the_same_accuracy(train, framework):
     ours = train(framework, "training.epochs=20")

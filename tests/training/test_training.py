@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from horovod.spark.common.store import Store
 from pyspark.sql import functions as F
+from stacks import needs_petastorm
 
 from aslspark import train
 from aslspark.common.catalog import CLASSIFIERS
@@ -232,6 +233,7 @@ def test_fit_on_a_dataframe_averages_gradients_and_gives_a_model(framework, spar
     assert list((tmp_path / "store").glob("fit-*")) == []
 
 
+@needs_petastorm
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 def test_petastorms_reader_trains_the_same_estimator(framework, spark, ingested, tmp_path):
     samples = read_samples(spark, ingested, [TRAIN, VALIDATION]).withColumn("held_out", F.col("split") == VALIDATION)
