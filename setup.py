@@ -21,12 +21,13 @@ setup(
         "Intended Audience :: Developers",
         "Intended Audience :: Science/Research",
         "Operating System :: POSIX :: Linux",
-        "Programming Language :: Python :: 3.10",
         "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
         "Topic :: Scientific/Engineering :: Image Recognition",
         "Typing :: Typed",
     ],
-    python_requires=">=3.10",
+    python_requires=">=3.11",
     packages=[*find_packages(include=["aslspark", "aslspark.*"]), "aslspark.jobs"],
     package_dir={"aslspark.jobs": "jobs"},  # where the command `aslspark` finds them
     package_data={"aslspark": ["py.typed"], "aslspark.serving": ["page/*"]},
@@ -34,9 +35,9 @@ setup(
     install_requires=[
         "cloudpickle>=2",
         "matplotlib>=3.7",
-        "numpy>=1.23,<3",
+        "numpy>=1.23",
         "onnxruntime>=1.15",
-        "pandas>=1.5,<3",
+        "pandas>=1.5,<3",  # Spark 4.1 is not made for pandas 3
         "pillow>=9.4",
         "psutil>=5",
         "pyarrow>=8",
@@ -47,12 +48,11 @@ setup(
     ],
     extras_require={
         # A Databricks ML cluster has Spark, TensorFlow, torch and Horovod already: install none of these there.
-        "spark": ["pyspark>=3.5,<4", "py4j>=0.10.9"],
-        # TensorFlow with Keras 2 ends before numpy 2; pyarrow 26 needs it.
-        "tensorflow": ["tensorflow>=2.13,<2.16", "tf2onnx>=1.16", "onnx>=1.14,<1.18", "h5py>=3", "pyarrow<26"],
+        "spark": ["pyspark>=3.5,<5", "py4j>=0.10.9"],
+        "tensorflow": ["tensorflow>=2.13", "tf2onnx>=1.16", "onnx>=1.14", "h5py>=3"],
         "hands": [],  # finding hands once took MediaPipe; the name stays for those who ask for it
         "tune": ["optuna>=4.9", "SQLAlchemy>=2"],
-        "mlflow": ["mlflow-skinny>=2.14,<3"],
+        "mlflow": ["mlflow-skinny>=2.14"],
         "serve": [
             "fastapi>=0.110",
             "starlette>=0.36",

@@ -1,10 +1,18 @@
 """What one stack alone has: a test that needs it skips where it is not, and says which stack has it."""
 
 from importlib.util import find_spec
+from inspect import signature
 
+import pyarrow.parquet as pq
 import pytest
 
 has_petastorm = find_spec("petastorm") is not None
 needs_petastorm = pytest.mark.skipif(
     not has_petastorm, reason="petastorm is in the stack of Spark 3.5: make test STACK=spark35"
+)
+
+has_horovods_estimators = has_petastorm and "use_legacy_dataset" in signature(pq.ParquetDataset).parameters
+needs_horovods_estimators = pytest.mark.skipif(
+    not has_horovods_estimators,
+    reason="Horovod's own estimators run in the stack of Spark 3.5: make test STACK=spark35",
 )

@@ -10,8 +10,11 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Iterator, Sequence
+from inspect import signature
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 from horovod.spark.common.datamodule import DataModule
 from horovod.spark.common.store import FilesystemStore
 
@@ -34,9 +37,20 @@ class IngestedStore(FilesystemStore):  # type: ignore[misc]
         The folder that `ingest` wrote.
     prefix_path : str
         A new folder for each table: Horovod believes the row counts that it finds there.
+
+    Raises
+    ------
+    AslsparkError
+        Where Horovod's estimators cannot read with the pyarrow here.
     """
 
     def __init__(self, ingested: str, prefix_path: str) -> None:
+        if "use_legacy_dataset" not in signature(pq.ParquetDataset).parameters:
+            raise AslsparkError(
+                f"IngestedStore: Horovod's own estimators read Parquet as pyarrow did until 14, and here is "
+                f"{pa.__version__}; they run in the environment of Spark 3.5 (STACK=spark35), and SignKerasEstimator "
+                "and SignTorchEstimator everywhere"
+            )
         # With its scheme: the store percent-encodes the = of a plain path.
         split = f"file://{os.path.abspath(local_path(ingested))}/{SAMPLES_FOLDER}/split="
         prefix = f"file://{os.path.abspath(local_path(prefix_path))}"

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from conftest import REPOSITORY
+from packaging.version import Version
 
 from aslspark.common.errors import AslsparkError
 from aslspark.data.samples import read_samples
@@ -43,6 +44,9 @@ def hostile_table(tmp_path, mark):
     return tmp_path / "table"
 
 
+@pytest.mark.skipif(
+    Version(pa.__version__) >= Version("14.0.1"), reason="this pyarrow runs nothing by itself: make test STACK=spark35"
+)
 def test_the_file_is_one_that_runs_code_where_nothing_is_done_against_it(hostile_table, mark):
     run("import sys, pyarrow.parquet as pq; pq.ParquetFile(sys.argv[1])", hostile_table / "part-0.parquet")
     assert mark.exists()
@@ -52,14 +56,13 @@ def test_the_feed_of_a_training_process_does_not_run_it(hostile_table, mark):
     program = """
 import sys
 from aslspark.training import feed
-try:
-    print(feed.list_row_groups(sys.argv[1]))
-finally:
-    group = feed.RowGroup(sys.argv[1] + "/part-0.parquet", 0, 4)
-    feed._read(feed.Piece(group, 0, 4), (28, 28, 1), {"picture": "picture", "label": "label"})
+rows = feed.SampleFeed(sys.argv[1], feed.RowReader(["A", "B"], (28, 28, 1)), batch_size=4)
+print(len(next(rows.epoch(0)).labels))
 """
     ran = run(program, hostile_table)
-    assert "Disallowed deserialization of 'arrow.py_extension_type'" in ran.stderr
+    # Of pyarrow's own from 14.0.1 on, the column is one of bytes, as any other.
+    refused = "Disallowed deserialization of 'arrow.py_extension_type'" in ran.stderr
+    assert refused or ran.stdout == "4\n", ran.stderr
     assert not mark.exists()
 
 

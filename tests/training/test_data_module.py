@@ -8,6 +8,7 @@ import pytest
 from feed_tables import LABELS, SHAPE, rows_of, write_table
 from horovod.spark.keras import KerasEstimator
 from horovod.spark.torch import TorchEstimator
+from stacks import has_horovods_estimators, needs_horovods_estimators
 
 from aslspark.common.errors import AslsparkError
 from aslspark.data.samples import read_samples
@@ -131,6 +132,7 @@ def horovods_estimator(request, ingested, tmp_path):
     )
 
 
+@needs_horovods_estimators
 def test_horovods_own_estimator_learns_from_the_ingested_files(horovods_estimator, spark, ingested):
     before = read_samples(spark, ingested).count()
     history = horovods_estimator.fit_on_parquet().getHistory()
@@ -142,3 +144,9 @@ def test_horovods_own_estimator_learns_from_the_ingested_files(horovods_estimato
     assert loss[-1] < 0.9 * loss[0]
     assert min(held_out_loss) < np.log(24)  # of equal chances for 24 letters
     assert read_samples(spark, ingested).count() == before  # nothing was left among the samples
+
+
+@pytest.mark.skipif(has_horovods_estimators, reason="they run here")
+def test_where_horovods_estimators_cannot_read_it_is_said_where_they_can(ingested, tmp_path):
+    with pytest.raises(AslsparkError, match=r"IngestedStore: Horovod's own estimators .*STACK=spark35"):
+        IngestedStore(ingested, str(tmp_path / "store"))

@@ -18,7 +18,7 @@ import psutil
 import pytest
 from conftest import REPOSITORY
 from saboteur import training_processes
-from stacks import needs_petastorm
+from stacks import needs_horovods_estimators
 
 from aslspark.common.errors import AslsparkError
 from aslspark.training.launch.child import report
@@ -320,7 +320,7 @@ def test_ctrl_c_before_the_first_epoch_is_one_line_and_leaves_nothing(ingested, 
     assert left() == NOTHING
 
 
-@needs_petastorm  # it reads for them
+@needs_horovods_estimators
 @pytest.mark.long
 @pytest.mark.parametrize("framework", ["keras", "torch"])
 def test_horovods_own_estimators_run_on_the_launcher(framework, spark, tmp_path):
