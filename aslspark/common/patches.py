@@ -22,7 +22,7 @@ class Unused(NamedTuple):
 
     distributions: tuple[str, ...]
     """The library's names as a distribution."""
-    tried: str
+    tried: tuple[str, ...]
     """How the versions begin that were tried."""
     modules: tuple[str, ...]
     """What it must not find."""
@@ -30,9 +30,9 @@ class Unused(NamedTuple):
 
 UNUSED = {
     # For an input type: 0.2 of 2.2 s.
-    "tensorflow": Unused(("tensorflow", "tensorflow-cpu"), "2.15.", ("scipy",)),
+    "tensorflow": Unused(("tensorflow", "tensorflow-cpu"), ("2.15.", "2.21."), ("scipy",)),
     # Horovod's TorchEstimator imports it for a log, and it imports all of TensorFlow: 3.4 of 5.6 s.
-    "tensorboard": Unused(("tensorboard",), "2.15.", ("tensorflow",)),
+    "tensorboard": Unused(("tensorboard",), ("2.15.", "2.21."), ("tensorflow",)),
 }
 
 
@@ -45,11 +45,11 @@ def imported_without_unused(library: str) -> Iterator[None]:
     hidden = [name for name in unused.modules if name not in sys.modules] if is_tried else []
     if installed and not is_tried:
         log.info(
-            "%s %s is imported with %s, which is not used here: leaving that out was tried with %sx alone",
+            "%s %s is imported with %s, which is not used here: leaving that out was tried with %s alone",
             library,
             installed,
             " and ".join(unused.modules),
-            unused.tried,
+            " and ".join(f"{begin}x" for begin in unused.tried),
         )
     sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]  # None: as if it were not installed
     try:

@@ -61,7 +61,7 @@ def test_another_version_is_imported_as_it_is_and_a_line_says_so(tensorboard_of,
         assert sys.modules.get("tensorflow", "is not hidden") is not None
     (record,) = caplog.records
     assert record.getMessage().startswith("tensorboard 9.9.1 is imported with tensorflow, which is not used here")
-    assert record.getMessage().endswith("tried with 2.15.x alone")
+    assert record.getMessage().endswith("tried with 2.15.x and 2.21.x alone")
 
 
 def test_a_library_that_is_imported_already_stays(tensorboard_of, monkeypatch):
