@@ -35,7 +35,7 @@ setup(
     install_requires=[
         "cloudpickle>=2",
         "matplotlib>=3.7",
-        "numpy>=1.23",
+        "numpy>=1.23,<3",
         "onnxruntime>=1.15",
         "pandas>=1.5,<3",  # Spark 4.1 is not made for pandas 3
         "pillow>=9.4",
@@ -52,7 +52,7 @@ setup(
         "tensorflow": ["tensorflow>=2.13", "tf2onnx>=1.16", "onnx>=1.14", "h5py>=3"],
         "hands": [],  # finding hands once took MediaPipe; the name stays for those who ask for it
         "tune": ["optuna>=4.9", "SQLAlchemy>=2"],
-        "mlflow": ["mlflow-skinny>=2.14"],
+        "mlflow": ["mlflow-skinny>=2.14,<3"],  # 3 refuses a folder of files as its store
         "serve": [
             "fastapi>=0.110",
             "starlette>=0.36",
