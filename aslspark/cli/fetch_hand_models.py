@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from aslspark.bundle.files import whole_folder
@@ -51,9 +52,8 @@ def fetch_hand_models(source: str | None, out: str | None) -> None:
     networks, text = _given(source) if source else _fetched()
     try:
         with whole_folder(folder) as unfinished:
-            for name, content in zip(NETWORK_FILES, (networks.palm, networks.landmarks), strict=True):
+            for name, content in replace(networks, notice=text.encode()).files().items():
                 (unfinished / name).write_bytes(content)
-            (unfinished / NOTICE).write_text(text)
     except OSError as error:
         raise AslsparkError(f"--out {folder}: {error.strerror}; choose a folder that can be written") from error
     print(f"{folder}: {BOTH} are there")
@@ -79,7 +79,7 @@ def _fetched() -> tuple[HandNetworks, str]:
     require_converter("fetch hand-models")
     with tempfile.TemporaryDirectory(prefix="aslspark-") as folder:
         lock = Path(folder, "wheel.lock")
-        lock.write_text(f"mediapipe=={MEDIAPIPE} --hash=sha256:{WHEEL_SHA256}\n")
+        lock.write_bytes(f"mediapipe=={MEDIAPIPE} --hash=sha256:{WHEEL_SHA256}\n".encode())
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", *_OF_WHEEL]
         command += ["--require-hashes", "--requirement", str(lock), "--dest", folder]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
