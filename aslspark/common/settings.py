@@ -84,7 +84,7 @@ class HandConfig:
     background: str = _setting("keep", "what lies outside of the hand: keep it, or blur it", choices=("keep", "blur"))
     confidence: float = _setting(0.3, "least score of a palm; lower finds more hands", least=0.01, most=1.0)
     looks: int = _setting(
-        4, "at a hand that was found, turned and mirrored; landmarks are what they agree on", least=1, most=4
+        4, "at a hand: the first finds its place, landmarks are what the others agree on", least=1, most=4
     )
 
 

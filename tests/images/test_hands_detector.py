@@ -78,14 +78,14 @@ def test_pictures_of_many_sizes_at_once_have_the_hands_that_each_has_alone(image
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4])
-def test_a_hand_has_as_many_looks_as_are_asked_for(images, detector, count):
+def test_a_hand_has_as_many_looks_as_are_asked_for_but_for_the_one_that_finds_its_place(images, detector, count):
     (hand,) = replace(detector, options=HandOptions(looks=count))([np.asarray(images(PLAIN))])
-    assert hand.looks.shape == (count, 126)
+    assert hand.looks.shape == (max(1, count - 1), 126)
 
 
-def test_the_landmarks_are_the_median_of_four_looks_that_agree(images, look):
+def test_the_landmarks_are_the_median_of_three_looks_that_agree(images, look):
     hand = look(images(TIGHT))
-    looks = hand.looks.reshape(4, 2, 21, 3)
+    looks = hand.looks.reshape(3, 2, 21, 3)
     np.testing.assert_allclose(np.median(looks[:, 0], axis=0), hand.landmarks, atol=1e-6)
     np.testing.assert_allclose(np.median(looks[:, 1], axis=0), hand.world, atol=1e-6)
     size = np.ptp(hand.landmarks[:, :2], axis=0).max()

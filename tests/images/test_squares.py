@@ -109,13 +109,13 @@ def test_a_hand_is_tracked_by_a_square_with_its_wrist_below(degrees):
     assert (square.x, square.y) == pytest.approx(tuple(np.array([50, 60 - 12]) @ turn))
 
 
-def test_further_looks_are_the_tracked_square_turned_and_mirrored():
+def test_further_looks_are_the_tracked_square_smaller_and_mirrored():
     points = np.random.default_rng(1).random((21, 3)) * 100
     first = tracked_square(points)
     looks = look_squares(points, 3)
-    assert [look.mirrored for look in looks] == [False, True, False]
-    assert np.degrees([look.angle - first.angle for look in looks]) == pytest.approx([14, 0, -14])
-    assert {(look.x, look.y) for look in looks} == {(first.x, first.y)}
+    assert [look.mirrored for look in looks] == [False, False, True]
+    assert [look.side / first.side for look in looks] == pytest.approx([1, 0.85, 1.15])
+    assert {(look.x, look.y, look.angle) for look in looks} == {(first.x, first.y, first.angle)}
     assert look_squares(points, 0) == []
     assert look_squares(points, 1) == looks[:1]
 

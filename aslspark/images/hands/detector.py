@@ -107,7 +107,7 @@ class HandDetector:
         return detections
 
     def _refined(self, pictures: Sequence[Picture], hands: Sequence[Found | None]) -> list[Hand]:
-        """Look at each hand again, and combine what is seen."""
+        """Look at each hand again, and combine what is seen; the first look then serves to find the place alone."""
         further = [
             (n, square)
             for n, found in enumerate(hands)
@@ -119,7 +119,7 @@ class HandDetector:
             if look.presence >= LEAST_PRESENCE:
                 looks[n].append(look)
         return [
-            NO_HAND if found is None else _hand(found.step, looks[n], pictures[n].longer_side)
+            NO_HAND if found is None else _hand(found.step, looks[n][1:] or looks[n], pictures[n].longer_side)
             for n, found in enumerate(hands)
         ]
 
