@@ -15,10 +15,7 @@ from aslspark.common.errors import AslsparkError, first_line
 from aslspark.common.load_refused import LoadRefused
 from aslspark.common.settings import check_setting
 from aslspark.images.decoding import FITS
-from aslspark.images.hands import palms
-from aslspark.images.hands.landmark_network import SIDE as LANDMARK_SIDE
-from aslspark.images.hands.networks import LANDMARKS as LANDMARKS_FILE
-from aslspark.images.hands.networks import PALM
+from aslspark.images.hands.make_networks import SOURCES
 
 NETWORK_FILES = ("network.keras", "network.safetensors")
 FRAMEWORKS = ("keras", "torch")
@@ -161,15 +158,10 @@ def check_network(onnx: bytes, inputs: Collection[str], shape: tuple[int, int, i
 
 def check_hand_networks(palm: bytes, landmarks: bytes) -> None:
     """Check that the networks that find hands can be opened, and take and give what they must."""
-    anchors = len(palms.anchors())
-    expected = (
-        (PALM, palm, palms.SIDE, [[anchors, 18], [anchors, 1]]),
-        (LANDMARKS_FILE, landmarks, LANDMARK_SIDE, [[63], [1], [1], [63]]),
-    )
-    for name, onnx, side, numbers in expected:
+    for (name, source), onnx in zip(SOURCES.items(), (palm, landmarks), strict=True):
         session = _opened(onnx, name)
         takes, gives = ([node.shape[1:] for node in nodes] for nodes in (session.get_inputs(), session.get_outputs()))
-        if takes != [[side, side, 3]] or gives != numbers:
+        if takes != [[source.side, source.side, 3]] or gives != [list(shape) for shape in source.outputs.values()]:
             raise LoadRefused(f"{name} takes {takes} and gives {gives}: it is no network that finds hands")
 
 

@@ -18,7 +18,7 @@ from aslspark.images.hands.make_networks import (
     notice,
     require_converter,
 )
-from aslspark.images.hands.networks import NETWORK_FILES, NOTICE, HandNetworks, network_folders, read_networks
+from aslspark.images.hands.networks import NETWORK_FILES, HandNetworks, network_folders, read_networks
 
 WHEEL = f"mediapipe-{MEDIAPIPE}-cp311-cp311-manylinux_2_28_x86_64.whl"
 WHEEL_SHA256 = "05dc4a9e593655a79558d05d6227d31018c2537a4bd3362b51e230cf22aecfe3"
@@ -49,17 +49,17 @@ def fetch_hand_models(source: str | None, out: str | None) -> None:
         return
     if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
         raise AslsparkError(f"--out {folder}: it holds something else; choose a folder that is new or empty")
-    networks, text = _given(source) if source else _fetched()
+    networks = _given(source) if source else _fetched()
     try:
         with whole_folder(folder) as unfinished:
-            for name, content in replace(networks, notice=text.encode()).files().items():
+            for name, content in networks.files().items():
                 (unfinished / name).write_bytes(content)
     except OSError as error:
         raise AslsparkError(f"--out {folder}: {error.strerror}; choose a folder that can be written") from error
     print(f"{folder}: {BOTH} are there")
 
 
-def _given(source: str) -> tuple[HandNetworks, str]:
+def _given(source: str) -> HandNetworks:
     """Read what --from names."""
     path, named = Path(local_path(source)), f"--from {source}"
     if not path.is_dir():
@@ -67,14 +67,13 @@ def _given(source: str) -> tuple[HandNetworks, str]:
     for folder in (path, path / "hands"):
         if networks := read_networks(folder):
             check_networks(networks, named, f"give others, or MediaPipe's wheel ({WHEEL})")
-            beside = folder / NOTICE
-            return networks, beside.read_text() if beside.is_file() else notice()
+            return networks if networks.notice else replace(networks, notice=notice())
     raise AslsparkError(
         f"{named}: it holds no {BOTH}; give a folder or a bundle that does, or MediaPipe's wheel ({WHEEL})"
     )
 
 
-def _fetched() -> tuple[HandNetworks, str]:
+def _fetched() -> HandNetworks:
     """Fetch the wheel by pip, which compares its hash, and convert what it holds."""
     require_converter("fetch hand-models")
     with tempfile.TemporaryDirectory(prefix="aslspark-") as folder:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 
 def open_session(onnx: bytes, threads: int) -> Any:
     """Open a network as an onnxruntime.InferenceSession, on a GPU where onnxruntime has one.
@@ -33,6 +36,19 @@ def kept_session(onnx: bytes, threads: int) -> Any:
     Four are kept: a classifier's, those of the two networks that find hands, and one more while a model is exchanged.
     """
     return open_session(onnx, threads)
+
+
+def run_on_pictures(session: Any, pictures: npt.NDArray[np.uint8]) -> list[npt.NDArray[np.float32]]:
+    """Run a network that takes RGB of 0-1, and return its outputs in their order.
+
+    Parameters
+    ----------
+    session : onnxruntime.InferenceSession
+    pictures : ndarray of uint8, shape (n, height, width, 3)
+    """
+    (name,) = (node.name for node in session.get_inputs())
+    outputs: list[npt.NDArray[np.float32]] = session.run(None, {name: pictures.astype(np.float32) / 255})
+    return outputs
 
 
 def rows_of_a_run(session: Any) -> int:

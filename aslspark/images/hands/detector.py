@@ -63,6 +63,8 @@ class HandDetector:
         searches = [search_squares(picture.width, picture.height) for picture in opened]
         for squares in zip(*searches, strict=True):
             left = [n for n, hand in enumerate(hands) if hand is None]
+            if not left:
+                break
             found = self._search([opened[n] for n in left], [squares[n] for n in left])
             for n, hand in zip(left, found, strict=True):
                 hands[n] = hand

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from aslspark.common.onnx_sessions import run_on_pictures
 from aslspark.images.hands.square import Pixels, Points, Square
 
 SIDE = 224
@@ -65,8 +66,7 @@ def find_landmarks(session: Any, cut_outs: Pixels, squares: list[Square]) -> lis
     squares : list of Square
         Where in their pictures the cut-outs are from.
     """
-    (name,) = (node.name for node in session.get_inputs())
-    points, presence, right, world = session.run(None, {name: cut_outs.astype(np.float32) / 255})
+    points, presence, right, world = run_on_pictures(session, cut_outs)
     shares = points.reshape(-1, 21, 3).astype(np.float64) / SIDE / (1, 1, DEPTH)
     metres = world.reshape(-1, 21, 3).astype(np.float64)
     return [

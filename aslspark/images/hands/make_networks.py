@@ -55,19 +55,20 @@ SOURCES = {
 """File of ours -> where it comes from."""
 
 
-def notice(converter: str = "tf2onnx") -> str:
+def notice(converter: str = "tf2onnx") -> bytes:
     """Return the text that stands beside the networks: origin, licence, and what was changed."""
     files = "".join(f"{name}: {source.path}\n  SHA-256 {source.sha256}\n" for name, source in SOURCES.items())
-    return (
+    text = (
         "The networks of MediaPipe Hands, by The MediaPipe Authors (Google), under the Apache License, Version 2.0:\n"
         "https://www.apache.org/licenses/LICENSE-2.0\n\n"
         f"They come from the wheel of mediapipe {MEDIAPIPE} (https://pypi.org/project/mediapipe/{MEDIAPIPE}/):\n"
         f"{files}\n"
         f"Changed: converted from TensorFlow Lite to ONNX by {converter}, to take any number of pictures at once.\n"
     )
+    return text.encode()
 
 
-def networks_of_wheel(wheel: Path, named: str) -> tuple[HandNetworks, str]:
+def networks_of_wheel(wheel: Path, named: str) -> HandNetworks:
     """Convert the networks of a wheel.
 
     Parameters
@@ -78,10 +79,8 @@ def networks_of_wheel(wheel: Path, named: str) -> tuple[HandNetworks, str]:
 
     Returns
     -------
-    networks : HandNetworks
+    HandNetworks
         Of one wheel and one tf2onnx the bytes are always the same.
-    notice : str
-        The text to be kept beside them.
 
     Raises
     ------
@@ -107,10 +106,11 @@ def networks_of_wheel(wheel: Path, named: str) -> tuple[HandNetworks, str]:
                 f"give the wheel of mediapipe {MEDIAPIPE}"
             )
     require_converter(named)
-    networks = HandNetworks(*(_converted(contents[name], SOURCES[name]) for name in (PALM, LANDMARKS)))
+    palm, landmarks = (_converted(contents[name], SOURCES[name]) for name in (PALM, LANDMARKS))
     converter = f"tf2onnx {version('tf2onnx')}"
+    networks = HandNetworks(palm, landmarks, notice(converter))
     check_networks(networks, named, f"{converter} made it; 1.17.0 is known to work")
-    return networks, notice(converter)
+    return networks
 
 
 def require_converter(named: str) -> None:

@@ -6,10 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from aslspark.common.settings import HandConfig
-
-FORMER_ENTRIES = ("seconds",)
-"""Entries of earlier versions that have no meaning now."""
+from aslspark.common.settings import FORMER_SETTINGS, HandConfig
 
 
 @dataclass(frozen=True)
@@ -45,4 +42,4 @@ def hands_of(kept: Mapping[str, Any] | None) -> HandOptions | None:
     """Read the entry that `HandOptions.preprocessing` returned; None without one."""
     if not kept:
         return None
-    return HandOptions(**{name: value for name, value in kept.items() if name not in FORMER_ENTRIES})
+    return HandOptions(**{name: value for name, value in kept.items() if f"hands.{name}" not in FORMER_SETTINGS})

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from aslspark.common.onnx_sessions import run_on_pictures
 from aslspark.images.hands.square import Pixels, Points, Square
 
 SIDE = 192
@@ -66,8 +67,7 @@ def find_palms(session: Any, cut_outs: Pixels, squares: list[Square], confidence
     list of list of Palm
         For each cut-out, best first.
     """
-    (name,) = (node.name for node in session.get_inputs())
-    raw, logits = session.run(None, {name: cut_outs.astype(np.float32) / 255})
+    raw, logits = run_on_pictures(session, cut_outs)
     scores = 1 / (1 + np.exp(-np.clip(logits[..., 0].astype(np.float64), -100, 100)))
     return [
         _palms(numbers[sure].astype(np.float64), anchors()[sure], score[sure], square)
