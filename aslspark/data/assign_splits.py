@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 from aslspark.common.errors import AslsparkError
 from aslspark.common.labels import LETTER_OF_NUMBER
 from aslspark.data.discover_sources import OpenedSources
-from aslspark.data.files.hadoop_files import plain_path
+from aslspark.data.files.store_files import plain_path
 from aslspark.data.pictures.listing import picture_splits
 from aslspark.data.pictures.options import PictureOptions
 from aslspark.data.pictures.reading import picture_samples, sample_id

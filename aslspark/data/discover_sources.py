@@ -11,8 +11,9 @@ from pyspark.sql import DataFrame, SparkSession
 
 from aslspark.common.errors import AslsparkError
 from aslspark.common.redaction import redact
-from aslspark.data.files.hadoop_files import HadoopFiles
 from aslspark.data.files.local_folders import as_text
+from aslspark.data.files.store_files import StoreFiles
+from aslspark.data.files.stores import open_store
 from aslspark.data.path_contents import PathContents, inspect_path
 from aslspark.data.pictures.archives import open_zip
 from aslspark.data.pictures.files import open_folder, open_manifest, unnamed_pictures
@@ -135,16 +136,16 @@ def open_sources(
     """
     if not sources:
         raise AslsparkError("no source is named: name at least one pixel table, or a folder of tables or pictures")
-    hadoop = HadoopFiles(spark)
+    store = open_store(spark)
     opened, found = OpenedSources(), _Paths()
     for source, is_test in [*((source, False) for source in sources), *((source, True) for source in test_sources)]:
         if isinstance(source, DataFrame):
             _open_frame(opened, source, is_test, options)
             continue
-        if hadoop.qualified(out).startswith(hadoop.qualified(source).rstrip("/") + "/"):
+        if store.qualified(out).startswith(store.qualified(source).rstrip("/") + "/"):
             raise AslsparkError(f"out {out} lies inside source {source}: choose a folder outside it")
-        opened.passed_over += _open_path(spark, hadoop, source, is_test, options, found)
-    _name_paths(hadoop, opened, found)
+        opened.passed_over += _open_path(spark, store, source, is_test, options, found)
+    _name_paths(store, opened, found)
     _note_split_names(opened, [source for source in sources if isinstance(source, str)])
     return opened
 
@@ -184,35 +185,35 @@ def _open_frame(opened: OpenedSources, frame: DataFrame, is_test: bool, options:
 
 
 def _open_path(
-    spark: SparkSession, hadoop: HadoopFiles, source: str, is_test: bool, options: PictureOptions, found: _Paths
+    spark: SparkSession, store: StoreFiles, source: str, is_test: bool, options: PictureOptions, found: _Paths
 ) -> list[str]:
     """Add what lies at a path, and return lines about what is passed over."""
-    path = hadoop.qualified(source).rstrip("/")
-    contents = inspect_path(hadoop, path)
-    pictures, passed = _open_pictures(spark, hadoop, path, contents, options)
+    path = store.qualified(source).rstrip("/")
+    contents = inspect_path(store, path)
+    pictures, passed = _open_pictures(spark, store, path, contents, options)
     if pictures:
         passed += [line for picture_source in pictures.values() for line in picture_source.passed_over]
         found.pictures |= pictures
         paths = list(pictures)
     else:
-        paths, others = hadoop.tables_at(source)
+        paths, others = store.tables_at(source)
         # Where no table has a header of pixels, the first is refused with its first line.
         notes = set(contents.notes) if set(contents.notes) < set(paths) else set()
         paths = [table for table in paths if table not in notes]
         passed += [*others, *(f"{as_text(note)}: no header of a pixel table" for note in sorted(notes))]
         if not is_test:
-            found.split_names |= _named_tables(hadoop, source, paths)
+            found.split_names |= _named_tables(store, source, paths)
     found.all += paths
     if is_test:
         found.test.update(paths)
     return passed
 
 
-def _name_paths(hadoop: HadoopFiles, opened: OpenedSources, found: _Paths) -> None:
+def _name_paths(store: StoreFiles, opened: OpenedSources, found: _Paths) -> None:
     """Give each path its short name, read the headers of the tables, and note which sources are test or validation."""
     if twice := [path for path, times in Counter(found.all).items() if times > 1]:
         raise AslsparkError(f"{as_text(twice[0])} is named twice among the sources and test sources: name it once")
-    layouts = {path: check_header(hadoop, path) for path in found.all if path not in found.pictures}
+    layouts = {path: check_header(store, path) for path in found.all if path not in found.pictures}
     names = dict(zip(found.all, short_names([redact(as_text(path)) for path in found.all]), strict=True))
     for path, name in names.items():
         if path in found.pictures:
@@ -221,17 +222,17 @@ def _name_paths(hadoop: HadoopFiles, opened: OpenedSources, found: _Paths) -> No
         else:
             opened.files[path] = name
             opened.layouts[name] = layouts[path]
-    opened.uris = {hadoop.as_uri(path): name for path, name in opened.files.items()}
+    opened.uris = {store.as_uri(path): name for path, name in opened.files.items()}
     opened.test |= {names[path] for path in found.test}
     opened.split_names = {names[path]: split for path, split in found.split_names.items()}
     opened.test |= {name for name, split in opened.split_names.items() if split == TEST}
     opened.validation = {name for name, split in opened.split_names.items() if split == VALIDATION}
 
 
-def _named_tables(hadoop: HadoopFiles, source: str, tables: Sequence[str]) -> dict[str, str]:
+def _named_tables(store: StoreFiles, source: str, tables: Sequence[str]) -> dict[str, str]:
     """Find the splits that the names of tables and folders say, below a source or the fixed part of a pattern."""
-    fixed = re.split(r"[*?\[{]", source)[0] if not hadoop.exists(source) else f"{source}/"
-    base = f"{hadoop.qualified(fixed.rpartition('/')[0] or '.')}/"
+    fixed = re.split(r"[*?\[{]", source)[0] if not store.exists(source) else f"{source}/"
+    base = f"{store.qualified(fixed.rpartition('/')[0] or '.')}/"
     splits = {}
     for table in tables:
         if table.startswith(base) and (name := nearest_named(table.removeprefix(base).split("/"))):
@@ -267,7 +268,7 @@ def _note_split_names(opened: OpenedSources, sources: Sequence[str]) -> None:
 
 
 def _open_pictures(
-    spark: SparkSession, hadoop: HadoopFiles, path: str, contents: PathContents, options: PictureOptions
+    spark: SparkSession, store: StoreFiles, path: str, contents: PathContents, options: PictureOptions
 ) -> tuple[dict[str, PictureSource], list[str]]:
     """Open the pictures at a path.
 
@@ -279,7 +280,7 @@ def _open_pictures(
         Lines about what is passed over.
     """
     if contents.zip:
-        return {path: open_zip(spark, hadoop, path, options)}, []
+        return {path: open_zip(spark, store, path, options)}, []
     if contents.parquet:
         raise AslsparkError(
             f"source {as_text(path)} is Parquet: read it with spark.read.parquet and give ingest the DataFrame, with "
@@ -291,10 +292,10 @@ def _open_pictures(
             f"source {as_text(path)} is one picture: name a folder that holds a sub-folder for each label"
         )
     if contents.manifests:
-        return _open_manifests(spark, hadoop, path, contents, options)
-    if contents.tables or not hadoop.is_folder(path):
+        return _open_manifests(spark, store, path, contents, options)
+    if contents.tables or not store.is_folder(path):
         return {}, []
-    source = open_folder(spark, hadoop, path, options, {as_text(note).rpartition("/")[2] for note in contents.notes})
+    source = open_folder(spark, store, path, options, {as_text(note).rpartition("/")[2] for note in contents.notes})
     if source is None:
         return {}, []
     notes = [f"{as_text(note)}: neither a manifest nor a pixel table" for note in contents.notes]
@@ -302,11 +303,11 @@ def _open_pictures(
 
 
 def _open_manifests(
-    spark: SparkSession, hadoop: HadoopFiles, path: str, contents: PathContents, options: PictureOptions
+    spark: SparkSession, store: StoreFiles, path: str, contents: PathContents, options: PictureOptions
 ) -> tuple[dict[str, PictureSource], list[str]]:
     """Open a manifest, or all those of a folder; see `_open_pictures`."""
-    if not hadoop.is_folder(path):
-        return {path: open_manifest(spark, hadoop, path, options)}, []
+    if not store.is_folder(path):
+        return {path: open_manifest(spark, store, path, options)}, []
     several = len(contents.manifests) > 1
     opened: dict[str, PictureSource] = {}
     passed: list[str] = []
@@ -314,7 +315,7 @@ def _open_manifests(
     for manifest in contents.manifests:
         try:
             name = manifest.rpartition("/")[2]
-            opened[manifest if several else path] = open_manifest(spark, hadoop, manifest, options, name)
+            opened[manifest if several else path] = open_manifest(spark, store, manifest, options, name)
         except AslsparkError as error:
             first_error = first_error or error
             passed.append(f"{as_text(manifest)}: {error}")
@@ -326,7 +327,7 @@ def _open_manifests(
     ]
     passed += [f"{as_text(note)}: neither a manifest nor a pixel table" for note in contents.notes]
     passed += contents.passed_over
-    return opened, [*passed, *unnamed_pictures(spark, hadoop, path, opened.values())]
+    return opened, [*passed, *unnamed_pictures(spark, store, path, opened.values())]
 
 
 def short_names(paths: Sequence[str]) -> list[str]:

@@ -21,7 +21,8 @@ from aslspark.common.spark_session import settings
 from aslspark.data.assign_splits import FirstPass, all_samples, count_sources, list_samples
 from aslspark.data.discover_sources import OpenedSources, open_sources
 from aslspark.data.exact_duplicates import ExactDuplicates, count_exact_duplicates
-from aslspark.data.files.hadoop_files import HadoopFiles
+from aslspark.data.files.store_files import StoreFiles
+from aslspark.data.files.stores import open_store
 from aslspark.data.ingest_report import IngestReport, Reason, missing_labels
 from aslspark.data.pictures.near_duplicates import NearDuplicates
 from aslspark.data.pictures.options import PictureOptions
@@ -111,8 +112,8 @@ def ingest_sources(
     sources, test_sources = map(_as_spark_finds_them, (sources, test_sources))
     out = mounted_as_spark(out)
     options, picture_options = split or SplitOptions(), pictures or PictureOptions()
-    hadoop = HadoopFiles(spark)
-    if hadoop.exists(out):
+    store = open_store(spark)
+    if store.exists(out):
         raise AslsparkError(f"out {out} exists already and is never overwritten: choose another, or remove it")
     opened = open_sources(spark, sources, test_sources, out, picture_options)
     if opened.test or opened.giving(TEST):
@@ -122,24 +123,24 @@ def ingest_sources(
     lengths = [picture.length for source in opened.pictures.values() for picture in source.usable]
     with (
         settings(spark, _same_blocks_in_both_passes(spark, packing(spark, lengths))),
-        _naming_the_file(hadoop, opened),
-        hadoop.written_whole(out) as folder,
+        _naming_the_file(store, opened),
+        store.written_whole(out) as folder,
     ):
         first = count_sources(spark, opened, f"{folder}/{LINES_FOLDER}", picture_options)
         _preview_splits(spark, opened, first, options, needs)
         samples = all_samples(spark, opened, first, options, picture_options, f"{folder}/{UNPACKED_FOLDER}")
-        written = _write(spark, hadoop, folder, samples, opened, first, options, picture_options)
+        written = _write(spark, store, folder, samples, opened, first, options, picture_options)
         report = _report(out, opened, first.rows, options, written, started)
         report.warnings.extend(first.numbering_warnings())
         if opened.pictures:
             fitting, per_second = picture_options.form.preprocessing(), len(lengths) / written.seconds
             report = replace(report, pictures=fitting, pictures_per_second=per_second)
         if picture_options.hands:
-            hands = finish_hands(spark, hadoop, folder, opened, picture_options, f"{folder}/{UNPACKED_FOLDER}")
+            hands = finish_hands(spark, store, folder, opened, picture_options, f"{folder}/{UNPACKED_FOLDER}")
             report = replace(report, hands=picture_options.hands.options.preprocessing(), hands_found=hands)
-        hadoop.write(f"{folder}/{REPORT_FILE}", report.to_json().encode())
-        hadoop.delete(f"{folder}/{LINES_FOLDER}")
-        hadoop.delete(f"{folder}/{UNPACKED_FOLDER}")
+        store.write(f"{folder}/{REPORT_FILE}", report.to_json().encode())
+        store.delete(f"{folder}/{LINES_FOLDER}")
+        store.delete(f"{folder}/{UNPACKED_FOLDER}")
     return report
 
 
@@ -159,7 +160,7 @@ class _Written:
 
 def _write(
     spark: SparkSession,
-    hadoop: HadoopFiles,
+    store: StoreFiles,
     folder: str,
     samples: DataFrame,
     opened: OpenedSources,
@@ -182,8 +183,8 @@ def _write(
     seconds = time.monotonic() - started
     near = None
     if opened.pictures:
-        near = finish_pictures(spark, hadoop, folder, opened, picture_options, writer_options)
-    quarantined = _move_quarantine(spark, hadoop, folder)
+        near = finish_pictures(spark, store, folder, opened, picture_options, writer_options)
+    quarantined = _move_quarantine(spark, store, folder)
     kept = _count_samples(spark, folder)
     has_several_splits = len({row["split"] for row in kept}) > 1
     duplicates = count_exact_duplicates(read_samples(spark, folder)) if has_several_splits else None
@@ -220,7 +221,7 @@ def _same_blocks_in_both_passes(spark: SparkSession, packed: Mapping[str, str]) 
 
 
 @contextmanager
-def _naming_the_file(hadoop: HadoopFiles, opened: OpenedSources) -> Iterator[None]:
+def _naming_the_file(store: StoreFiles, opened: OpenedSources) -> Iterator[None]:
     """Turn the failure of a job into an error that names the file, where a file is at fault."""
     try:
         yield
@@ -231,7 +232,7 @@ def _naming_the_file(hadoop: HadoopFiles, opened: OpenedSources) -> Iterator[Non
             raise AslsparkError(f"{changed.group(1)} {CHANGED}: ingest it when it is complete") from error
         # Spark does not name a damaged file.
         for path in opened.files:
-            hadoop.check_to_end(path)
+            store.check_to_end(path)
         raise
 
 
@@ -241,15 +242,15 @@ def _row_group_bytes(first: FirstPass, options: SplitOptions) -> int:
     return max(SMALLEST_ROW_GROUP, min(target, LARGEST_ROW_GROUP))
 
 
-def _move_quarantine(spark: SparkSession, hadoop: HadoopFiles, folder: str) -> list[Row]:
+def _move_quarantine(spark: SparkSession, store: StoreFiles, folder: str) -> list[Row]:
     """Write the quarantine as its own table, in file order, and remove it from the samples; return its counts."""
     packed_folder = f"{folder}/{SAMPLES_FOLDER}/split={QUARANTINE}"
     table_folder = f"{folder}/{QUARANTINE_FOLDER}"
-    if not hadoop.exists(packed_folder):
+    if not store.exists(packed_folder):
         # An empty table is common, and not worth a Spark job.
         file = io.BytesIO()
         parquet.write_table(to_arrow_schema(QUARANTINE_SCHEMA).empty_table(), file)
-        hadoop.write(f"{table_folder}/part-00000.parquet", file.getvalue())
+        store.write(f"{table_folder}/part-00000.parquet", file.getvalue())
         return []
     packed = spark.read.schema(SAMPLE_SCHEMA).parquet(packed_folder)
     table = packed.select(
@@ -259,7 +260,7 @@ def _move_quarantine(spark: SparkSession, hadoop: HadoopFiles, folder: str) -> l
         F.col("signer").alias("detail"),
     )
     table.coalesce(1).sortWithinPartitions("source", "row", "detail").write.parquet(table_folder)
-    hadoop.delete(packed_folder)
+    store.delete(packed_folder)
     groups = spark.read.schema(QUARANTINE_SCHEMA).parquet(table_folder).groupBy("source", "reason")
     first = F.min(F.struct("row", "detail")).alias("first")
     return groups.agg(F.count("*").alias("rows"), first).collect()

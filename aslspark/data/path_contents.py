@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from aslspark.data.files.hadoop_files import HadoopFiles
 from aslspark.data.files.local_folders import is_special
+from aslspark.data.files.store_files import StoreFiles
 from aslspark.data.files.table_endings import is_table_name
 from aslspark.data.pictures.manifest import is_manifest_line
 from aslspark.data.tables.pixel_layout import names_pixels
@@ -46,12 +46,12 @@ class PathContents:
     others: list[str] = field(default_factory=list)
 
 
-def inspect_path(hadoop: HadoopFiles, path: str) -> PathContents:
+def inspect_path(store: StoreFiles, path: str) -> PathContents:
     """Find out what lies at a path; of tables, only the first line is read.
 
     Parameters
     ----------
-    hadoop : HadoopFiles
+    store : StoreFiles
     path : str
         Of a file or a folder; anything else has no contents.
 
@@ -61,19 +61,19 @@ def inspect_path(hadoop: HadoopFiles, path: str) -> PathContents:
         For a damaged table, or a folder without read permission.
     """
     contents = PathContents()
-    if hadoop.is_folder(path):
-        tables, contents.passed_over, contents.others = hadoop.tables_in(path)
-        contents.parquet = not tables and any(entry.name.lower().endswith(".parquet") for entry in hadoop.entries(path))
-    elif not hadoop.exists(path) or is_special(hadoop.qualified(path)):
+    if store.is_folder(path):
+        tables, contents.passed_over, contents.others = store.tables_in(path)
+        contents.parquet = not tables and any(entry.name.lower().endswith(".parquet") for entry in store.entries(path))
+    elif not store.exists(path) or is_special(store.qualified(path)):
         return contents
     else:
         name = path.lower()
         contents.zip = name.endswith(".zip")
         contents.parquet = name.endswith(".parquet")
         contents.picture = is_picture_name(path)
-        tables = [hadoop.qualified(path)] if is_table_name(path) and hadoop.can_spell(hadoop.qualified(path)) else []
+        tables = [store.qualified(path)] if is_table_name(path) and store.can_spell(store.qualified(path)) else []
     for table in tables:
-        line = hadoop.first_line(table) or ""
+        line = store.first_line(table) or ""
         if is_manifest_line(line):
             contents.manifests.append(table)
         elif is_pixel_line(line):

@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
 from aslspark.data.discover_sources import OpenedSources
-from aslspark.data.files.hadoop_files import HadoopFiles
+from aslspark.data.files.store_files import StoreFiles
 from aslspark.data.pictures.near_duplicates import SHEET, NearDuplicates, draw_sheet, find_near_duplicates
 from aslspark.data.pictures.options import PictureOptions
 from aslspark.data.pictures.reading import HASHED_SCHEMA, missed, packed_for_quarantine
@@ -23,7 +23,7 @@ NEAR_DUPLICATE = "near-twin of a test picture"
 
 def finish_pictures(
     spark: SparkSession,
-    hadoop: HadoopFiles,
+    store: StoreFiles,
     folder: str,
     opened: OpenedSources,
     options: PictureOptions,
@@ -34,7 +34,7 @@ def finish_pictures(
     Parameters
     ----------
     spark : SparkSession
-    hadoop : HadoopFiles
+    store : StoreFiles
     folder : str
         With the samples; quarantined rows are still packed among them.
     opened : OpenedSources
@@ -46,9 +46,9 @@ def finish_pictures(
     _quarantine_missed(spark, table, opened)
     near, duplicates = find_near_duplicates(spark, _rows(spark, table), options.near_bits)
     if near.closest:
-        hadoop.write(f"{folder}/{SHEET}", draw_sheet(spark, folder, near))
+        store.write(f"{folder}/{SHEET}", draw_sheet(spark, folder, near))
     if options.drop_near_duplicates and len(duplicates):
-        _drop(spark, hadoop, folder, duplicates, written_with)
+        _drop(spark, store, folder, duplicates, written_with)
         near = replace(near, dropped=len(duplicates))
     return near
 
@@ -76,7 +76,7 @@ def _quarantine_missed(spark: SparkSession, table: str, opened: OpenedSources) -
 
 
 def _drop(
-    spark: SparkSession, hadoop: HadoopFiles, folder: str, duplicates: pd.DataFrame, written_with: Mapping[str, str]
+    spark: SparkSession, store: StoreFiles, folder: str, duplicates: pd.DataFrame, written_with: Mapping[str, str]
 ) -> None:
     """Move near duplicates to the quarantine; the test pictures stay, so that results remain comparable."""
     table = f"{folder}/{SAMPLES_FOLDER}"
@@ -101,11 +101,11 @@ def _drop(
     inside = StructType([field for field in whole if field.name != "split"])
     for split in SPLITS:
         part = f"{table}/split={split}"
-        if split != TEST and hadoop.exists(part):
+        if split != TEST and store.exists(part):
             kept = spark.read.schema(inside).parquet(part).join(dropped, "id", "left_anti").select(*inside.names)
             kept.write.options(**written_with).parquet(f"{folder}/kept-{split}")
-            hadoop.delete(part)
-            hadoop.move(f"{folder}/kept-{split}", part)
+            store.delete(part)
+            store.move(f"{folder}/kept-{split}", part)
     schema = StructType([field for field in HASHED_SCHEMA if field.name != "picture"])
     table_rows = spark.createDataFrame(quarantined.astype(object).where(quarantined.notna(), None), schema)
     picture = F.lit(None).cast(HASHED_SCHEMA["picture"].dataType).alias("picture")

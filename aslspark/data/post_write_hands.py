@@ -8,7 +8,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from aslspark.data.discover_sources import OpenedSources
-from aslspark.data.files.hadoop_files import HadoopFiles
+from aslspark.data.files.store_files import StoreFiles
 from aslspark.data.ingest_report import HandsFound
 from aslspark.data.pictures.hand_sheet import SHEET, draw_hands
 from aslspark.data.pictures.options import PictureOptions
@@ -18,7 +18,7 @@ from aslspark.images.hands.search_squares import SEARCH_STEPS
 
 def finish_hands(
     spark: SparkSession,
-    hadoop: HadoopFiles,
+    store: StoreFiles,
     folder: str,
     opened: OpenedSources,
     options: PictureOptions,
@@ -29,7 +29,7 @@ def finish_hands(
     Parameters
     ----------
     spark : SparkSession
-    hadoop : HadoopFiles
+    store : StoreFiles
     folder : str
         With the samples.
     opened : OpenedSources
@@ -42,7 +42,7 @@ def finish_hands(
     samples = read_samples(spark, folder)
     scratch = {name: f"{unpacked}/{number}" for number, name in enumerate(opened.pictures)}
     if sheet := draw_hands(samples, opened.pictures, scratch, options.form, options.hands.options):
-        hadoop.write(f"{folder}/{SHEET}", sheet)
+        store.write(f"{folder}/{SHEET}", sheet)
     return count_hands(samples, list(opened.pictures))
 
 

@@ -431,13 +431,13 @@ def write_scores(scored: DataFrame, out: str) -> None:
     out : str
         A folder that does not exist yet.
     """
-    from aslspark.data.files.hadoop_files import HadoopFiles
+    from aslspark.data.files.stores import open_store
 
     spark = scored.sparkSession
-    hadoop, out = HadoopFiles(spark), mounted_as_spark(out)
-    if hadoop.exists(out):
+    store, out = open_store(spark), mounted_as_spark(out)
+    if store.exists(out):
         raise AslsparkError(f"--out {out}: it exists already; choose another name or remove it")
-    with hadoop.written_whole(out) as folder:
+    with store.written_whole(out) as folder:
         scored.write.parquet(folder)
         rows = spark.read.parquet(folder)
         answers = rows.groupBy("letter").agg(F.count("*").alias("rows")).orderBy("letter").collect()

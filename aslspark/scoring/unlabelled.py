@@ -22,8 +22,9 @@ from aslspark.common.paths import mounted_as_spark
 from aslspark.common.redaction import redact
 from aslspark.data.discover_sources import short_names
 from aslspark.data.files.file_bytes import with_content
-from aslspark.data.files.hadoop_files import HadoopFiles
 from aslspark.data.files.local_folders import as_text, is_special
+from aslspark.data.files.store_files import StoreFiles
+from aslspark.data.files.stores import open_store
 from aslspark.data.files.table_endings import TABLE_ENDINGS
 from aslspark.data.path_contents import PathContents, inspect_path
 from aslspark.data.pictures.files import (
@@ -72,12 +73,12 @@ def rows_to_score(spark: SparkSession, paths: Sequence[str], roots: Sequence[str
         The column of pictures.
     """
     paths = [mounted_as_spark(path) for path in paths]
-    hadoop = HadoopFiles(spark)
-    _require_files(hadoop, paths)
-    if len(paths) == 1 and hadoop.exists(f"{paths[0]}/{REPORT_FILE}"):
-        hadoop.require_spelled(paths[0], "--data ")
+    store = open_store(spark)
+    _require_files(store, paths)
+    if len(paths) == 1 and store.exists(f"{paths[0]}/{REPORT_FILE}"):
+        store.require_spelled(paths[0], "--data ")
         return read_samples(spark, paths[0]), "picture"
-    found = _find(spark, hadoop, paths, roots)
+    found = _find(spark, store, paths, roots)
     if found.tables and found.pictures:
         raise AslsparkError(f"--data {as_text(paths[1])}: give pixel tables or pictures, not both at once")
     if found.tables or found.pictures:
@@ -85,24 +86,24 @@ def rows_to_score(spark: SparkSession, paths: Sequence[str], roots: Sequence[str
             logger.info("passed over: %s", redact(line))
     if found.tables:
         names = short_names([redact(as_text(table)) for table in found.tables])
-        return table_rows(spark, hadoop, dict(zip(found.tables, names, strict=True))), "pixels"
+        return table_rows(spark, store, dict(zip(found.tables, names, strict=True))), "pixels"
     if found.pictures:
         return _picture_rows(spark, found.pictures), "content"
     if len(paths) > 1:
         raise AslsparkError(f"--data {paths[1]}: give pixel tables, folders of pictures, or one Parquet table")
-    if found.passed_over and not _holds_parquet(hadoop, paths[0]):
+    if found.passed_over and not _holds_parquet(store, paths[0]):
         raise AslsparkError(f"--data {as_text(paths[0])}: nothing in it can be scored: {found.passed_over[0]}")
-    hadoop.require_spelled(paths[0], "--data ")
-    return _parquet(spark, hadoop, paths[0])
+    store.require_spelled(paths[0], "--data ")
+    return _parquet(spark, store, paths[0])
 
 
-def _require_files(hadoop: HadoopFiles, paths: Sequence[str]) -> None:
-    if missing := [path for path in paths if not hadoop.exists(path)]:
+def _require_files(store: StoreFiles, paths: Sequence[str]) -> None:
+    if missing := [path for path in paths if not store.exists(path)]:
         raise AslsparkError(
             f"--data {as_text(missing[0])}: it does not exist; name a pixel table, pictures, Parquet or an ingested "
-            f"folder{hadoop.lost_letters(missing[0])}"
+            f"folder{store.lost_letters(missing[0])}"
         )
-    if special := [path for path in paths if is_special(hadoop.qualified(path))]:
+    if special := [path for path in paths if is_special(store.qualified(path))]:
         raise AslsparkError(f"--data {as_text(special[0])}: it is a pipe or a device; name a file or a folder")
 
 
@@ -115,11 +116,11 @@ class _Found:
     passed_over: list[str] = field(default_factory=list)
 
 
-def _find(spark: SparkSession, hadoop: HadoopFiles, paths: Sequence[str], roots: Sequence[str]) -> _Found:
+def _find(spark: SparkSession, store: StoreFiles, paths: Sequence[str], roots: Sequence[str]) -> _Found:
     found = _Found()
     notes: list[str] = []
-    for path in (hadoop.qualified(path) for path in paths):
-        contents = inspect_path(hadoop, path)
+    for path in (store.qualified(path) for path in paths):
+        contents = inspect_path(store, path)
         if contents.zip:
             raise AslsparkError(f"--data {as_text(path)}: it is a zip; unpack it and name the folder")
         found.passed_over += contents.passed_over
@@ -128,7 +129,7 @@ def _find(spark: SparkSession, hadoop: HadoopFiles, paths: Sequence[str], roots:
             found.passed_over += [
                 f"{as_text(table)}: a pixel table beside a manifest: score it by itself" for table in contents.tables
             ]
-            files, others = _files_at(spark, hadoop, path, contents, roots)
+            files, others = _files_at(spark, store, path, contents, roots)
             found.pictures += files
             found.passed_over += others
         else:
@@ -165,29 +166,29 @@ class FileToScore(NamedTuple):
     label: str | None
 
 
-def _holds_parquet(hadoop: HadoopFiles, path: str) -> bool:
-    if not hadoop.is_folder(path):
+def _holds_parquet(store: StoreFiles, path: str) -> bool:
+    if not store.is_folder(path):
         return True
-    return any(entry.is_folder or entry.name.endswith(".parquet") for entry in hadoop.entries(path))
+    return any(entry.is_folder or entry.name.endswith(".parquet") for entry in store.entries(path))
 
 
 def _files_at(
-    spark: SparkSession, hadoop: HadoopFiles, path: str, contents: PathContents, roots: Sequence[str]
+    spark: SparkSession, store: StoreFiles, path: str, contents: PathContents, roots: Sequence[str]
 ) -> tuple[list[FileToScore], list[str]]:
     """List the pictures at a path, those of manifests first, and lines about what is passed over."""
     named: dict[str, FileToScore] = {}
     for manifest in contents.manifests:
-        rows = parse_manifest(read_manifest_text(hadoop, manifest), as_text(manifest)) or []
-        for row, file in zip(rows, named_files(spark, hadoop, manifest, rows, roots), strict=True):
+        rows = parse_manifest(read_manifest_text(store, manifest), as_text(manifest)) or []
+        for row, file in zip(rows, named_files(spark, store, manifest, rows, roots), strict=True):
             key = file.path if file.reason is None else f"{manifest} row {row.number}"
             named.setdefault(key, FileToScore(file, label_named(row.label)))
-    if not hadoop.is_folder(path):
+    if not store.is_folder(path):
         if contents.picture:
-            length = os.path.getsize(local) if (local := hadoop.local(path)) else hadoop.length(path)
+            length = os.path.getsize(local) if (local := store.local(path)) else store.length(path)
             file = ListedFile(as_text(path), path.rpartition("/")[2], length, os.fsencode(local) if local else None)
             return [FileToScore(file, None)], []
         return list(named.values()), []
-    below = files_below(spark, hadoop, path)
+    below = files_below(spark, store, path)
     files = list(named.values())
     others: list[str] = []
     for file in below.listed:
@@ -233,15 +234,15 @@ def _why_unread(file: ListedFile) -> str | None:
     return None if reason is None else ": ".join(reason)
 
 
-def _parquet(spark: SparkSession, hadoop: HadoopFiles, path: str) -> tuple[DataFrame, str]:
+def _parquet(spark: SparkSession, store: StoreFiles, path: str) -> tuple[DataFrame, str]:
     try:
         table = read_parquet(spark, path)
     except AslsparkError:
         raise
     except Exception as error:
         problem = "it is no pixel table, picture or Parquet file"
-        if hadoop.is_folder(path):
-            names = sorted(entry.name for entry in hadoop.entries(path))
+        if store.is_folder(path):
+            names = sorted(entry.name for entry in store.entries(path))
             problem = f"it holds no pixel table, picture or Parquet file (but {', '.join(names[:3]) or 'nothing'})"
         # Of Java's causes only the last one is about the file.
         causes = [line.split(": ", 2)[-1] for line in str(error).splitlines() if line.startswith("Caused by: ")]

@@ -19,8 +19,9 @@ from pyspark.sql.streaming import StreamingQuery
 from aslspark.common.errors import AslsparkError
 from aslspark.common.redaction import redact
 from aslspark.data.files.file_bytes import MAX_FILE_BYTES, TOO_LARGE, UNREADABLE
-from aslspark.data.files.hadoop_files import HadoopFiles, no_pattern
 from aslspark.data.files.local_folders import refuse_loops
+from aslspark.data.files.store_files import StoreFiles, no_pattern
+from aslspark.data.files.stores import open_store
 from aslspark.images.decoding import EMPTY
 from aslspark.images.endings import picture_glob
 from aslspark.scoring.model import SignClassifierModel
@@ -61,7 +62,7 @@ def letters_beside(
     once : bool
         Read the pictures that are there, and end.
     """
-    if not HadoopFiles(spark).is_folder(folder):
+    if not open_store(spark).is_folder(folder):
         raise AslsparkError(f"--folder {folder}: there is no such folder; make it first")
     refuse_loops(folder)
     pictures = (
@@ -89,18 +90,18 @@ class _Answers:
 
     def write(self, batch: DataFrame, number: int) -> None:
         """Read the pictures of a batch, and write an answer beside each."""
-        hadoop = HadoopFiles(batch.sparkSession)
+        store = open_store(batch.sparkSession)
         lengths = {row["path"]: row["length"] for row in batch.collect()}
         # A pipe has no length either; opening one would wait until somebody writes to it.
-        readable = [path for path, length in lengths.items() if 0 < length <= MAX_FILE_BYTES and hadoop.exists(path)]
+        readable = [path for path, length in lengths.items() if 0 < length <= MAX_FILE_BYTES and store.exists(path)]
         for path, length in lengths.items():
             if not 0 < length <= MAX_FILE_BYTES:
                 reason = f"{TOO_LARGE}: {length:,} bytes, more than {MAX_FILE_BYTES:,}" if length else EMPTY
-                self._write_one(hadoop, _set_aside(path, reason))
-        for row in self._score(batch.sparkSession, hadoop, readable):
-            self._write_one(hadoop, row)
+                self._write_one(store, _set_aside(path, reason))
+        for row in self._score(batch.sparkSession, store, readable):
+            self._write_one(store, row)
 
-    def _score(self, session: SparkSession, hadoop: HadoopFiles, paths: list[str]) -> list[dict[str, Any]]:
+    def _score(self, session: SparkSession, store: StoreFiles, paths: list[str]) -> list[dict[str, Any]]:
         """Score files; where that fails, set the unreadable file aside and score the others."""
         if not paths:
             return []
@@ -112,24 +113,24 @@ class _Answers:
         except (AnalysisException, Py4JJavaError):
             half = len(paths) // 2
             if half:
-                return self._score(session, hadoop, paths[:half]) + self._score(session, hadoop, paths[half:])
-            if _opens(hadoop, paths[0]):  # the error is Spark's, which tries the batch again
+                return self._score(session, store, paths[:half]) + self._score(session, store, paths[half:])
+            if _opens(store, paths[0]):  # the error is Spark's, which tries the batch again
                 raise
             return [_set_aside(paths[0], UNREADABLE)]
 
-    def _write_one(self, hadoop: HadoopFiles, row: Mapping[str, Any]) -> None:
+    def _write_one(self, store: StoreFiles, row: Mapping[str, Any]) -> None:
         answer = {**row, "top": [guess.asDict() for guess in row["top"] or []]}
         data = answer_json(row["path"], answer, self.model.labels, self.digest)
         try:
-            hadoop.write_new(answer_name(row["path"]), data)
+            store.write_new(answer_name(row["path"]), data)
         except (OSError, Py4JJavaError) as error:
             first_line = (str(error).splitlines() or [""])[0]
             log.error("%s: no answer can be written beside it: %s", ascii(row["path"])[:300], redact(first_line))
 
 
-def _opens(hadoop: HadoopFiles, path: str) -> bool:
+def _opens(store: StoreFiles, path: str) -> bool:
     try:
-        with hadoop.opened(path) as file:
+        with store.opened(path) as file:
             file.read(1)
     except (AslsparkError, OSError, Py4JJavaError):
         return False

@@ -17,7 +17,7 @@ from aslspark.common.batch_udf import batch_udf
 from aslspark.common.errors import AslsparkError
 from aslspark.common.redacted_files import write_json
 from aslspark.common.settings import Config
-from aslspark.data.files.hadoop_files import HadoopFiles
+from aslspark.data.files.stores import open_store
 from aslspark.monitoring import ALARM_RATE
 from aslspark.monitoring.drift import LEAST_ROWS, RESAMPLES, Comparison
 from aslspark.monitoring.measures import ANSWER, FLAGS, MEASURES, measure_scored, score_and_measure
@@ -170,7 +170,7 @@ def count_bins(rows: DataFrame, profile: Profile) -> dict[str, dict[str, Any]]:
 
 def _table(spark: SparkSession, data: str) -> tuple[DataFrame, str | None]:
     """Read the data, and name its column of pictures; None for a table that is already scored."""
-    if HadoopFiles(spark).exists(data):
+    if open_store(spark).exists(data):
         scored = _if_scored(spark, data)
         return (scored, None) if scored is not None else rows_to_score(spark, [data])
     if not spark.catalog.tableExists(data):
@@ -187,7 +187,7 @@ def _table(spark: SparkSession, data: str) -> tuple[DataFrame, str | None]:
 
 
 def _if_scored(spark: SparkSession, path: str) -> DataFrame | None:
-    if not HadoopFiles(spark).is_folder(path):
+    if not open_store(spark).is_folder(path):
         return None
     try:
         table = spark.read.parquet(path)

@@ -20,8 +20,8 @@ from conftest import REPOSITORY
 
 from aslspark.common.errors import AslsparkError
 from aslspark.common.settings import PictureConfig
-from aslspark.data.files.hadoop_files import HadoopFiles
 from aslspark.data.files.local_folders import refuse_loops
+from aslspark.data.files.stores import open_store
 from aslspark.data.ingest import ingest_sources
 from aslspark.data.pictures import archives
 from aslspark.data.pictures.manifest import parse_manifest
@@ -257,7 +257,7 @@ def test_a_link_that_leads_back_is_named(spark, tmp_path, target):
         (tmp_path / "hands" / label / "1.jpg").write_bytes(good_pictures()["jpeg"])
     (tmp_path / "hands" / "A" / "again").symlink_to(target)
     if target == "../B":  # no loop yet, and read as any folder
-        assert HadoopFiles(spark).exists(str(tmp_path / "hands" / "A" / "again" / "1.jpg"))
+        assert open_store(spark).exists(str(tmp_path / "hands" / "A" / "again" / "1.jpg"))
         (tmp_path / "hands" / "B" / "again").symlink_to("../A")
     with pytest.raises(AslsparkError, match=r"the link .*again leads back to .*: remove it"):
         ingest_sources(spark, [str(tmp_path / "hands")], str(tmp_path / "out"), pictures=small(spark))

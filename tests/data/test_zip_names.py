@@ -4,7 +4,7 @@ import zipfile
 
 import pytest
 
-from aslspark.data.files.hadoop_files import HadoopFiles
+from aslspark.data.files.stores import open_store
 from aslspark.data.pictures.archives import open_zip
 from aslspark.data.pictures.options import PictureOptions
 
@@ -33,8 +33,8 @@ def written(path, names, kind=zipfile.ZIP_STORED):
 
 
 def reasons(spark, path):
-    hadoop = HadoopFiles(spark)
-    source = open_zip(spark, hadoop, hadoop.qualified(path), PictureOptions())
+    store = open_store(spark)
+    source = open_zip(spark, store, store.qualified(path), PictureOptions())
     return {picture.path: picture.reason for picture in source.pictures}
 
 
@@ -52,8 +52,8 @@ def test_names_in_a_zips_manifest_are_held_to_the_same(spark, tmp_path, name):
         archive.writestr("in/pictures.csv", f"path,label\n{name},A\ngood.jpg,B\nC/../good.jpg,B\n")
         archive.writestr("in/good.jpg", b"any bytes")
         archive.writestr(name, b"any bytes")
-    hadoop = HadoopFiles(spark)
-    pictures = open_zip(spark, hadoop, hadoop.qualified(str(path)), PictureOptions()).pictures
+    store = open_store(spark)
+    pictures = open_zip(spark, store, store.qualified(str(path)), PictureOptions()).pictures
     found = {picture.row: picture.reason for picture in pictures}
     assert found[1] in ("unsafe name", "missing")
     assert (found[2], found[3]) == (None, "named twice")
@@ -74,8 +74,8 @@ def test_a_second_entry_of_a_name_and_one_with_a_password_are_not_read(spark, tm
     place = content.index(b"A/2.jpg", content.index(b"PK\x01\x02")) - 46  # the header in the directory
     content[place + 8] |= 1
     path.write_bytes(content)
-    hadoop = HadoopFiles(spark)
-    pictures = open_zip(spark, hadoop, hadoop.qualified(str(path)), PictureOptions()).pictures
+    store = open_store(spark)
+    pictures = open_zip(spark, store, store.qualified(str(path)), PictureOptions()).pictures
     assert [(picture.path, picture.reason) for picture in pictures] == [
         ("A/1.jpg", None),
         ("A/2.jpg", "encrypted"),

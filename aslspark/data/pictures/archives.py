@@ -16,8 +16,8 @@ from pyspark.sql import DataFrame, SparkSession
 
 from aslspark.common.errors import AslsparkError
 from aslspark.common.redaction import redact
-from aslspark.data.files.hadoop_files import HadoopFiles
 from aslspark.data.files.local_folders import as_text
+from aslspark.data.files.store_files import StoreFiles
 from aslspark.data.files.table_endings import is_table_name
 from aslspark.data.pictures.files import MISSING
 from aslspark.data.pictures.listing import (
@@ -48,13 +48,13 @@ DEFLATED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 DAMAGED = "damaged in the zip"
 
 
-def open_zip(spark: SparkSession, hadoop: HadoopFiles, path: str, options: PictureOptions) -> PictureSource:
+def open_zip(spark: SparkSession, store: StoreFiles, path: str, options: PictureOptions) -> PictureSource:
     """List the pictures of a zip without unpacking them.
 
     Parameters
     ----------
     spark : SparkSession
-    hadoop : HadoopFiles
+    store : StoreFiles
     path : str
         Qualified.
     options : PictureOptions
@@ -64,7 +64,7 @@ def open_zip(spark: SparkSession, hadoop: HadoopFiles, path: str, options: Pictu
     AslsparkError
         Where it is no zip, is too large, or has no picture with a label.
     """
-    with hadoop.opened(path) as file:
+    with store.opened(path) as file:
         try:
             archive = zipfile.ZipFile(file)
         except Exception as error:  # a damaged directory raises nearly anything
@@ -84,7 +84,7 @@ def open_zip(spark: SparkSession, hadoop: HadoopFiles, path: str, options: Pictu
     usable = {picture.path for picture in pictures if picture.reason is None}
     lost = (DAMAGED, "it cannot be unpacked")
     lines = [f"{as_text(path)}: {line}" for line in passed]
-    return PictureSource("", once_each(pictures), _unpacker(spark, hadoop, path, usable), lost, lines)
+    return PictureSource("", once_each(pictures), _unpacker(spark, store, path, usable), lost, lines)
 
 
 def _checked(listed: Sequence[Picture], entries: Sequence[zipfile.ZipInfo], by_manifest: bool) -> list[Picture]:
@@ -221,7 +221,7 @@ def _named_in_zip(
     return picture
 
 
-def _unpacker(spark: SparkSession, hadoop: HadoopFiles, path: str, names: set[str]) -> Callable[[str], DataFrame]:
+def _unpacker(spark: SparkSession, store: StoreFiles, path: str, names: set[str]) -> Callable[[str], DataFrame]:
     unpacked: set[str] = set()
 
     def contents(scratch: str) -> DataFrame:
@@ -232,14 +232,14 @@ def _unpacker(spark: SparkSession, hadoop: HadoopFiles, path: str, names: set[st
 
     def unpack(scratch: str) -> None:
         schema = pa.schema([("path", pa.string()), ("content", pa.binary())])
-        with hadoop.opened(path) as file:
+        with store.opened(path) as file:
             for number, groups in enumerate(_parts(_unpacked(zipfile.ZipFile(file), names))):
                 part = io.BytesIO()
                 with parquet.ParquetWriter(part, schema, compression="none", use_dictionary=False) as writer:
                     for group in groups:
                         columns = [pa.array(column) for column in zip(*group, strict=True)]
                         writer.write_table(pa.table(columns, schema=schema))
-                hadoop.write(f"{scratch}/part-{number:05d}.parquet", part.getvalue())
+                store.write(f"{scratch}/part-{number:05d}.parquet", part.getvalue())
 
     return contents
 

@@ -19,8 +19,8 @@ from aslspark.common.errors import AslsparkError
 from aslspark.common.redaction import redact
 from aslspark.common.spark_session import settings
 from aslspark.data.files.file_bytes import MAX_FILE_BYTES, UNREADABLE, with_content
-from aslspark.data.files.hadoop_files import HadoopFiles, no_pattern, plain_path
 from aslspark.data.files.local_folders import SPECIAL, as_text, walk
+from aslspark.data.files.store_files import StoreFiles, no_pattern, plain_path
 from aslspark.data.pictures.listing import (
     ListedFile,
     Picture,
@@ -62,13 +62,13 @@ class FilesBelow:
     passed_over: list[str] = field(default_factory=list)
 
 
-def files_below(spark: SparkSession, hadoop: HadoopFiles, path: str) -> FilesBelow:
+def files_below(spark: SparkSession, store: StoreFiles, path: str) -> FilesBelow:
     """List all files below a folder.
 
     Parameters
     ----------
     spark : SparkSession
-    hadoop : HadoopFiles
+    store : StoreFiles
     path : str
         Qualified.
 
@@ -77,7 +77,7 @@ def files_below(spark: SparkSession, hadoop: HadoopFiles, path: str) -> FilesBel
     AslsparkError
         For a folder without read permission, or a link that leads back to a folder above it.
     """
-    if (local := hadoop.local(path)) is not None:
+    if (local := store.local(path)) is not None:
         walked = walk(local)
         listed = [
             ListedFile(
@@ -95,7 +95,7 @@ def files_below(spark: SparkSession, hadoop: HadoopFiles, path: str) -> FilesBel
         ListedFile(file, plain_path(file).removeprefix(f"{base}/"), length)
         for file, length in list_files(binary_files(spark, [path]))
     ]
-    hidden, folders = _hidden(hadoop, base, {file.name.rpartition("/")[0] for file in files})
+    hidden, folders = _hidden(store, base, {file.name.rpartition("/")[0] for file in files})
     advice = "Spark passes over names that begin with _: rename it"
     files += [ListedFile(f"{base}/{name}", name, 0, None, HIDDEN, advice) for name in hidden]
     return FilesBelow(files, folders)
@@ -183,14 +183,14 @@ def list_files(files: DataFrame) -> list[tuple[str, int]]:
 
 
 def open_folder(
-    spark: SparkSession, hadoop: HadoopFiles, path: str, options: PictureOptions, known: Collection[str] = ()
+    spark: SparkSession, store: StoreFiles, path: str, options: PictureOptions, known: Collection[str] = ()
 ) -> PictureSource | None:
     """List the pictures of a folder with a sub-folder for each label.
 
     Parameters
     ----------
     spark : SparkSession
-    hadoop : HadoopFiles
+    store : StoreFiles
     path : str
         Qualified.
     options : PictureOptions
@@ -207,7 +207,7 @@ def open_folder(
     AslsparkError
         Where no picture lies in a folder with the name of a label.
     """
-    below = files_below(spark, hadoop, path)
+    below = files_below(spark, store, path)
     if not any(is_picture_name(file.name) for file in below.listed):
         return None
     pictures, passed = labelled_by_folder((file for file in below.listed if file.name not in known), options)
@@ -234,11 +234,11 @@ def _contents(
     return lambda _scratch: contents_of(spark, usable_files.values())
 
 
-def _hidden(hadoop: HadoopFiles, base: str, folders: set[str]) -> tuple[list[str], list[str]]:
+def _hidden(store: StoreFiles, base: str, folders: set[str]) -> tuple[list[str], list[str]]:
     """Find pictures and folders whose names begin with _, which Spark does not list."""
     files, below = [], []
     for folder in sorted(folders | {""})[:MOST_FOLDERS_SEARCHED]:
-        for name, is_folder in hadoop.underscored_in(f"{base}/{folder}".rstrip("/")):
+        for name, is_folder in store.underscored_in(f"{base}/{folder}".rstrip("/")):
             path = f"{folder}/{name}".lstrip("/")
             if is_folder:
                 below.append(f"{path}: Spark passes over names that begin with _")
@@ -248,7 +248,7 @@ def _hidden(hadoop: HadoopFiles, base: str, folders: set[str]) -> tuple[list[str
 
 
 def open_manifest(
-    spark: SparkSession, hadoop: HadoopFiles, path: str, options: PictureOptions, name: str = ""
+    spark: SparkSession, store: StoreFiles, path: str, options: PictureOptions, name: str = ""
 ) -> PictureSource:
     """List the pictures that a manifest names.
 
@@ -258,15 +258,15 @@ def open_manifest(
     Parameters
     ----------
     spark : SparkSession
-    hadoop : HadoopFiles
+    store : StoreFiles
     path : str
         Qualified, of a file with the header of a manifest.
     options : PictureOptions
     name : str
         The file's name, where it may say the split of its rows.
     """
-    rows = parse_manifest(read_manifest_text(hadoop, path), as_text(path)) or []
-    files = named_files(spark, hadoop, path, rows, options.roots)
+    rows = parse_manifest(read_manifest_text(store, path), as_text(path)) or []
+    files = named_files(spark, store, path, rows, options.roots)
     labelled = (labelled_by_row(file, row, options) for row, file in zip(rows, files, strict=True))
     pictures = with_named_splits(once_each(labelled), options, name)
     if all(picture.reason is not None for picture in pictures):
@@ -279,11 +279,11 @@ def open_manifest(
 
 
 def unnamed_pictures(
-    spark: SparkSession, hadoop: HadoopFiles, folder: str, sources: Iterable[PictureSource]
+    spark: SparkSession, store: StoreFiles, folder: str, sources: Iterable[PictureSource]
 ) -> list[str]:
     """Return a line about the pictures below a folder that none of its manifests names, if there are any."""
     named = {picture.path for source in sources for picture in source.pictures}
-    below = files_below(spark, hadoop, folder).listed
+    below = files_below(spark, store, folder).listed
     unnamed = [file.name for file in below if is_picture_name(file.name) and not named & {file.path, real_path(file)}]
     if not unnamed:
         return []
@@ -296,14 +296,14 @@ def real_path(file: ListedFile) -> str:
 
 
 def named_files(
-    spark: SparkSession, hadoop: HadoopFiles, manifest: str, rows: Sequence[ManifestRow], roots: Sequence[str]
+    spark: SparkSession, store: StoreFiles, manifest: str, rows: Sequence[ManifestRow], roots: Sequence[str]
 ) -> list[ListedFile]:
     """Find the files that the rows of a manifest name.
 
     Parameters
     ----------
     spark : SparkSession
-    hadoop : HadoopFiles
+    store : StoreFiles
     manifest : str
         Its qualified path.
     rows : sequence of ManifestRow
@@ -318,8 +318,8 @@ def named_files(
     """
     base = manifest.rpartition("/")[0]
     folders = [base, *roots]
-    local_roots = [os.path.realpath(local) for folder in folders if (local := hadoop.local(folder)) is not None]
-    other_roots = [plain_path(folder).rstrip("/") for folder in folders if hadoop.local(folder) is None]
+    local_roots = [os.path.realpath(local) for folder in folders if (local := store.local(folder)) is not None]
+    other_roots = [plain_path(folder).rstrip("/") for folder in folders if store.local(folder) is None]
     files: list[ListedFile] = []
     others: dict[int, str] = {}
     for place, row in enumerate(rows):
@@ -327,7 +327,7 @@ def named_files(
         path = _resolved(base, row.path)
         if not row.path:
             files.append(ListedFile(name, name, -1, None, MISSING, "the row names no file"))
-        elif (local := hadoop.local(path)) is not None:
+        elif (local := store.local(path)) is not None:
             files.append(_local_named(local, row.path, name, local_roots))
         elif any(plain_path(path).startswith(f"{root}/") for root in other_roots):
             others[place] = plain_path(path)
@@ -335,7 +335,7 @@ def named_files(
         else:
             files.append(ListedFile(name, name, -1, None, OUTSIDE, _OUTSIDE_DETAIL))
     if others:
-        _find_others(spark, hadoop, files, others)
+        _find_others(spark, store, files, others)
     return files
 
 
@@ -364,10 +364,10 @@ def _local_named(local: str, written: str, name: str, roots: Sequence[str]) -> L
     return missing
 
 
-def _find_others(spark: SparkSession, hadoop: HadoopFiles, files: list[ListedFile], others: dict[int, str]) -> None:
+def _find_others(spark: SparkSession, store: StoreFiles, files: list[ListedFile], others: dict[int, str]) -> None:
     """Look up the files of other stores, and replace their entries of `files`."""
     folders = [
-        folder for folder in _topmost({path.rpartition("/")[0] for path in others.values()}) if hadoop.exists(folder)
+        folder for folder in _topmost({path.rpartition("/")[0] for path in others.values()}) if store.exists(folder)
     ]
     known = (
         {plain_path(file): (file, length) for file, length in list_files(binary_files(spark, folders))}

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from typing import IO, NamedTuple, cast
 
 from aslspark.common.errors import AslsparkError
-from aslspark.data.files.hadoop_files import HadoopFiles
 from aslspark.data.files.local_folders import as_text
+from aslspark.data.files.store_files import StoreFiles
 
 MAX_MANIFEST_BYTES = 256 << 20
 
@@ -102,7 +102,7 @@ def is_manifest_line(line: str) -> bool:
     return any(is_manifest_header(line.removeprefix("\ufeff").split(separator)) for separator in _SEPARATORS)
 
 
-def read_manifest_text(hadoop: HadoopFiles, path: str) -> str:
+def read_manifest_text(store: StoreFiles, path: str) -> str:
     """Read a manifest, decompressed by its ending.
 
     Bytes that are not UTF-8 are escaped as in Python's file names, so that they find the file of that name.
@@ -113,7 +113,7 @@ def read_manifest_text(hadoop: HadoopFiles, path: str) -> str:
         Where it is larger than MAX_MANIFEST_BYTES, or damaged.
     """
     try:
-        with hadoop.opened(path) as file:
+        with store.opened(path) as file:
             data = _decompressed(file, path).read(MAX_MANIFEST_BYTES + 1)
     except (OSError, EOFError, ValueError) as error:
         raise AslsparkError(f"{as_text(path)} cannot be read ({error}): copy it again") from error

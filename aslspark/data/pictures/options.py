@@ -14,7 +14,8 @@ from aslspark.common.labels import LABEL_SETS, LABELS, label_named
 from aslspark.common.paths import mounted_as_spark
 from aslspark.common.settings import HandConfig, PictureConfig
 from aslspark.common.spark_session import task_cores
-from aslspark.data.files.hadoop_files import HadoopFiles, no_pattern
+from aslspark.data.files.store_files import no_pattern
+from aslspark.data.files.stores import open_store
 from aslspark.images.decoding import ImageSpec
 from aslspark.images.hands.detector import HandDetector, hand_detector
 
@@ -113,14 +114,14 @@ def manifest_roots(spark: SparkSession, text: str) -> tuple[str, ...]:
     AslsparkError
         Where there is no such folder.
     """
-    hadoop = HadoopFiles(spark)
+    store = open_store(spark)
     roots = [mounted_as_spark(root.strip()) for root in text.split(",") if root.strip()]
-    if wrong := [root for root in roots if not hadoop.is_folder(root)]:
+    if wrong := [root for root in roots if not store.is_folder(root)]:
         raise AslsparkError(
             f"pictures.roots={text}: there is no folder {wrong[0]}; name folders that manifests may read from, "
             "apart by commas"
         )
-    return tuple(hadoop.qualified(root) for root in roots)
+    return tuple(store.qualified(root) for root in roots)
 
 
 def _colour(name: str, text: str) -> tuple[int, ...]:
@@ -142,7 +143,7 @@ def _pattern(text: str) -> re.Pattern[str]:
 
 
 def _labels(spark: SparkSession, path: str) -> dict[str, str]:
-    if not HadoopFiles(spark).exists(path):
+    if not open_store(spark).exists(path):
         raise AslsparkError(f"pictures.labels={path}: there is no such file")
     text = spark.read.text(no_pattern(path), wholetext=True).first()
     try:

@@ -20,7 +20,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from aslspark.common.labels import LETTER_OF_NUMBER
-from aslspark.data.files.hadoop_files import HadoopFiles, no_pattern
+from aslspark.data.files.store_files import StoreFiles, no_pattern
 from aslspark.data.picture_column import picture_column, pixel_bytes
 from aslspark.data.tables.parse_pixels import ParsedLines, parse_lines
 from aslspark.data.tables.pixel_layout import PIXELS, PLAIN, SIDE, Layout, layout_of_line, layout_of_names
@@ -50,12 +50,12 @@ class Block:
     layout: Layout = PLAIN
 
 
-def check_header(files: HadoopFiles, path: str, *, label: bool = True) -> Layout:
+def check_header(files: StoreFiles, path: str, *, label: bool = True) -> Layout:
     """Read the header of a pixel table.
 
     Parameters
     ----------
-    files : HadoopFiles
+    files : StoreFiles
     path : str
     label : bool
         Whether labels are required.

@@ -15,7 +15,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from aslspark.common.errors import AslsparkError
-from aslspark.data.files.hadoop_files import HadoopFiles, plain_path
+from aslspark.data.files.store_files import StoreFiles, plain_path
 from aslspark.data.picture_column import picture_column, pixel_bytes
 from aslspark.data.tables.labelled_tables import check_header, label_text, lines_of_files, runs_of_blocks
 from aslspark.data.tables.parse_pixels import parse_lines
@@ -28,13 +28,13 @@ SCHEMA = (
 )
 
 
-def table_rows(spark: SparkSession, hadoop: HadoopFiles, names: Mapping[str, str]) -> DataFrame:
+def table_rows(spark: SparkSession, store: StoreFiles, names: Mapping[str, str]) -> DataFrame:
     """Read pixel tables to be scored.
 
     Parameters
     ----------
     spark : SparkSession
-    hadoop : HadoopFiles
+    store : StoreFiles
     names : mapping of str to str
         Short names by qualified path.
 
@@ -49,7 +49,7 @@ def table_rows(spark: SparkSession, hadoop: HadoopFiles, names: Mapping[str, str
     AslsparkError
         Naming a file that has no header of a pixel table, is damaged, or is passed over by Spark.
     """
-    layouts = {path: check_header(hadoop, path, label=False) for path in names}
+    layouts = {path: check_header(store, path, label=False) for path in names}
     by_label: dict[int | None, list[str]] = {}
     for path, layout in layouts.items():
         by_label.setdefault(layout.label, []).append(path)
@@ -59,23 +59,23 @@ def table_rows(spark: SparkSession, hadoop: HadoopFiles, names: Mapping[str, str
         label = F.lit(None).cast("string") if place is None else F.expr(label_text(place))
         parts.append(lines.withColumn("label", label))
     lines = reduce(DataFrame.unionByName, parts)
-    blocks = _lines_before(hadoop, lines, names)
+    blocks = _lines_before(store, lines, names)
     plain_paths = {path: plain_path(path) for path, _ in blocks}
     of_path = {plain_path(path): (name, layouts[path]) for path, name in names.items()}
-    of_path |= {plain_path(hadoop.as_uri(path)): (name, layouts[path]) for path, name in names.items()}
+    of_path |= {plain_path(store.as_uri(path)): (name, layouts[path]) for path, name in names.items()}
     if unread := set(names.values()) - {of_path[plain][0] for plain in plain_paths.values()}:
         raise AslsparkError(f"{min(unread)} is passed over by Spark: give it a name without a leading _ or .")
     columns = lines.select("value", "path", "start", "label")
     return columns.mapInArrow(_parse({path: of_path[plain] for path, plain in plain_paths.items()}, blocks), SCHEMA)
 
 
-def _lines_before(hadoop: HadoopFiles, lines: DataFrame, names: Mapping[str, str]) -> dict[tuple[str, int], int]:
+def _lines_before(store: StoreFiles, lines: DataFrame, names: Mapping[str, str]) -> dict[tuple[str, int], int]:
     """Count the lines before each block of a file that one task reads, the header included."""
     try:
         counted = lines.groupBy("path", "start").count().collect()
     except Exception:
         for path in names:
-            hadoop.check_to_end(path)  # Spark does not name a damaged file
+            store.check_to_end(path)  # Spark does not name a damaged file
         raise
     before: dict[tuple[str, int], int] = {}
     passed: Counter[str] = Counter()
