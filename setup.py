@@ -34,6 +34,7 @@ setup(
     entry_points={"console_scripts": ["aslspark = aslspark.cli.command:entry"]},
     install_requires=[
         "cloudpickle>=2",
+        "fsspec>=2022.11",
         "matplotlib>=3.7",
         "numpy>=1.23,<3",
         "onnxruntime>=1.15",
@@ -52,7 +53,7 @@ setup(
         "tensorflow": ["tensorflow>=2.13", "tf2onnx>=1.16", "onnx>=1.14", "h5py>=3"],
         "hands": [],  # finding hands once took MediaPipe; the name stays for those who ask for it
         "tune": ["optuna>=4.9", "SQLAlchemy>=2"],
-        "mlflow": ["mlflow-skinny>=2.14,<3"],  # 3 refuses a folder of files as its store
+        "mlflow": ["mlflow-skinny>=2.14", "SQLAlchemy>=2", "alembic>=1.10"],  # a folder of runs holds a database
         "serve": [
             "fastapi>=0.110",
             "starlette>=0.36",

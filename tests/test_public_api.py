@@ -16,6 +16,7 @@ import aslspark
 from aslspark import ingest, load_config, load_model, score, train
 from aslspark.common.errors import AslsparkError
 from aslspark.data.samples import TEST, read_samples
+from aslspark.registry.tracking import store_uri
 
 HEADER = "label," + ",".join(f"pixel{n}" for n in range(1, 785))
 FOREST = ["mllib.classifier=forest", "mllib.trees=3", "mllib.depth=4"]
@@ -122,7 +123,7 @@ def test_a_result_is_a_line_that_says_how_good_the_model_is(forest):
 def test_training_from_python_leaves_a_run_in_mlflow_beside_a_run_of_the_callers(spark, few_letters, tmp_path):
     mlflow = pytest.importorskip("mlflow")
     words = [*FOREST, "tracking.mlflow=true", f"tracking.uri={tmp_path}/store", "tracking.experiment=letters"]
-    mlflow.set_tracking_uri(f"file://{tmp_path}/store")
+    mlflow.set_tracking_uri(store_uri(f"{tmp_path}/store"))
     mlflow.set_experiment("letters")
     with mlflow.start_run(run_name="mine") as mine:
         result = train(spark, few_letters, str(tmp_path / "bundle"), config=load_config(None, words))

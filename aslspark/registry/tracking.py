@@ -30,6 +30,8 @@ _VERSION_TAG = "aslspark.registry_version"
 _REQUIREMENTS = ("numpy", "onnxruntime", "pyspark")
 _ARTIFACTS = (".png", ".html", ".md")
 _REPORTS = ("metrics.json", "drift.json", "ingest.json", "cross_validation.json", "comparison.json")
+_DATABASE, _ARTIFACTS_FOLDER = "mlflow.db", "artifacts"
+"""In the folder that `tracking.uri` names."""
 _LONGEST_PARAMETER = 500
 """Characters; longer ones are cut."""
 
@@ -139,7 +141,7 @@ def log_bundle(folder: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # MLflow wants an example, though the signature is given
         mlflow.pyfunc.log_model(
-            artifact_path=MODEL,
+            **{"name" if mlflow.__version__ >= "3" else "artifact_path": MODEL},
             loader_module="aslspark.registry.tracking_model",
             data_path=str(folder),
             signature=ModelSignature(inputs=Schema([ColSpec("binary", "picture")]), outputs=outputs),
@@ -169,14 +171,36 @@ def _mlflow(config: Config) -> Any:
         import mlflow.pyfunc
     except ImportError as error:
         raise AslsparkError(f"tracking.mlflow=true: {error}; install aslspark[mlflow], or set it to false") from error
-    uri = config.tracking.uri
+    uri, experiment = config.tracking.uri, config.tracking.experiment
     try:
-        mlflow.set_tracking_uri(uri if re.match(r"^([a-z+]+:|databricks)", uri) else Path(uri).absolute().as_uri())
-        mlflow.set_experiment(config.tracking.experiment)
+        mlflow.set_tracking_uri(store_uri(uri))
+        if not _is_address(uri) and mlflow.get_experiment_by_name(experiment) is None:
+            # Beside the database: MLflow's own place for them is the working directory.
+            mlflow.create_experiment(experiment, artifact_location=(Path(uri).absolute() / _ARTIFACTS_FOLDER).as_uri())
+        mlflow.set_experiment(experiment)
     except Exception as error:  # each store has errors of its own
         cause = " ".join(str(error).split())[:200]
         raise AslsparkError(f"tracking.uri={uri}: MLflow cannot use it ({cause}); give a folder or a server") from error
     return mlflow
+
+
+def store_uri(uri: str) -> str:
+    """Return the address of what `tracking.uri` names, as MLflow takes it.
+
+    A folder holds a database, or files where MLflow 2 has made it, which MLflow 3 reads with
+    ``MLFLOW_ALLOW_FILE_STORE=true``.
+    """
+    if _is_address(uri):
+        return uri
+    folder = Path(uri).absolute()
+    if (folder / "0" / "meta.yaml").is_file() or (folder / ".trash").is_dir():
+        return folder.as_uri()
+    folder.mkdir(parents=True, exist_ok=True)
+    return f"sqlite:///{folder / _DATABASE}"
+
+
+def _is_address(uri: str) -> bool:
+    return re.match(r"^([a-z+]+:|databricks)", uri) is not None
 
 
 def _parameters(tree: Mapping[str, Any], prefix: str = "") -> dict[str, str]:

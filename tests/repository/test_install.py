@@ -179,7 +179,7 @@ def test_an_extra_beside_spark_settles_and_its_job_runs(extras, job, installed):
         here.aslspark("score --model out --data letters.csv --out scored")
         assert list((here.folder / "scored").glob("*.parquet"))
     if extras == "spark,mlflow":
-        assert list((here.folder / "mlruns").glob("*/*/metrics/*"))
+        assert (here.folder / "mlruns" / "mlflow.db").is_file()
 
 
 @pytest.mark.promise(
