@@ -16,3 +16,7 @@ needs_horovods_estimators = pytest.mark.skipif(
     not has_horovods_estimators,
     reason="Horovod's own estimators run in the stack of Spark 3.5: make test STACK=spark35",
 )
+
+needs_spark_connect = pytest.mark.skipif(
+    find_spec("grpc_status") is None, reason="Spark Connect's client is in the current stack: make test STACK=current"
+)

@@ -33,6 +33,7 @@ from aslspark.common.errors import AslsparkError, first_line
 from aslspark.common.load_refused import LoadRefused
 from aslspark.common.paths import is_mounted, local_path, spark_path
 from aslspark.common.plain_folder import NotPlain, PlainFolder
+from aslspark.common.spark_session import master
 from aslspark.images.decoding import ImageSpec
 from aslspark.images.hands.detector import HandDetector
 from aslspark.models.mllib import MllibClassifier
@@ -144,8 +145,8 @@ def _private_copy(files: Mapping[str, bytes], path: str) -> Iterator[Path]:
     workers can read it.
     """
     beside = Path(os.path.realpath(local_path(path)))
-    master = str(SparkSession.builder.getOrCreate().sparkContext.master)
-    parent = None if master.startswith("local") and not is_mounted(beside) else beside.parent
+    local = master(SparkSession.builder.getOrCreate()).startswith("local")
+    parent = None if local and not is_mounted(beside) else beside.parent
     try:
         folder = Path(tempfile.mkdtemp(prefix=f".{beside.name}.reading-" if parent else "aslspark-", dir=parent))
     except OSError as error:

@@ -1,19 +1,25 @@
-"""A name -> the SparkSession; and what a job asks of it: settings, slots for workers, the encoding of file names."""
+"""A name -> the SparkSession; and what a job asks of it: settings, slots for workers, the encoding of file names.
+
+A session is a classic one, with a SparkContext and a JVM beside this process, or one of Spark Connect, which has
+DataFrames alone. What differs between the two is here, so that all else need not know.
+"""
 
 from __future__ import annotations
 
 import locale
 import logging
 import os
+import re
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from pyspark import SparkConf
 from pyspark.resource import ResourceProfile
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from aslspark.common.errors import AslsparkError
 from aslspark.common.package import HOME
@@ -23,13 +29,39 @@ logger = logging.getLogger(__name__)
 UTF8 = "UTF-8"
 UTF8_LOCALE = "C.UTF-8"
 
+_SECONDS = {"": 1, "us": 1e-6, "ms": 1e-3, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
+"""In each of the units in which Spark's settings give times."""
+
 EXECUTOR_WAIT_SECONDS = 30
 """As Spark's own wait for executors (spark.scheduler.maxRegisteredResourcesWaitingTime)."""
 
 
+def is_connect(spark: SparkSession) -> bool:
+    """Tell a session of Spark Connect: it has DataFrames alone, no SparkContext, RDDs or JVM."""
+    return type(spark).__module__.startswith("pyspark.sql.connect.")
+
+
+def require_classic(spark: SparkSession, what: str) -> None:
+    """Check that a session is a classic one.
+
+    Raises
+    ------
+    AslsparkError
+        Naming `what` needs it.
+    """
+    if is_connect(spark):
+        raise AslsparkError(
+            f"{what} needs a SparkContext, which Spark Connect has not: run it by spark-submit, or on a cluster in "
+            "dedicated access mode"
+        )
+
+
 def running_session() -> SparkSession | None:
     """Return this process's running session, if any; also where the JVM serves this thread with another of its own."""
-    session = SparkSession.getActiveSession() or SparkSession._instantiatedSession
+    session = SparkSession.getActiveSession()
+    if session is not None and is_connect(session):
+        return session
+    session = session or SparkSession._instantiatedSession
     return session if session is not None and session._sc._jsc is not None else None
 
 
@@ -48,6 +80,13 @@ def spark_session(name: str) -> Iterator[SparkSession]:
     existing = running_session()
     if existing is not None:
         yield existing
+        return
+    if "SPARK_REMOTE" in os.environ:  # the server has its settings already
+        spark = SparkSession.builder.appName(name).getOrCreate()
+        try:
+            yield spark
+        finally:
+            spark.stop()
         return
     # Horovod's own estimators start workers with this interpreter. Where it is not set, they fail with
     # "'NoneType' object has no attribute 'origin'".
@@ -98,6 +137,8 @@ def _encode_file_names_in_utf8() -> None:
 
 def file_name_encoding(spark: SparkSession) -> str:
     """Return the encoding of file names in the driver's JVM, such as UTF-8."""
+    if is_connect(spark):
+        return UTF8  # a server's locale is its own affair
     jvm: Any = spark._jvm
     return str(jvm.java.lang.System.getProperty("sun.jnu.encoding"))
 
@@ -139,31 +180,86 @@ def settings(spark: SparkSession, values: Mapping[str, str]) -> Iterator[None]:
                 spark.conf.set(name, value_before)
 
 
+def parallelism(spark: SparkSession) -> int:
+    """Return how many tasks Spark makes of a table by default: the cores that it has now, on most clusters."""
+    if not is_connect(spark):
+        return max(1, spark.sparkContext.defaultParallelism)
+    last = spark.range(1 << 16).select(F.spark_partition_id().alias("task")).agg(F.max("task")).first()
+    assert last is not None
+    return int(last[0]) + 1
+
+
+def table_in_tasks(spark: SparkSession, rows: Sequence[tuple[Any, ...]], schema: str, tasks: int) -> DataFrame:
+    """Make a table whose rows are dealt to a number of tasks.
+
+    Parameters
+    ----------
+    spark : SparkSession
+    rows : sequence of tuple
+        Task by task, where all have the same number of them. Spark Connect deals them out as it likes, as many to each.
+    schema : str
+    tasks : int
+    """
+    if is_connect(spark):
+        return spark.createDataFrame(list(rows), schema).repartition(tasks)
+    return spark.createDataFrame(spark.sparkContext.parallelize(rows, tasks), schema, verifySchema=False)
+
+
+def is_local(spark: SparkSession) -> bool:
+    """Tell whether Spark runs on one machine, in the driver's own process."""
+    return master(spark).startswith("local[")
+
+
+def master(spark: SparkSession) -> str:
+    """Return the address of the cluster manager, such as local[2] or yarn."""
+    return str(spark.conf.get("spark.master", "a cluster"))
+
+
+def dynamic_allocation(spark: SparkSession) -> bool:
+    """Tell whether executors come and go as there is work for them."""
+    return spark.conf.get("spark.dynamicAllocation.enabled", "false") == "true"
+
+
 def seconds_setting(spark: SparkSession, name: str, default: float) -> float:
     """Return a Spark setting that is a time, such as ``120s``, in seconds."""
-    conf = spark.sparkContext._jsc.sc().conf()
-    return float(conf.getTimeAsSeconds(name, f"{default:g}s"))
+    value = str(spark.conf.get(name, f"{default:g}s"))
+    parts = re.fullmatch(r"\s*([0-9.]+)\s*([a-z]*)\s*", value.lower())
+    if parts is None or parts[2] not in _SECONDS:
+        raise AslsparkError(f"{name}={value}: give a time such as 120s, 2min or 500ms")
+    return float(parts[1]) * _SECONDS[parts[2]]
 
 
 def task_cores(spark: SparkSession, profile: ResourceProfile | None = None) -> int:
     """Return how many cores Spark gives a task, as by default or with a resource profile."""
     if profile is not None:
         return int(profile.taskResources["cpus"].amount)
-    return int(spark.sparkContext.getConf().get("spark.task.cpus") or 1)
+    return int(spark.conf.get("spark.task.cpus", "1") or 1)
 
 
-def task_slots(spark: SparkSession, profile: ResourceProfile | None = None) -> int:
-    """Count the tasks that can run at once now, by the cores (and the resources of a profile) that each needs."""
-    context = spark.sparkContext._jsc.sc()
+def task_slots(spark: SparkSession, profile: ResourceProfile | None = None) -> int | None:
+    """Count the tasks that can run at once now, by the cores (and the resources of a profile) that each needs.
+
+    Returns
+    -------
+    int or None
+        None through Spark Connect to a cluster, which tells nobody.
+    """
+    if is_connect(spark):
+        cores = re.fullmatch(r"local\[(\d+|\*).*\]", master(spark))
+        if cores is None:
+            return None
+        return (parallelism(spark) if cores[1] == "*" else int(cores[1])) // task_cores(spark, profile)
+    context: Any = spark.sparkContext._jsc.sc()
     default = context.resourceProfileManager().defaultResourceProfile()
     return int(context.maxNumConcurrentTasks(default if profile is None else profile._java_resource_profile))
 
 
-def wait_for_slots(spark: SparkSession, count: int, seconds: float, profile: ResourceProfile | None = None) -> int:
+def wait_for_slots(
+    spark: SparkSession, count: int, seconds: float, profile: ResourceProfile | None = None
+) -> int | None:
     """Wait until `count` tasks can run at once, or the time is up; return how many can. See `task_slots`."""
-    local = str(spark.sparkContext.master).startswith("local[")
-    deadline = time.monotonic() + (0 if local else seconds)
-    while (slots := task_slots(spark, profile)) < count and time.monotonic() < deadline:
+    deadline = time.monotonic() + (0 if is_local(spark) else seconds)
+    while (slots := task_slots(spark, profile)) is not None and slots < count and time.monotonic() < deadline:
         time.sleep(0.2)  # executors register one by one
     return slots
 
@@ -185,18 +281,17 @@ def require_slots(spark: SparkSession, num_proc: int, profile: ResourceProfile |
     AslsparkError
         With the numbers, where there are too few slots and the cluster cannot add any.
     """
-    conf = spark.sparkContext.getConf()
-    if conf.get("spark.dynamicAllocation.enabled", "false") == "true":
+    if dynamic_allocation(spark):
         return  # the cluster grows when the tasks are submitted
     slots = wait_for_slots(spark, num_proc, EXECUTOR_WAIT_SECONDS, profile)
-    if slots < num_proc:
-        resource, task = "cores", f"spark.task.cpus={conf.get('spark.task.cpus', '1')}"
+    if slots is not None and slots < num_proc:
+        resource, task = "cores", f"spark.task.cpus={task_cores(spark)}"
         if profile is not None:
             amounts = {name: f"{request.amount:g}" for name, request in profile.taskResources.items()}
             parts = " and ".join(f"{amount} {name}" for name, amount in sorted(amounts.items()))
             resource, task = "GPUs", f"{parts} a task"
         raise AslsparkError(
-            f"training.num_proc={num_proc}: {spark.sparkContext.master} has {slots} task slots "
+            f"training.num_proc={num_proc}: {master(spark)} has {slots} task slots "
             f"({'cores / ' if profile is None else ''}{task}); "
             f"set training.num_proc={slots} or less, or give the application more {resource}"
         )

@@ -17,7 +17,7 @@ from pyspark.sql.pandas.types import to_arrow_schema
 
 from aslspark.common.errors import AslsparkError
 from aslspark.common.paths import mounted_as_spark
-from aslspark.common.spark_session import settings
+from aslspark.common.spark_session import parallelism, settings
 from aslspark.data.assign_splits import FirstPass, all_samples, count_sources, list_samples
 from aslspark.data.discover_sources import OpenedSources, open_sources
 from aslspark.data.exact_duplicates import ExactDuplicates, count_exact_duplicates
@@ -212,7 +212,7 @@ def _same_blocks_in_both_passes(spark: SparkSession, packed: Mapping[str, str]) 
     """Return the Spark settings that decide how files are split and written."""
     return {
         # The default depends on the number of cores, and a cluster may grow between the passes.
-        "spark.sql.files.minPartitionNum": str(spark.sparkContext.defaultParallelism),
+        "spark.sql.files.minPartitionNum": str(parallelism(spark)),
         "spark.sql.execution.arrow.maxRecordsPerBatch": str(LINES_IN_BATCH),
         # One open file for each split, instead of sorting the pictures by split.
         "spark.sql.maxConcurrentOutputFileWriters": str(len(SPLITS) + 1),

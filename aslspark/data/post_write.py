@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import pandas as pd
 from pyspark.sql import DataFrame, SparkSession
@@ -44,7 +45,7 @@ def finish_pictures(
     """
     table = f"{folder}/{SAMPLES_FOLDER}"
     _quarantine_missed(spark, table, opened)
-    near, duplicates = find_near_duplicates(spark, _rows(spark, table), options.near_bits)
+    near, duplicates = find_near_duplicates(_rows(spark, table), options.near_bits)
     if near.closest:
         store.write(f"{folder}/{SHEET}", draw_sheet(spark, folder, near))
     if options.drop_near_duplicates and len(duplicates):
@@ -107,6 +108,7 @@ def _drop(
             store.delete(part)
             store.move(f"{folder}/kept-{split}", part)
     schema = StructType([field for field in HASHED_SCHEMA if field.name != "picture"])
-    table_rows = spark.createDataFrame(quarantined.astype(object).where(quarantined.notna(), None), schema)
+    values: Any = quarantined.astype(object)
+    table_rows = spark.createDataFrame(values.where(quarantined.notna(), None), schema)
     picture = F.lit(None).cast(HASHED_SCHEMA["picture"].dataType).alias("picture")
     table_rows.select("id", picture, *schema.names[1:]).write.mode("append").partitionBy("split").parquet(table)

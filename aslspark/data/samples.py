@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from pyspark.errors import AnalysisException
 from pyspark.sql import Column, DataFrame, SparkSession
@@ -21,7 +22,8 @@ from pyspark.sql.types import (
 
 from aslspark.common.errors import AslsparkError
 from aslspark.common.paths import mounted_as_spark
-from aslspark.data.schema_classes import VECTOR_CLASSES, classes_in
+from aslspark.common.spark_session import is_connect
+from aslspark.data.schema_classes import CLASS_OF_PYTHON, VECTOR_CLASSES, classes_in
 from aslspark.images.decoding import RAW
 from aslspark.images.hands.hand import HAND_FIELDS
 
@@ -113,13 +115,23 @@ def read_parquet(spark: SparkSession, path: str) -> DataFrame:
         Naming the class.
     """
     table = spark.read.parquet(path)
-    for name in classes_in(json.loads(table._jdf.schema().json())):
+    for name in _classes_of(spark, table, path):
         if name not in VECTOR_CLASSES:
             raise AslsparkError(
                 f"{path}: a column is of the type {name[:100]}, whose code is not run; write it as a Vector, an "
                 "array or bytes"
             )
     return table
+
+
+def _classes_of(spark: SparkSession, table: DataFrame, path: str) -> Iterator[str]:
+    if not is_connect(spark):
+        schema: Any = table._jdf.schema()
+        return classes_in(json.loads(schema.json()))
+    # The client would import the classes when it is told the schema; the server tells the kinds of columns as text.
+    quoted = path.replace("`", "``")
+    rows = spark.sql(f"DESCRIBE QUERY SELECT * FROM parquet.`{quoted}`").collect()
+    return (CLASS_OF_PYTHON for row in rows if CLASS_OF_PYTHON in row["data_type"])
 
 
 def read_samples(spark: SparkSession, ingested: str, splits: Sequence[str] = SPLITS) -> DataFrame:

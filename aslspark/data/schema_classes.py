@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 PICKLED = "pickled code"
+CLASS_OF_PYTHON = "pythonuserdefined"
+"""How Spark's SQL calls a type whose class is one of Python."""
 VECTOR_CLASSES = tuple(
     f"{package}.ml.linalg.{kind}UDT" for package in ("org.apache.spark", "pyspark") for kind in ("Vector", "Matrix")
 )

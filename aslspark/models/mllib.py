@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import pyspark
 from pyspark.ml import Estimator, PipelineModel
 from pyspark.ml.classification import (
     GBTClassifier,
@@ -13,10 +14,15 @@ from pyspark.ml.classification import (
     OneVsRest,
     RandomForestClassifier,
 )
+from pyspark.sql import SparkSession
+from pyspark.sql.utils import is_remote
 
 from aslspark.common.catalog import CLASSIFIERS, PICTURE, whole_numbers
 from aslspark.common.errors import AslsparkError
 from aslspark.common.settings import MllibConfig
+from aslspark.common.spark_session import require_classic
+
+BOOSTED = "boosted"
 
 PARALLEL_ENSEMBLES = 4
 """Ensembles of boosted trees that are grown at the same time: each waits for many small Spark jobs."""
@@ -55,6 +61,29 @@ def check_classifier(settings: MllibConfig) -> None:
     hidden_layers(settings)
 
 
+def check_session(spark: SparkSession, classifier: str) -> None:
+    """Check that a session has what a classifier needs.
+
+    Raises
+    ------
+    AslsparkError
+        Through Spark Connect before Spark 4, and for boosted trees in any version.
+    """
+    if classifier == BOOSTED or pyspark.__version__ < "4":
+        require_classic(spark, f"mllib.classifier={classifier}")
+
+
+def forget_summary(pipeline: PipelineModel) -> None:
+    """Take the summary of its training from a fitted classifier, as writing and reading it does.
+
+    With two classes, the summary of Spark 4 holds the session, with which the model cannot be sent to Spark's tasks.
+    """
+    model: Any = pipeline.stages[-1]
+    if getattr(model, "hasSummary", False) and not is_remote():
+        jvm: Any = SparkSession.active()._jvm
+        model._java_obj.setSummary(jvm.scala.Option.empty())
+
+
 def build_classifier(settings: MllibConfig, *, length: int, classes: int, seed: int) -> Estimator[Any]:
     """Build the classifier that the settings name.
 
@@ -82,7 +111,7 @@ def build_classifier(settings: MllibConfig, *, length: int, classes: int, seed: 
         )
     if name == "forest":
         return RandomForestClassifier(numTrees=settings.trees, maxDepth=settings.depth, seed=seed, **columns)
-    if name == "boosted":
+    if name == BOOSTED:
         ensemble = GBTClassifier(
             maxIter=settings.rounds, maxDepth=settings.depth, seed=seed, featureSubsetStrategy="sqrt", **columns
         )

@@ -214,7 +214,9 @@ class Comparison:
                 rest = histogram(bins[outside], size)
                 if not rest.sum():  # no other part has the measure, so that the limit covers chance alone
                     rest = histogram(bins[inside], size)
-                for statistic, values in statistics(name, (chosen @ of_rows).astype(np.float64), rest + 0.0).items():
+                for statistic, values in statistics(
+                    name, (chosen @ of_rows).astype(np.float64), rest.astype(np.float64)
+                ).items():
                     drawn.setdefault(statistic, []).append(values)
         order = random.permutation(RESAMPLES)  # so that draws of pictures and of answers are not paired by part
         return {statistic: np.concatenate(values)[order] for statistic, values in drawn.items()}

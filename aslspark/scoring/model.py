@@ -37,7 +37,7 @@ from aslspark.features.pictures import Normaliser
 from aslspark.images.decoding import UNUSABLE, ImageSpec
 from aslspark.images.hands.detector import HandDetector
 from aslspark.models.fit_result import EpochRow, FitResult
-from aslspark.models.mllib import MllibClassifier
+from aslspark.models.mllib import BOOSTED, MllibClassifier, check_session
 from aslspark.models.onnx_classifier import NO_HAND_FOUND, OnnxClassifier, needs_hand
 from aslspark.scoring.answer_columns import SHARES, ResultColumns, output_columns, ranking
 
@@ -281,14 +281,12 @@ def _onnx_udf(
     results: ResultColumns,
 ) -> Any:
     """Make the column function from structs of the inputs `read`, in this order, to the result columns."""
-    network, make = replace(classifier, onnx=b""), results.make  # its bytes are broadcast
-    context = dataset.sparkSession.sparkContext
-    onnx = context.broadcast(classifier.onnx)
+    network, make, onnx = replace(classifier, onnx=b""), results.make, classifier.onnx
     threads = task_cores(dataset.sparkSession)
 
     @batch_udf(results.columns)
     def rank(batches: Iterator[tuple[pd.DataFrame, ...]]) -> Iterator[pd.DataFrame]:
-        session = kept_session(onnx.value, threads)
+        session = kept_session(onnx, threads)
         for batch in batches:
             columns = batch if isinstance(batch, tuple) else (batch,)  # a single column comes without a tuple
             inputs = dict(zip(read, columns, strict=True))
@@ -343,6 +341,7 @@ def _with_mllib(
     picture = picture_struct(classifier.shape, F.col("_normal.data")).alias("picture")
     carried = carried.select("_row", *hand, reason.alias("_reason"), *([picture] if PICTURE in read else []))
     if is_one_vs_rest:
+        check_session(dataset.sparkSession, BOOSTED)
         # The JVM's OneVsRestModel: that of Python calls a Python function for each letter and takes 14 times as long.
         ensembles: Any = stages[-1]
         features = PipelineModel(stages[:-1]).transform(carried)

@@ -18,7 +18,7 @@ from pyspark.resource import ResourceProfile
 from pyspark.sql import SparkSession
 
 from aslspark.common.errors import AslsparkError
-from aslspark.common.spark_session import seconds_setting, wait_for_slots
+from aslspark.common.spark_session import is_connect, is_local, master, seconds_setting, wait_for_slots
 from aslspark.training.checkpoint import read_checkpoint
 from aslspark.training.flat_copy import flat_copies
 from aslspark.training.launch.failures import WorkerError
@@ -134,18 +134,19 @@ class Attempts:
         slots = wait_for_slots(self._spark, wanted, REPLACED_SECONDS, self._profile)
         if slots == 0:
             raise AslsparkError(
-                f"{self._spark.sparkContext.master} has no task slot left; when it has some again, go on with --resume"
+                f"{master(self._spark)} has no task slot left; when it has some again, go on with --resume"
             )
-        return min(slots, wanted)
+        return wanted if slots is None else min(slots, wanted)
 
     def _executors(self) -> set[str]:
-        infos = self._spark.sparkContext._jsc.sc().statusTracker().getExecutorInfos()
+        if is_connect(self._spark):
+            return set()  # a server names none
+        infos: Any = self._spark.sparkContext._jsc.sc().statusTracker().getExecutorInfos()
         return {f"{info.host()}:{info.port()}" for info in infos}
 
     def _wait_until_spark_knows(self, before: set[str]) -> None:
         """Wait until Spark has given an executor up: until then its slots are counted, and tasks sent there hang."""
-        context = self._spark.sparkContext
-        if str(context.master).startswith("local["):
+        if is_local(self._spark):
             return
         deadline = time.monotonic() + seconds_setting(self._spark, "spark.network.timeout", 120.0) * 1.5
         while before <= self._executors() and time.monotonic() < deadline:

@@ -91,8 +91,9 @@ def write_checkpoint(folder: Path, fit: str, progress: Progress, weights: bytes,
     about = json.dumps({"format": FORMAT, "fit": fit, "progress": asdict(progress)})
     path = _path(folder, progress.epochs)
     content = io.BytesIO()
-    arrays = {_STATE + name: array for name, array in state.items()}
-    np.savez(content, **{_ABOUT: _bytes(about.encode()), _WEIGHTS: _bytes(weights)}, **arrays)
+    arrays: dict[str, Any] = {_ABOUT: _bytes(about.encode()), _WEIGHTS: _bytes(weights)}
+    arrays |= {_STATE + name: array for name, array in state.items()}
+    np.savez(content, **arrays)
     try:
         replace_file(path, content.getbuffer(), flush=True)
         _flush_folder(folder)

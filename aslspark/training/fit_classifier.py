@@ -14,7 +14,7 @@ from aslspark.common.errors import AslsparkError
 from aslspark.common.settings import Config
 from aslspark.data.samples import HAND_COLUMN, TRAIN
 from aslspark.features.landmarks import FEATURES
-from aslspark.models.mllib import MllibClassifier, build_classifier
+from aslspark.models.mllib import MllibClassifier, build_classifier, forget_summary
 from aslspark.models.onnx_classifier import NOTHING
 from aslspark.training.data import TrainingData
 
@@ -55,4 +55,5 @@ def fit_classifier(spark: SparkSession, data: TrainingData, config: Config) -> t
         train = train.where(F.col(HAND_COLUMN)["found"].isNotNull() | (F.col("label") == NOTHING))
     log.info("training MLlib's %s", config.mllib.classifier)
     pipeline = Pipeline(stages=[*features.getStages(), classifier]).fit(train)
+    forget_summary(pipeline)
     return MllibClassifier(pipeline, data.labels, data.shape, inputs), pipeline

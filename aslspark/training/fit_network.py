@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import pickle
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
 from pyspark.sql import SparkSession
 
 from aslspark.common.catalog import LANDMARKS, NETWORKS, PICTURE
@@ -88,7 +91,13 @@ def fit_in_one_task(spark: SparkSession, data: TrainingData, config: Config) -> 
     """
     one = replace(config, training=replace(config.training, num_proc=1, launcher=ALONE))
     job, _ = worker_job(spark, _torch_network(data, one), one, _folders(data, one))
-    outcome, megabytes = spark.sparkContext.parallelize([job], 1).map(_alone).first()
+
+    def fit(_: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        yield pa.RecordBatch.from_pydict({"result": pa.array([pickle.dumps(_alone(job))], pa.binary())})
+
+    row = spark.range(0, 1, 1, 1).mapInArrow(fit, "result binary").first()
+    assert row is not None
+    outcome, megabytes = pickle.loads(row["result"])
     if not outcome.best_epoch:
         stop = next(alert for alert in outcome.watch if alert["stopped"])
         raise AslsparkError(f"{in_words(stop)}; no epoch left a model")

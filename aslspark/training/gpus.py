@@ -12,6 +12,7 @@ from pyspark.resource import ResourceProfile, ResourceProfileBuilder, TaskResour
 from pyspark.sql import SparkSession
 
 from aslspark.common.errors import AslsparkError
+from aslspark.common.spark_session import is_connect, is_local, master, task_cores
 from aslspark.training.launch.task import GPU
 
 EXECUTOR_AMOUNT = "spark.executor.resource.gpu.amount"
@@ -22,12 +23,12 @@ BY_LOCAL_RANK = "its place among the processes of its machine"
 
 def gpu_source(spark: SparkSession) -> str:
     """Tell where a process takes its GPU from: local mode hands out none, a cluster's tasks hold them."""
-    return BY_LOCAL_RANK if str(spark.sparkContext.master).startswith("local[") else FROM_SPARK
+    return BY_LOCAL_RANK if is_local(spark) else FROM_SPARK
 
 
 def tasks_hold_gpus(spark: SparkSession) -> bool:
     """Tell whether every task of the application holds a GPU."""
-    return gpu_source(spark) == FROM_SPARK and spark.sparkContext.getConf().get(TASK_AMOUNT) == "1"
+    return gpu_source(spark) == FROM_SPARK and spark.conf.get(TASK_AMOUNT, "") == "1"
 
 
 def gpu_tasks(spark: SparkSession) -> ResourceProfile | None:
@@ -46,26 +47,26 @@ def gpu_tasks(spark: SparkSession) -> ResourceProfile | None:
     AslsparkError
         Where the executors have no GPUs, or the cluster manager cannot give stages resources of their own.
     """
-    conf = spark.sparkContext.getConf()
     if gpu_source(spark) == BY_LOCAL_RANK or tasks_hold_gpus(spark):
         return None
-    on_executor = int(conf.get(EXECUTOR_AMOUNT) or 0)
+    on_executor = int(spark.conf.get(EXECUTOR_AMOUNT, "0") or 0)
     if on_executor < 1:
         raise AslsparkError(
-            f"training.use_gpu=true: the executors of {spark.sparkContext.master} have no GPUs; set {EXECUTOR_AMOUNT} "
+            f"training.use_gpu=true: the executors of {master(spark)} have no GPUs; set {EXECUTOR_AMOUNT} "
             "and spark.executor.resource.gpu.discoveryScript (on a standalone cluster also "
             "spark.worker.resource.gpu.amount and .discoveryScript for the workers, see conf/gpu.conf), "
             "or training.use_gpu=false"
         )
-    task_cores = int(conf.get("spark.task.cpus") or 1)
-    cores = max(task_cores, int(conf.get("spark.executor.cores") or 0) // on_executor)
+    cores = max(task_cores(spark), int(spark.conf.get("spark.executor.cores", "0") or 0) // on_executor)
     builder = ResourceProfileBuilder().require(TaskResourceRequests().cpus(cores).resource("gpu", 1))
     profile: ResourceProfile = builder.build
+    if is_connect(spark):
+        return profile  # the stage itself tells whether it may have one
     try:
         spark.sparkContext.emptyRDD().withResources(profile)  # makes it known to the scheduler, which counts its slots
     except Exception as error:
         raise AslsparkError(
-            f"training.use_gpu=true: {spark.sparkContext.master} gives single stages no GPUs; "
+            f"training.use_gpu=true: {master(spark)} gives single stages no GPUs; "
             f"set {TASK_AMOUNT}=1, so that every task holds one"
         ) from error
     return profile

@@ -34,7 +34,7 @@ from aslspark.evaluation.report import evaluate, summary
 from aslspark.features.augment_sheet import augmented_versions
 from aslspark.images.decoding import pixels_of
 from aslspark.models.fit_result import EpochRow, FitResult
-from aslspark.models.mllib import MllibClassifier, check_classifier
+from aslspark.models.mllib import MllibClassifier, check_classifier, check_session
 from aslspark.models.onnx_classifier import OnnxClassifier
 from aslspark.monitoring.profile import write_reference
 from aslspark.scoring.model import SignClassifierModel
@@ -225,6 +225,7 @@ def _train_classifier(
     spark: SparkSession, data: Sequence[str], out: str, config: Config, test_data: Sequence[str]
 ) -> TrainingResult:
     check_classifier(config.mllib)
+    check_session(spark, config.mllib.classifier)
     raw = bool(data) and not ingested_folder(data)
     if raw and LANDMARKS in READS[config.mllib.reads] and not config.hands.on:
         raise AslsparkError(

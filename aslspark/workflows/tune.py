@@ -28,7 +28,7 @@ from aslspark.common.paths import is_mounted, local_path
 from aslspark.common.redaction import redact_all
 from aslspark.common.same_run import require_same_run
 from aslspark.common.settings import Config, load_config
-from aslspark.common.spark_session import task_slots
+from aslspark.common.spark_session import require_classic, task_slots
 from aslspark.data.samples import TEST, VALIDATION
 from aslspark.data.split_preview import Needs
 from aslspark.models.fit_result import EpochRow
@@ -119,8 +119,10 @@ def _require_same(study: optuna.Study, out: str, given: dict[str, Any]) -> None:
 
 
 def _check_at_once(spark: SparkSession, config: Config, at_once: int) -> None:
-    if at_once < 1 or at_once > task_slots(spark):
-        raise AslsparkError(f"--at-once {at_once}: there are {task_slots(spark)} task slots; give from 1 to so many")
+    require_classic(spark, "a search")  # which cancels the jobs of a trial whose time is over
+    slots = task_slots(spark)
+    if at_once < 1 or (slots is not None and at_once > slots):
+        raise AslsparkError(f"--at-once {at_once}: there are {slots} task slots; give from 1 to so many")
     if at_once > 1 and (config.training.framework != "torch" or config.mllib.classifier != NO_CLASSIFIER):
         raise AslsparkError(
             f"--at-once {at_once}: only torch networks are fitted in single tasks; set training.framework=torch, or "

@@ -93,15 +93,15 @@ def dbfs(spark, databricks, tmp_path, monkeypatch):
     root = tmp_path / "dbfs"
     (root / "tmp").mkdir(parents=True)
     monkeypatch.setattr(paths, "DBFS", str(root))
-    store = spark.sparkContext._jsc.hadoopConfiguration()
+    hadoop = spark.sparkContext._jsc.hadoopConfiguration()
     mounted = {
-        "fs.dbfs.impl": "org.apache.store.fs.viewfs.ViewFileSystemOverloadScheme",
-        "fs.viewfs.overload.scheme.target.file.impl": "org.apache.store.fs.LocalFileSystem",
+        "fs.dbfs.impl": "org.apache.hadoop.fs.viewfs.ViewFileSystemOverloadScheme",
+        "fs.viewfs.overload.scheme.target.file.impl": "org.apache.hadoop.fs.LocalFileSystem",
         "fs.viewfs.mounttable.default.link./tmp": f"file://{root}/tmp",
         "fs.dbfs.impl.disable.cache": "true",
     }
     for name, value in mounted.items():
-        store.set(name, value)
+        hadoop.set(name, value)
     opened = builtins.open
 
     def one_way(file, mode="r", *args, **how):
@@ -113,7 +113,7 @@ def dbfs(spark, databricks, tmp_path, monkeypatch):
     monkeypatch.setattr(io, "open", one_way)
     yield root
     for name in mounted:
-        store.unset(name)
+        hadoop.unset(name)
 
 
 def test_the_stand_in_takes_no_file_that_is_written_here_and_there(dbfs):

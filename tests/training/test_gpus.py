@@ -73,7 +73,7 @@ def test_more_processes_than_gpus_are_refused_with_the_numbers(cluster):
 
 def application(master, **settings):
     conf = {key.replace("_", "."): value for key, value in settings.items()}
-    return SimpleNamespace(sparkContext=SimpleNamespace(master=master, getConf=lambda: conf))
+    return SimpleNamespace(conf={"spark.master": master, **conf})
 
 
 def test_a_cluster_without_gpus_is_refused_on_the_driver_with_the_settings_to_set():

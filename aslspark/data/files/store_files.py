@@ -1,4 +1,4 @@
-"""Files in any store that Spark can read: local ones through Python, others as `hadoop_files` does.
+"""Files in any store that Spark can read: local ones through Python, others as `hadoop_files` or `arrow_files` do.
 
 Python finds every local file; the JVM silently drops those whose names its locale cannot encode.
 """

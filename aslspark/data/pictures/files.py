@@ -17,7 +17,7 @@ from pyspark.sql import functions as F
 
 from aslspark.common.errors import AslsparkError
 from aslspark.common.redaction import redact
-from aslspark.common.spark_session import settings
+from aslspark.common.spark_session import parallelism, settings, table_in_tasks
 from aslspark.data.files.file_bytes import MAX_FILE_BYTES, UNREADABLE, with_content
 from aslspark.data.files.local_folders import SPECIAL, as_text, walk
 from aslspark.data.files.store_files import StoreFiles, no_pattern, plain_path
@@ -146,14 +146,14 @@ def files_table(
     """
     largest_first = sorted(files, key=lambda pair: (-pair[0].length, pair[0].path))
     cost = sum(max(0, file.length) for file, _ in files) + OPEN_COST_BYTES * len(files)
-    slots = max(1, spark.sparkContext.defaultParallelism)
+    slots = parallelism(spark)
     task_bytes = max(1 << 20, min(-(-cost // (TASKS_A_SLOT * slots)), 128 << 20))
     tasks = max(1, -(-cost // task_bytes))
     rows = [
         (*values, bytearray(file.file or b"")) for start in range(tasks) for file, values in largest_first[start::tasks]
     ]
     schema = ", ".join([*(f"{column} string" for column in columns), "file binary"])
-    return spark.createDataFrame(spark.sparkContext.parallelize(rows, tasks), schema, verifySchema=False)
+    return table_in_tasks(spark, rows, schema, tasks)
 
 
 def binary_files(spark: SparkSession, folders: Sequence[str]) -> DataFrame:
@@ -175,9 +175,9 @@ def list_files(files: DataFrame) -> list[tuple[str, int]]:
     with settings(files.sparkSession, {"spark.sql.files.openCostInBytes": str(OPEN_COST_BYTES)}):
         rows = files.select("path", "length").toPandas()
     listed = list(zip(rows["path"].tolist(), rows["length"].tolist(), strict=True))
-    if len(files._jdf.inputFiles()) != len(listed):
+    if len(uris := files.inputFiles()) != len(listed):
         known = {plain_path(path) for path, _ in listed}
-        paths = (plain_path(unquote(uri)) for uri in files.inputFiles())
+        paths = (plain_path(unquote(uri)) for uri in uris)
         listed += [(path, 0) for path in paths if path not in known]
     return listed
 

@@ -116,14 +116,13 @@ def _lowest_frequencies(length: int) -> npt.NDArray[np.float32]:
     return np.asarray(transform @ shrink, np.float32)
 
 
-def find_near_duplicates(spark: SparkSession, samples: DataFrame, bits: int) -> tuple[NearDuplicates, pd.DataFrame]:
+def find_near_duplicates(samples: DataFrame, bits: int) -> tuple[NearDuplicates, pd.DataFrame]:
     """Compare every test picture with every training and validation picture.
 
-    The test hashes, eight bytes each, are broadcast; each task compares its rows with them, a block at a time.
+    The test hashes, eight bytes each, go to every task; each task compares its rows with them, a block at a time.
 
     Parameters
     ----------
-    spark : SparkSession
     samples : DataFrame
         id (string), split (string), hash (long or null).
     bits : int
@@ -138,20 +137,19 @@ def find_near_duplicates(spark: SparkSession, samples: DataFrame, bits: int) -> 
     test = hashed.where(F.col("split") == TEST).select("id", HASH_COLUMN).toPandas()
     if test.empty:
         return NearDuplicates(bits, 0, 0), pd.DataFrame({"id": [], "test": [], "bits": []})
-    broadcast = spark.sparkContext.broadcast(test[HASH_COLUMN].to_numpy(np.int64))
+    of_test = test[HASH_COLUMN].to_numpy(np.int64)
 
     def compare(batches: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         for batch in batches:
-            yield near_pairs(batch["id"].to_numpy(), batch[HASH_COLUMN].to_numpy(np.int64), broadcast.value, bits)
+            yield near_pairs(batch["id"].to_numpy(), batch[HASH_COLUMN].to_numpy(np.int64), of_test, bits)
 
     others = hashed.where(F.col("split") != TEST).select("id", HASH_COLUMN)
     pairs = others.mapInPandas(compare, "id string, place int, bits int, of_test boolean").toPandas()
-    broadcast.destroy()
     of_others = pairs[~pairs["of_test"]].sort_values(["bits", "id"])
-    of_test = pairs.loc[pairs["of_test"], "place"].nunique()
+    near_in_test = pairs.loc[pairs["of_test"], "place"].nunique()
     duplicates = of_others.assign(test=test["id"].to_numpy()[of_others["place"]])[["id", "test", "bits"]]
     closest = [Pair(*pair) for pair in duplicates.head(MOST_LISTED)[["test", "id", "bits"]].to_numpy().tolist()]
-    return NearDuplicates(bits, int(of_test), len(duplicates), closest=closest), duplicates
+    return NearDuplicates(bits, int(near_in_test), len(duplicates), closest=closest), duplicates
 
 
 def near_pairs(

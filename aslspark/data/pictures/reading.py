@@ -17,6 +17,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import LongType, StringType, StructField, StructType
 
 from aslspark.common.redaction import redact
+from aslspark.common.spark_session import parallelism
 from aslspark.data.files.file_bytes import read_file
 from aslspark.data.picture_column import picture_column, pixel_bytes
 from aslspark.data.pictures.files import OPEN_COST_BYTES, TASKS_A_SLOT
@@ -62,7 +63,7 @@ def packing(spark: SparkSession, lengths: Sequence[int]) -> dict[str, str]:
     if not lengths:
         return {}
     cost = sum(lengths) + OPEN_COST_BYTES * len(lengths)
-    slots = max(1, spark.sparkContext.defaultParallelism)
+    slots = parallelism(spark)
     share = cost // (TASKS_A_SLOT * slots) + max(lengths) // 2 + OPEN_COST_BYTES
     return {
         "spark.sql.files.openCostInBytes": str(OPEN_COST_BYTES),

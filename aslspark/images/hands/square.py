@@ -66,7 +66,7 @@ class Picture:
     def __init__(self, pixels: Pixels) -> None:
         from PIL import Image
 
-        self.height, self.width = pixels.shape[:2]
+        self.height, self.width = map(int, pixels.shape[:2])
         self._copies = {1: Image.fromarray(pixels)}
 
     @property

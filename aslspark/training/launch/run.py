@@ -15,17 +15,19 @@ import threading
 import time
 import traceback
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import cloudpickle
-from pyspark import InheritableThread
+import pyarrow as pa
+import pyspark
+from pyspark import InheritableThread, TaskContext
 from pyspark.resource import ResourceProfile
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 
 from aslspark.common.errors import AslsparkError
-from aslspark.common.spark_session import running_session
+from aslspark.common.spark_session import dynamic_allocation, is_connect, running_session
 from aslspark.training.launch.failures import WorkerError, what_went_wrong
 from aslspark.training.launch.launchers import HOROVOD
 from aslspark.training.launch.mailbox import LOOK_SECONDS, SIGN_OF_LIFE_SECONDS, Mailbox
@@ -116,7 +118,7 @@ def run_workers(
         launcher=launcher,
         work=cloudpickle.dumps((function, job)),
         env=dict(env),
-        driver=spark.sparkContext.getConf().get("spark.driver.host", "127.0.0.1"),
+        driver=str(spark.conf.get("spark.driver.host", "127.0.0.1")),
         secret=secrets.token_urlsafe(24),
     )
     start_seconds = start_timeout or int(os.environ.get("HOROVOD_SPARK_START_TIMEOUT", START_SECONDS))
@@ -141,38 +143,67 @@ class _Stage:
     """
 
     def __init__(self, spark: SparkSession, plan: Plan, profile: ResourceProfile | None) -> None:
-        self._context = context = spark.sparkContext
-        self._group = f"aslspark-{uuid.uuid4().hex}"
-        self._results: list[tuple[int, bytes] | None] = []
+        self._spark, self._size = spark, plan.size
+        self._name = f"aslspark-{uuid.uuid4().hex}"
+        self._has_tags = is_connect(spark) or pyspark.__version__ >= "4"
+        self._results: list[tuple[int, bytes]] = []
         self.error: Exception | None = None
         self.ended = threading.Event()
-        tasks = context.parallelize(range(plan.size), plan.size)
-        if profile is not None:
-            tasks = tasks.withResources(profile)
-        elastic = context.getConf().get("spark.dynamicAllocation.enabled") == "true"
-        work = (tasks if elastic else tasks.barrier()).mapPartitionsWithIndex(lambda n, _: [run_task(plan, n)])
+        work = _work(spark, plan, profile)
 
         def run() -> None:
             try:
-                # Not interrupted: Spark would forget the Python worker, and all that it has started would run on.
-                context.setJobGroup(self._group, f"{plan.size} workers of a fit", interruptOnCancel=False)
-                self._results = work.collect()
+                self._mark()
+                self._results = [(row["rank"], bytes(row["result"])) for row in work.collect()]
             except Exception as error:
                 self.error = error
             finally:
                 self.ended.set()
 
-        InheritableThread(target=run, name="launcher", daemon=True).start()
+        thread = threading.Thread if is_connect(spark) else InheritableThread
+        thread(target=run, name="launcher", daemon=True).start()
 
     def results(self) -> list[tuple[int, bytes]]:
         """Return each rank and its pickled result."""
-        if self.error is not None or None in self._results:
+        if self.error is not None or len(self._results) < self._size:
             raise WorkerError(f"the results of the workers were lost: {self.error}", lost=True)
-        return [each for each in self._results if each is not None]
+        return self._results
+
+    def _mark(self) -> None:
+        """Give this thread's Spark jobs a name, for `cancel`."""
+        if self._has_tags:
+            self._spark.addTag(self._name)
+        else:
+            # Not interrupted: Spark would forget the Python worker, and all that it has started would run on.
+            self._spark.sparkContext.setJobGroup(self._name, f"{self._size} workers of a fit", interruptOnCancel=False)
 
     def cancel(self) -> None:
         """Let Spark end it."""
-        self._context.cancelJobGroup(self._group)
+        if self._has_tags:
+            self._spark.interruptTag(self._name)
+        else:
+            self._spark.sparkContext.cancelJobGroup(self._name)
+
+
+def _work(spark: SparkSession, plan: Plan, profile: ResourceProfile | None) -> DataFrame:
+    """Make the table of each rank (long) and its pickled result (binary), with a task of its own for each."""
+
+    def run(_: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        context = TaskContext.get()
+        assert context is not None
+        for rank, result in filter(None, [run_task(plan, context.partitionId())]):
+            yield pa.RecordBatch.from_pydict({"rank": pa.array([rank]), "result": pa.array([result], pa.binary())})
+
+    schema = "rank long, result binary"
+    together = not dynamic_allocation(spark)
+    if profile is not None and pyspark.__version__ < "4":
+        # Spark 3.5 gives stages of RDDs alone resources of their own.
+        tasks = spark.sparkContext.parallelize(range(plan.size), plan.size).withResources(profile)
+        stage = tasks.barrier() if together else tasks
+        rows = stage.mapPartitionsWithIndex(lambda n, _: filter(None, [run_task(plan, n)]))
+        return spark.createDataFrame(rows, schema)
+    resources: dict[str, Any] = {} if profile is None else {"profile": profile}
+    return spark.range(0, plan.size, 1, plan.size).mapInArrow(run, schema, barrier=together, **resources)
 
 
 def _watch(
