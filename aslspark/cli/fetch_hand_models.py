@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 from aslspark.bundle.files import whole_folder
@@ -75,7 +76,8 @@ def _given(source: str) -> HandNetworks:
 
 def _fetched() -> HandNetworks:
     """Fetch the wheel by pip, which compares its hash, and convert what it holds."""
-    require_converter("fetch hand-models")
+    if not all(map(find_spec, ("tensorflow", "tf2onnx"))):  # they are imported when there is something to convert
+        require_converter("fetch hand-models")
     with tempfile.TemporaryDirectory(prefix="aslspark-") as folder:
         lock = Path(folder, "wheel.lock")
         lock.write_bytes(f"mediapipe=={MEDIAPIPE} --hash=sha256:{WHEEL_SHA256}\n".encode())
