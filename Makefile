@@ -3,7 +3,7 @@
 # make notebooks [OUT=DIR]    # as .ipynb
 # make fuzz [SECONDS=60]
 # make mutants [ARGS="--only NAME ..."]    # small bugs, put in one at a time: do tests notice?
-# STACK=current|spark35 is the set of packages that any of them uses: Spark 4 and Keras 3, or Spark 3.5 and Keras 2.
+# STACK=spark35: with Spark 3.5 and Keras 2, in place of the current Spark 4 and Keras 3.
 # GPU=1 builds, and uses, an environment for CUDA, and trains with one process a GPU of this machine.
 
 SHELL := /bin/bash
@@ -19,7 +19,7 @@ export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
 export SPARK_CONF_DIR := $(CURDIR)/conf
 IN_ENV = ENV=$$(environment/build.sh) && export PATH="$$ENV/bin:$$PATH" PYSPARK_PYTHON="$$ENV/bin/python" PYSPARK_DRIVER_PYTHON="$$ENV/bin/python" &&
 
-.PHONY: train shell notebooks test test-fast test-long coverage bench bench-gpu lint env lock audit fuzz mutants
+.PHONY: train shell notebooks test test-fast test-long test-stack coverage bench bench-gpu lint env lock audit fuzz mutants
 train:
 	@$(IN_ENV) spark-submit jobs/train_cnn.py \
 	  $(if $(DATA),--data $(DATA)) --out $(OUT) --framework $(FRAMEWORK) --config $(CONFIG) $(ARGS)
@@ -41,6 +41,10 @@ test-fast:
 
 test-long:
 	@$(IN_ENV) python -m pytest -m long
+	@$(MAKE) --no-print-directory test-stack STACK=spark35
+
+test-stack:
+	@$(IN_ENV) python $(PYTEST) -m "stack and not long"
 
 # Lines and branches that the tests run, in every Python process that they start; a report by file.
 coverage:

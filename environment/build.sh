@@ -6,7 +6,7 @@
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-stack=${STACK:-spark35}
+stack=${STACK:-current}
 gpu=${GPU:-0}
 python=${PYTHON:-python3.11}
 command -v "$python" >/dev/null || python=python3

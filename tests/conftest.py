@@ -41,12 +41,29 @@ LONGEST_FIRST = (
 """Files that take long, by measured seconds: dealt out first, so that no process is left with a long one at the end."""
 
 
+TOUCH_THE_STACK = (
+    *(
+        "test_ingest",
+        "test_hostile_parquet",
+        "test_scoring",
+        "test_tracking",
+        "test_released_bundles",
+        "test_keras_files",
+    ),
+    *("test_networks", "test_training", "test_launch", "test_gpus", "test_frozen_and_half", "test_landmark_feed"),
+    *("test_petastorm_feed", "test_data_module", "test_two_ranks"),
+)
+"""Files whose tests look at what Spark 3.5 and 4, Keras 2 and 3, numpy 1 and 2 do differently."""
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests for which Spark is started as slow, before `-m` chooses, and put the long files first."""
     for item in items:
         if "spark" in getattr(item, "fixturenames", ()):
             item.add_marker("slow")
+        if item.path.stem in TOUCH_THE_STACK:
+            item.add_marker("stack")
     place = {name: number for number, name in enumerate(LONGEST_FIRST)}
     items.sort(key=lambda item: place.get(item.path.stem, len(place)))
 

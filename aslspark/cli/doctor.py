@@ -97,11 +97,8 @@ def main(argv: Sequence[str]) -> None:
 
 def _python() -> list[Finding]:
     version = platform.python_version()
-    is_supported = (3, 10) <= sys.version_info[:2] < (3, 12)
-    state = OK if is_supported else HINT
-    findings = [
-        Finding(state, "Python", f"{version} ({sys.executable})", "use 3.10 or 3.11: TensorFlow 2.15 ends there")
-    ]
+    state = OK if (3, 11) <= sys.version_info[:2] < (3, 14) else HINT
+    findings = [Finding(state, "Python", f"{version} ({sys.executable})", "use 3.11, 3.12 or 3.13: no other was tried")]
     workers = os.environ.get("PYSPARK_PYTHON")
     if workers and shutil.which(workers) is None:
         findings.append(
@@ -119,14 +116,10 @@ def _java() -> list[Finding]:
         return [Finding(MISSING, "Java", f"none{f' in JAVA_HOME={home}' if home else ''}", remedy)]
     match = re.search(r'version "(?:1\.)?(\d+)', output)
     number = int(match[1]) if match else 0
-    return [
-        Finding(
-            OK if number in (8, 11, 17) else MISSING,
-            "Java",
-            f"{number} ({java})",
-            f"Spark 3.5 does not run on it; {remedy}",
-        )
-    ]
+    spark = _version("pyspark") or "4"
+    runs_on = (8, 11, 17) if spark.startswith("3.") else (17, 21)
+    state = OK if number in runs_on else MISSING
+    return [Finding(state, "Java", f"{number} ({java})", f"Spark {spark} does not run on it; {remedy}")]
 
 
 def _locale() -> list[Finding]:

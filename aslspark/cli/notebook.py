@@ -17,7 +17,7 @@ from typing import Any
 from pyspark.sql import SparkSession
 
 from aslspark.cli.jobs_support import start_logging
-from aslspark.common.errors import AslsparkError
+from aslspark.common.errors import AslsparkError, first_line
 from aslspark.common.paths import local_path, on_databricks, spark_path
 from aslspark.common.redaction import say
 from aslspark.common.spark_session import spark_session
@@ -98,7 +98,8 @@ def new_folder(out: str, name: str) -> str:
     Parameters
     ----------
     out : str
-        Where; empty: ``dbfs:/tmp/aslspark`` on Databricks, ``runs/notebooks`` elsewhere.
+        Where; empty: on Databricks the volume `aslspark` of the current catalog and schema, which is made where it is
+        missing, and ``runs/notebooks`` elsewhere.
     name : str
         Begins the folder's name; the time follows.
 
@@ -106,11 +107,29 @@ def new_folder(out: str, name: str) -> str:
     -------
     str
         Its path, which both Spark and this package read.
+
+    Raises
+    ------
+    AslsparkError
+        Where the volume is missing and cannot be made.
     """
-    parent = out or ("dbfs:/tmp/aslspark" if on_databricks() else "runs/notebooks")
+    parent = out or (_volume() if on_databricks() else "runs/notebooks")
     path = f"{spark_path(parent)}/{name}-{time.strftime('%Y%m%d-%H%M%S')}"
     Path(local_path(path)).mkdir(parents=True)
     return path
+
+
+def _volume() -> str:
+    spark = SparkSession.builder.getOrCreate()
+    try:
+        ((catalog, schema),) = spark.sql("SELECT current_catalog(), current_schema()").collect()
+        spark.sql(f"CREATE VOLUME IF NOT EXISTS `{catalog}`.`{schema}`.`aslspark`")
+    except Exception as error:  # no Unity Catalog, or no right to make one: each has errors of its own
+        raise AslsparkError(
+            f"out=: a volume for the results cannot be made ({first_line(error)}); set out to a folder of a volume, "
+            "such as /Volumes/main/signs/runs"
+        ) from error
+    return f"/Volumes/{catalog}/{schema}/aslspark"
 
 
 def show(picture: str) -> None:

@@ -200,11 +200,15 @@ def test_the_doctor_says_in_which_letters_java_spells_names(tmp_path, monkeypatc
     assert (found.state, encoding in found.detail, "LC_ALL=C.UTF-8" in found.remedy) == (state, True, True)
 
 
-def test_the_doctor_knows_javas_that_spark_does_not_run_on(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("spark", "old", "new"), [("3.5.9", doctor.OK, doctor.MISSING), ("4.1.4", doctor.MISSING, doctor.OK)]
+)
+def test_the_doctor_knows_javas_that_spark_does_not_run_on(tmp_path, monkeypatch, spark, old, new):
     java = tmp_path / "bin" / "java"
     java.parent.mkdir()
     monkeypatch.setenv("JAVA_HOME", str(tmp_path))
-    for version, state in (("21.0.2", doctor.MISSING), ("17.0.9", doctor.OK), ("1.8.0_392", doctor.OK)):
+    monkeypatch.setattr(doctor, "_version", {"pyspark": spark}.get)
+    for version, state in (("21.0.2", new), ("17.0.9", doctor.OK), ("1.8.0_392", old)):
         java.write_text(f"#!/bin/sh\necho 'openjdk version \"{version}\"' >&2\n")
         java.chmod(0o755)
         [found] = doctor._java()
