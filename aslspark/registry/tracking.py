@@ -173,8 +173,8 @@ def _mlflow(config: Config) -> Any:
         raise AslsparkError(f"tracking.mlflow=true: {error}; install aslspark[mlflow], or set it to false") from error
     uri, experiment = config.tracking.uri, config.tracking.experiment
     try:
-        mlflow.set_tracking_uri(store_uri(uri))
-        if not _is_address(uri) and mlflow.get_experiment_by_name(experiment) is None:
+        mlflow.set_tracking_uri(store := store_uri(uri))
+        if store.endswith(_DATABASE) and mlflow.get_experiment_by_name(experiment) is None:
             # Beside the database: MLflow's own place for them is the working directory.
             mlflow.create_experiment(experiment, artifact_location=(Path(uri).absolute() / _ARTIFACTS_FOLDER).as_uri())
         mlflow.set_experiment(experiment)
@@ -187,20 +187,17 @@ def _mlflow(config: Config) -> Any:
 def store_uri(uri: str) -> str:
     """Return the address of what `tracking.uri` names, as MLflow takes it.
 
-    A folder holds a database, or files where MLflow 2 has made it, which MLflow 3 reads with
-    ``MLFLOW_ALLOW_FILE_STORE=true``.
+    MLflow 2 keeps files in a folder, MLflow 3 a database: it reads such files with ``MLFLOW_ALLOW_FILE_STORE=true``.
     """
-    if _is_address(uri):
+    if re.match(r"^([a-z+]+:|databricks)", uri):
         return uri
+    from mlflow import __version__ as version
+
     folder = Path(uri).absolute()
-    if (folder / "0" / "meta.yaml").is_file() or (folder / ".trash").is_dir():
+    if version < "3" or (folder / "0" / "meta.yaml").is_file() or (folder / ".trash").is_dir():
         return folder.as_uri()
     folder.mkdir(parents=True, exist_ok=True)
     return f"sqlite:///{folder / _DATABASE}"
-
-
-def _is_address(uri: str) -> bool:
-    return re.match(r"^([a-z+]+:|databricks)", uri) is not None
 
 
 def _parameters(tree: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
