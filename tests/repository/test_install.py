@@ -3,9 +3,11 @@
 import ast
 import os
 import re
+import shutil
 import subprocess
 import sys
 from importlib import metadata
+from pathlib import Path
 
 import pytest
 from conftest import REPOSITORY
@@ -49,15 +51,15 @@ FINDS_HANDS = """
 import sys
 import numpy as np
 from PIL import Image
-from aslspark.images.hands.options import HandOptions, require_detector
-from aslspark.serving.detectors import Detectors
-require_detector("hands.on=true")
-detectors = Detectors(HandOptions(looks=2), 1)
-hand = detectors(np.zeros((64, 64, 3), np.uint8))
-assert (hand.found, hand.trouble) == (None, None), hand
+from aslspark.images.hands.detector import HandDetector
+from aslspark.images.hands.networks import installed_networks
+from aslspark.images.hands.options import HandOptions
+detector = HandDetector(HandOptions(looks=2), installed_networks("hands.on=true"))
+(hand,) = detector([np.zeros((64, 64, 3), np.uint8)])
+assert hand.found is None, hand
 for path in sys.argv[1:]:
-    assert detectors(np.asarray(Image.open(path).convert("RGB"))).found, path
-detectors.close()
+    (hand,) = detector([np.asarray(Image.open(path).convert("RGB"))])
+    assert hand.found, path
 """
 BUILDS_KERAS = """
 import onnxruntime
@@ -99,14 +101,16 @@ def wheel(tmp_path_factory):
 class Installed:
     """An environment of its own, with nothing in it but the package and what it asked for."""
 
-    def __init__(self, folder, wheel, extras):
+    def __init__(self, folder, wheel, extras, python=sys.executable):
         self.folder, self.bin = folder, folder / "venv" / "bin"
         kept = {
             name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "PYSPARK", "SPARK"))
         }
         self.env = {**kept, "PATH": f"{self.bin}{os.pathsep}{os.environ['PATH']}"}
-        self.run(sys.executable, "-m", "venv", str(folder / "venv"))
-        pins = [f"{name}=={version}" for name, version in HERE.items() if "torch" in extras]
+        self.run(python, "-m", "venv", str(folder / "venv"))
+        pins = [
+            f"{name}=={version}" for name, version in HERE.items() if "torch" in extras and python == sys.executable
+        ]
         self.run(self.bin / "pip", "install", "--quiet", f"{wheel}[{extras}]" if extras else wheel, *pins)
         self.run(self.bin / "pip", "check")
 
@@ -126,7 +130,7 @@ class Installed:
 
 @pytest.fixture
 def installed(tmp_path, wheel):
-    return lambda extras: Installed(tmp_path, wheel, extras)
+    return lambda extras, **how: Installed(tmp_path, wheel, extras, **how)
 
 
 @pytest.mark.long
@@ -180,6 +184,27 @@ def test_an_extra_beside_spark_settles_and_its_job_runs(extras, job, installed):
         assert list((here.folder / "scored").glob("*.parquet"))
     if extras == "spark,mlflow":
         assert (here.folder / "mlruns" / "mlflow.db").is_file()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", ["python3.12", "python3.13"])
+def test_a_newer_python_trains_with_two_processes_without_horovod_scores_and_serves(name, installed):
+    python = newer_python(name)
+    here = installed("spark,torch,serve", python=python)
+    here.python(TABLE)
+    here.aslspark("train-cnn --data letters.csv --out out --framework torch --launcher torch --num-proc 2 --epochs 1")
+    here.aslspark("score --model out --data letters.csv --out scored")
+    assert list((here.folder / "scored").glob("*.parquet"))
+    here.python(SERVES)
+
+
+def newer_python(name):
+    """Find an interpreter, which may be one of pyenv's that is not in use."""
+    found = [shutil.which(name), *Path.home().glob(f".pyenv/versions/{name.removeprefix('python')}.*/bin/python")]
+    for python in filter(None, found):
+        if subprocess.run([str(python), "-c", "import venv"], capture_output=True, check=False).returncode == 0:
+            return str(python)
+    pytest.skip(f"there is no {name} on this machine")
 
 
 @pytest.mark.promise(
