@@ -10,6 +10,7 @@ import json
 import os
 import platform
 import statistics
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -22,7 +23,11 @@ import psutil
 from aslspark.data.synthetic import draw_hand
 from aslspark.data.tables.pixel_layout import COLUMNS
 
+_STACK = Path(sys.prefix) / "stack"  # environment/build.sh writes it
 RESULTS = Path(__file__).resolve().parent / "results"
+"""Of the current stack; those of another are in a folder of its name."""
+if _STACK.is_file() and _STACK.read_text().strip() != "current":
+    RESULTS /= _STACK.read_text().strip()
 
 
 @dataclass(frozen=True)
@@ -127,7 +132,7 @@ def write(name: str, lines: Sequence[Comparison], notes: Sequence[str] = ()) -> 
     notes : sequence of str
         What the time is spent on, where an aim was missed; what was measured how.
     """
-    RESULTS.mkdir(exist_ok=True)
+    RESULTS.mkdir(parents=True, exist_ok=True)
     results = {
         "benchmark": name,
         "when": time.strftime("%Y-%m-%d"),
