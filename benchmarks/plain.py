@@ -36,7 +36,7 @@ def keras(
     from aslspark.models.keras_network import build
 
     model = build("cnn", (28, 28, 1), 24, 0.3)
-    model.compile("adam", "categorical_crossentropy", ["accuracy"])
+    model.compile("adam", "categorical_crossentropy", metrics=["accuracy"])
     rates: list[float] = []
 
     class Clock(tf.keras.callbacks.Callback):

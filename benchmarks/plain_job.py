@@ -43,7 +43,7 @@ def keras(path: str, out: str, epochs: int, batch: int) -> float:
     pictures, labels, split = read(path)
     one_hot = np.eye(CLASSES, dtype=np.float32)[labels]
     model = build("cnn", (28, 28, 1), CLASSES, DROPOUT)
-    model.compile(tf.keras.optimizers.Adam(0.002), "categorical_crossentropy", ["accuracy"])
+    model.compile(tf.keras.optimizers.Adam(0.002), "categorical_crossentropy", metrics=["accuracy"])
     model.fit(
         pictures[split["train"]],
         one_hot[split["train"]],
