@@ -9,7 +9,7 @@ import argparse
 from collections.abc import Sequence
 
 import aslspark
-from aslspark.cli.jobs_support import add_config_options, config_from, run_job
+from aslspark.cli.jobs_support import add_column_options, add_config_options, columns_of, config_from, run_job
 from aslspark.common.redaction import say
 from aslspark.common.settings import SplitConfig
 
@@ -29,7 +29,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         nargs="+",
         required=True,
         metavar="PATH",
-        help="pixel tables or folders of them; folders of pictures, their manifests, zips of either",
+        help="pixel tables or folders of them; folders of pictures, their manifests, zips of either; tables of Spark's "
+        "catalog or of Delta",
     )
     parser.add_argument(
         "--test-source",
@@ -44,10 +45,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--test", type=float, help=f"default: {usual.test}")
     parser.add_argument("--blocks", type=int, help=f"default: {usual.blocks}")
     parser.add_argument("--seed", type=int, help=f"default: {usual.seed}")
+    add_column_options(parser)
     add_config_options(parser)
     chosen = parser.parse_args(argv)
     named = {"kind": chosen.split, **{name: getattr(chosen, name) for name in ("validation", "test", "blocks", "seed")}}
-    config = config_from(chosen, {f"split.{name}": value for name, value in named.items()})
+    config = config_from(chosen, {**{f"split.{name}": value for name, value in named.items()}, **columns_of(chosen)})
     from aslspark.common.spark_session import spark_session
 
     with spark_session("aslspark ingest") as spark:

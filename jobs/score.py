@@ -1,6 +1,7 @@
 """Read the letters of pictures with a bundle.
 
 spark-submit jobs/score.py --model BUNDLE --data PATH... --out DIR
+spark-submit jobs/score.py --model BUNDLE --data TABLE --out-table TABLE --mode append
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import argparse
 from collections.abc import Sequence
 
 import aslspark
-from aslspark.cli.jobs_support import add_config_options, config_from, run_job
+from aslspark.cli.jobs_support import add_column_options, add_config_options, columns_of, config_from, run_job
 
 
 def main(argv: Sequence[str]) -> None:
@@ -20,10 +21,22 @@ def main(argv: Sequence[str]) -> None:
         "--data",
         required=True,
         nargs="+",
-        metavar="PATH",
-        help="pixel tables with or without labels, pictures or folders of them, one Parquet table or ingested folder",
+        metavar="PATH|TABLE",
+        help="pixel tables with or without labels, pictures or folders of them, one Parquet table or ingested folder, "
+        "or a table of Spark's catalog or of Delta",
     )
-    parser.add_argument("--out", required=True, metavar="DIR", help="Parquet to make; must not exist")
+    out = parser.add_mutually_exclusive_group(required=True)
+    out.add_argument("--out", metavar="DIR", help="Parquet to make; must not exist")
+    out.add_argument("--out-table", metavar="TABLE", help="a table of Spark's catalog")
+    parser.add_argument(
+        "--mode",
+        default="errorifexists",
+        choices=("errorifexists", "append", "overwrite"),
+        help="where the table is there (default: %(default)s)",
+    )
+    parser.add_argument("--where", metavar="SQL", help="a condition on the data's columns; other rows are left out")
+    parser.add_argument("--since", metavar="TIME", help="rows of earlier times, by columns.time, are left out")
+    add_column_options(parser)
     parser.add_argument(
         "--threshold",
         type=float,
@@ -32,11 +45,22 @@ def main(argv: Sequence[str]) -> None:
     )
     add_config_options(parser)
     options = parser.parse_args(argv)
-    config = config_from(options, {})
+    config = config_from(options, columns_of(options))
     from aslspark.common.spark_session import spark_session
 
     with spark_session("aslspark score") as spark:
-        aslspark.score(spark, options.model, options.data, options.out, config=config, threshold=options.threshold)
+        aslspark.score(
+            spark,
+            options.model,
+            options.data,
+            options.out,
+            out_table=options.out_table,
+            mode=options.mode,
+            where=options.where,
+            since=options.since,
+            config=config,
+            threshold=options.threshold,
+        )
 
 
 if __name__ == "__main__":

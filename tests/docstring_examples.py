@@ -10,6 +10,7 @@ import logging
 import sys
 
 from pyspark.sql import SparkSession
+from quick_java import QUICK_JAVA
 
 import aslspark
 
@@ -28,6 +29,7 @@ def main() -> int:
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.driver.host": "127.0.0.1",
         "spark.sql.shuffle.partitions": "2",
+        "spark.driver.extraJavaOptions": QUICK_JAVA,
     }
     spark = SparkSession.builder.master("local[2]").config(map=settings).getOrCreate()
     spark.sparkContext.setLogLevel("OFF")

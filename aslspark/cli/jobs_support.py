@@ -8,12 +8,13 @@ import logging
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
 
 from aslspark.common.catalog import READS
 from aslspark.common.errors import AslsparkError
 from aslspark.common.log_output import show_log
 from aslspark.common.redaction import mask_record, masked_console
-from aslspark.common.settings import Config, load_config
+from aslspark.common.settings import ColumnConfig, Config, load_config
 
 EXTRAS = {
     "spark": ("pyspark", "py4j"),
@@ -103,6 +104,19 @@ def add_config_options(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="single settings, for example training.epochs=15",
     )
+
+
+def add_column_options(parser: argparse.ArgumentParser) -> None:
+    """Add what the columns of tables are called."""
+    for setting in fields(ColumnConfig):
+        about = f"what tables call the column: {setting.metadata['meaning']}"
+        parser.add_argument(f"--{setting.name}-column", metavar="NAME", help=about)
+
+
+def columns_of(options: argparse.Namespace) -> dict[str, object]:
+    """Return the settings that the options of `add_column_options` gave."""
+    names = [setting.name for setting in fields(ColumnConfig)]
+    return {f"columns.{name}": getattr(options, f"{name}_column") for name in names}
 
 
 def add_training_options(parser: argparse.ArgumentParser) -> None:

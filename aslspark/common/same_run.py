@@ -48,10 +48,14 @@ def require_same_run(
     # A setting that is newer than the record had its default.
     before = {**{name: s.default for name, s in declarations().items() if name in now}, **before}
     before = {name: value for name, value in before.items() if name.removeprefix("settings.") not in FORMER_SETTINGS}
-    for name in sorted(before.keys() | now.keys()):
+    option_of = {
+        name: next((key for key in options or {} if name == key or name.startswith(f"{key}.")), None)
+        for name in before.keys() | now.keys()
+    }
+    # What has an option is named before what follows from it, such as the settings of data of another kind.
+    for name, option in sorted(option_of.items(), key=lambda item: (item[1] is None, item[0])):
         if name in may_differ or name.partition(".")[0] in may_differ or before.get(name) == now.get(name):
             continue
-        option = next((key for key in options or {} if name == key or name.startswith(f"{key}.")), None)
         difference = f"{name}={before.get(name)}, not {now.get(name)}"
         if option is not None and options is not None:
             below = f" {name[len(option) + 1 :]}=" if name != option else " "

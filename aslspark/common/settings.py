@@ -75,6 +75,21 @@ class PictureConfig:
 
 
 @dataclass
+class ColumnConfig:
+    """What the columns of tables are called; empty: as `aslspark.ingest` and `aslspark.score` know them."""
+
+    picture: str = _setting(
+        "",
+        "bytes of a file, Hugging Face's or Spark's image, a struct or an array; empty: picture, image, content, ...",
+    )
+    label: str = _setting("", "the letter; of files, numbers are names that pictures.labels explains")
+    signer: str = _setting("", "whose hand it is")
+    split: str = _setting("", "train, validation or test")
+    path: str = _setting("", "what tells pictures apart; empty and no column path: a hash of the bytes")
+    time: str = _setting("", "when a row came to be, for --since")
+
+
+@dataclass
 class HandConfig:
     """Whether pictures in files are cropped to the hand, and how it is found."""
 
@@ -371,6 +386,7 @@ class Config:
 
     split: SplitConfig = field(default_factory=SplitConfig)
     pictures: PictureConfig = field(default_factory=PictureConfig)
+    columns: ColumnConfig = field(default_factory=ColumnConfig)
     hands: HandConfig = field(default_factory=HandConfig)
     features: FeatureConfig = field(default_factory=FeatureConfig)
     network: NetworkConfig = field(default_factory=NetworkConfig)

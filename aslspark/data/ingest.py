@@ -17,8 +17,10 @@ from pyspark.sql.pandas.types import to_arrow_schema
 
 from aslspark.common.errors import AslsparkError
 from aslspark.common.paths import mounted_as_spark
+from aslspark.common.settings import ColumnConfig
 from aslspark.common.spark_session import parallelism, settings
 from aslspark.data.assign_splits import FirstPass, all_samples, count_sources, list_samples
+from aslspark.data.catalog_tables import table_of
 from aslspark.data.discover_sources import OpenedSources, open_sources
 from aslspark.data.exact_duplicates import ExactDuplicates, count_exact_duplicates
 from aslspark.data.files.store_files import StoreFiles
@@ -71,6 +73,7 @@ def ingest_sources(
     split: SplitOptions | None = None,
     pictures: PictureOptions | None = None,
     needs: Needs | None = None,
+    columns: ColumnConfig | None = None,
 ) -> IngestReport:
     """Read sources into a sample table, split into train, validation and test.
 
@@ -87,7 +90,8 @@ def ingest_sources(
         of `SAMPLE_SCHEMA` without `split` (it is evaluated twice: cache it if that is expensive). Or pictures in
         files: a folder with a sub-folder for each label, perhaps below train and test; a manifest (.csv with
         path,label and perhaps signer,split); a .zip of either; a DataFrame as Spark's binaryFile or image sources
-        give it, perhaps with label, signer, split.
+        give it, perhaps with label, signer, split. Or the name of such a table in Spark's catalog
+        (``main.signs.pictures``, ``table:pictures``), or the folder of a Delta table.
     out : str
         A folder that does not exist yet.
     test_sources : sequence of str or DataFrame
@@ -97,6 +101,8 @@ def ingest_sources(
         How pictures in files are read.
     needs : Needs, optional
         What a following training needs of the splits; sources that cannot give it are refused before decoding.
+    columns : ColumnConfig, optional
+        What the columns of tables that are named are called.
 
     Returns
     -------
@@ -109,10 +115,10 @@ def ingest_sources(
         Where a source cannot be read or has no usable row, the split cannot be made, or `out` exists.
     """
     started = time.monotonic()
-    sources, test_sources = map(_as_spark_finds_them, (sources, test_sources))
-    out = mounted_as_spark(out)
+    out, store = mounted_as_spark(out), open_store(spark)
+    columns = columns or ColumnConfig()
+    sources, test_sources = (_opened(spark, store, given, columns) for given in (sources, test_sources))
     options, picture_options = split or SplitOptions(), pictures or PictureOptions()
-    store = open_store(spark)
     if store.exists(out):
         raise AslsparkError(f"out {out} exists already and is never overwritten: choose another, or remove it")
     opened = open_sources(spark, sources, test_sources, out, picture_options)
@@ -204,8 +210,16 @@ def _preview_splits(
         log.warning("warning: %s", warning)
 
 
-def _as_spark_finds_them(sources: Sequence[str | DataFrame]) -> list[str | DataFrame]:
-    return [mounted_as_spark(source) if isinstance(source, str) else source for source in sources]
+def _opened(
+    spark: SparkSession, store: StoreFiles, sources: Sequence[str | DataFrame], columns: ColumnConfig
+) -> list[str | DataFrame]:
+    """Open the sources that name tables, and name the others as Spark finds them."""
+    opened: list[str | DataFrame] = []
+    for source in sources:
+        path = mounted_as_spark(source) if isinstance(source, str) else source
+        table = table_of(spark, store, path, columns) if isinstance(path, str) else None
+        opened.append(path if table is None else table)
+    return opened
 
 
 def _same_blocks_in_both_passes(spark: SparkSession, packed: Mapping[str, str]) -> dict[str, str]:

@@ -115,22 +115,42 @@ def read_parquet(spark: SparkSession, path: str) -> DataFrame:
         Naming the class.
     """
     table = spark.read.parquet(path)
-    for name in _classes_of(spark, table, path):
-        if name not in VECTOR_CLASSES:
-            raise AslsparkError(
-                f"{path}: a column is of the type {name[:100]}, whose code is not run; write it as a Vector, an "
-                "array or bytes"
-            )
+    quoted = path.replace("`", "``")
+    require_known_classes(spark, table, path, f"parquet.`{quoted}`")
     return table
 
 
-def _classes_of(spark: SparkSession, table: DataFrame, path: str) -> Iterator[str]:
+def require_known_classes(spark: SparkSession, table: DataFrame, name: str, relation: str) -> None:
+    """Refuse a table with columns of user-defined types, before anything asks for its columns.
+
+    Parameters
+    ----------
+    spark : SparkSession
+    table : DataFrame
+    name : str
+        For the error.
+    relation : str
+        The same table in SQL.
+
+    Raises
+    ------
+    AslsparkError
+        Naming the class.
+    """
+    for kind in _classes_of(spark, table, relation):
+        if kind not in VECTOR_CLASSES:
+            raise AslsparkError(
+                f"{name}: a column is of the type {kind[:100]}, whose code is not run; write it as a Vector, an "
+                "array or bytes"
+            )
+
+
+def _classes_of(spark: SparkSession, table: DataFrame, relation: str) -> Iterator[str]:
     if not is_connect(spark):
         schema: Any = table._jdf.schema()
         return classes_in(json.loads(schema.json()))
     # The client would import the classes when it is told the schema; the server tells the kinds of columns as text.
-    quoted = path.replace("`", "``")
-    rows = spark.sql(f"DESCRIBE QUERY SELECT * FROM parquet.`{quoted}`").collect()
+    rows = spark.sql(f"DESCRIBE QUERY SELECT * FROM {relation}").collect()
     return (CLASS_OF_PYTHON for row in rows if CLASS_OF_PYTHON in row["data_type"])
 
 

@@ -5,7 +5,7 @@ Python ranks each row; the JVM inserts the names of letters.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -62,8 +62,11 @@ def _ranked(
     return pd.DataFrame(columns)[[column.split()[0] for column in _RANKED.split(", ")]]
 
 
-def output_columns(labels: tuple[str, ...], threshold: float) -> list[Column]:
-    """Make `letter`, `probability`, `top` and `reason` from the struct `_ranked` of `ranking`."""
+OUTPUT_COLUMNS = ("letter", "probability", "top", "reason")
+
+
+def output_columns(labels: tuple[str, ...], threshold: float, called: Sequence[str] = OUTPUT_COLUMNS) -> list[Column]:
+    """Make `letter`, `probability`, `top` and `reason`, or as they are `called`, from the struct of `ranking`."""
     names = F.array(*(F.lit(label) for label in labels))
 
     def letter(n: int) -> Column:
@@ -75,9 +78,10 @@ def output_columns(labels: tuple[str, ...], threshold: float) -> list[Column]:
     ]
     reason = F.col("_ranked.reason")
     sure = F.col("_ranked.share1") >= F.lit(threshold).cast("float")
-    return [
-        F.when(sure, letter(1)).alias("letter"),
-        F.col("_ranked.share1").alias("probability"),
-        F.when(reason.isNull(), F.array(*pairs)).alias("top"),
-        F.when(reason.isNull() & ~sure, ABSTAINED).otherwise(reason).alias("reason"),
+    columns = [
+        F.when(sure, letter(1)),
+        F.col("_ranked.share1"),
+        F.when(reason.isNull(), F.array(*pairs)),
+        F.when(reason.isNull() & ~sure, ABSTAINED).otherwise(reason),
     ]
+    return [column.alias(name) for column, name in zip(columns, called, strict=True)]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyspark
 from pyspark.ml import Model, PipelineModel
 from pyspark.ml.classification import OneVsRestModel
 from pyspark.ml.feature import OneHotEncoderModel, StringIndexerModel
@@ -27,8 +28,6 @@ from aslspark.common.batch_udf import batch_udf
 from aslspark.common.catalog import LANDMARKS, PICTURE
 from aslspark.common.errors import AslsparkError
 from aslspark.common.onnx_sessions import kept_session
-from aslspark.common.paths import mounted_as_spark
-from aslspark.common.redaction import say
 from aslspark.common.spark_session import task_cores
 from aslspark.data.samples import HAND_COLUMN, PICTURE_TYPE, hands_missing, picture_struct
 from aslspark.features.crops import ROW, brings_hands, crop_to_hands, quoted
@@ -39,9 +38,7 @@ from aslspark.images.hands.detector import HandDetector
 from aslspark.models.fit_result import EpochRow, FitResult
 from aslspark.models.mllib import BOOSTED, MllibClassifier, check_session
 from aslspark.models.onnx_classifier import NO_HAND_FOUND, OnnxClassifier, needs_hand
-from aslspark.scoring.answer_columns import SHARES, ResultColumns, output_columns, ranking
-
-OUTPUT_COLUMNS = ("letter", "probability", "top", "reason")
+from aslspark.scoring.answer_columns import OUTPUT_COLUMNS, SHARES, ResultColumns, output_columns, ranking
 
 
 class SignClassifierModel(Model, HasInputCol, MLReadable["SignClassifierModel"], MLWritable):
@@ -71,6 +68,9 @@ class SignClassifierModel(Model, HasInputCol, MLReadable["SignClassifierModel"],
     - ``top`` array<struct<letter string, probability float>>: the best three, best first;
     - ``reason`` string: null; 'not sure' where the probability is below `threshold`; or why the picture cannot be
       scored: then the other columns are null.
+
+    `setLetterCol`, `setProbabilityCol`, `setTopCol` and `setReasonCol` give them other names, and `setPredictionCol`
+    adds the place of the most probable label in `labels` (double), as Spark's evaluators ask for.
 
     All rows are kept, in the same order within a partition.
 
@@ -112,6 +112,14 @@ class SignClassifierModel(Model, HasInputCol, MLReadable["SignClassifierModel"],
         TypeConverters.toFloat,
     )
 
+    letterCol = Param(Params._dummy(), "letterCol", "name of the column of letters", TypeConverters.toString)
+    probabilityCol = Param(Params._dummy(), "probabilityCol", "of their probabilities", TypeConverters.toString)
+    topCol = Param(Params._dummy(), "topCol", "of the best three", TypeConverters.toString)
+    reasonCol = Param(Params._dummy(), "reasonCol", "of why there is no letter", TypeConverters.toString)
+    predictionCol = Param(
+        Params._dummy(), "predictionCol", "of the label's place, as a number; empty: none", TypeConverters.toString
+    )
+
     def __init__(
         self,
         classifier: OnnxClassifier | MllibClassifier,
@@ -126,7 +134,8 @@ class SignClassifierModel(Model, HasInputCol, MLReadable["SignClassifierModel"],
         super().__init__()
         self.classifier, self.fitted, self.digest = classifier, fitted, digest
         self.form, self.hands, self.temperature = form or ImageSpec(*classifier.shape), hands, temperature
-        self._setDefault(inputCol="picture", threshold=0.0)
+        self._setDefault(inputCol="picture", threshold=0.0, predictionCol="")
+        self._setDefault(**{f"{name}Col": name for name in OUTPUT_COLUMNS})
         self.setThreshold(threshold)
 
     @classmethod
@@ -152,6 +161,26 @@ class SignClassifierModel(Model, HasInputCol, MLReadable["SignClassifierModel"],
     def setInputCol(self, value: str) -> SignClassifierModel:
         """Name the column that holds the pictures."""
         return self._set(inputCol=value)
+
+    def setLetterCol(self, value: str) -> SignClassifierModel:
+        """Name the column of letters."""
+        return self._set(letterCol=value)
+
+    def setProbabilityCol(self, value: str) -> SignClassifierModel:
+        """Name the column of the letters' probabilities."""
+        return self._set(probabilityCol=value)
+
+    def setTopCol(self, value: str) -> SignClassifierModel:
+        """Name the column of the best three."""
+        return self._set(topCol=value)
+
+    def setReasonCol(self, value: str) -> SignClassifierModel:
+        """Name the column that says why there is no letter."""
+        return self._set(reasonCol=value)
+
+    def setPredictionCol(self, value: str) -> SignClassifierModel:
+        """Add a column of this name: the place of the most probable label in `labels`, as a double."""
+        return self._set(predictionCol=value)
 
     def setThreshold(self, value: float) -> SignClassifierModel:
         """Set the least probability with which a letter is answered.
@@ -185,7 +214,10 @@ class SignClassifierModel(Model, HasInputCol, MLReadable["SignClassifierModel"],
         return {"fit": fitting["fit"], "mask": fitting["mask"], "hands": hands}
 
     def _transform(self, dataset: DataFrame) -> DataFrame:
-        return self._with_answers(dataset, self.getThreshold())
+        called = [self.getOrDefault(f"{name}Col") for name in OUTPUT_COLUMNS]
+        prediction = self.getOrDefault(self.predictionCol)
+        place = [F.col("_ranked.place1").cast("double").alias(prediction)] if prediction else []
+        return self._with_answers(dataset, self.getThreshold(), *place, called=called)
 
     def best_guesses(self, dataset: DataFrame) -> DataFrame:
         """Score with a threshold of 0, and add `as_given` (float), the probability before the temperature."""
@@ -200,15 +232,17 @@ class SignClassifierModel(Model, HasInputCol, MLReadable["SignClassifierModel"],
         shares = F.when(F.col("_ranked.reason").isNull(), F.col("_ranked.shares"))
         return scored.select(*quoted(dataset.columns), shares.alias("probabilities"))
 
-    def _with_answers(self, dataset: DataFrame, threshold: float, *more: Column) -> DataFrame:
+    def _with_answers(
+        self, dataset: DataFrame, threshold: float, *more: Column, called: Sequence[str] = OUTPUT_COLUMNS
+    ) -> DataFrame:
+        existing = [name for name in called if name in dataset.columns]
+        if existing:
+            raise AslsparkError(f"the DataFrame already has {', '.join(existing)}; drop or rename before scoring")
         ranked = self._with_results(dataset, ranking(self.temperature))
-        return ranked.select(*quoted(dataset.columns), *output_columns(self.labels, threshold), *more)
+        return ranked.select(*quoted(dataset.columns), *output_columns(self.labels, threshold, called), *more)
 
     def _with_results(self, dataset: DataFrame, results: ResultColumns) -> DataFrame:
         """Add the struct `_ranked` with the result columns."""
-        existing = [name for name in OUTPUT_COLUMNS if name in dataset.columns]
-        if existing:
-            raise AslsparkError(f"the DataFrame already has {', '.join(existing)}; drop or rename before scoring")
         if self.hands is not None and not brings_hands(dataset):
             column = self.getInputCol()
             kind, pictures = picture_column(dataset, column)
@@ -371,7 +405,8 @@ class _Writer(MLWriter):
         self._model = model
 
     def saveImpl(self, path: str) -> None:
-        DefaultParamsWriter.saveMetadata(self._model, path, self.sc)
+        context: Any = self.sparkSession if pyspark.__version__ >= "4" else self.sc
+        DefaultParamsWriter.saveMetadata(self._model, path, context)
         write_stage(self._model, path)
 
 
@@ -418,33 +453,3 @@ def load_model(path: str) -> SignClassifierModel:
     0.8
     """
     return SignClassifierModel.load(path)
-
-
-def write_scores(scored: DataFrame, out: str) -> None:
-    """Write a scored table as Parquet, whole or not at all, and print a summary.
-
-    Parameters
-    ----------
-    scored : DataFrame
-        As from `SignClassifierModel.transform`; without the column of pictures, unless it is to be kept.
-    out : str
-        A folder that does not exist yet.
-    """
-    from aslspark.data.files.stores import open_store
-
-    spark = scored.sparkSession
-    store, out = open_store(spark), mounted_as_spark(out)
-    if store.exists(out):
-        raise AslsparkError(f"--out {out}: it exists already; choose another name or remove it")
-    with store.written_whole(out) as folder:
-        scored.write.parquet(folder)
-        rows = spark.read.parquet(folder)
-        answers = rows.groupBy("letter").agg(F.count("*").alias("rows")).orderBy("letter").collect()
-        reasons = rows.where("letter is null").groupBy("reason").count().orderBy(F.desc("count")).collect()
-    total = sum(row["rows"] for row in answers)
-    letters = {row["letter"]: row["rows"] for row in answers if row["letter"] is not None}
-    say(f"{total:,} rows: {sum(letters.values()):,} read, {total - sum(letters.values()):,} not")
-    say("  ".join(f"{letter} {count:,}" for letter, count in letters.items()))
-    for row in reasons[:10]:
-        say(f"  not read, {row['count']:,}: {row['reason']}")
-    say(f"written to {out}")

@@ -20,6 +20,8 @@ from aslspark.common.errors import AslsparkError
 from aslspark.common.labels import label_named, nearest_label
 from aslspark.common.paths import mounted_as_spark
 from aslspark.common.redaction import redact
+from aslspark.common.settings import ColumnConfig
+from aslspark.data.catalog_tables import table_of
 from aslspark.data.discover_sources import short_names
 from aslspark.data.files.file_bytes import with_content
 from aslspark.data.files.local_folders import as_text, is_special
@@ -48,7 +50,9 @@ PICTURE_COLUMNS = ("picture", "image", "pixels", "content", "data")
 """Where pictures are looked for in tables, in this order."""
 
 
-def rows_to_score(spark: SparkSession, paths: Sequence[str], roots: Sequence[str] = ()) -> tuple[DataFrame, str]:
+def rows_to_score(
+    spark: SparkSession, paths: Sequence[str], roots: Sequence[str] = (), columns: ColumnConfig | None = None
+) -> tuple[DataFrame, str]:
     """Read what is to be scored, and log what is passed over.
 
     For picture files it changes the session's settings for the size of batches, since files are held in memory whole.
@@ -58,9 +62,12 @@ def rows_to_score(spark: SparkSession, paths: Sequence[str], roots: Sequence[str
     spark : SparkSession
     paths : sequence of str
         All of one kind: pixel tables (.csv, .csv.gz, .csv.bz2, or folders of them; ``label`` may be missing), or
-        pictures (files, folders with pictures at any depth, manifests), or one ingested folder, or one Parquet table.
+        pictures (files, folders with pictures at any depth, manifests), or one ingested folder, one Parquet table, or
+        one table of Spark's catalog or of Delta.
     roots : sequence of str
         Qualified folders in which manifests may name pictures, beside their own.
+    columns : ColumnConfig, optional
+        What the columns of such a table are called.
 
     Returns
     -------
@@ -74,6 +81,8 @@ def rows_to_score(spark: SparkSession, paths: Sequence[str], roots: Sequence[str
     """
     paths = [mounted_as_spark(path) for path in paths]
     store = open_store(spark)
+    if len(paths) == 1 and (table := table_of(spark, store, paths[0], columns or ColumnConfig())) is not None:
+        return table, _require_picture_column(table, paths[0])
     _require_files(store, paths)
     if len(paths) == 1 and store.exists(f"{paths[0]}/{REPORT_FILE}"):
         store.require_spelled(paths[0], "--data ")
@@ -250,10 +259,14 @@ def _parquet(spark: SparkSession, store: StoreFiles, path: str) -> tuple[DataFra
             f"--data {redact(as_text(path))}: {problem}; pixel tables end in {', '.join(TABLE_ENDINGS)}, pictures in "
             f"{', '.join(PICTURE_ENDINGS)}{''.join(f' ({cause})' for cause in causes[-1:])}"
         ) from error
+    return table, _require_picture_column(table, path)
+
+
+def _require_picture_column(table: DataFrame, name: str) -> str:
     column = named_picture_column(table)
     if column is None:
         raise AslsparkError(
-            f"--data {path}: no column of pictures among {', '.join(table.columns)}; name it one of "
-            f"{', '.join(PICTURE_COLUMNS)}"
+            f"--data {name}: no column of pictures among {', '.join(table.columns)}; call it one of "
+            f"{', '.join(PICTURE_COLUMNS)}, or name it with columns.picture"
         )
-    return table, column
+    return column

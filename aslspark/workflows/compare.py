@@ -27,7 +27,7 @@ from aslspark.common.errors import AslsparkError
 from aslspark.common.paths import local_path, spark_path
 from aslspark.common.redacted_files import write_json
 from aslspark.common.redaction import redact_all
-from aslspark.common.settings import Config, PictureConfig, load_config
+from aslspark.common.settings import ColumnConfig, Config, PictureConfig, load_config
 from aslspark.data.ingest import ingest_sources
 from aslspark.data.pictures.options import picture_options
 from aslspark.data.samples import SPLITS, TEST, read_samples
@@ -316,13 +316,13 @@ def samples_for(
         folder = labelled.paths[0]
         if split is not None:
             folder = spark_path(scratch / str(len(labelled.folders)))
-            pictures = picture_options(spark, config)
+            pictures, columns = picture_options(spark, config), ColumnConfig(**settings.get("columns", {}))
             try:
-                ingest_sources(spark, labelled.paths, folder, split=split, pictures=pictures)
+                ingest_sources(spark, labelled.paths, folder, split=split, pictures=pictures, columns=columns)
             except AslsparkError:
                 # Data that cannot be split so, for want of signers for example, is not what the bundle was trained on.
                 whole = SplitOptions(validation=0.0, test=0.0)
-                ingest_sources(spark, labelled.paths, folder, split=whole, pictures=pictures)
+                ingest_sources(spark, labelled.paths, folder, split=whole, pictures=pictures, columns=columns)
         labelled.folders[key] = (folder, fingerprint(spark, folder))
     folder, of_folder = labelled.folders[key]
     return read_samples(spark, folder), of_folder == trained_on

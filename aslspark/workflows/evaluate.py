@@ -124,9 +124,11 @@ def labelled_samples(
     DataFrame
         With the columns of `samples.SAMPLE_SCHEMA`, and perhaps `hand`.
     """
-    pictures = picture_options(spark, (config or Config()).pictures)
+    config = config or Config()
+    pictures = picture_options(spark, config.pictures)
     form = replace(model.form, max_pixels=pictures.form.max_pixels)
     pictures = replace(pictures, form=form, hands=model.hands)
     split = SplitOptions(validation=0.0, test=0.0)
-    say(ingest_sources(spark, data, spark_path(folder), split=split, pictures=pictures))
+    report = ingest_sources(spark, data, spark_path(folder), split=split, pictures=pictures, columns=config.columns)
+    say(report)
     return read_samples(spark, spark_path(folder)).withColumn("split", F.lit(TEST))

@@ -118,7 +118,14 @@ def ingest_or_draw(
     if sources:
         pictures = picture_options(spark, config.pictures, config.hands)
         return ingest_sources(
-            spark, sources, out, test_sources=test_sources, split=split, pictures=pictures, needs=needs
+            spark,
+            sources,
+            out,
+            test_sources=test_sources,
+            split=split,
+            pictures=pictures,
+            needs=needs,
+            columns=config.columns,
         )
     drawn = config.drawn
     log.info("no --data: drawing %d hands of %d signers (%s)", drawn.count, drawn.signers, DRAWN_WARNING)

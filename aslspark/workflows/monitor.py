@@ -16,15 +16,17 @@ from aslspark.bundle.files import require_new, resolve_alias, whole_folder
 from aslspark.common.batch_udf import batch_udf
 from aslspark.common.errors import AslsparkError
 from aslspark.common.redacted_files import write_json
-from aslspark.common.settings import Config
+from aslspark.common.settings import ColumnConfig, Config
+from aslspark.data.catalog_tables import table_of
 from aslspark.data.files.stores import open_store
 from aslspark.monitoring import ALARM_RATE
 from aslspark.monitoring.drift import LEAST_ROWS, RESAMPLES, Comparison
 from aslspark.monitoring.measures import ANSWER, FLAGS, MEASURES, measure_scored, score_and_measure
 from aslspark.monitoring.plots import plot_drift, plot_shares
 from aslspark.monitoring.profile import NONE, Profile, read_reference
-from aslspark.scoring.model import OUTPUT_COLUMNS, SignClassifierModel
-from aslspark.scoring.unlabelled import PICTURE_COLUMNS, named_picture_column, rows_to_score
+from aslspark.scoring.answer_columns import OUTPUT_COLUMNS
+from aslspark.scoring.model import SignClassifierModel
+from aslspark.scoring.unlabelled import rows_to_score
 from aslspark.workflows.job_run import job_run
 
 log = logging.getLogger("aslspark")
@@ -82,7 +84,8 @@ def monitor(
         path = require_new(out)
         bundle = resolve_alias(model)
         profile = read_reference(bundle)
-        counts = _counts(spark, model, bundle, profile, data, by)
+        table, column = _table(spark, data, (config or Config()).columns)
+        counts = _counts(table, column, data, model, bundle, profile, by)
         comparison = Comparison(profile, alarm_rate)
         batches = [_judged(name, of_batch, comparison) for name, of_batch in sorted(counts.items())]
         worst = max(batches, key=lambda row: _excess(row["statistics"]))
@@ -105,10 +108,9 @@ def monitor(
 
 
 def _counts(
-    spark: SparkSession, model: str, bundle: str, profile: Profile, data: str, by: str | None
+    table: DataFrame, column: str | None, data: str, model: str, bundle: str, profile: Profile, by: str | None
 ) -> dict[str, dict[str, Any]]:
-    """Read the data, measure it with the model, and count its bins by batch."""
-    table, column = _table(spark, data)
+    """Measure the data with the model, and count its bins by batch."""
     batch = _batch_column(table, by)
     if column is not None:
         rows = score_and_measure(SignClassifierModel.load(bundle).setInputCol(column), table, batch)
@@ -168,22 +170,19 @@ def count_bins(rows: DataFrame, profile: Profile) -> dict[str, dict[str, Any]]:
     return batches
 
 
-def _table(spark: SparkSession, data: str) -> tuple[DataFrame, str | None]:
+def _table(spark: SparkSession, data: str, columns: ColumnConfig) -> tuple[DataFrame, str | None]:
     """Read the data, and name its column of pictures; None for a table that is already scored."""
-    if open_store(spark).exists(data):
-        scored = _if_scored(spark, data)
-        return (scored, None) if scored is not None else rows_to_score(spark, [data])
-    if not spark.catalog.tableExists(data):
+    store = open_store(spark)
+    table = table_of(spark, store, data, columns)
+    if table is not None and set(OUTPUT_COLUMNS) <= set(table.columns):
+        return table, None
+    if table is None and not store.exists(data):
         raise AslsparkError(
             f"--data {data}: there is no such path or table; name pictures, a pixel table, a scored table"
         )
-    table = spark.table(data)
-    if set(OUTPUT_COLUMNS) <= set(table.columns):
-        return table, None
-    column = named_picture_column(table)
-    if column is None:
-        raise AslsparkError(f"--data {data}: no column of pictures; name it one of {', '.join(PICTURE_COLUMNS)}")
-    return table, column
+    if table is None and (scored := _if_scored(spark, data)) is not None:
+        return scored, None
+    return rows_to_score(spark, [data], columns=columns)
 
 
 def _if_scored(spark: SparkSession, path: str) -> DataFrame | None:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 
+from pyspark.errors import AnalysisException, ParseException
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
+from aslspark.common.errors import AslsparkError, first_line
 from aslspark.common.paths import mounted_as_spark
 from aslspark.common.settings import Config
 from aslspark.data.pictures.options import manifest_roots
-from aslspark.scoring.model import SignClassifierModel, write_scores
+from aslspark.scoring.model import SignClassifierModel
+from aslspark.scoring.scored_tables import check_table, write_scores, write_scores_to_table
 from aslspark.scoring.unlabelled import named_picture_column, rows_to_score, with_reasons
 from aslspark.workflows.job_run import as_paths, job_run
 
@@ -21,6 +26,10 @@ def score(
     data: str | DataFrame | Sequence[str],
     out: str | None = None,
     *,
+    out_table: str | None = None,
+    mode: str = "errorifexists",
+    where: str | None = None,
+    since: str | None = None,
     config: Config | None = None,
     threshold: float | None = None,
 ) -> DataFrame:
@@ -34,11 +43,23 @@ def score(
     data : str, DataFrame, or sequence of str
         A DataFrame with a column of pictures, as `aslspark.SignClassifierModel` takes them: the model's `inputCol`, or
         else one called ``picture``, ``image``, ``pixels``, ``content`` or ``data``. Or paths: pixel tables with or
-        without labels, pictures or folders of them, one Parquet table, or one folder that `aslspark.ingest` wrote.
+        without labels, pictures or folders of them, one Parquet table, or one folder that `aslspark.ingest` wrote. Or
+        the name of a table in Spark's catalog (``main.signs.pictures``, ``table:pictures``), or a Delta table's folder.
     out : str, optional
         A folder to write the answers to, as Parquet and without the pictures; it must not exist.
+    out_table : str, optional
+        In place of `out`: the name of a table in Spark's catalog. Its rows have two columns more: ``bundle string``,
+        the digest of the bundle, and ``scored_at timestamp``, the same for all rows of a call.
+    mode : {'errorifexists', 'append', 'overwrite'}
+        What to do where `out_table` is there.
+    where : str, optional
+        A condition in SQL on the columns of `data`; the other rows are left out.
+    since : str, optional
+        A time such as ``2026-11-01`` or ``2026-11-01 08:00:00``: rows whose column `columns.time` is earlier, or null,
+        are left out.
     config : Config, optional
-        `pictures.max_pixels`, `pictures.roots` and `tracking` count; how pictures are made ready is the model's.
+        `pictures.max_pixels`, `pictures.roots`, `columns` and `tracking` count; how pictures are made ready is the
+        model's.
     threshold : float, optional
         The least probability, 0-1, with which a letter is answered; None: the model's own.
 
@@ -49,13 +70,13 @@ def score(
         probability float>>`` (the best three) and ``reason string`` (why there is no letter, else null); see
         `aslspark.SignClassifierModel`. Of pixel tables the rows are ``source string``, ``row long`` (counted from 1),
         ``label string`` and ``pixels``; of picture files ``path string``, ``label string`` and ``content binary``.
-        With `out` it is what was written, and without, nothing is computed before it is asked for.
+        With `out` or `out_table` it is what was written, and without, nothing is computed before it is asked for.
 
     Raises
     ------
     AslsparkError
-        Where the model or the data cannot be read, or `out` exists. A picture that cannot be scored is no error: its
-        row says the reason.
+        Where the model or the data cannot be read, `out` exists, or `out_table` cannot be written. A picture that
+        cannot be scored is no error: its row says the reason.
 
     Examples
     --------
@@ -79,6 +100,8 @@ def score(
     <BLANKLINE>
     """
     config = config or Config()
+    if out_table is not None:
+        check_table(spark, out_table, mode, out)
     model_name = model if isinstance(model, str) else model.uid
     data_name = "a DataFrame" if isinstance(data, DataFrame) else as_paths(data)
     with job_run(config, "score", model=model_name, data=data_name, threshold=threshold):
@@ -87,14 +110,37 @@ def score(
         if threshold is not None:
             reader.setThreshold(threshold)
         if isinstance(data, DataFrame):
-            column = reader.getInputCol()
+            rows, column = data, reader.getInputCol()
             if column not in data.columns:
                 column = named_picture_column(data) or column  # a model of landmarks alone needs none
-            scored = reader.setInputCol(column).transform(data)
         else:
-            rows, column = rows_to_score(spark, as_paths(data), manifest_roots(spark, config.pictures.roots))
-            scored = with_reasons(reader.setInputCol(column).transform(rows))
-        if out is None:
-            return scored
-        write_scores(scored.drop(column), out)
-        return spark.read.parquet(mounted_as_spark(out))
+            roots = manifest_roots(spark, config.pictures.roots)
+            rows, column = rows_to_score(spark, as_paths(data), roots, config.columns)
+        rows = _part_of(rows, where, since, config.columns.time)
+        scored = with_reasons(reader.setInputCol(column).transform(rows))
+        if out is not None:
+            write_scores(scored.drop(column), out)
+            return spark.read.parquet(mounted_as_spark(out))
+        if out_table is not None:
+            return write_scores_to_table(scored.drop(column), out_table, mode, reader.digest)
+        return scored
+
+
+def _part_of(rows: DataFrame, where: str | None, since: str | None, time: str) -> DataFrame:
+    """Leave out the rows that are not asked for."""
+    names = ", ".join(rows.columns)
+    if since is not None:
+        if time not in rows.columns:
+            raise AslsparkError(f"--since {since}: name the column of times with columns.time; there are {names}")
+        try:
+            moment = datetime.fromisoformat(since)
+        except ValueError:
+            raise AslsparkError(f"--since {since}: give a time such as 2026-11-01 or '2026-11-01 08:00:00'") from None
+        rows = rows.where(F.col(f"`{time}`") >= F.lit(moment))
+    if where is not None:
+        try:
+            rows = rows.where(where)
+            rows.columns  # noqa: B018  (Spark Connect reads the condition when it is asked for the columns)
+        except (AnalysisException, ParseException) as error:
+            raise AslsparkError(f"--where {where}: {first_line(error)}; there are the columns {names}") from error
+    return rows

@@ -63,7 +63,7 @@ def training_data(
         yield look_at(spark, ready)
         return
     folder = spark_path(scratch / INGESTED)
-    sections = ("split", "pictures", "hands") if data else ("split", "drawn")
+    sections = ("split", "pictures", "columns", "hands") if data else ("split", "drawn")
     given = {
         "data": list(data),
         "test_data": list(test_data),

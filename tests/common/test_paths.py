@@ -16,7 +16,8 @@ from aslspark.common.paths import is_mounted, local_path, spark_path
 from aslspark.common.settings import load_config
 from aslspark.data.ingest import ingest_sources
 from aslspark.data.samples import read_samples
-from aslspark.scoring.model import SignClassifierModel, write_scores
+from aslspark.scoring.model import SignClassifierModel
+from aslspark.scoring.scored_tables import write_scores
 from aslspark.scoring.unlabelled import rows_to_score
 
 

@@ -1,0 +1,138 @@
+"""What names a table, in Spark's catalog or as the folder of a Delta table -> a DataFrame with the columns known here.
+
+In: a source such as ``main.signs.pictures``, ``table:pictures`` or a path, and what its columns are called. Out: a
+DataFrame as `binaryFile` and `image` give them, of samples, or of pixels; None for what is no table.
+"""
+
+from __future__ import annotations
+
+import re
+
+from pyspark.errors import AnalysisException
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.types import BinaryType, StringType, StructType
+
+from aslspark.common.errors import AslsparkError, first_line
+from aslspark.common.settings import ColumnConfig
+from aslspark.data.files.store_files import StoreFiles
+from aslspark.data.samples import require_known_classes
+
+PREFIX = "table:"
+_NAME = re.compile(r"[A-Za-z_]\w*(\.\w+){0,2}")
+_PART = re.compile(r"`[^`]+`|[\w-]+")
+DELTA_LOG, ICEBERG_METADATA = "_delta_log", "metadata/version-hint.text"
+
+
+def table_of(spark: SparkSession, store: StoreFiles, source: str, columns: ColumnConfig) -> DataFrame | None:
+    """Return the table that a source names; None where it names no table.
+
+    Parameters
+    ----------
+    spark : SparkSession
+    store : StoreFiles
+    source : str
+        ``table:NAME``; the name of a table, where nothing is at that path; or the folder of a Delta table.
+    columns : ColumnConfig
+        What its columns are called; see `known_columns`.
+
+    Raises
+    ------
+    AslsparkError
+        Where there is no such table, or this session cannot read its format.
+    """
+    if source.startswith(PREFIX):
+        return known_columns(_named(spark, source.removeprefix(PREFIX), source), columns, source)
+    if _NAME.fullmatch(source) and not store.exists(source) and spark.catalog.tableExists(source):
+        return known_columns(_named(spark, source, source), columns, source)
+    if store.exists(f"{source}/{DELTA_LOG}"):
+        return known_columns(_delta(spark, source), columns, source)
+    if store.exists(f"{source}/{ICEBERG_METADATA}"):
+        raise AslsparkError(f"{source}: it is an Iceberg table; give the name by which Spark's catalog knows it")
+    return None
+
+
+def _named(spark: SparkSession, name: str, source: str) -> DataFrame:
+    parts = _PART.findall(name)
+    if not parts or ".".join(parts) != name:
+        raise AslsparkError(f"{source}: give a name such as table:pictures or table:main.signs.pictures")
+    try:
+        table = spark.table(name)
+        require_known_classes(spark, table, source, ".".join(f"`{part.strip('`')}`" for part in parts))
+        table.columns  # noqa: B018  (Spark Connect looks for the table when it is asked for its columns)
+    except AnalysisException as error:
+        raise AslsparkError(f"{source}: there is no such table in Spark's catalog ({first_line(error)})") from error
+    return table
+
+
+def _delta(spark: SparkSession, folder: str) -> DataFrame:
+    try:
+        table = spark.read.format("delta").load(folder)
+        table.columns  # noqa: B018  (Spark Connect looks for the format when it is asked for the columns)
+    except Exception as error:  # a missing data source is Java's error, of another class in each version of Spark
+        raise AslsparkError(
+            f"{folder}: it is a Delta table, whose files say little alone, and this session cannot read it "
+            f"({first_line(error)}); start it with Delta Lake (--packages io.delta:delta-spark_2.13:VERSION)"
+        ) from error
+    return table
+
+
+def known_columns(table: DataFrame, columns: ColumnConfig, source: str) -> DataFrame:
+    """Give a table the columns by which pictures, labels, signers, splits and paths are known here.
+
+    Parameters
+    ----------
+    table : DataFrame
+    columns : ColumnConfig
+        What they are called in it. Pictures may be bytes (which become `content`), Hugging Face's struct<bytes, path>
+        (`content` and `path`), Spark's image struct (`image`), or what a model reads (`picture`).
+    source : str
+        For errors.
+
+    Raises
+    ------
+    AslsparkError
+        Naming the setting whose column is missing.
+    """
+    for ours, theirs in vars(columns).items():
+        if theirs and theirs not in table.columns:
+            names = ", ".join(table.columns)
+            raise AslsparkError(f"columns.{ours}={theirs}: {source} has no such column; it has {names}")
+    for ours in ("label", "signer", "split", "path"):
+        theirs = getattr(columns, ours)
+        if theirs and theirs != ours:
+            table = table.drop(ours).withColumnRenamed(theirs, ours)
+    theirs = columns.picture or _hugging_face(table)
+    if theirs:
+        table = _with_picture(table, theirs)
+    types = {field.name: field.dataType for field in table.schema.fields}
+    if not isinstance(types.get("content"), BinaryType):
+        return table
+    if "path" not in types:
+        table = table.withColumn("path", F.sha2("content", 256))
+    named = [name for name in ("label", "signer", "split") if name in types]
+    return table.withColumns(
+        {name: F.col(name).cast("string") for name in named if not isinstance(types[name], StringType)}
+    )
+
+
+def _hugging_face(table: DataFrame) -> str:
+    """Return the column that holds pictures as Hugging Face's datasets do; empty where none does."""
+    return next((field.name for field in table.schema.fields if _is_hugging_face(field.dataType)), "")
+
+
+def _is_hugging_face(kind: object) -> bool:
+    return isinstance(kind, StructType) and set(kind.names) == {"bytes", "path"}
+
+
+def _with_picture(table: DataFrame, theirs: str) -> DataFrame:
+    kind, values = table.schema[theirs].dataType, F.col(f"`{theirs}`")
+    if _is_hugging_face(kind):
+        content = values["bytes"]
+        path = F.col("path") if "path" in table.columns else F.coalesce(values["path"], F.sha2(content, 256))
+        others = [F.col(f"`{name}`") for name in table.columns if name not in (theirs, "content", "path")]
+        return table.select(path.alias("path"), content.alias("content"), *others)
+    ours = "content" if isinstance(kind, BinaryType) else "picture"
+    if isinstance(kind, StructType) and "nChannels" in kind.names:
+        ours = "image"
+    return table if ours == theirs else table.drop(ours).withColumnRenamed(theirs, ours)

@@ -1,0 +1,103 @@
+"""A scored table -> Parquet, or a table in Spark's catalog; and a summary of it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from aslspark.common.errors import AslsparkError, first_line
+from aslspark.common.paths import mounted_as_spark
+from aslspark.common.redaction import say
+from aslspark.data.files.stores import open_store
+
+MODES = ("errorifexists", "append", "overwrite")
+DIGEST, SCORED_AT = "bundle", "scored_at"
+"""Columns that answers in a table have besides: which bundle gave them (string), and when (timestamp)."""
+
+
+def write_scores(scored: DataFrame, out: str) -> None:
+    """Write a scored table as Parquet, whole or not at all, and print a summary.
+
+    Parameters
+    ----------
+    scored : DataFrame
+        As from `SignClassifierModel.transform`; without the column of pictures, unless it is to be kept.
+    out : str
+        A folder that does not exist yet.
+    """
+    spark = scored.sparkSession
+    store, out = open_store(spark), mounted_as_spark(out)
+    if store.exists(out):
+        raise AslsparkError(f"--out {out}: it exists already; choose another name or remove it")
+    with store.written_whole(out) as folder:
+        scored.write.parquet(folder)
+        summary = _summary(spark.read.parquet(folder))
+    say("\n".join([*summary, f"written to {out}"]))
+
+
+def check_table(spark: SparkSession, table: str, mode: str, out: str | None) -> None:
+    """Check, before anything is scored, that answers may be written to a table.
+
+    Raises
+    ------
+    AslsparkError
+        Naming the option.
+    """
+    if out is not None:
+        raise AslsparkError(f"--out {out} and --out-table {table}: give one of them")
+    if mode not in MODES:
+        raise AslsparkError(f"--mode {mode}: choose one of {', '.join(MODES)}")
+    if mode == MODES[0] and _exists(spark, table):
+        raise AslsparkError(f"--out-table {table}: it exists already; give --mode append or overwrite, or another name")
+
+
+def _exists(spark: SparkSession, table: str) -> bool:
+    try:
+        return spark.catalog.tableExists(table)
+    except Exception as error:  # a name that is none, or a catalog that is not there
+        raise AslsparkError(f"--out-table {table}: {first_line(error)}") from error
+
+
+def write_scores_to_table(scored: DataFrame, table: str, mode: str, digest: str) -> DataFrame:
+    """Write a scored table to Spark's catalog, print a summary, and return what was written.
+
+    Parameters
+    ----------
+    scored : DataFrame
+    table : str
+    mode : {'errorifexists', 'append', 'overwrite'}
+    digest : str
+        Of the bundle.
+
+    Raises
+    ------
+    AslsparkError
+        Where Spark cannot write it, or the data has a column that is added.
+    """
+    if taken := [name for name in (DIGEST, SCORED_AT) if name in scored.columns]:
+        raise AslsparkError(f"--out-table {table}: the data has a column {taken[0]} already; rename it, or use --out")
+    spark, moment = scored.sparkSession, F.lit(datetime.now())
+    stamped = scored.withColumns({DIGEST: F.lit(digest), SCORED_AT: moment})
+    try:
+        stamped.write.mode(mode).saveAsTable(table)
+    except Exception as error:  # each catalog and format has errors of its own
+        raise AslsparkError(
+            f"--out-table {table}, --mode {mode}: Spark cannot write it ({first_line(error)})"
+        ) from error
+    written = spark.table(table).where(F.col(SCORED_AT) == moment)
+    say("\n".join([*_summary(written), f"written to table {table}"]))
+    return written
+
+
+def _summary(rows: DataFrame) -> list[str]:
+    answers = rows.groupBy("letter").agg(F.count("*").alias("rows")).orderBy("letter").collect()
+    reasons = rows.where("letter is null").groupBy("reason").count().orderBy(F.desc("count")).collect()
+    total = sum(row["rows"] for row in answers)
+    letters = {row["letter"]: row["rows"] for row in answers if row["letter"] is not None}
+    return [
+        f"{total:,} rows: {sum(letters.values()):,} read, {total - sum(letters.values()):,} not",
+        "  ".join(f"{letter} {count:,}" for letter, count in letters.items()),
+        *(f"  not read, {row['count']:,}: {row['reason']}" for row in reasons[:10]),
+    ]

@@ -1,0 +1,171 @@
+"""Tables by name, in and out: what stands in Spark's catalog is ingested and scored as files of the pictures are."""
+
+from datetime import datetime
+from types import SimpleNamespace
+
+import picture_files
+import pytest
+from pyspark.ml.evaluation import MulticlassClassificationEvaluator
+from pyspark.sql import functions as F
+
+from aslspark import ingest, load_config, score
+from aslspark.common.errors import AslsparkError
+from aslspark.data.samples import read_samples
+from aslspark.models import torch_network
+from aslspark.models.onnx_classifier import OnnxClassifier
+from aslspark.scoring.model import SignClassifierModel
+
+LABELS = ("A", "B", "C")
+CALLED = ["columns.picture=img", "columns.label=letter", "columns.signer=who", "columns.path=name"]
+SMALL = ["pictures.size=32", "split.validation=0.25", "split.test=0.25", "split.blocks=4"]
+
+
+@pytest.fixture(scope="module")
+def pictures(spark, tmp_path_factory):
+    """A folder of pictures, and tables of the same files under names of several kinds."""
+    folder = picture_files.fill(tmp_path_factory.mktemp("lake") / "hands", labels="ABC", count=8)
+    files = spark.read.format("binaryFile").option("recursiveFileLookup", "true").load(str(folder))
+    label = F.element_at(F.split("path", "/"), -2)
+    rows = files.select(
+        F.col("path").alias("name"),
+        F.col("content").alias("img"),
+        label.alias("letter"),
+        F.lit("anna").alias("who"),
+        F.to_timestamp(
+            F.concat(F.lit("2026-11-0"), F.substring(F.regexp_extract("path", r"(\d)\.jpg", 1), 1, 1))
+        ).alias("taken"),
+    )
+    rows.write.mode("overwrite").saveAsTable("lake_pictures")
+    image = F.struct(F.col("img").alias("bytes"), F.lit(None).cast("string").alias("path"))
+    rows.select(image.alias("image"), F.col("letter").alias("label")).write.mode("overwrite").saveAsTable("lake_hf")
+    yield SimpleNamespace(folder=str(folder), rows=24)
+    for name in ("lake_pictures", "lake_hf"):
+        spark.sql(f"DROP TABLE IF EXISTS {name}")
+
+
+@pytest.fixture(scope="module")
+def model():
+    network = torch_network.build("cnn", (28, 28, 1), len(LABELS), 0.0).eval()
+    onnx = torch_network.to_onnx(network, (28, 28, 1), True)
+    return SignClassifierModel(OnnxClassifier(onnx, LABELS, (28, 28, 1)), digest="d1")
+
+
+def content_of(spark, ingested):
+    rows = read_samples(spark, ingested).select("label", "signer", F.col("picture.data").alias("data"))
+    return sorted((row["label"], row["signer"], bytes(row["data"])) for row in rows.collect())
+
+
+@pytest.mark.parametrize("named", ["lake_pictures", "default.lake_pictures", "table:lake_pictures"])
+def test_a_table_is_ingested_by_name_as_the_folder_of_its_files_is(spark, pictures, tmp_path, named):
+    config = load_config(None, [*SMALL, *CALLED])
+    report = ingest(spark, named, str(tmp_path / "table"), config=config)
+    assert (report.kept, report.quarantined) == (pictures.rows, 0)
+    ingest(spark, pictures.folder, str(tmp_path / "folder"), config=load_config(None, SMALL))
+    ours, theirs = (content_of(spark, str(tmp_path / name)) for name in ("table", "folder"))
+    assert [(label, data) for label, _, data in ours] == [(label, data) for label, _, data in theirs]
+    assert {signer for _, signer, _ in ours} == {"anna"}
+
+
+def test_a_table_as_hugging_face_writes_it_needs_no_names_and_no_paths(spark, pictures, tmp_path):
+    report = ingest(spark, "lake_hf", str(tmp_path / "table"), config=load_config(None, SMALL))
+    assert (report.kept, report.quarantined, set(report.labels)) == (pictures.rows, 0, set(LABELS))
+
+
+@pytest.mark.parametrize(
+    ("source", "words", "message"),
+    [
+        ("table:nowhere", [], "table:nowhere: there is no such table in Spark's catalog"),
+        ("table:a b", [], "table:a b: give a name such as table:pictures or table:main.signs.pictures"),
+        (
+            "lake_pictures",
+            ["columns.picture=photo"],
+            "columns.picture=photo: lake_pictures has no such column; it has name",
+        ),
+        ("nowhere", [], "source nowhere does not exist"),
+    ],
+)
+def test_a_table_or_a_column_that_is_not_there_is_named_in_one_line(spark, pictures, tmp_path, source, words, message):
+    with pytest.raises(AslsparkError) as error:
+        ingest(spark, source, str(tmp_path / "out"), config=load_config(None, words))
+    assert str(error.value).startswith(message)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("inside", "words"),
+    [
+        ("_delta_log/0.json", "it is a Delta table, whose files say little alone"),
+        ("metadata/version-hint.text", "Iceberg"),
+    ],
+)
+def test_the_folder_of_a_table_format_that_this_session_lacks_is_refused_by_name(spark, model, tmp_path, inside, words):
+    (tmp_path / "t" / inside).parent.mkdir(parents=True)
+    (tmp_path / "t" / inside).write_text("{}")
+    picture_files.fill(tmp_path / "t", count=1)
+    for read in (lambda where: ingest(spark, where, str(tmp_path / "out")), lambda where: score(spark, model, where)):
+        with pytest.raises(AslsparkError, match=words):
+            read(str(tmp_path / "t"))
+
+
+def test_answers_are_appended_to_a_table_with_the_bundle_and_the_time(spark, pictures, model):
+    config = load_config(None, [*CALLED, "columns.time=taken"])
+    try:
+        first = score(spark, model, "lake_pictures", out_table="lake_answers", config=config)
+        assert first.count() == pictures.rows
+        assert first.columns == [
+            *("path", "label", "signer", "taken"),
+            *("letter", "probability", "top", "reason", "bundle", "scored_at"),
+        ]
+        with pytest.raises(AslsparkError, match="--out-table lake_answers: it exists already; give --mode append"):
+            score(spark, model, "lake_pictures", out_table="lake_answers", config=config)
+        second = score(
+            spark, model, "lake_pictures", out_table="lake_answers", mode="append", where="label = 'A'", config=config
+        )
+        third = score(
+            spark, model, "lake_pictures", out_table="lake_answers", mode="append", since="2026-11-05", config=config
+        )
+        assert (second.count(), third.count()) == (8, 12)
+        everything = spark.table("lake_answers")
+        assert everything.count() == pictures.rows + 8 + 12
+        assert everything.select("bundle").distinct().collect() == [("d1",)]
+        assert everything.select("scored_at").distinct().count() == 3
+    finally:
+        spark.sql("DROP TABLE IF EXISTS lake_answers")
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ({"where": "no_such > 1"}, "--where no_such > 1: .*there are the columns"),
+        ({"where": "label ="}, "--where label =: "),
+        ({"since": "yesterday"}, "--since yesterday: give a time such as 2026-11-01"),
+        ({"out_table": "a.b.c.d.e", "mode": "append"}, "--out-table a.b.c.d.e"),
+        ({"out_table": "lake_x", "mode": "replace"}, "--mode replace: choose one of errorifexists, append, overwrite"),
+        ({"out_table": "lake_x", "out": "folder"}, "--out folder and --out-table lake_x: give one of them"),
+    ],
+)
+def test_an_option_that_cannot_be_followed_is_named(spark, pictures, model, how, message):
+    config = load_config(None, [*CALLED, "columns.time=taken"])
+    with pytest.raises(AslsparkError, match=message):
+        score(spark, model, "lake_pictures", config=config, **how)
+
+
+def test_output_columns_have_the_names_that_are_set_and_sparks_evaluator_takes_the_prediction(spark, pictures, model):
+    table = spark.table("lake_pictures").withColumn("true", (F.ascii("letter") - 65).cast("double"))
+    named = model.copy().setInputCol("img").setLetterCol("sign").setProbabilityCol("p").setTopCol("best")
+    scored = named.setReasonCol("why").setPredictionCol("prediction").transform(table).persist()
+    assert {"sign", "p", "best", "why", "prediction"} <= set(scored.columns)
+    assert not {"probability", "top", "reason"} & set(scored.columns)
+    rows = scored.select("sign", "prediction", "true").collect()
+    assert [LABELS[int(row["prediction"])] for row in rows] == [row["sign"] for row in rows]
+    evaluator = MulticlassClassificationEvaluator(labelCol="true", metricName="accuracy")
+    right = sum(row["prediction"] == row["true"] for row in rows)
+    assert evaluator.evaluate(scored) == pytest.approx(right / len(rows))
+    scored.unpersist()
+
+
+def test_a_row_without_a_time_is_older_than_any(spark, model):
+    rows = [(bytearray(784), None), (bytearray(784), datetime(2026, 11, 2))]
+    data = spark.createDataFrame(rows, "picture binary, taken timestamp")
+    config = load_config(None, ["columns.time=taken"])
+    assert score(spark, model, data, since="2026-11-01", config=config).count() == 1
