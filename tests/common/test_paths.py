@@ -10,6 +10,7 @@ import pytest
 from pyspark.sql import functions as F
 
 from aslspark import train
+from aslspark.cli.notebook import new_folder
 from aslspark.common import paths
 from aslspark.common.errors import AslsparkError
 from aslspark.common.paths import is_mounted, local_path, spark_path
@@ -115,6 +116,13 @@ def dbfs(spark, databricks, tmp_path, monkeypatch):
     yield root
     for name in mounted:
         hadoop.unset(name)
+
+
+def test_where_no_volume_can_be_made_a_notebook_asks_for_a_folder(spark, databricks):
+    with pytest.raises(
+        AslsparkError, match=r"^out=: a volume for the results cannot be made \(.*such as /Volumes/main"
+    ):
+        new_folder("", "01")
 
 
 def test_the_stand_in_takes_no_file_that_is_written_here_and_there(dbfs):

@@ -22,6 +22,8 @@ from aslspark.data.files.store_files import LONGEST_HEADER, Entry, StoreFiles, c
 
 _ARROW_SCHEMES = {"s3a": "s3", "s3n": "s3"}
 """Spark's names of stores that pyarrow calls otherwise."""
+_WITHOUT_FOLDERS = ("s3", "gcs", "abfs")
+"""Object stores, by pyarrow's names: a folder is no more than a part of names there, and cannot be made or renamed."""
 _PIECE_BYTES = 1 << 20
 
 
@@ -52,8 +54,8 @@ class ArrowFiles(StoreFiles):
 
     def write(self, path: str, data: bytes) -> None:
         system, inside = self._at(path)
-        if isinstance(system, fs.LocalFileSystem):
-            os.makedirs(os.path.dirname(inside), exist_ok=True)
+        if system.type_name not in _WITHOUT_FOLDERS:
+            system.create_dir(os.path.dirname(inside), recursive=True)
         with system.open_output_stream(inside) as stream:
             stream.write(data)
 
@@ -63,7 +65,9 @@ class ArrowFiles(StoreFiles):
         if isinstance(system, fs.LocalFileSystem):
             shutil.move(inside, target)  # on a mount of Databricks, renaming may be copying
             return True
-        # An object store has no folders that could be renamed.
+        if system.type_name not in _WITHOUT_FOLDERS:
+            system.move(inside, target)
+            return True
         for info in system.get_file_info(fs.FileSelector(inside, recursive=True)):
             if info.is_file:
                 system.copy_file(info.path, target + info.path.removeprefix(inside))
