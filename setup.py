@@ -36,7 +36,7 @@ setup(
         "cloudpickle>=2",
         "fsspec>=2022.11",
         "matplotlib>=3.7",
-        "numpy>=1.23,<3",
+        "numpy>=1.23",
         "onnxruntime>=1.15",
         "pandas>=1.5,<3",  # Spark 4.1 is not made for pandas 3
         "pillow>=9.4",
@@ -49,7 +49,7 @@ setup(
     ],
     extras_require={
         # A Databricks ML cluster has Spark, TensorFlow, torch and Horovod already: install none of these there.
-        "spark": ["pyspark>=3.5,<5", "py4j>=0.10.9"],
+        "spark": ["pyspark>=3.5", "py4j>=0.10.9"],
         "tensorflow": ["tensorflow>=2.13", "tf2onnx>=1.16", "onnx>=1.14", "h5py>=3"],
         "hands": [],  # finding hands once took MediaPipe; the name stays for those who ask for it
         "tune": ["optuna>=4.9", "SQLAlchemy>=2"],

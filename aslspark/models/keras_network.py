@@ -142,6 +142,8 @@ def save(model: tf.keras.Model, folder: Path) -> str:
 def to_onnx(model: tf.keras.Model, stretch: bool) -> bytes:
     """Export the network, scaling included, as ONNX.
 
+    By tf2onnx, which Keras' own ``model.export(format="onnx")`` calls as well, for the network alone.
+
     Returns
     -------
     bytes
