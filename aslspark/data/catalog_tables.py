@@ -43,13 +43,20 @@ def table_of(spark: SparkSession, store: StoreFiles, source: str, columns: Colum
     """
     if source.startswith(PREFIX):
         return known_columns(_named(spark, source.removeprefix(PREFIX), source), columns, source)
-    if _NAME.fullmatch(source) and not store.exists(source) and spark.catalog.tableExists(source):
+    if _NAME.fullmatch(source) and not store.exists(source) and _is_in_catalog(spark, source):
         return known_columns(_named(spark, source, source), columns, source)
     if store.exists(f"{source}/{DELTA_LOG}"):
         return known_columns(_delta(spark, source), columns, source)
     if store.exists(f"{source}/{ICEBERG_METADATA}"):
         raise AslsparkError(f"{source}: it is an Iceberg table; give the name by which Spark's catalog knows it")
     return None
+
+
+def _is_in_catalog(spark: SparkSession, name: str) -> bool:
+    try:
+        return spark.catalog.tableExists(name)
+    except Exception:  # of a.b.c, where there is no catalog a: the error's class differs by Spark's version
+        return False
 
 
 def _named(spark: SparkSession, name: str, source: str) -> DataFrame:

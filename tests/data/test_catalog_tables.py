@@ -82,6 +82,8 @@ def test_a_table_as_hugging_face_writes_it_needs_no_names_and_no_paths(spark, pi
             "columns.picture=photo: lake_pictures has no such column; it has name",
         ),
         ("nowhere", [], "source nowhere does not exist"),
+        ("letters.csv", [], "source letters.csv does not exist"),
+        ("my.old.csv", [], "source my.old.csv does not exist"),
     ],
 )
 def test_a_table_or_a_column_that_is_not_there_is_named_in_one_line(spark, pictures, tmp_path, source, words, message):
