@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import pyspark
 from pyspark import SparkConf
 from pyspark.resource import ResourceProfile
 from pyspark.sql import DataFrame, SparkSession
@@ -26,6 +27,8 @@ from aslspark.common.package import HOME
 
 logger = logging.getLogger(__name__)
 
+IS_SPARK_3 = pyspark.__version__.startswith("3.")
+"""Spark 3.5, whose classic sessions have no tags, and whose stages of DataFrames no resources of their own."""
 UTF8 = "UTF-8"
 UTF8_LOCALE = "C.UTF-8"
 

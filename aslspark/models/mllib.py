@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import pyspark
 from pyspark.ml import Estimator, PipelineModel
 from pyspark.ml.classification import (
     GBTClassifier,
@@ -15,12 +14,11 @@ from pyspark.ml.classification import (
     RandomForestClassifier,
 )
 from pyspark.sql import SparkSession
-from pyspark.sql.utils import is_remote
 
 from aslspark.common.catalog import CLASSIFIERS, PICTURE, whole_numbers
 from aslspark.common.errors import AslsparkError
 from aslspark.common.settings import MllibConfig
-from aslspark.common.spark_session import require_classic
+from aslspark.common.spark_session import IS_SPARK_3, is_connect, require_classic
 
 BOOSTED = "boosted"
 
@@ -69,18 +67,18 @@ def check_session(spark: SparkSession, classifier: str) -> None:
     AslsparkError
         Through Spark Connect before Spark 4, and for boosted trees in any version.
     """
-    if classifier == BOOSTED or pyspark.__version__ < "4":
+    if classifier == BOOSTED or IS_SPARK_3:
         require_classic(spark, f"mllib.classifier={classifier}")
 
 
-def forget_summary(pipeline: PipelineModel) -> None:
+def forget_summary(spark: SparkSession, pipeline: PipelineModel) -> None:
     """Take the summary of its training from a fitted classifier, as writing and reading it does.
 
     With two classes, the summary of Spark 4 holds the session, with which the model cannot be sent to Spark's tasks.
     """
     model: Any = pipeline.stages[-1]
-    if getattr(model, "hasSummary", False) and not is_remote():
-        jvm: Any = SparkSession.active()._jvm
+    if getattr(model, "hasSummary", False) and not is_connect(spark):
+        jvm: Any = spark._jvm
         model._java_obj.setSummary(jvm.scala.Option.empty())
 
 

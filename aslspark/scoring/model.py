@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyspark
 from pyspark.ml import Model, PipelineModel
 from pyspark.ml.classification import OneVsRestModel
 from pyspark.ml.feature import OneHotEncoderModel, StringIndexerModel
@@ -28,7 +27,7 @@ from aslspark.common.batch_udf import batch_udf
 from aslspark.common.catalog import LANDMARKS, PICTURE
 from aslspark.common.errors import AslsparkError
 from aslspark.common.onnx_sessions import kept_session
-from aslspark.common.spark_session import task_cores
+from aslspark.common.spark_session import IS_SPARK_3, task_cores
 from aslspark.data.samples import HAND_COLUMN, PICTURE_TYPE, hands_missing, picture_struct
 from aslspark.features.crops import ROW, brings_hands, crop_to_hands, quoted
 from aslspark.features.landmarks import VECTOR_FIELDS, frame_vectors
@@ -405,7 +404,7 @@ class _Writer(MLWriter):
         self._model = model
 
     def saveImpl(self, path: str) -> None:
-        context: Any = self.sparkSession if pyspark.__version__ >= "4" else self.sc
+        context: Any = self.sc if IS_SPARK_3 else self.sparkSession
         DefaultParamsWriter.saveMetadata(self._model, path, context)
         write_stage(self._model, path)
 

@@ -55,5 +55,5 @@ def fit_classifier(spark: SparkSession, data: TrainingData, config: Config) -> t
         train = train.where(F.col(HAND_COLUMN)["found"].isNotNull() | (F.col("label") == NOTHING))
     log.info("training MLlib's %s", config.mllib.classifier)
     pipeline = Pipeline(stages=[*features.getStages(), classifier]).fit(train)
-    forget_summary(pipeline)
+    forget_summary(spark, pipeline)
     return MllibClassifier(pipeline, data.labels, data.shape, inputs), pipeline

@@ -21,13 +21,12 @@ from typing import Any
 
 import cloudpickle
 import pyarrow as pa
-import pyspark
 from pyspark import InheritableThread, TaskContext
 from pyspark.resource import ResourceProfile
 from pyspark.sql import DataFrame, SparkSession
 
 from aslspark.common.errors import AslsparkError
-from aslspark.common.spark_session import dynamic_allocation, is_connect, running_session
+from aslspark.common.spark_session import IS_SPARK_3, dynamic_allocation, is_connect, running_session
 from aslspark.training.launch.failures import WorkerError, what_went_wrong
 from aslspark.training.launch.launchers import HOROVOD
 from aslspark.training.launch.mailbox import LOOK_SECONDS, SIGN_OF_LIFE_SECONDS, Mailbox
@@ -145,7 +144,7 @@ class _Stage:
     def __init__(self, spark: SparkSession, plan: Plan, profile: ResourceProfile | None) -> None:
         self._spark, self._size = spark, plan.size
         self._name = f"aslspark-{uuid.uuid4().hex}"
-        self._has_tags = is_connect(spark) or pyspark.__version__ >= "4"
+        self._has_tags = is_connect(spark) or not IS_SPARK_3
         self._results: list[tuple[int, bytes]] = []
         self.error: Exception | None = None
         self.ended = threading.Event()
@@ -196,7 +195,7 @@ def _work(spark: SparkSession, plan: Plan, profile: ResourceProfile | None) -> D
 
     schema = "rank long, result binary"
     together = not dynamic_allocation(spark)
-    if profile is not None and pyspark.__version__ < "4":
+    if profile is not None and IS_SPARK_3:
         # Spark 3.5 gives stages of RDDs alone resources of their own.
         tasks = spark.sparkContext.parallelize(range(plan.size), plan.size).withResources(profile)
         stage = tasks.barrier() if together else tasks

@@ -91,7 +91,7 @@ class _Handler(BaseHTTPRequestHandler):
             found = values.pop(key, b"") if self.command == "DELETE" else values.get(key)
         self._send(404 if found is None else 200, found or b"")
 
-    do_PUT = do_POST = do_DELETE = do_GET
+    do_PUT = do_POST = do_DELETE = do_GET  # the names that the base class looks for
 
     def _send(self, status: int, content: bytes = b"") -> None:
         self.send_response(status)
