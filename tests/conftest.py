@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
@@ -66,6 +67,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("stack")
     place = {name: number for number, name in enumerate(LONGEST_FIRST)}
     items.sort(key=lambda item: place.get(item.path.stem, len(place)))
+
+
+def _spark_keeps_its_formatter(item: pytest.Item) -> Generator[None]:
+    """Let what Spark 4 says of a failed query reach the root logger by itself, whoever made one fail before.
+
+    pytest gives its handler to each logger that does not, and that one makes it write JSON from then on.
+    """
+    for name in ("DataFrameQueryContextLogger", "SQLQueryContextLogger"):
+        if name in logging.Logger.manager.loggerDict:
+            logging.getLogger(name).propagate = True
+    return (yield)
+
+
+pytest_runtest_setup = pytest_runtest_call = pytest_runtest_teardown = pytest.hookimpl(wrapper=True, tryfirst=True)(
+    _spark_keeps_its_formatter
+)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -187,13 +187,17 @@ def _hidden(value: Any) -> Any:
 
 
 def mask_record(record: logging.LogRecord) -> bool:
-    """Mask a log record and its traceback in place; a logging filter that lets every record pass."""
+    """Mask a log record and its traceback in place; a logging filter that lets every record pass.
+
+    The traceback becomes part of the message: a formatter that writes JSON takes the exception's own words otherwise.
+    """
     try:
         record.msg, record.args = redact(record.getMessage()), None
     except Exception:  # message and arguments do not fit together; logging reports that when it writes the record
         record.msg = redact(str(record.msg))
     if record.exc_info:
-        record.exc_text = redact(logging.Formatter().formatException(record.exc_info))
+        record.msg = f"{record.msg}\n{redact(logging.Formatter().formatException(record.exc_info))}"
+        record.exc_info = record.exc_text = None
     if record.stack_info:
         record.stack_info = redact(record.stack_info)
     return True

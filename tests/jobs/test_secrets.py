@@ -209,6 +209,21 @@ def test_loggers_below_ours_are_masked_too(caplog, name):
     assert CANARY not in caplog.text
 
 
+class WritesTheExceptionItself(logging.Formatter):
+    def format(self, record):
+        return json.dumps({"msg": record.getMessage(), "exception": str(record.exc_info and record.exc_info[1])})
+
+
+def test_a_formatter_that_writes_json_is_given_no_secret(caplog, monkeypatch):
+    monkeypatch.setattr(caplog.handler, "formatter", WritesTheExceptionItself())
+    try:
+        raise ValueError(f"Authorization: Bearer {CANARY}")
+    except ValueError:
+        logging.getLogger("aslspark.any").exception("not read")
+    assert "Authorization: ***" in caplog.text
+    assert CANARY not in caplog.text
+
+
 def test_a_warning_is_still_seen_where_nobody_has_set_up_logging():
     import subprocess
 
