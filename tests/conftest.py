@@ -15,12 +15,15 @@ from pathlib import Path
 import pytest
 from made_once import MadeOnce
 from quick_java import QUICK_JAVA
+from s3_store import in_place_of_s3a
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 # Spark's Python workers and the jobs that tests start find the package here.
 os.environ["PYTHONPATH"] = os.pathsep.join([str(REPOSITORY), *filter(None, [os.environ.get("PYTHONPATH")])])
 os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+# The tests' S3 server takes no checksum behind an upload; Spark's workers, too, are told before they start.
+os.environ.setdefault("AWS_REQUEST_CHECKSUM_CALCULATION", "WHEN_REQUIRED")
 # What the tests serve is on this machine, whatever proxy the environment names.
 for _name in ("no_proxy", "NO_PROXY"):
     os.environ[_name] = ",".join([*filter(None, [os.environ.get(_name)]), "127.0.0.1", "localhost"])
@@ -99,10 +102,16 @@ def temporary_folder() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
+def lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a bucket, which `s3_store.served_bucket` serves, and which the session's JVM knows as s3a://."""
+    return tmp_path_factory.mktemp("s3")
+
+
+@pytest.fixture(scope="session")
+def spark(tmp_path_factory: pytest.TempPathFactory, lake: Path) -> Iterator[SparkSession]:
     # `make coverage` has set this: a Python worker of Spark's then saves what it ran when a task ends.
     daemon = "tests.coverage_daemon" if "COVERAGE_PROCESS_CONFIG" in os.environ else "tests.quick_daemon"
-    session = (
+    builder = (
         SparkSession.builder.master("local[2]")
         .appName("aslspark tests")
         .config("spark.driver.memory", "2g")
@@ -114,8 +123,10 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
         .config("spark.sql.warehouse.dir", str(tmp_path_factory.mktemp("warehouse")))
         .config("spark.sql.execution.arrow.pyspark.enabled", "true")
         .config("spark.python.daemon.module", daemon)
-        .getOrCreate()
     )
+    for name, value in in_place_of_s3a(lake).items():
+        builder = builder.config(name, value)
+    session = builder.getOrCreate()
     session.sparkContext.setLogLevel("OFF")
     yield session
     session.stop()

@@ -16,6 +16,7 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, BinaryIO
 
 from aslspark.bundle.checks import check_manifest
@@ -23,8 +24,8 @@ from aslspark.bundle.manifest import Manifest
 from aslspark.common.errors import AslsparkError
 from aslspark.common.load_refused import LoadRefused
 from aslspark.common.package import VERSION
-from aslspark.common.paths import local_path
 from aslspark.common.plain_folder import NotPlain, PlainFolder, quoted
+from aslspark.common.store_path import AnyPath, StorePath, any_path, as_local_folder, remove_folder
 
 FORMAT = 1
 MANIFEST, SUMS, ONNX, PIPELINE = "bundle.json", "SHA256SUMS", "network.onnx", "pipeline"
@@ -38,17 +39,19 @@ MOST_LISTED_BYTES = 32 << 20
 """Of SHA256SUMS; enough for 50,000 files with paths of 500 characters."""
 
 
-def require_new(path: str) -> Path:
-    """Return the local path of a folder that is to be made, and check that it does not exist.
+def require_new(path: str) -> AnyPath:
+    """Return a folder that is to be made, as Python opens it, and check that it does not exist.
 
     Raises
     ------
     AslsparkError
         Where it exists, or its parent cannot be written.
     """
-    out = Path(local_path(path))
+    out = any_path(path)
     if out.exists():
         raise AslsparkError(f"--out {path}: it exists already; choose another name or remove it")
+    if isinstance(out, StorePath):
+        return out
     parent = next(folder for folder in out.absolute().parents if folder.exists())
     if not (parent.is_dir() and os.access(parent, os.W_OK)):
         raise AslsparkError(f"--out {path}: {parent} cannot be written; choose another place")
@@ -56,15 +59,26 @@ def require_new(path: str) -> Path:
 
 
 @contextmanager
-def whole_folder(path: Path, scratch: Path | None = None) -> Iterator[Path]:
-    """Give a temporary folder, which is renamed to `path` on success and removed on any failure.
+def whole_folder(path: AnyPath, scratch: Path | None = None) -> Iterator[Path]:
+    """Give a temporary folder on this machine, which becomes `path` on success and is removed on any failure.
+
+    Into a store it is copied at the end, SHA256SUMS last, without which nothing takes it for a bundle.
 
     Parameters
     ----------
-    path : Path
+    path : Path or StorePath
     scratch : Path, optional
-        The temporary folder, on the same file system; by default a sibling of `path`.
+        The temporary folder, on the same file system; by default a sibling of `path`. Of no use in a store.
     """
+    if isinstance(path, StorePath):
+        with TemporaryDirectory(prefix="aslspark-") as temporary:
+            try:
+                yield Path(temporary)
+                path.copy_from(Path(temporary), last=[SUMS])
+            except BaseException:
+                remove_folder(path)
+                raise
+        return
     path = path.absolute()
     path.parent.mkdir(parents=True, exist_ok=True)
     if scratch is None:
@@ -89,8 +103,8 @@ def seal(folder: Path) -> None:
 
 def resolve_alias(path: str) -> str:
     """Return the path that a registry's alias stands for now; the alias may change while files are read."""
-    link = Path(local_path(path))
-    return str(link.resolve()) if link.is_symlink() else path
+    link = any_path(path)
+    return str(link.resolve()) if isinstance(link, Path) and link.is_symlink() else path
 
 
 @dataclass(frozen=True)
@@ -128,11 +142,10 @@ def read_bundle(
         Where the folder is no bundle, of a newer format, was changed, or names anything unknown; the message names the
         file.
     """
-    folder = local_path(path)
-    if not os.path.isdir(folder):
-        raise AslsparkError(f"{setting}{path}: there is no such folder; give the --out of a training job")
     try:
-        with PlainFolder(folder) as plain:
+        if not any_path(path).is_dir():
+            raise AslsparkError(f"{setting}{path}: there is no such folder; give the --out of a training job")
+        with as_local_folder(path) as folder, PlainFolder(folder) as plain:
             names = plain.names()
             if SUMS not in names or MANIFEST not in names:
                 raise AslsparkError(f"{setting}{path}: no bundle: {SUMS} or {MANIFEST} is missing")

@@ -31,9 +31,10 @@ from aslspark.bundle.pipeline_checks import MOST_METADATA_BYTES, check_metadata,
 from aslspark.common.catalog import PICTURE
 from aslspark.common.errors import AslsparkError, first_line
 from aslspark.common.load_refused import LoadRefused
-from aslspark.common.paths import is_mounted, local_path, spark_path
+from aslspark.common.paths import is_mounted, spark_path
 from aslspark.common.plain_folder import NotPlain, PlainFolder
 from aslspark.common.spark_session import master
+from aslspark.common.store_path import AnyPath, StorePath, any_path, as_local_folder, scratch_beside
 from aslspark.images.decoding import ImageSpec
 from aslspark.images.hands.detector import HandDetector
 from aslspark.models.mllib import MllibClassifier
@@ -66,13 +67,13 @@ def read_parts(path: str) -> ModelParts:
     AslsparkError
         Where the folder is no bundle, or not as it was written.
     """
-    nested = os.path.join(local_path(path), STAGE_FOLDER)
-    if os.path.isfile(os.path.join(nested, MANIFEST)):
-        if os.path.islink(nested):
+    nested = any_path(path) / STAGE_FOLDER
+    if (nested / MANIFEST).is_file():
+        if isinstance(nested, Path) and nested.is_symlink():
             raise AslsparkError(
                 f"--model {path}: {STAGE_FOLDER} in it is a link; load what it leads to by its own name"
             )
-        return read_parts(nested)
+        return read_parts(str(nested))
     bundle = read_bundle(path, keep=[ONNX, HANDS, f"{PIPELINE}/"])
     manifest = bundle.manifest
     form, hands = preprocessing_of(bundle, path)
@@ -95,11 +96,11 @@ def read_stage(path: str) -> dict[str, Any] | None:
     AslsparkError
         Where they are of another class, or a link.
     """
-    if not os.path.isfile(os.path.join(local_path(path), STAGE_FOLDER, MANIFEST)):
+    if not (any_path(path) / STAGE_FOLDER / MANIFEST).is_file():
         return None
     with refusal_named("--model ", path):
         try:
-            with PlainFolder(os.path.join(local_path(path), "metadata")) as folder:
+            with as_local_folder(any_path(path) / "metadata") as metadata, PlainFolder(metadata) as folder:
                 name = stage_metadata([f"metadata/{each}" for each in folder.names()], "")
                 with folder.open(name.removeprefix("metadata/")) as file:
                     content = file.read(MOST_METADATA_BYTES + 1)
@@ -138,14 +139,20 @@ def _classes_of(pipeline: PipelineModel) -> int:
 
 
 @contextmanager
-def _private_copy(files: Mapping[str, bytes], path: str) -> Iterator[Path]:
+def _private_copy(files: Mapping[str, bytes], path: str) -> Iterator[AnyPath]:
     """Give the folder of a private copy for Spark, which nobody else can change between check and loading.
 
     Spark's workers read it. On one machine it is a temporary folder; on a cluster it lies beside the bundle, where the
     workers can read it.
     """
-    beside = Path(os.path.realpath(local_path(path)))
-    local = master(SparkSession.builder.getOrCreate()).startswith("local")
+    local, place = master(SparkSession.builder.getOrCreate()).startswith("local"), any_path(path)
+    if isinstance(place, StorePath) and not local:
+        with scratch_beside(place) as copy:
+            for name, content in files.items():
+                (copy / name).write_bytes(content)
+            yield copy
+        return
+    beside = Path(os.path.realpath(place)) if isinstance(place, Path) else Path(place.name)
     parent = None if local and not is_mounted(beside) else beside.parent
     try:
         folder = Path(tempfile.mkdtemp(prefix=f".{beside.name}.reading-" if parent else "aslspark-", dir=parent))

@@ -16,6 +16,7 @@ from aslspark.common.errors import AslsparkError
 from aslspark.common.package import VERSION
 from aslspark.common.paths import local_path, spark_path
 from aslspark.common.redacted_files import write_json
+from aslspark.common.store_path import AnyPath, StorePath
 from aslspark.features.landmarks import FEATURES
 from aslspark.images.hands.detector import HandDetector
 from aslspark.models.fit_result import FitResult
@@ -52,7 +53,9 @@ class FinishedModel(Protocol):
         """Return the least probability with which a letter is answered."""
 
 
-def write_model(model: FinishedModel, pipeline: PipelineModel | None, folder: Path, **about: Any) -> None:
+def write_model(
+    model: FinishedModel, pipeline: PipelineModel | None, folder: Path, shared: AnyPath | None = None, **about: Any
+) -> None:
     """Write a model's files and manifest; `seal` must follow when the folder is complete.
 
     Parameters
@@ -61,6 +64,8 @@ def write_model(model: FinishedModel, pipeline: PipelineModel | None, folder: Pa
     pipeline : PipelineModel, optional
         The features and, of an MLlib model, the classifier, from `picture` on.
     folder : Path
+    shared : Path or StorePath, optional
+        A folder that Spark's workers see, where they may not see `folder`.
     **about
         Further entries of the manifest, such as `settings`, `data`, `split`.
     """
@@ -98,7 +103,11 @@ def write_model(model: FinishedModel, pipeline: PipelineModel | None, folder: Pa
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
     if pipeline is not None:
-        pipeline.save(spark_path(folder / PIPELINE))
+        if isinstance(shared, StorePath):
+            pipeline.save(spark_path(shared / PIPELINE))
+            (shared / PIPELINE).copy_to(folder / PIPELINE)
+        else:
+            pipeline.save(spark_path(folder / PIPELINE))
         if not list((folder / PIPELINE / "metadata").glob("part-*")):
             raise AslsparkError(
                 f"{folder.parent}: Spark's workers wrote the pipeline elsewhere; "

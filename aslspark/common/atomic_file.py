@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
+
+from aslspark.common.store_path import AnyPath, StorePath
 
 
-def replace_file(path: Path, content: bytes | memoryview, *, flush: bool = False) -> None:
-    """Write a file under a temporary name beside its place, and rename it into place.
+def replace_file(path: AnyPath, content: bytes | memoryview, *, flush: bool = False) -> None:
+    """Write a file under a temporary name beside its place, and rename it into place; a store does as much itself.
 
     Parameters
     ----------
-    path : Path
+    path : Path or StorePath
     content : bytes or memoryview
     flush : bool
         Wait until the content is on the disk before the rename, so that it outlives a crash of the machine.
@@ -21,6 +22,9 @@ def replace_file(path: Path, content: bytes | memoryview, *, flush: bool = False
     OSError
         The earlier file is still there, and nothing else.
     """
+    if isinstance(path, StorePath):
+        path.write_bytes(content)
+        return
     unfinished = path.with_name(f".{path.name}.tmp")
     try:
         with unfinished.open("wb") as file:

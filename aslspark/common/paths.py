@@ -34,31 +34,38 @@ def local_path(path: str) -> str:
         return re.sub("^file:/*", "/", path)
     if re.match(r"^[a-z][a-z0-9+.-]+:/", path):
         raise AslsparkError(
-            f"{path}: workers read training samples from a file system that all of them mount; "
+            f"{path}: this needs a folder on a file system that the driver and all workers mount; "
             "give a plain, file: or dbfs: path"
         )
     return path
 
 
-def spark_path(path: str | Path) -> str:
-    """Turn a path for Python into one by which Spark finds the same file.
+def spark_path(path: object) -> str:
+    """Turn a path for Python into one by which Spark finds the same file; a store's stays as it is.
 
     On Databricks the JVM cannot open the mounts of Python (``/dbfs``, ``/Volumes``); it calls them ``dbfs:``.
 
     Parameters
     ----------
-    path : str or Path
-        As for `local_path`; a relative one starts at Python's working directory.
+    path : str, Path or StorePath
+        As for `local_path`, or in a store; a relative one starts at Python's working directory.
 
     Returns
     -------
     str
         With its scheme.
     """
+    if is_remote(path):
+        return str(path)
     local = os.path.abspath(local_path(str(path)))
     if is_mounted(local):
         return f"dbfs:{local.removeprefix(DBFS) if _is_within(local, DBFS) else local}"
     return f"file://{local}"
+
+
+def is_remote(path: object) -> bool:
+    """Tell whether a path lies in a store that is not mounted: it has a scheme other than ``file:`` and ``dbfs:``."""
+    return re.match(r"^(?!file:|dbfs:)[a-z][a-z0-9+.-]+://", str(path)) is not None
 
 
 def mounted_as_spark(path: str) -> str:

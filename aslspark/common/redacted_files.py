@@ -12,6 +12,7 @@ from typing import Any
 
 from aslspark.common.atomic_file import replace_file
 from aslspark.common.redaction import redact, redact_all
+from aslspark.common.store_path import AnyPath
 
 
 def write_text(path: Path, text: str) -> None:
@@ -19,12 +20,12 @@ def write_text(path: Path, text: str) -> None:
     path.write_text(redact(text), encoding="utf-8")
 
 
-def write_json(path: Path, value: Any, *, indent: int | None = 1) -> None:
+def write_json(path: AnyPath, value: Any, *, indent: int | None = 1) -> None:
     """Write a redacted value as JSON, whole or not at all.
 
     Parameters
     ----------
-    path : Path
+    path : Path or StorePath
     value : anything that JSON can hold
     indent : int, optional
         None: on one line, without spaces.

@@ -130,7 +130,7 @@ def ingest_sources(
     with (
         settings(spark, _same_blocks_in_both_passes(spark, packing(spark, lengths))),
         _naming_the_file(store, opened),
-        store.written_whole(out) as folder,
+        store.written_whole(out, last=REPORT_FILE) as folder,
     ):
         first = count_sources(spark, opened, f"{folder}/{LINES_FOLDER}", picture_options)
         _preview_splits(spark, opened, first, options, needs)

@@ -17,9 +17,9 @@ from typing import Any
 
 from aslspark.bundle.files import MANIFEST
 from aslspark.common.errors import AslsparkError
-from aslspark.common.paths import local_path
 from aslspark.common.redaction import redact_all
 from aslspark.common.settings import Config
+from aslspark.common.store_path import as_local_folder
 
 log = logging.getLogger("aslspark")
 
@@ -66,7 +66,8 @@ def tracked(config: Config, job: str, out: str | None = None, **about: Any) -> I
         mlflow.log_params(_parameters(redact_all({**config.as_dict(), **about})))
         yield
         if out is not None:
-            log_folder(Path(local_path(out)))
+            with as_local_folder(out) as folder:
+                log_folder(folder)
         run = mlflow.active_run()
         log.info("MLflow: run %s in %s", run.info.run_id, mlflow.get_tracking_uri())
 

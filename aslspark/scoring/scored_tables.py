@@ -31,7 +31,7 @@ def write_scores(scored: DataFrame, out: str) -> None:
     store, out = open_store(spark), mounted_as_spark(out)
     if store.exists(out):
         raise AslsparkError(f"--out {out}: it exists already; choose another name or remove it")
-    with store.written_whole(out) as folder:
+    with store.written_whole(out, last="_SUCCESS") as folder:
         scored.write.parquet(folder)
         summary = _summary(spark.read.parquet(folder))
     say("\n".join([*summary, f"written to {out}"]))

@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from pyspark.resource import ResourceProfile
@@ -19,6 +18,7 @@ from pyspark.sql import SparkSession
 
 from aslspark.common.errors import AslsparkError
 from aslspark.common.spark_session import is_connect, is_local, master, seconds_setting, wait_for_slots
+from aslspark.common.store_path import AnyPath, any_path
 from aslspark.training.checkpoint import read_checkpoint
 from aslspark.training.flat_copy import flat_copies
 from aslspark.training.launch.failures import WorkerError
@@ -44,7 +44,7 @@ class Attempts:
         At most.
     profile : ResourceProfile, optional
         What the processes' tasks hold.
-    scratch : Path
+    scratch : Path or StorePath
         For the flat copies of `feed=petastorm`.
     """
 
@@ -54,7 +54,7 @@ class Attempts:
         function: Callable[[Any], Any],
         tries: int,
         profile: ResourceProfile | None,
-        scratch: Path,
+        scratch: AnyPath,
     ) -> None:
         self._spark, self._function, self._tries = spark, function, tries
         self._profile, self._scratch = profile, scratch
@@ -122,11 +122,11 @@ class Attempts:
                 profile=self._profile,
                 stopped=self.stopped,
                 launcher=job.training.launcher,
-                folder=Path(job.checkpoints),
+                folder=job.checkpoints,
             )
 
     def _epochs_kept(self, job: WorkerJob) -> int:
-        found = read_checkpoint(Path(job.checkpoints), job.fit)
+        found = read_checkpoint(any_path(job.checkpoints), job.fit)
         return found.progress.epochs if found else 0
 
     def _slots_left(self, wanted: int) -> int:

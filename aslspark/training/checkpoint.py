@@ -1,7 +1,7 @@
 """What a fit leaves behind after each epoch, so that it can go on: one file, whole or absent, without code in it.
 
-In: a network's state as arrays, and what the loop remembers. Out: `epoch-NNNN.npz` in a folder that all workers share;
-the last two and the best epoch's are kept.
+In: a network's state as arrays, and what the loop remembers. Out: `epoch-NNNN.npz` in a folder that all workers share,
+on a mount or in an object store; the last two and the best epoch's are kept.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ import math
 import os
 import re
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,7 @@ import numpy.typing as npt
 from aslspark.common.atomic_file import replace_file
 from aslspark.common.errors import AslsparkError
 from aslspark.common.plain_folder import NotPlain, PlainFolder
+from aslspark.common.store_path import AnyPath, StorePath
 from aslspark.models.fit_result import Alert, EpochRow
 
 log = logging.getLogger("aslspark")
@@ -67,14 +68,14 @@ class Checkpoint:
     """Of the optimizer; see `aslspark.training.loop.Trainable.state`."""
 
 
-def write_checkpoint(folder: Path, fit: str, progress: Progress, weights: bytes, state: State) -> None:
+def write_checkpoint(folder: AnyPath, fit: str, progress: Progress, weights: bytes, state: State) -> None:
     """Write one epoch's file, and remove those that are no longer wanted.
 
     It is written beside its place, flushed and renamed: a process that ends at any moment leaves the earlier ones.
 
     Parameters
     ----------
-    folder : Path
+    folder : Path or StorePath
         It must be there.
     fit : str
         What fit it belongs to; `read_checkpoint` asks for the same.
@@ -111,7 +112,7 @@ def write_checkpoint(folder: Path, fit: str, progress: Progress, weights: bytes,
         _path(folder, number).unlink(missing_ok=True)
 
 
-def has_checkpoint(folder: Path) -> bool:
+def has_checkpoint(folder: AnyPath) -> bool:
     """Say whether an epoch was kept there."""
     return bool(_written(folder))
 
@@ -121,12 +122,12 @@ def fit_name(*parts: Any) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
-def read_checkpoint(folder: Path, fit: str, epoch: int | None = None) -> Checkpoint | None:
+def read_checkpoint(folder: AnyPath, fit: str, epoch: int | None = None) -> Checkpoint | None:
     """Read the latest epoch that can be read; None where there is none.
 
     Parameters
     ----------
-    folder : Path
+    folder : Path or StorePath
     fit : str
         See `write_checkpoint`.
     epoch : int, optional
@@ -156,12 +157,8 @@ def read_checkpoint(folder: Path, fit: str, epoch: int | None = None) -> Checkpo
     return None
 
 
-def _read(path: Path) -> tuple[dict[str, Any], bytes, dict[str, npt.NDArray[Any]]]:
-    with (
-        PlainFolder(path.parent) as folder,
-        folder.open(path.name) as file,
-        np.load(file, allow_pickle=False) as archive,
-    ):
+def _read(path: AnyPath) -> tuple[dict[str, Any], bytes, dict[str, npt.NDArray[Any]]]:
+    with _opened(path) as file, np.load(file, allow_pickle=False) as archive:
         about = json.loads(archive[_ABOUT].tobytes())
         if about["format"] != FORMAT:
             raise ValueError(f"format {about['format']}, not {FORMAT}")
@@ -169,13 +166,22 @@ def _read(path: Path) -> tuple[dict[str, Any], bytes, dict[str, npt.NDArray[Any]
         return about, archive[_WEIGHTS].tobytes(), state
 
 
-def _written(folder: Path) -> list[int]:
+@contextmanager
+def _opened(path: AnyPath) -> Iterator[BinaryIO]:
+    if isinstance(path, StorePath):
+        yield io.BytesIO(path.read_bytes())
+        return
+    with PlainFolder(path.parent) as folder, folder.open(path.name) as file:
+        yield file
+
+
+def _written(folder: AnyPath) -> list[int]:
     if not folder.is_dir():
         return []
     return [int(match[1]) for path in folder.iterdir() if (match := _NAME.fullmatch(path.name))]
 
 
-def _path(folder: Path, epoch: int) -> Path:
+def _path(folder: AnyPath, epoch: int) -> AnyPath:
     return folder / f"epoch-{epoch:04}.npz"
 
 
@@ -183,7 +189,9 @@ def _bytes(content: bytes) -> npt.NDArray[np.uint8]:
     return np.frombuffer(content, np.uint8)
 
 
-def _flush_folder(folder: Path) -> None:
+def _flush_folder(folder: AnyPath) -> None:
+    if isinstance(folder, StorePath):
+        return
     try:
         handle = os.open(folder, os.O_RDONLY)
     except OSError:  # some mounted stores have folders that cannot be opened

@@ -7,7 +7,6 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from pyspark.ml import Pipeline
@@ -16,8 +15,8 @@ from pyspark.sql import functions as F
 
 from aslspark.common.errors import AslsparkError
 from aslspark.common.former_names import moved_from
-from aslspark.common.paths import local_path
 from aslspark.common.settings import FeatureConfig
+from aslspark.common.store_path import any_path
 from aslspark.data.samples import REPORT_FILE, SAMPLES_FOLDER, TEST, TRAIN, VALIDATION, read_samples
 from aslspark.data.splits import GIVEN_AS_TEST
 from aslspark.features.pipeline import feature_pipeline
@@ -102,7 +101,7 @@ class TrainingData:
 
 def is_ingested(path: str) -> bool:
     """Tell an ingested folder from raw sources."""
-    folder = Path(local_path(path))
+    folder = any_path(path)
     return (folder / REPORT_FILE).is_file() and (folder / SAMPLES_FOLDER).is_dir()
 
 
@@ -119,7 +118,7 @@ def look_at(spark: SparkSession, folder: str) -> TrainingData:
     AslsparkError
         Where nothing can be trained on it: no training samples, one label only, pictures of several sizes.
     """
-    report = json.loads((Path(local_path(folder)) / REPORT_FILE).read_text())
+    report = json.loads((any_path(folder) / REPORT_FILE).read_text())
     counts = _counts(spark, folder)
     train = [row for row in counts if row["split"] == TRAIN]
     if not train:

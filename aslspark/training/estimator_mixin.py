@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import math
 import os
-import shutil
 import uuid
-from pathlib import Path
 from typing import Any
 
 from pyspark.sql import Column, DataFrame
@@ -19,7 +17,8 @@ from pyspark.sql.types import BinaryType, BooleanType, IntegralType, NumericType
 
 from aslspark.common.catalog import LANDMARKS, PICTURE
 from aslspark.common.errors import AslsparkError
-from aslspark.common.paths import local_path, spark_path
+from aslspark.common.paths import spark_path
+from aslspark.common.store_path import any_path, remove_folder
 from aslspark.data.samples import HAND_COLUMN, PICTURE_TYPE, TRAIN, VALIDATION, hands_missing
 from aslspark.features.landmarks import FEATURES
 from aslspark.images.decoding import RAW
@@ -105,7 +104,7 @@ class InPlaceTraining(InPlaceParams):
             self._check_rows(dataset.sparkSession.read.parquet(folder), taken.get(PICTURE), feature_col, label_col)
             return self._fit_on_folders(f"{folder}/split={TRAIN}", f"{folder}/split={VALIDATION}", USUAL)
         finally:
-            shutil.rmtree(local_path(folder), ignore_errors=True)
+            remove_folder(any_path(folder))
 
     def _check_rows(self, written: DataFrame, shape: tuple[int, ...] | None, feature_col: str, label_col: str) -> None:
         """Look for what a worker could not train on, before any is started."""
@@ -158,8 +157,8 @@ class InPlaceTraining(InPlaceParams):
             self._network(),
             self.settings(),
             SampleFolders(train, validation, self.getOrDefault("labels"), columns, self.getOrDefault("source_weights")),
-            Path(local_path(self.getOrDefault("store").prefix_path)),
-            checkpoints=Path(local_path(kept)) if kept else None,
+            any_path(self.getOrDefault("store").prefix_path),
+            checkpoints=any_path(kept) if kept else None,
             val_batch_size=self.getOrDefault("val_batch_size"),
             on_epoch=self.on_epoch,
         )

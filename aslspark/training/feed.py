@@ -8,9 +8,9 @@ Imports no framework: both feed from here.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -18,13 +18,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from aslspark.common.errors import AslsparkError
-from aslspark.common.paths import local_path
 from aslspark.common.settings import TrainingConfig
+from aslspark.common.store_path import StorePath, any_path
 from aslspark.data.samples import HAND_COLUMN
 from aslspark.images.decoding import raw_bytes
 from aslspark.training.batches import Batch, Rows, Steps, share_sizes
 from aslspark.training.hands import HandInput
 from aslspark.training.prefetch import prefetched
+
+FOOTERS_AT_ONCE = 16
+"""Asked for in a store at a time: each is a request or two, and a wait."""
 
 
 @dataclass(frozen=True)
@@ -62,13 +65,28 @@ class Piece:
 
 def list_row_groups(folder: str) -> list[RowGroup]:
     """List the row groups of every Parquet file below a folder, in an order that is the same everywhere."""
-    groups = []
-    for path in sorted(Path(local_path(folder)).rglob("*.parquet")):
-        if path.name.startswith(("_", ".")):
-            continue
-        footer = pq.ParquetFile(path).metadata
-        groups += [RowGroup(str(path), i, footer.row_group(i).num_rows) for i in range(footer.num_row_groups)]
-    return groups
+    place = any_path(folder)
+    if isinstance(place, StorePath):
+        paths = [str(place / name) for name, _ in place.files()]
+    else:
+        paths = sorted(map(str, place.rglob("*")))
+    paths = [path for path in paths if path.endswith(".parquet") and not path.rsplit("/", 1)[-1].startswith(("_", "."))]
+    with ThreadPoolExecutor(FOOTERS_AT_ONCE if isinstance(place, StorePath) else 1) as threads:
+        footers = list(threads.map(lambda path: parquet_file(path).metadata, paths))
+    return [
+        RowGroup(path, number, footer.row_group(number).num_rows)
+        for path, footer in zip(paths, footers, strict=True)
+        for number in range(footer.num_row_groups)
+    ]
+
+
+def parquet_file(path: str) -> pq.ParquetFile:
+    """Open a Parquet file on a mount or in a store."""
+    place = any_path(path)
+    if isinstance(place, StorePath):
+        # The ranges of a row group's columns that lie side by side are asked for at once.
+        return pq.ParquetFile(place.open(), pre_buffer=True)
+    return pq.ParquetFile(path)
 
 
 def share_of(groups: Sequence[RowGroup], rank: int, size: int, seed: int) -> list[Piece]:
@@ -139,7 +157,7 @@ class RowReader:
         wanted = {"label": True, "picture": self.shape is not None, "hand": self.hands is not None}
         wanted["source"] = bool(self.weight_of)
         columns = {name: getattr(self.columns, name) for name, is_read in wanted.items() if is_read}
-        file = pq.ParquetFile(piece.group.path)
+        file = parquet_file(piece.group.path)
         table = file.read_row_group(piece.group.number, columns=list(columns.values()))
         table = table.slice(piece.start, piece.stop - piece.start)
         found = {name: table.column(column) for name, column in columns.items()}

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from operator import attrgetter
-from pathlib import Path
 from typing import Any, Protocol, cast
 
 from pyspark.resource import ResourceProfile
@@ -18,12 +16,13 @@ from aslspark.common.catalog import LANDMARKS, PICTURE
 from aslspark.common.errors import AslsparkError
 from aslspark.common.settings import Config, TrainingConfig, declarations
 from aslspark.common.spark_session import require_slots, running_session, task_cores
+from aslspark.common.store_path import AnyPath, remove_folder
 from aslspark.models.fit_result import EpochRow, FinishedNetwork, FitResult
 from aslspark.models.onnx_classifier import OnnxClassifier
 from aslspark.training.attempts import Attempts
 from aslspark.training.checkpoint import fit_name
 from aslspark.training.console import ConsoleProgress
-from aslspark.training.feed import list_row_groups
+from aslspark.training.feed import list_row_groups, parquet_file
 from aslspark.training.gpus import gpu_source, gpu_tasks
 from aslspark.training.hands import require_hands
 from aslspark.training.launch.launchers import HOROVOD
@@ -64,9 +63,9 @@ def fit_on_folders(
     unfitted: UnfittedNetwork,
     config: Config,
     folders: SampleFolders,
-    scratch: Path,
+    scratch: AnyPath,
     *,
-    checkpoints: Path | None = None,
+    checkpoints: AnyPath | None = None,
     val_batch_size: int | None = None,
     shape: tuple[int, int, int] = NO_PICTURES,
     on_epoch: OnEpoch | None = None,
@@ -79,9 +78,9 @@ def fit_on_folders(
     config : Config
         Its sections training, network, features and augment.
     folders : SampleFolders
-    scratch : Path
-        For flat copies, and for checkpoints that last as long as the fit.
-    checkpoints : Path, optional
+    scratch : Path or StorePath
+        For flat copies, and for checkpoints that last as long as the fit; all workers see it.
+    checkpoints : Path or StorePath, optional
         A folder for those that are to stay; where it holds some of the same fit, that goes on.
     val_batch_size : int, optional
         Rows that each process judges at a time; None: 256, or the batch size where that is larger.
@@ -120,7 +119,7 @@ def fit_on_folders(
         results = attempts.run(job, training.num_proc, env, on_event)
     finally:
         if checkpoints is None:
-            shutil.rmtree(kept, ignore_errors=True)
+            remove_folder(kept)
     outcome = _checked(results)
     # By the clocks of two machines, where the workers are on others: off by as much as those are.
     phases = {"start": results[0].began - attempts.launched, **outcome.phases}
@@ -187,7 +186,7 @@ def worker_job(
     taken = unfitted.input_shapes()
     train_groups = list_row_groups(folders.train)
     if LANDMARKS in taken and train_groups:
-        require_hands(folders.train, train_groups[0].path, folders.columns.hand)
+        require_hands(folders.train, parquet_file(train_groups[0].path), folders.columns.hand)
     train_rows = sum(group.rows for group in train_groups)
     validation_rows = sum(group.rows for group in list_row_groups(folders.validation)) if folders.validation else 0
     for what, rows in (("training", train_rows), ("validation", validation_rows)):

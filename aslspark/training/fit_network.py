@@ -5,7 +5,6 @@ from __future__ import annotations
 import pickle
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -13,8 +12,8 @@ from pyspark.sql import SparkSession
 
 from aslspark.common.catalog import LANDMARKS, NETWORKS, PICTURE
 from aslspark.common.errors import AslsparkError
-from aslspark.common.paths import local_path
 from aslspark.common.settings import Config, TrainingConfig
+from aslspark.common.store_path import AnyPath, any_path
 from aslspark.data.samples import SAMPLES_FOLDER, TRAIN, VALIDATION
 from aslspark.features.landmarks import FEATURES
 from aslspark.models.fit_result import EpochRow, FitResult
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
 def fit_network(
     data: TrainingData,
     config: Config,
-    scratch: Path,
+    scratch: AnyPath,
     on_epoch: OnEpoch | None = None,
 ) -> FitResult:
     """Fit the network that the settings name, as its framework's estimator would.
@@ -44,7 +43,7 @@ def fit_network(
     ----------
     data : TrainingData
     config : Config
-    scratch : Path
+    scratch : Path or StorePath
         A folder for the checkpoints, and a flat copy: where it holds checkpoints of the same fit, that goes on.
     on_epoch : callable, optional
         Gets each epoch's row of the history; True ends the fit with `aslspark.training.launch.run.StoppedEarly`.
@@ -115,7 +114,7 @@ def _alone(job: WorkerJob) -> tuple[Outcome, int]:
 
 
 def _folders(data: TrainingData, config: Config) -> SampleFolders:
-    split = f"{Path(local_path(data.folder)).absolute()}/{SAMPLES_FOLDER}/split="
+    split = f"{any_path(data.folder).absolute()}/{SAMPLES_FOLDER}/split="
     weights = data.source_weights() if config.training.balance_sources else {}
     return SampleFolders(f"{split}{TRAIN}", f"{split}{VALIDATION}", data.labels, weight_of=weights)
 

@@ -103,14 +103,14 @@ class HandInput:
         return batch._replace(hands=hands, landmarks=landmark_features(hands, self.upright))
 
 
-def require_hands(folder: str, path: str, column: str) -> None:
+def require_hands(folder: str, file: pq.ParquetFile, column: str) -> None:
     """See that a Parquet file has a column of hands.
 
     Parameters
     ----------
     folder : str
         How the table is called in the error.
-    path : str
+    file : ParquetFile
         One of its files.
     column : str
 
@@ -118,7 +118,7 @@ def require_hands(folder: str, path: str, column: str) -> None:
     ------
     AslsparkError
     """
-    if column not in pq.read_schema(path).names:
+    if column not in file.schema_arrow.names:
         raise hands_missing(folder, column)
 
 

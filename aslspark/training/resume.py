@@ -9,17 +9,16 @@ from __future__ import annotations
 import fcntl
 import json
 import logging
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from itertools import chain, count
-from pathlib import Path
 from typing import Any
 
 from aslspark.common.errors import AslsparkError
 from aslspark.common.redacted_files import write_json
 from aslspark.common.same_run import require_same_run
 from aslspark.common.settings import declarations
+from aslspark.common.store_path import AnyPath, StorePath, remove_folder
 from aslspark.training.checkpoint import has_checkpoint
 from aslspark.training.data import INGESTED, is_ingested
 
@@ -31,12 +30,12 @@ MAY_DIFFER = tuple(name for name, setting in declarations().items() if setting.m
 
 
 @contextmanager
-def unfinished_run(out: Path, about: Mapping[str, Any], resume: bool) -> Iterator[Path]:
+def unfinished_run(out: AnyPath, about: Mapping[str, Any], resume: bool) -> Iterator[AnyPath]:
     """Give the folder of a run while it lasts.
 
     Parameters
     ----------
-    out : Path
+    out : Path or StorePath
         The bundle's folder.
     about : mapping
         What the run is given: `data`, `test_data` (lists of paths) and `settings` (by section).
@@ -80,22 +79,22 @@ def unfinished_run(out: Path, about: Mapping[str, Any], resume: bool) -> Iterato
             if has_checkpoint(folder / CHECKPOINTS):
                 log.info("what was trained so far is kept in %s; the same command with --resume goes on", folder)
             else:
-                shutil.rmtree(folder, ignore_errors=True)
+                remove_folder(folder)
             raise
-        shutil.rmtree(folder, ignore_errors=True)
+        remove_folder(folder)
 
 
 @contextmanager
-def ingest_kept(scratch: Path, out: Path, data: Sequence[str]) -> Iterator[None]:
+def ingest_kept(scratch: AnyPath, out: AnyPath, data: Sequence[str]) -> Iterator[None]:
     """Keep what a job ingested for itself where a later step fails: as `OUT.ingested`, which --data takes.
 
     A run with a checkpoint has it in its own folder, for --resume.
 
     Parameters
     ----------
-    scratch : Path
-        What `training_data` is given, on the file system of `out`.
-    out : Path
+    scratch : Path or StorePath
+        What `training_data` is given, on the file system of `out`, or in its store.
+    out : Path or StorePath
         What the job was to leave.
     data : sequence of str
         What it was given; drawn hands are not kept, since they are drawn again in no time.
@@ -108,14 +107,14 @@ def ingest_kept(scratch: Path, out: Path, data: Sequence[str]) -> Iterator[None]
         raise
 
 
-def _keep_ingested(scratch: Path, out: Path, is_given: bool) -> None:
+def _keep_ingested(scratch: AnyPath, out: AnyPath, is_given: bool) -> None:
     ingested = scratch / INGESTED
     if not is_given or not is_ingested(str(ingested)):
         return
     endings = chain([""], (f"-{number}" for number in count(2)))
     names = (out.absolute().with_name(f"{out.name}.ingested{ending}") for ending in endings)
     kept = next(path for path in names if not path.exists())
-    ingested.rename(kept)
+    ingested.rename(kept)  # type: ignore[arg-type]  # both are of one kind
     log.info("what was ingested is kept: --data %s, in place of what was given, needs no ingest", kept)
 
 
@@ -124,17 +123,20 @@ def _compared(about: Mapping[str, Any]) -> dict[str, Any]:
     return {"data": about["data"], "test_data": about["test_data"], **about["settings"]}
 
 
-def _empty(folder: Path) -> None:
+def _empty(folder: AnyPath) -> None:
     """Remove what a run left that was killed before its first checkpoint."""
     for path in folder.iterdir():
         if path.is_dir():
-            shutil.rmtree(path)
+            remove_folder(path)
         elif path.name != _LOCK:
             path.unlink()
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def _alone(folder: AnyPath) -> Iterator[None]:
+    if isinstance(folder, StorePath):  # stores know no locks
+        yield
+        return
     with (folder / _LOCK).open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -10,7 +10,6 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ import numpy as np
 from aslspark.common.catalog import LANDMARKS
 from aslspark.common.errors import AslsparkError
 from aslspark.common.settings import AugmentConfig, FeatureConfig, NetworkConfig, TrainingConfig
+from aslspark.common.store_path import any_path
 from aslspark.features.synthetic_hands import drawn_hands
 from aslspark.training.batches import Feed
 from aslspark.training.checkpoint import Checkpoint, Progress, State, read_checkpoint, write_checkpoint
@@ -99,7 +99,7 @@ def run_epochs(job: WorkerJob, rank: int, size: int, make_network: Callable[[], 
         return in_place_feed(job, folder, batch_size, rank, size, training.cache_mb << 20, learning)
 
     def keep(progress: Progress, weights: bytes, state: State) -> None:
-        write_checkpoint(Path(job.checkpoints), job.fit, progress, weights, state)
+        write_checkpoint(any_path(job.checkpoints), job.fit, progress, weights, state)
         report({"event": "kept", "epoch": progress.epochs})
 
     train = feed(folders.train, training.batch_size, True)
@@ -137,7 +137,7 @@ def _start(job: WorkerJob) -> Checkpoint | None:
     """Read the checkpoint that the driver has chosen: every rank the same one, or none goes on."""
     if not job.start_epoch:
         return None
-    found = read_checkpoint(Path(job.checkpoints), job.fit, job.start_epoch)
+    found = read_checkpoint(any_path(job.checkpoints), job.fit, job.start_epoch)
     if found is None:
         raise AslsparkError(
             f"{job.checkpoints}: epoch {job.start_epoch} cannot be read on {os.uname().nodename}; checkpoints must lie "

@@ -107,7 +107,7 @@ def automl(spark: SparkSession, data: Sequence[str], out: str, config: Config, b
     with job_run(config, "automl", out, data=list(data)):
         _check(data, config, budget)
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        path, started = require_new(out), time.monotonic()
+        path, started = require_new(local_path(out)), time.monotonic()
         ends = started + 60 * budget.minutes if budget.minutes else math.inf
         path.absolute().parent.mkdir(parents=True, exist_ok=True)
         with whole_folder(path) as folder:

@@ -115,7 +115,7 @@ def compare_bundles(
         Where a bundle or a source cannot be read, or `out` exists.
     """
     with job_run(config or Config(), "compare", out, models=dict(models), sets=dict(sets)):
-        path = require_new(out)
+        path = require_new(local_path(out))
         if threads < 1:
             raise AslsparkError(f"--threads {threads}: give 1 or more")
         candidates = [_candidate(name, bundle) for name, bundle in models.items()]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -14,6 +13,7 @@ from aslspark.bundle.files import require_new, whole_folder
 from aslspark.common.paths import spark_path
 from aslspark.common.redaction import say
 from aslspark.common.settings import Config
+from aslspark.common.store_path import AnyPath, StorePath
 from aslspark.data.ingest import ingest_sources
 from aslspark.data.pictures.options import picture_options
 from aslspark.data.samples import TEST, read_samples
@@ -92,10 +92,11 @@ def evaluate(
             require_network(model)
         loaded = SignClassifierModel.load(model)
         with whole_folder(folder_to_make) as folder:
+            seen_by_workers = folder_to_make if isinstance(folder_to_make, StorePath) else folder
             if ingested := ingested_folder(paths):
                 samples = read_samples(spark, ingested, [TEST])
             else:
-                samples = labelled_samples(spark, loaded, paths, folder / "ingested", config)
+                samples = labelled_samples(spark, loaded, paths, seen_by_workers / "ingested", config)
             metrics = report.evaluate(loaded, samples, folder, judged_on=[TEST])
             if grad_cam:
                 write_sheet(model, loaded, one_of_each_label(samples), folder / "grad_cam.png")
@@ -105,7 +106,7 @@ def evaluate(
 
 
 def labelled_samples(
-    spark: SparkSession, model: SignClassifierModel, data: Sequence[str], folder: Path, config: Config | None = None
+    spark: SparkSession, model: SignClassifierModel, data: Sequence[str], folder: AnyPath, config: Config | None = None
 ) -> DataFrame:
     """Ingest raw labelled sources as a model's own training pictures were; all of it is test.
 
@@ -114,7 +115,7 @@ def labelled_samples(
     spark : SparkSession
     model : SignClassifierModel
     data : sequence of str
-    folder : Path
+    folder : Path or StorePath
         To be made for what is ingested.
     config : Config, optional
         Of its section `pictures`, what labels and signers are; size, colours, fit and crop are the model's.

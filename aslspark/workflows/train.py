@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -24,6 +23,7 @@ from aslspark.common.errors import AslsparkError
 from aslspark.common.former_names import warn_of_former
 from aslspark.common.settings import Config
 from aslspark.common.spark_session import require_slots
+from aslspark.common.store_path import AnyPath, scratch_beside
 from aslspark.data.samples import TRAIN, VALIDATION
 from aslspark.data.split_preview import Needs
 from aslspark.evaluation.calibration import temperature_for
@@ -51,7 +51,7 @@ log = logging.getLogger("aslspark")
 
 SHOWN_AUGMENTED = 8
 
-Fit = Callable[[TrainingData, Path], tuple[OnnxClassifier | MllibClassifier, FitResult | None, PipelineModel]]
+Fit = Callable[[TrainingData, AnyPath], tuple[OnnxClassifier | MllibClassifier, FitResult | None, PipelineModel]]
 """Gives the classifier, how a network came to it, and the features, with the classifier where that is MLlib's."""
 
 
@@ -207,7 +207,7 @@ def _train_network(
 
     inputs = NETWORKS[config.network.name].inputs
 
-    def fit(table: TrainingData, scratch: Path) -> tuple[OnnxClassifier, FitResult, PipelineModel]:
+    def fit(table: TrainingData, scratch: AnyPath) -> tuple[OnnxClassifier, FitResult, PipelineModel]:
         features = table.features(spark, config.features, inputs)
         fitted = fit_network(table, config, scratch)
         # Nothing in the features learns from the data.
@@ -233,13 +233,13 @@ def _train_classifier(
             "it, or choose picture"
         )
 
-    def fit(table: TrainingData, scratch: Path) -> tuple[MllibClassifier, None, PipelineModel]:
+    def fit(table: TrainingData, scratch: AnyPath) -> tuple[MllibClassifier, None, PipelineModel]:
         classifier, pipeline = fit_classifier(spark, table, config)
         return classifier, None, pipeline
 
     path = require_new(out)
-    with TemporaryDirectory(prefix=f".{path.name}.tmp-", dir=_parent(path)) as scratch:
-        return _fit_and_judge(_Job(spark, data, test_data, out, path, config, fit, Needs()), Path(scratch))
+    with scratch_beside(path) as scratch:
+        return _fit_and_judge(_Job(spark, data, test_data, out, path, config, fit, Needs()), scratch)
 
 
 @dataclass(frozen=True)
@@ -250,16 +250,16 @@ class _Job:
     data: Sequence[str]
     test_data: Sequence[str]
     out: str
-    path: Path
+    path: AnyPath
     config: Config
     fit: Fit
     needs: Needs
 
 
-def _fit_and_judge(job: _Job, scratch: Path) -> TrainingResult:
+def _fit_and_judge(job: _Job, scratch: AnyPath) -> TrainingResult:
     """Ingest, fit and judge, and write the bundle; `scratch` is a folder beside it for what does not stay."""
     spark, config, started = job.spark, job.config, time.monotonic()
-    with whole_folder(job.path, scratch / "bundle") as folder:
+    with whole_folder(job.path, scratch / "bundle" if isinstance(scratch, Path) else None) as folder:
         with (
             ingest_kept(scratch, job.path, job.data),
             training_data(spark, job.data, job.test_data, config, scratch, job.needs) as table,
@@ -278,7 +278,8 @@ def _fit_and_judge(job: _Job, scratch: Path) -> TrainingResult:
                 "fit": round(fitted - ingested, 1),
                 "evaluation": round(time.monotonic() - fitted, 1),
             }
-            write_model(model, pipeline, folder, **_about(model, table, config, is_drawn=not job.data), seconds=seconds)
+            about = _about(model, table, config, is_drawn=not job.data)
+            write_model(model, pipeline, folder, scratch, **about, seconds=seconds)
             write_reference(model, table.own_samples(spark), folder)
             if config.augment.on and isinstance(classifier, OnnxClassifier) and PICTURE in classifier.inputs:
                 _draw_augmented(samples, table.labels, config, folder / "augmented.png")
@@ -309,11 +310,6 @@ def _about(model: SignClassifierModel, table: TrainingData, config: Config, *, i
             "warnings": table.report["warnings"],
         },
     }
-
-
-def _parent(path: Path) -> Path:
-    path.absolute().parent.mkdir(parents=True, exist_ok=True)
-    return path.absolute().parent
 
 
 def _draw_augmented(samples: DataFrame, known: Sequence[str], config: Config, path: Path) -> None:

@@ -6,7 +6,6 @@ import json
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 
 from pyspark.sql import SparkSession
 
@@ -16,6 +15,7 @@ from aslspark.common.redacted_files import write_json
 from aslspark.common.redaction import say
 from aslspark.common.same_run import require_same_run
 from aslspark.common.settings import Config
+from aslspark.common.store_path import AnyPath
 from aslspark.data.split_preview import Needs
 from aslspark.training.data import INGESTED, TrainingData, ingested_folder, is_ingested, look_at
 from aslspark.workflows.ingest import ingest_or_draw
@@ -32,7 +32,7 @@ def training_data(
     data: Sequence[str],
     test_data: Sequence[str],
     config: Config,
-    scratch: Path,
+    scratch: AnyPath,
     needs: Needs | None = None,
 ) -> Iterator[TrainingData]:
     """Give the data of a job as an ingested folder, which is made from raw sources or synthetic hands where needed.
@@ -45,8 +45,8 @@ def training_data(
     test_data : sequence of str
         Raw sources that are only tested on.
     config : Config
-    scratch : Path
-        Gets what is ingested here; the caller removes it, or keeps it for a call that resumes.
+    scratch : Path or StorePath
+        All workers see it. It gets what is ingested here; the caller removes it, or keeps it for a call that resumes.
     needs : Needs, optional
         What the splits of raw sources must have; sources that cannot give it are refused before they are decoded.
 

@@ -53,7 +53,7 @@ def test_a_stores_files_are_written_listed_found_moved_and_deleted(files):
     assert files.tables_at("mock://lake/*/{a,c}.csv") == (["mock://lake/day/a.csv"], [])
     with files.opened("mock://lake/day/a.csv") as file:
         assert (file.read(5), file.seek(0), file.read()) == (b"label", 0, TEXT)
-    with files.written_whole("mock://lake/out") as folder:
+    with files.written_whole("mock://lake/out", last="done") as folder:
         files.write(f"{folder}/part.csv", TEXT)
         assert not files.exists("mock://lake/out")
     assert files.first_line("mock://lake/out/part.csv") == "label,pixel1"
@@ -63,16 +63,16 @@ def test_a_stores_files_are_written_listed_found_moved_and_deleted(files):
 
 
 def test_what_fails_leaves_nothing_in_a_store(files):
-    files.write("mock://lake/kept.csv", TEXT)
+    files.write("mock://pond/kept.csv", TEXT)
 
     def fail_after_a_part():
-        with files.written_whole("mock://lake/out") as folder:
+        with files.written_whole("mock://pond/out", last="done") as folder:
             files.write(f"{folder}/part.csv", TEXT)
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         fail_after_a_part()
-    assert [entry.name for entry in files.entries("mock://lake")] == ["kept.csv"]
+    assert [entry.name for entry in files.entries("mock://pond")] == ["kept.csv"]
 
 
 def test_a_store_that_nobody_knows_is_named_with_what_works(files):

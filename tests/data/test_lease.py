@@ -44,7 +44,7 @@ def test_the_next_job_removes_what_a_killed_one_left_and_nothing_else(spark, tmp
         killed.wait()
         for stays in ("out.tmp-0000000c", "out.tmp-mine", "other.tmp-0000000a"):  # without a lease, or of another name
             (tmp_path / stays).mkdir()
-        with open_store(spark).written_whole(str(out)) as folder:
+        with open_store(spark).written_whole(str(out), last="done") as folder:
             there = {path.name for path in tmp_path.iterdir()}
             Path(folder).mkdir()
             (Path(folder) / "whole").touch()

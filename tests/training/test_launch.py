@@ -272,7 +272,7 @@ def test_numbers_are_added_up_in_the_store_and_values_taken_away(server):
 
 def test_a_folder_that_a_worker_does_not_see_is_named():
     with pytest.raises(AslsparkError, match=r"^/nowhere/at/all: .* that the driver and all workers share"):
-        TaskMail("/nowhere/at/all", 0).tell()
+        TaskMail(Path("/nowhere/at/all"), 0).tell()
 
 
 def test_a_worker_is_heard_even_when_the_disk_is_full(tmp_path):
@@ -284,7 +284,7 @@ def test_a_worker_is_heard_even_when_the_disk_is_full(tmp_path):
         mailbox = Mailbox(disk / "mail", 2)
         with pytest.raises(OSError, match="No space left"):
             (disk / "filling").write_bytes(bytes(2 << 20))
-        mail = TaskMail(str(disk / "mail"), 1)
+        mail = TaskMail(disk / "mail", 1)
         mail.tell({"event": "said"}, state="failed", traceback="x" * 9000)
         assert list(mailbox.read()) == [{"event": "said"}]
         assert mailbox.statuses[1]["traceback"] == "x" * 9000

@@ -13,15 +13,14 @@ from typing import Any
 from urllib.parse import quote
 
 import fsspec.implementations.arrow
-from pyarrow import ArrowInvalid, fs
+from pyarrow import fs
 
 from aslspark.common.errors import AslsparkError
 from aslspark.common.paths import local_path
 from aslspark.common.spark_session import UTF8
+from aslspark.common.store_path import file_system, store_environment
 from aslspark.data.files.store_files import LONGEST_HEADER, Entry, StoreFiles, cut_short, damaged, without_braces
 
-_ARROW_SCHEMES = {"s3a": "s3", "s3n": "s3"}
-"""Spark's names of stores that pyarrow calls otherwise."""
 _WITHOUT_FOLDERS = ("s3", "gcs", "abfs")
 """Object stores, by pyarrow's names: a folder is no more than a part of names there, and cannot be made or renamed."""
 _PIECE_BYTES = 1 << 20
@@ -32,7 +31,7 @@ class ArrowFiles(StoreFiles):
 
     def __init__(self) -> None:
         super().__init__(UTF8, is_local=True)
-        self._systems: dict[str, Any] = {}
+        self._environment = store_environment()
 
     def as_uri(self, path: str) -> str:
         scheme, colon, rest = path.partition(":/")
@@ -138,15 +137,5 @@ class ArrowFiles(StoreFiles):
         """Return the file system of a path, and the path in it."""
         local = self.local(path) or (local_path(path) if path.startswith("dbfs:/") else None)
         if local is not None:
-            return self._systems.setdefault("file", fs.LocalFileSystem()), local
-        scheme, _, rest = path.partition("://")
-        store = f"{_ARROW_SCHEMES.get(scheme, scheme)}://{rest.partition('/')[0]}"
-        try:
-            if store not in self._systems:
-                self._systems[store] = fs.FileSystem.from_uri(f"{store}/")[0]
-            return self._systems[store], rest.rstrip("/")
-        except (ArrowInvalid, OSError, NotImplementedError) as error:
-            raise AslsparkError(
-                f"path {path} cannot be opened: {error}; give one that pyarrow.fs.FileSystem.from_uri takes, or a "
-                "folder that is mounted"
-            ) from error
+            return fs.LocalFileSystem(), local
+        return file_system(path, self._environment)

@@ -253,8 +253,10 @@ class StoreFiles(ABC):
         self._delete(path)
 
     @contextmanager
-    def written_whole(self, out: str) -> Iterator[str]:
+    def written_whole(self, out: str, last: str) -> Iterator[str]:
         """Give a temporary folder beside `out`: it becomes `out` on success, and is removed on any failure.
+
+        In stores that rename file by file, the file named `last` is there last, for readers to know the whole by.
 
         Temporary folders of killed jobs for the same `out` are removed first, where that is certain: on local file
         systems, by a lease that the dead job no longer holds (`aslspark.data.files.lease`). On other stores they stay,
@@ -272,7 +274,7 @@ class StoreFiles(ABC):
         try:
             yield temporary
             # Renaming to a folder that exists by now would move the temporary folder into it.
-            if self.exists(out) or not self._rename(temporary, out):
+            if self.exists(out) or not self._become(temporary, out, last):
                 raise AslsparkError(f"out {out} came into being while it was written: choose another folder")
         except BaseException:  # also on an interrupt
             self.delete(temporary)
@@ -280,6 +282,17 @@ class StoreFiles(ABC):
         finally:
             if lease is not None:
                 lease.release()
+
+    def _become(self, temporary: str, out: str, last: str) -> bool:
+        if self.local(out) is not None or not self.exists(f"{temporary}/{last}"):
+            return self._rename(temporary, out)
+        with self.opened(f"{temporary}/{last}") as file:
+            content = file.read()
+        self._delete(f"{temporary}/{last}")
+        if not self._rename(temporary, out):
+            return False
+        self.write(f"{out}/{last}", content)
+        return True
 
     def _remove_left_over(self, out: str) -> None:
         """Remove temporary folders of killed jobs beside `out`; log those that may be in use."""

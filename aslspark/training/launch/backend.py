@@ -19,11 +19,12 @@ class BarrierBackend(Backend):  # type: ignore[misc]
     num_proc : int
     env : mapping, optional
         Environment variables of the workers.
-    folder : Path, optional
-        On a file system that the driver and all workers share; None: the temporary one, where all are on one host.
+    folder : str or Path, optional
+        On a file system or in a store that the driver and all workers share; None: the temporary one, where all are
+        on one host.
     """
 
-    def __init__(self, num_proc: int, env: Mapping[str, str] | None = None, folder: Path | None = None) -> None:
+    def __init__(self, num_proc: int, env: Mapping[str, str] | None = None, folder: str | Path | None = None) -> None:
         self._num_proc, self._env, self._folder = num_proc, dict(env or {}), folder
 
     def run(
@@ -40,7 +41,7 @@ class BarrierBackend(Backend):  # type: ignore[misc]
             (args, dict(kwargs or {})),
             env={**self._env, **(env or {})},
             on_event=lambda event: None,
-            folder=self._folder,
+            folder=str(self._folder) if self._folder else None,
         )
 
     def num_processes(self) -> int:

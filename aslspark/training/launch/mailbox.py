@@ -1,26 +1,31 @@
 """What the tasks of a fit and the driver say to each other: small files in a folder that all see, and no open port.
 
 In, from a task: its status, and events. Out, on the driver: the same, and when each task was last heard from; to the
-tasks: the order to end. A file is written whole and renamed, which stores that Databricks mounts take too. Nobody looks
-for a file that may not be there yet: a network file system goes on for half a minute saying that it is not.
+tasks: the order to end. The folder lies on a mount or in an object store. A file appears whole, which stores that
+Databricks mounts do too. Nobody looks for a file that may not be there yet: a network file system goes on for half a
+minute saying that it is not.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from contextlib import suppress
 from typing import Any
 
 from aslspark.common.atomic_file import replace_file
 from aslspark.common.errors import AslsparkError
+from aslspark.common.store_path import AnyPath, StorePath, remove_folder
 
 SIGN_OF_LIFE_SECONDS = 1.0
 """Between two of a task's, and of a worker's."""
 LOOK_SECONDS = 0.1
+STORE_LOOK_SECONDS = 0.5
+"""Between two looks into an object store, which counts requests."""
+UNREADABLE_SECONDS = 30.0
+"""That orders may be out of reach before a task takes the driver for gone."""
 RESERVE_BYTES = 1 << 16
 """Of each task, for its last words when the disk is full."""
 _WORK, _END = b"work", b"end"
@@ -29,10 +34,12 @@ _WORK, _END = b"work", b"end"
 class TaskMail:
     """A task's side."""
 
-    def __init__(self, folder: str, task: int) -> None:
-        self._folder, self._task = Path(folder), task
+    def __init__(self, folder: AnyPath, task: int) -> None:
+        self._folder, self._task = folder, task
         self._status: dict[str, Any] = {"beat": 0, "events": 0}
-        self._next = 0.0
+        self._next = self._next_look = 0.0
+        self._is_over, self._orders_read = False, time.monotonic()
+        self.look_seconds = look_seconds(folder)
         self.reaches_others: Callable[[], bool] = lambda: True
         """Whether this task lives for the others, too: asked before each sign of life."""
 
@@ -67,7 +74,7 @@ class TaskMail:
         """Read what a task has said."""
         return _read(_status_file(self._folder, task))
 
-    def _put(self, path: Path, value: Any) -> None:
+    def _put(self, path: AnyPath, value: Any) -> None:
         try:
             _write(path, value)
         except OSError:
@@ -76,17 +83,24 @@ class TaskMail:
 
     def is_over(self) -> bool:
         """Tell whether the driver wants the end, or is gone and has taken the folder along."""
+        now = time.monotonic()
+        if now < self._next_look or self._is_over:
+            return self._is_over
         try:
-            return (self._folder / "orders").read_bytes() == _END
-        except OSError:
-            return True
+            self._is_over, self._orders_read = (self._folder / "orders").read_bytes() == _END, now
+        except FileNotFoundError:
+            self._is_over = True
+        except OSError:  # a store that is out of reach for now
+            self._is_over = now - self._orders_read > UNREADABLE_SECONDS
+        self._next_look = now + (self.look_seconds if isinstance(self._folder, StorePath) else 0.0)
+        return self._is_over
 
 
 class Mailbox:
     """The driver's side, which makes the folder."""
 
-    def __init__(self, folder: Path, tasks: int) -> None:
-        self.folder = folder
+    def __init__(self, folder: AnyPath, tasks: int) -> None:
+        self.folder, self.look_seconds = folder, look_seconds(folder)
         folder.mkdir(parents=True)
         (folder / "orders").write_bytes(_WORK)
         self.statuses: list[dict[str, Any]] = [{"beat": 0, "events": 0} for _ in range(tasks)]
@@ -104,9 +118,12 @@ class Mailbox:
             self.statuses[task] = status
             while self._events_read[task] < status["events"]:
                 file = _event_file(self.folder, task, self._events_read[task])
+                if not (event := _read(file)):
+                    break  # a store that is out of reach for now
                 self._events_read[task] += 1
-                yield _read(file)
-                file.unlink()
+                yield event
+                with suppress(OSError):
+                    file.unlink()
 
     def silence(self, task: int) -> float:
         """Return the seconds since a task was heard from, or since the mailbox was made."""
@@ -121,26 +138,31 @@ class Mailbox:
 
     def remove(self) -> None:
         """Leave nothing."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        remove_folder(self.folder)
 
 
-def _status_file(folder: Path, task: int) -> Path:
+def look_seconds(folder: AnyPath) -> float:
+    """Return how long to wait between two looks into a folder."""
+    return STORE_LOOK_SECONDS if isinstance(folder, StorePath) else LOOK_SECONDS
+
+
+def _status_file(folder: AnyPath, task: int) -> AnyPath:
     return folder / f"task-{task}"
 
 
-def _event_file(folder: Path, task: int, number: int) -> Path:
+def _event_file(folder: AnyPath, task: int, number: int) -> AnyPath:
     return folder / f"task-{task}-event-{number}"
 
 
-def _reserve(folder: Path, task: int) -> Path:
+def _reserve(folder: AnyPath, task: int) -> AnyPath:
     return folder / f"task-{task}-reserve"
 
 
-def _write(path: Path, value: Any) -> None:
+def _write(path: AnyPath, value: Any) -> None:
     replace_file(path, json.dumps(value).encode())
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: AnyPath) -> dict[str, Any]:
     try:
         content: dict[str, Any] = json.loads(path.read_bytes())
         return content

@@ -16,7 +16,6 @@ import time
 import traceback
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import cloudpickle
@@ -27,9 +26,10 @@ from pyspark.sql import DataFrame, SparkSession
 
 from aslspark.common.errors import AslsparkError
 from aslspark.common.spark_session import IS_SPARK_3, dynamic_allocation, is_connect, running_session
+from aslspark.common.store_path import any_path, store_environment
 from aslspark.training.launch.failures import WorkerError, what_went_wrong
 from aslspark.training.launch.launchers import HOROVOD
-from aslspark.training.launch.mailbox import LOOK_SECONDS, SIGN_OF_LIFE_SECONDS, Mailbox
+from aslspark.training.launch.mailbox import SIGN_OF_LIFE_SECONDS, Mailbox
 from aslspark.training.launch.task import (
     DONE,
     ENDED,
@@ -68,7 +68,7 @@ def run_workers(
     profile: ResourceProfile | None = None,
     stopped: threading.Event | None = None,
     launcher: str = HOROVOD,
-    folder: Path | None = None,
+    folder: str | None = None,
 ) -> list[Any]:
     """Run `function(job)` in `num_proc` processes, each in a Spark task. However it ends, by Ctrl-C too, none is left.
 
@@ -91,8 +91,9 @@ def run_workers(
         When it is set, the run ends.
     launcher : {'horovod', 'torch'}
         What averages gradients; see `aslspark.training.collective`.
-    folder : Path, optional
-        On a file system that the driver and all workers share; None: the temporary one, where all are on one host.
+    folder : str, optional
+        On a file system or in a store that the driver and all workers share; None: the temporary one, where all are
+        on one host.
 
     Returns
     -------
@@ -110,13 +111,13 @@ def run_workers(
     spark = running_session()
     if spark is None:
         raise AslsparkError("there is no running SparkSession; start one before fitting")
-    mailbox = Mailbox((folder or Path(tempfile.gettempdir())) / f"aslspark-launch-{uuid.uuid4().hex}", num_proc)
+    mailbox = Mailbox(any_path(folder or tempfile.gettempdir()) / f"aslspark-launch-{uuid.uuid4().hex}", num_proc)
     plan = Plan(
         folder=str(mailbox.folder),
         size=num_proc,
         launcher=launcher,
         work=cloudpickle.dumps((function, job)),
-        env=dict(env),
+        env={**store_environment(), **env},
         driver=str(spark.conf.get("spark.driver.host", "127.0.0.1")),
         secret=secrets.token_urlsafe(24),
     )
@@ -215,7 +216,7 @@ def _watch(
     """Wait until every worker is done; raise what keeps one from it."""
     began, first_trouble = time.monotonic(), 0.0
     while True:
-        ended = stage.ended.wait(LOOK_SECONDS)
+        ended = stage.ended.wait(mailbox.look_seconds)
         for event in mailbox.read():
             _hand_on(event, on_event)
         if stopped.is_set():
@@ -259,7 +260,7 @@ def _wait_for_the_end(mailbox: Mailbox, stage: _Stage) -> None:
         heard = [status for task, status in enumerate(mailbox.statuses) if mailbox.silence(task) < GONE_SECONDS]
         if all(status.get("state") == OVER for status in heard):
             break
-        time.sleep(LOOK_SECONDS)
+        time.sleep(mailbox.look_seconds)
     if not stage.ended.wait(GONE_SECONDS):
         stage.cancel()
         stage.ended.wait(ENDING_SECONDS)

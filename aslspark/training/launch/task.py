@@ -17,6 +17,7 @@ from typing import Any
 from pyspark import TaskContext
 
 from aslspark.common.errors import AslsparkError
+from aslspark.common.store_path import any_path
 from aslspark.training.launch import child, store
 from aslspark.training.launch.launchers import HOROVOD
 from aslspark.training.launch.mailbox import LOOK_SECONDS, TaskMail
@@ -50,7 +51,8 @@ class Plan:
     launcher: str
     work: bytes = field(repr=False)
     """The pickled function and its job."""
-    env: Mapping[str, str]
+    env: Mapping[str, str] = field(repr=False)
+    """Of the workers, with the keys of the stores."""
     driver: str
     """An address of the driver's host, to which all hosts know a way."""
     secret: str = field(repr=False)
@@ -69,7 +71,7 @@ def run_task(plan: Plan, task: int) -> tuple[int, bytes] | None:
     AslsparkError
         Where the mailbox cannot be written from here.
     """
-    mail, context = TaskMail(plan.folder, task), TaskContext.get()
+    mail, context = TaskMail(any_path(plan.folder, plan.env), task), TaskContext.get()
     assert context is not None
     if mail.status_of(task).get("beat"):
         # Spark tries again what was lost. The driver does that itself, from a checkpoint and with those that are left.
@@ -128,7 +130,7 @@ def _wait_for_the_end(mail: TaskMail, quietly: bool = False) -> None:
     while not mail.is_over():
         if not quietly:
             mail.give_sign_of_life()
-        time.sleep(LOOK_SECONDS)
+        time.sleep(mail.look_seconds)
 
 
 def _wait_for(mail: TaskMail, task: int, said: str) -> dict[str, Any]:
@@ -136,7 +138,7 @@ def _wait_for(mail: TaskMail, task: int, said: str) -> dict[str, Any]:
         if mail.is_over():
             raise _Ended
         mail.give_sign_of_life()
-        time.sleep(LOOK_SECONDS / 2)
+        time.sleep(mail.look_seconds / 2)
     return status
 
 
