@@ -6,6 +6,7 @@ import shutil
 import time
 import uuid
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from operator import attrgetter
 from pathlib import Path
@@ -16,6 +17,7 @@ from pyspark.sql import SparkSession
 
 from aslspark.common.catalog import LANDMARKS, PICTURE
 from aslspark.common.errors import AslsparkError
+from aslspark.common.progress import doing
 from aslspark.common.settings import Config, TrainingConfig, declarations
 from aslspark.common.spark_session import require_slots, running_session, task_cores
 from aslspark.models.fit_result import EpochRow, FinishedNetwork, FitResult
@@ -107,8 +109,10 @@ def fit_on_folders(
     attempts = Attempts(spark, unfitted.worker(), training.tries, profile, scratch)
     env, how = _environment(training)
     kept.mkdir(parents=True, exist_ok=True)
+    fitting = ExitStack()
     try:
-        progress = ConsoleProgress(rows[0], training, how)
+        activity = fitting.enter_context(doing(f"starting {training.num_proc} processes"))
+        progress = ConsoleProgress(rows[0], training, how, activity)
 
         def on_event(event: dict[str, Any]) -> None:
             progress(event)
@@ -119,6 +123,7 @@ def fit_on_folders(
 
         results = attempts.run(job, training.num_proc, env, on_event)
     finally:
+        fitting.close()
         if checkpoints is None:
             shutil.rmtree(kept, ignore_errors=True)
     outcome = _checked(results)

@@ -13,6 +13,7 @@ from aslspark.common.redacted_files import write_settings, write_text
 from aslspark.common.settings import Config
 from aslspark.tuning.plots import plot_history, plot_importance, plot_parallel, plot_stopped
 
+EPOCHS = "training.epochs"
 PLOTS = {
     "history.png": (plot_history, "Validation accuracy of each trial, and the best so far"),
     "importance.png": (plot_importance, "Which settings mattered"),
@@ -43,6 +44,13 @@ def write_report(study: optuna.Study, config: Config, folder: Path) -> None:
         f"The best of {len(study.trials)} trials, {best.value:.4f} of the validation split right:\n"
         f"  spark-submit jobs/{job} --data ... --out ... --config best.yaml"
     )
+    if classifier == NO_CLASSIFIER and EPOCHS not in best.params:
+        section, key = EPOCHS.split(".")
+        short = settings[section].pop(key)
+        comment += (
+            f"\nTrials had {short} epochs, which are the search's and no setting of the model: {EPOCHS} is left out "
+            "here, and is what the training is given (--epochs), or the default."
+        )
     write_settings(folder / "best.yaml", settings, comment)
     drawn = [name for name, (draw, _) in PLOTS.items() if draw(study, folder / name)]
     write_text(folder / "README.md", "\n".join(_lines(study, drawn)) + "\n")
@@ -60,7 +68,7 @@ def _lines(study: optuna.Study, drawn: list[str]) -> list[str]:
         "right" + (f"; the settings as they were have {first.value:.2%}." if first.value is not None else "."),
         "The best of many trials on one split is a little better there than elsewhere: judge it on the test split.",
         "",
-        "`best.yaml` is for the `--config` of the job that it names.",
+        "`best.yaml` is for the `--config` of the job that it names; how many epochs trials had is not among it.",
         "",
         "| trial | state | right | epochs | " + " | ".join(map(text, names)) + " |",
         "|---" * (4 + len(names)) + "|",

@@ -11,8 +11,8 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from aslspark.bundle.files import require_new, whole_folder
+from aslspark.common.command_line import next_command
 from aslspark.common.paths import spark_path
-from aslspark.common.redaction import say
 from aslspark.common.settings import Config
 from aslspark.data.ingest import ingest_sources
 from aslspark.data.pictures.options import picture_options
@@ -24,7 +24,7 @@ from aslspark.evaluation.metrics_json import Metrics
 from aslspark.evaluation.sample_pictures import one_of_each_label
 from aslspark.scoring.model import SignClassifierModel
 from aslspark.training.data import ingested_folder
-from aslspark.workflows.job_run import as_paths, job_run
+from aslspark.workflows.job_run import as_paths, job_run, log_result
 
 log = logging.getLogger("aslspark")
 
@@ -86,7 +86,7 @@ def evaluate(
     True
     """
     config, paths = config or Config(), as_paths(data)
-    with job_run(config, "evaluate", out, model=model, data=paths):
+    with job_run(spark, config, "evaluate", out, model=model, data=paths):
         folder_to_make = require_new(out)
         if grad_cam:
             require_network(model)
@@ -100,7 +100,12 @@ def evaluate(
             if grad_cam:
                 write_sheet(model, loaded, one_of_each_label(samples), folder / "grad_cam.png")
         log.info("%s", report.summary(metrics))
-        log.info("%s written", folder_to_make)
+    log_result(
+        out,
+        f"{metrics['accuracy']:.2%} of {metrics['rows']:,} pictures right",
+        look=f"{folder_to_make}/confusion.png and mistakes.png beside it",
+        then=next_command("score", "--model", model, "--data", "PICTURES", "--out", "scored"),
+    )
     return metrics
 
 
@@ -130,5 +135,5 @@ def labelled_samples(
     pictures = replace(pictures, form=form, hands=model.hands)
     split = SplitOptions(validation=0.0, test=0.0)
     report = ingest_sources(spark, data, spark_path(folder), split=split, pictures=pictures, columns=config.columns)
-    say(report)
+    log.info("%s", report)
     return read_samples(spark, spark_path(folder)).withColumn("split", F.lit(TEST))

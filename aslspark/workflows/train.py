@@ -20,17 +20,21 @@ from pyspark.sql import functions as F
 from aslspark.bundle.files import require_new, seal, whole_folder
 from aslspark.bundle.write import write_model
 from aslspark.common.catalog import LANDMARKS, NETWORKS, NO_CLASSIFIER, PICTURE, READS
+from aslspark.common.command_line import next_command
 from aslspark.common.errors import AslsparkError
 from aslspark.common.former_names import warn_of_former
+from aslspark.common.paths import local_path
+from aslspark.common.progress import clock, doing
 from aslspark.common.settings import Config
 from aslspark.common.spark_session import require_slots
-from aslspark.data.samples import TRAIN, VALIDATION
+from aslspark.data.samples import SPLITS, TRAIN, VALIDATION
 from aslspark.data.split_preview import Needs
 from aslspark.evaluation.calibration import temperature_for
 from aslspark.evaluation.metrics_json import Metrics
 from aslspark.evaluation.model_card import write_card
 from aslspark.evaluation.plots import plot_augmented, plot_curves
 from aslspark.evaluation.report import evaluate, summary
+from aslspark.evaluation.unlike_splits import unlike_splits_warning
 from aslspark.features.augment_sheet import augmented_versions
 from aslspark.images.decoding import pixels_of
 from aslspark.models.fit_result import EpochRow, FitResult
@@ -44,7 +48,7 @@ from aslspark.training.fit_network import fit_network
 from aslspark.training.gpus import gpu_tasks
 from aslspark.training.initial_weights import check_network, import_ahead
 from aslspark.training.resume import ingest_kept, unfinished_run
-from aslspark.workflows.job_run import as_paths, job_run
+from aslspark.workflows.job_run import as_paths, job_run, log_result
 from aslspark.workflows.training_data import training_data
 
 log = logging.getLogger("aslspark")
@@ -153,8 +157,17 @@ def train(
     """
     config, paths, test_paths = config or Config(), as_paths(data), as_paths(test_data)
     job = "train_cnn" if config.mllib.classifier == NO_CLASSIFIER else "train_baseline"
-    with job_run(config, job, out, data=paths):
-        return train_bundle(spark, paths, out, config, test_paths, resume)
+    started = time.monotonic()
+    with job_run(spark, config, job, out, data=paths):
+        result = train_bundle(spark, paths, out, config, test_paths, resume)
+    judged = f"{result.metrics['accuracy']:.2%} of {result.metrics['rows']:,} {result.metrics['judged_on'][0]} pictures"
+    log_result(
+        out,
+        f"{judged} right, in {clock(time.monotonic() - started)}",
+        look=str(Path(local_path(out)) / "README.md"),
+        then=next_command("score", "--model", out, "--data", "PICTURES", "--out", "scored"),
+    )
+    return result
 
 
 def train_cnn(
@@ -270,27 +283,35 @@ def _fit_and_judge(job: _Job, scratch: Path) -> TrainingResult:
             samples, answers = table.samples(spark), config.answers
             made = partial(SignClassifierModel, classifier, fitted=result, form=table.form, hands=table.hands)
             held_out = samples.where(f"split = '{VALIDATION}'")
-            temperature = answers.temperature or temperature_for(made(), held_out)
+            counts = {name: int(rows) for name, rows in table.report["splits"].items()}
+            with doing("setting the temperature", rows=counts.get(VALIDATION), unit="pictures"):
+                temperature = answers.temperature or temperature_for(made(), held_out)
             model = made(temperature=temperature, threshold=answers.threshold)
-            metrics = evaluate(model, samples, folder, judged_on=[table.judged_on])
+            rows = sum(counts.get(name, 0) for name in SPLITS)
+            metrics = evaluate(model, samples, folder, judged_on=[table.judged_on], rows=rows)
             seconds = {
                 "ingest": round(ingested - started, 1),
                 "fit": round(fitted - ingested, 1),
                 "evaluation": round(time.monotonic() - fitted, 1),
             }
-            write_model(model, pipeline, folder, **_about(model, table, config, is_drawn=not job.data), seconds=seconds)
-            write_reference(model, table.own_samples(spark), folder)
+            with doing("writing the model"):
+                about = _about(model, table, config, is_drawn=not job.data)
+                write_model(model, pipeline, folder, **about, seconds=seconds)
+            with doing("describing the pictures, for the monitor"):
+                write_reference(model, table.own_samples(spark), folder)
             if config.augment.on and isinstance(classifier, OnnxClassifier) and PICTURE in classifier.inputs:
-                _draw_augmented(samples, table.labels, config, folder / "augmented.png")
+                with doing("drawing changed pictures"):
+                    _draw_augmented(samples, table.labels, config, folder / "augmented.png")
         if result is not None:
             _write_history(result.history, folder / "history.csv")
             plot_curves(result.history, result.best_epoch, folder / "curves.png")
         write_card(folder, metrics, model)
         seal(folder)
     log.info("%s", summary(metrics))
+    if unlike := unlike_splits_warning(metrics):
+        log.warning("warning: %s", unlike)
     if not job.data:
         log.info("(%s)", DRAWN_WARNING)
-    log.info("%s written in %.0f s", job.path, time.monotonic() - started)
     best_epoch = result.best_epoch if result is not None else None
     return TrainingResult(str(job.out), metrics, tuple(model.labels), best_epoch)
 
