@@ -213,6 +213,8 @@ def _words(done: int, total: int | None, unit: str, seconds: float, spent: float
     if total is None:
         return clock(spent)
     words = [f"{done:,} of {total:,} {unit}"]
+    if unit == "epochs":  # of which the first takes longer, and each has a line that says how long the others will
+        return f"{words[0]}, {clock(spent)}"
     if done and seconds >= LEAST_FOR_RATE and unit != "tasks":
         rate = done / seconds
         words.append(f"{rate:,.0f} a second" if rate >= 10 else f"{rate:.1f} a second")

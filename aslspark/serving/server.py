@@ -169,8 +169,10 @@ def _uvicorn_settings(
 ) -> uvicorn.Config:
     import uvicorn
 
+    from aslspark.serving.ending import Ending
+
     return uvicorn.Config(
-        app,
+        Ending(app),
         http=connections.protocol(),
         log_level="warning",
         log_config=None,  # through the handlers of the job, which mask
