@@ -21,6 +21,7 @@ from aslspark.data.splits import SplitOptions
 from aslspark.evaluation import report
 from aslspark.evaluation.grad_cam import require_network, write_sheet
 from aslspark.evaluation.metrics_json import Metrics
+from aslspark.evaluation.report_page import write_report
 from aslspark.evaluation.sample_pictures import one_of_each_label
 from aslspark.scoring.model import SignClassifierModel
 from aslspark.training.data import ingested_folder
@@ -49,8 +50,8 @@ def evaluate(
         One folder that `aslspark.ingest` wrote, whose test split is judged on; or raw sources as it takes them,
         judged on as a whole.
     out : str
-        The folder to make: ``metrics.json``, plots (``confusion.png``, ``mistakes.png``, ``calibration.png``,
-        ``coverage.png`` ...), and ``ingested`` of raw sources. It must not exist.
+        The folder to make: ``report.html``, ``metrics.json``, plots (``confusion.png``, ``mistakes.png``,
+        ``calibration.png``, ``coverage.png`` ...), and ``ingested`` of raw sources. It must not exist.
     config : Config, optional
         Of its section `pictures`, what labels and signers are (size, colours, fit and crop are the model's), and
         `tracking`.
@@ -99,11 +100,18 @@ def evaluate(
             metrics = report.evaluate(loaded, samples, folder, judged_on=[TEST])
             if grad_cam:
                 write_sheet(model, loaded, one_of_each_label(samples), folder / "grad_cam.png")
+            write_report(
+                folder,
+                metrics,
+                name=Path(model).name,
+                made={"model": model, "digest of the bundle": loaded.digest or "", "data": ", ".join(paths)},
+                settings=config.as_dict(),
+            )
         log.info("%s", report.summary(metrics))
     log_result(
         out,
         f"{metrics['accuracy']:.2%} of {metrics['rows']:,} pictures right",
-        look=f"{folder_to_make}/confusion.png and mistakes.png beside it",
+        look=f"{folder_to_make}/report.html",
         then=next_command("score", "--model", model, "--data", "PICTURES", "--out", "scored"),
     )
     return metrics

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -17,7 +18,7 @@ from pyspark.ml import PipelineModel
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from aslspark.bundle.files import require_new, seal, whole_folder
+from aslspark.bundle.files import MANIFEST, require_new, seal, whole_folder
 from aslspark.bundle.write import write_model
 from aslspark.common.catalog import LANDMARKS, NETWORKS, NO_CLASSIFIER, PICTURE, READS
 from aslspark.common.command_line import next_command
@@ -34,6 +35,7 @@ from aslspark.evaluation.metrics_json import Metrics
 from aslspark.evaluation.model_card import write_card
 from aslspark.evaluation.plots import plot_augmented, plot_curves
 from aslspark.evaluation.report import evaluate, summary
+from aslspark.evaluation.report_page import write_report
 from aslspark.evaluation.unlike_splits import unlike_splits_warning
 from aslspark.features.augment_sheet import augmented_versions
 from aslspark.images.decoding import pixels_of
@@ -48,6 +50,7 @@ from aslspark.training.fit_network import fit_network
 from aslspark.training.gpus import gpu_tasks
 from aslspark.training.initial_weights import check_network, import_ahead
 from aslspark.training.resume import ingest_kept, unfinished_run
+from aslspark.training.training_alerts import in_words
 from aslspark.workflows.job_run import as_paths, job_run, log_result
 from aslspark.workflows.training_data import training_data
 
@@ -164,7 +167,7 @@ def train(
     log_result(
         out,
         f"{judged} right, in {clock(time.monotonic() - started)}",
-        look=str(Path(local_path(out)) / "README.md"),
+        look=str(Path(local_path(out)) / "report.html"),
         then=next_command("score", "--model", out, "--data", "PICTURES", "--out", "scored"),
     )
     return result
@@ -306,6 +309,7 @@ def _fit_and_judge(job: _Job, scratch: Path) -> TrainingResult:
             _write_history(result.history, folder / "history.csv")
             plot_curves(result.history, result.best_epoch, folder / "curves.png")
         write_card(folder, metrics, model)
+        _write_page(folder, metrics, job)
         seal(folder)
     log.info("%s", summary(metrics))
     if unlike := unlike_splits_warning(metrics):
@@ -352,6 +356,28 @@ def _draw_augmented(samples: DataFrame, known: Sequence[str], config: Config, pa
         seed=config.training.seed,
     )
     plot_augmented(versions, labels, path)
+
+
+def _write_page(folder: Path, metrics: Metrics, job: _Job) -> None:
+    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    drawn = [f"Trained and tested on {manifest['drawn']}"] if manifest["drawn"] else []
+    model = manifest["settings"]["network"]["name"] if manifest["kind"] == "network" else job.config.mllib.classifier
+    write_report(
+        folder,
+        metrics,
+        name=job.path.name,
+        warnings=[*drawn, *manifest["data"]["warnings"], *map(in_words, metrics.get("watch", []))],
+        made={
+            "model": f"{model}, {manifest.get('framework', 'Spark MLlib')}",
+            "labels": " ".join(manifest["labels"]),
+            "sources": ", ".join(manifest["data"]["sources"]),
+            "split": manifest["split"],
+            "fingerprint of the samples": manifest["data"]["fingerprint"],
+            "time": ", ".join(f"{phase} {seconds:.0f} s" for phase, seconds in manifest["seconds"].items()),
+            "versions": ", ".join(f"{package} {version}" for package, version in manifest["versions"].items()),
+        },
+        settings=manifest["settings"],
+    )
 
 
 def _write_history(history: Sequence[EpochRow], path: Path) -> None:
