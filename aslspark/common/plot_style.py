@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import matplotlib
-from cycler import cycler
+from matplotlib.rcsetup import cycler
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
