@@ -142,13 +142,13 @@ def ingest_or_draw(
         )
     drawn = config.drawn
     log.info("no --data: drawing %d hands of %d signers (%s)", drawn.count, drawn.signers, DRAWN_WARNING)
-    # Few tasks would show nothing for half a minute, and then all.
-    tasks = max(parallelism(spark), min(_DRAWING_TASKS * parallelism(spark), drawn.count // _LEAST_DRAWN))
-    hands = drawn_samples(spark, count=drawn.count, seed=drawn.seed, signers=drawn.signers, tasks=tasks)
-    hands = hands.persist(StorageLevel.MEMORY_AND_DISK)  # drawn once, read twice
+    with doing("drawing hands", rows=drawn.count, unit="hands"):
+        # Few tasks would show nothing for half a minute, and then all.
+        tasks = max(parallelism(spark), min(_DRAWING_TASKS * parallelism(spark), drawn.count // _LEAST_DRAWN))
+        hands = drawn_samples(spark, count=drawn.count, seed=drawn.seed, signers=drawn.signers, tasks=tasks)
+        hands = hands.persist(StorageLevel.MEMORY_AND_DISK)  # drawn once, read twice
+        hands.count()
     try:
-        with doing("drawing hands", rows=drawn.count, unit="hands"):
-            hands.count()
         # Whole signers are held out, since another picture of the same hand is no test.
         return ingest_sources(spark, [hands], out, split=replace(split, kind="signer"))
     finally:
