@@ -61,6 +61,8 @@ def main(argv: Sequence[str]) -> None:
     if (options.begin is None) != (options.test is None):
         parser.error("--begin and --test belong together")
     require_packages(config)
+    if options.data is not None:
+        registry.champion()  # or how to begin
     require_bundles("--begin", [options.begin] if options.begin else [])
     require_paths("--data", options.data or [])
     require_paths("--test", options.test or [])
