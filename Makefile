@@ -1,10 +1,4 @@
-# make train [DATA="PATH ..."] [OUT=DIR] [FRAMEWORK=keras|torch] [GPU=1] [ARGS="--epochs 15 ..."]
-# make shell | test | test-fast | test-long | coverage | bench | bench-gpu | lint | env | lock | audit
-# make notebooks [OUT=DIR]    # as .ipynb
-# make fuzz [SECONDS=60]
-# make mutants [ARGS="--only NAME ..."]    # small bugs, put in one at a time: do tests notice?
-# STACK=spark35: with Spark 3.5 and Keras 2, in place of the current Spark 4 and Keras 3.
-# GPU=1 builds, and uses, an environment for CUDA, and trains with one process a GPU of this machine.
+# Targets, and what may stand after them: `make help`.
 
 SHELL := /bin/bash
 OUT ?= runs/$(FRAMEWORK)-$(shell date +%Y%m%d-%H%M%S)
@@ -17,15 +11,32 @@ export GPU
 CONFIG = $(if $(filter 1,$(GPU)),conf/gpu.yaml --num-proc $$(nvidia-smi --list-gpus | wc -l),conf/local.yaml)
 export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
 export SPARK_CONF_DIR := $(CURDIR)/conf
-IN_ENV = ENV=$$(environment/build.sh) && export PATH="$$ENV/bin:$$PATH" PYSPARK_PYTHON="$$ENV/bin/python" PYSPARK_DRIVER_PYTHON="$$ENV/bin/python" &&
+IN_ENV = ENV=$$(environment/build.sh) && export PATH="$(CURDIR)/environment/bin:$$ENV/bin:$$PATH" PYSPARK_PYTHON="$$ENV/bin/python" PYSPARK_DRIVER_PYTHON="$$ENV/bin/python" &&
 
-.PHONY: train shell notebooks test test-fast test-long test-stack coverage bench bench-gpu lint env lock audit fuzz mutants
+.PHONY: help train shell notebooks test test-fast test-long test-stack coverage bench bench-gpu lint env lock audit fuzz mutants
+help:
+	@echo 'make train       train a network, on hands that it draws, or on yours: DATA="letters.csv more.csv" OUT=runs/mine'
+	@echo '                 FRAMEWORK=keras|torch  GPU=1  ARGS="--epochs 15 --set network.name=small_cnn"'
+	@echo 'make shell       a shell in which all else runs: aslspark COMMAND, spark-submit jobs/...'
+	@echo 'make notebooks   the notebooks as .ipynb, in OUT (runs/notebooks)'
+	@echo 'make env         build the environment (the others do so, once, where it is missing)'
+	@echo
+	@echo 'To work on the package:'
+	@echo 'make test | test-fast | test-long | coverage     its tests; fast: those without Spark'
+	@echo 'make lint | fuzz [SECONDS=60] | mutants          ruff, mypy, order of imports; what the tests notice'
+	@echo 'make bench | bench-gpu [DATA=...] [ARGS=...]     how fast it is'
+	@echo 'make lock | audit                                its packages, pinned, and their known weaknesses'
+	@echo
+	@echo 'STACK=spark35 after any of them: Spark 3.5 and Keras 2 in place of Spark 4 and Keras 3.'
+	@echo 'What is there: README.md. In `make shell`: aslspark --help, aslspark settings, aslspark doctor.'
+
 train:
-	@$(IN_ENV) spark-submit jobs/train_cnn.py \
-	  $(if $(DATA),--data $(DATA)) --out $(OUT) --framework $(FRAMEWORK) --config $(CONFIG) $(ARGS)
+	@$(IN_ENV) aslspark train-cnn \
+	  $(if $(DATA),--data $(DATA)) --out $(OUT) --framework $(FRAMEWORK) --config $(CONFIG) $(ARGS) && \
+	  echo "  (make shell: a shell with aslspark on its path)"
 
 shell:
-	@$(IN_ENV) exec $${SHELL:-bash}
+	@$(IN_ENV) echo "aslspark, spark-submit and python are on the path; aslspark --help says what there is, exit leaves" && exec $${SHELL:-bash}
 
 notebooks:
 	@$(IN_ENV) python notebooks/to_ipynb.py $(if $(filter command line environment,$(origin OUT)),$(OUT),runs/notebooks)

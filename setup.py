@@ -46,6 +46,7 @@ setup(
         "PyYAML>=6",
         "scikit-learn>=1.1",
         "scipy>=1.9",
+        "tqdm>=4.60",
     ],
     extras_require={
         # A Databricks ML cluster has Spark, TensorFlow, torch and Horovod already: install none of these there.

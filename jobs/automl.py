@@ -5,17 +5,18 @@ spark-submit jobs/automl.py --data PATH... --out DIR --minutes 10
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 
+from aslspark.cli.early_checks import require_new_out, require_packages, require_paths
 from aslspark.cli.jobs_support import add_training_options, run_job, training_config
+from aslspark.common.command_line import ArgumentParser
 from aslspark.tuning.options import Budget
 
 
 def main(argv: Sequence[str]) -> None:
     """Run the job with these arguments."""
     usual = Budget()
-    parser = argparse.ArgumentParser(description="Choose a model within a budget.")
+    parser = ArgumentParser(description="Choose a model within a budget.")
     parser.add_argument(
         "--data", nargs="+", default=[], metavar="PATH", help="raw sources or one ingested folder; none: drawn hands"
     )
@@ -30,6 +31,9 @@ def main(argv: Sequence[str]) -> None:
     add_training_options(parser)
     options = parser.parse_args(argv)
     config = training_config(options)
+    require_packages(config, trains=True, others=("optuna", "sqlalchemy"))
+    require_paths("--data", options.data)
+    require_new_out(options.out)
     from aslspark.common.spark_session import spark_session
     from aslspark.workflows.automl import automl
 

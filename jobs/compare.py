@@ -5,16 +5,17 @@ spark-submit jobs/compare.py --model runs/keras runs/forest --data mine=letters.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 
+from aslspark.cli.early_checks import require_bundles, require_new_out, require_packages, require_paths
 from aslspark.cli.jobs_support import add_config_options, config_from, run_job
+from aslspark.common.command_line import ArgumentParser
 from aslspark.common.errors import AslsparkError
 
 
 def main(argv: Sequence[str]) -> None:
     """Run the job with these arguments."""
-    parser = argparse.ArgumentParser(description="Put bundles side by side on the same data.")
+    parser = ArgumentParser(description="Put bundles side by side on the same data.")
     parser.add_argument(
         "--model", required=True, nargs="+", metavar="[NAME=]BUNDLE", help="without a name: that of the folder"
     )
@@ -38,6 +39,10 @@ def main(argv: Sequence[str]) -> None:
     sets: dict[str, list[str]] = {}
     for name, path in map(_named, options.data):
         sets.setdefault(name, []).append(path)
+    require_packages(config)
+    require_bundles("--model", list(models.values()))
+    require_paths("--data", [path for paths in sets.values() for path in paths])
+    require_new_out(options.out)
     from aslspark.common.spark_session import spark_session
     from aslspark.workflows.compare import compare_bundles
 

@@ -7,9 +7,9 @@ spark-submit jobs/cross_validate.py --data INGESTED --out DIR --leave-one source
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 
+from aslspark.cli.early_checks import require_network_settings, require_packages, require_paths
 from aslspark.cli.jobs_support import (
     add_classifier_options,
     add_training_options,
@@ -18,6 +18,7 @@ from aslspark.cli.jobs_support import (
     training_config,
 )
 from aslspark.common.catalog import CLASSIFIERS, NO_CLASSIFIER
+from aslspark.common.command_line import ArgumentParser
 from aslspark.evaluation.fold_options import KINDS, LEAVE_ONE, FoldOptions
 
 NETWORK = "network"
@@ -26,7 +27,7 @@ NETWORK = "network"
 def main(argv: Sequence[str]) -> None:
     """Run the job with these arguments."""
     usual = FoldOptions()
-    parser = argparse.ArgumentParser(description="Train and judge a model on each fold.")
+    parser = ArgumentParser(description="Train and judge a model on each fold.")
     parser.add_argument(
         "--data", nargs="+", default=[], metavar="PATH", help="raw sources or one ingested folder; none: drawn hands"
     )
@@ -57,6 +58,9 @@ def main(argv: Sequence[str]) -> None:
     folds = FoldOptions(
         LEAVE_ONE.get(options.leave_one, options.by), options.folds, split.validation, split.blocks, split.seed
     )
+    require_packages(config, trains=True)
+    require_paths("--data", options.data)
+    require_network_settings(config)
     from aslspark.common.spark_session import spark_session
     from aslspark.workflows.cross_validate import cross_validate
 

@@ -5,11 +5,12 @@ Brings tables and pictures into samples and a quarantine: it prints how many row
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 
 import aslspark
+from aslspark.cli.early_checks import require_new_out, require_packages, require_paths
 from aslspark.cli.jobs_support import add_column_options, add_config_options, columns_of, config_from, run_job
+from aslspark.common.command_line import ArgumentParser
 from aslspark.common.redaction import say
 from aslspark.common.settings import SplitConfig
 
@@ -23,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         As `aslspark.ingest` does.
     """
     usual = SplitConfig()
-    parser = argparse.ArgumentParser(description="Read pixel tables and pictures into a sample and a quarantine table.")
+    parser = ArgumentParser(description="Read pixel tables and pictures into a sample and a quarantine table.")
     parser.add_argument(
         "--source",
         nargs="+",
@@ -50,11 +51,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     chosen = parser.parse_args(argv)
     named = {"kind": chosen.split, **{name: getattr(chosen, name) for name in ("validation", "test", "blocks", "seed")}}
     config = config_from(chosen, {**{f"split.{name}": value for name, value in named.items()}, **columns_of(chosen)})
+    require_packages(config)
+    require_paths("--source", chosen.source)
+    require_paths("--test-source", chosen.test_source)
+    require_new_out(chosen.out)
     from aslspark.common.spark_session import spark_session
 
     with spark_session("aslspark ingest") as spark:
         say(aslspark.ingest(spark, chosen.source, chosen.out, config=config, test_sources=chosen.test_source))
-        say(f"written to {chosen.out}")
 
 
 if __name__ == "__main__":

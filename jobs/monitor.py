@@ -7,11 +7,12 @@ Exit code 0: no drift; 3: drift; 2: it could not be told.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 
+from aslspark.cli.early_checks import require_bundles, require_new_out, require_packages, require_paths
 from aslspark.cli.jobs_support import add_config_options, config_from, run_job
+from aslspark.common.command_line import ArgumentParser
 from aslspark.monitoring import ALARM_RATE
 
 DRIFT_CODE = 3
@@ -19,7 +20,7 @@ DRIFT_CODE = 3
 
 def main(argv: Sequence[str]) -> None:
     """Run the job with these arguments."""
-    parser = argparse.ArgumentParser(description="Compare new pictures with those that a model was made with.")
+    parser = ArgumentParser(description="Compare new pictures with those that a model was made with.")
     parser.add_argument("--model", required=True, metavar="BUNDLE", help="a bundle, or a registry's champion")
     parser.add_argument(
         "--data",
@@ -39,6 +40,10 @@ def main(argv: Sequence[str]) -> None:
     add_config_options(parser)
     options = parser.parse_args(argv)
     config = config_from(options, {})
+    require_packages(config)
+    require_bundles("--model", [options.model])
+    require_paths("--data", [options.data])
+    require_new_out(options.out)
     from aslspark.common.spark_session import spark_session
     from aslspark.workflows.monitor import monitor
 

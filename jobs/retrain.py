@@ -9,11 +9,12 @@ Exit code 0: done, or promoted; 3: the challenger was refused; 2: it could not b
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 
+from aslspark.cli.early_checks import require_bundles, require_packages, require_paths
 from aslspark.cli.jobs_support import add_config_options, config_from, run_job
+from aslspark.common.command_line import ArgumentParser
 from aslspark.common.redaction import say
 from aslspark.registry.registry import ALPHA, MOST_FALL, PROMOTED, Registry
 from aslspark.registry.tracking import restore_champion
@@ -23,9 +24,7 @@ REFUSED_CODE = 3
 
 def main(argv: Sequence[str]) -> None:
     """Run the job with these arguments."""
-    parser = argparse.ArgumentParser(
-        description="Train a challenger, and promote it where it is better than the champion."
-    )
+    parser = ArgumentParser(description="Train a challenger, and promote it where it is better than the champion.")
     parser.add_argument("--registry", required=True, metavar="DIR", help="folder of bundles, aliases and decisions")
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--begin", metavar="BUNDLE", help="make this the first champion; needs --test")
@@ -61,6 +60,12 @@ def main(argv: Sequence[str]) -> None:
         return
     if (options.begin is None) != (options.test is None):
         parser.error("--begin and --test belong together")
+    require_packages(config)
+    if options.data is not None:
+        registry.champion()  # or how to begin
+    require_bundles("--begin", [options.begin] if options.begin else [])
+    require_paths("--data", options.data or [])
+    require_paths("--test", options.test or [])
     from aslspark.common.spark_session import spark_session
     from aslspark.workflows.retrain import initialize, retrain
 

@@ -6,16 +6,17 @@ spark-submit jobs/score.py --model BUNDLE --data TABLE --out-table TABLE --mode 
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 
 import aslspark
+from aslspark.cli.early_checks import require_bundles, require_new_out, require_packages, require_paths
 from aslspark.cli.jobs_support import add_column_options, add_config_options, columns_of, config_from, run_job
+from aslspark.common.command_line import ArgumentParser
 
 
 def main(argv: Sequence[str]) -> None:
     """Run the job with these arguments."""
-    parser = argparse.ArgumentParser(description="Read the letters of pictures with a bundle.")
+    parser = ArgumentParser(description="Read the letters of pictures with a bundle.")
     parser.add_argument("--model", required=True, metavar="BUNDLE")
     parser.add_argument(
         "--data",
@@ -46,6 +47,10 @@ def main(argv: Sequence[str]) -> None:
     add_config_options(parser)
     options = parser.parse_args(argv)
     config = config_from(options, columns_of(options))
+    require_packages(config)
+    require_bundles("--model", [options.model])
+    require_paths("--data", options.data)
+    require_new_out(options.out)
     from aslspark.common.spark_session import spark_session
 
     with spark_session("aslspark score") as spark:

@@ -5,22 +5,28 @@ spark-submit jobs/train_cnn.py --data PATH... --out BUNDLE --framework keras --n
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 
 import aslspark
+from aslspark.cli.early_checks import require_network_settings, require_new_out, require_packages, require_paths
 from aslspark.cli.jobs_support import add_data_options, add_training_options, run_job, training_config
 from aslspark.common.catalog import NO_CLASSIFIER
+from aslspark.common.command_line import ArgumentParser
 
 
 def main(argv: Sequence[str]) -> None:
     """Run the job with these arguments."""
-    parser = argparse.ArgumentParser(description="Train the network and leave a bundle.")
+    parser = ArgumentParser(description="Train the network and leave a bundle.")
     add_data_options(parser)
     parser.add_argument("--resume", action="store_true", help="go on with a run that did not come to its end")
     add_training_options(parser)
     options = parser.parse_args(argv)
     config = training_config(options, {"mllib.classifier": NO_CLASSIFIER})
+    require_packages(config, trains=True)
+    require_paths("--data", options.data)
+    require_paths("--test-data", options.test_data)
+    require_new_out(options.out)
+    require_network_settings(config)
     from aslspark.common.spark_session import spark_session
 
     with spark_session("aslspark train_cnn") as spark:

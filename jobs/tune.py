@@ -5,10 +5,11 @@ spark-submit jobs/tune.py --data PATH... --out DIR --space conf/spaces/network.y
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 
+from aslspark.cli.early_checks import require_network_settings, require_packages, require_paths
 from aslspark.cli.jobs_support import add_training_options, run_job, training_config
+from aslspark.common.command_line import ArgumentParser
 from aslspark.tuning.options import PRUNERS, SAMPLERS, SearchOptions
 from aslspark.tuning.space import read_space
 
@@ -16,7 +17,7 @@ from aslspark.tuning.space import read_space
 def main(argv: Sequence[str]) -> None:
     """Run the job with these arguments."""
     usual = SearchOptions()
-    parser = argparse.ArgumentParser(description="Search for better settings.")
+    parser = ArgumentParser(description="Search for better settings.")
     parser.add_argument(
         "--data", nargs="+", default=[], metavar="PATH", help="raw sources or one ingested folder; none: drawn hands"
     )
@@ -42,6 +43,9 @@ def main(argv: Sequence[str]) -> None:
     space = read_space(options.space)
     names = ("trials", "minutes", "failures", "sampler", "pruner", "storage", "study", "seed", "at_once")
     how = SearchOptions(**{name: getattr(options, name) for name in names})
+    require_packages(config, trains=True, others=("optuna", "sqlalchemy"))
+    require_paths("--data", options.data)
+    require_network_settings(config)
     from aslspark.common.spark_session import spark_session
     from aslspark.workflows.tune import search
 

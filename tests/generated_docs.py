@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable
+from dataclasses import fields
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -18,9 +19,11 @@ import promises
 import tomllib
 
 from aslspark.bundle.files import MOST_FILE_BYTES
+from aslspark.cli.settings import settings_of
 from aslspark.common.catalog import NETWORKS
+from aslspark.common.markdown import code, text
 from aslspark.common.plain_folder import MOST_DEPTH, MOST_FILES
-from aslspark.common.settings import TrainingConfig
+from aslspark.common.settings import Config, TrainingConfig
 from aslspark.data.files.file_bytes import MAX_FILE_BYTES
 from aslspark.data.files.local_folders import MOST_LINKED_FOLDERS
 from aslspark.data.pictures.archives import MAX_ENTRIES, MAX_RATIO, PIECE_BYTES
@@ -86,9 +89,24 @@ def networks() -> str:
     return "\n".join(rows)
 
 
+def settings() -> str:
+    """Tabulate the settings of every part."""
+    lines = []
+    for part in fields(Config):
+        about = " ".join((type(getattr(Config(), part.name)).__doc__ or "").split("\n\n")[0].split())
+        lines += [f"## {part.name}", "", about, "", "| setting | default | it may be | meaning |", "|---|---|---|---|"]
+        lines += [
+            f"| `{setting.name}` | {code(setting.default)} | {text(setting.values)} | {text(setting.meaning)} |"
+            for setting in settings_of(part.name)
+        ]
+        lines.append("")
+    return "\n".join(lines[:-1])
+
+
 BLOCKS: dict[tuple[str, str], Callable[[], str]] = {
     ("ARCHITECTURE.md", "rooms"): rooms,
     ("README.md", "networks"): networks,
+    ("docs/settings.md", "settings"): settings,
 }
 """By page and name: `<!-- NAME: made by tests/generated_docs.py -->` and `<!-- end of NAME -->` stand around each."""
 

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from aslspark.cli.jobs_support import run_job
+from aslspark.common.command_line import nearest
 from aslspark.common.errors import AslsparkError
 from aslspark.common.package import HOME, VERSION
 
@@ -23,6 +24,7 @@ Main = Callable[[Sequence[str]], None]
 OWN = {
     "serve": ("aslspark.serving.server", "Read letters over HTTP, and live in the browser."),
     "watch-folder": ("aslspark.serving.folder_watch", "Read each picture that comes into a folder, once."),
+    "settings": ("aslspark.cli.settings", "List every setting: default, range and meaning."),
     "doctor": ("aslspark.cli.doctor", "Look whether this machine has what the jobs need."),
     "fetch": ("aslspark.cli.fetch", "Fetch data sets, and the networks that find hands."),
     "completion": ("aslspark.cli.completion", "Print what makes a shell complete commands and options."),
@@ -58,7 +60,9 @@ def main_of(name: str) -> Main:
         main: Main = importlib.import_module(OWN[name][0]).main
         return main
     if name not in commands():
-        raise AslsparkError(f"{name}: there is no such command; choose {', '.join(commands())}")
+        alike = [known for known in commands() if known.startswith(name[:4])]
+        meant = f"; did you mean {' or '.join(alike)}?" if alike else nearest(name, commands())
+        raise AslsparkError(f"{name}: there is no such command{meant or '; choose ' + ', '.join(commands())}")
     folder = jobs_folder()
     assert folder is not None
     path = folder / f"{name.replace('-', '_')}.py"

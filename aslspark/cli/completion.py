@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import io
 import re
 import sys
 from collections.abc import Sequence
+
+from aslspark.common.command_line import ArgumentParser
+from aslspark.common.settings import declarations
 
 SHELLS = ("bash", "zsh")
 _SCRIPT = """# aslspark {shell} completion
@@ -20,6 +22,15 @@ _SCRIPT = """# aslspark {shell} completion
   case "${{COMP_WORDS[1]}}" in
 {cases}
   esac
+  local last="" place
+  for ((place = COMP_CWORD; place > 1; place--)); do
+    case "${{COMP_WORDS[place]}}" in -*) last="${{COMP_WORDS[place]}}"; break ;; esac
+  done
+  if [ "$last" = --set ] && [ "$word" != --set ]; then
+    compopt -o nospace 2>/dev/null
+    COMPREPLY=($(compgen -S = -W "{settings}" -- "$word"))
+    return
+  fi
   case "$word" in
     -*) COMPREPLY=($(compgen -W "$options" -- "$word")) ;;
     *) COMPREPLY=($(compgen -f -- "$word")) ;;
@@ -34,7 +45,7 @@ def main(argv: Sequence[str]) -> None:
     """Print the script."""
     from aslspark.cli.command import commands
 
-    parser = argparse.ArgumentParser(
+    parser = ArgumentParser(
         prog="aslspark completion",
         description="Print a completion script. bash: aslspark completion bash > "
         "~/.local/share/bash-completion/completions/aslspark; zsh: source it in ~/.zshrc.",
@@ -43,7 +54,12 @@ def main(argv: Sequence[str]) -> None:
     shell = parser.parse_args(argv).shell
     cases = "\n".join(f'    {name}) options="{" ".join(options_of(name))}" ;;' for name in commands())
     begin = _ZSH if shell == "zsh" else ""
-    print(_SCRIPT.format(shell=shell, begin=begin, commands=" ".join(commands()), cases=cases), end="")
+    print(
+        _SCRIPT.format(
+            shell=shell, begin=begin, commands=" ".join(commands()), cases=cases, settings=" ".join(declarations())
+        ),
+        end="",
+    )
 
 
 def options_of(name: str) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import platform
 import pwd
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from aslspark.common.child_process import isolated_command, module_command
+from aslspark.common.command_line import ArgumentParser
 from aslspark.images.hands.networks import NETWORK_FILES, network_folders, read_networks
 
 OK, HINT, MISSING = "ok", "note", "missing"
@@ -81,7 +81,7 @@ class Finding(NamedTuple):
 
 def main(argv: Sequence[str]) -> None:
     """Print the report; the exit code is 1 where something is missing that every job needs."""
-    argparse.ArgumentParser(
+    ArgumentParser(
         prog="aslspark doctor", description="Look whether this machine has what the jobs and the service need."
     ).parse_args(argv)
     states = set()

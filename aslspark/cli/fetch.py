@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import os
 import shutil
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aslspark.cli.fetch_hand_models import fetch_hand_models
+from aslspark.common.command_line import ArgumentParser
 from aslspark.common.errors import AslsparkError
 
 HAND_MODELS = "hand-models"
@@ -59,7 +59,7 @@ def main(argv: Sequence[str]) -> None:
     AslsparkError
         Where it cannot be fetched, or where a file is not as it must be.
     """
-    parser = argparse.ArgumentParser(
+    parser = ArgumentParser(
         prog="aslspark fetch",
         description="Fetch sign-mnist, a public data set, with Kaggle's own client (pip install kaggle) and your "
         "credentials; or hand-models, the networks that find hands, from MediaPipe's wheel with your pip. What comes "

@@ -9,12 +9,14 @@ import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
+from typing import TextIO
 
 from aslspark.common.catalog import READS
 from aslspark.common.errors import AslsparkError
-from aslspark.common.log_output import show_log
+from aslspark.common.log_output import RESULT, show_log
 from aslspark.common.redaction import mask_record, masked_console
 from aslspark.common.settings import ColumnConfig, Config, load_config
+from aslspark.common.terminal_line import line_set_aside
 
 EXTRAS = {
     "spark": ("pyspark", "py4j"),
@@ -76,10 +78,18 @@ def _print_traceback() -> None:
 
 def start_logging() -> None:
     """Show the package's log on standard output, and of other libraries errors alone."""
-    logging.basicConfig(level=logging.ERROR, format="%(message)s", stream=sys.stdout)
+    logging.basicConfig(level=logging.ERROR, format="%(message)s", handlers=[_Console(sys.stdout)])
     for handler in logging.getLogger().handlers:
         handler.addFilter(mask_record)  # other libraries log keys, too
     show_log()
+
+
+class _Console(logging.StreamHandler[TextIO]):
+    """Writes above the line that says how far the work is."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        with line_set_aside():
+            super().emit(record)
 
 
 def add_data_options(parser: argparse.ArgumentParser) -> None:
@@ -94,7 +104,7 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_config_options(parser: argparse.ArgumentParser) -> None:
-    """Add `--config` and `--set`, which every job that has settings takes."""
+    """Add `--config`, `--set` and `--quiet`, which every job that has settings takes."""
     parser.add_argument("--config", metavar="YAML", help="settings, for example conf/cluster.yaml")
     parser.add_argument(
         "--set",
@@ -102,8 +112,9 @@ def add_config_options(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         action="extend",
         default=[],
-        help="single settings, for example training.epochs=15",
+        help="single settings, for example training.epochs=15; aslspark settings lists them",
     )
+    parser.add_argument("--quiet", action="store_true", help="show results and warnings alone")
 
 
 def add_column_options(parser: argparse.ArgumentParser) -> None:
@@ -164,9 +175,11 @@ def config_from(options: argparse.Namespace, named: dict[str, object]) -> Config
     Parameters
     ----------
     options : argparse.Namespace
-        With `config` and `set`.
+        With `config`, `set` and `quiet`, which also decides what is logged from here on.
     named : dict
         Setting -> the value that an option gave; None where it was not given.
     """
+    if options.quiet:
+        logging.getLogger("aslspark").setLevel(RESULT)
     overrides = [f"{key}={value}" for key, value in named.items() if value is not None]
     return load_config(options.config, [*overrides, *options.set])

@@ -7,6 +7,9 @@ import os
 
 from aslspark.common.redaction import say
 
+RESULT = logging.INFO + 5
+"""The level of what a job came to: ``--quiet`` shows it, and what is worse, alone."""
+
 
 class _Printer(logging.Handler):
     """Prints records where no handler of the root logger writes them."""

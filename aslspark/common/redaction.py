@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, BinaryIO, TextIO, cast
 
+from aslspark.common.terminal_line import line_set_aside
+
 MASK = "***"
 
 _LONGEST_NAME = 120
@@ -268,4 +270,5 @@ def masked_console() -> Iterator[None]:
 
 def say(text: object) -> None:
     """Print a redacted line."""
-    print(redact(str(text)), flush=True)
+    with line_set_aside():
+        print(redact(str(text)), flush=True)

@@ -24,6 +24,7 @@ from pyspark.sql import functions as F
 
 from aslspark.common.errors import AslsparkError
 from aslspark.common.package import HOME
+from aslspark.common.progress import doing
 
 logger = logging.getLogger(__name__)
 
@@ -101,7 +102,8 @@ def spark_session(name: str) -> Iterator[SparkSession]:
     builder = SparkSession.builder.appName(name).config("spark.executorEnv.LC_ALL", executors)
     # Spark starts Python workers with -m, which puts the working directory first on the path: a folder of pictures from
     # elsewhere may hold a numpy.py. Python 3.10 ignores this variable.
-    spark = builder.config("spark.executorEnv.PYTHONSAFEPATH", "1").getOrCreate()
+    with doing("starting Spark"):
+        spark = builder.config("spark.executorEnv.PYTHONSAFEPATH", "1").getOrCreate()
     spark.sparkContext.setLogLevel("ERROR")
     if warning := locale_warning(file_name_encoding(spark)):
         logger.warning("warning: %s", warning)

@@ -17,6 +17,7 @@ from pyspark.sql.pandas.types import to_arrow_schema
 
 from aslspark.common.errors import AslsparkError
 from aslspark.common.paths import mounted_as_spark
+from aslspark.common.progress import doing
 from aslspark.common.settings import ColumnConfig
 from aslspark.common.spark_session import parallelism, settings
 from aslspark.data.assign_splits import FirstPass, all_samples, count_sources, list_samples
@@ -132,7 +133,8 @@ def ingest_sources(
         _naming_the_file(store, opened),
         store.written_whole(out, last=REPORT_FILE) as folder,
     ):
-        first = count_sources(spark, opened, f"{folder}/{LINES_FOLDER}", picture_options)
+        with doing("counting rows", spark=spark):
+            first = count_sources(spark, opened, f"{folder}/{LINES_FOLDER}", picture_options)
         _preview_splits(spark, opened, first, options, needs)
         samples = all_samples(spark, opened, first, options, picture_options, f"{folder}/{UNPACKED_FOLDER}")
         written = _write(spark, store, folder, samples, opened, first, options, picture_options)
@@ -142,7 +144,8 @@ def ingest_sources(
             fitting, per_second = picture_options.form.preprocessing(), len(lengths) / written.seconds
             report = replace(report, pictures=fitting, pictures_per_second=per_second)
         if picture_options.hands:
-            hands = finish_hands(spark, store, folder, opened, picture_options, f"{folder}/{UNPACKED_FOLDER}")
+            with doing("drawing some of the hands that were found"):
+                hands = finish_hands(spark, store, folder, opened, picture_options, f"{folder}/{UNPACKED_FOLDER}")
             report = replace(report, hands=picture_options.hands.options.preprocessing(), hands_found=hands)
         store.write(f"{folder}/{REPORT_FILE}", report.to_json().encode())
         store.delete(f"{folder}/{LINES_FOLDER}")
@@ -185,16 +188,25 @@ def _write(
         "parquet.enable.dictionary#hand.world.list.element": "false",
     }
     started = time.monotonic()
-    samples.write.partitionBy("split").options(**writer_options).parquet(f"{folder}/{SAMPLES_FOLDER}")
+    with doing(_work(opened, picture_options), rows=first.rows, unit="pictures" if opened.pictures else "rows"):
+        samples.write.partitionBy("split").options(**writer_options).parquet(f"{folder}/{SAMPLES_FOLDER}")
     seconds = time.monotonic() - started
     near = None
     if opened.pictures:
-        near = finish_pictures(spark, store, folder, opened, picture_options, writer_options)
-    quarantined = _move_quarantine(spark, store, folder)
-    kept = _count_samples(spark, folder)
-    has_several_splits = len({row["split"] for row in kept}) > 1
-    duplicates = count_exact_duplicates(read_samples(spark, folder)) if has_several_splits else None
+        with doing("looking for near duplicates"):
+            near = finish_pictures(spark, store, folder, opened, picture_options, writer_options)
+    with doing("counting what was kept, and looking for duplicates"):
+        quarantined = _move_quarantine(spark, store, folder)
+        kept = _count_samples(spark, folder)
+        has_several_splits = len({row["split"] for row in kept}) > 1
+        duplicates = count_exact_duplicates(read_samples(spark, folder)) if has_several_splits else None
     return _Written(kept, quarantined, near, duplicates, seconds)
+
+
+def _work(opened: OpenedSources, options: PictureOptions) -> str:
+    if not opened.pictures:
+        return "reading rows"
+    return "reading pictures, and finding hands in them" if options.hands else "reading pictures"
 
 
 def _preview_splits(

@@ -11,66 +11,77 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
 
-from aslspark.common.plot_style import literal_text
+from aslspark.common.plot_style import (
+    COLOURS,
+    INK,
+    MARKERS,
+    label_at_right,
+    legend_beside,
+    limits_of_shares,
+    plot_style,
+    show_percent,
+)
 from aslspark.evaluation.metrics import wilson
 from aslspark.evaluation.sheets import PLAIN, Tile, colour_of, draw_sheet
 
-_COLOURS = ("#4C78A8", "#E45756", "#54A24B", "#F58518", "#72B7B2", "#B279A2", "#9D755D", "#777777")
 
-
-@literal_text()
+@plot_style()
 def plot_scores(bundles: Sequence[Mapping[str, Any]], sets: Sequence[str], path: Path) -> None:
     """Draw each bundle's accuracy on each set, with its 95 % interval."""
     figure = Figure(figsize=(8.5, 1.2 + 0.32 * len(bundles) * len(sets) + 0.25 * len(sets)), layout="constrained")
     axes = figure.subplots()
-    places, names = [], []
+    places: list[int] = []
+    names: list[str] = []
+    shares: list[str] = []
     for s, name in enumerate(sets):
         for b, bundle in enumerate(bundles):
             judged = bundle["sets"][name]
             place = s * (len(bundles) + 1) + b
             low, high = wilson(judged["accuracy"], judged["rows"])
-            axes.barh(place, judged["accuracy"], color=_COLOURS[b % len(_COLOURS)])
-            axes.plot([low, high], [place, place], color="#222222", linewidth=1)
-            axes.text(max(high, judged["accuracy"]) + 0.01, place, f"{judged['accuracy']:.1%}", va="center", fontsize=8)
+            axes.barh(place, judged["accuracy"], color=COLOURS[b % len(COLOURS)])
+            axes.plot([low, high], [place, place], color=INK, linewidth=1)
             places.append(place)
             names.append(f"{name}: {bundle['name']}")
-    axes.set_yticks(places, names, fontsize=8)
+            shares.append(f"{judged['accuracy']:.1%}")
+    axes.set_yticks(places, names)
     axes.invert_yaxis()
-    axes.set(xlim=(0, 1.12), xlabel="right (the line: 95 % range by the number of pictures)")
-    axes.set_xticks(np.linspace(0, 1, 6), [f"{share:.0%}" for share in np.linspace(0, 1, 6)])
-    axes.spines[["top", "right"]].set_visible(False)
-    figure.savefig(path, dpi=120)
+    label_at_right(axes, places, shares)
+    axes.set(xlim=(0, 1), xlabel="right (the line: 95 % range by the number of pictures)")
+    show_percent(axes.xaxis)
+    figure.savefig(path)
 
 
-@literal_text()
+@plot_style()
 def plot_cost(bundles: Sequence[Mapping[str, Any]], sets: Sequence[str], path: Path) -> None:
     """Draw accuracy against the milliseconds of one picture, for the bundles that were timed."""
-    figure = Figure(figsize=(8, 4.2), layout="constrained")
+    timed = [(b, bundle) for b, bundle in enumerate(bundles) if bundle["ms_a_picture"] is not None]
+    dots = len(timed) * len(sets)
+    figure = Figure(figsize=(8, 2.6 if dots < 5 else 3.8), layout="constrained")  # two dots in a large box say little
     axes = figure.subplots()
-    markers = "osD^v<>P"
-    for b, bundle in enumerate(bundles):
-        if bundle["ms_a_picture"] is None:
-            continue
+    for b, bundle in timed:
         for s, name in enumerate(sets):
             axes.scatter(
                 bundle["ms_a_picture"],
                 bundle["sets"][name]["accuracy"],
                 s=60,
-                color=_COLOURS[b % len(_COLOURS)],
-                marker=markers[s % len(markers)],
-                label=f"{bundle['name']}, {name}",
+                color=COLOURS[b % len(COLOURS)],
+                marker=MARKERS[s % len(MARKERS)],
+                label=f"{bundle['name']}, {name}" if len(sets) > 1 else bundle["name"],
+                clip_on=False,
+                zorder=3,
             )
     axes.set_xscale("log")
-    times = [bundle["ms_a_picture"] for bundle in bundles if bundle["ms_a_picture"] is not None]
-    axes.set_xlim(min(times) / 2, max(times) * 2)
+    times = [bundle["ms_a_picture"] for _, bundle in timed]
+    axes.set_xlim(min(times) / 1.5, max(times) * 1.5)
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter(FormatStrFormatter("%g"))
     axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.set(xlabel="milliseconds a picture, one at a time", ylabel="right", ylim=(0, 1.02))
-    axes.set_yticks(np.linspace(0, 1, 6), [f"{share:.0%}" for share in np.linspace(0, 1, 6)])
-    axes.grid(alpha=0.25)
-    axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
-    figure.savefig(path, dpi=120)
+    shares = [bundle["sets"][name]["accuracy"] for _, bundle in timed for name in sets]
+    axes.set(xlabel="milliseconds a picture, one at a time", ylabel="right", ylim=limits_of_shares(*shares))
+    show_percent(axes.yaxis)
+    axes.grid()
+    legend_beside(axes)
+    figure.savefig(path)
 
 
 def plot_disagreements(
@@ -80,7 +91,7 @@ def plot_disagreements(
     rows: int,
     path: Path,
 ) -> None:
-    """Draw pictures that bundles read differently, with the answer of each: green where it is right.
+    """Draw pictures that bundles read differently, with the answer of each: blue where it is right.
 
     Parameters
     ----------
@@ -104,5 +115,4 @@ def plot_disagreements(
         )
         for picture, label, answers in drawn
     ]
-    width = max(1.3, 0.075 * (max(map(len, names)) + 10))
-    draw_sheet([(title, tiles)], path, columns=8, width=width, size=7)
+    draw_sheet([(title, tiles)], path, columns=8, width=1.3, size=7)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from aslspark.common.plot_style import QUIET, TRAIN_COLOUR, VALIDATION_COLOUR, literal_text
+from aslspark.common.plot_style import QUIET, TRAIN_COLOUR, VALIDATION_COLOUR, legend_beside, plot_style
 from aslspark.common.redacted_files import write_text
 from aslspark.evaluation import html
 from aslspark.evaluation.fold_options import BLOCK, LEAKING, LEAVE_ONE, SIGNER
@@ -174,10 +174,10 @@ def _how(settings: Mapping[str, Any]) -> str:
     return " ".join(sentences)
 
 
-@literal_text()
+@plot_style()
 def _plot_folds(folds: Sequence[Mapping[str, Any]], title: str, path: Path) -> None:
     """Draw each score with a dot for each fold, their mean, and a box plot where there are enough folds."""
-    figure = Figure(figsize=(8, 4.2), layout="constrained")
+    figure = Figure(figsize=(8, 3.8), layout="constrained")
     axes = figure.subplots()
     values = [[fold[name] for fold in folds] for name in _SCORES]
     places = np.arange(1, len(values) + 1)
@@ -203,6 +203,6 @@ def _plot_folds(folds: Sequence[Mapping[str, Any]], title: str, path: Path) -> N
     axes.set(ylabel="share of the fold's test pictures, or F1", title=title, xlim=(0.4, len(values) + 0.6))
     axes.title.set_wrap(True)
     axes.margins(y=0.15)
-    axes.grid(axis="y", alpha=0.25)
-    axes.legend(loc="upper left", fontsize=8)
-    figure.savefig(path, dpi=120)
+    axes.grid(axis="y")
+    legend_beside(axes)
+    figure.savefig(path)

@@ -114,7 +114,8 @@ def wilson(share: float, rows: int) -> tuple[float, float]:
     z = 1.96
     middle = (share + z * z / (2 * rows)) / (1 + z * z / rows)
     half = z / (1 + z * z / rows) * np.sqrt(share * (1 - share) / rows + z * z / (4 * rows * rows))
-    return float(middle - half), float(middle + half)
+    # Rounding alone leads out of 0-1, to a lower end of -0.0 %.
+    return max(float(middle - half), 0.0), min(float(middle + half), 1.0)
 
 
 def _share(counts: pd.DataFrame, chosen: pd.Series) -> float:

@@ -13,6 +13,7 @@ from aslspark.common.redacted_files import write_text
 from aslspark.evaluation.calibration import BINS
 from aslspark.evaluation.groups import NAMES, SKIN_NOTE
 from aslspark.evaluation.metrics_json import GroupAccuracy, Metrics
+from aslspark.evaluation.unlike_splits import unlike_splits_warning
 from aslspark.features.landmarks import FEATURES
 from aslspark.scoring.model import SignClassifierModel
 from aslspark.training.training_alerts import in_words
@@ -76,6 +77,8 @@ def _how_good(manifest: Manifest, metrics: Metrics) -> list[str]:
         for name, split in metrics["splits"].items()
     ]
     lines += ["", f"How the split was made: {text(manifest['split'])}"]
+    if unlike := unlike_splits_warning(metrics):
+        lines += ["", f"**Note: {text(unlike)}.**"]
     for warning in manifest["data"]["warnings"]:
         lines += ["", f"Note: {text(warning)}."]
     if len(metrics["by_source"]) > 1:

@@ -9,36 +9,45 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
-from aslspark.common.plot_style import QUIET, TRAIN_COLOUR, VALIDATION_COLOUR, literal_text
+from aslspark.common.plot_style import (
+    INK,
+    QUIET,
+    TRAIN_COLOUR,
+    VALIDATION_COLOUR,
+    legend_beside,
+    limits_of_shares,
+    plot_style,
+    show_percent,
+    show_whole,
+)
 from aslspark.evaluation.sheets import PLAIN, Tile, colour_of, draw_sheet
 
 
+@plot_style()
 def plot_curves(history: Sequence[Mapping[str, Any]], best_epoch: int, path: Path) -> None:
     """Draw loss and accuracy by epoch, with the epoch whose weights were kept."""
-    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    figure = Figure(figsize=(10, 3.4 if len(history) > 1 else 2.2), layout="constrained")
     epochs = [row["epoch"] for row in history]
+    lines = [("", TRAIN_COLOUR, "o", "training\n(changed pictures,\ndropout)")]
+    if "val_loss" in history[0]:
+        lines.append(("val_", VALIDATION_COLOUR, "s", "validation"))
     for axes, name in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
-        axes.plot(
-            epochs,
-            [row[name] for row in history],
-            color=TRAIN_COLOUR,
-            label="training (changed pictures, dropout)",
-            marker=".",
-        )
-        if f"val_{name}" in history[0]:
-            values = [row[f"val_{name}"] for row in history]
-            axes.plot(epochs, values, color=VALIDATION_COLOUR, label="validation", marker=".")
-        axes.axvline(best_epoch, color=QUIET, linestyle=":", label=f"kept: epoch {best_epoch}")
-        axes.set(xlabel="epoch", ylabel=name)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.grid(alpha=0.25)
-    axes.legend()
-    figure.savefig(path, dpi=120)
+        for prefix, colour, marker, label in lines:
+            values = [row[f"{prefix}{name}"] for row in history]
+            axes.plot(epochs, values, color=colour, label=label, marker=marker, markersize=3.5)
+        axes.axvline(best_epoch, color=QUIET, linestyle=":", label=f"kept: epoch {best_epoch}", zorder=0)
+        axes.set(xlabel="epoch", title=name, xlim=(epochs[0] - 0.5, epochs[-1] + 0.5))
+        show_whole(axes.xaxis)
+        axes.grid()
+    shares = [row[f"{prefix}accuracy"] for row in history for prefix, *_ in lines]
+    axes.set_ylim(limits_of_shares(*shares))
+    show_percent(axes.yaxis)
+    legend_beside(axes)
+    figure.savefig(path)
 
 
-@literal_text()
+@plot_style()
 def plot_confusion(confusion: Mapping[str, Any], title: str, path: Path) -> None:
     """Draw the confusion matrix: shares of each label's rows as colours, counts as numbers."""
     counts = np.array(confusion["counts"])
@@ -47,17 +56,29 @@ def plot_confusion(confusion: Mapping[str, Any], title: str, path: Path) -> None
         counts, answers = counts[:, :-1], answers[:-1]
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     side = max(4.0, 0.36 * len(labels) + 1.5)
-    figure = Figure(figsize=(side + 0.8, side), layout="constrained")
+    figure = Figure(figsize=(side + 1.3, side), layout="constrained")
     axes = figure.subplots()
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     axes.set(xlabel="read as", ylabel="label", title=title)
     axes.set_xticks(range(len(answers)), answers)
+    for tick in axes.get_xticklabels():  # a letter fits below its column; "nothing" beside "space" does not
+        tick.set_rotation(90 if len(tick.get_text()) > 2 else 0)
     axes.set_yticks(range(len(labels)), labels)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
     for row, column in zip(*np.nonzero(counts), strict=True):
-        colour = "white" if shares[row, column] > 0.5 else "black"
-        axes.text(column, row, str(counts[row, column]), ha="center", va="center", color=colour, fontsize=7)
-    figure.colorbar(image, ax=axes, shrink=0.8, label="share of the label's pictures")
-    figure.savefig(path, dpi=120)
+        colour = "white" if shares[row, column] > 0.5 else INK
+        number = _short(counts[row, column])
+        axes.text(column, row, number, ha="center", va="center", color=colour, fontsize=7)
+    bar = figure.colorbar(image, ax=axes, shrink=0.8, label="share of the label's pictures")
+    show_percent(bar.ax.yaxis)
+    bar.outline.set_visible(False)
+    figure.savefig(path)
+
+
+def _short(count: int) -> str:
+    """Write a count so that it fits into a cell: 12345 as 12k."""
+    return str(count) if count < 10_000 else f"{count / 1000:.0f}k"
 
 
 def plot_mistakes(mistakes: Sequence[tuple[npt.NDArray[np.uint8], str, str, float]], total: int, path: Path) -> None:
@@ -71,7 +92,11 @@ def plot_mistakes(mistakes: Sequence[tuple[npt.NDArray[np.uint8], str, str, floa
     path : Path
     """
     part = f"the {len(mistakes)} surest of them" if len(mistakes) < total else "all of them"
-    title = f"{total} read wrongly, {part}: label → answer" if total else "nothing was read wrongly"
+    title = (
+        f"{total:,} read wrongly, {part}: label → answer, and how sure it was of it (1 = certain)"
+        if total
+        else "nothing was read wrongly"
+    )
     tiles = [
         Tile(picture, [(_caption(label, answer, probability), PLAIN)])
         for picture, label, answer, probability in mistakes
@@ -82,7 +107,7 @@ def plot_mistakes(mistakes: Sequence[tuple[npt.NDArray[np.uint8], str, str, floa
 def plot_confusable(
     titles: Sequence[str], groups: Sequence[Sequence[tuple[npt.NDArray[np.uint8], str, str, float]]], path: Path
 ) -> None:
-    """Draw pictures of letters that look alike, one block for each group: green where the answer is right.
+    """Draw pictures of letters that look alike, one block for each group: blue where the answer is right.
 
     Parameters
     ----------
@@ -124,5 +149,6 @@ def plot_augmented(versions: npt.NDArray[np.float32], labels: Sequence[str], pat
         for label, row in zip(labels, versions.clip(0, 1), strict=True)
         for n, picture in enumerate(row)
     ]
-    title = "training pictures: as they are, and as they are changed"
-    draw_sheet([(title, tiles)], path, columns=versions.shape[1])
+    title = "training pictures, one a row: as it is, and as training changes it at random"
+    heads = ["as it is", *(f"changed, {n}" for n in range(1, versions.shape[1]))]
+    draw_sheet([(title, tiles)], path, columns=versions.shape[1], heads=heads)

@@ -12,6 +12,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from aslspark.common.errors import AslsparkError
+from aslspark.common.progress import doing
 from aslspark.common.redacted_files import write_json
 from aslspark.data.samples import SPLITS
 from aslspark.evaluation.calibration import at_threshold, calibration_metrics
@@ -29,7 +30,14 @@ MOST_MISTAKES = 40
 """Pictures on the sheet of mistakes."""
 
 
-def evaluate(model: SignClassifierModel, samples: DataFrame, folder: Path, *, judged_on: Sequence[str]) -> Metrics:
+def evaluate(
+    model: SignClassifierModel,
+    samples: DataFrame,
+    folder: Path,
+    *,
+    judged_on: Sequence[str],
+    rows: int | None = None,
+) -> Metrics:
     """Score labelled samples with the finished model, and write metrics and plots.
 
     Metrics are those of the model's best guesses, whatever its threshold; `certainty` says what the threshold leaves.
@@ -44,6 +52,8 @@ def evaluate(model: SignClassifierModel, samples: DataFrame, folder: Path, *, ju
         and `groups.png` where a signer or a hand is known.
     judged_on : sequence of str
         The splits of the plots and of the first metrics; every split has metrics of its own.
+    rows : int, optional
+        How many samples there are, where that is known: to show how far it is.
 
     Returns
     -------
@@ -61,26 +71,30 @@ def evaluate(model: SignClassifierModel, samples: DataFrame, folder: Path, *, ju
         .persist(StorageLevel.MEMORY_AND_DISK)
     )
     try:
-        counts = count_answers(scored)
+        with doing("reading letters", rows=rows, unit="pictures"):
+            counts = count_answers(scored)
         judged_counts = counts[counts["split"].isin(list(judged_on))]
         if judged_counts.empty:
             raise AslsparkError(f"there are no samples in the split {', '.join(judged_on)} to judge the model on")
         by_split = {split: counts[counts["split"] == split] for split in SPLITS}
         judged = scored.where(is_judged)
-        metrics: Metrics = {
-            "judged_on": list(judged_on),
-            **classification_metrics(judged_counts, model.labels),
-            "splits": {
-                split: classification_metrics(part, model.labels) for split, part in by_split.items() if not part.empty
-            },
-            "certainty": calibration_metrics(scored, model.temperature, model.getThreshold()),
-            "groups": group_metrics(judged),
-            "scoring_seconds": time.monotonic() - started,
-        }
-        if model.fitted is not None:
-            metrics["watch"] = model.fitted.watch
-        folder.mkdir(parents=True, exist_ok=True)
-        _draw_sheets(judged, judged_counts, samples, folder)
+        with doing("judging, and drawing plots"):
+            metrics: Metrics = {
+                "judged_on": list(judged_on),
+                **classification_metrics(judged_counts, model.labels),
+                "splits": {
+                    split: classification_metrics(part, model.labels)
+                    for split, part in by_split.items()
+                    if not part.empty
+                },
+                "certainty": calibration_metrics(scored, model.temperature, model.getThreshold()),
+                "groups": group_metrics(judged),
+                "scoring_seconds": time.monotonic() - started,
+            }
+            if model.fitted is not None:
+                metrics["watch"] = model.fitted.watch
+            folder.mkdir(parents=True, exist_ok=True)
+            _draw_sheets(judged, judged_counts, samples, folder)
     finally:
         scored.unpersist()
     write_json(folder / "metrics.json", metrics)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,12 +11,18 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 
-from aslspark.common.plot_style import literal_text
+from aslspark.common.plot_style import PLAIN, RIGHT, SMALL, TITLE, WRONG, plot_style
 
-RIGHT, WRONG, PLAIN = "#2A7F3F", "#C0392B", "black"
+__all__ = ["PLAIN", "Tile", "colour_of", "draw_sheet"]
 
 _TITLE, _LINE, _GAP = 0.45, 0.16, 0.08
 """In inches: the height of a title and of a caption's line, and the gap between pictures."""
+_LETTERS_AN_INCH = 12.5
+"""Of a title, as a rule."""
+_LETTER = 0.0092
+"""The width of a caption's letter, in inches a point of its size: the widest that was measured."""
+_LEAST_COLUMNS = 5
+"""That a title fits over."""
 
 
 @dataclass(frozen=True)
@@ -34,13 +41,19 @@ class Tile:
 
 
 def colour_of(answer: str, label: str) -> str:
-    """Return the colour of an answer: green where it is right, else red."""
+    """Return the colour of an answer: blue where it is right, else orange."""
     return RIGHT if answer == label else WRONG
 
 
-@literal_text()
+@plot_style()
 def draw_sheet(
-    blocks: Sequence[tuple[str, Sequence[Tile]]], path: Path, *, columns: int, width: float = 1.1, size: float = 7.5
+    blocks: Sequence[tuple[str, Sequence[Tile]]],
+    path: Path,
+    *,
+    columns: int,
+    width: float = 1.1,
+    size: float = 7.5,
+    heads: Sequence[str] = (),
 ) -> None:
     """Draw blocks of pictures, each block below its title.
 
@@ -51,26 +64,38 @@ def draw_sheet(
     path : Path
         The PNG to write.
     columns : int
-        Pictures side by side.
+        Pictures side by side, at most.
     width : float
-        Inches a picture, the gap included.
+        Inches a picture, the gap included; more where a caption needs it.
     size : float
         Of the captions, in points.
+    heads : sequence of str
+        What stands above the columns of every block.
     """
     tiles = [tile for _, block in blocks for tile in block]
+    columns = min(columns, max([_LEAST_COLUMNS, *(len(block) for _, block in blocks)]))
+    longest = max((len(text) for tile in tiles for text, _ in tile.caption), default=0)
+    width = max(width, longest * size * _LETTER + _GAP)
     shape = tiles[0].picture.shape if tiles else (1, 1)
     picture_height = (width - _GAP) * shape[0] / shape[1]
     caption_height = _LINE * max((len(tile.caption) for tile in tiles), default=0)
     row_height = caption_height + picture_height + _GAP
     row_counts = [-(-len(block) // columns) for _, block in blocks]
-    height = sum(_TITLE + rows * row_height for rows in row_counts) + _GAP
+    head_height = _LINE + _GAP if heads else 0.0
+    height = sum(_TITLE + head_height + rows * row_height for rows in row_counts) + _GAP
     # All pictures share one pair of axes, whose unit is the inch: a pair each would take as long as ten pictures.
     figure = Figure(figsize=(columns * width, height))
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set_axis_off()
     top = 0.0
     for (title, block), rows in zip(blocks, row_counts, strict=True):
-        axes.text(columns * width / 2, top + _TITLE / 2, title, ha="center", va="center", fontsize=10)
+        # A title that is wider than the pictures below it is set in several lines, or it would be cut.
+        wrapped = textwrap.fill(title, max(int(columns * width * _LETTERS_AN_INCH), 12))
+        axes.text(columns * width / 2, top + _TITLE / 2, wrapped, ha="center", va="center", fontsize=TITLE)
+        for column, head in enumerate(heads):
+            middle = column * width + width / 2
+            axes.text(middle, top + _TITLE, head, ha="center", va="top", fontsize=SMALL)
+        top += head_height
         for place, tile in enumerate(block):
             left = place % columns * width + _GAP / 2
             upper = top + _TITLE + place // columns * row_height + caption_height
@@ -81,4 +106,4 @@ def draw_sheet(
                 axes.text(left, upper - 0.03 - line * _LINE, text, fontsize=size, color=colour, va="bottom")
         top += _TITLE + rows * row_height
     axes.set(xlim=(0, columns * width), ylim=(height, 0), aspect="auto")
-    figure.savefig(path, dpi=120)
+    figure.savefig(path)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from aslspark.common.plot_style import QUIET, TRAIN_COLOUR, VALIDATION_COLOUR, literal_text
+from aslspark.common.plot_style import QUIET, SMALL, TRAIN_COLOUR, VALIDATION_COLOUR, plot_style
 from aslspark.monitoring.drift import histogram
 from aslspark.monitoring.measures import ANSWER, FLAGS
 from aslspark.monitoring.profile import Profile
@@ -19,7 +19,7 @@ _MOST = 2.0
 """Times the limit; the map draws larger values alike."""
 
 
-@literal_text()
+@plot_style()
 def plot_drift(batches: Sequence[Mapping[str, Any]], alarm_rate: float, path: Path) -> None:
     """Draw each statistic of each batch as a share of its limit: bars for one batch, a map for several.
 
@@ -52,7 +52,9 @@ def plot_drift(batches: Sequence[Mapping[str, Any]], alarm_rate: float, path: Pa
         axes.barh(range(len(names)), np.minimum(values, 2 * _MOST), color=colours)
         for place, value in enumerate(values):
             if value > 2 * _MOST:
-                axes.text(2 * _MOST, place, f"{value:.0f} times ", ha="right", va="center", color="white", fontsize=8)
+                axes.text(
+                    2 * _MOST, place, f"{value:.0f} times ", ha="right", va="center", color="white", fontsize=SMALL
+                )
         axes.axvline(1, color="black", linewidth=1)
         axes.set(xlabel="times its limit", ylim=(max(len(names), 1) - 0.5, -0.5))
         title = f"{batches[0]['batch']}, {batches[0]['rows']:,} rows"
@@ -65,11 +67,11 @@ def plot_drift(batches: Sequence[Mapping[str, Any]], alarm_rate: float, path: Pa
         axes.set_xticks(labelled, [batches[n]["batch"] for n in labelled], rotation=90)
         figure.colorbar(image, ax=axes, label="times its limit (x: above)", extend="max")
         title = f"{len(batches)} batches, {sum(bool(row['drift']) for row in batches)} with drift"
-    axes.set_title(f"{title} (alarm rate {alarm_rate:g} a batch)", fontsize=10)
-    figure.savefig(path, dpi=110)
+    axes.set_title(f"{title} (alarm rate {alarm_rate:g} a batch)")
+    figure.savefig(path)
 
 
-@literal_text()
+@plot_style()
 def plot_shares(profile: Profile, counts: Mapping[str, Any], batch: Mapping[str, Any], path: Path) -> None:
     """Draw a batch beside the reference: the distributions of the measures, and the shares of answers and flags.
 
@@ -104,12 +106,11 @@ def plot_shares(profile: Profile, counts: Mapping[str, Any], batch: Mapping[str,
             if rows.sum():
                 axes.plot(edges, rows.cumsum()[:-1] / rows.sum(), color=shade, label=whose, marker=".", markersize=3)
         axes.set(title=f"{name}{' — drift' if name in alarms else ''}", ylim=(-0.03, 1.03))
-        axes.title.set_fontsize(10)
-        axes.grid(alpha=0.25)
+        axes.grid()
         if place % columns == 0:
             axes.set_ylabel("share of the rows below")
         if place == 0:
-            axes.legend(fontsize=7)
+            figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=2)
     axes = figure.add_subplot(grid[lines, :])
     bars = [(answer, ANSWER, n) for n, answer in enumerate(profile.answers)] if ANSWER in counts else []
     bars += [(name.replace("_", "\n"), name, 1) for name in FLAGS if name in counts]
@@ -120,5 +121,4 @@ def plot_shares(profile: Profile, counts: Mapping[str, Any], batch: Mapping[str,
     axes.set_xticks(range(len(bars)), [text for text, _, _ in bars])
     axes.tick_params(axis="x", labelrotation=0 if len(bars) < 30 else 90)
     axes.set(ylabel="share of the rows", title="answers: the reference (grey), the batch (coloured)")
-    axes.title.set_fontsize(10)
-    figure.savefig(path, dpi=110)
+    figure.savefig(path)

@@ -30,6 +30,9 @@ _VERSION_TAG = "aslspark.registry_version"
 _REQUIREMENTS = ("numpy", "onnxruntime", "pyspark")
 _ARTIFACTS = (".png", ".html", ".md")
 _REPORTS = ("metrics.json", "drift.json", "ingest.json", "cross_validation.json", "comparison.json")
+_OF_ONE_THING = ("per_class", "by_source", "labels", "sources", "signers")
+"""What reports hold of each letter, source or signer: hundreds of numbers, each of which MLflow would show as a plot.
+They are in the reports, which are artifacts."""
 _DATABASE, _ARTIFACTS_FOLDER = "mlflow.db", "artifacts"
 """In the folder that `tracking.uri` names."""
 _LONGEST_PARAMETER = 500
@@ -214,10 +217,12 @@ def _parameters(tree: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
 
 
 def _numbers(tree: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
-    """Flatten the numbers of nested dictionaries into MLflow's metrics; lists, such as curves, are left out."""
+    """Flatten the numbers of nested dictionaries into MLflow's metrics, without lists and what is of one letter."""
     numbers: dict[str, float] = {}
     for name, value in tree.items():
         key = prefix + re.sub(r"[^\w.\- /]", "_", str(name))
+        if name in _OF_ONE_THING:
+            continue
         if isinstance(value, Mapping):
             numbers |= _numbers(value, f"{key}.")
         elif isinstance(value, int | float):

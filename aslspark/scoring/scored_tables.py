@@ -8,7 +8,9 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from aslspark.common.errors import AslsparkError, first_line
+from aslspark.common.labels import LABELS, LETTER_OF_NUMBER
 from aslspark.common.paths import mounted_as_spark
+from aslspark.common.progress import doing
 from aslspark.common.redaction import say
 from aslspark.data.files.stores import open_store
 
@@ -32,7 +34,8 @@ def write_scores(scored: DataFrame, out: str) -> None:
     if store.exists(out):
         raise AslsparkError(f"--out {out}: it exists already; choose another name or remove it")
     with store.written_whole(out, last="_SUCCESS") as folder:
-        scored.write.parquet(folder)
+        with doing("reading letters"):
+            scored.write.parquet(folder)
         summary = _summary(spark.read.parquet(folder))
     say("\n".join([*summary, f"written to {out}"]))
 
@@ -81,7 +84,8 @@ def write_scores_to_table(scored: DataFrame, table: str, mode: str, digest: str)
     spark, moment = scored.sparkSession, F.lit(datetime.now())
     stamped = scored.withColumns({DIGEST: F.lit(digest), SCORED_AT: moment})
     try:
-        stamped.write.mode(mode).saveAsTable(table)
+        with doing("reading letters"):
+            stamped.write.mode(mode).saveAsTable(table)
     except Exception as error:  # each catalog and format has errors of its own
         raise AslsparkError(
             f"--out-table {table}, --mode {mode}: Spark cannot write it ({first_line(error)})"
@@ -100,4 +104,22 @@ def _summary(rows: DataFrame) -> list[str]:
         f"{total:,} rows: {sum(letters.values()):,} read, {total - sum(letters.values()):,} not",
         "  ".join(f"{letter} {count:,}" for letter, count in letters.items()),
         *(f"  not read, {row['count']:,}: {row['reason']}" for row in reasons[:10]),
+        *_accuracy(rows),
     ]
+
+
+def _accuracy(rows: DataFrame) -> list[str]:
+    """Say how many rows are right, of those that came with a label; nothing where none did."""
+    if dict(rows.dtypes).get("label") != "string":
+        return []
+    names: dict[str, str] = {name.lower(): name for name in LABELS}
+    if {"source", "row"} <= set(rows.columns):  # of a pixel table, which numbers the letters
+        names |= {str(number): letter for number, letter in LETTER_OF_NUMBER.items()}
+    known = F.create_map(*(F.lit(word) for pair in names.items() for word in pair))
+    label = F.try_element_at(known, F.lower(F.trim("label"))).alias("label")
+    counted = rows.select(label, "letter").where("label is not null")
+    right = F.count_if(F.col("label").eqNullSafe(F.col("letter")))
+    row = counted.agg(F.count("*").alias("rows"), right.alias("right")).first()
+    if row is None or not row["rows"]:
+        return []
+    return [f"labels are known of {row['rows']:,}: {row['right'] / row['rows']:.2%} of them are read right"]

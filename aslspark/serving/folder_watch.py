@@ -5,7 +5,6 @@ In: picture files anywhere below the folder. Out: NAME.json beside each; see `ev
 
 from __future__ import annotations
 
-import argparse
 import logging
 import os
 import threading
@@ -13,6 +12,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from aslspark.common.command_line import ArgumentParser
 from aslspark.common.errors import AslsparkError
 from aslspark.common.redaction import redact, say
 from aslspark.scoring.reader import Reader
@@ -108,7 +108,7 @@ class Watch:
 
 def main(argv: Sequence[str]) -> None:
     """Watch until Ctrl-C or SIGTERM."""
-    parser = argparse.ArgumentParser(
+    parser = ArgumentParser(
         prog="aslspark watch-folder",
         description="Write NAME.json beside each picture that comes into a folder: its letter, or why there is none.",
     )

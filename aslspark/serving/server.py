@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from aslspark.common.command_line import ArgumentParser
 from aslspark.common.errors import AslsparkError
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def parser() -> argparse.ArgumentParser:
     from aslspark.features.landmarks import MOST_LOOKS
     from aslspark.serving.limits import Limits
 
-    made = argparse.ArgumentParser(
+    made = ArgumentParser(
         prog="aslspark serve",
         usage="aslspark serve --model BUNDLE [options]",
         description="Read letters over HTTP, and live at http://localhost:8000.",
@@ -168,8 +169,10 @@ def _uvicorn_settings(
 ) -> uvicorn.Config:
     import uvicorn
 
+    from aslspark.serving.ending import Ending
+
     return uvicorn.Config(
-        app,
+        Ending(app),
         http=connections.protocol(),
         log_level="warning",
         log_config=None,  # through the handlers of the job, which mask

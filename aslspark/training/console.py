@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any, cast
 
+from aslspark.common.progress import Activity
 from aslspark.common.settings import TrainingConfig
 from aslspark.models.fit_result import Alert
 from aslspark.training.training_alerts import in_words
@@ -22,9 +23,13 @@ class ConsoleProgress:
     training : TrainingConfig
     launcher : str
         Words for that line on who starts the processes.
+    activity : Activity
+        What is shown between the lines.
     """
 
-    def __init__(self, rows: int, training: TrainingConfig, launcher: str) -> None:
+    def __init__(self, rows: int, training: TrainingConfig, launcher: str, activity: Activity) -> None:
+        self._activity, self._epochs = activity, training.epochs
+        activity.advance(0)
         log.info(
             "training on %s samples in %d processes of %d thread%s, batches of %d each, %s",
             f"{rows:,}",
@@ -37,6 +42,9 @@ class ConsoleProgress:
 
     def __call__(self, event: dict[str, Any]) -> None:
         """Print what a worker reports; see `aslspark.training.loop.fit_epochs`."""
+        if event["event"] in ("step", "epoch"):
+            is_done = event["event"] == "epoch"
+            self._activity.go_on("training", event["epoch"] - (not is_done), self._epochs, "epochs")
         if event["event"] == "step":
             log.info("  epoch %d: step %d of %d", event["epoch"], event["step"], event["steps"])
         elif event["event"] == "unfrozen":

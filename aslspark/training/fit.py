@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from operator import attrgetter
 from typing import Any, Protocol, cast
@@ -14,6 +15,7 @@ from pyspark.sql import SparkSession
 
 from aslspark.common.catalog import LANDMARKS, PICTURE
 from aslspark.common.errors import AslsparkError
+from aslspark.common.progress import doing
 from aslspark.common.settings import Config, TrainingConfig, declarations
 from aslspark.common.spark_session import require_slots, running_session, task_cores
 from aslspark.common.store_path import AnyPath, remove_folder
@@ -106,8 +108,10 @@ def fit_on_folders(
     attempts = Attempts(spark, unfitted.worker(), training.tries, profile, scratch)
     env, how = _environment(training)
     kept.mkdir(parents=True, exist_ok=True)
+    fitting = ExitStack()
     try:
-        progress = ConsoleProgress(rows[0], training, how)
+        activity = fitting.enter_context(doing(f"starting {training.num_proc} processes"))
+        progress = ConsoleProgress(rows[0], training, how, activity)
 
         def on_event(event: dict[str, Any]) -> None:
             progress(event)
@@ -118,6 +122,7 @@ def fit_on_folders(
 
         results = attempts.run(job, training.num_proc, env, on_event)
     finally:
+        fitting.close()
         if checkpoints is None:
             remove_folder(kept)
     outcome = _checked(results)

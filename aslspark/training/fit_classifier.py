@@ -11,6 +11,7 @@ from pyspark.sql import functions as F
 
 from aslspark.common.catalog import LANDMARKS, PICTURE, READS
 from aslspark.common.errors import AslsparkError
+from aslspark.common.progress import doing
 from aslspark.common.settings import Config
 from aslspark.data.samples import HAND_COLUMN, TRAIN
 from aslspark.features.landmarks import FEATURES
@@ -54,6 +55,7 @@ def fit_classifier(spark: SparkSession, data: TrainingData, config: Config) -> t
         # What cannot be seen teaches nothing but which letter hides its hand most.
         train = train.where(F.col(HAND_COLUMN)["found"].isNotNull() | (F.col("label") == NOTHING))
     log.info("training MLlib's %s", config.mllib.classifier)
-    pipeline = Pipeline(stages=[*features.getStages(), classifier]).fit(train)
+    with doing(f"training MLlib's {config.mllib.classifier}", spark=spark):
+        pipeline = Pipeline(stages=[*features.getStages(), classifier]).fit(train)
     forget_summary(spark, pipeline)
     return MllibClassifier(pipeline, data.labels, data.shape, inputs), pipeline

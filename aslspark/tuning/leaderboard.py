@@ -9,7 +9,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from aslspark.common.markdown import code, text
-from aslspark.common.plot_style import literal_text
+from aslspark.common.plot_style import MARKERS, legend_beside, limits_of_shares, plot_style, show_percent
 from aslspark.common.redacted_files import write_json, write_settings, write_text
 from aslspark.common.settings import Config
 from aslspark.training.data import DRAWN_WARNING
@@ -77,23 +77,28 @@ def _outcome(trial: dict[str, Any]) -> str:
     return f"{trial['score']:.2%}" if "score" in trial else str(trial["reason"])
 
 
-@literal_text()
+@plot_style()
 def _plot(rows: Sequence[dict[str, Any]], path: Path) -> None:
-    figure = Figure(figsize=(8, 1.2 + 0.5 * len(rows)), layout="constrained")
+    figure = Figure(figsize=(8, 1.2 + 0.45 * len(rows)), layout="constrained")
     axes = figure.subplots()
     places = range(len(rows))
-    for shift, name, spread, marker in ((-0.12, "score", "spread", "o"), (0.12, "test", "test_spread", "s")):
+    shown = (("score", "spread", "validation,\nchosen by"), ("test", "test_spread", "test"))
+    ends = []
+    for shift, marker, (name, spread, label) in zip((-0.12, 0.12), MARKERS, shown, strict=False):
         axes.errorbar(
-            [100 * row[name] for row in rows],
+            [row[name] for row in rows],
             [place + shift for place in places],
-            xerr=[100 * row[spread] for row in rows],
+            xerr=[[min(row[spread], row[name]) for row in rows], [min(row[spread], 1 - row[name]) for row in rows]],
             fmt=marker,
             capsize=3,
-            label={"score": "validation, chosen by", "test": "test"}[name],
+            label=label,
+            clip_on=False,
         )
+        ends += [end for row in rows for end in (row[name] - row[spread], row[name] + row[spread])]
     axes.set_yticks(list(places), [row["model"] for row in rows])
-    axes.invert_yaxis()
-    axes.set_xlabel("% right, with the standard error")
-    axes.grid(axis="x", alpha=0.3)
-    axes.legend()
-    figure.savefig(path, dpi=110)
+    axes.set(ylim=(len(rows) - 0.5, -0.5), xlim=limits_of_shares(*(min(max(end, 0.0), 1.0) for end in ends)))
+    axes.set_xlabel("right, with the standard error")
+    show_percent(axes.xaxis)
+    axes.grid(axis="x")
+    legend_beside(axes)
+    figure.savefig(path)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +9,16 @@ import optuna
 
 from aslspark.common.catalog import NO_CLASSIFIER
 from aslspark.common.markdown import text
-from aslspark.common.plot_style import literal_text
 from aslspark.common.redacted_files import write_settings, write_text
 from aslspark.common.settings import Config
+from aslspark.tuning.plots import plot_history, plot_importance, plot_parallel, plot_stopped
 
-log = logging.getLogger("aslspark")
-
-STOPPED = "stopped.png"
+EPOCHS = "training.epochs"
 PLOTS = {
-    "history.png": ("plot_optimization_history", "Validation accuracy of each trial, and the best so far"),
-    "importance.png": ("plot_param_importances", "Which settings mattered"),
-    "parallel.png": ("plot_parallel_coordinate", "Each trial as a line through its settings"),
-    STOPPED: ("plot_intermediate_values", "Validation accuracy by epoch: lines that end were stopped"),
+    "history.png": (plot_history, "Validation accuracy of each trial, and the best so far"),
+    "importance.png": (plot_importance, "Which settings mattered"),
+    "parallel.png": (plot_parallel, "Each trial as a line through its settings, the better the darker"),
+    "stopped.png": (plot_stopped, "Validation accuracy by epoch: dashed lines that end were stopped"),
 }
 
 
@@ -48,10 +44,15 @@ def write_report(study: optuna.Study, config: Config, folder: Path) -> None:
         f"The best of {len(study.trials)} trials, {best.value:.4f} of the validation split right:\n"
         f"  spark-submit jobs/{job} --data ... --out ... --config best.yaml"
     )
+    if classifier == NO_CLASSIFIER and EPOCHS not in best.params:
+        section, key = EPOCHS.split(".")
+        short = settings[section].pop(key)
+        comment += (
+            f"\nTrials had {short} epochs, which are the search's and no setting of the model: {EPOCHS} is left out "
+            "here, and is what the training is given (--epochs), or the default."
+        )
     write_settings(folder / "best.yaml", settings, comment)
-    has_epochs = any(trial.intermediate_values for trial in study.trials)
-    plots = {name: function for name, (function, _) in PLOTS.items() if has_epochs or name != STOPPED}
-    drawn = [name for name, function in plots.items() if _draw(study, function, folder / name)]
+    drawn = [name for name, (draw, _) in PLOTS.items() if draw(study, folder / name)]
     write_text(folder / "README.md", "\n".join(_lines(study, drawn)) + "\n")
 
 
@@ -67,7 +68,7 @@ def _lines(study: optuna.Study, drawn: list[str]) -> list[str]:
         "right" + (f"; the settings as they were have {first.value:.2%}." if first.value is not None else "."),
         "The best of many trials on one split is a little better there than elsewhere: judge it on the test split.",
         "",
-        "`best.yaml` is for the `--config` of the job that it names.",
+        "`best.yaml` is for the `--config` of the job that it names; how many epochs trials had is not among it.",
         "",
         "| trial | state | right | epochs | " + " | ".join(map(text, names)) + " |",
         "|---" * (4 + len(names)) + "|",
@@ -86,26 +87,3 @@ def _lines(study: optuna.Study, drawn: list[str]) -> list[str]:
 
 def _cell(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else text(value)
-
-
-@literal_text()
-def _draw(study: optuna.Study, function: str, path: Path) -> bool:
-    """Draw one of Optuna's plots; return False where the study has too few trials for it."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-    from optuna.visualization import matplotlib as plots
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            axes = getattr(plots, function)(study)
-    except (ValueError, RuntimeError) as error:
-        log.info("%s was not drawn: %s", path.name, error)
-        return False
-    figure = axes.figure if hasattr(axes, "figure") else axes[0].figure
-    figure.set_size_inches(9, 5)
-    figure.savefig(path, dpi=110, bbox_inches="tight")
-    pyplot.close(figure)
-    return True

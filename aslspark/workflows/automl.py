@@ -22,8 +22,10 @@ from pyspark.sql import functions as F
 
 from aslspark.bundle.files import require_new, whole_folder
 from aslspark.common.catalog import CLASSIFIERS
+from aslspark.common.command_line import next_command
 from aslspark.common.errors import AslsparkError
 from aslspark.common.paths import local_path, spark_path
+from aslspark.common.progress import clock
 from aslspark.common.redacted_files import write_json
 from aslspark.common.settings import Config, load_config
 from aslspark.common.spark_session import require_slots
@@ -41,7 +43,7 @@ from aslspark.tuning.families import Family, families_for
 from aslspark.tuning.leaderboard import write_leaderboard
 from aslspark.tuning.options import Budget
 from aslspark.tuning.trial import Score, fit_trial, judge
-from aslspark.workflows.job_run import job_run
+from aslspark.workflows.job_run import job_run, log_result
 from aslspark.workflows.train import train_bundle
 from aslspark.workflows.training_data import training_data
 
@@ -104,7 +106,7 @@ def automl(spark: SparkSession, data: Sequence[str], out: str, config: Config, b
     AslsparkError
         Where the data or settings cannot be used, or no trial came to its end.
     """
-    with job_run(config, "automl", out, data=list(data)):
+    with job_run(spark, config, "automl", out, data=list(data)):
         _check(data, config, budget)
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         path, started = require_new(local_path(out)), time.monotonic()
@@ -136,7 +138,12 @@ def automl(spark: SparkSession, data: Sequence[str], out: str, config: Config, b
                 "models": rows,
             }
             write_leaderboard(result, settings, folder)
-        log.info("%s: %s; %s written in %.0f s", out, result["winner"], path, result["seconds"])
+    log_result(
+        out,
+        f"{result['winner']} wins, {rows[0]['test']:.2%} of the test pictures right, in {clock(result['seconds'])}",
+        look=f"{path}/README.md",
+        then=next_command("score", "--model", f"{out}/{BUNDLE}", "--data", "PICTURES", "--out", "scored"),
+    )
     return result
 
 

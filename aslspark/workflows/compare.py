@@ -23,6 +23,7 @@ from pyspark.sql import functions as F
 from aslspark.bundle.files import ONNX, PIPELINE, read_manifest, require_new, whole_folder
 from aslspark.bundle.manifest import Manifest
 from aslspark.common.catalog import NO_CLASSIFIER
+from aslspark.common.command_line import next_command
 from aslspark.common.errors import AslsparkError
 from aslspark.common.paths import local_path, spark_path
 from aslspark.common.redacted_files import write_json
@@ -45,7 +46,7 @@ from aslspark.models.mllib import MllibClassifier
 from aslspark.models.onnx_classifier import OnnxClassifier
 from aslspark.scoring.model import SignClassifierModel
 from aslspark.training.data import fingerprint, ingested_folder
-from aslspark.workflows.job_run import job_run
+from aslspark.workflows.job_run import job_run, log_result
 
 log = logging.getLogger("aslspark")
 
@@ -114,7 +115,7 @@ def compare_bundles(
     AslsparkError
         Where a bundle or a source cannot be read, or `out` exists.
     """
-    with job_run(config or Config(), "compare", out, models=dict(models), sets=dict(sets)):
+    with job_run(spark, config or Config(), "compare", out, models=dict(models), sets=dict(sets)):
         path = require_new(local_path(out))
         if threads < 1:
             raise AslsparkError(f"--threads {threads}: give 1 or more")
@@ -139,7 +140,14 @@ def compare_bundles(
             write_page(result, folder, folder / PAGE_FILE)
             shutil.rmtree(scratch, ignore_errors=True)
         _log_accuracies(candidates)
-        log.info("%s written", path)
+    first = result["sets"][0]["name"]
+    best = max(result["bundles"], key=lambda bundle: bundle["sets"][first]["accuracy"])
+    log_result(
+        out,
+        f"{best['name']} is best on {first}, {best['sets'][first]['accuracy']:.2%} right",
+        look=f"{path}/{PAGE_FILE}",
+        then=next_command("serve", "--model", models[best["name"]]) if best["name"] in models else "",
+    )
     return result
 
 

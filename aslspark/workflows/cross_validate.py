@@ -20,6 +20,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from aslspark.bundle.files import require_new
 from aslspark.common.catalog import NO_CLASSIFIER
+from aslspark.common.command_line import next_command
 from aslspark.common.errors import AslsparkError
 from aslspark.common.paths import local_path, spark_path
 from aslspark.common.redacted_files import write_json
@@ -36,7 +37,7 @@ from aslspark.evaluation.metrics import UNSCORED
 from aslspark.scoring.model import SignClassifierModel
 from aslspark.training.data import DRAWN_WARNING, TrainingData
 from aslspark.training.resume import ingest_kept
-from aslspark.workflows.job_run import job_run
+from aslspark.workflows.job_run import job_run, log_result
 from aslspark.workflows.train import train_bundle
 from aslspark.workflows.training_data import training_data
 
@@ -82,7 +83,7 @@ def cross_validate(
     AslsparkError
         Where the folder was begun with other settings, folds cannot be made, or one fails; finished ones are kept.
     """
-    with job_run(config, "cross_validate", out, data=list(data), folds=asdict(options)):
+    with job_run(spark, config, "cross_validate", out, data=list(data), folds=asdict(options)):
         if config.mllib.classifier == NO_CLASSIFIER:
             require_slots(spark, config.training.num_proc)
         folder = _open(out)
@@ -98,8 +99,19 @@ def cross_validate(
             write_json(folder / RESULT_FILE, result)
             write_page(result, folder)
         _log_scores(result)
-        log.info("%s written", folder)
+    accuracy = result["scores"]["accuracy"]
+    log_result(
+        out,
+        f"{accuracy['mean']:.2%} ± {accuracy['std']:.2%} right over {len(result['folds'])} folds",
+        look=f"{folder}/report.html",
+        then=next_command(*_training_job(config), *(["--data", *data] if data else []), "--out", "runs/mine"),
+    )
     return result
+
+
+def _training_job(config: Config) -> tuple[str, ...]:
+    classifier = config.mllib.classifier
+    return ("train-cnn",) if classifier == NO_CLASSIFIER else ("train-baseline", "--model", classifier)
 
 
 @contextmanager

@@ -10,10 +10,10 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from aslspark.bundle.files import require_new, whole_folder
+from aslspark.common.command_line import next_command
 from aslspark.common.paths import spark_path
-from aslspark.common.redaction import say
 from aslspark.common.settings import Config
-from aslspark.common.store_path import AnyPath, StorePath
+from aslspark.common.store_path import AnyPath, StorePath, any_path
 from aslspark.data.ingest import ingest_sources
 from aslspark.data.pictures.options import picture_options
 from aslspark.data.samples import TEST, read_samples
@@ -21,10 +21,11 @@ from aslspark.data.splits import SplitOptions
 from aslspark.evaluation import report
 from aslspark.evaluation.grad_cam import require_network, write_sheet
 from aslspark.evaluation.metrics_json import Metrics
+from aslspark.evaluation.report_page import write_report
 from aslspark.evaluation.sample_pictures import one_of_each_label
 from aslspark.scoring.model import SignClassifierModel
 from aslspark.training.data import ingested_folder
-from aslspark.workflows.job_run import as_paths, job_run
+from aslspark.workflows.job_run import as_paths, job_run, log_result
 
 log = logging.getLogger("aslspark")
 
@@ -49,8 +50,8 @@ def evaluate(
         One folder that `aslspark.ingest` wrote, whose test split is judged on; or raw sources as it takes them,
         judged on as a whole.
     out : str
-        The folder to make: ``metrics.json``, plots (``confusion.png``, ``mistakes.png``, ``calibration.png``,
-        ``coverage.png`` ...), and ``ingested`` of raw sources. It must not exist.
+        The folder to make: ``report.html``, ``metrics.json``, plots (``confusion.png``, ``mistakes.png``,
+        ``calibration.png``, ``coverage.png`` ...), and ``ingested`` of raw sources. It must not exist.
     config : Config, optional
         Of its section `pictures`, what labels and signers are (size, colours, fit and crop are the model's), and
         `tracking`.
@@ -86,7 +87,7 @@ def evaluate(
     True
     """
     config, paths = config or Config(), as_paths(data)
-    with job_run(config, "evaluate", out, model=model, data=paths):
+    with job_run(spark, config, "evaluate", out, model=model, data=paths):
         folder_to_make = require_new(out)
         if grad_cam:
             require_network(model)
@@ -100,8 +101,20 @@ def evaluate(
             metrics = report.evaluate(loaded, samples, folder, judged_on=[TEST])
             if grad_cam:
                 write_sheet(model, loaded, one_of_each_label(samples), folder / "grad_cam.png")
+            write_report(
+                folder,
+                metrics,
+                name=any_path(model).name,
+                made={"model": model, "digest of the bundle": loaded.digest or "", "data": ", ".join(paths)},
+                settings=config.as_dict(),
+            )
         log.info("%s", report.summary(metrics))
-        log.info("%s written", folder_to_make)
+    log_result(
+        out,
+        f"{metrics['accuracy']:.2%} of {metrics['rows']:,} pictures right",
+        look=f"{folder_to_make}/report.html",
+        then=next_command("score", "--model", model, "--data", "PICTURES", "--out", "scored"),
+    )
     return metrics
 
 
@@ -131,5 +144,5 @@ def labelled_samples(
     pictures = replace(pictures, form=form, hands=model.hands)
     split = SplitOptions(validation=0.0, test=0.0)
     report = ingest_sources(spark, data, spark_path(folder), split=split, pictures=pictures, columns=config.columns)
-    say(report)
+    log.info("%s", report)
     return read_samples(spark, spark_path(folder)).withColumn("split", F.lit(TEST))

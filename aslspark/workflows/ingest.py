@@ -9,7 +9,10 @@ from dataclasses import replace
 from pyspark import StorageLevel
 from pyspark.sql import DataFrame, SparkSession
 
+from aslspark.common.command_line import next_command
+from aslspark.common.progress import doing
 from aslspark.common.settings import Config
+from aslspark.common.spark_session import parallelism
 from aslspark.data.ingest import ingest_sources
 from aslspark.data.ingest_report import IngestReport
 from aslspark.data.pictures.options import picture_options
@@ -17,9 +20,12 @@ from aslspark.data.split_preview import Needs
 from aslspark.data.splits import SplitOptions
 from aslspark.data.synthetic import drawn_samples
 from aslspark.training.data import DRAWN_WARNING
-from aslspark.workflows.job_run import job_run
+from aslspark.workflows.job_run import job_run, log_result
 
 log = logging.getLogger("aslspark")
+
+_DRAWING_TASKS, _LEAST_DRAWN = 8, 50
+"""Tasks that draw, for each that Spark runs at once, and hands that are worth one."""
 
 
 def ingest(
@@ -101,8 +107,15 @@ def ingest(
     config = config or Config()
     given, given_as_test = (_as_list(each) for each in (sources, test_sources))
     names = [source if isinstance(source, str) else "a DataFrame" for source in given]
-    with job_run(config, "ingest", out, data=names):
-        return ingest_or_draw(spark, given, out, config, given_as_test)
+    with job_run(spark, config, "ingest", out, data=names):
+        report = ingest_or_draw(spark, given, out, config, given_as_test)
+    counts = ", ".join(f"{rows:,} {split}" for split, rows in report.splits.items())
+    log_result(
+        out,
+        f"{report.kept:,} samples ({counts}), {report.quarantined:,} in quarantine",
+        then=next_command("train-cnn", "--data", out, "--out", "runs/mine"),
+    )
+    return report
 
 
 def ingest_or_draw(
@@ -129,8 +142,12 @@ def ingest_or_draw(
         )
     drawn = config.drawn
     log.info("no --data: drawing %d hands of %d signers (%s)", drawn.count, drawn.signers, DRAWN_WARNING)
-    hands = drawn_samples(spark, count=drawn.count, seed=drawn.seed, signers=drawn.signers)
-    hands = hands.persist(StorageLevel.MEMORY_AND_DISK)  # drawn once, read twice
+    with doing("drawing hands", rows=drawn.count, unit="hands"):
+        # Few tasks would show nothing for half a minute, and then all.
+        tasks = max(parallelism(spark), min(_DRAWING_TASKS * parallelism(spark), drawn.count // _LEAST_DRAWN))
+        hands = drawn_samples(spark, count=drawn.count, seed=drawn.seed, signers=drawn.signers, tasks=tasks)
+        hands = hands.persist(StorageLevel.MEMORY_AND_DISK)  # drawn once, read twice
+        hands.count()
     try:
         # Whole signers are held out, since another picture of the same hand is no test.
         return ingest_sources(spark, [hands], out, split=replace(split, kind="signer"))

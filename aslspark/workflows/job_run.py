@@ -2,21 +2,46 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
-from aslspark.common.log_output import show_log
+from pyspark.sql import SparkSession
+
+from aslspark.common.log_output import RESULT, show_log
+from aslspark.common.progress import doing
 from aslspark.common.settings import Config
 from aslspark.registry.tracking import tracked
 
+log = logging.getLogger("aslspark")
+
 
 @contextmanager
-def job_run(config: Config, job: str, out: str | None = None, **about: Any) -> Iterator[None]:
-    """Run a job's work in the block; see `aslspark.registry.tracking.tracked` for the parameters."""
+def job_run(spark: SparkSession, config: Config, job: str, out: str | None = None, **about: Any) -> Iterator[None]:
+    """Run a job's work in the block, and show how far it is; see `tracked` for the other parameters."""
     show_log()
-    with tracked(config, job, out, **about):
+    with doing(job, spark=spark), tracked(config, job, out, **about):
         yield
+
+
+def log_result(where: str | Path, figure: str, *, look: str = "", then: str = "") -> None:
+    """Log what a job came to: where it is, the figure that matters, what to look at, and the next command.
+
+    Parameters
+    ----------
+    where : str or Path
+    figure : str
+    look : str
+        A file to open.
+    then : str
+        As `next_command` gives it.
+    """
+    log.log(RESULT, "%s: %s", where, figure)
+    for head, words in (("look", look), ("next", then)):
+        if words:
+            log.log(RESULT, "  %s: %s", head, words)
 
 
 def as_paths(given: str | Sequence[str]) -> list[str]:

@@ -14,6 +14,7 @@ from pyspark.sql.types import TimestampNTZType, TimestampType
 
 from aslspark.bundle.files import require_new, resolve_alias, whole_folder
 from aslspark.common.batch_udf import batch_udf
+from aslspark.common.command_line import next_command
 from aslspark.common.errors import AslsparkError
 from aslspark.common.redacted_files import write_json
 from aslspark.common.settings import ColumnConfig, Config
@@ -27,7 +28,7 @@ from aslspark.monitoring.profile import NONE, Profile, read_reference
 from aslspark.scoring.answer_columns import OUTPUT_COLUMNS
 from aslspark.scoring.model import SignClassifierModel
 from aslspark.scoring.unlabelled import rows_to_score
-from aslspark.workflows.job_run import job_run
+from aslspark.workflows.job_run import job_run, log_result
 
 log = logging.getLogger("aslspark")
 
@@ -78,7 +79,7 @@ def monitor(
     AslsparkError
         Where the bundle carries no reference, or the data cannot be read.
     """
-    with job_run(config or Config(), "monitor", out, model=model, data=data, by=by, alarm_rate=alarm_rate):
+    with job_run(spark, config or Config(), "monitor", out, model=model, data=data, by=by, alarm_rate=alarm_rate):
         if not LEAST_RATE <= alarm_rate <= 0.5:
             raise AslsparkError(f"--alarm-rate {alarm_rate}: out of range; it may be from {LEAST_RATE:g} to 0.5")
         path = require_new(out)
@@ -103,7 +104,13 @@ def monitor(
             plot_drift(batches, alarm_rate, folder / "drift.png")
             plot_shares(profile, counts[worst["batch"]], worst, folder / "shares.png")
         _log(report)
-        log.info("%s written", path)
+    drifted = sum(bool(row["drift"]) for row in batches)
+    log_result(
+        out,
+        f"{drifted} of {len(batches)} batches have drifted" if drifted else "no drift",
+        look=f"{path}/drift.png and shares.png beside it",
+        then=next_command("retrain", "--registry", "DIR", "--data", "LABELLED") if drifted else "",
+    )
     return report
 
 

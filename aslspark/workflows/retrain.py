@@ -16,9 +16,10 @@ from pyspark.sql import functions as F
 
 from aslspark.bundle.files import read_bundle, read_manifest, whole_folder
 from aslspark.common.catalog import NO_CLASSIFIER
+from aslspark.common.command_line import next_command
 from aslspark.common.errors import AslsparkError
+from aslspark.common.log_output import RESULT
 from aslspark.common.paths import spark_path
-from aslspark.common.redaction import say
 from aslspark.common.same_run import require_same_run
 from aslspark.common.settings import Config, load_config
 from aslspark.data.exact_duplicates import picture_hash
@@ -32,7 +33,7 @@ from aslspark.training.data import fingerprint, ingested_folder
 from aslspark.training.initial_weights import IMAGENET, NONE
 from aslspark.workflows.evaluate import labelled_samples
 from aslspark.workflows.ingest import ingest_or_draw
-from aslspark.workflows.job_run import job_run
+from aslspark.workflows.job_run import job_run, log_result
 from aslspark.workflows.train import train_bundle
 
 log = logging.getLogger("aslspark")
@@ -63,7 +64,7 @@ def initialize(
         The champion's version.
     """
     config = config or Config()
-    with job_run(config, "retrain", registry=registry.given, begin=bundle, anew=False):
+    with job_run(spark, config, "retrain", registry=registry.given, begin=bundle, anew=False):
         _require_no_champion(registry, bundle)
         read_manifest(bundle, "--begin ")
         with registry.work() as work:
@@ -77,8 +78,12 @@ def initialize(
                 _require_no_champion(registry, bundle)
                 decision = registry.decide(BEGUN, about, bundle=work / "bundle", frozen_test=frozen_test)
         version = str(decision["champion"])
-        log.info("%s: champion %s, judged on %s frozen rows from now on", registry.given, version, f"{rows:,}")
         log_champion(config, version, registry.path(version), decision)
+    log_result(
+        registry.given,
+        f"champion {version}, judged on {rows:,} frozen rows from now on",
+        then=next_command("retrain", "--registry", registry.given, "--data", "PATH"),
+    )
     return version
 
 
@@ -138,7 +143,7 @@ def retrain(
         The line of the record.
     """
     given = load_config(config_file, overrides)
-    with job_run(given, "retrain", registry=registry.given, data=list(data), anew=from_scratch):
+    with job_run(spark, given, "retrain", registry=registry.given, data=list(data), anew=from_scratch):
         for name, value in (("alpha", alpha), ("class-fall", max_class_drop)):
             if not 0 <= value <= 1:
                 raise AslsparkError(f"--{name} {value}: give a number from 0 to 1")
@@ -160,10 +165,14 @@ def retrain(
             }
             decision = _decide(registry, champion, challenger, sets, alpha, max_class_drop, about)
         version = decision["challenger"]
-        log.info("%s: %s %s; the champion is %s", registry.given, version, decision["action"], decision["champion"])
-        for reason in decision["reasons"]:
-            log.info("  %s", reason)
         log_champion(given, version, registry.path(version), decision)
+    log_result(
+        registry.given,
+        f"{version} {decision['action']}; the champion is {decision['champion']}",
+        then=next_command("serve", "--model", f"{registry.given}/{CHAMPION}"),
+    )
+    for reason in decision["reasons"]:
+        log.log(RESULT, "  %s", reason)
     return decision
 
 
@@ -222,7 +231,7 @@ def _starting_weights(champion: Path, settings: dict[str, Any], from_scratch: bo
 def _ingested(spark: SparkSession, data: Sequence[str], work: Path, config: Config) -> str:
     folder = spark_path(work / "ingested")
     needs = Needs(processes=config.training.num_proc if config.mllib.classifier == NO_CLASSIFIER else 1)
-    say(ingest_or_draw(spark, data, folder, config, needs=needs))
+    log.info("%s", ingest_or_draw(spark, data, folder, config, needs=needs))
     return folder
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -17,7 +18,10 @@ from aslspark.data.pictures.options import manifest_roots
 from aslspark.scoring.model import SignClassifierModel
 from aslspark.scoring.scored_tables import check_table, write_scores, write_scores_to_table
 from aslspark.scoring.unlabelled import named_picture_column, rows_to_score, with_reasons
+from aslspark.scoring.unlike_pictures import photographs_warning
 from aslspark.workflows.job_run import as_paths, job_run
+
+log = logging.getLogger("aslspark")
 
 
 def score(
@@ -104,7 +108,7 @@ def score(
         check_table(spark, out_table, mode, out)
     model_name = model if isinstance(model, str) else model.uid
     data_name = "a DataFrame" if isinstance(data, DataFrame) else as_paths(data)
-    with job_run(config, "score", model=model_name, data=data_name, threshold=threshold):
+    with job_run(spark, config, "score", model=model_name, data=data_name, threshold=threshold):
         reader = SignClassifierModel.load(model) if isinstance(model, str) else model.copy()
         reader.form = replace(reader.form, max_pixels=config.pictures.max_pixels)
         if threshold is not None:
@@ -117,6 +121,8 @@ def score(
             roots = manifest_roots(spark, config.pictures.roots)
             rows, column = rows_to_score(spark, as_paths(data), roots, config.columns)
         rows = _part_of(rows, where, since, config.columns.time)
+        if reader.hands is None and (unlike := photographs_warning(rows, column, reader.form)):
+            log.warning("warning: %s", unlike)
         scored = with_reasons(reader.setInputCol(column).transform(rows))
         if out is not None:
             write_scores(scored.drop(column), out)

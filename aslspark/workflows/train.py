@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -16,21 +17,25 @@ from pyspark.ml import PipelineModel
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from aslspark.bundle.files import require_new, seal, whole_folder
+from aslspark.bundle.files import MANIFEST, require_new, seal, whole_folder
 from aslspark.bundle.write import write_model
 from aslspark.common.catalog import LANDMARKS, NETWORKS, NO_CLASSIFIER, PICTURE, READS
+from aslspark.common.command_line import next_command
 from aslspark.common.errors import AslsparkError
 from aslspark.common.former_names import warn_of_former
+from aslspark.common.progress import clock, doing
 from aslspark.common.settings import Config
 from aslspark.common.spark_session import require_slots
 from aslspark.common.store_path import AnyPath, scratch_beside
-from aslspark.data.samples import TRAIN, VALIDATION
+from aslspark.data.samples import SPLITS, TRAIN, VALIDATION
 from aslspark.data.split_preview import Needs
 from aslspark.evaluation.calibration import temperature_for
 from aslspark.evaluation.metrics_json import Metrics
 from aslspark.evaluation.model_card import write_card
 from aslspark.evaluation.plots import plot_augmented, plot_curves
 from aslspark.evaluation.report import evaluate, summary
+from aslspark.evaluation.report_page import write_report
+from aslspark.evaluation.unlike_splits import unlike_splits_warning
 from aslspark.features.augment_sheet import augmented_versions
 from aslspark.images.decoding import pixels_of
 from aslspark.models.fit_result import EpochRow, FitResult
@@ -44,7 +49,8 @@ from aslspark.training.fit_network import fit_network
 from aslspark.training.gpus import gpu_tasks
 from aslspark.training.initial_weights import check_network, import_ahead
 from aslspark.training.resume import ingest_kept, unfinished_run
-from aslspark.workflows.job_run import as_paths, job_run
+from aslspark.training.training_alerts import in_words
+from aslspark.workflows.job_run import as_paths, job_run, log_result
 from aslspark.workflows.training_data import training_data
 
 log = logging.getLogger("aslspark")
@@ -153,8 +159,17 @@ def train(
     """
     config, paths, test_paths = config or Config(), as_paths(data), as_paths(test_data)
     job = "train_cnn" if config.mllib.classifier == NO_CLASSIFIER else "train_baseline"
-    with job_run(config, job, out, data=paths):
-        return train_bundle(spark, paths, out, config, test_paths, resume)
+    started = time.monotonic()
+    with job_run(spark, config, job, out, data=paths):
+        result = train_bundle(spark, paths, out, config, test_paths, resume)
+    judged = f"{result.metrics['accuracy']:.2%} of {result.metrics['rows']:,} {result.metrics['judged_on'][0]} pictures"
+    log_result(
+        out,
+        f"{judged} right, in {clock(time.monotonic() - started)}",
+        look=f"{out}/report.html",
+        then=next_command("score", "--model", out, "--data", "PICTURES", "--out", "scored"),
+    )
+    return result
 
 
 def train_cnn(
@@ -270,28 +285,36 @@ def _fit_and_judge(job: _Job, scratch: AnyPath) -> TrainingResult:
             samples, answers = table.samples(spark), config.answers
             made = partial(SignClassifierModel, classifier, fitted=result, form=table.form, hands=table.hands)
             held_out = samples.where(f"split = '{VALIDATION}'")
-            temperature = answers.temperature or temperature_for(made(), held_out)
+            counts = {name: int(rows) for name, rows in table.report["splits"].items()}
+            with doing("setting the temperature", rows=counts.get(VALIDATION), unit="pictures"):
+                temperature = answers.temperature or temperature_for(made(), held_out)
             model = made(temperature=temperature, threshold=answers.threshold)
-            metrics = evaluate(model, samples, folder, judged_on=[table.judged_on])
+            rows = sum(counts.get(name, 0) for name in SPLITS)
+            metrics = evaluate(model, samples, folder, judged_on=[table.judged_on], rows=rows)
             seconds = {
                 "ingest": round(ingested - started, 1),
                 "fit": round(fitted - ingested, 1),
                 "evaluation": round(time.monotonic() - fitted, 1),
             }
-            about = _about(model, table, config, is_drawn=not job.data)
-            write_model(model, pipeline, folder, scratch, **about, seconds=seconds)
-            write_reference(model, table.own_samples(spark), folder)
+            with doing("writing the model"):
+                about = _about(model, table, config, is_drawn=not job.data)
+                write_model(model, pipeline, folder, scratch, **about, seconds=seconds)
+            with doing("describing the pictures, for the monitor"):
+                write_reference(model, table.own_samples(spark), folder)
             if config.augment.on and isinstance(classifier, OnnxClassifier) and PICTURE in classifier.inputs:
-                _draw_augmented(samples, table.labels, config, folder / "augmented.png")
+                with doing("drawing changed pictures"):
+                    _draw_augmented(samples, table.labels, config, folder / "augmented.png")
         if result is not None:
             _write_history(result.history, folder / "history.csv")
             plot_curves(result.history, result.best_epoch, folder / "curves.png")
         write_card(folder, metrics, model)
+        _write_page(folder, metrics, job)
         seal(folder)
     log.info("%s", summary(metrics))
+    if unlike := unlike_splits_warning(metrics):
+        log.warning("warning: %s", unlike)
     if not job.data:
         log.info("(%s)", DRAWN_WARNING)
-    log.info("%s written in %.0f s", job.path, time.monotonic() - started)
     best_epoch = result.best_epoch if result is not None else None
     return TrainingResult(str(job.out), metrics, tuple(model.labels), best_epoch)
 
@@ -327,6 +350,28 @@ def _draw_augmented(samples: DataFrame, known: Sequence[str], config: Config, pa
         seed=config.training.seed,
     )
     plot_augmented(versions, labels, path)
+
+
+def _write_page(folder: Path, metrics: Metrics, job: _Job) -> None:
+    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    drawn = [f"Trained and tested on {manifest['drawn']}"] if manifest["drawn"] else []
+    model = manifest["settings"]["network"]["name"] if manifest["kind"] == "network" else job.config.mllib.classifier
+    write_report(
+        folder,
+        metrics,
+        name=job.path.name,
+        warnings=[*drawn, *manifest["data"]["warnings"], *map(in_words, metrics.get("watch", []))],
+        made={
+            "model": f"{model}, {manifest.get('framework', 'Spark MLlib')}",
+            "labels": " ".join(manifest["labels"]),
+            "sources": ", ".join(manifest["data"]["sources"]),
+            "split": manifest["split"],
+            "fingerprint of the samples": manifest["data"]["fingerprint"],
+            "time": ", ".join(f"{phase} {seconds:.0f} s" for phase, seconds in manifest["seconds"].items()),
+            "versions": ", ".join(f"{package} {version}" for package, version in manifest["versions"].items()),
+        },
+        settings=manifest["settings"],
+    )
 
 
 def _write_history(history: Sequence[EpochRow], path: Path) -> None:

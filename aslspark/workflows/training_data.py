@@ -12,7 +12,6 @@ from pyspark.sql import SparkSession
 from aslspark.common.errors import AslsparkError
 from aslspark.common.paths import spark_path
 from aslspark.common.redacted_files import write_json
-from aslspark.common.redaction import say
 from aslspark.common.same_run import require_same_run
 from aslspark.common.settings import Config
 from aslspark.common.store_path import AnyPath
@@ -83,5 +82,5 @@ def training_data(
         yield look_at(spark, folder)
         return
     write_json(begun, given)
-    say(ingest_or_draw(spark, data, folder, config, test_data, needs or Needs()))
+    log.info("%s", ingest_or_draw(spark, data, folder, config, test_data, needs or Needs()))
     yield look_at(spark, folder)

@@ -23,6 +23,7 @@ import psutil
 from pyspark.sql import SparkSession
 
 from aslspark.common.catalog import NO_CLASSIFIER
+from aslspark.common.command_line import next_command
 from aslspark.common.errors import AslsparkError
 from aslspark.common.paths import is_mounted, local_path
 from aslspark.common.redaction import redact_all
@@ -43,7 +44,7 @@ from aslspark.tuning.report import write_report
 from aslspark.tuning.space import Space
 from aslspark.tuning.storage import StudyStorage
 from aslspark.tuning.trial import fit_trial, judge
-from aslspark.workflows.job_run import job_run
+from aslspark.workflows.job_run import job_run, log_result
 from aslspark.workflows.training_data import training_data
 
 log = logging.getLogger("aslspark")
@@ -78,7 +79,7 @@ def search(
     AslsparkError
         Where data or settings cannot be used, or no trial came to its end.
     """
-    with job_run(config, "tune", out, data=list(data)):
+    with job_run(spark, config, "tune", out, data=list(data)):
         if config.mllib.classifier == NO_CLASSIFIER:
             check_network(config)
         else:
@@ -100,6 +101,16 @@ def search(
         if not any(trial.state == optuna.trial.TrialState.COMPLETE for trial in study.trials):
             raise AslsparkError(f"--out {out}: no trial came to its end; the log says why each failed")
         write_report(study, config, folder)
+    classifier = config.mllib.classifier
+    job = ("train-cnn",) if classifier == NO_CLASSIFIER else ("train-baseline", "--model", classifier)
+    log_result(
+        out,
+        f"{study.best_value:.2%} of the validation pictures right, by trial {study.best_trial.number}",
+        look=f"{folder}/README.md",
+        then=next_command(
+            *job, *(["--data", *data] if data else []), "--out", "runs/mine", "--config", f"{folder}/best.yaml"
+        ),
+    )
     return study
 
 

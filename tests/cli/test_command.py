@@ -133,8 +133,11 @@ def test_the_extras_that_the_command_names_are_those_of_setup_py():
 def test_an_unknown_command_is_refused_with_those_that_there_are():
     found = aslspark("traim")
     assert found.returncode == 2
-    assert found.stderr.startswith("error: traim: there is no such command; choose ")
-    assert "serve" in found.stderr
+    assert found.stderr == "error: traim: there is no such command; did you mean train-baseline or train-cnn?\n"
+    assert aslspark("fetsh").stderr == "error: fetsh: there is no such command; did you mean fetch?\n"
+    found = aslspark("xyz").stderr
+    assert found.startswith("error: xyz: there is no such command; choose ")
+    assert "serve" in found
 
 
 def test_the_service_says_what_is_wrong_with_its_settings(tmp_path):
@@ -152,10 +155,16 @@ def test_bash_completes_commands_and_their_options():
         done = subprocess.run(["bash", "-c", f"{script}\n{ask}"], capture_output=True, text=True, check=True)
         return done.stdout.split()
 
-    assert completed("aslspark", "s") == ["score", "score-stream", "serve"]
+    assert completed("aslspark", "s") == ["score", "score-stream", "serve", "settings"]
     assert completed("aslspark", "serve", "--max-p") == ["--max-pixels", "--max-pictures"]
     assert completed("aslspark", "fetch", "--o") == ["--out"]
     assert completed("aslspark", "fetch", "--f") == ["--from"]
+    assert completed("aslspark", "train-cnn", "--set", "split.k") == ["split.kind="]
+    assert completed("aslspark", "train-cnn", "--set", "split.kind=signer", "training.ep") == [
+        "training.epochs=",
+        "training.epsilon=",
+    ]
+    assert completed("aslspark", "train-cnn", "--set", "split.kind=signer", "--epo") == ["--epochs"]
 
 
 def test_a_jobs_options_are_those_of_its_help():

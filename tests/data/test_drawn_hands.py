@@ -22,9 +22,8 @@ def sixty(spark):
     return drawn_samples(spark, count=60, seed=5, signers=2).collect()
 
 
-def test_the_same_seed_draws_the_same_bytes_however_the_rows_are_partitioned(spark, sixty, monkeypatch):
-    monkeypatch.setattr(spark, "range", lambda count: type(spark).range(spark, 0, count, 1, 7))
-    in_seven = drawn_samples(spark, count=60, seed=5, signers=2)
+def test_the_same_seed_draws_the_same_bytes_however_the_rows_are_partitioned(spark, sixty):
+    in_seven = drawn_samples(spark, count=60, seed=5, signers=2, tasks=7)
     assert in_seven.rdd.getNumPartitions() == 7
     assert sorted(in_seven.collect()) == sorted(sixty)
 

@@ -35,7 +35,9 @@ def bundle(spark, tmp_path_factory):
     with whole_folder(tmp_path_factory.mktemp("bundles") / "bundle") as folder:
         write_model(model, None, folder, settings={})
         (folder / "history.csv").write_text("epoch,loss,accuracy\n1,2.5,0.25\n2,1.5,0.5\n")
-        (folder / "metrics.json").write_text('{"accuracy": 0.5, "macro": {"f1": 0.25}, "judged_on": ["test"]}')
+        (folder / "metrics.json").write_text(
+            '{"accuracy": 0.5, "macro": {"f1": 0.25}, "judged_on": ["test"], "per_class": {"A": {"f1": 0.75}}}'
+        )
         (folder / "curves.png").write_bytes(b"\x89PNG")
         seal(folder)
     return folder.parent / "bundle"
@@ -76,6 +78,7 @@ def test_a_run_holds_settings_figures_epochs_plots_and_the_bundle(mlflow):
     assert (run.data.metrics["accuracy"], run.data.metrics["macro.f1"]) == (0.5, 0.25)
     epochs = mlflow.MlflowClient().get_metric_history(run.info.run_id, "epoch.loss")
     assert [(row.step, row.value) for row in epochs] == [(1, 2.5), (2, 1.5)]
+    assert not [name for name in run.data.metrics if "per_class" in name]  # of which there are hundreds
     names = {file.path for file in mlflow.artifacts.list_artifacts(run_id=run.info.run_id)}
     assert {"curves.png", "metrics.json"} <= names
 

@@ -66,6 +66,7 @@ def test_a_bundle_holds_all_that_people_look_for(bundle):
         "network.onnx",
         "pipeline",
         "reference.json",
+        "report.html",
     } < files
     assert not [name for name in files if name.startswith(".")]
     manifest = json.loads((out / "bundle.json").read_text())

@@ -79,7 +79,10 @@ def test_a_search_stops_poor_trials_goes_on_later_and_leaves_the_best_settings(s
     assert max(study.trials[1].intermediate_values) < 3
     best = load_config(str(out / "best.yaml"))
     assert best.training.learning_rate == 0.005
-    assert best.training.epochs == 3
+    # The trials' few epochs are not carried into the training: it has its own, or the default.
+    assert best.training.epochs == load_config().training.epochs
+    assert "Trials had 3 epochs" in (out / "best.yaml").read_text()
+    assert load_config(str(out / "best.yaml"), ["training.epochs=7"]).training.epochs == 7
     page = (out / "README.md").read_text()
     assert "1 done, 1 stopped early, 0 failed" in page
     assert (out / "history.png").stat().st_size > 5000

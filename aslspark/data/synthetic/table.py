@@ -22,7 +22,14 @@ _BATCH_BYTES = 1 << 20
 
 
 def drawn_samples(
-    spark: SparkSession, *, count: int, seed: int, size: int = 28, channels: int = 1, signers: int = 10
+    spark: SparkSession,
+    *,
+    count: int,
+    seed: int,
+    size: int = 28,
+    channels: int = 1,
+    signers: int = 10,
+    tasks: int | None = None,
 ) -> DataFrame:
     """Draw a table of hands, with letters and signers in equal numbers.
 
@@ -39,6 +46,8 @@ def drawn_samples(
         1 for grey, 3 for RGB.
     signers : int
         Number of different hands; the next one follows after each alphabet.
+    tasks : int, optional
+        How many tasks of Spark share the drawing; None: as many as Spark makes of a table.
 
     Returns
     -------
@@ -58,7 +67,7 @@ def drawn_samples(
             for start in range(0, len(numbers), batch_rows):
                 yield _drawn_batch(numbers[start : start + batch_rows], seed, size, channels, signers)
 
-    return spark.range(count).mapInArrow(draw, _DRAWN_SCHEMA)
+    return spark.range(0, count, 1, tasks).mapInArrow(draw, _DRAWN_SCHEMA)
 
 
 def _drawn_batch(numbers: list[int], seed: int, size: int, channels: int, signers: int) -> pa.RecordBatch:

@@ -1,0 +1,68 @@
+"""The command line of jobs and commands: what is wrong with it in one line, with what was probably meant."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import re
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+_CHOICES = re.compile(r"argument (?P<option>.+): invalid choice: '(?P<given>.*)' \(choose from (?P<choices>.+)\)")
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return what was probably meant, as ``; did you mean WORD?``; empty where nothing is near."""
+    near = difflib.get_close_matches(word, list(known), 1)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+class ArgumentParser(argparse.ArgumentParser):
+    """A parser whose errors are one line, which names what was probably meant, and exit code 2."""
+
+    def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:  # type: ignore[override]
+        """Read the words of a command line; see `argparse.ArgumentParser.parse_args`."""
+        words = [*(sys.argv[1:] if args is None else args)]
+        names = {"--help", *re.findall(r"(?<![\w-])--[a-z][a-z-]*", self.format_help())}
+        for word in (word.partition("=")[0] for word in words):
+            # Before argparse, which would first name the options that are missing, such as the one that is meant.
+            if re.match(r"--\w", word) and not any(name.startswith(word) for name in names):
+                self.error(f"{word}: there is no such option{nearest(word, names)}")
+        options, unknown = self.parse_known_args(words, namespace)
+        if unknown:
+            self.error(f"{unknown[0]}: it belongs to no option")
+        return options
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong in one line, and end with exit code 2."""
+        if match := _CHOICES.match(message):
+            choices = [choice.strip().strip("'") for choice in match["choices"].split(",")]
+            hint = nearest(match["given"], choices) or f"; choose one of {', '.join(choices)}"
+            message = f"{match['option']} {match['given']}: there is no such choice{hint}"
+        self.exit(2, f"error: {message}; {self.prog} --help names all\n")
+
+
+def next_command(job: str, *words: str) -> str:
+    """Return the command line of another job, spelled as the one that runs now was; empty where none runs.
+
+    Parameters
+    ----------
+    job : str
+        As the command `aslspark` calls it, such as ``train-cnn``.
+    *words : str
+        Its options; words in capitals stand for what the reader has to give.
+    """
+    script = Path(sys.argv[0] if sys.argv else "")
+    if script.suffix == ".py" and script.parent.name == "jobs":
+        begin = f"spark-submit {script.parent / job.replace('-', '_')}.py"
+    elif script.name.startswith("aslspark "):
+        begin = f"aslspark {job}"
+    else:
+        return ""  # Python, or a notebook
+    return " ".join([begin, *(_quoted(word) for word in words)])
+
+
+def _quoted(word: str) -> str:
+    return f"'{word}'" if re.search(r"[^\w@%+=:,./-]", word) and "'" not in word else word

@@ -1,0 +1,161 @@
+"""What is shown while work goes on: in a log, on a terminal, and not at all where nobody wants it."""
+
+import io
+import logging
+import os
+import pty
+import subprocess
+import sys
+import termios
+import threading
+
+import pytest
+
+from aslspark.common import progress
+from aslspark.common.progress import Activity, clock, doing
+
+log = logging.getLogger("aslspark")
+
+
+class Lines(logging.Handler):
+    """Keeps what is logged, and sets an event when a line has all of some words."""
+
+    def __init__(self, *words):
+        super().__init__()
+        self.words, self.lines, self.found = words, [], threading.Event()
+
+    def emit(self, record):
+        self.lines.append(record.getMessage())
+        if all(word in self.lines[-1] for word in self.words):
+            self.found.set()
+
+
+@pytest.fixture
+def heard(monkeypatch):
+    """Listen for a line with some words; nothing waits before it is said."""
+    monkeypatch.setattr(progress, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(progress, "FIRST_SECONDS", 0.0)
+    monkeypatch.setattr(progress, "EVERY_SECONDS", 0.0)
+    before, handlers = log.level, []
+    log.setLevel(logging.INFO)
+
+    def listen(*words):
+        handlers.append(Lines(*words))
+        log.addHandler(handlers[-1])
+        return handlers[-1]
+
+    yield listen
+    log.setLevel(before)
+    for handler in handlers:
+        log.removeHandler(handler)
+
+
+def test_a_log_says_how_many_of_sparks_tasks_are_done(spark, heard, tmp_path):
+    gate = str(tmp_path / "gate")
+
+    def through(numbers):
+        """Let the first task pass, and hold the second until the file is there."""
+        from pyspark import TaskContext
+
+        numbers = list(numbers)
+        while TaskContext.get().partitionId() == 1 and not os.path.exists(gate):
+            threading.Event().wait(0.01)
+        return numbers
+
+    lines = heard("counting", "60 of 120 pictures")
+    counted = []
+
+    def count():
+        with doing("counting", spark=spark, rows=120, unit="pictures"):
+            counted.append(spark.sparkContext.parallelize(range(120), 2).mapPartitions(through).count())
+
+    working = threading.Thread(target=count)
+    working.start()
+    is_said = lines.found.wait(60)
+    open(gate, "w").close()
+    working.join(60)
+    assert is_said, lines.lines
+    assert counted == [120]
+
+
+def test_the_innermost_work_is_named_and_then_the_outer_again(heard):
+    outer, inner = heard("outer"), heard("inner", "3 of 4 epochs")
+    with doing("outer"):
+        with doing("inner", unit="epochs") as activity:
+            activity.advance(3, 4)
+            assert inner.found.wait(10)
+        outer.found.clear()
+        assert outer.found.wait(10)
+    assert progress._display is None
+    assert not [thread for thread in threading.enumerate() if thread.name == "progress"]
+
+
+def test_the_display_ends_with_work_that_fails(heard):
+    with pytest.raises(ZeroDivisionError), doing("work"):
+        raise ZeroDivisionError
+    assert progress._display is None
+
+
+def test_nothing_is_shown_to_who_wants_warnings_alone(heard):
+    log.setLevel(logging.WARNING)
+    with doing("work"):
+        assert progress._display is None
+
+
+def test_words_say_how_much_how_fast_and_how_long():
+    assert progress._words(0, None, "rows", 3.0, 7.0) == "0:07"
+    assert progress._words(0, 8, "tasks", 3.0, 7.0) == "0 of 8 tasks, 0:07"
+    assert progress._words(2, 8, "tasks", 4.0, 7.0) == "2 of 8 tasks, 0:12 left"
+    assert progress._words(1200, 4800, "hands", 12.0, 12.0) == "1,200 of 4,800 hands, 100 a second, 0:36 left"
+    assert [clock(seconds) for seconds in (7.4, 750, 3723)] == ["0:07", "12:30", "1:02:03"]
+
+
+def test_rows_are_shared_by_the_tasks_that_are_done():
+    activity = Activity("reading", rows=1000)
+    assert progress._progress(activity, progress.Counts(4, 3)) == (750, 1000, "rows")
+    assert progress._progress(activity, None) == (0, None, "rows")
+    activity.advance(1, 2)
+    assert progress._progress(activity, progress.Counts(4, 3)) == (1, 2, "rows")
+
+
+ON_TERMINAL = """
+import logging, sys
+from aslspark.cli.jobs_support import start_logging
+from aslspark.common.redaction import say
+from aslspark.common.terminal_line import TerminalLine, on_terminal
+
+assert on_terminal()
+start_logging()
+line = TerminalLine()
+line.show("drawing", "2 of 4 hands", 2, 4)
+logging.getLogger("aslspark").info("epoch 1")
+say("a report")
+line.close()
+say("the end")
+"""
+
+
+def test_on_a_terminal_a_line_renews_itself_below_what_is_logged():
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, 100))
+    done = subprocess.Popen([sys.executable, "-c", ON_TERMINAL], stdout=theirs, stderr=theirs, close_fds=True)
+    os.close(theirs)
+    seen = io.BytesIO()
+    while True:
+        try:
+            part = os.read(ours, 4096)
+        except OSError:  # the other side is closed
+            break
+        if not part:
+            break
+        seen.write(part)
+    assert done.wait(60) == 0, seen.getvalue()
+    shown = seen.getvalue().decode()
+    assert "drawing:  50% |" in shown
+    lines = shown.replace("\r\n", "\n").split("\n")
+    # What a terminal shows at the end: of each line what stands after the last return to its beginning.
+    assert [line.rsplit("\r", 1)[-1] for line in lines if line.rsplit("\r", 1)[-1].strip()] == [
+        "epoch 1",
+        "a report",
+        "the end",
+    ]

@@ -1,0 +1,88 @@
+"""The plots of a search: names whole, epochs whole, no text upon other text, however many trials there are."""
+
+import itertools
+
+import pytest
+from matplotlib.figure import Figure
+
+optuna = pytest.importorskip("optuna")
+
+from aslspark.tuning.plots import plot_history, plot_importance, plot_parallel, plot_stopped  # noqa: E402
+
+NAMES = {
+    "training.learning_rate": optuna.distributions.FloatDistribution(1e-5, 0.1, log=True),
+    "training.batch_size": optuna.distributions.IntDistribution(16, 128),
+    "network.channels": optuna.distributions.CategoricalDistribution(["", "8,16,24", "32,64,128,256"]),
+    "augment.coarse_dropout_probability": optuna.distributions.CategoricalDistribution([0.0, 0.3]),
+    "features.stretch": optuna.distributions.CategoricalDistribution([True, False]),
+}
+
+
+@pytest.fixture
+def figures(monkeypatch):
+    saved, save = [], Figure.savefig
+
+    def savefig(figure, *args, **options):
+        save(figure, *args, **options)
+        saved.append(figure)
+
+    monkeypatch.setattr(Figure, "savefig", savefig)
+    return saved
+
+
+def study_of(trials):
+    study = optuna.create_study(direction="maximize")
+    for n in range(trials):
+        params = {
+            "training.learning_rate": 10 ** -(1 + n % 4),
+            "training.batch_size": 16 + 7 * n % 100,
+            "network.channels": ["", "8,16,24", "32,64,128,256"][n % 3],
+            "augment.coarse_dropout_probability": [0.0, 0.3][n % 2],
+            "features.stretch": n % 2 == 0,
+        }
+        stopped = n % 3 == 1
+        values = {epoch: 1 - 0.5 / epoch - 0.01 * n for epoch in range(1, 3 if stopped else 6)}
+        state = optuna.trial.TrialState.PRUNED if stopped else optuna.trial.TrialState.COMPLETE
+        study.add_trial(
+            optuna.trial.create_trial(
+                state=state,
+                value=None if stopped else max(values.values()),
+                params=params,
+                distributions=NAMES,
+                intermediate_values=values,
+            )
+        )
+    return study
+
+
+@pytest.mark.parametrize("trials", [1, 2, 7, 25])
+def test_plots_of_a_search_can_be_read(trials, figures, tmp_path):
+    study = study_of(trials)
+    for draw in (plot_history, plot_parallel, plot_stopped):
+        assert draw(study, tmp_path / "plot.png")
+        for axes in figures[-1].axes:
+            for axis in (axes.xaxis, axes.yaxis):
+                low, high = sorted(axis.get_view_interval())
+                ticks = [tick for tick in axis.get_major_ticks() if low <= tick.get_loc() <= high]
+                labels = [tick.label2 if draw is plot_parallel else tick.label1 for tick in ticks]
+                boxes = [label.get_window_extent() for label in labels if label.get_text()]
+                assert not any(a.shrunk(0.98, 0.98).overlaps(b) for a, b in itertools.combinations(boxes, 2))
+                width = figures[-1].bbox.width
+                assert [box.extents for box in boxes if box.x0 < -1 or box.x1 > width + 1] == []
+            if legend := axes.get_legend():
+                assert not legend.get_window_extent().overlaps(axes.patch.get_window_extent())
+    epochs = [label.get_text() for label in figures[-1].axes[0].get_xticklabels()]
+    assert epochs
+    assert all(epoch.isdigit() for epoch in epochs)
+
+
+def test_every_setting_of_a_search_has_an_axis_with_its_whole_name(figures, tmp_path):
+    plot_parallel(study_of(4), tmp_path / "parallel.png")
+    heads = [label.get_text().replace("\n", "") for label in figures[-1].axes[0].get_xticklabels()]
+    assert heads == ["validation,right", *sorted(NAMES)]
+
+
+def test_what_mattered_is_drawn_only_where_there_are_enough_trials(figures, tmp_path):
+    assert plot_importance(study_of(25), tmp_path / "importance.png")
+    assert not plot_importance(study_of(2), tmp_path / "none.png")
+    assert not (tmp_path / "none.png").exists()
