@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
 
 from aslspark.common.errors import AslsparkError
@@ -21,10 +22,10 @@ from aslspark.data.pictures.listing import PictureSource
 from aslspark.data.pictures.options import PictureOptions
 from aslspark.data.pictures.tables import holds_picture_files, open_picture_table
 from aslspark.data.sample_frames import holds_samples
-from aslspark.data.samples import TEST, TRAIN, VALIDATION
+from aslspark.data.samples import TEST, TRAIN, VALIDATION, read_parquet
 from aslspark.data.split_names import nearest_named, split_of_name
-from aslspark.data.tables.labelled_tables import check_header
-from aslspark.data.tables.pixel_layout import Layout
+from aslspark.data.tables.labelled_tables import TableLayout, check_header
+from aslspark.data.tables.landmark_layout import names_landmarks
 
 
 @dataclass
@@ -34,10 +35,10 @@ class OpenedSources:
     Parameters
     ----------
     files : dict of str to str
-        Short names of pixel tables in files, by qualified path.
+        Short names of tables of pixels or landmarks in files, by qualified path.
     uris : dict of str to str
         The same by URI.
-    layouts : dict of str to Layout
+    layouts : dict of str to Layout or LandmarkLayout
         Layouts of their columns, by short name.
     pixel_frames, sample_frames : dict of str to DataFrame
         Tables in memory, under the names dataframe-1, dataframe-2 and so on.
@@ -55,7 +56,7 @@ class OpenedSources:
 
     files: dict[str, str] = field(default_factory=dict)
     uris: dict[str, str] = field(default_factory=dict)
-    layouts: dict[str, Layout] = field(default_factory=dict)
+    layouts: dict[str, TableLayout] = field(default_factory=dict)
     pixel_frames: dict[str, DataFrame] = field(default_factory=dict)
     sample_frames: dict[str, DataFrame] = field(default_factory=dict)
     pictures: dict[str, PictureSource] = field(default_factory=dict)
@@ -144,6 +145,9 @@ def open_sources(
             continue
         if store.qualified(out).startswith(store.qualified(source).rstrip("/") + "/"):
             raise AslsparkError(f"out {out} lies inside source {source}: choose a folder outside it")
+        if (frame := landmark_parquet(spark, store, source)) is not None:
+            _open_frame(opened, frame, is_test, options)
+            continue
         opened.passed_over += _open_path(spark, store, source, is_test, options, found)
     _name_paths(store, opened, found)
     _note_split_names(opened, [source for source in sources if isinstance(source, str)])
@@ -283,7 +287,8 @@ def _open_pictures(
         return {path: open_zip(spark, store, path, options)}, []
     if contents.parquet:
         raise AslsparkError(
-            f"source {as_text(path)} is Parquet: read it with spark.read.parquet and give ingest the DataFrame, with "
+            f"source {as_text(path)} is Parquet, and not of landmarks: read it with spark.read.parquet and give "
+            "ingest the DataFrame, with "
             "path (string), content (binary, the file of a picture) and label; of Hugging Face's sets, image.bytes is "
             "the content"
         )
@@ -328,6 +333,17 @@ def _open_manifests(
     passed += [f"{as_text(note)}: neither a manifest nor a pixel table" for note in contents.notes]
     passed += contents.passed_over
     return opened, [*passed, *unnamed_pictures(spark, store, path, opened.values())]
+
+
+def landmark_parquet(spark: SparkSession, store: StoreFiles, path: str) -> DataFrame | None:
+    """Read a Parquet file, or a folder of them, whose columns are those of landmarks; None for what is another."""
+    if not inspect_path(store, store.qualified(path).rstrip("/")).parquet:
+        return None
+    try:
+        frame = read_parquet(spark, path)
+        return frame if names_landmarks(frame.columns) else None
+    except AnalysisException:  # no Parquet within, whatever it is called
+        return None
 
 
 def short_names(paths: Sequence[str]) -> list[str]:

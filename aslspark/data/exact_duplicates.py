@@ -8,7 +8,8 @@ from typing import Any
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from aslspark.data.samples import TEST, TRAIN, VALIDATION
+from aslspark.data.samples import HAND_COLUMN, TEST, TRAIN, VALIDATION
+from aslspark.data.tables.landmark_hands import IN_TABLE
 
 
 @dataclass(frozen=True)
@@ -53,10 +54,12 @@ class ExactDuplicates:
         return asdict(self)
 
 
-def picture_hash() -> Column:
-    """Make the column (long) of a hash of a picture's bytes and shape."""
-    # 64 bits: among a million different pictures, two share a hash in one of 40 million tables.
-    return F.xxhash64(*(f"picture.{name}" for name in ("height", "width", "channels", "data")))
+def picture_hash(has_hands: bool) -> Column:
+    """Make the column (long) of a hash of a picture's bytes and shape; of a table of landmarks, of the landmarks."""
+    hand = F.col(HAND_COLUMN) if has_hands else None
+    landmarks = [] if hand is None else [F.when(hand["found"] == IN_TABLE, hand["landmarks"])]
+    # 64 bits: among a million different pictures, two share a hash in one of 40 million tables. Nulls do not count.
+    return F.xxhash64(*(f"picture.{name}" for name in ("height", "width", "channels", "data")), *landmarks)
 
 
 def count_exact_duplicates(samples: DataFrame) -> ExactDuplicates:
@@ -65,9 +68,10 @@ def count_exact_duplicates(samples: DataFrame) -> ExactDuplicates:
     Parameters
     ----------
     samples : DataFrame
-        id, picture and split. Spark reads the pictures once, and shuffles their hashes only.
+        id, picture, split, and perhaps HAND_COLUMN. Spark reads the pictures once, and shuffles their hashes only.
     """
-    hashed = samples.select(picture_hash().alias("hash"), "split")
+    hash_of_row = picture_hash(HAND_COLUMN in samples.columns)
+    hashed = samples.select(hash_of_row.alias("hash"), "split")
     rows = {split: F.sum((F.col("split") == split).cast("int")).alias(split) for split in (TRAIN, VALIDATION, TEST)}
     by_picture = hashed.groupBy("hash").agg(*rows.values())
     tested, others = F.col(TEST) > 0, F.col(TRAIN) + F.col(VALIDATION)
@@ -80,7 +84,7 @@ def count_exact_duplicates(samples: DataFrame) -> ExactDuplicates:
     assert counts is not None
     first = None
     if counts["shared"] is not None:
-        shared = samples.where(picture_hash() == counts["shared"])
+        shared = samples.where(hash_of_row == counts["shared"])
         is_test = F.col("split") == TEST
         pair = shared.agg(F.min(F.when(is_test, F.col("id"))), F.min(F.when(~is_test, F.col("id")))).first()
         first = tuple(pair) if pair is not None else None

@@ -14,6 +14,8 @@ from aslspark.common.errors import AslsparkError, first_line
 from aslspark.common.paths import mounted_as_spark
 from aslspark.common.settings import Config
 from aslspark.data.pictures.options import manifest_roots
+from aslspark.data.tables.landmark_layout import names_landmarks
+from aslspark.data.tables.unlabelled_tables import landmark_frame
 from aslspark.scoring.model import SignClassifierModel
 from aslspark.scoring.scored_tables import check_table, write_scores, write_scores_to_table
 from aslspark.scoring.unlabelled import named_picture_column, rows_to_score, with_reasons
@@ -109,7 +111,9 @@ def score(
         reader.form = replace(reader.form, max_pixels=config.pictures.max_pixels)
         if threshold is not None:
             reader.setThreshold(threshold)
-        if isinstance(data, DataFrame):
+        if isinstance(data, DataFrame) and names_landmarks(data.columns):
+            rows, column = landmark_frame(data, "a DataFrame"), reader.getInputCol()
+        elif isinstance(data, DataFrame):
             rows, column = data, reader.getInputCol()
             if column not in data.columns:
                 column = named_picture_column(data) or column  # a model of landmarks alone needs none
