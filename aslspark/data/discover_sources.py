@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
 
 from aslspark.common.errors import AslsparkError
@@ -342,7 +341,9 @@ def landmark_parquet(spark: SparkSession, store: StoreFiles, path: str) -> DataF
     try:
         frame = read_parquet(spark, path)
         return frame if names_landmarks(frame.columns) else None
-    except AnalysisException:  # no Parquet within, whatever it is called
+    except AslsparkError:
+        raise
+    except Exception:  # no Parquet within, whatever it is called: whoever reads it next says so
         return None
 
 

@@ -129,7 +129,7 @@ def test_each_look_at_a_hand_can_be_learned_from_and_missing_ones_are_what_all_a
 def test_one_hand_has_the_vector_of_its_row_in_a_table(side):
     points, world = (np.random.default_rng(seed).random((21, 3)).astype(np.float32) for seed in (1, 2))
     row = {"found": "plain", "landmarks": points.ravel(), "world": world.ravel(), "side": side}
-    of_table = hand_vectors(pa.array([row, {"found": None}], HAND_STRUCT))
+    of_table = looked_vectors(pa.array([row, {"found": None}], HAND_STRUCT))
     np.testing.assert_array_equal(hand_vector(Hand("plain", points, world, side)), of_table[0])
     assert of_table[0, RIGHT_HAND] == (side == "right")
     np.testing.assert_array_equal(hand_vector(None), of_table[1])
