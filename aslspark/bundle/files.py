@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from aslspark.bundle.boxed import boxed
 from aslspark.bundle.checks import check_manifest
 from aslspark.bundle.manifest import Manifest
 from aslspark.common.errors import AslsparkError
@@ -128,7 +129,7 @@ def read_bundle(
         Where the folder is no bundle, of a newer format, was changed, or names anything unknown; the message names the
         file.
     """
-    folder = local_path(path)
+    folder = local_path(boxed(path))
     if not os.path.isdir(folder):
         raise AslsparkError(f"{setting}{path}: there is no such folder; give the --out of a training job")
     try:

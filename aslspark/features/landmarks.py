@@ -245,6 +245,36 @@ def half_turned(vectors: FloatArray) -> FloatArray:
     return turned
 
 
+def mixed_hands(vectors: FloatArray, others: FloatArray, shares: Array) -> FloatArray:
+    """Mix hands with others: points between those of both, as right hands of one size with the wrist at one place.
+
+    Parameters
+    ----------
+    vectors, others : ndarray of float32, shape (n, HAND_NUMBERS)
+        Are not changed; of hands that were found.
+    shares : ndarray, shape (n,)
+        Of the others.
+
+    Returns
+    -------
+    ndarray of float32, shape (n, HAND_NUMBERS)
+    """
+    mixed = vectors.copy()
+    share = shares[:, None, None]
+    for place in (PICTURE_POINTS, WORLD_POINTS):
+        one, other = (
+            _normal(
+                hands[:, place].reshape(-1, POINTS, 3).astype(np.float64),
+                np.where(hands[:, RIGHT_HAND] > 0.5, 1.0, -1.0),
+                upright=False,
+            )
+            for hands in (vectors, others)
+        )
+        mixed[:, place] = ((1 - share) * one + share * other).reshape(len(vectors), -1)
+    mixed[:, RIGHT_HAND] = 1
+    return mixed
+
+
 def augmented_hands(
     vectors: FloatArray,
     random: np.random.Generator,
