@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -24,7 +25,7 @@ from aslspark.common.settings import Config, load_config
 from aslspark.images.decoding import ImageSpec
 from aslspark.images.hands.detector import hand_detector
 from aslspark.scoring.model import SignClassifierModel
-from benchmarks.studies.sets import SETTINGS, fit_alone, judge, probabilities, read_hands
+from benchmarks.studies.sets import SETTINGS, fit_folds, judge, probabilities, read_hands
 
 LICENCES = {
     "alphabet_frames": "keptsecret/ASLAlphabets, Apache-2.0",
@@ -49,7 +50,7 @@ def make_bundle(rows: pa.Table, config: Config, others: pa.Table | None, out: Pa
         Where an earlier one is replaced.
     """
     found = rows.filter(pc.is_valid(pc.struct_field(rows["hand"], "found")))
-    classifier = fit_alone(found, config)
+    (classifier,) = fit_folds(found, [np.ones(len(found), bool)], config)
     model = SignClassifierModel(
         classifier,
         form=ImageSpec(config.pictures.size, config.pictures.size, 3),

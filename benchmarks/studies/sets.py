@@ -6,8 +6,8 @@ python benchmarks/studies/sets.py --data INGESTED --out DIR --page docs/hands
 A set is a source of the table: pictures of some people in a room, or a table of landmarks. Every row of a set that was
 left out is read by a network that learned from all other sets; a picture without a found hand counts as wrong. Of a set
 with several signers that are named, each is left out by itself, too (`--signers`). It is conf/hands.yaml's network and
-training, in this process and without Spark. DIR keeps the answers of each fit, so that a run that was stopped goes on;
-the page gets sets.md, sets.json and sets.png.
+training, in this process and without Spark, all fits of a seed side by side. DIR keeps the answers of each seed; the
+page gets sets.md, sets.json and sets.png.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -26,7 +25,6 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
-import pyarrow.parquet as pq
 import torch
 from matplotlib.figure import Figure
 
@@ -35,13 +33,17 @@ from aslspark.common.onnx_sessions import open_session
 from aslspark.common.settings import Config, load_config
 from aslspark.data.samples import SAMPLES_FOLDER
 from aslspark.data.tables.landmark_hands import IN_TABLE
-from aslspark.features.landmarks import looked_vectors
+from aslspark.features.landmarks import FEATURES, looked_vectors
+from aslspark.features.synthetic_hands import drawn_hands
 from aslspark.models.onnx_classifier import OnnxClassifier
 from aslspark.scoring.calibration import with_temperature
-from aslspark.training.collective import ALONE
+from aslspark.training.batches import Batch, Rows, Steps
+from aslspark.training.collective import ALONE, Alone
 from aslspark.training.fit_network import torch_network
-from aslspark.training.torch_worker import train
-from aslspark.training.worker import SampleFolders, WorkerJob
+from aslspark.training.hands import HandInput
+from aslspark.training.loop import learning_rate_factor
+from aslspark.training.torch_worker import TorchTrainable
+from aslspark.training.worker import DRAWN_OF_EACH, SampleFolders, WorkerJob
 from benchmarks.base import machine
 
 SETTINGS = Path(__file__).resolve().parents[2] / "conf" / "hands.yaml"
@@ -76,39 +78,83 @@ def read_hands(folders: Sequence[str]) -> pa.Table:
     return pa.concat_tables(parts).sort_by([("source", "ascending"), ("id", "ascending")]).combine_chunks()
 
 
-def fit_alone(rows: pa.Table, config: Config) -> OnnxClassifier:
-    """Fit the network that the settings name to rows with hands, by the package's own worker, in this process.
+def fit_folds(rows: pa.Table, folds: Sequence[npt.NDArray[np.bool_]], config: Config) -> list[OnnxClassifier]:
+    """Fit the network that the settings name to several choices of rows at once, by the package's own steps.
+
+    What is changed at random in an epoch is the same for all folds, since making features takes most of the time. Hands
+    are mixed with those of their own source alone: with others, a fold would learn of the set that it leaves out.
 
     Parameters
     ----------
     rows : pyarrow.Table
         label, source (strings) and hand.
+    folds : sequence of ndarray of bool, shape (n,)
+        The rows that each learns from.
     config : Config
         Of torch, with a network of landmarks; all sources weigh the same where `training.balance_sources` says so.
     """
     labels = tuple(sorted(set(rows["label"].to_pylist())))
-    names, counts = np.unique(rows["source"].to_numpy(zero_copy_only=False), return_counts=True)
-    weights = {name: len(rows) / (len(names) * count) for name, count in zip(names, counts, strict=True)}
-    torch.manual_seed(config.training.seed)
+    numbers = pc.index_in(rows["label"], value_set=pa.array(labels)).to_numpy(zero_copy_only=False).astype(np.int64)
+    sources = rows["source"].to_numpy(zero_copy_only=False)
+    training = replace(config.training, num_proc=1, launcher=ALONE, threads=1)
+    torch.set_num_threads(1)
+    torch.manual_seed(training.seed)
     unfitted = torch_network(config, (1, 1, 3), labels)
-    training = replace(config.training, num_proc=1, launcher=ALONE, threads=config.training.threads or 1)
-    with tempfile.TemporaryDirectory(prefix="aslspark-") as folder:
-        pq.write_table(rows, f"{folder}/rows.parquet")
-        job = WorkerJob(
-            spec=unfitted.spec(training),
-            folders=SampleFolders(folder, None, labels, weight_of=weights if training.balance_sources else {}),
-            inputs=NETWORKS[config.network.name].inputs,
-            shape=None,
-            training=training,
-            network=config.network,
-            features=config.features,
-            augment=config.augment,
-            val_batch_size=256,
+    job = WorkerJob(
+        spec=unfitted.spec(training),
+        folders=SampleFolders("", None, labels),
+        inputs=NETWORKS[config.network.name].inputs,
+        shape=None,
+        training=training,
+        network=config.network,
+        features=config.features,
+        augment=config.augment,
+        val_batch_size=256,
+    )
+    drawn = None
+    if config.augment.landmark_drawn_probability:
+        drawn = drawn_hands(labels, DRAWN_OF_EACH, training.seed)
+    hands = HandInput(config.features.upright, config.augment, drawn)
+    looked = looked_vectors(rows["hand"])
+    of_sources = [np.flatnonzero(sources == name) for name in sorted(set(sources))]
+    networks = [TorchTrainable(job, Alone(), torch.device("cpu")) for _ in folds]
+    weights = [_weights(sources, chosen, training.balance_sources) for chosen in folds]
+    plans = [Steps([int(chosen.sum())], training.batch_size, 0) for chosen in folds]
+    landmarks = np.zeros((len(rows), FEATURES), np.float32)
+    for epoch in range(training.epochs):
+        random = np.random.default_rng((training.seed, 0, epoch, 1))
+        for mine in of_sources:
+            batch = Batch(None, numbers[mine], np.ones(len(mine), np.float32), 1.0, looked[mine])
+            landmarks[mine] = hands.ready(batch, random).landmarks
+        for network, chosen, weight, plan in zip(networks, folds, weights, plans, strict=True):
+            network.seed(epoch)
+            places = np.flatnonzero(chosen)
+            pool = Rows(None, numbers[places], weight[places], landmarks[places])
+            order = np.random.default_rng((training.seed, 0, epoch))
+            for step, batch in enumerate(plan.batches(iter([pool]), order), start=1 + epoch * plan.number):
+                factor = learning_rate_factor(training, step, plan.number)
+                network.set_learning_rate(network.learning_rate * factor)
+                network.train(batch._replace(hands=None, landmarks=batch.hands))
+    return [
+        OnnxClassifier(
+            unfitted.finished(network.weights(), config.features.stretch)[1],
+            labels,
+            (1, 1, 3),
+            inputs=job.inputs,
+            upright=config.features.upright,
         )
-        outcome = train(job).outcome
-    assert outcome is not None
-    _, onnx = unfitted.finished(outcome.weights, config.features.stretch)
-    return OnnxClassifier(onnx, tuple(labels), (1, 1, 3), inputs=job.inputs, upright=config.features.upright)
+        for network in networks
+    ]
+
+
+def _weights(sources: npt.NDArray[Any], chosen: npt.NDArray[np.bool_], are_balanced: bool) -> npt.NDArray[np.float32]:
+    """Return the loss weight of each row, of mean 1 over those that are chosen."""
+    if not are_balanced:
+        return np.ones(len(sources), np.float32)
+    names, codes, counts = np.unique(sources[chosen], return_inverse=True, return_counts=True)
+    weights = np.zeros(len(sources), np.float32)
+    weights[chosen] = (chosen.sum() / (len(names) * counts))[codes]
+    return weights
 
 
 def probabilities(classifier: OnnxClassifier, rows: pa.Table) -> npt.NDArray[np.float32]:
@@ -165,35 +211,33 @@ def left_out_in_turn(rows: pa.Table, signers: Sequence[str]) -> list[tuple[str, 
     return sources + [("signer", name) for name in sorted(set(of_sources["signer"].to_pylist()) - {None})]
 
 
-def study(rows: pa.Table, config: Config, seeds: int, signers: Sequence[str], only: Sequence[str], out: Path) -> Any:
+def study(
+    rows: pa.Table, config: Config, seeds: int, signers: Sequence[str], learn_from: Sequence[str], out: Path
+) -> list[Figures]:
     """Fit and read whatever is not in `out` yet; return the figures by seed."""
     labels = sorted(set(rows["label"].to_pylist()))
-    found = pc.is_valid(pc.struct_field(rows["hand"], "found"))
+    found = pc.is_valid(pc.struct_field(rows["hand"], "found")).to_numpy(zero_copy_only=False)
+    if learn_from:
+        found &= pc.is_in(rows["source"], value_set=pa.array(learn_from)).to_numpy(zero_copy_only=False)
+    left_out = left_out_in_turn(rows, signers)
+    groups = [pc.equal(rows[column], name).fill_null(False) for column, name in left_out]
     figures = []
     for seed in range(seeds):
-        answers = {}
-        for column, name in left_out_in_turn(rows, signers):
-            mine = pc.equal(rows[column], name).fill_null(False)
-            others = pc.and_(pc.invert(mine), found)
-            if only:
-                others = pc.and_(others, pc.is_in(rows["source"], value_set=pa.array(only)))
-            of_seed = replace(config, training=replace(config.training, seed=seed))
-            key = json.dumps([of_seed.as_dict(), sorted(only), column, name, len(rows)], sort_keys=True)
-            kept = out / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.npy"
-            if not kept.exists():
-                given = probabilities(fit_alone(rows.filter(others), of_seed), rows.filter(mine))
-                out.mkdir(parents=True, exist_ok=True)
-                np.save(kept, given)
-            answers[f"{column} {name}"] = with_temperature(np.load(kept), config.answers.temperature or 1.0)
-            so_far = judge({f"{column} {name}": answers[f"{column} {name}"]}, rows, labels)
-            print(
-                seed,
-                column,
-                name,
-                f"{100 * next(iter((so_far.sets | so_far.tables | so_far.signers).values())):.1f}",
-                flush=True,
-            )
+        of_seed = replace(config, training=replace(config.training, seed=seed))
+        key = json.dumps([of_seed.as_dict(), sorted(learn_from), left_out, len(rows)], sort_keys=True)
+        kept = out / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.npz"
+        if not kept.exists():
+            folds = [found & ~mine.to_numpy(zero_copy_only=False) for mine in groups]
+            read = zip(fit_folds(rows, folds, of_seed), groups, strict=True)
+            out.mkdir(parents=True, exist_ok=True)
+            np.savez(kept, *(probabilities(classifier, rows.filter(mine)) for classifier, mine in read))
+        with np.load(kept) as given:
+            answers = {
+                f"{column} {name}": with_temperature(given[f"arr_{place}"], config.answers.temperature or 1.0)
+                for place, (column, name) in enumerate(left_out)
+            }
         figures.append(judge(answers, rows, labels))
+        print(f"seed {seed}: {100 * figures[-1].mean:.1f} % in the mean of the sets", flush=True)
     return figures
 
 
