@@ -62,10 +62,7 @@ def parser() -> argparse.ArgumentParser:
     )
     workers, looks = min(MOST_WORKERS, os.cpu_count() or 1), f"1-{MOST_LOOKS}"
     made.add_argument(
-        "--model",
-        default=LETTERS,
-        metavar="BUNDLE",
-        help="folder, or a link that may be moved to another (default: the one in the package)",
+        "--model", default=LETTERS, metavar="BUNDLE", help="folder, or a link (default: the package's own)"
     )
     made.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help="0.0.0.0: all (default %(default)s)")
     made.add_argument("--port", type=int, default=8000, metavar="N", help="0: any that is free (default %(default)s)")

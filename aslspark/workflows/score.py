@@ -43,10 +43,12 @@ def score(
     model : str or SignClassifierModel
         A bundle, the champion of a registry (``registry/champion``), or a model that was loaded.
     data : str, DataFrame, or sequence of str
-        A DataFrame with a column of pictures, as `aslspark.SignClassifierModel` takes them: the model's `inputCol`, or
-        else one called ``picture``, ``image``, ``pixels``, ``content`` or ``data``. Or paths: pixel tables with or
-        without labels, pictures or folders of them, one Parquet table, or one folder that `aslspark.ingest` wrote. Or
-        the name of a table in Spark's catalog (``main.signs.pictures``, ``table:pictures``), or a Delta table's folder.
+        Landmarks, as `aslspark.ingest` takes them, of which ``label`` may be missing: their rows are ``source``,
+        ``row``, ``label`` and ``hand``. Or a DataFrame with a column of pictures, as `aslspark.SignClassifierModel`
+        takes them: the model's `inputCol`, or else one called ``picture``, ``image``, ``pixels``, ``content`` or
+        ``data``. Or paths: pixel tables with or without labels, pictures or folders of them, one Parquet table, or
+        one folder that `aslspark.ingest` wrote. Or the name of a table in Spark's catalog (``main.signs.pictures``,
+        ``table:pictures``), or a Delta table's folder.
     out : str, optional
         A folder to write the answers to, as Parquet and without the pictures; it must not exist.
     out_table : str, optional
