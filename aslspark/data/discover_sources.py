@@ -286,8 +286,7 @@ def _open_pictures(
         return {path: open_zip(spark, store, path, options)}, []
     if contents.parquet:
         raise AslsparkError(
-            f"source {as_text(path)} is Parquet, and not of landmarks: read it with spark.read.parquet and give "
-            "ingest the DataFrame, with "
+            f"source {as_text(path)} is Parquet: read it with spark.read.parquet and give ingest the DataFrame, with "
             "path (string), content (binary, the file of a picture) and label; of Hugging Face's sets, image.bytes is "
             "the content"
         )
