@@ -52,7 +52,7 @@ def test_a_folder_of_the_same_name_goes_before_it(tmp_path, monkeypatch):
         Reader.load(LETTERS)
 
 
-def drawn_rows(count):
+def drawn_rows(count, source="drawn"):
     hands = drawn_hands(STATIC_LETTERS, count, 5)
     found = [
         Hand("plain", hand[PICTURE_POINTS].reshape(21, 3), hand[WORLD_POINTS].reshape(21, 3), "right", 1.0)
@@ -60,7 +60,7 @@ def drawn_rows(count):
         for hand in of_letter
     ]
     labels = [letter for letter in STATIC_LETTERS for _ in range(count)]
-    names = pa.array([f"drawn-{number % 2}" for number in range(len(labels))])
+    names = pa.array([f"{source}-{number % 2}" for number in range(len(labels))])
     return pa.table({"label": labels, "source": names, "signer": names, "hand": hand_column(found)})
 
 
@@ -69,10 +69,10 @@ def test_the_same_hands_and_settings_make_the_same_bytes(tmp_path):
 
     config = load_config("conf/hands.yaml", ["training.epochs=2", "training.threads=1"])
     for name in ("one", "other"):
-        make_bundle(drawn_rows(4), config, drawn_rows(1), tmp_path / name)
+        make_bundle(drawn_rows(4), config, drawn_rows(1, "other"), tmp_path / name)
     names = sorted(path.name for path in (tmp_path / "one").iterdir())
     assert names == ["SHA256SUMS", "bundle.json", "card.md", "network.onnx"]
     same, differing, unread = filecmp.cmpfiles(tmp_path / "one", tmp_path / "other", names, shallow=False)
     assert (sorted(same), differing, unread) == (names, [], [])
     assert Reader.load(str(tmp_path / "one")).labels == STATIC_LETTERS
-    assert Path(tmp_path / "one" / "card.md").read_text().count("| drawn-") == 2
+    assert Path(tmp_path / "one" / "card.md").read_text().count("| other-") == 2
