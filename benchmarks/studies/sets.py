@@ -265,7 +265,7 @@ def summary(figures: Sequence[Figures]) -> dict[str, tuple[float, float, float, 
     return lines
 
 
-def write_page(figures: Sequence[Figures], config: Config, folder: Path, name: str) -> None:
+def write_page(figures: Sequence[Figures], config: Config, changed: Sequence[str], folder: Path, name: str) -> None:
     """Write NAME.json, NAME.png and NAME.md."""
     folder.mkdir(parents=True, exist_ok=True)
     about = {"machine": machine(), "seeds": [asdict(each) for each in figures], "settings": config.as_dict()}
@@ -275,7 +275,7 @@ def write_page(figures: Sequence[Figures], config: Config, folder: Path, name: s
         "",
         f"% right of 24 static letters; each set was read by a network that learned from all others, {len(figures)} "
         "seeds. A picture without a found hand counts as wrong. Made by `python benchmarks/studies/sets.py`, with the "
-        "settings of `conf/hands.yaml`.",
+        f"settings of `conf/hands.yaml`{' and ' if changed else ''}{', '.join(f'`{word}`' for word in changed)}.",
         "",
         f"![right by set and by letter]({name}.png)",
         "",
@@ -332,7 +332,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     for what, (mean, least, most, whose) in summary(figures).items():
         print(f"{what} {whose}: {100 * mean:.1f} % ({100 * least:.1f} to {100 * most:.1f})")
     if options.page:
-        write_page(figures, config, options.page, options.name)
+        write_page(figures, config, options.set, options.page, options.name)
 
 
 if __name__ == "__main__":
