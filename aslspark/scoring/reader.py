@@ -182,4 +182,5 @@ def hand_vector(hand: Hand | None) -> npt.NDArray[np.float32]:
 
     See `features.landmarks.looked_vectors`.
     """
-    return looked_vectors(hand_column([hand or NO_HAND]))[0]
+    vector: npt.NDArray[np.float32] = looked_vectors(hand_column([hand or NO_HAND]))[0]
+    return vector
