@@ -54,12 +54,19 @@ class ExactDuplicates:
         return asdict(self)
 
 
-def picture_hash(has_hands: bool) -> Column:
+def picture_hash(samples: DataFrame) -> Column:
     """Make the column (long) of a hash of a picture's bytes and shape; of a table of landmarks, of the landmarks."""
-    hand = F.col(HAND_COLUMN) if has_hands else None
-    landmarks = [] if hand is None else [F.when(hand["found"] == IN_TABLE, hand["landmarks"])]
-    # 64 bits: among a million different pictures, two share a hash in one of 40 million tables. Nulls do not count.
-    return F.xxhash64(*(f"picture.{name}" for name in ("height", "width", "channels", "data")), *landmarks)
+    # 64 bits: among a million different pictures, two share a hash in one of 40 million tables.
+    shape_and_bytes = (f"picture.{name}" for name in ("height", "width", "channels", "data"))
+    return F.xxhash64(*shape_and_bytes, *landmarks_of_tables(samples))
+
+
+def landmarks_of_tables(samples: DataFrame) -> list[Column]:
+    """Make the column of what tells rows of tables of landmarks apart; null, which no hash counts, in other rows."""
+    if HAND_COLUMN not in samples.columns:
+        return []
+    hand = F.col(HAND_COLUMN)
+    return [F.when(hand["found"] == IN_TABLE, hand["landmarks"])]
 
 
 def count_exact_duplicates(samples: DataFrame) -> ExactDuplicates:
@@ -70,7 +77,7 @@ def count_exact_duplicates(samples: DataFrame) -> ExactDuplicates:
     samples : DataFrame
         id, picture, split, and perhaps HAND_COLUMN. Spark reads the pictures once, and shuffles their hashes only.
     """
-    hash_of_row = picture_hash(HAND_COLUMN in samples.columns)
+    hash_of_row = picture_hash(samples)
     hashed = samples.select(hash_of_row.alias("hash"), "split")
     rows = {split: F.sum((F.col("split") == split).cast("int")).alias(split) for split in (TRAIN, VALIDATION, TEST)}
     by_picture = hashed.groupBy("hash").agg(*rows.values())

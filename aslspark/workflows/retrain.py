@@ -22,7 +22,7 @@ from aslspark.common.redaction import say
 from aslspark.common.same_run import require_same_run
 from aslspark.common.settings import Config, load_config
 from aslspark.data.exact_duplicates import picture_hash
-from aslspark.data.samples import HAND_COLUMN, SAMPLES_FOLDER, TEST, read_samples
+from aslspark.data.samples import SAMPLES_FOLDER, TEST, read_samples
 from aslspark.data.split_preview import Needs
 from aslspark.evaluation.paired_comparison import compare_paired, count_pairs
 from aslspark.registry.registry import ALPHA, BEGUN, CHAMPION, FROZEN_TEST, MOST_FALL, PROMOTED, REFUSED, Registry
@@ -243,7 +243,7 @@ def _require_unlearned_test(frozen: DataFrame, learned: DataFrame) -> None:
     """Refuse training data that holds pictures of the frozen test, byte for byte."""
 
     def pictures(samples: DataFrame) -> DataFrame:
-        return samples.select(picture_hash(HAND_COLUMN in samples.columns).alias("pixels"))
+        return samples.select(picture_hash(samples).alias("pixels"))
 
     rows = pictures(frozen).join(pictures(learned).distinct(), "pixels", "left_semi").count()
     if rows:

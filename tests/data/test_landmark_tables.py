@@ -8,6 +8,7 @@ import pytest
 
 from aslspark.common.errors import AslsparkError
 from aslspark.common.labels import STATIC_LETTERS
+from aslspark.data.exact_duplicates import picture_hash
 from aslspark.data.ingest import ingest_sources
 from aslspark.data.samples import read_samples
 from aslspark.data.tables.landmark_hands import hands_of_points, table_hands
@@ -18,6 +19,7 @@ from aslspark.features.landmarks import PICTURE_POINTS, hand_vectors, landmark_f
 from aslspark.features.synthetic_hands import drawn_hands
 from aslspark.images.hands.hand import HAND_STRUCT
 from aslspark.scoring.unlabelled import rows_to_score
+from aslspark.training.data import fingerprint
 
 COUNT = 4
 
@@ -182,3 +184,17 @@ def test_the_tables_of_other_people_are_read(spark, real_data, tmp_path):
     assert report.quarantined == 0
     rows = read_samples(spark, str(tmp_path / "out")).groupBy("source", "hand.side").count().collect()
     assert {row["source"].split("/")[0]: row["side"] for row in rows} == names
+
+
+def test_other_landmarks_are_another_table_and_equal_ones_are_duplicates(spark, tmp_path):
+    points = drawn_points()
+    points[1] = points[0]
+    prints = []
+    for name, shift in (("one", 0.0), ("other", 0.01)):
+        (tmp_path / name).mkdir()
+        points[2, 8] += shift
+        ingested(spark, tmp_path / name, text_of(points, LETTERS))
+        prints.append(fingerprint(spark, str(tmp_path / name / "out")))
+    assert prints[0] != prints[1]
+    samples = read_samples(spark, str(tmp_path / "one" / "out"))
+    assert samples.select(picture_hash(samples)).distinct().count() == len(LETTERS) - 1
