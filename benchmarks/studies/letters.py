@@ -106,8 +106,8 @@ def _card(sources: Sequence[str], rows: pa.Table, others: pa.Table | None, class
             f"Of {len(figures.sets)} sets of other people and rooms, from which it has not learned, "
             f"{100 * figures.mean:.1f} % of the pictures are read rightly in the mean of the sets, "
             f"{100 * min(figures.sets.values()):.1f} % in the worst; one without a found hand counts as wrong. "
-            f"{100 * figures.coverage:.0f} % may be answered so that 99 % of the answers are right. Its settings, and the "
-            "ways in which hands are drawn, were chosen with the help of such sets, which flatters these figures. "
+            f"{100 * figures.coverage:.0f} % may be answered so that 99 % of the answers are right. Its settings, and "
+            "the ways in which hands are drawn, were chosen with the help of such sets, which flatters these figures. "
             "The letters that are read worst: "
             + ", ".join(f"{name} {100 * share:.0f} %" for name, share in worst)
             + ".",
