@@ -122,7 +122,7 @@ def spelling_bundle(folder, real_data, letters="ABCLY", left_out="hand3"):
     import torch
     from PIL import Image
 
-    from aslspark.features.landmarks import FEATURES, augmented_hands, landmark_features
+    from aslspark.features.landmarks import FEATURES, HAND_NUMBERS, augmented_hands, landmark_features
     from aslspark.models import torch_network
     from aslspark.scoring.reader import hand_vector
 
@@ -135,7 +135,7 @@ def spelling_bundle(folder, real_data, letters="ABCLY", left_out="hand3"):
     ]
     find_hands = HandDetector(HandOptions(looks=1), installed_networks("test"), threads=2)
     pixels = [np.asarray(Image.open(path).convert("RGB")) for _, path in paths]
-    hands = np.stack([hand_vector(hand) for hand in find_hands(pixels)])
+    hands = np.stack([hand_vector(hand)[:HAND_NUMBERS] for hand in find_hands(pixels)])
     random, answers = np.random.default_rng(1), torch.tensor([place for place, _ in paths])
     torch.manual_seed(1)
     model = torch_network.build("landmark_net", SHAPE, len(labels), 0.1).train()

@@ -19,6 +19,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, BinaryIO
 
+from aslspark.bundle.boxed import boxed
 from aslspark.bundle.checks import check_manifest
 from aslspark.bundle.manifest import Manifest
 from aslspark.common.errors import AslsparkError
@@ -143,9 +144,10 @@ def read_bundle(
         file.
     """
     try:
-        if not any_path(path).is_dir():
+        place = boxed(path)
+        if not any_path(place).is_dir():
             raise AslsparkError(f"{setting}{path}: there is no such folder; give the --out of a training job")
-        with as_local_folder(path) as folder, PlainFolder(folder) as plain:
+        with as_local_folder(place) as folder, PlainFolder(folder) as plain:
             names = plain.names()
             if SUMS not in names or MANIFEST not in names:
                 raise AslsparkError(f"{setting}{path}: no bundle: {SUMS} or {MANIFEST} is missing")

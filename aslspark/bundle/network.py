@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+from aslspark.bundle.boxed import is_boxed
 from aslspark.bundle.checks import check_hand_networks, check_network
 from aslspark.bundle.files import HANDS, ONNX, BundleContents, refusal_named
 from aslspark.common.catalog import LANDMARKS, PICTURE
@@ -81,7 +82,8 @@ def _hand_networks(bundle: BundleContents, named: str) -> HandNetworks:
     files = {name: bundle.files.get(f"{HANDS}{name}") for name in (*NETWORK_FILES, NOTICE)}
     palm, landmarks = (files[name] for name in NETWORK_FILES)
     if palm is None or landmarks is None:
-        log.warning("%s is of an earlier version: it looks for hands with the networks of this machine", named)
+        if not is_boxed(named):
+            log.warning("%s is of an earlier version: it looks for hands with the networks of this machine", named)
         return installed_networks(f"--model {named}")
     with refusal_named("--model ", named):
         check_hand_networks(palm, landmarks)

@@ -319,6 +319,12 @@ class AugmentConfig:
     landmark_drawn_probability: float = _setting(
         0.0, "that a drawn hand of the same letter stands in, without a picture", least=0.0, most=1.0
     )
+    landmark_mix_probability: float = _setting(
+        0.0,
+        "that it is mixed with another hand of the same letter, for networks that take no picture",
+        least=0.0,
+        most=1.0,
+    )
     landmark_noise: float = _setting(
         0.02, "share of the palm's length by which each is moved: standard deviation", least=0.0, most=0.5
     )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from functools import partial, reduce
 
 from pyspark.sql import DataFrame, SparkSession
@@ -19,12 +19,23 @@ from aslspark.data.pictures.listing import picture_splits
 from aslspark.data.pictures.options import PictureOptions
 from aslspark.data.pictures.reading import picture_samples, sample_id
 from aslspark.data.sample_frames import FrameCounts, checked, count_samples, join_splits, with_block
-from aslspark.data.samples import HAND_COLUMN, HAND_TYPE, SAMPLE_SCHEMA, TEST, TRAIN, VALIDATION
+from aslspark.data.samples import HAND_COLUMN, HAND_TYPE, SAMPLE_SCHEMA, TEST, TRAIN, VALIDATION, with_hand
 from aslspark.data.split_preview import Group, SampleListing
 from aslspark.data.splits import SplitOptions, random_split, splits_of_blocks, splits_of_groups
 from aslspark.data.tables.label_numbers import numbering_warning
-from aslspark.data.tables.labelled_tables import count_lines, labelled_lines, parse_blocks, place_blocks, write_lines
-from aslspark.data.tables.pixel_layout import PIXELS, PLAIN
+from aslspark.data.tables.labelled_tables import (
+    TableLayout,
+    count_lines,
+    hands_of_lines,
+    labelled_lines,
+    lines_of_files,
+    parse_blocks,
+    place_blocks,
+    write_lines,
+)
+from aslspark.data.tables.landmark_hands import TableHands
+from aslspark.data.tables.landmark_layout import LandmarkLayout, is_gapless, letters_of
+from aslspark.data.tables.pixel_layout import PIXELS, SIDE
 
 # Approximate share of the raw pixels' bytes; decides the size of row groups, which readers decode in memory.
 STORED_SHARE = {"raw": 1.0, "png": 0.5, "jpeg": 0.1}
@@ -53,6 +64,10 @@ class FirstPass:
         Pictures in files.
     picture_file_bytes : int
         Their size in the sample table, about.
+    layouts : mapping of str to Layout or LandmarkLayout
+        Of the lines, by short name.
+    hands : mapping of str to TableHands
+        Of tables of landmarks, by short name.
     """
 
     lines: DataFrame | None
@@ -62,6 +77,8 @@ class FirstPass:
     headers: int
     pictures: int = 0
     picture_file_bytes: int = 0
+    layouts: Mapping[str, TableLayout] = field(default_factory=dict)
+    hands: Mapping[str, TableHands] = field(default_factory=dict)
 
     @property
     def rows(self) -> int:
@@ -75,12 +92,26 @@ class FirstPass:
         return PIXELS * self._table_rows + self.picture_file_bytes + in_frames
 
     def numbering_warnings(self) -> list[str]:
-        """Return a warning for each pixel table whose label numbers seem to number letters differently."""
-        numbers: dict[str, set[int]] = {}
-        for (path, _), lines in self.counts.items():
-            numbers.setdefault(self.source_of[path], set()).update(lines)
-        warnings = (numbering_warning(name, numbers[name]) for name in sorted(numbers))
+        """Return a warning for each pixel table whose label numbers seem to number letters differently.
+
+        And for each table of landmarks what is not written in it, but was found out.
+        """
+        numbers = _label_numbers(self.counts, self.source_of)
+        warnings = [numbering_warning(name, numbers[name]) for name in sorted(numbers.keys() - self.hands.keys())]
+        for name, hands in sorted(self.hands.items()):
+            count = "; its labels count the 24 static letters from 0" if is_gapless(numbers.get(name, ())) else ""
+            warnings.append(f"{name}: read as {hands}{count}")
         return [warning for warning in warnings if warning]
+
+    def label_of(self, source: str, number: int) -> str | None:
+        """Return the label that a label number of a table stands for; None where it stands for none."""
+        hands = self.hands.get(source)
+        return LETTER_OF_NUMBER.get(number) if hands is None else hands.letters.get(number)
+
+    @property
+    def has_pixels(self) -> bool:
+        """Whether any table is one of pixels."""
+        return len(self.hands) < len(self.layouts)
 
     @property
     def _table_rows(self) -> int:
@@ -103,19 +134,48 @@ def count_sources(spark: SparkSession, opened: OpenedSources, folder: str, optio
     AslsparkError
         Where Spark passes over a file, or ids of samples in memory repeat.
     """
-    for name, frame in opened.pixel_frames.items():
-        write_lines(frame, f"{folder}/{name}")
+    of_frames = {name: write_lines(frame, f"{folder}/{name}") for name, frame in opened.pixel_frames.items()}
     layouts = {path: opened.layouts[name] for path, name in opened.files.items()}
-    layouts |= {f"{folder}/{name}": PLAIN for name in opened.pixel_frames}
+    layouts |= {f"{folder}/{name}": layout for name, layout in of_frames.items()}
     lines = labelled_lines(spark, layouts) if layouts else None
     counts = count_lines(lines) if lines is not None else {}
     source_of = _name_paths({path for path, _ in counts}, opened)
     if unread := sorted(set(opened.files.values()) - set(source_of.values())):
         raise AslsparkError(f"{unread[0]} is passed over by Spark: give it a name without a leading _ or .")
+    numbers = _label_numbers(counts, source_of)
+    hands = {
+        opened.files.get(path, path.rpartition("/")[2]): hands_of_lines(lines_of_files(spark, [path]), layout)
+        for path, layout in layouts.items()
+        if isinstance(layout, LandmarkLayout)
+    }
+    hands = {
+        name: replace(found, letters=_wanted_letters(numbers.get(name, ()), options)) for name, found in hands.items()
+    }
     frames = {name: count_samples(frame, name) for name, frame in opened.sample_frames.items()}
     pictures = sum(len(source.pictures) for source in opened.pictures.values())
     stored_bytes = int(pictures * math.prod(options.form.shape) * STORED_SHARE[options.store])
-    return FirstPass(lines, counts, source_of, frames, len(opened.files), pictures, stored_bytes)
+    return FirstPass(
+        lines,
+        counts,
+        source_of,
+        frames,
+        len(opened.files),
+        pictures,
+        stored_bytes,
+        {**opened.layouts, **of_frames},
+        hands,
+    )
+
+
+def _label_numbers(counts: Mapping[tuple[str, int], Counter[int]], source_of: Mapping[str, str]) -> dict[str, set[int]]:
+    numbers: dict[str, set[int]] = {}
+    for (path, _), lines in counts.items():
+        numbers.setdefault(source_of[path], set()).update(lines)
+    return numbers
+
+
+def _wanted_letters(numbers: Collection[int], options: PictureOptions) -> dict[int, str]:
+    return {number: label for number, label in letters_of(numbers).items() if options.is_wanted(label)}
 
 
 def _name_paths(paths: set[str], opened: OpenedSources) -> dict[str, str]:
@@ -162,10 +222,14 @@ def all_samples(
             first.source_of,
             header_at=lambda path, start: start == 0 and first.source_of[path] in file_names,
             splits_of={name: _table_splits(name, opened, groups, options) for name in opened.pixel_names},
-            layout_of=opened.layouts,
+            layout_of=first.layouts,
+            hands_of=first.hands,
         )
         columns = first.lines.select("value", "path", "start", "label")
-        tables.append(columns.mapInArrow(parse_blocks(blocks), SAMPLE_SCHEMA))
+        # Beside pixel tables alone, pictures are as small as theirs.
+        shape = picture_options.form.shape if opened.pictures or not first.has_pixels else (SIDE, SIDE, 1)
+        parse = parse_blocks(blocks, shape if first.hands else None)
+        tables.append(columns.mapInArrow(parse, with_hand(SAMPLE_SCHEMA) if first.hands else SAMPLE_SCHEMA))
     for name, frame in opened.sample_frames.items():
         named = frame.withColumn("source", F.coalesce("source", F.lit(name)))
         with_split = _with_split(spark, named, name in opened.test, first.frames[name], groups, options)
@@ -196,8 +260,8 @@ def list_samples(
         source = first.source_of[path]
         split = TEST if source in opened.test else VALIDATION if source in opened.validation else None
         for number, count in lines.items():
-            if number in LETTER_OF_NUMBER:
-                rows[Group(source, None, LETTER_OF_NUMBER[number], split)] += count
+            if (label := first.label_of(source, number)) is not None:
+                rows[Group(source, None, label, split)] += count
     ids: list[tuple[str, str]] = []
     for name, pictures in opened.pictures.items():
         for picture in pictures.usable:

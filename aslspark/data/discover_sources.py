@@ -21,10 +21,10 @@ from aslspark.data.pictures.listing import PictureSource
 from aslspark.data.pictures.options import PictureOptions
 from aslspark.data.pictures.tables import holds_picture_files, open_picture_table
 from aslspark.data.sample_frames import holds_samples
-from aslspark.data.samples import TEST, TRAIN, VALIDATION
+from aslspark.data.samples import TEST, TRAIN, VALIDATION, read_parquet
 from aslspark.data.split_names import nearest_named, split_of_name
-from aslspark.data.tables.labelled_tables import check_header
-from aslspark.data.tables.pixel_layout import Layout
+from aslspark.data.tables.labelled_tables import TableLayout, check_header
+from aslspark.data.tables.landmark_layout import names_landmarks
 
 
 @dataclass
@@ -34,10 +34,10 @@ class OpenedSources:
     Parameters
     ----------
     files : dict of str to str
-        Short names of pixel tables in files, by qualified path.
+        Short names of tables of pixels or landmarks in files, by qualified path.
     uris : dict of str to str
         The same by URI.
-    layouts : dict of str to Layout
+    layouts : dict of str to Layout or LandmarkLayout
         Layouts of their columns, by short name.
     pixel_frames, sample_frames : dict of str to DataFrame
         Tables in memory, under the names dataframe-1, dataframe-2 and so on.
@@ -55,7 +55,7 @@ class OpenedSources:
 
     files: dict[str, str] = field(default_factory=dict)
     uris: dict[str, str] = field(default_factory=dict)
-    layouts: dict[str, Layout] = field(default_factory=dict)
+    layouts: dict[str, TableLayout] = field(default_factory=dict)
     pixel_frames: dict[str, DataFrame] = field(default_factory=dict)
     sample_frames: dict[str, DataFrame] = field(default_factory=dict)
     pictures: dict[str, PictureSource] = field(default_factory=dict)
@@ -144,6 +144,9 @@ def open_sources(
             continue
         if store.qualified(out).startswith(store.qualified(source).rstrip("/") + "/"):
             raise AslsparkError(f"out {out} lies inside source {source}: choose a folder outside it")
+        if (frame := landmark_parquet(spark, store, source)) is not None:
+            _open_frame(opened, frame, is_test, options)
+            continue
         opened.passed_over += _open_path(spark, store, source, is_test, options, found)
     _name_paths(store, opened, found)
     _note_split_names(opened, [source for source in sources if isinstance(source, str)])
@@ -328,6 +331,19 @@ def _open_manifests(
     passed += [f"{as_text(note)}: neither a manifest nor a pixel table" for note in contents.notes]
     passed += contents.passed_over
     return opened, [*passed, *unnamed_pictures(spark, store, path, opened.values())]
+
+
+def landmark_parquet(spark: SparkSession, store: StoreFiles, path: str) -> DataFrame | None:
+    """Read a Parquet file, or a folder of them, whose columns are those of landmarks; None for what is another."""
+    if not inspect_path(store, store.qualified(path).rstrip("/")).parquet:
+        return None
+    try:
+        frame = read_parquet(spark, path)
+        return frame if names_landmarks(frame.columns) else None
+    except AslsparkError:
+        raise
+    except Exception:  # no Parquet within, whatever it is called: whoever reads it next says so
+        return None
 
 
 def short_names(paths: Sequence[str]) -> list[str]:

@@ -8,7 +8,8 @@ from typing import Any
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from aslspark.data.samples import TEST, TRAIN, VALIDATION
+from aslspark.data.samples import HAND_COLUMN, TEST, TRAIN, VALIDATION
+from aslspark.data.tables.landmark_hands import IN_TABLE
 
 
 @dataclass(frozen=True)
@@ -53,10 +54,19 @@ class ExactDuplicates:
         return asdict(self)
 
 
-def picture_hash() -> Column:
-    """Make the column (long) of a hash of a picture's bytes and shape."""
+def picture_hash(samples: DataFrame) -> Column:
+    """Make the column (long) of a hash of a picture's bytes and shape; of a table of landmarks, of the landmarks."""
     # 64 bits: among a million different pictures, two share a hash in one of 40 million tables.
-    return F.xxhash64(*(f"picture.{name}" for name in ("height", "width", "channels", "data")))
+    shape_and_bytes = (f"picture.{name}" for name in ("height", "width", "channels", "data"))
+    return F.xxhash64(*shape_and_bytes, *landmarks_of_tables(samples))
+
+
+def landmarks_of_tables(samples: DataFrame) -> list[Column]:
+    """Make the column of what tells rows of tables of landmarks apart; null, which no hash counts, in other rows."""
+    if HAND_COLUMN not in samples.columns:
+        return []
+    hand = F.col(HAND_COLUMN)
+    return [F.when(hand["found"] == IN_TABLE, hand["landmarks"])]
 
 
 def count_exact_duplicates(samples: DataFrame) -> ExactDuplicates:
@@ -65,9 +75,10 @@ def count_exact_duplicates(samples: DataFrame) -> ExactDuplicates:
     Parameters
     ----------
     samples : DataFrame
-        id, picture and split. Spark reads the pictures once, and shuffles their hashes only.
+        id, picture, split, and perhaps HAND_COLUMN. Spark reads the pictures once, and shuffles their hashes only.
     """
-    hashed = samples.select(picture_hash().alias("hash"), "split")
+    hash_of_row = picture_hash(samples)
+    hashed = samples.select(hash_of_row.alias("hash"), "split")
     rows = {split: F.sum((F.col("split") == split).cast("int")).alias(split) for split in (TRAIN, VALIDATION, TEST)}
     by_picture = hashed.groupBy("hash").agg(*rows.values())
     tested, others = F.col(TEST) > 0, F.col(TRAIN) + F.col(VALIDATION)
@@ -80,7 +91,7 @@ def count_exact_duplicates(samples: DataFrame) -> ExactDuplicates:
     assert counts is not None
     first = None
     if counts["shared"] is not None:
-        shared = samples.where(picture_hash() == counts["shared"])
+        shared = samples.where(hash_of_row == counts["shared"])
         is_test = F.col("split") == TEST
         pair = shared.agg(F.min(F.when(is_test, F.col("id"))), F.min(F.when(~is_test, F.col("id")))).first()
         first = tuple(pair) if pair is not None else None

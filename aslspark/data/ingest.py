@@ -87,7 +87,8 @@ def ingest_sources(
     spark : SparkSession
     sources : sequence of str or DataFrame
         Each one a pixel table (.csv, .csv.gz or .csv.bz2 with the columns label, pixel1 to pixel784), a
-        folder of them, a DataFrame with these columns (numbers or strings), or a DataFrame with the columns
+        folder of them, a table of landmarks (label, x0, y0 and so on; also Parquet), a DataFrame with the columns of
+        either (numbers or strings), or a DataFrame with the columns
         of `SAMPLE_SCHEMA` without `split` (it is evaluated twice: cache it if that is expensive). Or pictures in
         files: a folder with a sub-folder for each label, perhaps below train and test; a manifest (.csv with
         path,label and perhaps signer,split); a .zip of either; a DataFrame as Spark's binaryFile or image sources

@@ -12,6 +12,7 @@ from aslspark.data.files.local_folders import is_special
 from aslspark.data.files.store_files import StoreFiles
 from aslspark.data.files.table_endings import is_table_name
 from aslspark.data.pictures.manifest import is_manifest_line
+from aslspark.data.tables.landmark_layout import names_landmarks
 from aslspark.data.tables.pixel_layout import names_pixels
 from aslspark.images.endings import is_picture_name
 
@@ -26,8 +27,8 @@ class PathContents:
     Parameters
     ----------
     manifests, tables, notes : list of str
-        Qualified paths of tables, by their headers: manifests of pictures, pixel tables (perhaps without a header), and
-        others.
+        Qualified paths of tables, by their headers: manifests of pictures, tables of pixels (perhaps without a header)
+        or of landmarks, and others.
     zip, parquet, picture : bool
         Of a file. `parquet` also of a folder with Parquet files and no tables.
     passed_over : list of str
@@ -76,7 +77,7 @@ def inspect_path(store: StoreFiles, path: str) -> PathContents:
         line = store.first_line(table) or ""
         if is_manifest_line(line):
             contents.manifests.append(table)
-        elif is_pixel_line(line):
+        elif is_pixel_line(line) or is_landmark_line(line):
             contents.tables.append(table)
         else:
             contents.notes.append(table)
@@ -86,3 +87,8 @@ def inspect_path(store: StoreFiles, path: str) -> PathContents:
 def is_pixel_line(line: str) -> bool:
     """Tell the first line of a table that is, or was meant to be, a pixel table."""
     return names_pixels(line) or len(re.split(r"[,;\t]", line)) > MANY_COLUMNS
+
+
+def is_landmark_line(line: str) -> bool:
+    """Tell the first line of a table that is, or was meant to be, one of landmarks."""
+    return names_landmarks(re.split(r"[,;\t]", line))

@@ -14,8 +14,9 @@ from aslspark.common.errors import AslsparkError
 from aslspark.common.labels import STATIC_LETTERS
 from aslspark.data.files.natural_order import natural_order
 from aslspark.data.samples import HAND_COLUMN, HAND_TYPE, PICTURE_TYPE, SAMPLE_SCHEMA, picture_struct
-from aslspark.data.tables.labelled_tables import QUARANTINE
-from aslspark.data.tables.pixel_layout import EMPTY, UNKNOWN_LABEL, layout_of_names
+from aslspark.data.tables.labelled_tables import QUARANTINE, layout_of_columns
+from aslspark.data.tables.landmark_layout import LandmarkLayout
+from aslspark.data.tables.pixel_layout import EMPTY, UNKNOWN_LABEL
 from aslspark.images.decoding import RAW
 from aslspark.images.hands.hand import NUMBERS
 
@@ -45,7 +46,7 @@ class FrameCounts:
 
 
 def holds_samples(frame: DataFrame, name: str) -> bool:
-    """Tell whether a table in memory holds samples (True) or is a pixel table (False).
+    """Tell whether a table in memory holds samples (True) or is one of pixels or landmarks (False).
 
     Raises
     ------
@@ -53,8 +54,9 @@ def holds_samples(frame: DataFrame, name: str) -> bool:
         Where it is neither; the message names the columns or types at fault.
     """
     if "picture" not in frame.columns:
-        layout = layout_of_names(frame.columns, name)
-        for field in (frame.schema.fields[place] for place in (layout.label or 0, *layout.pixels)):
+        layout = layout_of_columns(frame.columns, name)
+        numbers = layout.points if isinstance(layout, LandmarkLayout) else layout.pixels
+        for field in (frame.schema.fields[place] for place in (layout.label or 0, *numbers)):
             if not isinstance(field.dataType, NumericType | StringType):
                 raise AslsparkError(
                     f"{name}: column {field.name} is {field.dataType.simpleString()}: cast it to a number"

@@ -38,6 +38,8 @@ LOOKED_NUMBERS = HAND_NUMBERS + MOST_LOOKS * 126
 
 VECTOR_FIELDS = ("found", "landmarks", "world", "side")
 """The fields of `samples.HAND_TYPE` that make a hand's vector."""
+LOOKS = "looks"
+"""The field that holds each view; earlier tables lack it."""
 
 FloatArray = npt.NDArray[np.float32]
 Array = npt.NDArray[np.floating[Any]]
@@ -112,7 +114,7 @@ def looked_vectors(hands: pa.Array | pa.ChunkedArray) -> FloatArray:
     agreed = hand_vectors(hands)
     points = agreed[:, : WORLD_POINTS.stop]
     looked: FloatArray = np.concatenate([agreed, np.tile(points, (1, MOST_LOOKS))], axis=1)
-    if (place := hands.type.get_field_index("looks")) >= 0:
+    if (place := hands.type.get_field_index(LOOKS)) >= 0:
         looks = hands.flatten()[place]
         lengths = np.asarray(pc.fill_null(pc.list_value_length(looks), 0))
         numbers = looks.flatten().to_numpy()
@@ -143,10 +145,36 @@ def one_look(looked: FloatArray, random: np.random.Generator) -> FloatArray:
     return hands
 
 
+def each_look(looked: FloatArray) -> FloatArray:
+    """Return what hands look like: as all views agree, and in each view.
+
+    Parameters
+    ----------
+    looked : ndarray of float32, shape (n, LOOKED_NUMBERS)
+
+    Returns
+    -------
+    ndarray of float32, shape (n, 1 + MOST_LOOKS, HAND_NUMBERS)
+    """
+    views = np.repeat(looked[:, None, :HAND_NUMBERS], 1 + MOST_LOOKS, axis=1)
+    views[:, 1:, : WORLD_POINTS.stop] = looked[:, HAND_NUMBERS:].reshape(-1, MOST_LOOKS, WORLD_POINTS.stop)
+    return views
+
+
 def frame_vectors(hands: pd.DataFrame) -> FloatArray:
     """Convert a column of structs with VECTOR_FIELDS, as pandas_udf gives it; see `hand_vectors`."""
-    columns = [pa.array(hands[name], HAND_STRUCT.field(name).type) for name in VECTOR_FIELDS]
-    return hand_vectors(pa.StructArray.from_arrays(columns, list(VECTOR_FIELDS)))
+    return hand_vectors(_structs(hands))
+
+
+def looked_frame_vectors(hands: pd.DataFrame) -> FloatArray:
+    """Convert a column of structs with VECTOR_FIELDS and perhaps looks; see `looked_vectors`."""
+    return looked_vectors(_structs(hands))
+
+
+def _structs(hands: pd.DataFrame) -> pa.StructArray:
+    names = [name for name in (*VECTOR_FIELDS, LOOKS) if name in hands.columns]
+    columns = [pa.array(hands[name], HAND_STRUCT.field(name).type) for name in names]
+    return pa.StructArray.from_arrays(columns, names)
 
 
 def landmark_features(vectors: FloatArray, upright: bool) -> FloatArray:
@@ -209,11 +237,42 @@ def hangs_down(vectors: FloatArray) -> npt.NDArray[np.bool_]:
 
 
 def half_turned(vectors: FloatArray) -> FloatArray:
-    """Turn hands by half in the plane of the picture; shape (n, HAND_NUMBERS)."""
+    """Turn hands, and each look at them, by half in the plane of the picture; of the same shape."""
     turned = vectors.copy()
-    for place in (PICTURE_POINTS, WORLD_POINTS):
-        turned[:, place] *= np.tile(np.array([-1, -1, 1], np.float32), POINTS)
+    for part in (slice(0, WORLD_POINTS.stop), slice(HAND_NUMBERS, None)):
+        points = turned[:, part]
+        points *= np.tile(np.array([-1, -1, 1], np.float32), points.shape[1] // 3)
     return turned
+
+
+def mixed_hands(vectors: FloatArray, others: FloatArray, shares: Array) -> FloatArray:
+    """Mix hands with others: points between those of both, as right hands of one size with the wrist at one place.
+
+    Parameters
+    ----------
+    vectors, others : ndarray of float32, shape (n, HAND_NUMBERS)
+        Are not changed; of hands that were found.
+    shares : ndarray, shape (n,)
+        Of the others.
+
+    Returns
+    -------
+    ndarray of float32, shape (n, HAND_NUMBERS)
+    """
+    mixed = vectors.copy()
+    share = shares[:, None, None]
+    for place in (PICTURE_POINTS, WORLD_POINTS):
+        one, other = (
+            _normal(
+                hands[:, place].reshape(-1, POINTS, 3).astype(np.float64),
+                np.where(hands[:, RIGHT_HAND] > 0.5, 1.0, -1.0),
+                upright=False,
+            )
+            for hands in (vectors, others)
+        )
+        mixed[:, place] = ((1 - share) * one + share * other).reshape(len(vectors), -1)
+    mixed[:, RIGHT_HAND] = 1
+    return mixed
 
 
 def augmented_hands(

@@ -14,7 +14,7 @@ from aslspark.features.landmarks import HAND_FOUND, HAND_NUMBERS, PICTURE_POINTS
 
 
 def drawn_hands(labels: Sequence[str], count: int, seed: int) -> npt.NDArray[np.float32]:
-    """Make right hands of each label, each of another signer.
+    """Make right hands of each label, each of another signer, in all the ways that people form a letter.
 
     Parameters
     ----------
@@ -34,7 +34,9 @@ def drawn_hands(labels: Sequence[str], count: int, seed: int) -> npt.NDArray[np.
         if label not in STATIC_LETTERS:
             continue
         for index in range(count):
-            scene = scene_of(label, seed=seed, index=index, signer=index, size=1, channels=1, left_handed=False)
+            scene = scene_of(
+                label, seed=seed, index=index, signer=index, size=1, channels=1, left_handed=False, varied=True
+            )
             hand = hands[place, index]
             hand[PICTURE_POINTS] = landmarks_in(scene).ravel()
             metres = (scene.joints - scene.joints.mean(axis=0)) / 100

@@ -30,7 +30,7 @@ from aslspark.common.onnx_sessions import kept_session
 from aslspark.common.spark_session import IS_SPARK_3, task_cores
 from aslspark.data.samples import HAND_COLUMN, PICTURE_TYPE, hands_missing, picture_struct
 from aslspark.features.crops import ROW, brings_hands, crop_to_hands, quoted
-from aslspark.features.landmarks import VECTOR_FIELDS, frame_vectors
+from aslspark.features.landmarks import LOOKS, VECTOR_FIELDS, looked_frame_vectors
 from aslspark.features.pictures import Normaliser
 from aslspark.images.decoding import UNUSABLE, ImageSpec
 from aslspark.images.hands.detector import HandDetector
@@ -303,7 +303,8 @@ def _hands(dataset: DataFrame) -> Column:
             f"column {HAND_COLUMN}: {kind.simpleString()} is no hand; give samples that were ingested with "
             "hands.on=true"
         )
-    return F.struct(*(F.col(HAND_COLUMN)[name].alias(name) for name in VECTOR_FIELDS))
+    names = [name for name in (*VECTOR_FIELDS, LOOKS) if name in kind.names]
+    return F.struct(*(F.col(HAND_COLUMN)[name].alias(name) for name in names))
 
 
 def _onnx_udf(
@@ -326,7 +327,7 @@ def _onnx_udf(
             pictures, reasons = None, np.full(len(columns[0]), None, object)
             if normaliser is not None:
                 pictures, reasons = normaliser(inputs[PICTURE])
-            hands = frame_vectors(inputs[LANDMARKS]) if LANDMARKS in inputs else None
+            hands = looked_frame_vectors(inputs[LANDMARKS]) if LANDMARKS in inputs else None
             yield make(network.probabilities(session, pictures, hands, reasons), reasons)
 
     return rank

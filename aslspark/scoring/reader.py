@@ -16,13 +16,12 @@ from aslspark.bundle.network import network_of, preprocessing_of
 from aslspark.common.catalog import LANDMARKS
 from aslspark.common.errors import AslsparkError
 from aslspark.common.onnx_sessions import open_session
-from aslspark.features.landmarks import HAND_FOUND, HAND_NUMBERS, PICTURE_POINTS, RIGHT_HAND, WORLD_POINTS
+from aslspark.features.landmarks import looked_vectors
 from aslspark.features.pictures import Normaliser
 from aslspark.images.decoding import ImageSpec, Unusable
 from aslspark.images.hands.detector import HandDetector
 from aslspark.images.hands.find_and_crop import FindsHands
-from aslspark.images.hands.hand import RIGHT as RIGHT_SIDE
-from aslspark.images.hands.hand import Hand
+from aslspark.images.hands.hand import NO_HAND, Hand, hand_column
 from aslspark.models.onnx_classifier import OnnxClassifier, needs_hand
 from aslspark.scoring.answers import Answer, answers_of
 
@@ -179,9 +178,9 @@ def prepared(
 
 
 def hand_vector(hand: Hand | None) -> npt.NDArray[np.float32]:
-    """Return the vector of a hand, shape (HAND_NUMBERS,); all 0 without one. See `features.landmarks.hand_vectors`."""
-    vector = np.zeros(HAND_NUMBERS, np.float32)
-    if hand is not None and hand.landmarks is not None and hand.world is not None:
-        vector[PICTURE_POINTS], vector[WORLD_POINTS] = hand.landmarks.ravel(), hand.world.ravel()
-        vector[RIGHT_HAND], vector[HAND_FOUND] = hand.side == RIGHT_SIDE, 1
+    """Return the vector of a hand and each look at it, shape (LOOKED_NUMBERS,); all 0 without one.
+
+    See `features.landmarks.looked_vectors`.
+    """
+    vector: npt.NDArray[np.float32] = looked_vectors(hand_column([hand or NO_HAND]))[0]
     return vector

@@ -22,7 +22,7 @@ from aslspark.common.paths import mounted_as_spark
 from aslspark.common.redaction import redact
 from aslspark.common.settings import ColumnConfig
 from aslspark.data.catalog_tables import table_of
-from aslspark.data.discover_sources import short_names
+from aslspark.data.discover_sources import landmark_parquet, short_names
 from aslspark.data.files.file_bytes import with_content
 from aslspark.data.files.local_folders import as_text, is_special
 from aslspark.data.files.store_files import StoreFiles
@@ -41,7 +41,7 @@ from aslspark.data.pictures.listing import ListedFile, unread_reason
 from aslspark.data.pictures.manifest import parse_manifest, read_manifest_text
 from aslspark.data.pictures.reading import packing
 from aslspark.data.samples import REPORT_FILE, read_parquet, read_samples
-from aslspark.data.tables.unlabelled_tables import table_rows
+from aslspark.data.tables.unlabelled_tables import landmark_frame, table_rows
 from aslspark.images.endings import PICTURE_ENDINGS, is_picture_name
 
 logger = logging.getLogger(__name__)
@@ -84,6 +84,8 @@ def rows_to_score(
     if len(paths) == 1 and (table := table_of(spark, store, paths[0], columns or ColumnConfig())) is not None:
         return table, _require_picture_column(table, paths[0])
     _require_files(store, paths)
+    if len(paths) == 1 and (frame := landmark_parquet(spark, store, paths[0])) is not None:
+        return landmark_frame(frame, paths[0]), "picture"
     if len(paths) == 1 and store.exists(f"{paths[0]}/{REPORT_FILE}"):
         store.require_spelled(paths[0], "--data ")
         return read_samples(spark, paths[0]), "picture"
@@ -95,7 +97,7 @@ def rows_to_score(
             logger.info("passed over: %s", redact(line))
     if found.tables:
         names = short_names([redact(as_text(table)) for table in found.tables])
-        return table_rows(spark, store, dict(zip(found.tables, names, strict=True))), "pixels"
+        return table_rows(spark, store, dict(zip(found.tables, names, strict=True))), "pixels"  # or none of them
     if found.pictures:
         return _picture_rows(spark, found.pictures), "content"
     if len(paths) > 1:

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from aslspark.bundle.boxed import LETTERS, boxed
 from aslspark.common.command_line import ArgumentParser
 from aslspark.common.errors import AslsparkError
 
@@ -57,11 +58,13 @@ def parser() -> argparse.ArgumentParser:
 
     made = ArgumentParser(
         prog="aslspark serve",
-        usage="aslspark serve --model BUNDLE [options]",
+        usage="aslspark serve [--model BUNDLE] [options]",
         description="Read letters over HTTP, and live at http://localhost:8000.",
     )
     workers, looks = min(MOST_WORKERS, os.cpu_count() or 1), f"1-{MOST_LOOKS}"
-    made.add_argument("--model", required=True, metavar="BUNDLE", help="folder, or a link that may be moved to another")
+    made.add_argument(
+        "--model", default=LETTERS, metavar="BUNDLE", help="folder, or a link (default: the package's own)"
+    )
     made.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help="0.0.0.0: all (default %(default)s)")
     made.add_argument("--port", type=int, default=8000, metavar="N", help="0: any that is free (default %(default)s)")
     made.add_argument(
@@ -115,7 +118,7 @@ def main(argv: Sequence[str]) -> None:
     _check_tls(options.tls_cert, options.tls_key)
     _check_proxy(options.proxy)
     limits = _within_open_files(limits)
-    holder = ModelHolder(options.model, pixels=limits.pixels, looks=options.looks)
+    holder = ModelHolder(boxed(options.model), pixels=limits.pixels, looks=options.looks)
     connections = Connections(limits)
     app = create_app(
         holder,

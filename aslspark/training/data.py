@@ -17,6 +17,7 @@ from aslspark.common.errors import AslsparkError
 from aslspark.common.former_names import moved_from
 from aslspark.common.settings import FeatureConfig
 from aslspark.common.store_path import any_path
+from aslspark.data.exact_duplicates import landmarks_of_tables
 from aslspark.data.samples import REPORT_FILE, SAMPLES_FOLDER, TEST, TRAIN, VALIDATION, read_samples
 from aslspark.data.splits import GIVEN_AS_TEST
 from aslspark.features.pipeline import feature_pipeline
@@ -156,7 +157,7 @@ def fingerprint(spark: SparkSession, folder: str) -> str:
 def _counts(spark: SparkSession, folder: str) -> list[Row]:
     samples = read_samples(spark, folder)
     picture = samples["picture"]
-    row_hash = F.xxhash64("id", "label", "split", picture["data"]).cast("decimal(38,0)")
+    row_hash = F.xxhash64("id", "label", "split", picture["data"], *landmarks_of_tables(samples)).cast("decimal(38,0)")
     return (
         samples.groupBy("split", "source", "label", picture["height"], picture["width"], picture["channels"])
         .agg(F.count("*").alias("rows"), F.sum(row_hash).alias("hashes"))

@@ -16,7 +16,7 @@ from pyspark.sql import SparkSession
 from aslspark.common.catalog import LANDMARKS, PICTURE
 from aslspark.common.errors import AslsparkError
 from aslspark.common.progress import doing
-from aslspark.common.settings import Config, TrainingConfig, declarations
+from aslspark.common.settings import AugmentConfig, Config, TrainingConfig, declarations
 from aslspark.common.spark_session import require_slots, running_session, task_cores
 from aslspark.common.store_path import AnyPath, remove_folder
 from aslspark.models.fit_result import EpochRow, FinishedNetwork, FitResult
@@ -233,7 +233,8 @@ def name_of_fit(job: WorkerJob, *rows: int) -> str:
         f"Plan(epochs={training.epochs}, patience={training.patience}, schedule={training.schedule!r}, "
         f"unfreeze_after={network.unfreeze_after})"
     )
-    read = (folders.labels, job.shape, training.batch_size, plan, training.seed, features.stretch, job.augment)
+    changes = str(job.augment).replace(f", landmark_mix_probability={AugmentConfig.landmark_mix_probability}", "")
+    read = (folders.labels, job.shape, training.batch_size, plan, training.seed, features.stretch, changes)
     more = (folders.weight_of, job.inputs, features.upright, network.unfreeze_rate)
     steps = (training.label_smoothing, training.clip_norm, network.branch_dropout)
     others = {

@@ -52,7 +52,8 @@ def fit_network(
     -------
     FitResult
     """
-    unfitted = (_keras_network if config.training.framework == "keras" else _torch_network)(data, config)
+    build = keras_network if config.training.framework == "keras" else torch_network
+    unfitted = build(config, data.shape, data.labels)
     return fit_on_folders(
         unfitted,
         config,
@@ -89,7 +90,7 @@ def fit_in_one_task(spark: SparkSession, data: TrainingData, config: Config) -> 
         Where no epoch left a model.
     """
     one = replace(config, training=replace(config.training, num_proc=1, launcher=ALONE))
-    job, _ = worker_job(spark, _torch_network(data, one), one, _folders(data, one))
+    job, _ = worker_job(spark, torch_network(one, data.shape, data.labels), one, _folders(data, one))
 
     def fit(_: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         yield pa.RecordBatch.from_pydict({"result": pa.array([pickle.dumps(_alone(job))], pa.binary())})
@@ -119,24 +120,26 @@ def _folders(data: TrainingData, config: Config) -> SampleFolders:
     return SampleFolders(f"{split}{TRAIN}", f"{split}{VALIDATION}", data.labels, weight_of=weights)
 
 
-def _keras_network(data: TrainingData, config: Config) -> KerasNetwork:
+def keras_network(config: Config, shape: tuple[int, int, int], labels: tuple[str, ...]) -> KerasNetwork:
+    """Build the Keras network that the settings name, for pictures of a shape, with its optimizer and loss."""
     import tensorflow as tf
 
     from aslspark.training.keras_fit import KerasNetwork
 
     tf.keras.utils.set_random_seed(config.training.seed)
-    model = started_network(config, data.shape, data.labels)
+    model = started_network(config, shape, labels)
     return KerasNetwork(model, keras_optimizer(config.training), "categorical_crossentropy")
 
 
-def _torch_network(data: TrainingData, config: Config) -> TorchNetwork:
+def torch_network(config: Config, shape: tuple[int, int, int], labels: tuple[str, ...]) -> TorchNetwork:
+    """Build the torch network that the settings name, for pictures of a shape, with its optimizer and loss."""
     import torch
 
     from aslspark.training.torch_fit import TorchNetwork
 
     torch.manual_seed(config.training.seed)
-    model = started_network(config, data.shape, data.labels)
-    height, width, channels = data.shape
+    model = started_network(config, shape, labels)
+    height, width, channels = shape
     shapes = {PICTURE: [-1, channels, height, width], LANDMARKS: [-1, FEATURES]}
     taken = [shapes[name] for name in NETWORKS[config.network.name].inputs]
     return TorchNetwork(model, torch_optimizer(config.training, model), torch.nn.CrossEntropyLoss(), taken)

@@ -25,6 +25,7 @@ from aslspark.features.landmarks import (
     hand_vectors,
     landmark_features,
     looked_vectors,
+    mixed_hands,
     one_look,
 )
 from aslspark.training.batches import Batch
@@ -77,6 +78,8 @@ class HandInput:
         stood_in: npt.NDArray[np.bool_] = np.zeros(len(hands), bool)
         if self.augment is not None:
             hands = one_look(hands, random)
+            if self.augment.landmark_mix_probability and batch.pictures is None:
+                hands = _mixed_with_their_like(hands, batch.labels, self.augment.landmark_mix_probability, random)
             if self.drawn is not None:
                 drawn = self.drawn[batch.labels, random.integers(0, self.drawn.shape[1], len(hands))]
                 chosen = random.random(len(hands)) < self.augment.landmark_drawn_probability
@@ -101,6 +104,22 @@ class HandInput:
             assert batch.pictures is not None
             batch.pictures[no_picture] = 0
         return batch._replace(hands=hands, landmarks=landmark_features(hands, self.upright))
+
+
+def _mixed_with_their_like(
+    hands: npt.NDArray[np.float32], labels: npt.NDArray[np.int64], probability: float, random: np.random.Generator
+) -> npt.NDArray[np.float32]:
+    """Mix hands, so often, with another one of the same label in the batch, each in any share."""
+    order = np.lexsort((random.random(len(labels)), labels))
+    after = np.roll(order, -1)
+    starts = np.searchsorted(labels[order], labels[order])
+    partners = np.empty_like(order)
+    partners[order] = np.where(labels[after] == labels[order], after, order[starts])
+    chosen = (random.random(len(hands)) < probability) & (partners != np.arange(len(hands)))
+    chosen &= (hands[:, HAND_FOUND] > 0) & (hands[partners, HAND_FOUND] > 0)
+    mixed = hands.copy()
+    mixed[chosen] = mixed_hands(hands[chosen], hands[partners[chosen]], random.random(chosen.sum()))
+    return mixed
 
 
 def require_hands(folder: str, file: pq.ParquetFile, column: str) -> None:

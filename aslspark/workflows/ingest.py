@@ -49,7 +49,9 @@ def ingest(
 
         - a pixel table (.csv, .csv.gz, .csv.bz2), or a folder of them, with the columns ``label`` and ``pixel1`` to
           ``pixel784``: whole numbers of 0-255, 28x28 pixels of grey row by row;
-        - a DataFrame with these columns, as numbers or strings;
+        - a table of landmarks (.csv, .csv.gz, .csv.bz2, Parquet), or a folder of them, with ``label``, ``x0``, ``y0``
+          (``z0``) to ``y20`` (``z20``), in any unit and from any origin;
+        - a DataFrame with the columns of either, as numbers or strings;
         - a folder of pictures with a sub-folder for each label, perhaps below ``train/`` and ``test/``; a manifest
           ``path,label[,signer,split]``; a zip of either;
         - a DataFrame as Spark's ``binaryFile`` (``path string, content binary``) or ``image`` source gives it,

@@ -252,7 +252,7 @@ def _require_unlearned_test(frozen: DataFrame, learned: DataFrame) -> None:
     """Refuse training data that holds pictures of the frozen test, byte for byte."""
 
     def pictures(samples: DataFrame) -> DataFrame:
-        return samples.select(picture_hash().alias("pixels"))
+        return samples.select(picture_hash(samples).alias("pixels"))
 
     rows = pictures(frozen).join(pictures(learned).distinct(), "pixels", "left_semi").count()
     if rows:

@@ -15,6 +15,8 @@ from aslspark.common.errors import AslsparkError, first_line
 from aslspark.common.paths import mounted_as_spark
 from aslspark.common.settings import Config
 from aslspark.data.pictures.options import manifest_roots
+from aslspark.data.tables.landmark_layout import names_landmarks
+from aslspark.data.tables.unlabelled_tables import landmark_frame
 from aslspark.scoring.model import SignClassifierModel
 from aslspark.scoring.scored_tables import check_table, write_scores, write_scores_to_table
 from aslspark.scoring.unlabelled import named_picture_column, rows_to_score, with_reasons
@@ -45,10 +47,12 @@ def score(
     model : str or SignClassifierModel
         A bundle, the champion of a registry (``registry/champion``), or a model that was loaded.
     data : str, DataFrame, or sequence of str
-        A DataFrame with a column of pictures, as `aslspark.SignClassifierModel` takes them: the model's `inputCol`, or
-        else one called ``picture``, ``image``, ``pixels``, ``content`` or ``data``. Or paths: pixel tables with or
-        without labels, pictures or folders of them, one Parquet table, or one folder that `aslspark.ingest` wrote. Or
-        the name of a table in Spark's catalog (``main.signs.pictures``, ``table:pictures``), or a Delta table's folder.
+        Landmarks, as `aslspark.ingest` takes them, of which ``label`` may be missing: their rows are ``source``,
+        ``row``, ``label`` and ``hand``. Or a DataFrame with a column of pictures, as `aslspark.SignClassifierModel`
+        takes them: the model's `inputCol`, or else one called ``picture``, ``image``, ``pixels``, ``content`` or
+        ``data``. Or paths: pixel tables with or without labels, pictures or folders of them, one Parquet table, or
+        one folder that `aslspark.ingest` wrote. Or the name of a table in Spark's catalog (``main.signs.pictures``,
+        ``table:pictures``), or a Delta table's folder.
     out : str, optional
         A folder to write the answers to, as Parquet and without the pictures; it must not exist.
     out_table : str, optional
@@ -113,7 +117,9 @@ def score(
         reader.form = replace(reader.form, max_pixels=config.pictures.max_pixels)
         if threshold is not None:
             reader.setThreshold(threshold)
-        if isinstance(data, DataFrame):
+        if isinstance(data, DataFrame) and names_landmarks(data.columns):
+            rows, column = landmark_frame(data, "a DataFrame"), reader.getInputCol()
+        elif isinstance(data, DataFrame):
             rows, column = data, reader.getInputCol()
             if column not in data.columns:
                 column = named_picture_column(data) or column  # a model of landmarks alone needs none

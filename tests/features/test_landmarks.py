@@ -18,6 +18,7 @@ from aslspark.features.landmarks import (
     hangs_down,
     landmark_features,
     looked_vectors,
+    mixed_hands,
     one_look,
 )
 from aslspark.images.hands.hand import HAND_STRUCT, Hand
@@ -60,6 +61,17 @@ def test_where_a_hand_is_how_large_and_which_one_does_not_matter(hands, upright)
     mirrored = moved(hands, lambda points: points * [-1, 1, 1] + [1, 0, 0])
     mirrored[:, RIGHT_HAND] = 1 - hands[:, RIGHT_HAND]
     np.testing.assert_allclose(landmark_features(mirrored, upright), features, atol=2e-4)
+
+
+def test_a_mixed_hand_lies_between_both_whichever_side_they_are(hands):
+    one, other = hands[:1], hands[1:2]
+    share = np.array([0.3])
+    half = mixed_hands(one, other, share)
+    coordinates = [landmark_features(each, False)[:, :40] for each in (one, half, other)]
+    between = 0.7 * coordinates[0] + 0.3 * coordinates[2]
+    size = np.linalg.norm(between.reshape(20, 2), axis=1).max()
+    np.testing.assert_allclose(coordinates[1], between / size, atol=1e-4)
+    np.testing.assert_allclose(mixed_hands(one, other, np.array([0.0]))[0, RIGHT_HAND], 1)
 
 
 def test_a_turn_in_the_pictures_plane_counts_unless_hands_are_put_upright(hands):
@@ -129,7 +141,7 @@ def test_each_look_at_a_hand_can_be_learned_from_and_missing_ones_are_what_all_a
 def test_one_hand_has_the_vector_of_its_row_in_a_table(side):
     points, world = (np.random.default_rng(seed).random((21, 3)).astype(np.float32) for seed in (1, 2))
     row = {"found": "plain", "landmarks": points.ravel(), "world": world.ravel(), "side": side}
-    of_table = hand_vectors(pa.array([row, {"found": None}], HAND_STRUCT))
+    of_table = looked_vectors(pa.array([row, {"found": None}], HAND_STRUCT))
     np.testing.assert_array_equal(hand_vector(Hand("plain", points, world, side)), of_table[0])
     assert of_table[0, RIGHT_HAND] == (side == "right")
     np.testing.assert_array_equal(hand_vector(None), of_table[1])

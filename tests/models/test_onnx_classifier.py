@@ -1,11 +1,11 @@
-"""A hand that hangs down is read as it is and turned by half, by a network of landmarks alone."""
+"""A network of landmarks alone reads each look at a hand, and a hand that hangs down also turned by half."""
 
 import numpy as np
 import pytest
 from onnx import TensorProto, helper
 
 from aslspark.common.onnx_sessions import open_session
-from aslspark.features.landmarks import FEATURES, HAND_NUMBERS
+from aslspark.features.landmarks import FEATURES, HAND_NUMBERS, MOST_LOOKS
 from aslspark.models.onnx_classifier import OnnxClassifier
 
 UP, DOWN, OTHER = "ABC"
@@ -50,6 +50,31 @@ def test_a_picture_that_is_upside_down_is_read_turned_by_half():
 
 def test_a_hand_that_is_surely_read_as_it_hangs_stays_so():
     assert read(network(sureness_down=2), hand(up=True), hand(up=False)) == [UP, DOWN]
+
+
+def looked(up, *views):
+    """A hand, and looks at it: whether each sees it upright; the others see what all agree on."""
+    of_hand = hand(up)
+    seen = [hand(view)[:126] for view in views] + [of_hand[:126]] * (MOST_LOOKS - len(views))
+    return np.concatenate([of_hand, *seen])
+
+
+def test_what_most_looks_at_a_hand_show_is_read():
+    classifier = network(sureness_down=0.5)
+    assert read(classifier, looked(True), looked(True, False), looked(True, False, False, False, False)) == [
+        UP,
+        UP,
+        DOWN,
+    ]
+
+
+def test_looks_that_are_all_alike_change_nothing():
+    classifier, session = network(sureness_down=0.5), None
+    session = open_session(classifier.onnx, 1)
+    hands = np.stack([looked(True), looked(False)])
+    reasons = np.full(2, None, object)
+    given = classifier.probabilities(session, None, hands, reasons)
+    np.testing.assert_array_equal(given, classifier.probabilities(session, None, hands[:, :HAND_NUMBERS], reasons))
 
 
 def test_where_no_hand_was_found_nothing_is_turned():

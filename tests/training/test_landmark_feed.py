@@ -10,8 +10,9 @@ from stacks import has_petastorm, needs_petastorm
 
 from aslspark.common.errors import AslsparkError
 from aslspark.common.settings import AugmentConfig, NetworkConfig
-from aslspark.features.landmarks import FEATURES, HAND_FOUND, HAND_NUMBERS, landmark_features
+from aslspark.features.landmarks import FEATURES, HAND_FOUND, HAND_NUMBERS, MOST_LOOKS, landmark_features
 from aslspark.features.synthetic_hands import drawn_hands
+from aslspark.training.batches import Batch
 from aslspark.training.feed import RowReader, SampleFeed
 from aslspark.training.flat_copy import flat_copies
 from aslspark.training.hands import HandInput, require_hands
@@ -112,6 +113,36 @@ def test_drawn_hands_of_the_same_letter_stand_in_for_the_share_that_was_asked_fo
     assert (batch.hands[without][:, HAND_FOUND] == 1).all()
     if not dropout:
         assert without.tolist() == stood_in
+
+
+def test_a_share_of_the_hands_is_mixed_with_others_of_their_letter_and_never_beside_a_picture():
+    hands = drawn_hands(["A", "B"], 100, seed=5).reshape(-1, HAND_NUMBERS)
+    labels = np.repeat([0, 1], 100)
+    labels[-1], hands[0] = 2, 0  # the only one of its letter, and one that was not found
+    looked = looked_of(hands)
+    batch = Batch(None, labels, np.ones(200, np.float32), 1.0, looked)
+    mixing = HandInput(False, AugmentConfig(landmark_mix_probability=0.5, **STILL))
+    mixed = mixing.ready(batch, np.random.default_rng(2)).landmarks
+    plain = HandInput(False, AugmentConfig(**STILL)).ready(batch, np.random.default_rng(2)).landmarks
+    changed = np.abs(mixed - plain).max(axis=1) > 1e-3
+    assert changed.mean() == pytest.approx(0.5, abs=0.1)
+    assert not changed[[0, -1]].any()
+    own = [
+        np.linalg.norm(mixed[changed & (labels == label)] - plain[labels == label].mean(axis=0), axis=1).mean()
+        for label in (0, 1)
+    ]
+    other = [
+        np.linalg.norm(mixed[changed & (labels == label)] - plain[labels == 1 - label].mean(axis=0), axis=1).mean()
+        for label in (0, 1)
+    ]
+    assert max(own) < min(other)
+    pictures = np.ones((200, 2, 2, 1), np.uint8)
+    beside = mixing.ready(batch._replace(pictures=pictures), np.random.default_rng(2)).landmarks
+    assert np.abs(beside - plain).max() < 1e-3
+
+
+def looked_of(hands):
+    return np.concatenate([hands, np.tile(hands[:, :126], (1, MOST_LOOKS))], axis=1)
 
 
 def test_a_worker_draws_hands_for_learning_alone_and_only_where_the_settings_ask_for_them(tmp_path):

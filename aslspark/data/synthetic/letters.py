@@ -6,7 +6,7 @@ signer. Angles are in degrees; see `skeleton.ANGLES_PER_FINGER`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -161,6 +161,69 @@ HANDSHAPES: dict[str, tuple[Handshape, ...]] = {
     ),
 }  # fmt: skip
 """The ways to form each letter."""
+
+_HANGING = (View(yaw=180, pitch=50, roll=180), View(yaw=168, pitch=30, roll=170), View(yaw=195, pitch=40, roll=190))
+_FROM_ABOVE = (View(pitch=35), View(pitch=45, yaw=8))
+
+MORE_VIEWS: dict[str, tuple[View, ...]] = {
+    "H": (View(roll=-82), View(yaw=25, roll=-78)),
+    "M": _FROM_ABOVE,
+    "N": _FROM_ABOVE,
+    "O": (View(yaw=10), View(yaw=30)),
+    "P": (View(yaw=-40, roll=50), View(yaw=-60, roll=120), View(yaw=-30, roll=145)),
+    "Q": (View(yaw=-60, roll=160), View(yaw=110, roll=180), View(yaw=-90, roll=105)),
+}
+"""Further views of the first way to form a letter: P and Q from sideways to straight down, O from the front, M and N
+from above, the palm of H."""
+
+MORE_HANDSHAPES: dict[str, tuple[Handshape, ...]] = {
+    # Wider.
+    "C": (
+        Handshape((40, 45, 60, 10, 20), (-4, 22, 38, 24), (-1, 22, 38, 24), (3, 23, 38, 24), (8, 26, 38, 24),
+             (View(yaw=62, roll=-8), View(yaw=40, roll=-10), View(yaw=75, roll=-15))),
+    ),
+    # The thumb stretched.
+    "G": (
+        Handshape((52, 4, 70, 5, 0), (0, 10, 6, 4), _FOLDED_MIDDLE, _FOLDED_RING, _FOLDED_LITTLE,
+             (_TO_THE_RIGHT, _UP_TO_THE_RIGHT, _TO_THE_LEFT)),
+    ),
+    # The thumb beside the fingers, which make a V.
+    "K": (
+        Handshape((8, 30, 80, 10, 0), (9, 3, 4, 3), (-8, 10, 6, 4), _FOLDED_RING, _FOLDED_LITTLE,
+             (View(yaw=-10), View(yaw=5))),
+    ),
+    # Three and two fingers that hang down before the back of the hand.
+    "M": (
+        Handshape((10, 30, 100, 40, 0), (-4, 55, 12, 8), (-1, 55, 12, 8), (3, 55, 12, 8), (0, 92, 108, 70), _HANGING),
+    ),
+    "N": (
+        Handshape((10, 30, 100, 40, 0), (-3, 55, 12, 8), (1, 55, 12, 8), (-3, 90, 108, 70), (0, 90, 108, 70), _HANGING),
+    ),
+    # The thumb high.
+    "S": (
+        Handshape((22, 48, 110, 15, 20), _FOLDED_INDEX, _FOLDED_MIDDLE, _FOLDED_RING, _FOLDED_LITTLE,
+             (View(roll=-4), View(yaw=14, roll=-20))),
+    ),
+    # The tip of the thumb in front.
+    "T": (
+        Handshape((12, 30, 95, 0, -10), (7, 70, 88, 50), (-5, 84, 103, 68), _FOLDED_RING, _FOLDED_LITTLE,
+             (View(pitch=4), View(yaw=8, roll=-16))),
+    ),
+    # The index finger less bent.
+    "X": (
+        Handshape((22, 47, 92, 35, 39), (0, 8, 58, 38), _FOLDED_MIDDLE, _FOLDED_RING, _FOLDED_LITTLE,
+             (View(yaw=40, roll=-5), View(yaw=20, roll=-5))),
+    ),
+}  # fmt: skip
+"""Further ways to form a letter, as some people do and charts do not show."""
+
+
+def varied_handshapes_of(letter: str) -> tuple[Handshape, ...]:
+    """Return the ways to form a letter and those that some people have, of which one in three comes to be drawn."""
+    first, *others = handshapes_of(letter)
+    first = replace(first, views=(*first.views, *MORE_VIEWS.get(letter, ())))
+    more = MORE_HANDSHAPES.get(letter, ())
+    return (first, *others, *more) if others or not more else (first, first, *more)
 
 
 def handshapes_of(letter: str) -> tuple[Handshape, ...]:

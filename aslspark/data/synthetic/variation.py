@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aslspark.data.synthetic.capsules import Capsules, hand_capsules
-from aslspark.data.synthetic.letters import handshapes_of
+from aslspark.data.synthetic.letters import handshapes_of, varied_handshapes_of
 from aslspark.data.synthetic.render import SUPERSAMPLING, Camera, Light
 from aslspark.data.synthetic.skeleton import (
     AVERAGE_HAND,
@@ -99,9 +99,22 @@ class Scene:
         return (np.clip(picture, 0, 1) * 255 + 0.5).astype(np.uint8)
 
 
-def scene_of(letter: str, *, seed: int, index: int, signer: int, size: int, channels: int, left_handed: bool) -> Scene:
-    """Return the scene of picture number `index` of a seed; size and channels do not change what it shows."""
-    forms = handshapes_of(letter)
+def scene_of(
+    letter: str,
+    *,
+    seed: int,
+    index: int,
+    signer: int,
+    size: int,
+    channels: int,
+    left_handed: bool,
+    varied: bool = False,
+) -> Scene:
+    """Return the scene of picture number `index` of a seed; size and channels do not change what it shows.
+
+    `varied`: letters are also formed as some people do, and charts do not show.
+    """
+    forms = varied_handshapes_of(letter) if varied else handshapes_of(letter)
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(_OF_PICTURE, index)))
     person = signer_of(seed, signer)
     form = forms[rng.integers(len(forms))]

@@ -1,4 +1,4 @@
-"""Pixel tables -> samples, in two passes over their lines.
+"""Tables of pixels or landmarks -> samples, in two passes over their lines.
 
 Pass 1 counts lines in the JVM. From the counts follow, before parsing, the number of rows, the row number of each
 block's first line, and the place of each row among those of its source and label. Pass 2 parses, and needs no shuffle
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import reduce
 
 import numpy as np
@@ -19,12 +19,26 @@ import pyarrow.compute as pc
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from aslspark.common.labels import LETTER_OF_NUMBER
+from aslspark.common.errors import AslsparkError
+from aslspark.common.labels import LABELS, LETTER_OF_NUMBER
 from aslspark.data.files.store_files import StoreFiles, no_pattern
 from aslspark.data.picture_column import picture_column, pixel_bytes
-from aslspark.data.tables.parse_pixels import ParsedLines, parse_lines
-from aslspark.data.tables.pixel_layout import PIXELS, PLAIN, SIDE, Layout, layout_of_line, layout_of_names
+from aslspark.data.samples import HAND_COLUMN
+from aslspark.data.tables.landmark_hands import ROWS, TableHands, hands_of_points, table_hands
+from aslspark.data.tables.landmark_layout import FIRST_NAMED, LandmarkLayout, landmark_layout, names_landmarks
+from aslspark.data.tables.parse_landmarks import ParsedLandmarks, parse_landmarks
+from aslspark.data.tables.parse_pixels import BadRow, ParsedLines, parse_lines
+from aslspark.data.tables.pixel_layout import (
+    PLAIN,
+    SIDE,
+    UNKNOWN_LABEL,
+    Layout,
+    header_names,
+    layout_of_line,
+    layout_of_names,
+)
 from aslspark.images.decoding import RAW
+from aslspark.images.hands.hand import null_hands
 
 QUARANTINE = "quarantine"
 """Value of the column `split` of rows that cannot be used, until ingest moves them to the quarantine."""
@@ -33,6 +47,7 @@ CHANGED = "changed while it was being read"
 NO_LABEL = -1
 LETTERS = pa.array([LETTER_OF_NUMBER.get(number) for number in range(256)], pa.string())
 
+TableLayout = Layout | LandmarkLayout
 Blocks = Mapping[tuple[str, int], "Block"]
 
 
@@ -47,11 +62,13 @@ class Block:
     label_before: Mapping[int, int]
     label_total: Mapping[int, int]
     splits: tuple[str, ...]
-    layout: Layout = PLAIN
+    layout: TableLayout = PLAIN
+    hands: TableHands = field(default_factory=TableHands)
+    """Of a table of landmarks."""
 
 
-def check_header(files: StoreFiles, path: str, *, label: bool = True) -> Layout:
-    """Read the header of a pixel table.
+def check_header(files: StoreFiles, path: str, *, label: bool = True) -> TableLayout:
+    """Read the header of a table of pixels or of landmarks.
 
     Parameters
     ----------
@@ -65,7 +82,24 @@ def check_header(files: StoreFiles, path: str, *, label: bool = True) -> Layout:
     AslsparkError
         Naming the file and what is wrong with its header; see `aslspark.data.tables.pixel_layout.layout_of_line`.
     """
-    return layout_of_line(files.first_line(path), path, label=label)
+    line = files.first_line(path)
+    for separator in (",", ";", "\t"):
+        if names_landmarks(names := header_names(line or "", separator)):
+            if separator != ",":
+                raise AslsparkError(f"{path}: a table of landmarks whose fields are apart by {separator!r}; use commas")
+            return landmark_layout(names, path, label=label)
+    return layout_of_line(line, path, label=label)
+
+
+def layout_of_columns(names: Sequence[str], where: str) -> TableLayout:
+    """Return the layout of a table in memory by the names of its columns.
+
+    Raises
+    ------
+    AslsparkError
+        Where they are neither those of pixels nor those of landmarks.
+    """
+    return landmark_layout(names, where) if names_landmarks(names) else layout_of_names(names, where)
 
 
 def lines_of_files(spark: SparkSession, paths: Sequence[str]) -> DataFrame:
@@ -88,42 +122,57 @@ def lines_of_files(spark: SparkSession, paths: Sequence[str]) -> DataFrame:
     )
 
 
-def write_lines(frame: DataFrame, folder: str) -> None:
-    """Write a table in memory as lines of a pixel table, without a header and in its order, to be read like files.
+def write_lines(frame: DataFrame, folder: str) -> TableLayout:
+    """Write a table in memory as lines, without a header and in its order, to be read like files.
 
     Its own partitions cannot serve as blocks: Spark may partition the same table differently in each pass.
+
+    Returns
+    -------
+    Layout or LandmarkLayout
+        Of the lines.
     """
-    layout = layout_of_names(frame.columns, "the table")
-    names = [frame.columns[place].replace("`", "``") for place in (layout.label, *layout.pixels) if place is not None]
+    layout = layout_of_columns(frame.columns, "the table")
+    numbers = layout.points if isinstance(layout, LandmarkLayout) else layout.pixels
+    names = [frame.columns[place].replace("`", "``") for place in (layout.label, *numbers) if place is not None]
     fields = [F.coalesce(F.col(f"`{name}`").cast("string"), F.lit("")) for name in names]
     # A line end within a value must not split a row.
     frame.select(F.translate(F.concat_ws(",", *fields), "\r\n", "  ").alias("value")).write.text(folder)
+    if isinstance(layout, LandmarkLayout):
+        return LandmarkLayout(1 + len(numbers), 0, tuple(range(1, 1 + len(numbers))), layout.axes)
+    return PLAIN
 
 
-def labelled_lines(spark: SparkSession, layouts: Mapping[str, Layout]) -> DataFrame:
+def labelled_lines(spark: SparkSession, layouts: Mapping[str, TableLayout]) -> DataFrame:
     """Read files, or folders from `write_lines`, as lines with their label numbers.
 
     Parameters
     ----------
     spark : SparkSession
-    layouts : mapping of str to Layout
+    layouts : mapping of str to Layout or LandmarkLayout
         By path.
 
     Returns
     -------
     DataFrame
         The columns of `lines_of_files` and `label` (int): the label number if it is from 0 to 99, else -1. The bounds
-        keep a file of other content from making millions of groups in pass 1.
+        keep a file of other content from making millions of groups in pass 1. Tables of landmarks may have names in
+        place of numbers: see `landmark_layout.label_number`.
     """
-    by_place: dict[int, list[str]] = {}
+    by_place: dict[tuple[int, bool], list[str]] = {}
     for path, layout in layouts.items():
         assert layout.label is not None
-        by_place.setdefault(-1 if layout.label == layout.columns - 1 else layout.label, []).append(path)
+        place = -1 if layout.label == layout.columns - 1 else layout.label
+        by_place.setdefault((place, isinstance(layout, LandmarkLayout)), []).append(path)
     parts = []
-    for place, paths in by_place.items():
+    for (place, is_named), paths in by_place.items():
         # try_cast: text must give null, not an error, in ANSI mode too.
         number = F.expr(f"try_cast({label_text(place)} AS double)")
         label = F.when(number.between(0, 99), number.cast("int")).otherwise(NO_LABEL)
+        if is_named:
+            names = F.array(*(F.lit(name.lower()) for name in LABELS))
+            at = F.array_position(names, F.expr(f"lower({label_text(place)})")).cast("int")
+            label = F.when(at > 0, at + (FIRST_NAMED - 1)).otherwise(label)
         parts.append(lines_of_files(spark, paths).withColumn("label", label))
     return reduce(DataFrame.unionByName, parts)
 
@@ -147,12 +196,26 @@ def count_lines(lines: DataFrame) -> dict[tuple[str, int], Counter[int]]:
     return counts
 
 
+def hands_of_lines(lines: DataFrame, layout: LandmarkLayout) -> TableHands:
+    """Look at some rows of a table of landmarks, the same ones each time; see `landmark_hands.table_hands`.
+
+    Parameters
+    ----------
+    lines : DataFrame
+        value (string), perhaps with the header among them.
+    layout : LandmarkLayout
+    """
+    some = lines.select("value").orderBy(F.xxhash64("value")).limit(ROWS).collect()
+    return table_hands(parse_landmarks(pa.array([row["value"] for row in some], pa.string()), layout).points)
+
+
 def place_blocks(
     counts: Mapping[tuple[str, int], Counter[int]],
     source_of: Mapping[str, str],
     header_at: Callable[[str, int], bool],
     splits_of: Mapping[str, tuple[str, ...]],
-    layout_of: Mapping[str, Layout],
+    layout_of: Mapping[str, TableLayout],
+    hands_of: Mapping[str, TableHands],
 ) -> dict[tuple[str, int], Block]:
     """Compute what pass 2 needs to number and split the rows of each block.
 
@@ -167,7 +230,9 @@ def place_blocks(
     splits_of : mapping of str to tuple of str
         Splits of the contiguous runs of rows of one label, by short name.
     layout_of : mapping of str to Layout
-        By short name; without an entry PLAIN, as `write_lines` writes.
+        By short name.
+    hands_of : mapping of str to TableHands
+        Of tables of landmarks, by short name.
     """
     headers = {key: Counter({NO_LABEL: 1} if header_at(*key) else {}) for key in counts}
     totals: dict[str, Counter[int]] = {source: Counter() for source in splits_of}
@@ -185,17 +250,28 @@ def place_blocks(
             label_before=dict(before[source]),
             label_total=totals[source],
             splits=splits_of[source],
-            layout=layout_of.get(source, PLAIN),
+            layout=layout_of[source],
+            hands=hands_of.get(source, TableHands()),
         )
         before[source] += lines - headers[key]
     return blocks
 
 
-def parse_blocks(blocks: Blocks) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+def parse_blocks(
+    blocks: Blocks, shape: tuple[int, int, int] | None = None
+) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     """Pass 2, for mapInArrow: parse lines with path, start and label to rows of `SAMPLE_SCHEMA`.
 
     A bad row has the split 'quarantine'. Its row number is packed into `id`, its reason into `label`, and its detail
     into `signer`.
+
+    Parameters
+    ----------
+    blocks : mapping
+        From `place_blocks`.
+    shape : (int, int, int), optional
+        Where any table is one of landmarks: rows have HAND_COLUMN too, and rows of landmarks have a picture of this
+        shape that is 0 all over, as one that is left out.
     """
 
     def parse(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -214,7 +290,14 @@ def parse_blocks(blocks: Blocks) -> Callable[[Iterable[pa.RecordBatch]], Iterato
                 labels = run.column(3).to_numpy()
                 splits = _splits(block, labels, seen_of_label)
                 first_row = block.rows_before + seen - block.has_header + 1
-                yield from _samples(block.source, first_row, parse_lines(run.column(0), block.layout), splits)
+                if isinstance(block.layout, LandmarkLayout):
+                    assert shape is not None
+                    parsed_hands = parse_landmarks(run.column(0), block.layout)
+                    yield from _hands(block, first_row, run.column(0), parsed_hands, splits, shape)
+                else:
+                    parsed = parse_lines(run.column(0), block.layout)
+                    for rows in _samples(block.source, first_row, parsed, splits):
+                        yield rows if shape is None else _with_hands(rows, null_hands(rows.num_rows))
                 seen += run.num_rows
         _check_block(blocks, key, seen)
 
@@ -261,20 +344,66 @@ def _samples(source: str, first_row: int, parsed: ParsedLines, splits: pa.Array)
             signers=pa.nulls(count, pa.string()),
             splits=splits.take(pa.array(parsed.good)),
         )
-    if bad := parsed.bad:
-        yield _batch(
-            ids=pa.array([str(first_row + row.line) for row in bad]),
-            pixels=np.zeros((len(bad), PIXELS), np.uint8),
-            labels=pa.array([row.reason for row in bad]),
-            source=source,
-            signers=pa.array([row.detail for row in bad]),
-            splits=pa.array([QUARANTINE] * len(bad)),
+    if parsed.bad:
+        yield _bad_rows(source, first_row, parsed.bad)
+
+
+def _hands(
+    block: Block,
+    first_row: int,
+    lines: pa.Array,
+    parsed: ParsedLandmarks,
+    splits: pa.Array,
+    shape: tuple[int, int, int],
+) -> Iterator[pa.RecordBatch]:
+    labels = [block.hands.letters.get(number) for number in parsed.numbers.tolist()]
+    known = np.array([label is not None for label in labels], bool)
+    unknown = [
+        BadRow(int(line), UNKNOWN_LABEL, f"label is {_label_of(lines[int(line)].as_py(), block.layout)!r}")
+        for line in parsed.good[~known]
+    ]
+    if known.any():
+        good = parsed.good[known]
+        ids = pc.binary_join_element_wise(
+            pa.scalar(f"{block.source}:"), pa.array(good + first_row).cast(pa.string()), ""
         )
+        rows = _batch(
+            ids=ids,
+            pixels=np.zeros((len(good), *shape), np.uint8),
+            labels=pa.array([label for label in labels if label is not None]),
+            source=block.source,
+            signers=pa.nulls(len(good), pa.string()),
+            splits=splits.take(pa.array(good)),
+        )
+        yield _with_hands(rows, hands_of_points(parsed.points[known], block.hands))
+    if bad := [*parsed.bad, *unknown]:
+        yield _with_hands(_bad_rows(block.source, first_row, bad), null_hands(len(bad)))
+
+
+def _with_hands(rows: pa.RecordBatch, hands: pa.StructArray) -> pa.RecordBatch:
+    return pa.RecordBatch.from_arrays([*rows.columns, hands], names=[*rows.schema.names, HAND_COLUMN])
+
+
+def _label_of(line: str, layout: TableLayout) -> str:
+    assert layout.label is not None
+    return line.split(",")[layout.label].strip()[:40]
+
+
+def _bad_rows(source: str, first_row: int, bad: Sequence[BadRow]) -> pa.RecordBatch:
+    return _batch(
+        ids=pa.array([str(first_row + row.line) for row in bad]),
+        pixels=np.zeros((len(bad), SIDE, SIDE, 1), np.uint8),
+        labels=pa.array([row.reason for row in bad]),
+        source=source,
+        signers=pa.array([row.detail for row in bad]),
+        splits=pa.array([QUARANTINE] * len(bad)),
+    )
 
 
 def _batch(
     ids: pa.Array, pixels: npt.NDArray[np.uint8], labels: pa.Array, source: str, signers: pa.Array, splits: pa.Array
 ) -> pa.RecordBatch:
-    picture = picture_column(pixel_bytes(pixels), (SIDE, SIDE, 1), RAW)
+    shape = (SIDE, SIDE, 1) if pixels.ndim == 2 else pixels.shape[1:]
+    picture = picture_column(pixel_bytes(pixels), shape, RAW)
     columns = [ids, picture, labels, pa.array([source] * len(pixels)), signers, splits]
     return pa.RecordBatch.from_arrays(columns, names=["id", "picture", "label", "source", "signer", "split"])

@@ -201,7 +201,7 @@ def parse_row(line: str, layout: Layout = PLAIN) -> ParsedRow | tuple[str, str]:
     fields = line.split(",")
     label = 0
     if layout.label is not None:
-        value = _number(fields[layout.label])
+        value = number_in(fields[layout.label])
         if not _is_whole(value):
             return NOT_A_NUMBER, f"label is {_quote(fields[layout.label])}"
         if abs(value) > 256 or not 0 <= round(value) <= 255:
@@ -209,7 +209,7 @@ def parse_row(line: str, layout: Layout = PLAIN) -> ParsedRow | tuple[str, str]:
         label = round(value)
         if label not in LETTER_OF_NUMBER:
             return _unknown_label(label)
-    values = [_number(fields[place]) for place in layout.pixels]
+    values = [number_in(fields[place]) for place in layout.pixels]
     if 0 < max(values) <= 1 and all(0 <= value <= 1 for value in values):
         return _scaled(values)
     for number, (place, value) in enumerate(zip(layout.pixels, values, strict=True), 1):
@@ -220,7 +220,7 @@ def parse_row(line: str, layout: Layout = PLAIN) -> ParsedRow | tuple[str, str]:
     return ParsedRow(label, [round(value) for value in values])
 
 
-def _number(field: str) -> float:
+def number_in(field: str) -> float:
     """Return the number in a field; NaN where there is none."""
     text = _unquoted(field)
     return float(text) if NUMBER.fullmatch(text) else float("nan")

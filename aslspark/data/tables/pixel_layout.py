@@ -33,7 +33,7 @@ TOLERANCE = 1e-3
 _BOM = "\ufeff"
 _PIXEL = re.compile(r"pixel\d+")
 # Names of the column of row numbers that pandas and R write.
-_INDEX = re.compile(r"(index|unnamed: \d+)?")
+INDEX = re.compile(r"(index|unnamed: \d+)?")
 _SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars", " ": "spaces"}
 
 
@@ -67,9 +67,9 @@ def bare(count: int) -> Layout:
     return Layout(count, None, tuple(range(count)))
 
 
-def header_names(line: str) -> list[str]:
+def header_names(line: str, separator: str = ",") -> list[str]:
     """Split a header into names, in lower case, without the spaces and quotes around them."""
-    return [_name(name) for name in line.removeprefix(_BOM).split(",")]
+    return [_name(name) for name in line.removeprefix(_BOM).split(separator)]
 
 
 def names_pixels(line: str | None) -> bool:
@@ -134,7 +134,7 @@ def layout_of_names(names: Sequence[str], where: str, *, label: bool = True, pix
         raise AslsparkError(f"{where} lacks {_some(missing)}: {expected}")
     known = {"label", *of_pixels}
     others = [name for name in names if name not in known]
-    if extra := [name for name in others if not _INDEX.fullmatch(name)]:
+    if extra := [name for name in others if not INDEX.fullmatch(name)]:
         raise AslsparkError(f"{where} has other columns too, {_some(extra)}: {expected}")
     times = Counter(names)
     places = {name: place for place, name in enumerate(names)}

@@ -1,0 +1,200 @@
+"""Tables of landmarks, as people collect them with MediaPipe, become hands like those of pictures."""
+
+from fractions import Fraction
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from aslspark.common.errors import AslsparkError
+from aslspark.common.labels import STATIC_LETTERS
+from aslspark.data.exact_duplicates import picture_hash
+from aslspark.data.ingest import ingest_sources
+from aslspark.data.samples import read_samples
+from aslspark.data.tables.landmark_hands import hands_of_points, table_hands
+from aslspark.data.tables.landmark_layout import coordinate_names, landmark_layout, letters_of
+from aslspark.data.tables.parse_landmarks import NO_HAND, parse_landmarks
+from aslspark.data.tables.pixel_layout import COLUMNS
+from aslspark.features.landmarks import PICTURE_POINTS, hand_vectors, landmark_features
+from aslspark.features.synthetic_hands import drawn_hands
+from aslspark.images.hands.hand import HAND_STRUCT
+from aslspark.scoring.unlabelled import rows_to_score
+from aslspark.training.data import fingerprint
+
+COUNT = 4
+
+
+def drawn_points(axes=3):
+    """Points of drawn right hands in a square picture, shape (24 * COUNT, 21, axes), letter by letter."""
+    hands = drawn_hands(STATIC_LETTERS, COUNT, 7)
+    return hands[:, :, PICTURE_POINTS].reshape(-1, 21, 3)[:, :, :axes].astype(float)
+
+
+def text_of(points, labels, *, names=None, number="{:.6f}"):
+    axes = points.shape[2]
+    lines = [",".join(["label", *(names or coordinate_names(axes))])]
+    for label, row in zip(labels, points.reshape(len(points), -1), strict=True):
+        lines.append(",".join([str(label), *map(number.format, row)]))
+    return "\n".join(lines) + "\n"
+
+
+LETTERS = [letter for letter in STATIC_LETTERS for _ in range(COUNT)]
+
+
+def ingested(spark, folder, text, name="landmarks.csv", **options):
+    (folder / name).write_text(text)
+    report = ingest_sources(spark, [str(folder / name)], str(folder / "out"), **options)
+    return report, read_samples(spark, str(folder / "out")).orderBy("id").collect()
+
+
+def features(rows):
+    hands = pa.array([row["hand"].asDict() for row in rows], HAND_STRUCT)
+    return landmark_features(hand_vectors(hands), upright=False)
+
+
+FORMS = {
+    "shares": lambda points: points,
+    "pixels": lambda points: points * 480,
+    "wrist-relative": lambda points: points - points[:, :1],
+    "boxed and mirrored": lambda points: (points - points.min(axis=1, keepdims=True)) * (-1, 1, 1),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_table_of_landmarks_is_read_as_the_same_hands_whatever_its_origin_and_unit(spark, tmp_path, form):
+    points = drawn_points()
+    report, rows = ingested(spark, tmp_path, text_of(FORMS[form](points), LETTERS, number="{:.7f}"))
+    assert (report.kept, report.quarantined) == (len(points), 0)
+    assert {row["hand"]["found"] for row in rows} == {"table"}
+    assert {row["hand"]["side"] for row in rows} == {"left" if "mirrored" in form else "right"}
+    places = [int(row["id"].rpartition(":")[2]) - 1 for row in rows]
+    assert [row["label"] for row in rows] == [LETTERS[place] for place in places]
+    expected = landmark_features(hand_vectors(hands_of_points(points, table_hands(points))), upright=False)[places]
+    np.testing.assert_allclose(features(rows), expected, atol=2e-3)
+
+
+def test_classes_that_count_the_static_letters_are_those_letters(spark, tmp_path):
+    report, rows = ingested(spark, tmp_path, text_of(drawn_points(2), [STATIC_LETTERS.index(x) for x in LETTERS]))
+    assert sorted(row["label"] for row in rows) == sorted(LETTERS)
+    assert any("labels count the 24 static letters" in warning for warning in report.warnings)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "of_nine", "of_ten"),
+    [(range(24), "K", "L"), ([*range(9), *range(10, 25)], None, "K"), (range(26), "J", "K")],
+    ids=["classes", "Sign Language MNIST", "alphabet"],
+)
+def test_label_numbers_are_read_by_what_a_table_has_of_them(numbers, of_nine, of_ten):
+    letters = letters_of(numbers)
+    assert (letters.get(9), letters[10], letters[0]) == (of_nine, of_ten, "A")
+
+
+def test_rows_that_cannot_be_used_are_quarantined_with_their_reason_and_named_alike_in_scoring(spark, tmp_path):
+    good = text_of(drawn_points(), LETTERS).splitlines()
+    fields = good[1].split(",")
+    bad = {
+        "not a number": ",".join([*fields[:5], "left", *fields[6:]]),
+        "wrong column count": ",".join(fields[:-1]),
+        "empty": " ",
+        NO_HAND: ",".join(["A", *["0"] * 63]),
+        "unknown label": ",".join(["hello", *fields[1:]]),
+    }
+    report, rows = ingested(spark, tmp_path, "\n".join([*good, *bad.values()]) + "\n")
+    assert len(rows) == len(LETTERS)
+    assert {reason.reason: reason.rows for reason in report.reasons} == dict.fromkeys(bad, 1)
+    quarantine = spark.read.parquet(str(tmp_path / "out" / "quarantine")).orderBy("row").collect()
+    assert [row["row"] for row in quarantine] == list(range(len(LETTERS) + 1, len(LETTERS) + 6))
+    assert quarantine[0]["detail"] == "y1 is 'left'"
+    scored, _ = rows_to_score(spark, [str(tmp_path / "landmarks.csv")])
+    reasons = [row["unread"] for row in scored.where("unread IS NOT NULL").orderBy("row").collect()]
+    assert [reason.partition(":")[0] for reason in reasons] == list(bad)[:4]  # to scoring, any label is right
+    assert scored.where("hand.found = 'table'").count() == len(LETTERS) + 1
+
+
+@pytest.mark.parametrize("as_frame", [True, False], ids=["DataFrame", "Parquet"])
+def test_a_table_in_memory_and_one_of_parquet_are_read_like_csv(spark, tmp_path, as_frame):
+    _, rows = ingested(spark, tmp_path, text_of(drawn_points(), LETTERS))
+    frame = spark.read.option("header", True).csv(str(tmp_path / "landmarks.csv"))
+    frame = frame.select("label", *(frame[name].cast("double") for name in coordinate_names(3))).coalesce(1)
+    frame.write.parquet(str(tmp_path / "landmarks.parquet"))
+    given = frame if as_frame else str(tmp_path / "landmarks.parquet")
+    ingest_sources(spark, [given], str(tmp_path / "again"))
+    again = read_samples(spark, str(tmp_path / "again")).orderBy("label", "hand.landmarks").collect()
+    rows = sorted(rows, key=lambda row: (row["label"], row["hand"]["landmarks"]))
+    assert [row["label"] for row in again] == [row["label"] for row in rows]
+    np.testing.assert_allclose(features(again), features(rows), atol=1e-5)
+    if not as_frame:
+        scored, _ = rows_to_score(spark, [str(tmp_path / "landmarks.parquet")])
+        assert scored.where("hand.found = 'table'").count() == len(LETTERS)
+
+
+def test_a_table_of_landmarks_beside_pictures_and_pixels_is_one_table_with_them(spark, tmp_path):
+    (tmp_path / "landmarks.csv").write_text(text_of(drawn_points(), LETTERS))
+    pixels = [",".join([str(row % 9), *["7"] * 784]) for row in range(50)]
+    (tmp_path / "pixels.csv").write_text("\n".join([",".join(COLUMNS), *pixels]) + "\n")
+    ingest_sources(spark, [str(tmp_path / name) for name in ("landmarks.csv", "pixels.csv")], str(tmp_path / "both"))
+    samples = read_samples(spark, str(tmp_path / "both"))
+    assert samples.where("hand IS NOT NULL").count() == len(LETTERS)
+    assert samples.where("hand IS NULL").count() == 50
+    assert samples.select("picture.height", "picture.width", "picture.channels").distinct().count() == 1
+
+
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [
+        (["label", *coordinate_names(3)[:-1]], "lacks z20"),
+        (["label", *coordinate_names(2), "handedness"], "other columns too, handedness"),
+        (["label", *coordinate_names(2), "x3"], "has x3 twice"),
+        (coordinate_names(2), "lacks label"),
+    ],
+)
+def test_a_header_that_is_not_quite_one_of_landmarks_is_refused_with_its_fault(columns, words):
+    with pytest.raises(AslsparkError, match=words):
+        landmark_layout(columns, "landmarks.csv")
+
+
+def test_lines_are_parsed_row_by_row_as_they_are_together(spark):
+    points = drawn_points(2)
+    lines = text_of(points, LETTERS).splitlines()[1:]
+    layout = landmark_layout(["label", *coordinate_names(2)], "here")
+    together = parse_landmarks(pa.array(lines), layout)
+    apart = parse_landmarks(pa.array([*lines, "broken"]), layout)
+    np.testing.assert_array_equal(apart.points, together.points)
+    np.testing.assert_array_equal(apart.numbers, together.numbers)
+    assert [bad.line for bad in apart.bad] == [len(lines)]
+
+
+def stretched(points, aspect):
+    """As shares of pictures of another form, which is what is not told."""
+    return points / (float(aspect), 1, float(aspect))
+
+
+@pytest.mark.parametrize("aspect", ["16/9", "4/3", "1", "3/4"])
+def test_the_form_of_the_pictures_is_estimated_from_the_hands(aspect):
+    hands = drawn_hands(STATIC_LETTERS, 40, 3)[:, :, PICTURE_POINTS].reshape(-1, 21, 3).astype(float)
+    assert table_hands(stretched(hands, Fraction(aspect))).aspect == Fraction(aspect)
+
+
+def test_the_tables_of_other_people_are_read(spark, real_data, tmp_path):
+    folder = real_data / "people"
+    names = {"landmarks_cc0_cam": "left", "landmarks_mirror_cam": "left", "landmarks_boxed": "right"}
+    if not folder.is_dir():
+        pytest.skip("there is no folder of people's pictures and landmarks")
+    report = ingest_sources(spark, [str(folder / name) for name in names], str(tmp_path / "out"))
+    assert report.quarantined == 0
+    rows = read_samples(spark, str(tmp_path / "out")).groupBy("source", "hand.side").count().collect()
+    assert {row["source"].split("/")[0]: row["side"] for row in rows} == names
+
+
+def test_other_landmarks_are_another_table_and_equal_ones_are_duplicates(spark, tmp_path):
+    points = drawn_points()
+    points[1] = points[0]
+    prints = []
+    for name, shift in (("one", 0.0), ("other", 0.01)):
+        (tmp_path / name).mkdir()
+        points[2, 8] += shift
+        ingested(spark, tmp_path / name, text_of(points, LETTERS))
+        prints.append(fingerprint(spark, str(tmp_path / name / "out")))
+    assert prints[0] != prints[1]
+    samples = read_samples(spark, str(tmp_path / "one" / "out"))
+    assert samples.select(picture_hash(samples)).distinct().count() == len(LETTERS) - 1
