@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
+from aslspark.bundle.boxed import boxed
 from aslspark.bundle.files import require_new
 from aslspark.common.catalog import NO_CLASSIFIER
 from aslspark.common.command_line import nearest
@@ -100,7 +101,7 @@ def require_bundles(option: str, bundles: Sequence[str]) -> None:
         As from `aslspark.bundle.files.read_bundle`.
     """
     for bundle in bundles:
-        place = _local(bundle, may_be_table=False)
+        place = _local(boxed(bundle), may_be_table=False)
         if place is not None and not os.path.isdir(place):
             raise AslsparkError(f"{option} {bundle}: there is no such folder; give the --out of a training job")
 

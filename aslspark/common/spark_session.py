@@ -172,10 +172,17 @@ def locale_warning(encoding: str) -> str:
 @contextmanager
 def settings(spark: SparkSession, values: Mapping[str, str]) -> Iterator[None]:
     """Set Spark's SQL settings for a block, and restore them afterwards."""
-    saved = {name: spark.conf.get(name, None) for name in values}
-    try:
+    with settings_restored(spark, list(values)):
         for name, value in values.items():
             spark.conf.set(name, value)
+        yield
+
+
+@contextmanager
+def settings_restored(spark: SparkSession, names: Sequence[str]) -> Iterator[None]:
+    """Restore Spark's SQL settings after a block, whatever it has set them to."""
+    saved = {name: spark.conf.get(name, None) for name in names}
+    try:
         yield
     finally:
         for name, value_before in saved.items():

@@ -221,15 +221,17 @@ def _picture_rows(spark: SparkSession, pictures: Sequence[FileToScore]) -> DataF
     # The path in the result is redacted; see `aslspark.common.redaction`.
     plan = [(file.path, redact(file.path), label, _why_unread(file)) for file, label in pictures]
     readable = [file.length for (file, _), row in zip(pictures, plan, strict=True) if row[3] is None]
-    # Batches fit in memory, and tasks have enough files to be worth starting.
+    remote = [row for row, (file, _) in zip(plan, pictures, strict=True) if file.file is None and not row[3]]
+    # Batches fit in memory, and tasks have enough files to be worth starting. Spark reads none of the local ones, and
+    # how it divides files is left alone: a later ingest in this session would divide its tables in another way.
     for name, value in packing(spark, readable).items():
-        spark.conf.set(name, value)
+        if remote or not name.startswith("spark.sql.files."):
+            spark.conf.set(name, value)
     columns = ("path", "label", "unread", "content")
     local = [(file, row[1:]) for row, (file, _) in zip(plan, pictures, strict=True) if file.file is not None or row[3]]
     parts = []
     if local:
         parts.append(with_content(files_table(spark, local, ("path", "label", "unread"))).select(*columns))
-    remote = [row for row, (file, _) in zip(plan, pictures, strict=True) if file.file is None and not row[3]]
     if remote:
         contents = contents_of(spark, [file for file, _ in pictures if file.file is None])
         planned = spark.createDataFrame(remote, "path string, redacted string, label string, unread string")

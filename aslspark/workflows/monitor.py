@@ -18,8 +18,10 @@ from aslspark.common.command_line import next_command
 from aslspark.common.errors import AslsparkError
 from aslspark.common.redacted_files import write_json
 from aslspark.common.settings import ColumnConfig, Config
+from aslspark.common.spark_session import settings_restored
 from aslspark.data.catalog_tables import table_of
 from aslspark.data.files.stores import open_store
+from aslspark.data.pictures.reading import PACKED
 from aslspark.monitoring import ALARM_RATE
 from aslspark.monitoring.drift import LEAST_ROWS, RESAMPLES, Comparison
 from aslspark.monitoring.measures import ANSWER, FLAGS, MEASURES, measure_scored, score_and_measure
@@ -79,7 +81,10 @@ def monitor(
     AslsparkError
         Where the bundle carries no reference, or the data cannot be read.
     """
-    with job_run(spark, config or Config(), "monitor", out, model=model, data=data, by=by, alarm_rate=alarm_rate):
+    with (
+        job_run(spark, config or Config(), "monitor", out, model=model, data=data, by=by, alarm_rate=alarm_rate),
+        settings_restored(spark, PACKED),
+    ):
         if not LEAST_RATE <= alarm_rate <= 0.5:
             raise AslsparkError(f"--alarm-rate {alarm_rate}: out of range; it may be from {LEAST_RATE:g} to 0.5")
         path = require_new(out)

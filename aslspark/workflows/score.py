@@ -14,7 +14,9 @@ from pyspark.sql import functions as F
 from aslspark.common.errors import AslsparkError, first_line
 from aslspark.common.paths import mounted_as_spark
 from aslspark.common.settings import Config
+from aslspark.common.spark_session import settings_restored
 from aslspark.data.pictures.options import manifest_roots
+from aslspark.data.pictures.reading import PACKED
 from aslspark.data.tables.landmark_layout import names_landmarks
 from aslspark.data.tables.unlabelled_tables import landmark_frame
 from aslspark.scoring.model import SignClassifierModel
@@ -112,7 +114,12 @@ def score(
         check_table(spark, out_table, mode, out)
     model_name = model if isinstance(model, str) else model.uid
     data_name = "a DataFrame" if isinstance(data, DataFrame) else as_paths(data)
-    with job_run(spark, config, "score", model=model_name, data=data_name, threshold=threshold):
+    is_written = out is not None or out_table is not None
+    with (
+        job_run(spark, config, "score", model=model_name, data=data_name, threshold=threshold),
+        # What is computed later needs them to stay.
+        settings_restored(spark, PACKED if is_written else ()),
+    ):
         reader = SignClassifierModel.load(model) if isinstance(model, str) else model.copy()
         reader.form = replace(reader.form, max_pixels=config.pictures.max_pixels)
         if threshold is not None:

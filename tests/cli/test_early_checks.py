@@ -57,6 +57,7 @@ def test_a_path_that_is_not_there_is_named_with_the_nearest(tmp_path, monkeypatc
         require_paths("--folder", ["come"], tables=False)
     with pytest.raises(AslsparkError, match="--model bundle: there is no such folder; give the --out of a training"):
         require_bundles("--model", ["bundle", "s3://bucket/bundle"])
+    require_bundles("--model", ["letters"])  # the package's own
 
 
 ELSEWHERE = ["main.signs.pictures", "pictures", "table:pictures", "s3://bucket/letters.csv", "dbfs:/x", "/no/*.csv"]

@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pandas as pd
+import picture_files
 import pytest
 from PIL import Image
 from pyspark.ml.linalg import Vectors
@@ -287,3 +288,12 @@ def test_clear_pixels_of_structs_and_of_spark_images_are_black_as_those_of_files
         row = model.transform(frame).first()
         assert row["letter"] == wanted.letter
         assert row["probability"] == pytest.approx(wanted.probability, abs=0.02)
+
+
+def test_scoring_pictures_leaves_to_the_session_how_files_are_divided(spark, tmp_path):
+    names = ("spark.sql.files.openCostInBytes", "spark.sql.files.maxPartitionBytes")
+    before = [spark.conf.get(name, None) for name in names]
+    picture_files.fill(tmp_path / "hands", count=2)
+    rows, _ = rows_to_score(spark, [str(tmp_path / "hands")])
+    assert rows.count() == 6
+    assert [spark.conf.get(name, None) for name in names] == before

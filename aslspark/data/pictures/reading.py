@@ -51,6 +51,14 @@ def batch_rows(lengths: Iterable[int]) -> int:
     return max(1, int(np.searchsorted(np.cumsum(largest), BATCH_BYTES, side="right")))
 
 
+PACKED = (
+    "spark.sql.files.openCostInBytes",
+    "spark.sql.files.maxPartitionBytes",
+    "spark.sql.execution.arrow.maxRecordsPerBatch",
+)
+"""The settings that `packing` chooses."""
+
+
 def packing(spark: SparkSession, lengths: Sequence[int]) -> dict[str, str]:
     """Choose Spark settings that give every task slot the same few large tasks.
 
@@ -65,11 +73,8 @@ def packing(spark: SparkSession, lengths: Sequence[int]) -> dict[str, str]:
     cost = sum(lengths) + OPEN_COST_BYTES * len(lengths)
     slots = parallelism(spark)
     share = cost // (TASKS_A_SLOT * slots) + max(lengths) // 2 + OPEN_COST_BYTES
-    return {
-        "spark.sql.files.openCostInBytes": str(OPEN_COST_BYTES),
-        "spark.sql.files.maxPartitionBytes": str(max(1 << 20, min(share, 128 << 20))),
-        "spark.sql.execution.arrow.maxRecordsPerBatch": str(batch_rows(lengths)),
-    }
+    values = (OPEN_COST_BYTES, max(1 << 20, min(share, 128 << 20)), batch_rows(lengths))
+    return {name: str(value) for name, value in zip(PACKED, values, strict=True)}
 
 
 def picture_samples(
