@@ -56,7 +56,7 @@ def test_elsewhere_volumes_is_a_folder_like_any_other(tmp_path, monkeypatch):
 
 def test_a_store_that_python_cannot_open_is_named(databricks):
     assert not is_mounted("s3a://bucket/letters")
-    with pytest.raises(AslsparkError, match="s3a://bucket/letters: workers read"):
+    with pytest.raises(AslsparkError, match="s3a://bucket/letters: this needs a folder"):
         local_path("s3a://bucket/letters")
 
 

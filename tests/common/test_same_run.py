@@ -126,7 +126,6 @@ def test_a_search_goes_on_with_what_it_was_begun_with_alone(search_of):
     for given, named in (
         ({"space": folder / "other.yaml"}, r"--space mllib.trees=3, 5, not None"),
         ({"data": "b.csv"}, r"--data \S+/a.csv, not \S+/b.csv"),
-        ({"data": "nowhere.csv"}, r"--data \S+/a.csv, not \S+/nowhere.csv"),
         ({"words": ["split.seed=1"]}, "split.seed=42, not 1"),
         ({"words": ["pictures.size=32"]}, "pictures.size=64, not 32"),
         ({"words": ["hands.margin=0.5"]}, "hands.margin=0.25, not 0.5"),

@@ -208,9 +208,9 @@ def test_a_network_of_landmarks_alone_is_never_left_with_nothing(tmp_path):
 def test_a_table_without_hands_is_refused_and_the_setting_is_named(tmp_path):
     folder = write_table_with_hands(tmp_path / "t", [20])
     path = f"{folder}/part-0.parquet"
-    require_hands(folder, path, "hand")
+    require_hands(folder, pq.ParquetFile(path), "hand")
     with pytest.raises(AslsparkError, match=r"no column fingers, and the network takes landmarks; .*hands\.on=true"):
-        require_hands(folder, path, "fingers")
+        require_hands(folder, pq.ParquetFile(path), "fingers")
 
 
 @needs_petastorm
