@@ -1,7 +1,7 @@
 """Makes the model that comes with the package, aslspark/letters: from drawn hands, and sets whose licence allows it.
 
 spark-submit jobs/ingest.py --source SET ... --out INGESTED --config conf/hands.yaml
-python benchmarks/studies/letters.py --data INGESTED --out aslspark/letters
+python benchmarks/studies/letters.py --data INGESTED --out aslspark/letters --set training.epochs=12
 
 All other sets of the table are read for its card. The same data, settings and packages on the same kind of
 processor give the same bytes.
@@ -82,7 +82,7 @@ def _card(sources: Sequence[str], rows: pa.Table, others: pa.Table | None, class
         "",
         "Reads the 24 static letters of the American manual alphabet (not J and Z, which are movements) from the 21 "
         "landmarks of a hand. It was made by `python benchmarks/studies/letters.py` with the settings of "
-        "`conf/hands.yaml`.",
+        f"`conf/hands.yaml` and {config.training.epochs} epochs.",
         "",
         "Learned from drawn hands of every letter, and from",
         "",
