@@ -3,6 +3,7 @@
 from importlib.util import find_spec
 from inspect import signature
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -15,6 +16,10 @@ has_horovods_estimators = has_petastorm and "use_legacy_dataset" in signature(pq
 needs_horovods_estimators = pytest.mark.skipif(
     not has_horovods_estimators,
     reason="Horovod's own estimators run in the stack of Spark 3.5: make test STACK=spark35",
+)
+
+needs_current_pyarrow = pytest.mark.skipif(
+    int(pa.__version__.split(".")[0]) < 20, reason="the studies are of the current stack: make test STACK=current"
 )
 
 needs_spark_connect = pytest.mark.skipif(

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from stacks import needs_current_pyarrow
 
 from aslspark.bundle.boxed import FOLDER, LETTERS
 from aslspark.bundle.files import read_bundle
@@ -64,6 +65,7 @@ def drawn_rows(count, source="drawn"):
     return pa.table({"label": labels, "source": names, "signer": names, "hand": hand_column(found)})
 
 
+@needs_current_pyarrow
 def test_the_same_hands_and_settings_make_the_same_bytes(tmp_path):
     from benchmarks.studies.letters import make_bundle
 

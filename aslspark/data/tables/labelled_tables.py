@@ -170,8 +170,9 @@ def labelled_lines(spark: SparkSession, layouts: Mapping[str, TableLayout]) -> D
         number = F.expr(f"try_cast({label_text(place)} AS double)")
         label = F.when(number.between(0, 99), number.cast("int")).otherwise(NO_LABEL)
         if is_named:
-            names = F.array(*(F.lit(name.lower()) for name in LABELS))
-            at = F.array_position(names, F.expr(f"lower({label_text(place)})")).cast("int")
+            names = ", ".join(f"'{name.lower()}'" for name in LABELS)
+            # In SQL, since Spark 3.5's function takes no column to look for.
+            at = F.expr(f"array_position(array({names}), lower({label_text(place)}))").cast("int")
             label = F.when(at > 0, at + (FIRST_NAMED - 1)).otherwise(label)
         parts.append(lines_of_files(spark, paths).withColumn("label", label))
     return reduce(DataFrame.unionByName, parts)
