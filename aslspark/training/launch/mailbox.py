@@ -24,6 +24,8 @@ SIGN_OF_LIFE_SECONDS = 1.0
 LOOK_SECONDS = 0.1
 STORE_LOOK_SECONDS = 0.5
 """Between two looks into an object store, which counts requests."""
+STORE_PATIENCE = 5.0
+"""How many times longer a task may be silent there, where a request may have to be made again."""
 UNREADABLE_SECONDS = 30.0
 """That orders may be out of reach before a task takes the driver for gone."""
 RESERVE_BYTES = 1 << 16
@@ -101,6 +103,7 @@ class Mailbox:
 
     def __init__(self, folder: AnyPath, tasks: int) -> None:
         self.folder, self.look_seconds = folder, look_seconds(folder)
+        self.patience = STORE_PATIENCE if isinstance(folder, StorePath) else 1.0
         folder.mkdir(parents=True)
         (folder / "orders").write_bytes(_WORK)
         self.statuses: list[dict[str, Any]] = [{"beat": 0, "events": 0} for _ in range(tasks)]

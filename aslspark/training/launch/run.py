@@ -229,8 +229,8 @@ def _watch(
         over = bool(first_trouble) and (all(in_trouble) or SILENT in states or now - first_trouble > OTHERS_SECONDS)
         # A task that has never said anything waits for its slot, for as long as `start_seconds` allow.
         silences = [mailbox.silence(task) if status["beat"] else 0.0 for task, status in enumerate(mailbox.statuses)]
-        if over or max(silences) > SILENCE_SECONDS:
-            limit = GONE_SECONDS if over else SILENCE_SECONDS
+        if over or max(silences) > SILENCE_SECONDS * mailbox.patience:
+            limit = (GONE_SECONDS if over else SILENCE_SECONDS) * mailbox.patience
             raise what_went_wrong(mailbox.statuses, silences, limit, str(stage.error or "")) from stage.error
         started = sum(state in (STARTED, WORKING, DONE) for state in states)
         if started < len(states) and now - began > start_seconds and not first_trouble:
@@ -253,14 +253,14 @@ def _wait_for_the_end(mailbox: Mailbox, stage: _Stage) -> None:
 
     Not until the job has ended: at Ctrl-C Spark has then only begun to end its tasks.
     """
-    until = time.monotonic() + ENDING_SECONDS
+    until, gone = time.monotonic() + ENDING_SECONDS * mailbox.patience, GONE_SECONDS * mailbox.patience
     while time.monotonic() < until:
         for _ in mailbox.read():
             pass
-        heard = [status for task, status in enumerate(mailbox.statuses) if mailbox.silence(task) < GONE_SECONDS]
+        heard = [status for task, status in enumerate(mailbox.statuses) if mailbox.silence(task) < gone]
         if all(status.get("state") == OVER for status in heard):
             break
         time.sleep(mailbox.look_seconds)
-    if not stage.ended.wait(GONE_SECONDS):
+    if not stage.ended.wait(gone):
         stage.cancel()
         stage.ended.wait(ENDING_SECONDS)
