@@ -49,12 +49,7 @@ def plot_history(study: optuna.Study, path: Path) -> bool:
     best = np.maximum.accumulate(values)
     axes.plot(numbers, best, drawstyle="steps-post", color=VALIDATION_COLOUR, label="best so far")
     axes.plot(numbers, values, linestyle="none", marker="o", color=COLOURS[0], label="a trial", clip_on=False)
-    axes.set(xlabel="trial", ylabel="validation, right", ylim=limits_of_shares(*values))
-    axes.set_xlim(numbers[0] - 0.5, numbers[-1] + 0.5)
-    show_whole(axes.xaxis)
-    show_percent(axes.yaxis)
-    axes.grid()
-    legend_beside(axes)
+    _finish(axes, "trial", numbers, values)
     figure.savefig(path)
     return True
 
@@ -148,14 +143,19 @@ def plot_stopped(study: optuna.Study, path: Path) -> bool:
         axes.plot([], [], color=QUIET, marker="o", markersize=4, label="the other trials")
         axes.plot([], [], color=QUIET, linestyle="--", marker="o", markersize=4, label="stopped early")
     shares = [share for trial in trials for share in trial.intermediate_values.values()]
-    axes.set(xlabel="epoch", ylabel="validation, right", ylim=limits_of_shares(*shares))
-    axes.set_xlim(epochs[0] - 0.5, epochs[-1] + 0.5)
+    _finish(axes, "epoch", epochs, shares)
+    figure.savefig(path)
+    return True
+
+
+def _finish(axes: Any, what: str, numbers: Sequence[int], shares: Sequence[float]) -> None:
+    """Set the axes of a plot of validation accuracies by trial or epoch, and its legend."""
+    axes.set(xlabel=what, ylabel="validation, right", ylim=limits_of_shares(*shares))
+    axes.set_xlim(numbers[0] - 0.5, numbers[-1] + 0.5)
     show_whole(axes.xaxis)
     show_percent(axes.yaxis)
     axes.grid()
     legend_beside(axes)
-    figure.savefig(path)
-    return True
 
 
 def _in_lines(name: str) -> str:

@@ -8,6 +8,7 @@ from s3_store import BUCKET, Faults, behind_proxy, served_bucket
 from aslspark.bundle.files import SUMS, read_bundle, require_new, seal, whole_folder
 from aslspark.common.errors import AslsparkError
 from aslspark.common.store_path import StorePath, any_path, as_local_folder, scratch_beside, store_environment
+from aslspark.data.files.arrow_files import ArrowFiles
 from aslspark.training.checkpoint import Progress, has_checkpoint, read_checkpoint, write_checkpoint
 from aslspark.training.launch.mailbox import Mailbox, TaskMail
 
@@ -54,6 +55,16 @@ def test_a_folder_goes_there_and_back_and_is_renamed(folder, tmp_path):
         assert sorted(path.name for path in copy.rglob("*")) == ["big", "deep", "small"]
     folder.with_name("renamed").remove_tree()
     assert not folder.with_name("renamed").exists()
+
+
+def test_what_a_client_of_spark_connect_writes_there_has_its_last_file_last(folder):
+    files = ArrowFiles()
+    with files.written_whole(str(folder), last="done") as unfinished:
+        files.write(f"{unfinished}/deep/part", b"1")
+        files.write(f"{unfinished}/done", b"2")
+        assert not folder.exists()
+    assert folder.files() == [("deep/part", 1), ("done", 1)]
+    assert not any_path(unfinished).exists()
 
 
 def test_a_scratch_folder_is_gone_after_its_block(folder):

@@ -18,7 +18,7 @@ from pyarrow import fs
 from aslspark.common.errors import AslsparkError
 from aslspark.common.paths import local_path
 from aslspark.common.spark_session import UTF8
-from aslspark.common.store_path import file_system, store_environment
+from aslspark.common.store_path import StorePath, file_system, store_environment
 from aslspark.data.files.store_files import LONGEST_HEADER, Entry, StoreFiles, cut_short, damaged, without_braces
 
 _WITHOUT_FOLDERS = ("s3", "gcs", "abfs")
@@ -67,10 +67,7 @@ class ArrowFiles(StoreFiles):
         if system.type_name not in _WITHOUT_FOLDERS:
             system.move(inside, target)
             return True
-        for info in system.get_file_info(fs.FileSelector(inside, recursive=True)):
-            if info.is_file:
-                system.copy_file(info.path, target + info.path.removeprefix(inside))
-        system.delete_dir(inside)
+        StorePath(path, self._environment).rename(StorePath(to, self._environment))
         return True
 
     def _delete(self, path: str) -> None:
