@@ -13,6 +13,10 @@ export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
 export SPARK_CONF_DIR := $(CURDIR)/conf
 IN_ENV = ENV=$$(environment/build.sh) && export PATH="$(CURDIR)/environment/bin:$$ENV/bin:$$PATH" PYSPARK_PYTHON="$$ENV/bin/python" PYSPARK_DRIVER_PYTHON="$$ENV/bin/python" &&
 
+# Java reads the classes that Spark loads from an archive. It says where they are by itself, so it is not for a shell, in
+# which people add to the class path.
+QUICK_START = export SPARK_SUBMIT_OPTS="-XX:SharedArchiveFile=$$ENV/spark.jsa -cp '$$(cat $$ENV/spark-classpath):$(CURDIR)/conf'" &&
+
 .PHONY: help train shell notebooks test test-fast test-long test-stack coverage bench bench-gpu lint env lock audit fuzz mutants
 help:
 	@echo 'make train       train a network, on hands that it draws, or on yours: DATA="letters.csv more.csv" OUT=runs/mine'
@@ -31,7 +35,7 @@ help:
 	@echo 'What is there: README.md. In `make shell`: aslspark --help, aslspark settings, aslspark doctor.'
 
 train:
-	@$(IN_ENV) aslspark train-cnn \
+	@$(IN_ENV) $(QUICK_START) aslspark train-cnn \
 	  $(if $(DATA),--data $(DATA)) --out $(OUT) --framework $(FRAMEWORK) --config $(CONFIG) $(ARGS) && \
 	  echo "  (make shell: a shell with aslspark on its path)"
 
@@ -45,21 +49,21 @@ notebooks:
 PYTEST = -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test:
-	@$(IN_ENV) python $(PYTEST)
+	@$(IN_ENV) $(QUICK_START) python $(PYTEST)
 
 test-fast:
-	@$(IN_ENV) python $(PYTEST) -m "not slow and not long"
+	@$(IN_ENV) $(QUICK_START) python $(PYTEST) -m "not slow and not long"
 
 test-long:
-	@$(IN_ENV) python -m pytest -m long
+	@$(IN_ENV) $(QUICK_START) python -m pytest -m long
 	@$(MAKE) --no-print-directory test-stack STACK=spark35
 
 test-stack:
-	@$(IN_ENV) python $(PYTEST) -m "stack and not long"
+	@$(IN_ENV) $(QUICK_START) python $(PYTEST) -m "stack and not long"
 
 # Lines and branches that the tests run, in every Python process that they start; a report by file.
 coverage:
-	@$(IN_ENV) mkdir -p runs/coverage && coverage erase && \
+	@$(IN_ENV) $(QUICK_START) mkdir -p runs/coverage && coverage erase && \
 	  { coverage run $(PYTEST); tests=$$?; coverage combine --quiet && coverage report && exit $$tests; }
 
 bench:

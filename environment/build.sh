@@ -45,7 +45,7 @@ check_tools() {
 }
 
 networks=aslspark/images/hands/make_networks.py
-key=$( { cat "$here/$stack"/*.lock "$here/build.lock" "$here/horovod.cmake" "$here/../$networks" "${BASH_SOURCE[0]}"; echo "stack=$stack gpu=$gpu"; uname -m; "$python" --version || true; } 2>/dev/null \
+key=$( { cat "$here/$stack"/*.lock "$here/build.lock" "$here/horovod.cmake" "$here/../$networks" "$here/spark_classes.py" "${BASH_SOURCE[0]}"; echo "stack=$stack gpu=$gpu"; uname -m; "$python" --version || true; } 2>/dev/null \
   | sha256sum | cut -c1-16)
 env=$cache/env-$stack-$key
 if [ -f "$env/.complete" ]; then
@@ -87,7 +87,7 @@ if [ "$gpu" = 1 ]; then
   sed -i '/^tensorflow[-_]cpu==/,/[^\\]$/d' "$locks/requirements.lock"
   cat "$locks/tensorflow-cuda.lock" >>"$locks/requirements.lock"
 fi
-say "1/3 installing the packages"
+say "1/4 installing the packages"
 install -r "$locks/pip.lock"
 install -r "$locks/builders.lock"
 # Which build of torch there is depends on the places of pip's settings: +cpu where one offers it, else the index's own, which
@@ -107,11 +107,11 @@ if [ "$gpu" = 1 ] && ! "$env/bin/python" -c 'import sys, torch; sys.exit(torch.v
   exit 1
 fi
 
-say "2/3 making the networks that find hands"
+say "2/4 making the networks that find hands"
 # They come from MediaPipe's wheel, whose hash the command knows; nothing of it is installed.
 PYTHONPATH=$here/.. run "$env/bin/python" -m aslspark fetch hand-models --out "$env/share/aslspark/hand-models"
 
-say "3/3 compiling Horovod"
+say "3/4 compiling Horovod"
 export HOROVOD_WITH_GLOO=1 HOROVOD_WITHOUT_MPI=1 HOROVOD_WITHOUT_MXNET=1 HOROVOD_WITHOUT_NVTX=1
 export HOROVOD_WITH_TENSORFLOW=1 HOROVOD_WITH_PYTORCH=1 HOROVOD_CPU_OPERATIONS=GLOO
 [ "$gpu" = 1 ] && export HOROVOD_GPU_OPERATIONS=NCCL
@@ -122,6 +122,13 @@ export MAKEFLAGS
 PATH=$env/bin:$PATH install --no-cache-dir --no-binary horovod -r "$locks/horovod.lock"
 run "$env/bin/python" -c 'import horovod.tensorflow'
 run "$env/bin/python" -c 'import horovod.torch'
+
+say "4/4 archiving the classes that Spark loads"
+# Spark's own class path but for the folder of its settings, which Java allows behind what an archive was made with, not before.
+jars=$("$env/bin/python" -c 'import pathlib, pyspark; print(pathlib.Path(pyspark.__file__).parent / "jars")')
+printf '%s' "$jars"/slf4j-api-*.jar ":$jars/*" >"$env/spark-classpath"
+SPARK_SUBMIT_OPTS="-cp '$(cat "$env/spark-classpath")'" PYSPARK_PYTHON=$env/bin/python SPARK_CONF_DIR=$env \
+  run "$env/bin/python" "$here/spark_classes.py" "$env/spark.jsa"
 echo "$stack" >"$env/stack"
 touch "$env/.complete"
 say "ready"

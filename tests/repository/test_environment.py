@@ -77,6 +77,20 @@ def test_this_environment_is_what_the_lock_of_its_stack_says():
     "version and to the hashes of its files.",
     kind="a file that changes at its source after it was looked at",
 )
+def test_java_reads_the_classes_that_spark_loads_from_the_archive_of_this_environment(tmp_path):
+    archive = Path(sys.prefix) / "spark.jsa"
+    if not archive.is_file():
+        pytest.skip("this environment was not made by environment/build.sh, and has no archive of Spark's classes")
+    classpath = (Path(sys.prefix) / "spark-classpath").read_text()
+    loaded = tmp_path / "loaded"
+    options = f"-XX:SharedArchiveFile={archive} -cp '{classpath}:{REPOSITORY}/conf' -Xlog:class+load:file={loaded}"
+    command = [Path(sys.executable).parent / "spark-submit", "--version"]
+    subprocess.run(command, env={**os.environ, "SPARK_SUBMIT_OPTS": options}, capture_output=True, check=True)
+    lines = [line for line in loaded.read_text().splitlines() if " org.apache.spark." in line and "$$Lambda" not in line]
+    # `--version` ends in a way of its own, for which a few classes are loaded that no job asks for.
+    assert sum(line.endswith("shared objects file (top)") for line in lines) > 0.9 * len(lines) > 0
+
+
 def test_every_requirement_of_every_lock_has_a_version_and_the_hashes_of_its_files():
     locks = sorted(path.relative_to(BUILD.parent).as_posix() for path in BUILD.parent.rglob("*.lock"))
     of_a_stack = ("requirements.lock", "tensorflow-cuda.lock", "torch-cuda.lock")
