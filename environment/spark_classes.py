@@ -18,7 +18,7 @@ def main(archive: str) -> None:
     """Write the archive."""
     spark = (
         SparkSession.builder.master("local[2]")
-        .config("spark.driver.extraJavaOptions", f"-XX:ArchiveClassesAtExit={archive} -Xlog:cds=off -Xlog:cds+dynamic=off")
+        .config("spark.driver.extraJavaOptions", f"-XX:ArchiveClassesAtExit={archive}")
         .config("spark.driver.bindAddress", "127.0.0.1")
         .config("spark.driver.host", "127.0.0.1")
         .config("spark.ui.enabled", "false")
