@@ -1,6 +1,7 @@
 """Networks as files for other runtimes: each gives what the bundle gives, and the example reads with it."""
 
 import json
+import shutil
 import subprocess
 import sys
 from functools import cache
@@ -14,9 +15,9 @@ from conftest import REPOSITORY
 from serving_bundles import LABELS, SHAPE, picture_file, untrained
 from tiny_training import random_inputs
 
-from aslspark.bundle.boxed import LETTERS
+from aslspark.bundle.boxed import FOLDER, LETTERS
 from aslspark.bundle.export import export_network
-from aslspark.bundle.files import read_bundle
+from aslspark.bundle.files import read_bundle, seal
 from aslspark.common.catalog import NETWORKS
 from aslspark.common.errors import AslsparkError
 from aslspark.features.landmarks import FEATURES
@@ -25,7 +26,7 @@ from aslspark.scoring.reader import Reader
 pytestmark = pytest.mark.slow
 
 EXAMPLE = REPOSITORY / "examples" / "exported_network.py"
-NAMES = ("cnn", "landmark_net", "two_branch")
+NAMES = ("cnn", "two_branch")
 
 
 @pytest.fixture(scope="module")
@@ -102,12 +103,24 @@ def test_the_model_in_the_package_is_exported_and_read_with_its_temperature(tmp_
     assert float(share) == pytest.approx(powers.max() / powers.sum(), abs=1e-3)
 
 
-def test_what_a_format_does_not_hold_is_refused_with_what_works(bundle_of, tmp_path):
-    out = str(tmp_path / "file")
+def holding(folder, framework, file):
+    """The model in the package, as if it held its network in a framework, too."""
+    shutil.copytree(FOLDER, folder)
+    about = json.loads((folder / "bundle.json").read_text())
+    (folder / "bundle.json").write_text(json.dumps({**about, "framework": framework, "network_file": file}))
+    (folder / file).write_bytes(b"")
+    seal(folder)
+    return str(folder)
+
+
+def test_what_a_format_does_not_hold_is_refused_with_what_works(tmp_path_factory, tmp_path):
+    out, folder = str(tmp_path / "file"), tmp_path_factory.mktemp("refused")
+    torch = holding(folder / "torch", "torch", "network.safetensors")
+    keras = holding(folder / "keras", "keras", "network.keras")
     forest = str(REPOSITORY / "tests" / "fixtures" / "bundles" / "format-1-forest")
     for path, form, said in (
-        (bundle_of("torch", "cnn"), "tflite", r"--format tflite: .* its own in torch; choose onnx and torchscript$"),
-        (bundle_of("keras", "cnn"), "torchscript", r"--format torchscript: .* in keras; choose onnx and tflite$"),
+        (torch, "tflite", r"--format tflite: .* its own in torch; choose onnx and torchscript$"),
+        (keras, "torchscript", r"--format torchscript: .* in keras; choose onnx and tflite$"),
         (LETTERS, "tflite", r"--format tflite: .*letters has its own in ONNX alone; choose onnx$"),
         (forest, "onnx", r"export .*: a model of Spark MLlib, which no format here holds"),
         (str(tmp_path / "none"), "onnx", r"export .*: there is no such folder"),
