@@ -104,7 +104,8 @@ def as_in_python(given, answer):
         return
     assert given["probability"] == pytest.approx(answer.probability, abs=0.02)
     assert given["hand"]["side"] == answer.hand.side
-    assert np.array(given["hand"]["points"]) == pytest.approx(answer.hand.landmarks[:, :2], abs=0.01)
+    apart = np.abs(np.array(given["hand"]["points"]) - answer.hand.landmarks).max(axis=0)
+    assert (apart < (0.01, 0.01, 0.03)).all(), apart  # the depth is uncertain
 
 
 def test_drawn_hands_are_read_as_in_python_with_their_landmarks(page, address, tmp_path):

@@ -28,7 +28,7 @@ export async function readerOf(facts) {
     read: async (imageData) => {
       const hand = await finder.find(imageData);
       const reading = await classifier.read(hand);
-      return { ...reading, hand: hand && { side: hand.side, points: hand.landmarks.map(([x, y]) => [x, y]) } };
+      return { ...reading, hand: hand && { side: hand.side, points: hand.landmarks } };
     },
   };
 }
