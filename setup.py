@@ -30,7 +30,7 @@ setup(
     python_requires=">=3.11",
     packages=[*find_packages(include=["aslspark", "aslspark.*"]), "aslspark.jobs"],
     package_dir={"aslspark.jobs": "jobs"},  # where the command `aslspark` finds them
-    package_data={"aslspark": ["py.typed", "letters/*"], "aslspark.serving": ["page/*"]},
+    package_data={"aslspark": ["py.typed", "letters/*"], "aslspark.serving": ["page/*", "static_page/*"]},
     entry_points={"console_scripts": ["aslspark = aslspark.cli.command:entry"]},
     install_requires=[
         "cloudpickle>=2",

@@ -56,11 +56,12 @@ def until(page, script, seconds=30):
 
 
 @contextmanager
-def browser(folder, camera=None, **context):
-    """A browser with a profile of its own; gives its context."""
+def browser(folder, camera=None, *, alone=False, **context):
+    """A browser with a profile of its own; gives its context. Alone, it reaches no host but this machine."""
     from playwright.sync_api import sync_playwright
 
     arguments = [*ARGUMENTS, *([f"--use-file-for-fake-video-capture={camera}"] if camera else [])]
+    arguments += ["--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"] if alone else []
     with sync_playwright() as playwright:
         opened = playwright.chromium.launch_persistent_context(
             str(folder),

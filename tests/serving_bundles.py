@@ -14,9 +14,12 @@ import numpy as np
 
 from aslspark.bundle.files import seal, whole_folder
 from aslspark.bundle.write import write_model
+from aslspark.common.catalog import NETWORKS
+from aslspark.common.settings import load_config
 from aslspark.images.hands.detector import HandDetector
 from aslspark.images.hands.networks import installed_networks
 from aslspark.images.hands.options import HandOptions
+from aslspark.models.fit_result import FinishedNetwork, FitResult
 from aslspark.models.onnx_classifier import OnnxClassifier
 from aslspark.scoring.model import SignClassifierModel
 
@@ -60,6 +63,40 @@ def write_bundle(folder, classifier, hands=None, temperature=1.0, threshold=0.0)
     model = SignClassifierModel(classifier, hands=detector, temperature=temperature, threshold=threshold)
     with whole_folder(Path(folder)) as scratch:
         write_model(model, None, scratch)
+        seal(scratch)
+    return str(folder)
+
+
+def untrained(framework, folder, labels=LABELS, name="cnn", **about):
+    """A bundle of a network that has learned nothing, as a training job writes it."""
+    inputs = NETWORKS[name].inputs
+    if framework == "torch":
+        import torch
+
+        from aslspark.models import torch_network
+
+        torch.manual_seed(1)
+        built = torch_network.build(name, SHAPE, len(labels), 0.1).eval()
+        onnx = torch_network.to_onnx(built, SHAPE, True, inputs)
+        parameters = sum(weight.numel() for weight in built.parameters())
+        save = torch_network.save
+    else:
+        import tensorflow as tf
+
+        from aslspark.models import keras_network
+
+        tf.keras.utils.set_random_seed(1)
+        built = keras_network.build(name, SHAPE, len(labels), 0.1)
+        onnx = keras_network.to_onnx(built, True)
+        parameters = built.count_params()
+        save = keras_network.save
+    finished = FinishedNetwork(framework, built, parameters, lambda where: save(built, where))
+    classifier = OnnxClassifier(onnx, labels, SHAPE, inputs=inputs)
+    fitted = FitResult(finished, classifier, [], best_epoch=0, digests=[], watch=[], phases={}, trace={})
+    settings = load_config(None, [f"training.framework={framework}", f"network.name={name}"]).as_dict()
+    with whole_folder(folder) as scratch:
+        model = SignClassifierModel(classifier, fitted=fitted)
+        write_model(model, None, scratch, settings=settings, preprocessing={"stretch": True}, **about)
         seal(scratch)
     return str(folder)
 

@@ -16,6 +16,7 @@ from pyspark.sql import Row
 
 from aslspark.bundle.checks import NETWORK_FILES
 from aslspark.bundle.files import read_bundle, read_manifest
+from aslspark.bundle.framework_network import framework_network
 from aslspark.bundle.manifest import Manifest
 from aslspark.common.catalog import LANDMARKS, PICTURE
 from aslspark.common.errors import AslsparkError
@@ -56,11 +57,10 @@ def explain_bundle(
     bundle = read_bundle(path, keep=NETWORK_FILES)
     manifest = bundle.manifest
     if manifest["framework"] == "keras":
-        from aslspark.evaluation.grad_cam_keras import explain, load
+        from aslspark.evaluation.grad_cam_keras import explain
     else:
-        from aslspark.evaluation.grad_cam_torch import explain, load
-    name = manifest["network_file"]
-    network = load(bundle.files[name], manifest, f"{path}: {name}")
+        from aslspark.evaluation.grad_cam_torch import explain
+    network = framework_network(bundle, path)
     preprocessing = manifest["preprocessing"]
     landmarks = None if hands is None else landmark_features(hands, preprocessing["upright"])
     explanation = explain(network, scale(pictures, preprocessing["stretch"]), landmarks)

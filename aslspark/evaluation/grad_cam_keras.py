@@ -8,28 +8,11 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from aslspark.bundle.manifest import Manifest
 from aslspark.common.errors import AslsparkError
-from aslspark.common.load_refused import LoadRefused
 from aslspark.evaluation.grad_cam_maps import Explanation, choose_map
-from aslspark.models.keras_files import load_model
 
 Outputs = list[tuple[bool, tf.Tensor]]
 """Of each layer in the order in which they ran: whether it is a convolution, and its maps."""
-
-
-def load(content: bytes, manifest: Manifest, where: str) -> tf.keras.Model:
-    """Load the network of a bundle from the bytes of its file.
-
-    Raises
-    ------
-    AslsparkError
-        Where the file holds code; it names `where`.
-    """
-    try:
-        return load_model(content)
-    except LoadRefused as refused:
-        raise AslsparkError(f"{where}: {refused}; copy the bundle again from where it was trained") from refused
 
 
 def explain(

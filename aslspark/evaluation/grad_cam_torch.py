@@ -6,40 +6,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import safetensors.torch
 import torch
 from torch import nn
 
-from aslspark.bundle.manifest import Manifest
-from aslspark.common.errors import AslsparkError
-from aslspark.common.markdown import reason
 from aslspark.evaluation.grad_cam_maps import Explanation, choose_map
-from aslspark.models.torch_network import build
-
-_BUILT_FROM = ("name", "dropout", "hidden", "channels", "kernels")
-"""Settings that `torch_network.build` takes; older bundles lack some of them."""
-
-
-def load(content: bytes, manifest: Manifest, where: str) -> nn.Module:
-    """Load the network of a bundle from the bytes of its file.
-
-    Raises
-    ------
-    AslsparkError
-        Where the file does not fit the bundle's settings; it names `where`.
-    """
-    try:
-        settings = manifest["settings"]["network"]
-        known = {name: settings[name] for name in _BUILT_FROM if name in settings}
-        height, width, channels = manifest["shape"]
-        network = build(shape=(height, width, channels), classes=len(manifest["labels"]), **known)
-        network.load_state_dict(safetensors.torch.load(content))
-    except Exception as error:  # a damaged or foreign file raises nearly anything
-        cause = reason((str(error).splitlines() or [type(error).__name__])[0])
-        raise AslsparkError(
-            f"{where}: it is no network of the bundle's settings ({cause}); copy the bundle again"
-        ) from error
-    return network.eval()
 
 
 def explain(

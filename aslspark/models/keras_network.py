@@ -6,6 +6,8 @@ A network takes float32 pictures of shape (n, height, width, channels) with valu
 
 from __future__ import annotations
 
+import contextlib
+import io
 import math
 import shutil
 import tempfile
@@ -167,3 +169,28 @@ def to_onnx(model: tf.keras.Model, stretch: bool) -> bytes:
     graph = tf.function(network, input_signature=inputs, autograph=False)
     exported, _ = tf2onnx.convert.from_function(graph, input_signature=inputs, opset=OPSET)
     return bytes(exported.SerializeToString())
+
+
+def to_tflite(model: tf.keras.Model, stretch: bool) -> bytes:
+    """Export the network, scaling included, as TensorFlow Lite.
+
+    Returns
+    -------
+    bytes
+        Of a model whose one signature has the inputs and the output of `to_onnx`.
+    """
+    layers = tf.keras.layers
+    inputs = [
+        tf.keras.Input(shape, dtype="uint8" if name == PICTURE else "float32", name=name)
+        for name, shape in input_shapes(model).items()
+    ]
+    ready = [
+        layers.Lambda(lambda pictures: scale(pictures, stretch), output_shape=tuple(value.shape[1:]))(value)
+        if value.dtype == "uint8"
+        else value
+        for value in inputs
+    ]
+    given = model(ready if len(ready) > 1 else ready[0], training=False)
+    whole = tf.keras.Model(inputs if len(inputs) > 1 else inputs[0], {"probability": given})
+    with contextlib.redirect_stdout(io.StringIO()):  # Keras prints the number of each weight
+        return bytes(tf.lite.TFLiteConverter.from_keras_model(whole).convert())

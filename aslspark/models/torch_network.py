@@ -115,6 +115,13 @@ def save(model: nn.Module, folder: Path) -> str:
     return name
 
 
+def _examples(shape: tuple[int, int, int] | None, inputs: Sequence[str]) -> tuple[torch.Tensor, ...]:
+    return tuple(
+        torch.zeros((2, *(shape or ())), dtype=torch.uint8) if name == PICTURE else torch.zeros((2, FEATURES))
+        for name in inputs
+    )
+
+
 class _WithScaling(nn.Module):
     def __init__(self, network: nn.Module, stretch: bool, inputs: Sequence[str]) -> None:
         super().__init__()
@@ -146,13 +153,9 @@ def to_onnx(
         As from `keras_network.to_onnx`.
     """
     exported = io.BytesIO()
-    examples = [
-        torch.zeros((2, *(shape or ())), dtype=torch.uint8) if name == PICTURE else torch.zeros((2, FEATURES))
-        for name in inputs
-    ]
     torch.onnx.export(
         _WithScaling(model, stretch, inputs).eval().cpu(),
-        tuple(examples),
+        _examples(shape, inputs),
         exported,  # type: ignore[arg-type]  # the documentation allows a file object
         input_names=list(inputs),
         output_names=["probability"],
@@ -160,4 +163,14 @@ def to_onnx(
         opset_version=OPSET,
         dynamo=False,
     )
+    return exported.getvalue()
+
+
+def to_torchscript(
+    model: nn.Module, shape: tuple[int, int, int] | None, stretch: bool, inputs: Sequence[str] = (PICTURE,)
+) -> bytes:
+    """Export the network, scaling included, as TorchScript, for `torch.jit.load`; see `to_onnx`."""
+    traced = torch.jit.trace(_WithScaling(model, stretch, inputs).eval().cpu(), _examples(shape, inputs))  # type: ignore[no-untyped-call]
+    exported = io.BytesIO()
+    torch.jit.save(traced, exported)
     return exported.getvalue()

@@ -21,7 +21,7 @@ from starlette.routing import Route
 
 from aslspark.common.labels import STATIC_LETTERS
 from aslspark.common.package import VERSION
-from aslspark.serving.chart import MOVING_LETTERS, STILL_LETTERS, drawn
+from aslspark.serving.chart import chart_of, drawn
 from aslspark.serving.connections import Connections
 from aslspark.serving.executor import PictureExecutor
 from aslspark.serving.headers import SafeHeaders
@@ -295,10 +295,7 @@ def _add_page(app: FastAPI, service: Service) -> None:
         return {
             "labels": labels,
             "model": served.name,
-            "chart": [
-                {"letter": letter, "words": description, "drawn": letter in STATIC_LETTERS, "known": letter in labels}
-                for letter, description in sorted({**STILL_LETTERS, **MOVING_LETTERS}.items())
-            ],
+            "chart": chart_of(labels),
             "record": service.recorder is not None and _may(service.keys, request),
         }
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Collection
 from functools import lru_cache
+from typing import Any
 
 from PIL import Image
 
@@ -39,6 +41,14 @@ STILL_LETTERS = {
     "Y": "thumb and little finger out",
 }
 MOVING_LETTERS = {"J": "as I, while the little finger draws a J", "Z": "the forefinger draws a Z"}
+
+
+def chart_of(labels: Collection[str]) -> list[dict[str, Any]]:
+    """Return what the page's chart says of each letter, for a model with these labels."""
+    return [
+        {"letter": letter, "words": description, "drawn": letter in STATIC_LETTERS, "known": letter in labels}
+        for letter, description in sorted({**STILL_LETTERS, **MOVING_LETTERS}.items())
+    ]
 
 
 @lru_cache(maxsize=len(STATIC_LETTERS))

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from aslspark.bundle.files import BundleContents
+from aslspark.bundle.framework_network import framework_network
 from aslspark.common.errors import AslsparkError
 from aslspark.evaluation.grad_cam_maps import choose_map, heat_maps
 
@@ -58,14 +60,14 @@ def keras_network():
 
 
 def test_a_torch_bundle_is_loaded_with_the_shape_that_its_settings_gave_it(tmp_path):
-    from aslspark.evaluation.grad_cam_torch import load
     from aslspark.models.torch_network import build, save
 
     shaped = {"channels": "4,8,12", "kernels": "3,3,3"}
     file = save(build("cnn", (28, 28, 1), 3, 0.1, 16, **shaped), tmp_path)
     settings = {"network": {"name": "cnn", "dropout": 0.1, "hidden": 16, **shaped}}
     about = {"settings": settings, "shape": [28, 28, 1], "labels": ["A", "B", "C"]}
-    network = load((tmp_path / file).read_bytes(), about, "the bundle")
+    about |= {"framework": "torch", "network_file": file}
+    network = framework_network(BundleContents(about, {file: (tmp_path / file).read_bytes()}, ""), "the bundle")
     assert network[0].weight.shape == (4, 1, 3, 3)
 
 

@@ -21,7 +21,7 @@ def camera(real_data, tmp_path_factory):
     scenes = []
     for letter in "BALL":
         scenes += [(Image.open(hand(real_data, letter)), 2), (None, 0.9 if len(scenes) == 4 else 0.1)]
-    return film(tmp_path_factory.mktemp("film") / "ball.mjpeg", [*scenes, (None, 3)])
+    return film(tmp_path_factory.mktemp("film") / "ball.mjpeg", [*scenes, (None, 6)])
 
 
 @pytest.fixture(scope="module")
@@ -143,8 +143,8 @@ def test_a_camera_that_is_stopped_while_its_picture_is_made_sends_nothing_more(p
         const {Camera} = await import('/camera.js');
         const camera = new Camera(document.createElement('video'), () => {}, () => {});
         await camera.start();
-        const {socket, picture} = camera;
-        const closed = new Promise((resolve) => socket.addEventListener('close', resolve));
+        const {link, picture} = camera;
+        const closed = new Promise((resolve) => link.addEventListener('close', resolve));
         camera.picture = async () => {
             const made = await picture.call(camera);
             camera.stop();
@@ -153,7 +153,7 @@ def test_a_camera_that_is_stopped_while_its_picture_is_made_sends_nothing_more(p
         };
         await closed;
         await new Promise(requestAnimationFrame);
-        return socket.readyState === WebSocket.CLOSED;
+        return link.readyState === WebSocket.CLOSED;
     }"""
     assert page.evaluate(script)
     assert page.faults == []

@@ -10,7 +10,9 @@ from pyspark.sql import functions as F
 from tiny_training import SimpleTraining, answers, random_inputs
 
 from aslspark import train
-from aslspark.bundle.files import read_manifest, seal
+from aslspark.bundle.checks import NETWORK_FILES
+from aslspark.bundle.files import read_bundle, read_manifest, seal
+from aslspark.bundle.framework_network import framework_network
 from aslspark.common.errors import AslsparkError
 from aslspark.common.settings import AugmentConfig, load_config
 from aslspark.data.samples import TEST, TRAIN, VALIDATION, read_samples
@@ -89,12 +91,7 @@ def test_the_network_file_and_the_onnx_file_say_the_same(bundle, table):
     given = random_inputs(("picture", "landmarks"), (28, 28, 1), 20)
     by_onnx = onnxruntime.InferenceSession(str(bundle / "network.onnx")).run(None, given)[0]
     framework = read_manifest(str(bundle))["framework"]
-    if framework == "keras":
-        from aslspark.evaluation.grad_cam_keras import load
-    else:
-        from aslspark.evaluation.grad_cam_torch import load
-    manifest = read_manifest(str(bundle))
-    network = load((bundle / manifest["network_file"]).read_bytes(), manifest, str(bundle))
+    network = framework_network(read_bundle(str(bundle), keep=NETWORK_FILES), str(bundle))
     assert np.allclose(by_onnx, answers(framework, network, *given.values()), atol=1e-5)
 
 

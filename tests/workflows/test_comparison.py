@@ -7,10 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from pyspark.sql import functions as F
+from serving_bundles import untrained
 
 from aslspark import train
-from aslspark.bundle.files import seal, whole_folder
-from aslspark.bundle.write import write_model
 from aslspark.common.errors import AslsparkError
 from aslspark.common.labels import STATIC_LETTERS
 from aslspark.common.settings import load_config
@@ -20,8 +19,6 @@ from aslspark.evaluation.grad_cam import explain_bundle
 from aslspark.evaluation.metrics import wilson
 from aslspark.evaluation.multiply_adds import multiply_adds
 from aslspark.evaluation.sample_pictures import as_read
-from aslspark.models.fit_result import FinishedNetwork, FitResult
-from aslspark.models.onnx_classifier import OnnxClassifier
 from aslspark.scoring.model import SignClassifierModel
 from aslspark.training.data import fingerprint
 from aslspark.workflows.compare import Candidate, LabelledSet, samples_for
@@ -42,45 +39,6 @@ def table(spark, ingested, tmp_path_factory):
     return path
 
 
-def untrained(framework, folder, **about):
-    """A bundle of a network that has learned nothing."""
-    if framework == "torch":
-        import torch
-
-        from aslspark.models import torch_network
-
-        torch.manual_seed(1)
-        network = torch_network.build("cnn", SHAPE, len(LABELS), 0.1).eval()
-        onnx = torch_network.to_onnx(network, SHAPE, True)
-        parameters = sum(weight.numel() for weight in network.parameters())
-        save = torch_network.save
-    else:
-        import tensorflow as tf
-
-        from aslspark.models import keras_network
-
-        tf.keras.utils.set_random_seed(1)
-        network = keras_network.build("cnn", SHAPE, len(LABELS), 0.1)
-        onnx = keras_network.to_onnx(network, True)
-        parameters = network.count_params()
-        save = keras_network.save
-    finished = FinishedNetwork(framework, network, parameters, lambda where: save(network, where))
-    classifier = OnnxClassifier(onnx, LABELS, SHAPE)
-    fitted = FitResult(finished, classifier, [], best_epoch=0, digests=[], watch=[], phases={}, trace={})
-    model = SignClassifierModel(classifier, fitted=fitted)
-    with whole_folder(folder) as scratch:
-        write_model(
-            model,
-            None,
-            scratch,
-            settings=load_config(None, [f"training.framework={framework}"]).as_dict(),
-            preprocessing={"stretch": True},
-            **about,
-        )
-        seal(scratch)
-    return str(folder)
-
-
 @pytest.fixture(scope="module")
 def bundles(spark, ingested, table, tmp_path_factory):
     """A Keras network, as if trained on the ingested folder; one of torch; a forest trained on the table."""
@@ -89,8 +47,10 @@ def bundles(spark, ingested, table, tmp_path_factory):
     forest = ["mllib.classifier=forest", "mllib.trees=2", "mllib.depth=2"]
     train(spark, [str(table)], str(folder / "forest"), config=load_config(None, forest))
     return {
-        "keras": untrained("keras", folder / "keras", data=known, seconds={"fit": 12.3}),
-        "torch": untrained("torch", folder / "torch", data={"fingerprint": "other", "sources": ["letters.csv"]}),
+        "keras": untrained("keras", folder / "keras", LABELS, data=known, seconds={"fit": 12.3}),
+        "torch": untrained(
+            "torch", folder / "torch", LABELS, data={"fingerprint": "other", "sources": ["letters.csv"]}
+        ),
         "forest": str(folder / "forest"),
     }
 

@@ -1,6 +1,8 @@
 /** The page: camera, text, practice and chart; words.js turns letters into words. */
 
-import { Camera, outline } from "./camera.js";
+import { Camera } from "./camera.js";
+import { outline } from "./drawing.js";
+import { SILENT, WHERE } from "./link.js";
 import { setUpPictures } from "./pictures.js";
 import { authorization, setUpRecording } from "./recording.js";
 import { Practice, Speller } from "./words.js";
@@ -23,6 +25,10 @@ function showText() {
   if ($("text").value !== speller.text) $("text").value = speller.text;
 }
 
+function showHand(hand) {
+  outline($("outline"), $("video").videoWidth || 1, $("video").videoHeight || 1, hand);
+}
+
 function showReading(reading, time) {
   const best = reading.top[0];
   const letter = reading.letter ?? (best ? `${best.letter}?` : "–");
@@ -33,7 +39,7 @@ function showReading(reading, time) {
   $("held").value = speller.progress(time);
   const others = reading.top.slice(1).map((guess) => `${guess.letter} ${percent(guess.probability)}`);
   $("others").textContent = others.length ? `or ${others.join(", ")}` : (reading.reason ?? "\u00a0");
-  outline($("outline"), $("video"), reading.hand);
+  showHand(reading.hand);
 }
 
 const WORDS = {
@@ -70,7 +76,7 @@ async function toggleCamera() {
   if (camera.on) {
     camera.stop();
     speller.restart();
-    outline($("outline"), $("video"), null);
+    showHand(null);
     $("stage-words").hidden = false;
     button.textContent = "Start camera";
     $("letter").textContent = "–";
@@ -201,7 +207,13 @@ $("clear").onclick = () => {
 $("copy").onclick = copy;
 $("speak").onclick = speak;
 $("text").oninput = () => (speller.text = $("text").value);
-$("host").textContent = location.host;
+$("where").replaceChildren(
+  ...WHERE.map((words, place) => {
+    const part = document.createElement(place % 2 ? "strong" : "span");
+    part.textContent = words;
+    return part;
+  }),
+);
 
 try {
   facts = await (await fetch("page.json", { headers: authorization })).json();
@@ -211,6 +223,6 @@ try {
   setUpPictures(say);
   if (facts.record) setUpRecording(camera, facts.labels);
 } catch {
-  say("The service does not answer; load the page again.", true);
+  say(`${SILENT}; load the page again.`, true);
 }
 document.documentElement.dataset.ready = "true";

@@ -1,44 +1,30 @@
-/** Sends dropped or chosen pictures to the service and shows its answers. */
+/** Shows what is read in pictures that are dropped or chosen. */
 
-import { jpeg } from "./camera.js";
+import { outline } from "./drawing.js";
+import { SILENT, ask } from "./link.js";
 
 const A_REQUEST = 8; // pictures
-const AS_IT_IS = ["image/jpeg", "image/png"];
-const LARGE = 4_000_000; // bytes, from which a picture is made smaller before it is sent
-const SIDE = 1600;
 
-/** Returns JPEG and PNG files as they are, and other pictures that the browser can show as JPEG. */
-async function readable(file) {
-  if (AS_IT_IS.includes(file.type) && file.size <= LARGE) return file;
-  try {
-    const image = await createImageBitmap(file);
-    return new File([await jpeg(image, image.width, image.height, SIDE)], file.name, { type: "image/jpeg" });
-  } catch {
-    return file; // the service gives the reason
-  }
-}
-
-async function ask(files) {
-  const form = new FormData();
-  for (const file of await Promise.all(files.map(readable))) form.append("pictures", file, file.name);
-  const answer = await fetch("predict", { method: "POST", body: form });
-  const said = await answer.json();
-  if (!answer.ok) return files.map(() => ({ reason: said.reason }));
-  return said.answers;
-}
+const percent = (share) => `${Math.round(100 * share)} %`;
 
 function item(file, reading) {
-  const shown = document.createElement("li");
-  const image = new Image();
+  const [shown, picture, words, letter] = ["li", "div", "p", "strong"].map((name) => document.createElement(name));
+  const [image, canvas] = [new Image(), document.createElement("canvas")];
   image.src = URL.createObjectURL(file);
-  image.onload = image.onerror = () => URL.revokeObjectURL(image.src);
+  image.onload = image.onerror = () => {
+    URL.revokeObjectURL(image.src);
+    outline(canvas, image.naturalWidth || 1, image.naturalHeight || 1, reading.hand);
+  };
   image.alt = "";
-  const words = document.createElement("p");
-  const letter = document.createElement("strong");
+  picture.className = "picture";
+  picture.append(image, canvas);
   letter.textContent = reading.letter ?? "–";
-  const share = reading.probability == null ? "" : `${Math.round(100 * reading.probability)} %`;
+  const share = reading.probability == null ? "" : percent(reading.probability);
   words.append(letter, ` ${reading.letter ? share : `${reading.reason} ${share}`} (${file.name})`);
-  shown.append(image, words);
+  const others = (reading.top ?? []).slice(reading.letter ? 1 : 0);
+  const listed = others.map((guess) => `${guess.letter} ${percent(guess.probability)}`).join(", ");
+  if (listed) words.append(document.createElement("br"), `or ${listed}`);
+  shown.append(picture, words);
   return shown;
 }
 
@@ -56,7 +42,7 @@ export function setUpPictures(say) {
       try {
         readings = await ask(some);
       } catch {
-        say("The service does not answer", true);
+        say(SILENT, true);
         return;
       }
       read += readings.filter((reading) => reading.letter).length;

@@ -1,0 +1,72 @@
+"""Reads a picture with a file that `aslspark export` wrote; of aslspark it needs nothing.
+
+    python examples/exported_network.py network.onnx hand.jpg
+
+The runtime is onnxruntime, LiteRT (or TensorFlow, which has it), or torch, by the format. For a network that takes
+landmarks, give a JSON file with the features of a hand in place of the picture; how they are made stands in
+landmark_features.js, which `aslspark export-web` writes, and in aslspark/features/landmarks.py.
+"""
+
+import json
+import sys
+
+import numpy as np
+
+
+def run_onnx(file, inputs):
+    """Give the probabilities of a batch, by onnxruntime."""
+    import onnxruntime
+
+    return onnxruntime.InferenceSession(file).run(["probability"], inputs)[0]
+
+
+def run_tflite(file, inputs):
+    """Give the probabilities of a batch, by LiteRT."""
+    try:
+        from ai_edge_litert.interpreter import Interpreter
+    except ImportError:
+        import tensorflow as tf
+
+        Interpreter = tf.lite.Interpreter
+    return Interpreter(file).get_signature_runner()(**inputs)["probability"]
+
+
+def run_torchscript(file, inputs):
+    """Give the probabilities of a batch, by torch."""
+    import torch
+
+    with torch.no_grad():
+        return torch.jit.load(file)(*map(torch.from_numpy, inputs.values())).numpy()
+
+
+def picture_of(path, shape, preprocessing):
+    """Bring a picture to the size and colours of the network."""
+    from PIL import Image, ImageOps
+
+    _, height, width, channels = shape
+    image = ImageOps.exif_transpose(Image.open(path)).convert("L" if channels == 1 else "RGB")
+    fitted = {"crop": ImageOps.fit, "letterbox": ImageOps.pad}[preprocessing.get("fit", "crop")]
+    return np.asarray(fitted(image, (width, height), Image.Resampling.BILINEAR)).reshape(1, height, width, channels)
+
+
+def main(file, source):
+    """Print the letter and its probability."""
+    with open(f"{file}.json") as about:
+        about = json.load(about)
+    (value,) = about["inputs"]
+    if value["name"] == "picture":
+        given = picture_of(source, value["shape"], about["preprocessing"])
+    else:
+        with open(source) as features:
+            given = np.array([json.load(features)], np.float32)
+    run = {"onnx": run_onnx, "tflite": run_tflite, "torchscript": run_torchscript}[about["format"]]
+    logs = np.log(np.maximum(run(file, {value["name"]: given})[0].astype(float), 1e-7)) / about["temperature"]
+    shares = np.exp(logs - logs.max())
+    shares /= shares.sum()
+    best = int(shares.argmax())
+    letter = about["labels"][best] if shares[best] >= about["threshold"] else "not sure"
+    print(f"{letter} {shares[best]:.4f}")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
