@@ -11,6 +11,7 @@ import uuid
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 import yaml
@@ -168,3 +169,128 @@ def test_spark_submit_asks_kubernetes_for_the_driver_that_the_page_says(monkeypa
     assert variables["PYSPARK_PYTHON"] == "/opt/aslspark-env/env/bin/python"
     templates = [each for each in made if each["kind"] == "ConfigMap" and "podspec" in each["metadata"]["name"]]
     assert yaml.safe_load(next(iter(templates[0]["data"].values())))["spec"]["tolerations"]
+
+
+def docker(*words, check=True):
+    return subprocess.run(["docker", *words], check=check, capture_output=True, text=True)
+
+
+@pytest.fixture(scope="module")
+def image():
+    """The image of this stack."""
+    if shutil.which("docker") is None or docker("info", check=False).returncode:
+        pytest.skip("no docker daemon answers here")
+    stack = Path(sys.prefix) / "stack"
+    name = f"aslspark:{stack.read_text().strip() if stack.exists() else 'current'}"
+    if docker("image", "inspect", name, check=False).returncode:
+        pytest.skip(f"there is no image {name}: make image")
+    return name
+
+
+class Containers:
+    """A cluster of Spark's own in containers on a network of their own; /shared is the same in all of them."""
+
+    def __init__(self, image):
+        self._image, self.name, self._started = image, f"aslspark-{uuid.uuid4().hex[:8]}", []
+        docker("network", "create", self.name)
+        docker("volume", "create", self.name)
+
+    def start(self, name, *command):
+        """Start a container in the background."""
+        words = [
+            "--network",
+            self.name,
+            "--volume",
+            f"{self.name}:/shared",
+            "--hostname",
+            name,
+            "--network-alias",
+            name,
+        ]
+        docker("run", "--detach", "--name", f"{self.name}-{name}", *words, self._image, *command)
+        self._started.append(f"{self.name}-{name}")
+        return f"{self.name}-{name}"
+
+    def start_worker(self, name):
+        """Start a worker of one core, and return its container."""
+        worker = "org.apache.spark.deploy.worker.Worker"
+        return self.start(name, "spark-class", worker, "--cores", "1", "--memory", "2g", "spark://master:7077")
+
+    def start_training(self, *words):
+        """Start the driver of a fit of two processes on hands that it draws."""
+        settings = ("spark.network.timeout=20s", "spark.executor.heartbeatInterval=4s", "spark.executor.memory=1g")
+        return self.start(
+            "driver",
+            *("spark-submit", "--master", "spark://master:7077", *(w for each in settings for w in ("--conf", each))),
+            *(f"{IMAGE_FOLDER}/jobs/train_cnn.py", "--out", "/shared/runs/mine", "--framework", "torch"),
+            *("--num-proc", "2", "--set", "drawn.count=1200", *words),
+        )
+
+    def remove(self):
+        docker("rm", "--force", *self._started, check=False)
+        docker("network", "rm", self.name, check=False)
+        docker("volume", "rm", self.name, check=False)
+
+
+@pytest.fixture
+def containers(image):
+    cluster = Containers(image)
+    try:
+        cluster.start("master", "spark-class", "org.apache.spark.deploy.master.Master", "--host", "master")
+        yield cluster
+    finally:
+        cluster.remove()
+
+
+def said_by(container, until=None):
+    """What a container has said by its end, or by the first line that holds `until`."""
+    lines = []
+    words = ["docker", "logs", "--follow", container]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as log:
+        for line in log.stdout:
+            lines.append(line)
+            if until is not None and until in line:
+                log.terminate()
+                break
+    return "".join(lines)
+
+
+@pytest.mark.long
+def test_a_fit_in_two_containers_goes_on_when_one_of_them_goes_away(containers):
+    """Two workers in containers train, one is killed as a spot node is, and another takes its place."""
+    gone = containers.start_worker("worker0")
+    containers.start_worker("worker1")
+    driver = containers.start_training("training.epochs=5", "training.patience=0")
+    assert "epoch  2/5" in said_by(driver, until="epoch  2/5")
+    docker("kill", gone)
+    containers.start_worker("worker2")
+    said = said_by(driver)
+    assert docker("wait", driver).stdout.strip() == "0", said
+    assert re.search(r"going on after epoch [23] of 5, with 2 processes", said), said
+    shared = ("run", "--rm", "--volume", f"{containers.name}:/shared", "--network", "none", containers._image)
+    history = docker(*shared, "cat", "/shared/runs/mine/history.csv").stdout.splitlines()
+    assert [line.split(",")[0] for line in history[1:]] == ["1", "2", "3", "4", "5"]
+    assert docker(*shared, "aslspark", "doctor", check=False).returncode == 0
+
+
+@pytest.mark.long
+def test_the_image_is_what_kubernetes_starts_as_an_executor(image):
+    """With the variables that Spark gives an executor's pod it asks for its driver, which is not there."""
+    variables = {
+        "SPARK_DRIVER_URL": "spark://CoarseGrainedScheduler@127.0.0.1:9",
+        "SPARK_EXECUTOR_ID": "1",
+        "SPARK_EXECUTOR_CORES": "1",
+        "SPARK_EXECUTOR_MEMORY": "512m",
+        "SPARK_APPLICATION_ID": "spark-1",
+        "SPARK_EXECUTOR_POD_IP": "127.0.0.1",
+        "SPARK_EXECUTOR_POD_NAME": "executor-1",
+        "SPARK_RESOURCE_PROFILE_ID": "0",
+        "SPARK_JAVA_OPT_0": "-Dspark.driver.port=9",
+        "SPARK_JAVA_OPT_1": "-Dspark.rpc.askTimeout=5s",
+    }
+    words = [word for name, value in variables.items() for word in ("--env", f"{name}={value}")]
+    found = docker("run", "--rm", "--network", "none", *words, image, "executor", check=False)
+    said = found.stdout + found.stderr
+    assert found.returncode != 0
+    assert "KubernetesExecutorBackend" in said
+    assert "Failed to connect to /127.0.0.1:9" in said, said
