@@ -260,7 +260,7 @@ def test_a_fit_in_two_containers_goes_on_when_one_of_them_goes_away(containers):
     """Two workers in containers train, one is killed as a spot node is, and another takes its place."""
     gone = containers.start_worker("worker0")
     containers.start_worker("worker1")
-    driver = containers.start_training("training.epochs=5", "training.patience=0")
+    driver = containers.start_training("training.epochs=5", "training.patience=50")
     assert "epoch  2/5" in said_by(driver, until="epoch  2/5")
     docker("kill", gone)
     containers.start_worker("worker2")
