@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 import yaml
 from conftest import REPOSITORY
+from hosts import FEW_SECONDS
 
 ENVIRONMENT, CONF = REPOSITORY / "environment", REPOSITORY / "conf"
 IMAGE_FOLDER = "/opt/aslspark"
@@ -218,7 +219,7 @@ class Containers:
 
     def start_training(self, *words):
         """Start the driver of a fit of two processes on hands that it draws."""
-        settings = ("spark.network.timeout=20s", "spark.executor.heartbeatInterval=4s", "spark.executor.memory=1g")
+        settings = (*FEW_SECONDS, "spark.executor.memory=1g")
         return self.start(
             "driver",
             *("spark-submit", "--master", "spark://master:7077", *(w for each in settings for w in ("--conf", each))),
@@ -289,7 +290,7 @@ def test_the_image_is_what_kubernetes_starts_as_an_executor(image):
         "SPARK_JAVA_OPT_1": "-Dspark.rpc.askTimeout=5s",
     }
     words = [word for name, value in variables.items() for word in ("--env", f"{name}={value}")]
-    found = docker("run", "--rm", "--network", "none", *words, image, "executor", check=False)
+    found = docker("run", "--rm", *words, image, "executor", check=False)
     said = found.stdout + found.stderr
     assert found.returncode != 0
     assert "KubernetesExecutorBackend" in said
