@@ -224,7 +224,7 @@ class Containers:
             "driver",
             *("spark-submit", "--master", "spark://master:7077", *(w for each in settings for w in ("--conf", each))),
             *(f"{IMAGE_FOLDER}/jobs/train_cnn.py", "--out", "/shared/runs/mine", "--framework", "torch"),
-            *("--num-proc", "2", "--set", "drawn.count=1200", *words),
+            *("--num-proc", "2", "--set", "drawn.count=480", *words),
         )
 
     def remove(self):
