@@ -13,17 +13,21 @@ export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
 export SPARK_CONF_DIR := $(CURDIR)/conf
 IN_ENV = ENV=$$(environment/build.sh) && export PATH="$(CURDIR)/environment/bin:$$ENV/bin:$$PATH" PYSPARK_PYTHON="$$ENV/bin/python" PYSPARK_DRIVER_PYTHON="$$ENV/bin/python" &&
 
+BASE ?= debian:bookworm-slim
+IMAGE = aslspark:$(or $(STACK),current)$(if $(filter 1,$(GPU)),-cuda)
+
 # Java reads the classes that Spark loads from an archive. It says where they are by itself, so it is not for a shell, in
 # which people add to the class path.
 QUICK_START = export SPARK_SUBMIT_OPTS="-XX:SharedArchiveFile=$$ENV/spark.jsa -cp '$$(cat $$ENV/spark-classpath):$(CURDIR)/conf'" &&
 
-.PHONY: help train shell notebooks test test-fast test-long test-stack coverage bench bench-gpu lint env lock audit fuzz mutants
+.PHONY: help train shell notebooks image test test-fast test-long test-stack coverage bench bench-gpu lint env lock audit fuzz mutants
 help:
 	@echo 'make train       train a network, on hands that it draws, or on yours: DATA="letters.csv more.csv" OUT=runs/mine'
 	@echo '                 FRAMEWORK=keras|torch  GPU=1  ARGS="--epochs 15 --set network.name=small_cnn"'
 	@echo 'make shell       a shell in which all else runs: aslspark COMMAND, spark-submit jobs/...'
 	@echo 'make notebooks   the notebooks as .ipynb, in OUT (runs/notebooks)'
 	@echo 'make env         build the environment (the others do so, once, where it is missing)'
+	@echo 'make image       the same, with what is committed of the package, as an image for docker: docs/cluster.md'
 	@echo
 	@echo 'To work on the package:'
 	@echo 'make test | test-fast | test-long | coverage     its tests; fast: those without Spark'
@@ -44,6 +48,11 @@ shell:
 
 notebooks:
 	@$(IN_ENV) python notebooks/to_ipynb.py $(if $(filter command line environment,$(origin OUT)),$(OUT),runs/notebooks)
+
+# What is committed, and no more, is in it.
+image:
+	git archive HEAD | docker build --tag $(IMAGE) --file environment/Dockerfile --build-arg BASE=$(BASE) \
+	  --build-arg STACK=$(or $(STACK),current) --build-arg GPU=$(GPU) $(IMAGE_ARGS) -
 
 # Two processes, each with a Spark of its own; a file's tests stay together, for the bundles that they share.
 PYTEST = -m pytest -n 2 --dist loadfile --no-loadscope-reorder

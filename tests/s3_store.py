@@ -127,6 +127,19 @@ KINDS = ("503", "500", "cut before", "cut after", "half an answer")
 """`cut before`: the connection ends before the store has seen the request; `cut after`: when it has done it."""
 
 
+@contextlib.contextmanager
+def counted(store: Store) -> Iterator[tuple[Store, list[tuple[str, str]]]]:
+    """Give the same bucket, and a list of what is asked of it: the method and the path of each request."""
+    asked: list[tuple[str, str]] = []
+
+    def note(method: str, path: str) -> bool:
+        asked.append((method, path))
+        return False
+
+    with behind_proxy(store, Faults(0.0, 0, only=note)) as seen:
+        yield seen, asked
+
+
 def remove_empty_folders(folder: Path) -> None:
     """Remove what S3 does not have, but for Spark's own, whose names begin with _."""
     for path in sorted(folder.rglob("*"), reverse=True):

@@ -15,6 +15,7 @@ import uuid
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, BinaryIO
@@ -26,7 +27,7 @@ from aslspark.common.errors import AslsparkError
 from aslspark.common.load_refused import LoadRefused
 from aslspark.common.package import VERSION
 from aslspark.common.plain_folder import NotPlain, PlainFolder, quoted
-from aslspark.common.store_path import AnyPath, StorePath, any_path, as_local_folder, remove_folder
+from aslspark.common.store_path import AnyPath, StorePath, any_path, remove_folder
 
 FORMAT = 1
 MANIFEST, SUMS, ONNX, PIPELINE = "bundle.json", "SHA256SUMS", "network.onnx", "pipeline"
@@ -147,7 +148,7 @@ def read_bundle(
         place = boxed(path)
         if not any_path(place).is_dir():
             raise AslsparkError(f"{setting}{path}: there is no such folder; give the --out of a training job")
-        with as_local_folder(place) as folder, PlainFolder(folder) as plain:
+        with _as_local_folder(place) as folder, PlainFolder(folder) as plain:
             names = plain.names()
             if SUMS not in names or MANIFEST not in names:
                 raise AslsparkError(f"{setting}{path}: no bundle: {SUMS} or {MANIFEST} is missing")
@@ -188,6 +189,30 @@ def read_bundle(
     with refusal_named(setting, path):
         check_manifest(manifest, sums)
     return BundleContents(manifest, kept, hashlib.sha256(listed).hexdigest())
+
+
+@contextmanager
+def _as_local_folder(place: str) -> Iterator[Path]:
+    """Give a bundle's folder; of one in a store a copy, which is there for the next reading of the same bundle, too."""
+    found = any_path(place)
+    if not isinstance(found, StorePath):
+        yield found
+        return
+    try:
+        with found.__truediv__(SUMS).open() as file:
+            listed = file.read(MOST_LISTED_BYTES + 1)
+    except FileNotFoundError:
+        listed = b""  # no bundle, as is found when it is read
+    copy = _copy(found, listed)
+    yield Path(copy.name)
+
+
+@lru_cache(maxsize=2)
+def _copy(bundle: StorePath, listed: bytes) -> TemporaryDirectory[str]:
+    """Copy a bundle out of a store: once as long as its SHA256SUMS stay the same. The last two copies are kept."""
+    copy = TemporaryDirectory(prefix="aslspark-")  # removed when nobody holds it, or at the end of the process
+    bundle.copy_to(Path(copy.name))
+    return copy
 
 
 def read_manifest(path: str, setting: str = "--model ") -> Manifest:

@@ -310,6 +310,17 @@ def as_local_folder(path: str | AnyPath) -> Iterator[Path]:
 
 
 @contextmanager
+def filled_from_here(folder: AnyPath) -> Iterator[Path]:
+    """Give a folder here whose files lie in `folder` when the block has ended: the same one where it is mounted."""
+    if not isinstance(folder, StorePath):
+        yield folder
+        return
+    with TemporaryDirectory(prefix="aslspark-") as temporary:
+        yield Path(temporary)
+        folder.copy_from(Path(temporary))
+
+
+@contextmanager
 def scratch_beside(path: AnyPath) -> Iterator[AnyPath]:
     """Give a new folder beside a path, on the same file system or in the same store, for as long as the block runs."""
     folder = path.absolute().with_name(f".{path.name}.tmp-{uuid.uuid4().hex[:8]}")

@@ -5,6 +5,7 @@ In: a path, best a link that is moved. Out: a `Served`, which a request keeps to
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import threading
@@ -17,8 +18,8 @@ import numpy as np
 from aslspark.bundle.files import SUMS
 from aslspark.common.catalog import LANDMARKS
 from aslspark.common.errors import AslsparkError
-from aslspark.common.paths import local_path
 from aslspark.common.redaction import redact
+from aslspark.common.store_path import StorePath, any_path
 from aslspark.images.hands.hand import RIGHT, Hand
 from aslspark.scoring.calibration import with_temperature
 from aslspark.scoring.reader import Reader
@@ -38,7 +39,7 @@ class Served:
 
     reader: Reader
     bundle: str
-    """The folder, with links followed."""
+    """The folder, with links followed; in a store, as it was given."""
     since: float
     """Seconds since 1970."""
 
@@ -54,7 +55,7 @@ class ModelHolder:
     Parameters
     ----------
     path : str
-        A bundle, or a link to one.
+        A bundle, or a link to one; one in a store is looked at by its SHA256SUMS.
     pixels : int
         The most pixels of a picture.
     looks : int, optional
@@ -67,7 +68,7 @@ class ModelHolder:
     """
 
     def __init__(self, path: str, *, pixels: int, looks: int | None = None) -> None:
-        self._path, self._pixels, self._looks = local_path(path), pixels, looks
+        self._path, self._pixels, self._looks = any_path(path), pixels, looks
         self._lock = threading.Lock()
         self.switches = 0
         self.failures = 0
@@ -151,8 +152,13 @@ class ModelHolder:
             self._last_error = message
             log.error("the model stays %s: %s", self.current.name, message)
 
-    def _read_mark(self) -> tuple[str, int, int] | None:
+    def _read_mark(self) -> tuple[str | int, ...] | None:
         """Return what tells bundles apart without reading them; None where there is none."""
+        if isinstance(self._path, StorePath):
+            try:
+                return (hashlib.sha256((self._path / SUMS).read_bytes()).hexdigest(),)
+            except OSError:
+                return None
         real = os.path.realpath(self._path)
         try:
             sums = os.stat(os.path.join(real, SUMS))
@@ -161,12 +167,13 @@ class ModelHolder:
         return real, sums.st_ino, sums.st_mtime_ns
 
     def _load(self) -> Served:
-        reader = Reader.load(self._path)
+        reader = Reader.load(str(self._path))
         reader.form = replace(reader.form, max_pixels=self._pixels)
         if reader.hands is not None and self._looks is not None:
             reader.hands = replace(reader.hands, options=replace(reader.hands.options, looks=self._looks))
         try_out(reader)
-        return Served(reader, os.path.realpath(self._path), time.time())
+        bundle = str(self._path) if isinstance(self._path, StorePath) else os.path.realpath(self._path)
+        return Served(reader, bundle, time.time())
 
 
 def try_out(reader: Reader) -> None:

@@ -83,7 +83,7 @@ class Attempts:
         AslsparkError
             The last try's, with how many there were.
         """
-        epoch = self._epochs_kept(job)
+        epoch, wanted = self._epochs_kept(job), num_proc
         for attempt in range(1, self._tries + 1):
             if epoch:
                 log.info("going on after epoch %d of %d, with %d processes", epoch, job.training.epochs, num_proc)
@@ -102,7 +102,7 @@ class Attempts:
                 log.warning("%s", str(error).splitlines()[0])
                 if error.silent:
                     self._wait_until_spark_knows(executors)
-                epoch, num_proc = kept, self._slots_left(num_proc)
+                epoch, num_proc = kept, self._slots_left(wanted)  # of those lost before, some may be back
         raise AssertionError("unreachable")
 
     def _once(

@@ -80,13 +80,13 @@ def list_row_groups(folder: str) -> list[RowGroup]:
     ]
 
 
-def parquet_file(path: str) -> pq.ParquetFile:
-    """Open a Parquet file on a mount or in a store."""
+def parquet_file(path: str, footer: pq.FileMetaData | None = None) -> pq.ParquetFile:
+    """Open a Parquet file on a mount or in a store; its footer is not read again where it is given."""
     place = any_path(path)
     if isinstance(place, StorePath):
         # The ranges of a row group's columns that lie side by side are asked for at once.
-        return pq.ParquetFile(place.open(), pre_buffer=True)
-    return pq.ParquetFile(path)
+        return pq.ParquetFile(place.open(), metadata=footer, pre_buffer=True)
+    return pq.ParquetFile(path, metadata=footer)
 
 
 def share_of(groups: Sequence[RowGroup], rank: int, size: int, seed: int) -> list[Piece]:
@@ -132,6 +132,8 @@ class RowReader:
     columns: SampleColumns = USUAL
     weight_of: Mapping[str, float] = field(default_factory=dict)
     hands: HandInput | None = None
+    _footers: dict[str, pq.FileMetaData] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """Of the files that were read from, by path: each is read once."""
 
     @property
     def row_bytes(self) -> int:
@@ -157,7 +159,8 @@ class RowReader:
         wanted = {"label": True, "picture": self.shape is not None, "hand": self.hands is not None}
         wanted["source"] = bool(self.weight_of)
         columns = {name: getattr(self.columns, name) for name, is_read in wanted.items() if is_read}
-        file = parquet_file(piece.group.path)
+        file = parquet_file(piece.group.path, self._footers.get(piece.group.path))
+        self._footers[piece.group.path] = file.metadata
         table = file.read_row_group(piece.group.number, columns=list(columns.values()))
         table = table.slice(piece.start, piece.stop - piece.start)
         found = {name: table.column(column) for name, column in columns.items()}
@@ -188,6 +191,8 @@ class SampleFeed:
         Of an epoch, where the caller has to keep to a number; otherwise as few as `batch_size` allows.
     budget : int
         Bytes of pictures and hands that may be in memory at a time.
+    groups : sequence of RowGroup, optional
+        The folder's, where they are known already: then no file but this rank's own is opened.
     """
 
     def __init__(
@@ -201,8 +206,9 @@ class SampleFeed:
         seed: int = 0,
         steps: int | None = None,
         budget: int = TrainingConfig.cache_mb << 20,
+        groups: Sequence[RowGroup] | None = None,
     ) -> None:
-        groups = list_row_groups(folder)
+        groups = groups or list_row_groups(folder)
         self.rows = sum(group.rows for group in groups)
         shares = share_sizes(self.rows, size)
         if not groups or shares[-1] == 0:

@@ -193,16 +193,18 @@ def worker_job(
     if LANDMARKS in taken and train_groups:
         require_hands(folders.train, parquet_file(train_groups[0].path), folders.columns.hand)
     train_rows = sum(group.rows for group in train_groups)
-    validation_rows = sum(group.rows for group in list_row_groups(folders.validation)) if folders.validation else 0
+    validation_groups = list_row_groups(folders.validation) if folders.validation else []
+    validation_rows = sum(group.rows for group in validation_groups)
     for what, rows in (("training", train_rows), ("validation", validation_rows)):
         if 0 < rows < training.num_proc or (what == "training" and rows == 0):
             raise AslsparkError(
                 f"num_proc={training.num_proc}: there are only {rows} {what} samples, and each process needs one or "
                 "more; give more data or fewer processes"
             )
+    groups = {folders.train: train_groups, folders.validation or "": validation_groups}
     job = WorkerJob(
         spec=unfitted.spec(training),
-        folders=folders if validation_rows else replace(folders, validation=None),
+        folders=replace(folders, validation=folders.validation if validation_rows else None, groups=groups),
         inputs=tuple(taken),
         shape=taken.get(PICTURE),  # type: ignore[arg-type]
         training=replace(training, threads=training.threads or task_cores(spark, profile)),

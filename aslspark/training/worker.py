@@ -21,7 +21,7 @@ from aslspark.common.store_path import any_path
 from aslspark.features.synthetic_hands import drawn_hands
 from aslspark.training.batches import Feed
 from aslspark.training.checkpoint import Checkpoint, Progress, State, read_checkpoint, write_checkpoint
-from aslspark.training.feed import USUAL, RowReader, SampleColumns, SampleFeed
+from aslspark.training.feed import USUAL, RowGroup, RowReader, SampleColumns, SampleFeed
 from aslspark.training.hands import HandInput
 from aslspark.training.launch.child import BEGAN, report
 from aslspark.training.loop import Outcome, Trainable, fit_epochs
@@ -42,6 +42,8 @@ class SampleFolders:
     columns: SampleColumns = USUAL
     weight_of: Mapping[str, float] = field(default_factory=dict)
     """Loss weight by source; 1 where it is not given."""
+    groups: Mapping[str, Sequence[RowGroup]] = field(default_factory=dict, repr=False)
+    """The row groups of each folder, which the driver has listed, so that not every process has to."""
 
 
 @dataclass(frozen=True)
@@ -161,5 +163,13 @@ def in_place_feed(
             hands = replace(hands, augment=augment, drawn=drawn, branch_dropout=dropout)
     folders = job.folders
     reader = RowReader(folders.labels, job.shape, folders.columns, folders.weight_of, hands)
-    seed = job.training.seed
-    return SampleFeed(folder, reader, batch_size=batch_size, rank=rank, size=size, seed=seed, budget=budget)
+    return SampleFeed(
+        folder,
+        reader,
+        batch_size=batch_size,
+        rank=rank,
+        size=size,
+        seed=job.training.seed,
+        budget=budget,
+        groups=folders.groups.get(folder),
+    )

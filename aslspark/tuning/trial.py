@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import math
-import shutil
-import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from aslspark.common.catalog import NO_CLASSIFIER
 from aslspark.common.settings import Config
+from aslspark.common.store_path import AnyPath, scratch_beside
 from aslspark.scoring.model import SignClassifierModel
 from aslspark.training.data import TrainingData
 from aslspark.training.fit import OnEpoch
@@ -39,7 +37,7 @@ def fit_trial(
     spark: SparkSession,
     table: TrainingData,
     config: Config,
-    folder: Path,
+    folder: AnyPath,
     on_epoch: OnEpoch | None = None,
     seconds: float = math.inf,
 ) -> SignClassifierModel:
@@ -50,8 +48,8 @@ def fit_trial(
     spark : SparkSession
     table : TrainingData
     config : Config
-    folder : Path
-        Where a temporary folder is made.
+    folder : Path or StorePath
+        Where a temporary folder is made, which all workers see.
     on_epoch : callable, optional
         For networks; see `fit_network`.
     seconds : float
@@ -65,12 +63,9 @@ def fit_trial(
     if config.mllib.classifier != NO_CLASSIFIER:
         with _cancelled_after(spark, seconds):
             return SignClassifierModel(fit_classifier(spark, table, config)[0])
-    scratch = Path(tempfile.mkdtemp(prefix="aslspark-trial-", dir=folder))
-    try:
+    with scratch_beside(folder / "trial") as scratch:
         fitted = fit_network(table, config, scratch, on_epoch)
         return SignClassifierModel(fitted.classifier, fitted=fitted)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def judge(spark: SparkSession, model: SignClassifierModel, table: TrainingData, split: str) -> Score:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import math
-import shutil
 import tempfile
 import time
 from collections.abc import Sequence
@@ -24,11 +23,12 @@ from aslspark.bundle.files import require_new, whole_folder
 from aslspark.common.catalog import CLASSIFIERS
 from aslspark.common.command_line import next_command
 from aslspark.common.errors import AslsparkError
-from aslspark.common.paths import local_path, spark_path
+from aslspark.common.paths import spark_path
 from aslspark.common.progress import clock
 from aslspark.common.redacted_files import write_json
 from aslspark.common.settings import Config, load_config
 from aslspark.common.spark_session import require_slots
+from aslspark.common.store_path import AnyPath, StorePath, any_path, scratch_beside
 from aslspark.data.samples import REPORT_FILE, TEST, TRAIN, VALIDATION, write_divided
 from aslspark.data.split_preview import Needs
 from aslspark.data.splits import LEAK_WARNING
@@ -109,11 +109,9 @@ def automl(spark: SparkSession, data: Sequence[str], out: str, config: Config, b
     with job_run(spark, config, "automl", out, data=list(data)):
         _check(data, config, budget)
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        path, started = require_new(local_path(out)), time.monotonic()
+        path, started = require_new(out), time.monotonic()
         ends = started + 60 * budget.minutes if budget.minutes else math.inf
-        path.absolute().parent.mkdir(parents=True, exist_ok=True)
-        with whole_folder(path) as folder:
-            scratch = Path(tempfile.mkdtemp(prefix="aslspark-", dir=folder))
+        with scratch_beside(path) as scratch, whole_folder(path) as folder:
             needs = Needs((TEST, VALIDATION))
             with ingest_kept(scratch, path, data), training_data(spark, data, (), config, scratch, needs) as table:
                 _require_judgeable(table, data)
@@ -125,8 +123,8 @@ def automl(spark: SparkSession, data: Sequence[str], out: str, config: Config, b
                 settings = load_config(None, ranked[0].overrides, of_bundle=config.as_dict())
                 learned, learned_from = _data_of_winner(spark, table, rows[0], scratch)
                 log.info("%s wins: training it on %s", ranked[0].family.name, learned_from)
-                train_bundle(spark, [learned], str(folder / BUNDLE), settings)
-            shutil.rmtree(scratch, ignore_errors=True)
+                seen_by_workers = path if isinstance(path, StorePath) else folder
+                train_bundle(spark, [learned], str(seen_by_workers / BUNDLE), settings)
             result = {
                 "winner": ranked[0].family.name,
                 "learned_from": learned_from,
@@ -196,7 +194,9 @@ def _rows(
     return rows
 
 
-def _data_of_winner(spark: SparkSession, table: TrainingData, winner: dict[str, Any], scratch: Path) -> tuple[str, str]:
+def _data_of_winner(
+    spark: SparkSession, table: TrainingData, winner: dict[str, Any], scratch: AnyPath
+) -> tuple[str, str]:
     """Return the folder that the winner is trained on, and a description of its samples."""
     if table.test_is_given:
         return table.folder, "the train split, since the test rows were given as test"
@@ -210,7 +210,7 @@ def _rounds(
     config: Config,
     budget: Budget,
     entries: Sequence[Entry],
-    folder: Path,
+    folder: AnyPath,
     ends: float,
 ) -> None:
     alive = list(entries)
@@ -233,7 +233,7 @@ def _place(entry: Entry) -> float:
 
 
 def _try(
-    spark: SparkSession, table: TrainingData, config: Config, entry: Entry, number: int, folder: Path, most: float
+    spark: SparkSession, table: TrainingData, config: Config, entry: Entry, number: int, folder: AnyPath, most: float
 ) -> None:
     """Fit and judge one trial; the first of a kind has the given settings."""
     trial = entry.study.ask() if number else None
@@ -319,7 +319,7 @@ def _add_speeds(ranked: Sequence[Entry], rows: Sequence[dict[str, Any]]) -> None
             row["ms_a_picture"] = round(speeds[row["model"]].ms_a_picture, 3)
 
 
-def _all_to_learn(spark: SparkSession, table: TrainingData, scratch: Path, honest: str) -> str:
+def _all_to_learn(spark: SparkSession, table: TrainingData, scratch: AnyPath, honest: str) -> str:
     """Write the samples with the test split added to the training split; validation still chooses the epoch."""
     folder = spark_path(scratch / "all")
     split = F.when(F.col("split") == TEST, TRAIN).otherwise(F.col("split"))
@@ -333,5 +333,5 @@ def _all_to_learn(spark: SparkSession, table: TrainingData, scratch: Path, hones
         "splits": {name: count for name, count in rows.items() if count},
         "test_sources": [],
     }
-    write_json(Path(local_path(folder)) / REPORT_FILE, about)
+    write_json(any_path(folder) / REPORT_FILE, about)
     return folder

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations, pairwise
@@ -20,15 +19,16 @@ from pyspark.ml.classification import (
 from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
-from aslspark.bundle.files import ONNX, PIPELINE, read_manifest, require_new, whole_folder
+from aslspark.bundle.files import ONNX, PIPELINE, BundleContents, read_bundle, require_new, whole_folder
 from aslspark.bundle.manifest import Manifest
 from aslspark.common.catalog import NO_CLASSIFIER
 from aslspark.common.command_line import next_command
 from aslspark.common.errors import AslsparkError
-from aslspark.common.paths import local_path, spark_path
+from aslspark.common.paths import spark_path
 from aslspark.common.redacted_files import write_json
 from aslspark.common.redaction import redact_all
 from aslspark.common.settings import ColumnConfig, Config, PictureConfig, load_config
+from aslspark.common.store_path import AnyPath, scratch_beside
 from aslspark.data.ingest import ingest_sources
 from aslspark.data.pictures.options import picture_options
 from aslspark.data.samples import SPLITS, TEST, read_samples
@@ -116,12 +116,11 @@ def compare_bundles(
         Where a bundle or a source cannot be read, or `out` exists.
     """
     with job_run(spark, config or Config(), "compare", out, models=dict(models), sets=dict(sets)):
-        path = require_new(local_path(out))
+        path = require_new(out)
         if threads < 1:
             raise AslsparkError(f"--threads {threads}: give 1 or more")
         candidates = [_candidate(name, bundle) for name, bundle in models.items()]
-        with whole_folder(path) as folder:
-            scratch = folder / ".scratch"
+        with scratch_beside(path) as scratch, whole_folder(path) as folder:
             set_rows: list[SetRow] = []
             for number, (name, paths) in enumerate(sets.items(), start=1):
                 log.info("%s: judging %d bundles", name, len(candidates))
@@ -138,7 +137,6 @@ def compare_bundles(
             )
             write_json(folder / RESULT_FILE, result)
             write_page(result, folder, folder / PAGE_FILE)
-            shutil.rmtree(scratch, ignore_errors=True)
         _log_accuracies(candidates)
     first = result["sets"][0]["name"]
     best = max(result["bundles"], key=lambda bundle: bundle["sets"][first]["accuracy"])
@@ -162,7 +160,8 @@ def _log_accuracies(candidates: Sequence[Candidate]) -> None:
 
 def _candidate(name: str, path: str) -> Candidate:
     """Read a bundle with its size, cost and training time."""
-    manifest, model = read_manifest(path), SignClassifierModel.load(path)
+    bundle, model = read_bundle(path, keep=[f"{PIPELINE}/"]), SignClassifierModel.load(path)
+    manifest = bundle.manifest
     settings = manifest.get("settings", {})
     why_empty: dict[str, str] = {}
     fit_seconds = manifest.get("seconds", {}).get("fit")
@@ -171,7 +170,7 @@ def _candidate(name: str, path: str) -> Candidate:
     if isinstance(model.classifier, OnnxClassifier):
         size = _network_size(model.classifier, manifest, why_empty)
     else:
-        size = _mllib_size(model.classifier, path, settings, why_empty)
+        size = _mllib_size(model.classifier, bundle, settings, why_empty)
     row: BundleRow = {
         "name": name,
         "path": path,
@@ -210,16 +209,15 @@ def _network_size(classifier: OnnxClassifier, manifest: Mapping[str, Any], why_e
 
 
 def _mllib_size(
-    classifier: MllibClassifier, path: str, settings: Mapping[str, Any], why_empty: dict[str, str]
+    classifier: MllibClassifier, bundle: BundleContents, settings: Mapping[str, Any], why_empty: dict[str, str]
 ) -> ModelSize:
-    files = [file for file in (Path(local_path(path)) / PIPELINE).rglob("*") if file.is_file()]
     name = load_config(of_bundle=settings).mllib.classifier
     parameters, operations = _mllib_cost(classifier, why_empty)
     why_empty["ms_a_picture"] = why_empty["pictures_a_second"] = NO_ONNX
     return {
         "model": "MLlib" if name == NO_CLASSIFIER else name,
         "file": f"{PIPELINE}/",
-        "file_bytes": sum(file.stat().st_size for file in files),
+        "file_bytes": sum(len(content) for name, content in bundle.files.items() if name.startswith(f"{PIPELINE}/")),
         "parameters": parameters,
         "multiply_adds": operations,
     }
@@ -264,7 +262,7 @@ def _judge(
     candidates: Sequence[Candidate],
     labelled: LabelledSet,
     folder: Path,
-    scratch: Path,
+    scratch: AnyPath,
     number: int,
 ) -> SetRow:
     """Score a set with every bundle, write the figures into the bundles' rows, and return where the bundles differ."""
@@ -292,7 +290,7 @@ def _judge(
 
 
 def samples_for(
-    spark: SparkSession, candidate: Candidate, labelled: LabelledSet, scratch: Path
+    spark: SparkSession, candidate: Candidate, labelled: LabelledSet, scratch: AnyPath
 ) -> tuple[DataFrame, bool]:
     """Read a set for a bundle.
 
@@ -302,7 +300,7 @@ def samples_for(
     candidate : Candidate
     labelled : LabelledSet
         Remembers what was ingested for the bundles before.
-    scratch : Path
+    scratch : Path or StorePath
         A folder for raw sources as they are ingested.
 
     Returns

@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import json
 import logging
-import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,11 +20,12 @@ from aslspark.bundle.files import require_new
 from aslspark.common.catalog import NO_CLASSIFIER
 from aslspark.common.command_line import next_command
 from aslspark.common.errors import AslsparkError
-from aslspark.common.paths import local_path, spark_path
+from aslspark.common.paths import spark_path
 from aslspark.common.redacted_files import write_json
 from aslspark.common.same_run import require_same_run
 from aslspark.common.settings import Config
 from aslspark.common.spark_session import require_slots
+from aslspark.common.store_path import AnyPath, any_path, filled_from_here, remove_folder
 from aslspark.data.samples import REPORT_FILE, SPLITS, TEST, TRAIN, VALIDATION, read_samples, write_divided
 from aslspark.data.split_preview import LeastGroups, Needs
 from aslspark.evaluation.calibration import TEMPERATURES, best_temperature, try_temperatures
@@ -97,7 +96,8 @@ def cross_validate(
             settings, folds = _train_folds(spark, data, folder, scratch, config, options, chosen)
             result = {"settings": settings, **_together(folds)}
             write_json(folder / RESULT_FILE, result)
-            write_page(result, folder)
+            with filled_from_here(folder) as made:
+                write_page(result, made)
         _log_scores(result)
     accuracy = result["scores"]["accuracy"]
     log_result(
@@ -115,26 +115,26 @@ def _training_job(config: Config) -> tuple[str, ...]:
 
 
 @contextmanager
-def _scratch_folder(folder: Path) -> Iterator[Path]:
+def _scratch_folder(folder: AnyPath) -> Iterator[AnyPath]:
     """Give a temporary folder; where the run fails before its folds are planned, remove the whole run."""
     scratch = folder / SCRATCH
-    shutil.rmtree(scratch, ignore_errors=True)  # left by a run that was killed
+    remove_folder(scratch)  # left by a run that was killed
     scratch.mkdir(parents=True)
     try:
         yield scratch
     except BaseException:
         if not (folder / SETTINGS_FILE).exists():
-            shutil.rmtree(folder)
+            remove_folder(folder)
         raise
     finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        remove_folder(scratch)
 
 
 def _train_folds(
     spark: SparkSession,
     data: Sequence[str],
-    folder: Path,
-    scratch: Path,
+    folder: AnyPath,
+    scratch: AnyPath,
     config: Config,
     options: FoldOptions,
     chosen: Mapping[str, Any],
@@ -180,14 +180,14 @@ def _least_groups(options: FoldOptions) -> LeastGroups | None:
     return LeastGroups(column, 2, f"--leave-one {column}") if column else None
 
 
-def _open(out: str) -> Path:
-    folder = Path(local_path(out)).absolute()
+def _open(out: str) -> AnyPath:
+    folder = any_path(out).absolute()
     if not (folder / SETTINGS_FILE).is_file():
         require_new(out)
     return folder
 
 
-def _require_same(folder: Path, settings: Mapping[str, Any]) -> None:
+def _require_same(folder: AnyPath, settings: Mapping[str, Any]) -> None:
     """Refuse to resume a run that was begun with other settings or data."""
     path = folder / SETTINGS_FILE
     if path.exists():
@@ -211,7 +211,7 @@ def _run_folds(
     table: TrainingData,
     samples: DataFrame,
     folds: Sequence[Fold],
-    folder: Path,
+    folder: AnyPath,
     config: Config,
     options: FoldOptions,
 ) -> list[dict[str, Any]]:
@@ -235,7 +235,7 @@ def _run_folds(
                 "on from there"
             ) from error
         finally:
-            shutil.rmtree(scratch, ignore_errors=True)
+            remove_folder(scratch)
         spent.append(time.monotonic() - started)
         done.append({**metrics, "seconds": round(spent[-1], 1)})
         write_json(path, done[-1])
@@ -257,7 +257,7 @@ def _run_fold(
     table: TrainingData,
     samples: DataFrame,
     fold: Fold,
-    scratch: Path,
+    scratch: AnyPath,
     config: Config,
     options: FoldOptions,
 ) -> dict[str, Any]:
@@ -304,7 +304,7 @@ def _write_fold(
         "splits": rows,
         "test_sources": [],
     }
-    write_json(Path(local_path(folder)) / REPORT_FILE, about)
+    write_json(any_path(folder) / REPORT_FILE, about)
     return rows
 
 
@@ -317,7 +317,7 @@ def _held_out(fold: Fold, metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [{"group": name, "rows": part["rows"], "accuracy": part["accuracy"]} for name, part in groups.items()]
 
 
-def _epochs(bundle: Path) -> int | None:
+def _epochs(bundle: AnyPath) -> int | None:
     history = bundle / "history.csv"
     return len(history.read_text().splitlines()) - 1 if history.exists() else None
 

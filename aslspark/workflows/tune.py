@@ -25,11 +25,12 @@ from pyspark.sql import SparkSession
 from aslspark.common.catalog import NO_CLASSIFIER
 from aslspark.common.command_line import next_command
 from aslspark.common.errors import AslsparkError
-from aslspark.common.paths import is_mounted, local_path
+from aslspark.common.paths import is_mounted
 from aslspark.common.redaction import redact_all
 from aslspark.common.same_run import require_same_run
 from aslspark.common.settings import Config, load_config
 from aslspark.common.spark_session import require_classic, task_slots
+from aslspark.common.store_path import AnyPath, any_path, filled_from_here
 from aslspark.data.samples import TEST, VALIDATION
 from aslspark.data.split_preview import Needs
 from aslspark.models.fit_result import EpochRow
@@ -85,7 +86,7 @@ def search(
         else:
             check_classifier(config.mllib)
         _check_at_once(spark, config, options.at_once)
-        folder = Path(local_path(out))
+        folder = any_path(out)
         folder.mkdir(parents=True, exist_ok=True)
         database = place_database(folder)
         study = open_study(database, space, options, config.training.epochs, config)
@@ -100,7 +101,8 @@ def search(
             _Search(spark, table, config, space, options, folder, database).run(study)
         if not any(trial.state == optuna.trial.TrialState.COMPLETE for trial in study.trials):
             raise AslsparkError(f"--out {out}: no trial came to its end; the log says why each failed")
-        write_report(study, config, folder)
+        with filled_from_here(folder) as made:
+            write_report(study, config, made)
     classifier = config.mllib.classifier
     job = ("train-cnn",) if classifier == NO_CLASSIFIER else ("train-baseline", "--model", classifier)
     log_result(
@@ -141,25 +143,25 @@ def _check_at_once(spark: SparkSession, config: Config, at_once: int) -> None:
         )
 
 
-def place_database(folder: Path) -> Path:
-    """Return the path of SQLite's file: on a local disk where the folder is a mounted object store.
+def place_database(folder: AnyPath) -> Path:
+    """Return the path of SQLite's file: on a local disk where the folder lies in an object store, mounted or not.
 
     Such a store takes no small writes within a file; `keep_database` copies the file to it.
     """
     kept = folder / DATABASE
-    if not is_mounted(folder):
+    if isinstance(kept, Path) and not is_mounted(kept):
         return kept
     scratch = Path(tempfile.mkdtemp(prefix="aslspark-study-"))
     atexit.register(shutil.rmtree, scratch, ignore_errors=True)  # the study is read after the search, too
     if kept.exists():
-        shutil.copyfile(kept, scratch / DATABASE)
+        (scratch / DATABASE).write_bytes(kept.read_bytes())
     return scratch / DATABASE
 
 
-def keep_database(database: Path, folder: Path) -> None:
+def keep_database(database: Path, folder: AnyPath) -> None:
     """Copy SQLite's file to the search's folder, unless it is there."""
     if database.parent != folder and database.exists():
-        shutil.copyfile(database, folder / DATABASE)
+        (folder / DATABASE).write_bytes(database.read_bytes())
 
 
 def open_study(
@@ -214,7 +216,7 @@ class _Search:
     config: Config
     space: Space
     options: SearchOptions
-    folder: Path
+    folder: AnyPath
     database: Path
     failed: int = 0
 

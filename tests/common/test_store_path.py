@@ -1,9 +1,12 @@
 """Paths in an object store: what they do on a real S3 server, and what is left of that when the store fails."""
 
+import json
+import shutil
 from contextlib import suppress
 
 import pytest
-from s3_store import BUCKET, Faults, behind_proxy, served_bucket
+from conftest import REPOSITORY
+from s3_store import BUCKET, Faults, behind_proxy, counted, served_bucket
 
 from aslspark.bundle.files import SUMS, read_bundle, require_new, seal, whole_folder
 from aslspark.common.errors import AslsparkError
@@ -117,6 +120,25 @@ def test_a_bundle_is_there_whole_or_not_at_all(store, folder):
     assert not (folder / SUMS).exists()
     with pytest.raises(AslsparkError, match=r"^--model s3a://.*: (no bundle|there is no such folder)"):
         read_bundle(str(folder))
+
+
+def test_a_bundle_is_copied_once_however_often_it_is_read_and_anew_when_it_is_another(
+    store, folder, tmp_path, monkeypatch
+):
+    shutil.copytree(REPOSITORY / "tests" / "fixtures" / "bundles" / "format-1-network", tmp_path / "bundle")
+    folder.copy_from(tmp_path / "bundle", last=[SUMS])
+    with counted(store) as (seen, asked):
+        monkeypatch.setenv("AWS_ENDPOINT_URL", seen.endpoint)
+        first = [read_bundle(str(folder), keep=["network.onnx"]) for _ in range(3)]
+        networks = [path for method, path in asked if method == "GET" and "network.onnx" in path]
+    assert len(networks) == 1
+    assert first[0] == first[2]
+    manifest = json.loads((tmp_path / "bundle" / "bundle.json").read_text())
+    (tmp_path / "bundle" / "bundle.json").write_text(json.dumps({**manifest, "threshold": 0.25}))
+    seal(tmp_path / "bundle")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", store.endpoint)
+    folder.copy_from(tmp_path / "bundle", last=[SUMS])
+    assert read_bundle(str(folder)).manifest["threshold"] == 0.25
 
 
 def test_a_place_that_is_taken_is_refused(folder):

@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from moments import ENTERED, whenever
+from s3_store import served_bucket
 from serving_bundles import LABELS, SHAPE, network, picture_file, service, write_bundle
 
-from aslspark.bundle.files import seal
+from aslspark.bundle.files import SUMS, seal
 from aslspark.common.errors import AslsparkError
+from aslspark.common.store_path import any_path
 from aslspark.models.onnx_classifier import OnnxClassifier
 from aslspark.scoring.reader import Reader
 from aslspark.serving.model_holder import RETRYING, WATCHING, ModelHolder, try_out
@@ -128,6 +130,24 @@ def test_the_watcher_lives_through_whatever_the_path_leads_to(bundles, link, tmp
 def lead_back(link, to):
     link.unlink()
     link.symlink_to(to)
+
+
+def test_a_bundle_in_a_store_is_served_and_exchanged_when_another_lies_there(bundles, tmp_path, monkeypatch):
+    with served_bucket(tmp_path) as store:
+        for name, value in store.environment().items():
+            monkeypatch.setenv(name, value)
+        place = any_path(store.uri("runs/letters"))
+        place.copy_from(bundles[0], last=[SUMS])
+        holder = ModelHolder(str(place), pixels=PIXELS)
+        assert holder.current.name == f"letters@{Reader.load(str(bundles[0])).digest[:12]}"
+        assert not holder.check()
+        place.copy_from(bundles[1], last=[SUMS])
+        assert holder.check()
+        assert holder.current.reader.digest == Reader.load(str(bundles[1])).digest
+        place.remove_tree()
+        assert not holder.check()
+        assert not holder.check()
+        assert (holder.state, holder.current.bundle) == ("retrying", str(place))
 
 
 def test_an_error_that_nobody_foresaw_does_not_end_the_watcher(link, bundles):

@@ -1,12 +1,13 @@
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
-from feed_tables import feeds, rows_of, write_table
+from feed_tables import LABELS, SHAPE, feeds, rows_of, write_table
 
 from aslspark.common.errors import AslsparkError
 from aslspark.common.settings import TrainingConfig
-from aslspark.training.feed import list_row_groups, share_of
+from aslspark.training.feed import RowReader, SampleFeed, list_row_groups, share_of
 from aslspark.training.loop import learning_rate_factor
 
 
@@ -78,6 +79,28 @@ def test_labels_and_pictures_stay_together(tmp_path):
     for feed in feeds(folder, 2):
         for batch in feed.epoch(3):
             assert batch.labels.tolist() == [row % 3 for row in rows_of(batch)]
+
+
+def test_a_footer_is_read_once(tmp_path):
+    folder = write_table(tmp_path / "t", [60], group_rows=20)
+    (feed,) = feeds(folder, 1, budget=1)  # streamed, a row group at a time
+    list(feed.epoch(0))
+    with (tmp_path / "t" / "part-0.parquet").open("r+b") as file:
+        file.seek(-8, 2)
+        file.write(bytes(8))  # where the footer's length stands
+    assert sorted(row for batch in feed.epoch(1) for row in rows_of(batch)) == list(range(60))
+
+
+def test_a_rank_that_is_told_the_row_groups_opens_no_files_but_its_own(tmp_path):
+    folder = write_table(tmp_path / "t", [20, 20, 20, 20], group_rows=20)
+    groups = list_row_groups(folder)
+    own = {piece.group.path for piece in share_of(groups, 0, 4, seed=5)}
+    for group in groups:
+        if group.path not in own:
+            Path(group.path).write_bytes(b"of another rank")
+    reader = RowReader(LABELS, SHAPE)
+    feed = SampleFeed(folder, reader, batch_size=20, rank=0, size=4, seed=5, groups=groups)
+    assert sum(len(rows_of(batch)) for batch in feed.epoch(0)) == 20
 
 
 def test_an_epochs_order_depends_on_its_number_and_the_seed_alone(tmp_path):

@@ -11,8 +11,16 @@ from s3_store import SECRET, served_bucket
 
 import aslspark
 from aslspark.bundle.files import ONNX
+from aslspark.common.store_path import any_path
 from aslspark.data.samples import read_samples
+from aslspark.evaluation.fold_options import FoldOptions
+from aslspark.tuning.options import Budget, SearchOptions
+from aslspark.tuning.space import read_space
+from aslspark.workflows.automl import automl
+from aslspark.workflows.compare import compare_bundles
+from aslspark.workflows.cross_validate import cross_validate
 from aslspark.workflows.monitor import monitor
+from aslspark.workflows.tune import search
 
 SETTINGS = [
     *("training.framework=torch", "training.num_proc=2", "training.epochs=1", "training.batch_size=16"),
@@ -41,11 +49,36 @@ def other_jobs(spark, place):
     return said(place, {"metrics": forest.metrics, "judged": judged, "watched": statistics})
 
 
+TIMES = ("scoring_seconds", "fit_seconds", "seconds", "ms_a_picture", "pictures_a_second")
+FOREST = ["mllib.classifier=forest", "mllib.trees=2", "mllib.depth=4", "hands.on=false", "augment.on=false"]
+
+
+def choosing_jobs(spark, place, space):
+    """Cross-validate, search, let a kind be chosen and compare below one place, and return what was said."""
+    config, data = aslspark.load_config(overrides=FOREST), [f"{place}/ingested"]
+    folds = cross_validate(spark, data, f"{place}/folds", config, FoldOptions(folds=2, validation=0, blocks=4))
+    study = search(spark, data, f"{place}/search", config, space, SearchOptions(trials=1))
+    study = search(spark, data, f"{place}/search", config, space, SearchOptions(trials=2))
+    chosen = automl(spark, data, f"{place}/chosen", config, Budget(trials=1, models=("forest", "logistic")))
+    bundles = {"chosen": f"{place}/chosen/bundle", "network": f"{place}/runs/bundle"}
+    compared = compare_bundles(spark, bundles, {"table": data}, f"{place}/compared")
+    del compared["machine"]
+    return said(
+        place,
+        {
+            "folds": folds,
+            "search": [[trial.number, trial.params, trial.value] for trial in study.trials],
+            "chosen": chosen,
+            "compared": compared,
+        },
+    )
+
+
 def said(place, of_jobs):
     def untimed(value):
         if isinstance(value, dict):
-            return {name: untimed(part) for name, part in value.items() if name != "scoring_seconds"}
-        return value
+            return {name: untimed(part) for name, part in value.items() if name not in TIMES}
+        return [untimed(part) for part in value] if isinstance(value, list) else value
 
     return json.loads(json.dumps(untimed(of_jobs)).replace(place, "PLACE"))
 
@@ -112,6 +145,47 @@ def test_the_scores_are_the_same(spark, both):
 def test_the_key_is_in_no_file(both):
     for path in both.bucket.rglob("*"):
         assert not path.is_file() or SECRET.encode() not in path.read_bytes(), path
+
+
+def test_a_table_whose_warehouse_is_the_bucket_gets_the_scores_of_a_folder(spark, both):
+    spark.sql(f"CREATE DATABASE in_bucket LOCATION '{both.places[1]}/warehouse'")
+    try:
+        hands = f"{both.places[1]}/hands"
+        config = aslspark.load_config(overrides=SETTINGS)
+        for mode in ("errorifexists", "append"):
+            table = aslspark.score(
+                spark, f"{both.places[1]}/runs/bundle", hands, out_table="in_bucket.answers", mode=mode, config=config
+            )
+            answers = table.select(spark.read.parquet(str(both.folder / "scored")).drop("path").columns)
+            assert sorted(answers.toPandas().astype(str).to_numpy().tolist()) == scores(spark, both.folder / "scored")
+        assert spark.table("in_bucket.answers").count() == 2 * table.count()
+        assert list((both.bucket / "warehouse" / "answers").glob("*.parquet"))
+    finally:
+        spark.sql("DROP DATABASE in_bucket CASCADE")
+
+
+def test_folds_lie_in_a_bucket_and_a_bundle_there_is_compared(spark, both):
+    bundle, data = f"{both.places[1]}/runs/bundle", [f"{both.places[1]}/ingested"]
+    options = FoldOptions(folds=2, validation=0, blocks=4)
+    folds = cross_validate(spark, data, f"{both.places[1]}/few-folds", aslspark.load_config(overrides=FOREST), options)
+    assert len(folds["folds"]) == 2
+    compared = compare_bundles(spark, {"it": bundle, "itself": bundle}, {"table": data}, f"{both.places[1]}/same")
+    assert compared["sets"][0]["differ"] == 0
+    assert {"report.html", "folds"} < {path.name for path in (both.bucket / "few-folds").iterdir()}
+    assert not (both.bucket / "few-folds" / ".scratch").exists()
+    assert (both.bucket / "same" / "comparison.html").is_file()
+    for path in ("few-folds", "same"):
+        any_path(f"{both.places[1]}/{path}").remove_tree()
+
+
+@pytest.mark.long
+def test_what_jobs_choose_is_the_same_in_a_bucket_as_in_a_folder(spark, both, tmp_path):
+    space = tmp_path / "space.yaml"
+    space.write_text("mllib.depth: [2, 4]\n")
+    in_folder, in_bucket = (choosing_jobs(spark, place, read_space(str(space))) for place in both.places)
+    assert in_bucket == in_folder
+    assert [number for number, _, _ in in_folder["search"]] == [0, 1]
+    assert files_of(both.bucket) == files_of(both.folder)
 
 
 @pytest.mark.long
