@@ -120,6 +120,7 @@ def test_a_result_is_a_line_that_says_how_good_the_model_is(forest):
     assert load_model(forest.path).labels == forest.labels
 
 
+@pytest.mark.long
 def test_training_from_python_leaves_a_run_in_mlflow_beside_a_run_of_the_callers(spark, few_letters, tmp_path):
     mlflow = pytest.importorskip("mlflow")
     words = [*FOREST, "tracking.mlflow=true", f"tracking.uri={tmp_path}/store", "tracking.experiment=letters"]
@@ -140,6 +141,7 @@ def test_a_classifier_has_no_epochs_to_resume_from(spark, few_letters, tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.long
 def test_the_call_that_readme_showed_before_works_and_names_the_new_one(spark, few_letters, tmp_path, forest):
     from aslspark.workflows.train import train_baseline, train_cnn
 

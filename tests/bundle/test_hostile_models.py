@@ -132,7 +132,14 @@ def test_weights_are_not_taken_from_a_file_that_the_file_names(keras_model, tmp_
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name, facts in NETWORKS.items() if "keras" in facts.frameworks])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.long if facts.imagenet else ())
+        for name, facts in NETWORKS.items()
+        if "keras" in facts.frameworks
+    ],
+)
 def test_networks_of_this_package_are_read_back(name, tmp_path):
     model = keras_network.build(name, (64, 64, 1), 3, 0.1, 8)
     path = tmp_path / keras_network.save(model, tmp_path)

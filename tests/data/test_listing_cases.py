@@ -204,6 +204,7 @@ def table(path, rows, first=0):
     "In a locale without UTF-8 every picture is read all the same, and tables that Spark cannot open are named.",
     kind="the JVM drops names that its locale cannot spell",
 )
+@pytest.mark.long
 def test_under_a_posix_locale_pictures_are_all_read_and_tables_named(tmp_path):
     jpeg = good_pictures()["jpeg"]
     for folder in ("A", "B"):

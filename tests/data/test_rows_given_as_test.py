@@ -95,6 +95,7 @@ def test_a_cross_validation_learns_from_no_row_given_as_test_and_says_so(spark, 
     "given as test.",
     kind="a job divides anew what was divided already",
 )
+@pytest.mark.long
 def test_the_winner_of_automl_does_not_learn_from_rows_given_as_test(spark, two_cameras, tmp_path):
     budget = Budget(trials=1, models=("forest",))
     found = automl(spark, [two_cameras], str(tmp_path / "out"), load_config(None, FOREST[1:]), budget)
@@ -156,6 +157,7 @@ def test_of_test_rows_those_of_sources_that_were_learned_from_are_a_models_own(s
     "which there is nothing to compare, is refused in one line.",
     kind="test rows taken for what the model is made for",
 )
+@pytest.mark.long
 def test_without_rows_held_out_the_monitor_compares_pictures_alone(spark, tmp_path):
     out, made = str(tmp_path / "ingested"), str(tmp_path / "bundle")
     other = pictures(spark, "cellar", 60, 0.3)

@@ -46,6 +46,7 @@ def apart(points, others, sizes):
     return np.percentile(np.linalg.norm(points - others, axis=2).mean(axis=1) / sizes, [50, 95])
 
 
+@pytest.mark.long
 def test_landmarks_are_where_mediapipe_sees_them(expected, found):
     points, theirs = found[0], expected["points"]
     sizes = np.ptp(theirs[..., :2], axis=1).max(axis=1)

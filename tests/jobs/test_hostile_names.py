@@ -59,6 +59,7 @@ def is_plain(page):
     "A name of a source, signer, model or reason shows in every card, page and plot as the words that it is.",
     kind="a name is read as HTML, Markdown or a formula",
 )
+@pytest.mark.long
 def test_the_card_pages_and_plots_of_jobs_show_the_name_as_it_is(spark, few_letters, tmp_path):
     hostile = tmp_path / FILE
     hostile.mkdir()

@@ -211,6 +211,7 @@ def test_score_takes_tables_with_and_without_labels_and_loses_no_row(spark, bund
     "The jobs score, evaluate and watch tables with bad rows, whatever spark.sql.ansi.enabled is.",
     kind="a cast that is an error in Spark's other dialect",
 )
+@pytest.mark.long
 def test_jobs_run_with_ansi_sql_on_tables_with_bad_rows(spark, bundle, table, tmp_path, setting, capsys):
     lines = table.read_text().splitlines()
     lines[7:7] = ["1,2,3", lines[1].replace(",", ",oops", 1), "", lines[2].replace(",", ",1e30", 1)]

@@ -106,6 +106,7 @@ def classifier(spark, home, tmp_path_factory):
     "A secret in a path, a setting or a word stands in no file, line or log that a job leaves.",
     kind="a file or a line is written without being masked",
 )
+@pytest.mark.long
 def test_no_job_that_reads_a_model_shows_the_secret_in_its_paths(spark, home, classifier, tmp_path, left):
     table, out = home / "letters.csv", tmp_path
     mlflow = ["--set", "tracking.mlflow=true", f"tracking.uri={out / 'mlruns'}"]

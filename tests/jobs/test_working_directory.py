@@ -54,7 +54,10 @@ def test_a_module_that_is_run_takes_none_from_here(inbox):
 
 
 @NO_MODULE_FROM_HERE
-@pytest.mark.parametrize("words", [["serve", "--model", "nowhere"], ["doctor"], ["watch-folder", "--help"]])
+@pytest.mark.parametrize(
+    "words",
+    [["serve", "--model", "nowhere"], pytest.param(["doctor"], marks=pytest.mark.long), ["watch-folder", "--help"]],
+)
 def test_the_command_takes_none_from_here_though_it_is_run_as_a_module(inbox, words):
     done = run([sys.executable, "-m", "aslspark", *words], inbox)
     assert done.returncode in (0, 1, 2), done.stderr

@@ -18,6 +18,7 @@ from aslspark.common.settings import load_config
 from aslspark.training.initial_weights import check_network
 
 PAIRS = [(framework, name) for name, known in NETWORKS.items() for framework in known.frameworks]
+OURS = ("cnn", "small_cnn", "landmark_net", "two_branch")
 CLASSES = 29
 
 
@@ -46,8 +47,10 @@ def parameters(framework, model):
         ("torch", "resnet50", 25_557_032 - 2049 * 1000 + 2049 * CLASSES),
         ("torch", "mobilenet_v2", 3_504_872 - 1281 * 1000 + 1281 * CLASSES),
         ("torch", "squeezenet", 1_248_424 - 513 * 1000 + 513 * CLASSES),
-        ("keras", "resnet50", 25_636_712 - 53_120 - 2049 * 1000 + 2049 * CLASSES),
-        ("keras", "mobilenet_v2", 3_538_984 - 34_112 - 1281 * 1000 + 1281 * CLASSES),
+        pytest.param("keras", "resnet50", 25_636_712 - 53_120 - 2049 * 1000 + 2049 * CLASSES, marks=pytest.mark.long),
+        pytest.param(
+            "keras", "mobilenet_v2", 3_538_984 - 34_112 - 1281 * 1000 + 1281 * CLASSES, marks=pytest.mark.long
+        ),
     ],
 )
 def test_the_libraries_networks_have_their_published_number_of_parameters(framework, name, expected):
@@ -135,8 +138,8 @@ def test_the_small_network_costs_little_at_64_pixels():
 @pytest.mark.parametrize(
     ("framework", "name", "channels"),
     [
-        # A ResNet-50 takes most of a minute to trace and to convert; torch builds its ResNet-18 in the same way.
-        pytest.param(framework, name, channels, marks=[pytest.mark.long] * (name == "resnet50"))
+        # Networks of the libraries take up to a minute to trace and to convert; torch's ResNet-18 stands for them.
+        pytest.param(framework, name, channels, marks=() if name in (*OURS, "resnet18") else pytest.mark.long)
         for framework, name in PAIRS
         for channels in ((1, 3) if name in ("cnn", "small_cnn", "two_branch") else (1,))
     ],

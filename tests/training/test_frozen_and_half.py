@@ -43,7 +43,7 @@ def test_the_layers_of_a_sequential_network_that_a_user_gives_compute_in_16_bits
     training.step()
 
 
-@pytest.mark.parametrize("name", ["small_cnn", "two_branch", "mobilenet_v2"])
+@pytest.mark.parametrize("name", ["small_cnn", "two_branch", pytest.param("mobilenet_v2", marks=pytest.mark.long)])
 def test_a_frozen_backbone_stays_as_it_is_and_thaws_whole(name):
     from aslspark.models import keras_network
 

@@ -193,7 +193,7 @@ def observed(job):
     return result
 
 
-@pytest.fixture(scope="module", params=FRAMEWORKS)
+@pytest.fixture(scope="module", params=[pytest.param("keras", marks=pytest.mark.long), "torch"])
 def mixed(request, spark, ingested, tmp_path_factory):
     """A fit by two processes with `training.precision=mixed` on the CPU, and what each rank saw."""
     from aslspark.training.keras_fit import KerasNetwork

@@ -33,7 +33,7 @@ def table(spark, ingested, tmp_path_factory):
     return with_hands(spark, ingested, tmp_path_factory.mktemp("hands"))
 
 
-@pytest.fixture(scope="module", params=["keras", "torch"])
+@pytest.fixture(scope="module", params=[pytest.param("keras", marks=pytest.mark.long), "torch"])
 def bundle(request, spark, table, tmp_path_factory):
     """A bundle of the network with two branches, from two processes."""
     out = tmp_path_factory.mktemp("bundles") / request.param

@@ -127,6 +127,7 @@ def test_a_run_outlives_a_worker_that_is_killed(spark, ingested, tmp_path, caplo
     assert training_processes() == []
 
 
+@pytest.mark.long
 def test_it_is_given_up_after_the_allowed_tries_and_what_was_trained_is_kept(spark, ingested, tmp_path):
     words = [*WORDS, "training.tries=1"]
     with held_after(2), on_events(after_epoch(2, lambda: kill_one(2))), pytest.raises(AslsparkError) as error:

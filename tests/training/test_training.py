@@ -418,7 +418,7 @@ def test_two_frameworks_in_one_worker_are_refused():
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(name, marks=pytest.mark.long if name in ("logistic", "boosted") else ()) for name in CLASSIFIERS],
+    [pytest.param(name, marks=pytest.mark.long if name != "forest" else ()) for name in CLASSIFIERS],
 )
 def test_baselines_leave_the_same_kind_of_bundle(name, spark, few_letters, tmp_path):
     ingested, words = few_letters, ["trees=5", "depth=4", "hidden='24'", "iterations=30", "rounds=2"]
@@ -433,6 +433,7 @@ def test_baselines_leave_the_same_kind_of_bundle(name, spark, few_letters, tmp_p
     assert metrics["splits"]["train"]["accuracy"] > 3 / 5
 
 
+@pytest.mark.long
 def test_drawn_data_says_so_in_the_first_line_of_the_card(spark, tmp_path):
     words = ["drawn.count=96", "drawn.signers=4"]
     train(

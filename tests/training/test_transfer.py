@@ -124,6 +124,7 @@ def test_a_frozen_backbone_keeps_every_byte_while_the_head_learns(frozen_fit):
     assert len(fitted.digests) == 2
 
 
+@pytest.mark.long
 def test_an_unfrozen_backbone_learns_and_all_ranks_hold_the_same_statistics(frozen_fit, data, tmp_path):
     framework, path, given, _ = frozen_fit
     # Without validation samples the last epoch's weights are those that are kept.

@@ -117,6 +117,7 @@ def test_more_at_once_than_can_be_is_said_before_any_trial(at_once, words, messa
         search(spark, [few_letters], str(tmp_path), config, space_of(tmp_path), SearchOptions(at_once=at_once))
 
 
+@pytest.mark.long
 def test_a_forest_is_searched_too(spark, few_letters, tmp_path):
     out, space = tmp_path / "search", space_of(tmp_path, "mllib.trees: [2, 12]\nmllib.depth: {low: 1, high: 6}\n")
     config = load_config(None, ["mllib.classifier=forest", "mllib.trees=2", "mllib.depth=1"])
