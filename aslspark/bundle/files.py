@@ -199,7 +199,7 @@ def _as_local_folder(place: str) -> Iterator[Path]:
         yield found
         return
     try:
-        with found.__truediv__(SUMS).open() as file:
+        with (found / SUMS).open() as file:
             listed = file.read(MOST_LISTED_BYTES + 1)
     except FileNotFoundError:
         listed = b""  # no bundle, as is found when it is read
