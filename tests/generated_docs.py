@@ -132,7 +132,7 @@ NUMBERS: tuple[tuple[str, str, tuple[float, ...]], ...] = (
     ("docs/safety.md", "more than {} files and folders, {} folders within folders", (MOST_FILES, MOST_DEPTH)),
     ("docs/safety.md", "a file of more than {} GiB", (MOST_FILE_BYTES / 2**30,)),
     ("docs/scale.md", "| a sign of life | each {} s |", (SIGN_OF_LIFE_SECONDS,)),
-    ("docs/scale.md", "reads all of them {} times a second", (1 / LOOK_SECONDS,)),
+    ("docs/scale.md", "(its sign of life) and {} GET (whether it is to end)", (1 / LOOK_SECONDS,)),
     ("docs/scale.md", "They have {} s to start", (START_SECONDS,)),
     ("docs/serving.md", "| `--max-bytes`, `--max-pixels` | {}; {} |", (LIMITS.bytes, LIMITS.pixels)),
     ("docs/serving.md", "a request may have {} times the bytes", (LIMITS.body / LIMITS.bytes,)),

@@ -18,5 +18,8 @@ import pyarrow
 import pyspark.worker
 from pyspark import daemon
 
+import aslspark.data.pictures.reading
+import aslspark.scoring.model
+
 if __name__ == "__main__":
     daemon.manager()

@@ -72,6 +72,7 @@ def letters(spark, ingested):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_examples_of_the_docstrings_run_and_give_what_they_show(letters, tmp_path):
     assert sorted(docstring_examples.NAMES) == aslspark.__all__
     (tmp_path / "letters.csv").write_text(letters)

@@ -77,7 +77,9 @@ def test_every_format_gives_what_the_bundle_gives(bundle_of, framework, forms, t
         assert about["labels"] == [*LABELS]
 
 
-@pytest.mark.parametrize(("form", "framework"), [("tflite", "keras"), ("torchscript", "torch")])
+@pytest.mark.parametrize(
+    ("form", "framework"), [pytest.param("tflite", "keras", marks=pytest.mark.long), ("torchscript", "torch")]
+)
 def test_the_example_reads_a_picture_as_the_bundle_does(bundle_of, form, framework, tmp_path):
     (tmp_path / "hand.jpg").write_bytes(picture_file(size=(90, 60)))
     bundle, out = bundle_of(framework, "cnn"), str(tmp_path / f"network.{form}")

@@ -105,6 +105,7 @@ def test_wrong_keys_are_an_error_that_shows_none_of_them(store):
     assert "another" not in str(raised.value)
 
 
+@pytest.mark.long
 def test_a_bundle_is_there_whole_or_not_at_all(store, folder):
     """Upload stops in the middle: what lies there has no list of sums, and nothing takes it for a bundle."""
     only_the_network = Faults(1.0, 0, ("503",), only=lambda method, path: method != "GET" and "network.onnx" in path)

@@ -76,6 +76,7 @@ def test_no_fold_holds_rows_that_were_given_as_test(spark, two_cameras, kind):
     "A cross-validation trains and tests on no row given as test, and its page says which were left out.",
     kind="a job divides anew what was divided already",
 )
+@pytest.mark.long
 def test_a_cross_validation_learns_from_no_row_given_as_test_and_says_so(spark, two_cameras, tmp_path):
     options = FoldOptions(LEAVE_ONE["source"])
     result = cross_validate(spark, [two_cameras], str(tmp_path / "folds"), load_config(None, FOREST), options)

@@ -54,6 +54,7 @@ def test_landmarks_are_where_mediapipe_sees_them(expected, found):
     assert (apart(points[..., 2:], theirs[..., 2:], sizes) < (0.01, 0.04)).all()  # depth, which is less sure
 
 
+@pytest.mark.long
 def test_points_in_metres_are_those_of_mediapipe(expected, found):
     sizes = np.linalg.norm(np.ptp(expected["world"], axis=1), axis=1)
     assert (apart(found[1], expected["world"], sizes) < (0.006, 0.03)).all()  # 0.0049 and 0.0256

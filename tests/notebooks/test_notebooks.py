@@ -208,6 +208,7 @@ def pictures_in(notebook):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_notebook_runs_in_jupyter_and_shows_its_pictures(converted, tmp_path):
     notebook = run_in_jupyter(converted / f"{NOTEBOOKS[0].stem}.ipynb", tmp_path)
     assert len(pictures_in(notebook)) == 1

@@ -180,6 +180,7 @@ def test_squares_are_searched_and_cut_as_in_python(page):
         assert (np.abs(there - here) > 0.01).mean() < 0.001
 
 
+@pytest.mark.long
 def test_a_hand_before_the_camera_spells_a_word_and_is_outlined(page, address):
     page.click("text=Start camera")
     until(page, "document.getElementById('text').value.includes('FLB ')", seconds=120)

@@ -149,7 +149,7 @@ def loses_its_task():
     time.sleep(60)
 
 
-@pytest.mark.parametrize("launcher", [HOROVOD, TORCH])
+@pytest.mark.parametrize("launcher", [HOROVOD, pytest.param(TORCH, marks=pytest.mark.long)])
 @pytest.mark.parametrize(
     ("fault", "words", "lost"),
     [

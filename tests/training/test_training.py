@@ -416,10 +416,8 @@ def test_two_frameworks_in_one_worker_are_refused():
         require_included(outside)
 
 
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(name, marks=pytest.mark.long if name != "forest" else ()) for name in CLASSIFIERS],
-)
+@pytest.mark.long
+@pytest.mark.parametrize("name", CLASSIFIERS)
 def test_baselines_leave_the_same_kind_of_bundle(name, spark, few_letters, tmp_path):
     ingested, words = few_letters, ["trees=5", "depth=4", "hidden='24'", "iterations=30", "rounds=2"]
     config = load_config(None, [f"mllib.classifier={name}", *(f"mllib.{word}" for word in words)])

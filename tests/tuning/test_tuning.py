@@ -89,6 +89,7 @@ def test_a_search_stops_poor_trials_goes_on_later_and_leaves_the_best_settings(s
     assert sorted(path.name for path in out.iterdir() if path.is_dir()) == []
 
 
+@pytest.mark.long
 def test_trials_run_side_by_side_each_in_a_spark_task(spark, few_letters, tmp_path):
     config = load_config(None, [*QUICK, "training.epochs=2"])
     options = SearchOptions(trials=3, seed=1, at_once=2, storage=f"sqlite:///{tmp_path}/study.db")

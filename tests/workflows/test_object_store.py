@@ -164,6 +164,7 @@ def test_a_table_whose_warehouse_is_the_bucket_gets_the_scores_of_a_folder(spark
         spark.sql("DROP DATABASE in_bucket CASCADE")
 
 
+@pytest.mark.long
 def test_folds_lie_in_a_bucket_and_a_bundle_there_is_compared(spark, both):
     bundle, data = f"{both.places[1]}/runs/bundle", [f"{both.places[1]}/ingested"]
     options = FoldOptions(folds=2, validation=0, blocks=4)

@@ -53,7 +53,7 @@ def wrong(spark, true, tmp_path_factory):
 def registry(spark, wrong, frozen, tmp_path_factory):
     """The registry after: begun with a poor champion, a good challenger, a poor one."""
     folder = tmp_path_factory.mktemp("registries")
-    about = ["mllib.classifier=forest", "mllib.trees=10", "mllib.depth=6"]
+    about = ["mllib.classifier=logistic", "mllib.iterations=10"]
     train(spark, [wrong], str(folder / "poor"), config=load_config(None, about))
     retrain.main(["--registry", str(folder / "registry"), "--begin", str(folder / "poor"), "--test", frozen])
     return Registry(str(folder / "registry"))
