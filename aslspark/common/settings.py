@@ -97,7 +97,9 @@ class HandConfig:
     margin: float = _setting(0.25, "room around the landmarks, as a share of their square's side", least=0.0, most=2.0)
     upright: bool = _setting(False, "turn the crop so that the middle finger's knuckle stands above the wrist")
     background: str = _setting("keep", "what lies outside of the hand: keep it, or blur it", choices=("keep", "blur"))
-    confidence: float = _setting(0.3, "least score of a palm; lower finds more hands", least=0.01, most=1.0)
+    confidence: float = _setting(
+        0.3, "least score of a palm, and a third of it where none has it; lower finds more hands", least=0.01, most=1.0
+    )
     looks: int = _setting(
         4, "at a hand: the first finds its place, landmarks are what the others agree on", least=1, most=4
     )

@@ -102,6 +102,13 @@ def test_what_looks_a_little_like_a_palm_is_no_hand(images, detector):
     assert replace(detector, options=HandOptions(confidence=0.01))([np.asarray(images(WALL))]) == [NO_HAND]
 
 
+def test_where_no_palm_has_the_confidence_the_landmarks_of_faint_ones_decide(images, detector, look):
+    pixels = np.asarray(images(PLAIN))
+    (hand,) = replace(detector, options=HandOptions(confidence=0.999))([pixels])
+    assert hand.found == "plain"
+    np.testing.assert_allclose(hand.landmarks, look(images(PLAIN)).landmarks, atol=0.01)
+
+
 def test_every_search_gives_places_in_the_picture_itself(images, look):
     tight = images(CLOSER)
     alone = look(tight)

@@ -15,8 +15,7 @@ from aslspark.images.hands.find_and_crop import AT_ONCE, MOST_SIDE, find_and_cro
 from aslspark.images.hands.networks import installed_networks
 from aslspark.images.hands.options import HandOptions
 
-pytestmark = pytest.mark.slow
-
+pytestmark = pytest.mark.long
 FORM = ImageSpec(64, 64, 3)
 
 
@@ -46,7 +45,6 @@ def apart(points, others, sizes):
     return np.percentile(np.linalg.norm(points - others, axis=2).mean(axis=1) / sizes, [50, 95])
 
 
-@pytest.mark.long
 def test_landmarks_are_where_mediapipe_sees_them(expected, found):
     points, theirs = found[0], expected["points"]
     sizes = np.ptp(theirs[..., :2], axis=1).max(axis=1)
@@ -54,7 +52,6 @@ def test_landmarks_are_where_mediapipe_sees_them(expected, found):
     assert (apart(points[..., 2:], theirs[..., 2:], sizes) < (0.01, 0.04)).all()  # depth, which is less sure
 
 
-@pytest.mark.long
 def test_points_in_metres_are_those_of_mediapipe(expected, found):
     sizes = np.linalg.norm(np.ptp(expected["world"], axis=1), axis=1)
     assert (apart(found[1], expected["world"], sizes) < (0.006, 0.03)).all()  # 0.0049 and 0.0256

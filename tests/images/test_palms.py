@@ -59,9 +59,15 @@ def test_a_box_is_read_from_its_anchor_and_scores_are_of_the_logistic_function()
     assert palm.box == pytest.approx((0.4, 0.5, 0.6, 0.8))
 
 
-@pytest.mark.parametrize(("confidence", "count"), [(0.39, 1), (0.41, 0)])
-def test_a_palm_below_the_confidence_is_none(confidence, count):
-    assert len(palms_of((700, 0.4, 0.4, 0.4, 0.6, 0.6, UPRIGHT), confidence=confidence)) == count
+@pytest.mark.parametrize(("confidence", "count"), [(0.29, 1), (0.31, 1), (0.89, 1), (0.91, 0)])
+def test_a_lone_palm_needs_a_third_of_the_confidence(confidence, count):
+    assert len(palms_of((700, 0.3, 0.4, 0.4, 0.6, 0.6, UPRIGHT), confidence=confidence)) == count
+
+
+def test_beside_a_palm_that_has_the_confidence_a_fainter_one_is_none():
+    sure, faint = (700, 0.5, 0.4, 0.4, 0.6, 0.6, UPRIGHT), (1300, 0.4, 0.1, 0.1, 0.3, 0.3, UPRIGHT)
+    assert [palm.score for palm in palms_of(sure, faint, confidence=0.49)] == pytest.approx([0.5])
+    assert len(palms_of(sure, faint, confidence=0.51)) == 2
 
 
 def test_boxes_that_overlap_are_one_palm_at_their_mean_weighted_by_score():

@@ -154,6 +154,19 @@ def test_landmarks_become_the_features_of_training(page, upright):
     assert np.array(features) == pytest.approx(landmark_features(vectors, upright), abs=1e-5)
 
 
+def test_a_lone_palm_needs_a_third_of_the_confidence_as_in_python(page):
+    script = """async () => {
+        const [{palmsIn}, {square}] = [await import('/palms.js'), await import('/square.js')];
+        const count = (given, confidence) => {
+            const scores = new Float32Array(2016).fill(-100);
+            given.forEach((score, n) => { scores[40 * n] = Math.log(score / (1 - score)); });
+            return palmsIn({boxes: new Float32Array(2016 * 18), scores}, square(50, 50, 100), confidence).length;
+        };
+        return [count([0.3], 0.31), count([0.3], 0.89), count([0.3], 0.91), count([0.4, 0.5], 0.49)];
+    }"""
+    assert page.evaluate(script) == [1, 1, 0, 1]
+
+
 def test_squares_are_searched_and_cut_as_in_python(page):
     sizes = [(640, 480), (300, 1280), (192, 192)]
     script = """async (sizes) => {

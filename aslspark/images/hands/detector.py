@@ -35,7 +35,8 @@ CANDIDATES = 2
 class HandDetector:
     """Finds the signing hand in pictures; safe for several threads, and can be pickled.
 
-    Of several hands, it is the one with the largest area times score: the signing hand is nearest to the camera.
+    Of several hands, it is the one with the largest area times score: the signing hand is nearest to the camera. Where
+    no search finds one, the faint palms that each saw are looked at.
 
     Parameters
     ----------
@@ -60,14 +61,24 @@ class HandDetector:
         """
         opened = [Picture(np.ascontiguousarray(pixels)) for pixels in pictures]
         hands: list[Found | None] = [None] * len(opened)
+        faint: list[dict[int, list[tuple[str, Palm]]]] = []
         searches = [search_squares(picture.width, picture.height) for picture in opened]
         for squares in zip(*searches, strict=True):
             left = [n for n, hand in enumerate(hands) if hand is None]
             if not left:
                 break
-            found = self._search([opened[n] for n in left], [squares[n] for n in left])
-            for n, hand in zip(left, found, strict=True):
-                hands[n] = hand
+            seen = self._palms([opened[n] for n in left], [squares[n] for n in left])
+            sure = [[row for row in palms if row[1].score >= self.options.confidence] for palms in seen]
+            faint.append(
+                {
+                    n: [row for row in palms if row[1].score < self.options.confidence]
+                    for n, palms in zip(left, seen, strict=True)
+                }
+            )
+            self._fill(hands, opened, left, sure)
+        for seen_faintly in faint:
+            left = [n for n in seen_faintly if hands[n] is None]
+            self._fill(hands, opened, left, [seen_faintly[n] for n in left])
         return self._refined(opened, hands)
 
     def open(self) -> None:
@@ -75,10 +86,10 @@ class HandDetector:
         for network in (self.networks.palm, self.networks.landmarks):
             kept_session(network, self.threads)
 
-    def _search(
+    def _palms(
         self, pictures: Sequence[Picture], places: Sequence[Sequence[tuple[str, Square]]]
-    ) -> list[Found | None]:
-        """Search squares of pictures for palms, and return the best hand of each picture."""
+    ) -> list[list[tuple[str, Palm]]]:
+        """Search squares of pictures for palms, faint ones where there are no others."""
         squares = [(n, step, square) for n, named in enumerate(places) for step, square in named]
         palms: list[list[tuple[str, Palm]]] = [[] for _ in pictures]
         session = kept_session(self.networks.palm, self.threads)
@@ -87,17 +98,25 @@ class HandDetector:
             answers = find_palms(session, cut_outs, [square for *_, square in rows], self.options.confidence)
             for (n, step, _), answer in zip(rows, answers, strict=True):
                 palms[n] += [(step, palm) for palm in answer]
+        return palms
+
+    def _fill(
+        self,
+        hands: list[Found | None],
+        pictures: Sequence[Picture],
+        left: Sequence[int],
+        palms: Sequence[Sequence[tuple[str, Palm]]],
+    ) -> None:
+        """Look at the landmarks of the best palms of the pictures that are left, and put in the best hand of each."""
         looks = [
             (n, step, palm.hand)
-            for n, candidates in enumerate(palms)
+            for n, candidates in zip(left, palms, strict=True)
             for step, palm in _distinct(candidates)[:CANDIDATES]
         ]
-        best: list[Found | None] = [None] * len(pictures)
         for (n, step, _), hand in zip(looks, self._look(pictures, [(n, at) for n, _, at in looks]), strict=True):
             found = Found(step, hand)
-            if hand.presence >= LEAST_PRESENCE and ((now := best[n]) is None or _weight(now) < _weight(found)):
-                best[n] = found
-        return best
+            if hand.presence >= LEAST_PRESENCE and ((now := hands[n]) is None or _weight(now) < _weight(found)):
+                hands[n] = found
 
     def _look(self, pictures: Sequence[Picture], squares: Sequence[tuple[int, Square]]) -> list[Detection]:
         """Find the landmarks in squares of pictures, which are named by their number."""

@@ -22,7 +22,7 @@ class HandOptions:
     background : {'keep', 'blur'}
         Keep or blur the background of the hand.
     confidence : float
-        Least score of a palm, 0-1; a lower one finds more hands.
+        Least score of a palm, 0-1, and a third of it where none has it; a lower one finds more hands.
     looks : int
         Views of a found hand that the detector combines.
     """

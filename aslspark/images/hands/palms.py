@@ -24,6 +24,8 @@ GRIDS = ((8, 2), (16, 6))
 """Stride in pixels, and anchors at the middle of each cell."""
 SAME_PALM = 0.3
 """Boxes that overlap by more, as intersection over union, are of the same palm."""
+FAINT = 1 / 3
+"""Share of the least score that a palm must have where no other is seen: whether it is a hand's, its landmarks tell."""
 WRIST, MIDDLE_KNUCKLE = 0, 2
 """Of the seven keypoints."""
 HAND_SIDE, TOWARD_FINGERS = 2.6, 0.5
@@ -60,7 +62,7 @@ def find_palms(session: Any, cut_outs: Pixels, squares: list[Square], confidence
     squares : list of Square
         Where in their pictures the cut-outs are from.
     confidence : float
-        Least score of a palm.
+        Least score of a palm; where none has it, a third of it is enough.
 
     Returns
     -------
@@ -72,7 +74,7 @@ def find_palms(session: Any, cut_outs: Pixels, squares: list[Square], confidence
     return [
         _palms(numbers[sure].astype(np.float64), anchors()[sure], score[sure], square)
         for numbers, score, square in zip(raw, scores, squares, strict=True)
-        for sure in [score >= confidence]
+        for sure in [score >= (confidence if score.max() >= confidence else FAINT * confidence)]
     ]
 
 

@@ -1,7 +1,8 @@
 /**
  * A picture -> the hand in it, by two networks, as images/hands/detector.py and search_squares.py find it: one finds
  * palms, the other the landmarks of a hand. Where none is found at once, it is searched for in framed versions and in
- * parts of the picture. Of several hands, it is the one with the largest area times score.
+ * parts of the picture, and at last by the faint palms that each search saw. Of several hands, it is the one with the largest
+ * area times score.
  */
 
 import { SIDE as LANDMARK_SIDE, areaOf, detectionOf, lookSquares } from "./landmark_network.js";
@@ -45,22 +46,35 @@ export class HandFinder {
   /** The hand in the pixels of a canvas, or null: see `handOf`. */
   async find(imageData) {
     const picture = new Picture(imageData);
+    const faint = [];
     for (const squares of searchSquares(picture.width, picture.height)) {
-      const hand = await this.search(picture, squares);
+      const palms = await this.palms(picture, squares);
+      const hand = await this.best(picture, palms.filter(({ score }) => score >= this.confidence));
+      if (hand) return this.refined(picture, hand);
+      faint.push(palms.filter(({ score }) => score < this.confidence));
+    }
+    for (const palms of faint) {
+      const hand = await this.best(picture, palms);
       if (hand) return this.refined(picture, hand);
     }
     return null;
   }
 
-  async search(picture, squares) {
-    const candidates = [];
+  async palms(picture, squares) {
+    const palms = [];
     for (const from of squares) {
       const given = await this.palm(picture.cut(from, PALM_SIDE), [1, PALM_SIDE, PALM_SIDE, 3]);
-      candidates.push(...palmsIn(given, from, this.confidence));
+      palms.push(...palmsIn(given, from, this.confidence));
     }
-    candidates.sort((one, other) => other.score - one.score);
+    return palms;
+  }
+
+  /** The best hand by the landmarks of the best palms, or null. */
+  async best(picture, palms) {
     const distinct = []; // without those that another square showed better
-    for (const palm of candidates) if (!distinct.some(({ hand }) => isNear(palm.hand, hand))) distinct.push(palm);
+    for (const palm of [...palms].sort((one, other) => other.score - one.score)) {
+      if (!distinct.some(({ hand }) => isNear(palm.hand, hand))) distinct.push(palm);
+    }
     const weight = (hand) => areaOf(hand.points) * hand.presence;
     let best = null;
     for (const palm of distinct.slice(0, CANDIDATES)) {

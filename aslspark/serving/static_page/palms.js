@@ -9,6 +9,7 @@ const GRIDS = [
 ]; // stride in pixels, and anchors at the middle of each cell
 const NUMBERS = 18; // of an anchor: a box, and seven keypoints
 const SAME_PALM = 0.3; // boxes that overlap by more, as intersection over union, are of the same palm
+const FAINT = 1 / 3; // share of the least score that is enough where no palm has it
 const [WRIST, MIDDLE_KNUCKLE] = [0, 2]; // of the keypoints
 const [HAND_SIDE, TOWARD_FINGERS] = [2.6, 0.5]; // the hand's square, as multiples of the palm's box
 
@@ -19,10 +20,11 @@ const ANCHORS = GRIDS.flatMap(([stride, count]) => {
 
 /** The palms in a cut-out, best first: { score, hand }. `boxes` and `scores` are the network's; `from` is its square. */
 export function palmsIn({ boxes, scores }, from, confidence) {
+  const all = Array.from(scores, (logit) => 1 / (1 + Math.exp(-Math.min(100, Math.max(-100, logit)))));
+  const least = all.some((score) => score >= confidence) ? confidence : FAINT * confidence;
   let left = [];
   ANCHORS.forEach((anchor, place) => {
-    const score = 1 / (1 + Math.exp(-Math.min(100, Math.max(-100, scores[place]))));
-    if (score >= confidence) left.push(decoded(boxes.subarray(place * NUMBERS, (place + 1) * NUMBERS), anchor, score));
+    if (all[place] >= least) left.push(decoded(boxes.subarray(place * NUMBERS, (place + 1) * NUMBERS), anchor, all[place]));
   });
   left.sort((one, other) => other.score - one.score);
   const palms = [];
