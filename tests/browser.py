@@ -47,6 +47,20 @@ def film(path, scenes, size=(640, 480)):
     return str(path)
 
 
+@contextmanager
+def opened_page(context, address):
+    """A page of the live page's kind when it is ready; `faults` and `asked` are what went wrong, and every request."""
+    page = context.new_page()
+    page.faults, page.asked = [], []
+    page.on("pageerror", lambda error: page.faults.append(str(error)))
+    page.on("console", lambda message: message.type == "error" and page.faults.append(message.text))
+    page.on("request", lambda request: page.asked.append(request.url))
+    page.goto(address)
+    page.wait_for_selector("html[data-ready]")
+    yield page
+    page.close()
+
+
 def until(page, script, seconds=30):
     """Wait for an expression of the page to be true; Playwright's own wait would need a page that allows eval."""
     end = time.monotonic() + seconds

@@ -14,7 +14,6 @@ from aslspark.common.catalog import PICTURE
 from aslspark.common.errors import AslsparkError
 from aslspark.common.package import VERSION
 from aslspark.common.redacted_files import write_json
-from aslspark.common.store_path import any_path
 from aslspark.models.onnx_classifier import OnnxClassifier
 
 FRAMEWORK_OF = {"onnx": None, "tflite": "keras", "torchscript": "torch"}
@@ -42,8 +41,7 @@ def export_network(path: str, form: str, out: str) -> list[str]:
     AslsparkError
         Where the bundle has no network that the format holds, or a file exists.
     """
-    about = f"{out}.json"
-    files = [require_new(out), require_new(about)]
+    file, about = require_new(out), require_new(f"{out}.json")
     bundle = read_bundle(path, "export ", keep=[ONNX, *NETWORK_FILES])
     manifest = bundle.manifest
     if manifest["kind"] != "network":
@@ -52,12 +50,11 @@ def export_network(path: str, form: str, out: str) -> list[str]:
         )
     network = network_of(bundle, path)
     content = _content(bundle, path, form, network)
-    for file in files:
-        if isinstance(file, Path):
-            file.absolute().parent.mkdir(parents=True, exist_ok=True)
-    replace_file(files[0], content)
-    write_json(any_path(about), _about(bundle, form, network))
-    return [out, about]
+    if isinstance(file, Path):
+        file.absolute().parent.mkdir(parents=True, exist_ok=True)
+    replace_file(file, content)
+    write_json(about, _about(bundle, form, network))
+    return [out, f"{out}.json"]
 
 
 def _content(bundle: BundleContents, path: str, form: str, network: OnnxClassifier) -> bytes:

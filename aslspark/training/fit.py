@@ -201,10 +201,11 @@ def worker_job(
                 f"num_proc={training.num_proc}: there are only {rows} {what} samples, and each process needs one or "
                 "more; give more data or fewer processes"
             )
-    groups = {folders.train: train_groups, folders.validation or "": validation_groups}
+    validation = folders.validation if validation_rows else None
+    groups = {folders.train: train_groups} | ({validation: validation_groups} if validation else {})
     job = WorkerJob(
         spec=unfitted.spec(training),
-        folders=replace(folders, validation=folders.validation if validation_rows else None, groups=groups),
+        folders=replace(folders, validation=validation, groups=groups),
         inputs=tuple(taken),
         shape=taken.get(PICTURE),  # type: ignore[arg-type]
         training=replace(training, threads=training.threads or task_cores(spark, profile)),

@@ -1,7 +1,7 @@
 import csv
 
 import pytest
-from browser import browser, film, require_browser, until
+from browser import browser, film, opened_page, require_browser, until
 from PIL import Image
 from serving_bundles import service, spelling_bundle
 
@@ -41,15 +41,8 @@ def opened(camera, tmp_path_factory):
 
 @pytest.fixture
 def page(opened, running):
-    page = opened.new_page()
-    page.faults, page.asked = [], []
-    page.on("pageerror", lambda error: page.faults.append(str(error)))
-    page.on("console", lambda message: message.type == "error" and page.faults.append(message.text))
-    page.on("request", lambda request: page.asked.append(request.url))
-    page.goto(running.address)
-    page.wait_for_selector("html[data-ready]")
-    yield page
-    page.close()
+    with opened_page(opened, running.address) as page:
+        yield page
 
 
 def spell(page, moments, **settings):

@@ -7,7 +7,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
-from browser import browser, film, require_browser, until
+from browser import browser, film, opened_page, require_browser, until
 from conftest import REPOSITORY
 from PIL import Image
 from serving_bundles import network, write_bundle
@@ -79,15 +79,8 @@ def opened(address, tmp_path_factory):
 
 @pytest.fixture
 def page(opened, address):
-    page = opened.new_page()
-    page.faults, page.asked = [], []
-    page.on("pageerror", lambda error: page.faults.append(str(error)))
-    page.on("console", lambda message: message.type == "error" and page.faults.append(message.text))
-    page.on("request", lambda request: page.asked.append(request.url))
-    page.goto(address)
-    page.wait_for_selector("html[data-ready]")
-    yield page
-    page.close()
+    with opened_page(opened, address) as page:
+        yield page
 
 
 def readings(page, paths):

@@ -136,7 +136,7 @@ def test_a_challenger_that_was_trained_during_a_rollback_is_judged_against_the_c
         training.result()
     *_, rolled_back, last = registry.decisions()
     assert (rolled_back["action"], rolled_back["reasons"]) == ("rolled back", ["as a test"])
-    assert (last["action"], last["before"]) == ("promoted", "0001")
+    assert (last["action"], last["before"], last["champion"]) == ("promoted", "0001", f"{len(before) + 1:04}")
     assert last["figures"]["sets"]["together"]["p"] == accepted["figures"]["sets"]["together"]["p"]
     assert registry.decisions()[: len(before)] == before
     assert registry.roll_back() == "0001"  # 0002 was rolled back, and is not gone back to

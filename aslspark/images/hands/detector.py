@@ -6,7 +6,7 @@ searched for in framed versions and in parts of the picture. Turned and upside-d
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +29,8 @@ LEAST_PRESENCE = 0.5
 """Of the landmark network, for a hand to count; MediaPipe's."""
 CANDIDATES = 2
 """Palms of a search whose landmarks are looked at; MediaPipe's `max_num_hands` as this package used it."""
+Seen = dict[int, list[tuple[str, Palm]]]
+"""Number of a picture -> the palms in it, each with the step of the search that saw it."""
 
 
 @dataclass(frozen=True)
@@ -61,24 +63,17 @@ class HandDetector:
         """
         opened = [Picture(np.ascontiguousarray(pixels)) for pixels in pictures]
         hands: list[Found | None] = [None] * len(opened)
-        faint: list[dict[int, list[tuple[str, Palm]]]] = []
+        faint: list[Seen] = []
         searches = [search_squares(picture.width, picture.height) for picture in opened]
         for squares in zip(*searches, strict=True):
             left = [n for n, hand in enumerate(hands) if hand is None]
             if not left:
                 break
-            seen = self._palms([opened[n] for n in left], [squares[n] for n in left])
-            sure = [[row for row in palms if row[1].score >= self.options.confidence] for palms in seen]
-            faint.append(
-                {
-                    n: [row for row in palms if row[1].score < self.options.confidence]
-                    for n, palms in zip(left, seen, strict=True)
-                }
-            )
-            self._fill(hands, opened, left, sure)
-        for seen_faintly in faint:
-            left = [n for n in seen_faintly if hands[n] is None]
-            self._fill(hands, opened, left, [seen_faintly[n] for n in left])
+            palms = self._palms({n: (opened[n], squares[n]) for n in left})
+            self._fill(hands, opened, self._of(palms, sure=True))
+            faint.append(self._of(palms, sure=False))
+        for palms in faint:
+            self._fill(hands, opened, {n: rows for n, rows in palms.items() if hands[n] is None})
         return self._refined(opened, hands)
 
     def open(self) -> None:
@@ -86,33 +81,26 @@ class HandDetector:
         for network in (self.networks.palm, self.networks.landmarks):
             kept_session(network, self.threads)
 
-    def _palms(
-        self, pictures: Sequence[Picture], places: Sequence[Sequence[tuple[str, Square]]]
-    ) -> list[list[tuple[str, Palm]]]:
+    def _palms(self, places: Mapping[int, tuple[Picture, Sequence[tuple[str, Square]]]]) -> Seen:
         """Search squares of pictures for palms, faint ones where there are no others."""
-        squares = [(n, step, square) for n, named in enumerate(places) for step, square in named]
-        palms: list[list[tuple[str, Palm]]] = [[] for _ in pictures]
+        squares = [(n, step, square) for n, (_, named) in places.items() for step, square in named]
+        palms: Seen = {n: [] for n in places}
         session = kept_session(self.networks.palm, self.threads)
         for rows in _runs(squares, session):
-            cut_outs = np.stack([pictures[n].cut(square, PALM_SIDE) for n, _, square in rows])
+            cut_outs = np.stack([places[n][0].cut(square, PALM_SIDE) for n, _, square in rows])
             answers = find_palms(session, cut_outs, [square for *_, square in rows], self.options.confidence)
             for (n, step, _), answer in zip(rows, answers, strict=True):
                 palms[n] += [(step, palm) for palm in answer]
         return palms
 
-    def _fill(
-        self,
-        hands: list[Found | None],
-        pictures: Sequence[Picture],
-        left: Sequence[int],
-        palms: Sequence[Sequence[tuple[str, Palm]]],
-    ) -> None:
-        """Look at the landmarks of the best palms of the pictures that are left, and put in the best hand of each."""
-        looks = [
-            (n, step, palm.hand)
-            for n, candidates in zip(left, palms, strict=True)
-            for step, palm in _distinct(candidates)[:CANDIDATES]
-        ]
+    def _of(self, palms: Seen, *, sure: bool) -> Seen:
+        """Choose those that have the confidence, or those that have not."""
+        least = self.options.confidence
+        return {n: [row for row in rows if (row[1].score >= least) == sure] for n, rows in palms.items()}
+
+    def _fill(self, hands: list[Found | None], pictures: Sequence[Picture], palms: Seen) -> None:
+        """Look at the landmarks of each picture's best palms, and put in its best hand."""
+        looks = [(n, step, palm.hand) for n, rows in palms.items() for step, palm in _distinct(rows)[:CANDIDATES]]
         for (n, step, _), hand in zip(looks, self._look(pictures, [(n, at) for n, _, at in looks]), strict=True):
             found = Found(step, hand)
             if hand.presence >= LEAST_PRESENCE and ((now := hands[n]) is None or _weight(now) < _weight(found)):
