@@ -60,6 +60,11 @@ TOUCH_THE_STACK = (
 """Files whose tests look at what Spark 3.5 and 4, Keras 2 and 3, numpy 1 and 2 do differently."""
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Name bytes after their argument: what is packed holds the time, and all processes must find the same tests."""
+    return argname if isinstance(val, bytes) else None
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests for which Spark is started as slow, before `-m` chooses, and put the long files first."""
