@@ -67,18 +67,26 @@ def test_the_command_takes_none_from_here_though_it_is_run_as_a_module(inbox, wo
 
 @NO_MODULE_FROM_HERE
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="Python 3.10 always puts the working directory on -m's path")
-def test_sparks_python_workers_take_none_from_here(inbox, tmp_path):
+@pytest.mark.parametrize(
+    ("daemon", "is_imported_before"), [("", True), pytest.param("pyspark.daemon", False, marks=pytest.mark.long)]
+)
+def test_sparks_python_workers_take_none_from_here_and_the_package_is_imported_before_they_are_forked(
+    inbox, tmp_path, monkeypatch, daemon, is_imported_before
+):
+    if daemon:  # somebody's own choice stands
+        monkeypatch.setenv("PYSPARK_SUBMIT_ARGS", f"--conf spark.python.daemon.module={daemon} pyspark-shell")
     job = tmp_path / "job.py"
     job.write_text(
+        "import sys\n"
         "from aslspark.common.spark_session import spark_session\n"
         "def look(n):\n"
         "    import aslspark.common.errors, numpy\n"
-        "    return str(numpy.arange(n).sum())\n"
+        "    return str(numpy.arange(n).sum()), 'aslspark.scoring.model' in sys.modules\n"
         "with spark_session('look') as spark:\n"
         "    print('sum', spark.sparkContext.parallelize([3, 4], 2).map(look).collect())\n"
     )
     done = run([sys.executable, str(job)], inbox)
-    assert "sum ['3', '6']" in done.stdout, done.stderr
+    assert f"sum [('3', {is_imported_before}), ('6', {is_imported_before})]" in done.stdout, done.stderr
     assert taken(inbox) == ""
 
 
