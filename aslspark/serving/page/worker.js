@@ -15,7 +15,7 @@ addEventListener("activate", (event) => event.waitUntil(takeOver()));
 addEventListener("fetch", (event) => {
   const address = event.request.url.split(/[?#]/)[0];
   if (event.request.method !== "GET" || !OWN.has(address)) return;
-  event.respondWith(LARGE.test(address) ? fromCache(event.request, address) : fromNetwork(event.request, address));
+  event.respondWith(LARGE.test(address) ? fromCache(event, address) : fromNetwork(event, address));
 });
 
 async function keepAll() {
@@ -30,20 +30,21 @@ async function takeOver() {
   await clients.claim();
 }
 
-async function fromCache(request, address) {
+async function fromCache({ request }, address) {
   const kept = await (await caches.open(NAME)).match(address);
   return kept ?? fetch(request);
 }
 
-async function fromNetwork(request, address) {
+async function fromNetwork(event, address) {
   const cache = await caches.open(NAME);
+  let answer;
   try {
-    const answer = await fetch(request);
-    if (answer.ok) await cache.put(address, answer.clone());
-    return answer;
+    answer = await fetch(event.request);
   } catch (error) {
     const kept = await cache.match(address);
     if (kept) return kept;
     throw error;
   }
+  if (answer.ok) event.waitUntil(cache.put(address, answer.clone()).catch(() => {})); // no room: the kept one stays
+  return answer;
 }
