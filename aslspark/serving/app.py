@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from functools import partial
+from mimetypes import guess_type
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,11 @@ from starlette.routing import Route
 
 from aslspark.common.labels import STATIC_LETTERS
 from aslspark.common.package import VERSION
-from aslspark.serving.chart import chart_of, drawn
+from aslspark.serving.chart import chart_of, drawn, lessons
 from aslspark.serving.connections import Connections
 from aslspark.serving.executor import PictureExecutor
 from aslspark.serving.headers import SafeHeaders
+from aslspark.serving.installable import SHELL, icons, shell_of
 from aslspark.serving.limits import Limits, Refused, Share
 from aslspark.serving.live import Cameras
 from aslspark.serving.metrics import Counting, Metrics
@@ -283,10 +285,15 @@ def _add_predict(app: FastAPI, service: Service) -> None:
 
 def _add_page(app: FastAPI, service: Service) -> None:
     """Add the live page's files and the facts that it asks for."""
-    for file in PAGE.iterdir():
+    files = {file.name: file for file in PAGE.iterdir() if file.is_file()}
+    for name, file in files.items():
         # Each file has a route of its own: a mount would answer to wrong methods at any path.
-        path = "/" if file.name == "index.html" else f"/{file.name}"
+        path = "/" if name == "index.html" else f"/{name}"
         app.router.routes.append(Route(path, partial(_file, file)))
+    made = icons()
+    made[SHELL] = shell_of({name: file.read_bytes() for name, file in files.items()} | made | {"page.json": b""})
+    for name, content in made.items():
+        app.router.routes.append(Route(f"/{name}", partial(_made, content, guess_type(name)[0])))
 
     @app.get("/page.json", include_in_schema=False)
     async def facts(request: Request) -> dict[str, Any]:
@@ -296,6 +303,7 @@ def _add_page(app: FastAPI, service: Service) -> None:
             "labels": labels,
             "model": served.name,
             "chart": chart_of(labels),
+            "lessons": lessons(),
             "record": service.recorder is not None and _may(service.keys, request),
         }
 
@@ -349,3 +357,7 @@ async def _body(request: Request, most: int, limits: Limits, share: Share) -> by
 
 async def _file(path: Path, request: Request) -> Response:
     return FileResponse(path)
+
+
+async def _made(content: bytes, media_type: str | None, request: Request) -> Response:
+    return Response(content, media_type=media_type)

@@ -1,4 +1,4 @@
-"""The letter chart of the page: for each letter a drawn hand, and a description of how it is formed."""
+"""What the page teaches: a drawn hand for each letter, how it is formed, and what tells apart those that look alike."""
 
 from __future__ import annotations
 
@@ -42,6 +42,20 @@ STILL_LETTERS = {
 }
 MOVING_LETTERS = {"J": "as I, while the little finger draws a J", "Z": "the forefinger draws a Z"}
 
+LESSONS = {
+    "AEMNST": "All six are fists, and the thumb tells them apart. A: beside the forefinger. S: across the fingers. "
+    "E: below the bent fingertips. T, N and M: under one, two and three fingers; count the knuckles above it.",
+    "RUV": "Forefinger and middle finger are up in all three. U: together. V: apart. R: crossed.",
+    "KPV": "K is a V with the thumb between the two fingers. P is the same hand as K, pointing down.",
+    "GHQ": "G and H point sideways: G with the forefinger and thumb, H with two fingers together. Q is the same hand "
+    "as G, pointing down.",
+    "DF": "They are opposites. D: the forefinger alone is up. F: the forefinger meets the thumb, the others are up.",
+    "CO": "The fingers curve in both. C leaves a gap to the thumb, O closes it. Show them from the side.",
+    "IY": "The little finger is up in both. I: the thumb lies across the fist. Y: the thumb points away. J is I in "
+    "motion.",
+}
+"""Letters that look alike -> what tells them apart; the known groups of `evaluation.confusable` are among them."""
+
 
 def chart_of(labels: Collection[str]) -> list[dict[str, Any]]:
     """Return what the page's chart says of each letter, for a model with these labels."""
@@ -49,6 +63,11 @@ def chart_of(labels: Collection[str]) -> list[dict[str, Any]]:
         {"letter": letter, "words": description, "drawn": letter in STATIC_LETTERS, "known": letter in labels}
         for letter, description in sorted({**STILL_LETTERS, **MOVING_LETTERS}.items())
     ]
+
+
+def lessons() -> list[dict[str, Any]]:
+    """Return what the page's lessons say of letters that look alike."""
+    return [{"letters": list(letters), "words": words} for letters, words in LESSONS.items()]
 
 
 @lru_cache(maxsize=len(STATIC_LETTERS))

@@ -13,8 +13,9 @@ from aslspark.bundle.network import network_of, preprocessing_of
 from aslspark.common.catalog import LANDMARKS
 from aslspark.common.errors import AslsparkError
 from aslspark.common.labels import STATIC_LETTERS
-from aslspark.common.redacted_files import write_json
-from aslspark.serving.chart import chart_of, drawn
+from aslspark.common.redacted_files import redacted_json
+from aslspark.serving.chart import chart_of, drawn, lessons
+from aslspark.serving.installable import SHELL, icons, shell_of
 from aslspark.serving.onnxruntime_web import runtime_files
 
 PAGES = (Path(__file__).parent / "page", Path(__file__).parent / "static_page")
@@ -56,6 +57,7 @@ def export_page(path: str, out: str, assets: str | None = None) -> None:
         "labels": list(network.labels),
         "model": Path(path).name,
         "chart": chart_of(network.labels),
+        "lessons": lessons(),
         "record": False,
         "reader": {
             "upright": network.upright,
@@ -69,10 +71,12 @@ def export_page(path: str, out: str, assets: str | None = None) -> None:
     files |= {f"onnxruntime/{name}": content for name, content in runtime_files(assets).items()}
     files |= {f"{HANDS}{name}": content for name, content in hands.networks.files().items()}
     files |= {f"chart/{letter}.png": drawn(letter) for letter in STATIC_LETTERS}
+    files |= icons()
     files[ONNX] = network.onnx
+    files["page.json"] = redacted_json(facts, indent=1).encode()
+    files[SHELL] = shell_of(files)
     with whole_folder(folder) as unfinished:
         for name, content in files.items():
             place = unfinished / name
             place.parent.mkdir(exist_ok=True)
             place.write_bytes(content)
-        write_json(unfinished / "page.json", facts)

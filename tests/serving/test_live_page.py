@@ -1,4 +1,6 @@
 import csv
+import json
+import urllib.request
 
 import pytest
 from browser import browser, film, opened_page, require_browser, until
@@ -43,6 +45,7 @@ def opened(camera, tmp_path_factory):
 def page(opened, running):
     with opened_page(opened, running.address) as page:
         yield page
+        page.evaluate("localStorage.clear()")
 
 
 def spell(page, moments, **settings):
@@ -97,25 +100,67 @@ def test_letters_that_are_not_sure_are_not_added(page):
     assert spell(page, moments, sure=0.4) == "A"
 
 
-def test_practice_waits_for_the_letter_that_it_asks_for(page):
-    script = """async () => {
-        const {Practice} = await import('/words.js');
-        const practice = new Practice(['A', 'B', 'C'], () => 0);
+def practise(page, steps, kept=None, **options):
+    """Practise A, B, C: (seconds since 1970, letter that is held, or None to pass over) each.
+
+    Gives what was wanted, and counted. Of letters that are equally weak, the earlier comes first.
+    """
+    script = """async ({steps, kept, options}) => {
+        const [{Practice}, {Progress}] = [await import('/practice.js'), await import('/progress.js')];
+        const storage = {getItem: () => kept, setItem: (_, value) => { kept = value; }};
+        const random = ((next) => () => next++)(0);
+        const practice = new Practice(new Progress(storage), ['A', 'B', 'C'], 1000 * steps[0][0], {...options, random});
         const wanted = [practice.wanted];
-        const said = ['C', 'A', 'A', 'B'].map((letter) => {
-            const right = practice.see(letter);
+        for (const [seconds, letter] of steps) {
+            if (letter) practice.see(letter, 1000 * seconds);
+            else practice.skip(1000 * seconds);
             wanted.push(practice.wanted);
-            return right;
-        });
-        return {said, wanted, right: practice.right, wrong: practice.wrong};
+        }
+        return [wanted.join(''), JSON.parse(kept)];
     }"""
-    found = page.evaluate(script)
-    assert found["said"] == [False, True, False, True]
-    assert found["wanted"] == ["A", "A", "B", "B", "A"]
-    assert (found["right"], found["wrong"]) == (2, 2)
+    return page.evaluate(script, {"steps": steps, "kept": kept, "options": options})
 
 
-def test_a_hand_before_the_camera_spells_a_word(page, opened):
+def test_weak_letters_are_asked_for_first_and_those_of_later_boxes_wait_longer(page):
+    wanted, counted = practise(page, [(100, "A"), (101, "A"), (102, "C"), (103, "B"), (104, "C")])
+    assert wanted == "ABBBCB"  # when none is due, the one that is due soonest
+    assert {letter: entry["box"] for letter, entry in counted.items()} == {"A": 2, "B": 1, "C": 2}
+    assert counted["B"] == {"box": 1, "tries": 3, "right": 1, "seconds": 3, "seen": 103_000}
+    kept = json.dumps(counted)
+    assert practise(page, [(140, "B"), (141, "A")], kept)[0] == "BAC"  # B was wrong; A and C wait for ten minutes
+    assert practise(page, [(800, None)], kept)[0] == "BA"
+    kept = json.dumps({"A": counted["A"], "B": counted["B"]})
+    assert practise(page, [(110, None)], kept)[0] == "CB"  # what is new comes before what is not due
+    assert practise(page, [(140, None)], kept)[0] == "BC"  # and after what was wrong
+
+
+def test_words_ask_for_the_letters_that_can_be_read_in_their_order(page):
+    script = "async (text) => (await import('/practice.js')).wordsOf(text)"
+    assert page.evaluate(script, "Café, jazz\n o'clock 7 ") == ["CAFE", "JAZZ", "OCLOCK"]
+    steps = [(1, "C"), (2, "B"), (3, "A"), (4, "B"), (5, "A"), (6, "A")]
+    assert practise(page, steps, words=["CAJB", "ZZ", "AA"])[0] == "CAABAAC"
+
+
+def test_progress_that_others_wrote_is_left_out(page):
+    good = {"box": 3, "tries": 4, "right": 2, "seconds": 1.5, "seen": 5}
+    bad = [{**good, "box": 9}, {**good, "right": 5}, {**good, "seen": "x"}, None, 7, {}]
+    script = """async (kept) => {
+        const {Progress} = await import('/progress.js');
+        const given = new Progress({getItem: () => kept}).letters;
+        return Object.keys(given).join('');
+    }"""
+    for entry in bad:
+        assert page.evaluate(script, json.dumps({"A": good, "B": entry, "__proto__": good})) == "A"
+    assert [page.evaluate(script, kept) for kept in ("{", "null", "7", None)] == [""] * 4
+
+
+def test_a_hand_before_the_camera_spells_a_word_of_ones_own_and_its_letters_are_counted(page):
+    page.click("#practice-own")  # there is no word yet
+    assert page.evaluate("document.activeElement.id") == "words"
+    page.keyboard.type("Ball jazz")
+    assert page.inner_text("#words-said").startswith("2 words. Movements are not read (J, Z)")
+    page.click("#practice-own")
+    assert page.inner_text("#practice-words") == "Spell BALL — now B"
     page.click("text=Start camera")
     until(
         page,
@@ -123,12 +168,63 @@ def test_a_hand_before_the_camera_spells_a_word(page, opened):
         "c.getContext('2d').getImageData(0, 0, c.width, c.height).data.some((v) => v > 0) }",
     )
     until(page, "document.getElementById('text').value.includes('BALL ')", seconds=90)
+    until(
+        page, "[...document.querySelectorAll('#progress meter')].filter((bar) => bar.value > 0).length == 3", seconds=90
+    )
     page.click("text=Stop camera")
     assert page.inner_text("#stage-words") == "The camera is off."
     page.click("text=Copy")
     until(page, "document.getElementById('status').textContent == 'Copied'")
     assert "BALL " in page.evaluate("navigator.clipboard.readText()")
+    page.reload()
+    page.wait_for_selector("html[data-ready]")
+    assert [bar.inner_text().split()[0] for bar in page.query_selector_all("#progress li")] == ["A", "B", "L"]
+    assert page.input_value("#words") == "Ball jazz"
+    page.once("dialog", lambda dialog: dialog.accept())
+    page.click("#forget")
+    assert page.inner_text("#progress-words").startswith("No tries yet")
+    assert page.evaluate("Object.keys(localStorage)") == ["aslspark.words"]
     assert page.faults == []
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        ("NotAllowedError", "Allow it at the symbol beside the page's address"),
+        ("NotFoundError", "No camera was found. Connect one"),
+        ("NotReadableError", "another program or page may use it"),
+        ("OverconstrainedError", "does not start (its words)"),
+    ],
+)
+def test_a_camera_that_does_not_start_says_what_would_work(page, error, sentence):
+    script = "async (name) => (await import('/camera.js')).troubleOf(new DOMException('its words', name))"
+    assert sentence in page.evaluate(script, error)
+
+
+def test_an_address_at_which_browsers_give_no_camera_says_which_do(opened, running):
+    with opened_page(opened, running.address.replace("localhost", "0.0.0.0")) as page:
+        assert "Open this page by https" in page.inner_text("#stage-words")
+        page.click("#camera")
+        assert "Open this page by https" in page.inner_text("#stage-words")
+        assert page.faults == []
+
+
+def test_the_page_can_be_installed_and_keeps_its_own_files_alone(page, running):
+    manifest = running.ask("/manifest.webmanifest")[1]
+    for icon in manifest["icons"]:
+        with urllib.request.urlopen(f"{running.address}/{icon['src']}") as answer:
+            side = Image.open(answer).width
+        assert icon["sizes"] == f"{side}x{side}"
+    kept = """async () => {
+        await navigator.serviceWorker.ready;
+        const names = await caches.keys();
+        const requests = await (await caches.open(names[0])).keys();
+        return [names.length, requests.map((request) => new URL(request.url).pathname)];
+    }"""
+    count, paths = page.evaluate(kept)
+    assert count == 1
+    assert {"/", "/page.js", "/page.json", "/icon-192.png"} <= set(paths)
+    assert not {"/predict", "/health", "/model", "/worker.js"} & set(paths)
 
 
 def test_a_camera_that_is_stopped_while_its_picture_is_made_sends_nothing_more(page):
@@ -154,10 +250,10 @@ def test_a_camera_that_is_stopped_while_its_picture_is_made_sends_nothing_more(p
 
 def test_the_page_is_used_by_keyboard_alone(page):
     reached = []
-    for _ in range(12):
+    for _ in range(14):
         page.keyboard.press("Tab")
         reached.append(page.evaluate("document.activeElement.id"))
-    assert reached[:8] == ["camera", "text", "space", "delete", "clear", "copy", "speak", "practice"]
+    assert reached[:9] == ["camera", "text", "space", "delete", "clear", "copy", "speak", "practice", "practice-own"]
     assert "files" in reached
     page.focus("#text")
     page.keyboard.type("AB")
@@ -185,7 +281,8 @@ def test_the_page_says_what_it_is_and_asks_no_other_host(page, running):
     words = page.inner_text("header")
     assert "does not read sign language" in words
     assert "not stored" in words
-    page.click("summary")
+    assert "they are not read" in words
+    page.click("#all summary")
     until(page, "[...document.querySelectorAll('#chart img')].some((image) => image.naturalWidth === 160)")
     assert len(page.query_selector_all("#chart li")) == 26
     assert page.asked
@@ -199,8 +296,14 @@ def test_axe_finds_nothing_and_a_phone_needs_no_scrolling_sideways(page, scheme)
 
     page.emulate_media(color_scheme=scheme)
     page.set_viewport_size({"width": 360, "height": 740})
-    page.click("summary")
-    page.click("text=Practise")
+    tried = {"box": 1, "tries": 8, "right": 3, "seconds": 9.5, "seen": 5}
+    page.evaluate("(kept) => localStorage.setItem('aslspark.progress', kept)", json.dumps({"A": tried, "L": tried}))
+    page.reload()
+    page.wait_for_selector("html[data-ready]")
+    for part in ("all", "alike", "own"):
+        page.click(f"#{part} summary")
+    page.fill("#words", "Ball jazz")
+    page.click("#practice-own")
     page.click("text=Show how")
     found = Axe().run(page)
     assert found.violations_count == 0, found.generate_report()

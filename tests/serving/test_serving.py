@@ -15,7 +15,9 @@ import pytest
 from PIL import Image
 from serving_bundles import LABELS, SHAPE, network, picture_file, service, write_bundle
 
+from aslspark.evaluation.confusable import KNOWN_GROUPS
 from aslspark.scoring.reader import Reader
+from aslspark.serving.chart import lessons
 from aslspark.serving.limits import Limits, Refused
 from aslspark.serving.recording import Recorder
 
@@ -299,6 +301,11 @@ def test_recorded_pictures_are_what_ingest_reads(running, spark, tmp_path):
     assert sorted((row["label"], row["signer"]) for row in rows) == sorted(
         (LABELS[seed % 2], f"me-{seed % 4}") for seed in range(8)
     )
+
+
+def test_each_group_that_reports_draw_as_alike_has_a_lesson_on_the_page():
+    taught = [set(lesson["letters"]) for lesson in lessons()]
+    assert [group for group in KNOWN_GROUPS if not any(set(group) <= letters for letters in taught)] == []
 
 
 def test_nothing_is_recorded_unless_it_was_asked_for(bundles, tmp_path):

@@ -57,11 +57,16 @@ def static_server(folder):
 
 
 @pytest.fixture(scope="module")
-def address(runtime, tmp_path_factory):
+def exported(runtime, tmp_path_factory):
     require_browser()
     out = tmp_path_factory.mktemp("static") / "page"
     export_page("letters", str(out), str(runtime))
-    with static_server(out) as started:
+    return out
+
+
+@pytest.fixture(scope="module")
+def address(exported):
+    with static_server(exported) as started:
         yield started
 
 
@@ -226,6 +231,31 @@ def test_the_page_may_send_nothing_to_another_address(page, tmp_path):
             return [sent, await kept];
         }"""
         assert page.evaluate(script, other) == ["not sent", "connect-src"]
+
+
+def test_a_page_that_was_open_once_reads_without_its_server(exported, opened, tmp_path):
+    drawn("L").save(tmp_path / "l.png")
+    with static_server(exported) as address, opened_page(opened, address) as page:
+        until(page, "navigator.serviceWorker.controller !== null")
+    with opened_page(opened, address) as page:
+        page.set_input_files("#files", str(tmp_path / "l.png"))
+        until(page, "document.getElementById('status').textContent == '1 of 1 read'")
+        assert page.inner_text("#results").startswith("L ")
+
+
+def test_a_camera_that_the_browser_withholds_says_so_where_its_picture_would_be(page, address):
+    script = """(address) => {
+        const frame = document.createElement('iframe');
+        frame.allow = "camera 'none'";
+        frame.src = address;
+        document.body.append(frame);
+    }"""
+    page.evaluate(script, address)
+    frame = page.wait_for_selector("iframe").content_frame()
+    frame.wait_for_selector("html[data-ready]")
+    frame.click("#camera")
+    frame.wait_for_selector("#stage-words.trouble")
+    assert "may not use the camera. Allow it" in frame.inner_text("#stage-words")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

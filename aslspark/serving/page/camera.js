@@ -5,12 +5,35 @@ import { connect } from "./link.js";
 
 const SIDE = 480; // pixels of a frame's longer side; the detector uses fewer
 
+const INSTEAD = "Pictures can be chosen below instead.";
+const TROUBLE = {
+  NotAllowedError: "The browser may not use the camera. Allow it at the symbol beside the page's address, and start it again.",
+  NotFoundError: `No camera was found. Connect one and start it again. ${INSTEAD}`,
+  NotReadableError: "The camera does not start: another program or page may use it. Close that, and start it again.",
+};
+const ELSEWHERE =
+  "Browsers give a camera to https and localhost alone. Open this page by https, or as http://localhost on the machine " +
+  `that serves it. ${INSTEAD}`;
+export const GONE = "The camera was disconnected. Connect it and start it again.";
+
+/** Why there can be no camera at this address, in a sentence; null where there can be one. */
+export const noCameraHere = () => (globalThis.isSecureContext && navigator.mediaDevices ? null : ELSEWHERE);
+
+/** Why a camera did not start, and what would work, in a sentence. */
+export function troubleOf(error) {
+  return noCameraHere() ?? TROUBLE[error.name] ?? `The camera does not start (${error.message}). ${INSTEAD}`;
+}
+
 export class Camera {
-  /** `answered(reading, time)` gets each answer and the time of its frame; `failed(message)` gets errors. */
-  constructor(video, answered, failed) {
+  /**
+   * `answered(reading, time)` gets each answer and the time of its frame; `failed(message)` gets errors after which frames
+   * go on; `gone()` is called when the camera has ended by itself.
+   */
+  constructor(video, answered, failed, gone) {
     this.video = video;
     this.answered = answered;
     this.failed = failed;
+    this.gone = gone;
     this.stream = null;
     this.link = null;
   }
@@ -20,8 +43,8 @@ export class Camera {
   }
 
   async start() {
-    if (!navigator.mediaDevices) throw new Error("the browser gives cameras to https and localhost alone");
     this.stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "user" }, audio: false });
+    for (const track of this.stream.getTracks()) track.onended = () => this.gone(); // not called after `stop`
     this.video.srcObject = this.stream;
     await this.video.play();
     this.connect();

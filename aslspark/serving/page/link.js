@@ -31,7 +31,8 @@ export function connect(camera) {
   socket.onmessage = (message) => {
     const reading = JSON.parse(message.data);
     const time = taken;
-    if (camera.on && !reading.busy) camera.answered(reading, time);
+    if (camera.on && reading.busy) camera.failed(`The service is busy (${reading.busy}); trying again.`);
+    else if (camera.on) camera.answered(reading, time);
     setTimeout(send, reading.busy ? AGAIN : Math.max(0, LEAST - (performance.now() - time)));
   };
   socket.onclose = () => {

@@ -1,20 +1,28 @@
-/** The page: camera, text, practice and chart; words.js turns letters into words. */
+/** The page: camera and text; words.js turns letters into words, and learning.js has them practised. */
 
-import { Camera } from "./camera.js";
+import { Camera, GONE, noCameraHere, troubleOf } from "./camera.js";
 import { outline } from "./drawing.js";
+import { sayWhatMoves, setUpChart } from "./hands.js";
+import { setUpInstalled } from "./installed.js";
+import { setUpLearning } from "./learning.js";
 import { SILENT, WHERE } from "./link.js";
 import { setUpPictures } from "./pictures.js";
 import { authorization, setUpRecording } from "./recording.js";
-import { Practice, Speller } from "./words.js";
+import { Speller } from "./words.js";
 
 const $ = (id) => document.getElementById(id);
 const speller = new Speller();
-let practice = null;
-let facts = { labels: [], chart: [], record: false, model: "–" };
+let practised = () => null; // takes in a letter that was held, and tells what came of it
 
 function say(words, trouble = false) {
   $("status").textContent = words;
   $("status").classList.toggle("trouble", trouble);
+}
+
+/** Say something where the camera's picture is; no words take away what was said. */
+function sayOnStage(words, trouble = false) {
+  $("stage-words").textContent = words;
+  $("stage-words").classList.toggle("trouble", trouble);
 }
 
 function percent(share) {
@@ -56,122 +64,50 @@ function tell(event) {
 }
 
 function answered(reading, time) {
+  sayOnStage("");
   const event = speller.see(reading.letter, reading.probability ?? 0, time);
   showReading(reading, time);
-  if (practice && event?.kind === "letter") {
-    const wanted = practice.wanted;
-    const right = practice.see(event.letter);
-    tell(event);
-    say(right ? `${wanted} is right` : `That was ${event.letter}; ${wanted} is wanted`);
-    showPractice();
-    return;
-  }
   tell(event);
+  const outcome = event?.kind === "letter" ? practised(event.letter) : null;
+  if (outcome) say(outcome);
 }
 
-const camera = new Camera($("video"), answered, (words) => say(words, true));
+const camera = new Camera(
+  $("video"),
+  answered,
+  (words) => sayOnStage(words, true),
+  () => turnOff(GONE, true),
+);
+
+function turnOff(words, trouble = false) {
+  camera.stop();
+  speller.restart();
+  showHand(null);
+  sayOnStage(words, trouble);
+  $("camera").textContent = "Start camera";
+  $("letter").textContent = $("certainty-words").textContent = "–";
+  $("certainty").value = $("held").value = 0;
+  $("others").textContent = "\u00a0";
+}
 
 async function toggleCamera() {
-  const button = $("camera");
   if (camera.on) {
-    camera.stop();
-    speller.restart();
-    showHand(null);
-    $("stage-words").hidden = false;
-    button.textContent = "Start camera";
-    $("letter").textContent = "–";
+    turnOff("The camera is off.");
     return;
   }
+  const button = $("camera");
   button.disabled = true;
+  sayOnStage("The camera starts. The browser may ask whether this page may use it.");
   try {
     await camera.start();
-    $("stage-words").hidden = true;
+    sayOnStage("");
     button.textContent = "Stop camera";
     say("The camera is on");
   } catch (error) {
-    camera.stop();
-    const why = { NotAllowedError: "the browser may not use it", NotFoundError: "there is none" }[error.name];
-    say(`No camera: ${why ?? error.message}. Pictures can be chosen instead.`, true);
+    turnOff(troubleOf(error), true);
   } finally {
     button.disabled = false;
   }
-}
-
-function entryOf(letter) {
-  return facts.chart.find((entry) => entry.letter === letter);
-}
-
-function picture(entry, alt) {
-  const image = new Image();
-  image.src = `chart/${entry.letter}.png`;
-  image.alt = alt;
-  image.loading = "lazy";
-  image.width = image.height = 160;
-  return image;
-}
-
-function showPractice() {
-  const on = practice !== null;
-  $("practice").setAttribute("aria-pressed", String(on));
-  $("practice").textContent = on ? "Stop practising" : "Practise";
-  for (const id of ["skip", "show"]) $(id).hidden = !on;
-  if (!on) {
-    $("practice-words").textContent = "Start, and a letter to make is shown.";
-    $("how").hidden = true;
-    return;
-  }
-  const wanted = document.createElement("strong");
-  wanted.textContent = practice.wanted;
-  $("practice-words").replaceChildren("Make the letter ", wanted, ` — ${practice.right} right so far`);
-  showHow();
-}
-
-function showHow() {
-  const open = $("show").getAttribute("aria-expanded") === "true";
-  $("how").hidden = !open;
-  if (!open) return;
-  const entry = entryOf(practice.wanted);
-  const words = document.createElement("figcaption");
-  words.textContent = entry.words;
-  $("how").replaceChildren(...(entry.drawn ? [picture(entry, "")] : []), words);
-}
-
-function setUpPractice() {
-  const letters = facts.chart.filter((entry) => entry.known && entry.drawn).map((entry) => entry.letter);
-  $("practice").disabled = letters.length === 0;
-  $("practice").onclick = () => {
-    practice = practice ? null : new Practice(letters);
-    showPractice();
-    say(practice ? `Make the letter ${practice.wanted}` : "");
-  };
-  $("skip").onclick = () => {
-    practice.next();
-    showPractice();
-    say(`Make the letter ${practice.wanted}`);
-  };
-  $("show").onclick = () => {
-    const open = $("show").getAttribute("aria-expanded") === "true";
-    $("show").setAttribute("aria-expanded", String(!open));
-    showHow();
-  };
-}
-
-function setUpChart() {
-  $("chart").replaceChildren(
-    ...facts.chart.map((entry) => {
-      const item = document.createElement("li");
-      const words = document.createElement("p");
-      const letter = document.createElement("strong");
-      letter.textContent = entry.letter;
-      words.append(letter, ` ${entry.words}`);
-      if (!entry.known) {
-        words.className = "unknown";
-        words.append(" (this model does not read it)");
-      }
-      item.append(...(entry.drawn ? [picture(entry, "")] : []), words);
-      return item;
-    }),
-  );
 }
 
 async function copy() {
@@ -215,14 +151,18 @@ $("where").replaceChildren(
   }),
 );
 
+if (noCameraHere()) sayOnStage(noCameraHere(), true);
+
 try {
-  facts = await (await fetch("page.json", { headers: authorization })).json();
+  const facts = await (await fetch("page.json", { headers: authorization })).json();
   $("model").textContent = facts.model;
-  setUpPractice();
-  setUpChart();
+  sayWhatMoves(facts.labels);
+  practised = setUpLearning(facts, say);
+  setUpChart(facts.chart);
   setUpPictures(say);
   if (facts.record) setUpRecording(camera, facts.labels);
 } catch {
   say(`${SILENT}; load the page again.`, true);
 }
+setUpInstalled();
 document.documentElement.dataset.ready = "true";

@@ -102,33 +102,3 @@ export class Speller {
     this.restart();
   }
 }
-
-/** Asks for letters one after another, never the same twice in a row. `random` gives numbers from 0 to 1. */
-export class Practice {
-  constructor(letters, random = Math.random) {
-    this.letters = letters;
-    this.random = random;
-    this.right = 0;
-    this.wrong = 0;
-    this.wanted = null;
-    this.next();
-  }
-
-  next() {
-    const others = this.letters.filter((letter) => letter !== this.wanted);
-    const from = others.length ? others : this.letters;
-    this.wanted = from[Math.min(from.length - 1, Math.floor(this.random() * from.length))];
-    return this.wanted;
-  }
-
-  /** Take in a letter that was held, and tell whether it was the one that was asked for. */
-  see(letter) {
-    if (letter !== this.wanted) {
-      this.wrong += 1;
-      return false;
-    }
-    this.right += 1;
-    this.next();
-    return true;
-  }
-}
