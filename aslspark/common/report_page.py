@@ -36,7 +36,7 @@ def write_page(folder: Path, template: str, **result: Any) -> None:
     def read(name: str) -> bytes | None:
         return (folder / name).read_bytes() if (folder / name).is_file() else None
 
-    (folder / PAGE).write_text(page(template, read, **result), encoding="utf-8")
+    (folder / PAGE).write_bytes(page(template, read, **result))
 
 
 def page(
@@ -47,8 +47,8 @@ def page(
     made: Mapping[str, str],
     settings: Mapping[str, Mapping[str, Any]] | None = None,
     **result: Any,
-) -> str:
-    """Return the page, in which all text shows as the words that it is, and keys and passwords are masked.
+) -> bytes:
+    """Return the page in UTF-8, in which all text shows as the words that it is, and keys and passwords are masked.
 
     Parameters
     ----------
@@ -72,11 +72,9 @@ def page(
     written = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
     versions = ", ".join(f"{name} {version}" for name, version in library_versions().items())
     about = {**made, **_changed(settings or {}), "written": written, "versions": versions}
-    return redact(
-        _environment()
-        .get_template(template)
-        .render(result, png=png, warnings=warnings, made=about, command=redact(command_line()))
-    )
+    template_of_job = _environment().get_template(template)
+    text = template_of_job.render(result, png=png, warnings=warnings, made=about, command=command_line())
+    return text.encode("utf-8", "backslashreplace")  # names of files may hold what is no UTF-8
 
 
 def command_line() -> str:
@@ -93,7 +91,7 @@ def _changed(settings: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
         section, key = name.split(".")
         value = settings.get(section, {}).get(key, declared.default)
         if value != declared.default:
-            changed[name] = redact(f"{value}")
+            changed[name] = f"{value}"
     return changed
 
 
@@ -105,6 +103,8 @@ def _environment() -> Environment:
         loader=PackageLoader("aslspark.common"),
         autoescape=True,
         undefined=StrictUndefined,
+        # Before it is escaped, since a quote that has become an entity no longer ends a password.
+        finalize=lambda value: redact(value) if type(value) is str else value,
         trim_blocks=True,
         lstrip_blocks=True,
     )

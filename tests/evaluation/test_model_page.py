@@ -38,7 +38,7 @@ def page(tmp_path, monkeypatch):
         tmp_path,
         metrics,
         name="mine",
-        warnings=["Trained on drawn hands"],
+        warnings=["Trained on drawn hands", "read with password='hunter2 and 3'"],
         made={"data": ODD},
         settings=load_config(None, ["training.epochs=3"]).as_dict(),
     )
