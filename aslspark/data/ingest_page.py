@@ -19,7 +19,7 @@ def ingest_page(report: IngestReport, read: Callable[[str], bytes | None]) -> by
         made={
             "data": ", ".join(report.sources),
             "seed of the split": f"{report.seed}",
-            "speed": f"{report.rows_per_second:,.0f} rows/s",
+            "speed": f"{report.rows_per_second:,.1f} rows/s",
             "pictures": _in_words(report.pictures),
             "hands": _in_words(report.hands),
         },
