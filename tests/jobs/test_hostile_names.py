@@ -85,8 +85,10 @@ def test_the_card_pages_and_plots_of_jobs_show_the_name_as_it_is(spark, few_lett
     monitor.main([*model, "--data", data[1], "--out", str(tmp_path / "drift")])
     words = ["--by", "block", "--folds", "2", "--set", *QUICK, "mllib.classifier=logistic"]
     cross_validate.main(["--data", *data, "--out", str(tmp_path / "folds"), *words])
-    pages = [path.read_text() for folder in ("compared", "folds") for path in (tmp_path / folder).glob("*.html")]
-    assert len(pages) == 2
+    pages = [
+        path.read_text() for folder in ("compared", "folds", "drift") for path in (tmp_path / folder).glob("*.html")
+    ]
+    assert len(pages) == 3
     assert all(is_plain(page) for page in pages)
 
 
