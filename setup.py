@@ -30,11 +30,16 @@ setup(
     python_requires=">=3.11",
     packages=[*find_packages(include=["aslspark", "aslspark.*"]), "aslspark.jobs"],
     package_dir={"aslspark.jobs": "jobs"},  # where the command `aslspark` finds them
-    package_data={"aslspark": ["py.typed", "letters/*"], "aslspark.serving": ["page/*", "static_page/*"]},
+    package_data={
+        "aslspark": ["py.typed", "letters/*"],
+        "aslspark.common": ["templates/*"],
+        "aslspark.serving": ["page/*", "static_page/*"],
+    },
     entry_points={"console_scripts": ["aslspark = aslspark.cli.command:entry"]},
     install_requires=[
         "cloudpickle>=2",
         "fsspec>=2022.11",
+        "Jinja2>=3.1",
         "matplotlib>=3.7",
         "numpy>=1.23",
         "onnxruntime>=1.15",

@@ -1,6 +1,6 @@
 """spark-submit jobs/ingest.py --source letters.csv --out ingested.
 
-Brings tables and pictures into samples and a quarantine: it prints how many rows went where.
+Brings tables and pictures into samples and a quarantine, and says how many rows went where.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import aslspark
 from aslspark.cli.early_checks import require_new_out, require_packages, require_paths
 from aslspark.cli.jobs_support import add_column_options, add_config_options, columns_of, config_from, run_job
 from aslspark.common.command_line import ArgumentParser
-from aslspark.common.redaction import say
 from aslspark.common.settings import SplitConfig
 
 
@@ -58,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from aslspark.common.spark_session import spark_session
 
     with spark_session("aslspark ingest") as spark:
-        say(aslspark.ingest(spark, chosen.source, chosen.out, config=config, test_sources=chosen.test_source))
+        aslspark.ingest(spark, chosen.source, chosen.out, config=config, test_sources=chosen.test_source)
 
 
 if __name__ == "__main__":

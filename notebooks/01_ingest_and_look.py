@@ -52,8 +52,7 @@ if chosen.signer_pattern:
     settings.append(f"pictures.signer_pattern={chosen.signer_pattern}")
 config = aslspark.load_config(overrides=settings)
 data = f"{folder}/ingested"
-report = aslspark.ingest(spark, chosen.data.split(), data, config=config, test_sources=chosen.test_data.split())
-print(report)
+aslspark.ingest(spark, chosen.data.split(), data, config=config, test_sources=chosen.test_data.split())
 samples = spark.read.parquet(f"{data}/samples")
 
 # COMMAND ----------

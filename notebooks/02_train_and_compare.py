@@ -100,7 +100,7 @@ for plot in ("confusion.png", "mistakes.png", "calibration.png"):
 
 # MAGIC %md
 # MAGIC All side by side: accuracy, size, speed, where they disagree, and where the networks look (Grad-CAM). The page
-# MAGIC `comparison.html` holds the same.
+# MAGIC `report.html` holds the same.
 
 # COMMAND ----------
 

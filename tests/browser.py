@@ -32,6 +32,30 @@ def require_browser():
         pytest.skip(f"no Chromium at {CHROMIUM}; apt-get install chromium, or set ASLSPARK_TEST_CHROMIUM")
 
 
+def faults_of(report):
+    """What keeps people from reading a job's page: on wide, dark and narrow screens, and what it asks of elsewhere."""
+    require_browser()
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+    from playwright.sync_api import sync_playwright
+
+    faults = []
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        for width, scheme in ((1280, "light"), (1280, "dark"), (380, "light")):
+            page = chromium.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme).new_page()
+            asked = []
+            page.on("request", lambda request, asked=asked: asked.append(request.url))
+            page.goto(report.as_uri())
+            faults += [url for url in asked if url != report.as_uri() and not url.startswith("data:")]
+            if (wide := page.evaluate("document.documentElement.scrollWidth")) > width:
+                faults.append(f"{wide} pixels wide on a screen of {width}")
+            empty = page.evaluate("[...document.images].filter(image => !image.naturalWidth).map(image => image.alt)")
+            faults += [f"no picture: {name}" for name in empty]
+            faults += [fault["id"] for fault in axe.Axe().run(page).response["violations"]]
+        chromium.close()
+    return faults
+
+
 def film(path, scenes, size=(640, 480)):
     """Write a film of still pictures: (picture or None for a black one, seconds) each."""
     with open(path, "wb") as file:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import platform
-from importlib import metadata
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -13,7 +11,7 @@ from aslspark.bundle.files import FORMAT, HANDS, MANIFEST, ONNX, PIPELINE, STAGE
 from aslspark.bundle.manifest import Manifest, Preprocessing
 from aslspark.common.catalog import LANDMARKS
 from aslspark.common.errors import AslsparkError
-from aslspark.common.package import VERSION
+from aslspark.common.package import library_versions
 from aslspark.common.paths import local_path, spark_path
 from aslspark.common.redacted_files import write_json
 from aslspark.common.store_path import AnyPath, StorePath
@@ -24,18 +22,6 @@ from aslspark.models.mllib import MllibClassifier
 from aslspark.models.onnx_classifier import OnnxClassifier
 
 PROFILE = "profile"
-
-_RECORDED = (
-    "pyspark",
-    "horovod",
-    "tensorflow-cpu",
-    "tensorflow",
-    "torch",
-    "numpy",
-    "pyarrow",
-    "onnx",
-    "onnxruntime",
-)
 
 
 class FinishedModel(Protocol):
@@ -124,14 +110,3 @@ def write_stage(model: FinishedModel, path: str) -> None:
         pipeline = classifier.pipeline if isinstance(classifier, MllibClassifier) else None
         write_model(model, pipeline, scratch)
         seal(scratch)
-
-
-def library_versions() -> dict[str, str]:
-    """Return the installed versions of Python, this package and the libraries that a model depends on."""
-    versions = {"python": platform.python_version(), "aslspark": VERSION}
-    for name in _RECORDED:
-        try:
-            versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return versions

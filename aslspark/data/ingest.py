@@ -9,15 +9,17 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 
 from pyarrow import parquet
-from pyspark.sql import DataFrame, Row, SparkSession
+from pyspark.sql import DataFrame, Row, SparkSession, Window
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import to_arrow_schema
 
 from aslspark.common.errors import AslsparkError
 from aslspark.common.paths import mounted_as_spark
 from aslspark.common.progress import doing
+from aslspark.common.report_page import PAGE
 from aslspark.common.settings import ColumnConfig
 from aslspark.common.spark_session import parallelism, settings
 from aslspark.data.assign_splits import FirstPass, all_samples, count_sources, list_samples
@@ -26,6 +28,7 @@ from aslspark.data.discover_sources import OpenedSources, open_sources
 from aslspark.data.exact_duplicates import ExactDuplicates, count_exact_duplicates
 from aslspark.data.files.store_files import StoreFiles
 from aslspark.data.files.stores import open_store
+from aslspark.data.ingest_page import ingest_page
 from aslspark.data.ingest_report import IngestReport, Reason, missing_labels
 from aslspark.data.pictures.near_duplicates import NearDuplicates
 from aslspark.data.pictures.options import PictureOptions
@@ -61,6 +64,9 @@ LINES_FOLDER = "lines"
 UNPACKED_FOLDER = "unpacked"
 """Has the unpacked pictures of zips during the ingest."""
 
+EXAMPLES, MOST_EXAMPLES = 3, 10
+"""Rows of the quarantine that the report names: of a source for one reason, and for one reason in all."""
+
 # Arrow batches of about 6 MB of text, so that parsing bad rows again takes little memory.
 LINES_IN_BATCH = 2000
 
@@ -79,8 +85,8 @@ def ingest_sources(
     """Read sources into a sample table, split into train, validation and test.
 
     Writes the folder `out`: `samples` (Parquet, `SAMPLE_SCHEMA`, partitioned by split), `quarantine`
-    (Parquet, `QUARANTINE_SCHEMA`: every row that could not be used, and why) and `ingest.json` (the report).
-    It appears whole or not at all.
+    (Parquet, `QUARANTINE_SCHEMA`: every row that could not be used, and why), `report.html` and `ingest.json` (the
+    report). It appears whole or not at all.
 
     Parameters
     ----------
@@ -148,10 +154,18 @@ def ingest_sources(
             with doing("drawing some of the hands that were found"):
                 hands = finish_hands(spark, store, folder, opened, picture_options, f"{folder}/{UNPACKED_FOLDER}")
             report = replace(report, hands=picture_options.hands.options.preprocessing(), hands_found=hands)
+        store.write(f"{folder}/{PAGE}", ingest_page(report, partial(_plot, store, folder)))
         store.write(f"{folder}/{REPORT_FILE}", report.to_json().encode())
         store.delete(f"{folder}/{LINES_FOLDER}")
         store.delete(f"{folder}/{UNPACKED_FOLDER}")
     return report
+
+
+def _plot(store: StoreFiles, folder: str, name: str) -> bytes | None:
+    if not store.exists(f"{folder}/{name}"):
+        return None
+    with store.opened(f"{folder}/{name}") as file:
+        return file.read()
 
 
 @dataclass(frozen=True)
@@ -288,9 +302,10 @@ def _move_quarantine(spark: SparkSession, store: StoreFiles, folder: str) -> lis
     )
     table.coalesce(1).sortWithinPartitions("source", "row", "detail").write.parquet(table_folder)
     store.delete(packed_folder)
-    groups = spark.read.schema(QUARANTINE_SCHEMA).parquet(table_folder).groupBy("source", "reason")
-    first = F.min(F.struct("row", "detail")).alias("first")
-    return groups.agg(F.count("*").alias("rows"), first).collect()
+    of_group = Window.partitionBy("source", "reason").orderBy("row", "detail")
+    rows = spark.read.schema(QUARANTINE_SCHEMA).parquet(table_folder).withColumn("n", F.row_number().over(of_group))
+    first = F.sort_array(F.collect_list(F.when(F.col("n") <= EXAMPLES, F.struct("row", "detail")))).alias("first")
+    return rows.groupBy("source", "reason").agg(F.count("*").alias("rows"), first).collect()
 
 
 def _count_samples(spark: SparkSession, folder: str) -> list[Row]:
@@ -377,10 +392,13 @@ def _counts(
 
 def _reasons(quarantined: Sequence[Row]) -> list[Reason]:
     rows = sorted(quarantined, key=lambda row: (row["reason"], row["source"]))
-    first: dict[str, Reason] = {}
+    found: dict[str, Reason] = {}
     for row in rows:
-        number, detail = row["first"]
-        where = row["source"] if number is None else f"{row['source']} row {number}"
-        so_far = first.get(row["reason"], Reason(row["reason"], 0, f"{where}: {detail}"))
-        first[row["reason"]] = replace(so_far, rows=so_far.rows + row["rows"])
-    return sorted(first.values(), key=lambda reason: -reason.rows)
+        examples = [
+            f"{row['source']}: {detail}" if number is None else f"{row['source']} row {number}: {detail}"
+            for number, detail in row["first"]
+        ]
+        so_far = found.get(row["reason"], Reason(row["reason"], 0, examples[0], []))
+        of_all = [*so_far.examples, *examples][:MOST_EXAMPLES]
+        found[row["reason"]] = replace(so_far, rows=so_far.rows + row["rows"], examples=of_all)
+    return sorted(found.values(), key=lambda reason: -reason.rows)

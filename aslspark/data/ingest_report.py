@@ -15,11 +15,12 @@ from aslspark.images.decoding import Fitting
 
 @dataclass(frozen=True)
 class Reason:
-    """A reason of the quarantine: its rows, and the first of them."""
+    """A reason of the quarantine: its rows, and the first of them; `examples` are the first of each source."""
 
     reason: str
     rows: int
     first: str
+    examples: list[str]
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from aslspark.common.plot_style import QUIET, SMALL, TRAIN_COLOUR, VALIDATION_COLOUR, plot_style
+from aslspark.common.plot_style import QUIET, SMALL, TRAIN_COLOUR, VALIDATION_COLOUR, plot_style, show_percent
 from aslspark.monitoring.drift import histogram
 from aslspark.monitoring.measures import ANSWER, FLAGS
 from aslspark.monitoring.profile import Profile
@@ -106,6 +106,7 @@ def plot_shares(profile: Profile, counts: Mapping[str, Any], batch: Mapping[str,
             if rows.sum():
                 axes.plot(edges, rows.cumsum()[:-1] / rows.sum(), color=shade, label=whose, marker=".", markersize=3)
         axes.set(title=f"{name}{' — drift' if name in alarms else ''}", ylim=(-0.03, 1.03))
+        show_percent(axes.yaxis)
         axes.grid()
         if place % columns == 0:
             axes.set_ylabel("share of the rows below")
@@ -120,5 +121,6 @@ def plot_shares(profile: Profile, counts: Mapping[str, Any], batch: Mapping[str,
             axes.bar(x + shift, rows[place] / max(rows.sum(), 1), width=0.4, color=shade)
     axes.set_xticks(range(len(bars)), [text for text, _, _ in bars])
     axes.tick_params(axis="x", labelrotation=0 if len(bars) < 30 else 90)
+    show_percent(axes.yaxis)
     axes.set(ylabel="share of the rows", title="answers: the reference (grey), the batch (coloured)")
     figure.savefig(path)

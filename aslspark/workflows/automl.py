@@ -26,6 +26,7 @@ from aslspark.common.errors import AslsparkError
 from aslspark.common.paths import spark_path
 from aslspark.common.progress import clock
 from aslspark.common.redacted_files import write_json
+from aslspark.common.report_page import PAGE
 from aslspark.common.settings import Config, load_config
 from aslspark.common.spark_session import require_slots
 from aslspark.common.store_path import AnyPath, StorePath, any_path, scratch_beside
@@ -89,7 +90,7 @@ def automl(spark: SparkSession, data: Sequence[str], out: str, config: Config, b
     data : sequence of str
         Raw sources or one ingested folder; empty for drawn hands.
     out : str
-        The folder to make: `bundle/`, `leaderboard.json`, `README.md`, `leaderboard.png`, `best.yaml`.
+        The folder to make: `bundle/`, `report.html`, `leaderboard.json`, `leaderboard.png`, `best.yaml`.
     config : Config
         What all trials share, such as `training.epochs`; `split` must not leak.
     budget : Budget
@@ -139,7 +140,7 @@ def automl(spark: SparkSession, data: Sequence[str], out: str, config: Config, b
     log_result(
         out,
         f"{result['winner']} wins, {rows[0]['test']:.2%} of the test pictures right, in {clock(result['seconds'])}",
-        look=f"{path}/README.md",
+        look=f"{path}/{PAGE}",
         then=next_command("score", "--model", f"{out}/{BUNDLE}", "--data", "PICTURES", "--out", "scored"),
     )
     return result

@@ -27,6 +27,7 @@ from aslspark.common.errors import AslsparkError
 from aslspark.common.paths import spark_path
 from aslspark.common.redacted_files import write_json
 from aslspark.common.redaction import redact_all
+from aslspark.common.report_page import PAGE
 from aslspark.common.settings import ColumnConfig, Config, PictureConfig, load_config
 from aslspark.common.store_path import AnyPath, scratch_beside
 from aslspark.data.ingest import ingest_sources
@@ -34,7 +35,7 @@ from aslspark.data.pictures.options import picture_options
 from aslspark.data.samples import SPLITS, TEST, read_samples
 from aslspark.data.splits import SplitOptions
 from aslspark.evaluation.comparison_json import BundleRow, Comparison, ModelSize, SetAccuracy, SetRow
-from aslspark.evaluation.comparison_page import write_page
+from aslspark.evaluation.comparison_page import write_comparison_page
 from aslspark.evaluation.comparison_plots import plot_disagreements
 from aslspark.evaluation.grad_cam import holds_network, write_sheet
 from aslspark.evaluation.metrics import UNSCORED, classification_metrics, count_answers
@@ -50,7 +51,7 @@ from aslspark.workflows.job_run import job_run, log_result
 
 log = logging.getLogger("aslspark")
 
-RESULT_FILE, PAGE_FILE = "comparison.json", "comparison.html"
+RESULT_FILE = "comparison.json"
 MOST_EXAMPLES = 40
 """How many of the rows on which bundles disagree are drawn."""
 NO_ONNX = "an MLlib model has no ONNX; it runs in Spark alone"
@@ -99,7 +100,7 @@ def compare_bundles(
     sets : mapping of str to sequence of str
         For each name one ingested folder, or raw sources.
     out : str
-        The folder to make: `comparison.json`, `comparison.html`, its plots and sheets.
+        The folder to make: `comparison.json`, `report.html`, its plots and sheets.
     threads : int
         That onnxruntime may use while it is timed.
     config : Config, optional
@@ -135,15 +136,16 @@ def compare_bundles(
                     "sets": set_rows,
                 }
             )
+            first = result["sets"][0]["name"]
+            best = max(result["bundles"], key=lambda bundle: bundle["sets"][first]["accuracy"])
+            figure = f"{best['name']} is best on {first}, {best['sets'][first]['accuracy']:.2%} right"
             write_json(folder / RESULT_FILE, result)
-            write_page(result, folder, folder / PAGE_FILE)
+            write_comparison_page(result, figure, folder)
         _log_accuracies(candidates)
-    first = result["sets"][0]["name"]
-    best = max(result["bundles"], key=lambda bundle: bundle["sets"][first]["accuracy"])
     log_result(
         out,
-        f"{best['name']} is best on {first}, {best['sets'][first]['accuracy']:.2%} right",
-        look=f"{path}/{PAGE_FILE}",
+        figure,
+        look=f"{path}/{PAGE}",
         then=next_command("serve", "--model", models[best["name"]]) if best["name"] in models else "",
     )
     return result

@@ -29,7 +29,7 @@ from aslspark.common.store_path import AnyPath, any_path, filled_from_here, remo
 from aslspark.data.samples import REPORT_FILE, SPLITS, TEST, TRAIN, VALIDATION, read_samples, write_divided
 from aslspark.data.split_preview import LeastGroups, Needs
 from aslspark.evaluation.calibration import TEMPERATURES, best_temperature, try_temperatures
-from aslspark.evaluation.cross_validation_page import write_page
+from aslspark.evaluation.cross_validation_page import write_cross_validation_page
 from aslspark.evaluation.fold_options import LEAVE_ONE, SIGNER, FoldOptions
 from aslspark.evaluation.folds import Fold, assign_fold, plan_folds
 from aslspark.evaluation.metrics import UNSCORED
@@ -97,7 +97,7 @@ def cross_validate(
             result = {"settings": settings, **_together(folds)}
             write_json(folder / RESULT_FILE, result)
             with filled_from_here(folder) as made:
-                write_page(result, made)
+                write_cross_validation_page(result, made)
         _log_scores(result)
     accuracy = result["scores"]["accuracy"]
     log_result(

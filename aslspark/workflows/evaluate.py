@@ -21,7 +21,7 @@ from aslspark.data.splits import SplitOptions
 from aslspark.evaluation import report
 from aslspark.evaluation.grad_cam import require_network, write_sheet
 from aslspark.evaluation.metrics_json import Metrics
-from aslspark.evaluation.report_page import write_report
+from aslspark.evaluation.model_page import write_model_page
 from aslspark.evaluation.sample_pictures import one_of_each_label
 from aslspark.scoring.model import SignClassifierModel
 from aslspark.training.data import ingested_folder
@@ -101,7 +101,7 @@ def evaluate(
             metrics = report.evaluate(loaded, samples, folder, judged_on=[TEST])
             if grad_cam:
                 write_sheet(model, loaded, one_of_each_label(samples), folder / "grad_cam.png")
-            write_report(
+            write_model_page(
                 folder,
                 metrics,
                 name=any_path(model).name,

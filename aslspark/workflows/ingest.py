@@ -10,7 +10,9 @@ from pyspark import StorageLevel
 from pyspark.sql import DataFrame, SparkSession
 
 from aslspark.common.command_line import next_command
+from aslspark.common.log_output import RESULT
 from aslspark.common.progress import doing
+from aslspark.common.report_page import PAGE
 from aslspark.common.settings import Config
 from aslspark.common.spark_session import parallelism
 from aslspark.data.ingest import ingest_sources
@@ -69,7 +71,8 @@ def ingest(
     Returns
     -------
     IngestReport
-        Counts by split, source, label and reason; ``print`` shows them. The folder holds it as ``ingest.json``, beside
+        Counts by split, source, label and reason; the log shows them. The folder holds it as ``ingest.json``, and as
+        a page, ``report.html``, beside
 
         - ``samples/``, Parquet: ``id string``, ``label string``, ``source string``, ``signer string``, ``picture
           struct<height int, width int, channels int, data binary>`` (uint8, row by row, channels last, RGB),
@@ -111,10 +114,12 @@ def ingest(
     names = [source if isinstance(source, str) else "a DataFrame" for source in given]
     with job_run(spark, config, "ingest", out, data=names):
         report = ingest_or_draw(spark, given, out, config, given_as_test)
+    log.log(RESULT, "%s", report)
     counts = ", ".join(f"{rows:,} {split}" for split, rows in report.splits.items())
     log_result(
         out,
         f"{report.kept:,} samples ({counts}), {report.quarantined:,} in quarantine",
+        look=f"{out}/{PAGE}",
         then=next_command("train-cnn", "--data", out, "--out", "runs/mine"),
     )
     return report

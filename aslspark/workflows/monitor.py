@@ -17,6 +17,7 @@ from aslspark.common.batch_udf import batch_udf
 from aslspark.common.command_line import next_command
 from aslspark.common.errors import AslsparkError
 from aslspark.common.redacted_files import write_json
+from aslspark.common.report_page import PAGE, write_page
 from aslspark.common.settings import ColumnConfig, Config
 from aslspark.common.spark_session import settings_restored
 from aslspark.data.catalog_tables import table_of
@@ -60,7 +61,7 @@ def monitor(
     data : str
         A path as `jobs/score.py` takes it, or what that wrote, or the name of a table that Spark knows.
     out : str
-        The folder to make: `drift.json`, `drift.png`, `shares.png`.
+        The folder to make: `report.html`, `drift.json`, `drift.png` (where a batch is large enough), `shares.png`.
     by : str, optional
         A column of the data that says which batch a row belongs to; of times, the day does.
     alarm_rate : float
@@ -106,14 +107,28 @@ def monitor(
         }
         with whole_folder(path) as folder:
             write_json(folder / "drift.json", report)
-            plot_drift(batches, alarm_rate, folder / "drift.png")
+            if any(row["judged"] for row in batches):
+                plot_drift(batches, alarm_rate, folder / "drift.png")
             plot_shares(profile, counts[worst["batch"]], worst, folder / "shares.png")
+            write_page(
+                folder,
+                "monitor.html",
+                made={
+                    "model": model,
+                    "data": f"{data}, by {by}" if by else data,
+                    "alarm rate": f"{alarm_rate:g} of clean batches",
+                    "reference": f"{len(profile.part_of):,} rows that the model was made with",
+                },
+                furthest=worst,
+                least_rows=LEAST_ROWS,
+                **{name: report[name] for name in ("alarm_rate", "worst", "batches")},
+            )
         _log(report)
     drifted = sum(bool(row["drift"]) for row in batches)
     log_result(
         out,
         f"{drifted} of {len(batches)} batches have drifted" if drifted else "no drift",
-        look=f"{path}/drift.png and shares.png beside it",
+        look=f"{path}/{PAGE}",
         then=next_command("retrain", "--registry", "DIR", "--data", "LABELLED") if drifted else "",
     )
     return report

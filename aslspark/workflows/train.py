@@ -32,9 +32,9 @@ from aslspark.data.split_preview import Needs
 from aslspark.evaluation.calibration import temperature_for
 from aslspark.evaluation.metrics_json import Metrics
 from aslspark.evaluation.model_card import write_card
+from aslspark.evaluation.model_page import write_model_page
 from aslspark.evaluation.plots import plot_augmented, plot_curves
 from aslspark.evaluation.report import evaluate, summary
-from aslspark.evaluation.report_page import write_report
 from aslspark.evaluation.unlike_splits import unlike_splits_warning
 from aslspark.features.augment_sheet import augmented_versions
 from aslspark.images.decoding import pixels_of
@@ -356,7 +356,7 @@ def _write_page(folder: Path, metrics: Metrics, job: _Job) -> None:
     manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     drawn = [f"Trained and tested on {manifest['drawn']}"] if manifest["drawn"] else []
     model = manifest["settings"]["network"]["name"] if manifest["kind"] == "network" else job.config.mllib.classifier
-    write_report(
+    write_model_page(
         folder,
         metrics,
         name=job.path.name,
@@ -368,7 +368,6 @@ def _write_page(folder: Path, metrics: Metrics, job: _Job) -> None:
             "split": manifest["split"],
             "fingerprint of the samples": manifest["data"]["fingerprint"],
             "time": ", ".join(f"{phase} {seconds:.0f} s" for phase, seconds in manifest["seconds"].items()),
-            "versions": ", ".join(f"{package} {version}" for package, version in manifest["versions"].items()),
         },
         settings=manifest["settings"],
     )

@@ -27,6 +27,7 @@ from aslspark.common.command_line import next_command
 from aslspark.common.errors import AslsparkError
 from aslspark.common.paths import is_mounted
 from aslspark.common.redaction import redact_all
+from aslspark.common.report_page import PAGE
 from aslspark.common.same_run import require_same_run
 from aslspark.common.settings import Config, load_config
 from aslspark.common.spark_session import require_classic, task_slots
@@ -66,7 +67,7 @@ once."""
 def search(
     spark: SparkSession, data: Sequence[str], out: str, config: Config, space: Space, options: SearchOptions
 ) -> optuna.Study:
-    """Search for better settings, and write `best.yaml`, `README.md` and plots to `out`; an earlier search is resumed.
+    """Search for better settings, and write `best.yaml`, `report.html` and plots to `out`; an earlier one is resumed.
 
     The first trial is the given settings, so that the best is never worse on the validation split. A trial that fails
     does not end the search. After two fifths of its epochs, a later trial is stopped where it is below the median.
@@ -102,13 +103,19 @@ def search(
         if not any(trial.state == optuna.trial.TrialState.COMPLETE for trial in study.trials):
             raise AslsparkError(f"--out {out}: no trial came to its end; the log says why each failed")
         with filled_from_here(folder) as made:
-            write_report(study, config, made)
+            about = {
+                "data": ", ".join(sorted(table.report["sources"])),
+                "fingerprint of the samples": table.fingerprint,
+                "split": table.report["split"],
+                "sampler": f"{options.sampler}, seed {options.seed}",
+            }
+            write_report(study, config, about, made)
     classifier = config.mllib.classifier
     job = ("train-cnn",) if classifier == NO_CLASSIFIER else ("train-baseline", "--model", classifier)
     log_result(
         out,
         f"{study.best_value:.2%} of the validation pictures right, by trial {study.best_trial.number}",
-        look=f"{folder}/README.md",
+        look=f"{folder}/{PAGE}",
         then=next_command(
             *job, *(["--data", *data] if data else []), "--out", "runs/mine", "--config", f"{folder}/best.yaml"
         ),

@@ -7,6 +7,8 @@ import zlib
 import numpy as np
 import pandas as pd
 import pytest
+from browser import faults_of
+from markupsafe import escape
 from moments import ENTERED, whenever
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
@@ -141,6 +143,19 @@ def test_the_tables_have_their_schemas_and_the_report_adds_up(spark, spoilt):
     printed = str(report)
     assert "read 60 rows: kept 53, quarantined 7" in printed
     assert "wrong column count: 1, first spoilt.csv row 3: 3 columns" in printed
+
+
+def test_the_page_of_an_ingest_says_what_is_in_quarantine_why_and_where(spoilt):
+    _, report, out = spoilt
+    page = (out / "report.html").read_text()
+    assert "<title>53 samples kept, 7 in quarantine</title>" in page
+    for reason in report.reasons:
+        assert f"<td>{reason.reason}</td><td>{reason.rows}</td>" in page
+        assert len(reason.examples) == reason.rows  # each has fewer than are shown
+        assert all(str(escape(example)) in page for example in reason.examples)
+    assert [reason.first for reason in report.reasons] == [reason.examples[0] for reason in report.reasons]
+    assert "<td>spoilt.csv</td>" in page
+    assert faults_of(out / "report.html") == []
 
 
 def test_plain_gzip_bzip2_and_odd_names_give_the_same_rows(spark, tmp_path):

@@ -3,11 +3,14 @@
 import itertools
 
 import pytest
+from browser import faults_of
 from matplotlib.figure import Figure
 
 optuna = pytest.importorskip("optuna")
 
+from aslspark.common.settings import load_config  # noqa: E402
 from aslspark.tuning.plots import plot_history, plot_importance, plot_parallel, plot_stopped  # noqa: E402
+from aslspark.tuning.report import write_report  # noqa: E402
 
 NAMES = {
     "training.learning_rate": optuna.distributions.FloatDistribution(1e-5, 0.1, log=True),
@@ -86,3 +89,16 @@ def test_what_mattered_is_drawn_only_where_there_are_enough_trials(figures, tmp_
     assert plot_importance(study_of(25), tmp_path / "importance.png")
     assert not plot_importance(study_of(2), tmp_path / "none.png")
     assert not (tmp_path / "none.png").exists()
+
+
+def test_the_page_of_a_search_shows_each_trial_and_is_for_all_screens_and_people(tmp_path):
+    study, config = study_of(7), load_config(None, ["training.epochs=8"])
+    write_report(study, config, {"data": "<b>letters</b>.csv"}, tmp_path)
+    page = (tmp_path / "report.html").read_text()
+    assert "<title>The best of 7 trials: 90.00% of the validation pictures right</title>" in page
+    assert page.count("<td>stopped early</td>") == 2
+    assert page.count("<td>done</td>") == 5
+    assert page.count("data:image/png;base64,") == 4
+    for words in ("&lt;b&gt;letters&lt;/b&gt;.csv", "<dt>training.epochs</dt><dd>8</dd>", "<td>&#34;&#34;</td>"):
+        assert words in page
+    assert faults_of(tmp_path / "report.html") == []

@@ -83,8 +83,9 @@ def test_a_search_stops_poor_trials_goes_on_later_and_leaves_the_best_settings(s
     assert best.training.epochs == load_config().training.epochs
     assert "Trials had 3 epochs" in (out / "best.yaml").read_text()
     assert load_config(str(out / "best.yaml"), ["training.epochs=7"]).training.epochs == 7
-    page = (out / "README.md").read_text()
-    assert "1 done, 1 stopped early, 0 failed" in page
+    page = (out / "report.html").read_text()
+    for figure in ("<dt>done</dt><dd>1</dd>", "<dt>stopped early</dt><dd>1</dd>", "<dt>failed</dt><dd>0</dd>"):
+        assert figure in page
     assert (out / "history.png").stat().st_size > 5000
     assert sorted(path.name for path in out.iterdir() if path.is_dir()) == []
 

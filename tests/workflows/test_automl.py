@@ -4,6 +4,8 @@ import json
 import shutil
 
 import pytest
+from browser import faults_of
+from markupsafe import escape
 
 from aslspark.bundle.files import read_manifest
 from aslspark.common.errors import AslsparkError
@@ -43,7 +45,7 @@ def test_the_best_kind_on_validation_wins_and_learns_from_all_other_samples(spar
     assert load_config(str(out / "best.yaml")).mllib.trees >= 5
 
 
-def test_the_leaderboard_says_score_spread_size_and_speed(chosen):
+def test_the_leaderboard_and_its_page_say_score_spread_size_and_speed(chosen):
     out, found = chosen
     assert [len(row["trials"]) for row in found["models"]] == [2, 2]
     for row in found["models"]:
@@ -52,7 +54,12 @@ def test_the_leaderboard_says_score_spread_size_and_speed(chosen):
         assert row["pictures_a_second"] > 0
         assert row["score"] == max(trial["score"] for trial in row["trials"])
     assert (out / "leaderboard.png").stat().st_size > 5000
-    assert "only in Spark" in (out / "README.md").read_text()
+    page = (out / "report.html").read_text()
+    assert f"<h1>{found['winner']} wins: " in page
+    assert page.count("<td>only in Spark</td>") == 2
+    for trial in (trial for row in found["models"] for trial in row["trials"]):
+        assert escape(" ".join(trial["settings"])) in page
+    assert faults_of(out / "report.html") == []
 
 
 @pytest.mark.long

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from browser import faults_of
 from pyspark.sql import functions as F
 from serving_bundles import untrained
 
@@ -122,13 +123,14 @@ def test_disagreements_are_counted_on_the_rows_that_all_are_judged_on(spark, com
     assert (out / drawn["sheet"]).read_bytes().startswith(b"\x89PNG")
 
 
-def test_the_page_needs_nothing_beside_it(compared):
+def test_the_page_needs_nothing_beside_it_and_is_for_all_screens_and_people(compared):
     out, _ = compared
-    page = (out / "comparison.html").read_text()
+    page = (out / "report.html").read_text()
     # Scores, cost, a sheet of disagreements a set, a sheet of heat maps a network.
     assert page.count('src="data:image/png;base64,') == 2 + 2 + 2
     assert not re.search(r'(src|href)="(?!data:)', page)
     assert "its test split" in page
+    assert faults_of(out / "report.html") == []
     assert not [path for path in out.iterdir() if path.name.startswith(".")]
 
 

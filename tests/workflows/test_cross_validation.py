@@ -6,6 +6,7 @@ import re
 
 import pandas as pd
 import pytest
+from browser import faults_of
 from pyspark.sql import functions as F
 from tables_with_hands import rows_with_hands, write_ingested
 
@@ -14,7 +15,7 @@ from aslspark.common.settings import load_config
 from aslspark.data.sample_frames import with_block
 from aslspark.data.samples import TEST, TRAIN, VALIDATION, read_samples
 from aslspark.evaluation.calibration import TEMPERATURES
-from aslspark.evaluation.cross_validation_page import write_page
+from aslspark.evaluation.cross_validation_page import write_cross_validation_page
 from aslspark.evaluation.fold_options import KINDS, LEAKING, LEAVE_ONE, FoldOptions
 from aslspark.evaluation.folds import assign_fold, plan_folds
 from aslspark.workflows.cross_validate import RESULT_FILE, cross_validate
@@ -238,6 +239,15 @@ def test_the_report_says_mean_and_spread_and_what_all_folds_read(judged):
     assert "LEAK" not in page
 
 
+def test_the_page_of_the_folds_is_for_all_screens_and_people(judged):
+    out, result, *_, said = judged
+    page = (out / "report.html").read_text()
+    for words in ("How it was made", result["settings"]["data"]["fingerprint"], "mllib.classifier", "pyspark"):
+        assert words in page
+    assert f"  look: {out}/report.html" in said
+    assert faults_of(out / "report.html") == []
+
+
 def test_a_fold_is_calibrated_by_what_the_others_held_out(judged):
     _, result, *_ = judged
     one, other = result["folds"]
@@ -256,7 +266,7 @@ def test_a_fold_is_calibrated_by_what_the_others_held_out(judged):
 def test_the_title_says_that_folds_row_by_row_leak(judged, tmp_path, kind):
     result = json.loads(json.dumps(judged[1]))
     result["settings"]["folds"]["kind"] = kind
-    write_page(result, tmp_path)
+    write_cross_validation_page(result, tmp_path)
     page = (tmp_path / "report.html").read_text()
     for tag in ("title", "h1"):
         assert re.search(rf"<{tag}>[^<]*row by row[^<]*THESE SCORES LEAK</{tag}>", page)

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 import numpy as np
 import pytest
+from browser import faults_of
 from pyspark.sql import functions as F
 from tables_with_hands import SCHEMA, SIDE, rows_with_hands
 
@@ -77,6 +78,12 @@ def test_the_darker_day_is_drift_the_other_is_not_and_the_exit_code_says_so(spar
     assert not any(name.startswith("sharpness") for name in second["alarms"])  # darker, not blurred
     for name in ("drift.png", "shares.png"):
         assert (tmp_path / "out" / name).read_bytes().startswith(b"\x89PNG")
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "<h1>1 of 2 batches drifted</h1>" in page
+    assert "<td>2024-05-01</td><td>720</td><td>no drift</td>" in page
+    assert "<td>2024-05-02</td><td>720</td><td>drift</td><td>" + ", ".join(second["alarms"]) in page
+    assert page.count("data:image/png;base64,") == 2
+    assert faults_of(tmp_path / "out" / "report.html") == []
     clean = str(tmp_path / "clean")
     spark.read.parquet(batches).where("taken < '2024-05-02'").write.parquet(clean)
     assert run("--model", bundle, "--data", clean, "--out", tmp_path / "silent") == 0
@@ -113,6 +120,10 @@ def test_small_batches_are_not_judged_and_a_wrong_column_is_named(spark, bundle,
     assert run("--model", bundle, "--data", few, "--out", tmp_path / "out") == 0
     report = json.loads((tmp_path / "out" / "drift.json").read_text())
     assert (report["batches"][0]["judged"], report["drift"]) == (False, False)
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "<h1>Nothing was judged</h1>" in page
+    assert "50 rows or more are needed" in page
+    assert not (tmp_path / "out" / "drift.png").exists()  # it would be empty
     for words, named in (
         (("--data", few, "--by", "day"), "--by day: there is no such column"),
         (("--data", few, "--alarm-rate", "0"), "--alarm-rate 0"),

@@ -174,7 +174,7 @@ def test_folds_lie_in_a_bucket_and_a_bundle_there_is_compared(spark, both):
     assert compared["sets"][0]["differ"] == 0
     assert {"report.html", "folds"} < {path.name for path in (both.bucket / "few-folds").iterdir()}
     assert not (both.bucket / "few-folds" / ".scratch").exists()
-    assert (both.bucket / "same" / "comparison.html").is_file()
+    assert (both.bucket / "same" / "report.html").is_file()
     for path in ("few-folds", "same"):
         any_path(f"{both.places[1]}/{path}").remove_tree()
 

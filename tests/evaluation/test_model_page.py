@@ -5,12 +5,13 @@ import sys
 
 import pandas as pd
 import pytest
-from browser import CHROMIUM, require_browser
+from browser import faults_of
 
+from aslspark.common.report_page import PAGE
 from aslspark.common.settings import load_config
 from aslspark.evaluation.metrics import classification_metrics
+from aslspark.evaluation.model_page import write_model_page
 from aslspark.evaluation.plots import plot_confusion
-from aslspark.evaluation.report_page import PAGE, write_report
 
 ODD = "<b>odd & named</b>"
 
@@ -33,11 +34,11 @@ def page(tmp_path, monkeypatch):
         "scoring_seconds": 1.0,
     }
     plot_confusion(metrics["confusion"], "title", tmp_path / "confusion.png")
-    write_report(
+    write_model_page(
         tmp_path,
         metrics,
         name="mine",
-        warnings=["Trained on drawn hands"],
+        warnings=["Trained on drawn hands", "read with password='hunter2 and 3'"],
         made={"data": ODD},
         settings=load_config(None, ["training.epochs=3"]).as_dict(),
     )
@@ -63,16 +64,5 @@ def test_the_page_needs_nothing_beside_it_and_runs_nothing_of_what_it_shows(page
     assert text.count("data:image/png;base64,") == 1
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(1200, "light"), (1200, "dark"), (380, "light")])
-def test_the_page_is_for_all_screens_and_people(page, width, scheme):
-    require_browser()
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        shown = chromium.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme).new_page()
-        shown.goto(page.as_uri())
-        assert shown.evaluate("document.documentElement.scrollWidth") <= width
-        assert axe.Axe().run(shown).response["violations"] == []
-        chromium.close()
+def test_the_page_is_for_all_screens_and_people(page):
+    assert faults_of(page) == []
