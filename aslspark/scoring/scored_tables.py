@@ -13,8 +13,8 @@ from aslspark.common.paths import mounted_as_spark
 from aslspark.common.progress import doing
 from aslspark.common.redaction import say
 from aslspark.data.files.stores import open_store
+from aslspark.scoring import MODES
 
-MODES = ("errorifexists", "append", "overwrite")
 DIGEST, SCORED_AT = "bundle", "scored_at"
 """Columns that answers in a table have besides: which bundle gave them (string), and when (timestamp)."""
 

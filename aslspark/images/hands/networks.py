@@ -68,6 +68,14 @@ def read_networks(folder: Path) -> HandNetworks | None:
     return HandNetworks(palm, landmarks, notice.read_bytes() if notice.is_file() else b"")
 
 
+def find_networks() -> tuple[Path, HandNetworks] | None:
+    """Return the first of `network_folders` that holds the networks, and these; None where none does."""
+    for folder in network_folders():
+        if networks := read_networks(folder):
+            return folder, networks
+    return None
+
+
 def installed_networks(asked_by: str) -> HandNetworks:
     """Read the networks of this machine.
 
@@ -81,11 +89,9 @@ def installed_networks(asked_by: str) -> HandNetworks:
     AslsparkError
         Where they are not there.
     """
-    folders = network_folders()
-    for folder in folders:
-        if networks := read_networks(folder):
-            return networks
+    if found := find_networks():
+        return found[1]
     raise AslsparkError(
-        f"{asked_by}: the networks that find hands are not here ({' or '.join(map(str, folders))}); "
+        f"{asked_by}: the networks that find hands are not here ({' or '.join(map(str, network_folders()))}); "
         "run: aslspark fetch hand-models"
     )

@@ -12,6 +12,11 @@ Pixels = npt.NDArray[np.uint8]
 Points = npt.NDArray[np.float64]
 
 
+def angle_of(up: Points) -> float:
+    """Return the angle of a hand whose up, (x, y), is known: from the picture's up, clockwise, in radians."""
+    return math.atan2(up[0], -up[1])
+
+
 @dataclass(frozen=True)
 class Square:
     """A square of a picture, which may extend beyond it.
