@@ -160,7 +160,7 @@ def _log_accuracies(candidates: Sequence[Candidate]) -> None:
 
 def _candidate(name: str, path: str) -> Candidate:
     """Read a bundle with its size, cost and training time."""
-    bundle, model = read_bundle(path, keep=[f"{PIPELINE}/"]), SignClassifierModel.load(path)
+    bundle, model = read_bundle(path), SignClassifierModel.load(path)
     manifest = bundle.manifest
     settings = manifest.get("settings", {})
     why_empty: dict[str, str] = {}
@@ -217,7 +217,7 @@ def _mllib_size(
     return {
         "model": "MLlib" if name == NO_CLASSIFIER else name,
         "file": f"{PIPELINE}/",
-        "file_bytes": sum(len(content) for name, content in bundle.files.items() if name.startswith(f"{PIPELINE}/")),
+        "file_bytes": sum(size for name, size in bundle.sizes.items() if name.startswith(f"{PIPELINE}/")),
         "parameters": parameters,
         "multiply_adds": operations,
     }
