@@ -225,16 +225,7 @@ class SampleFeed:
         return self._kept is None
 
     def epoch(self, number: int, shuffle: bool = True) -> Iterator[Batch]:
-        """Give every row of this rank once.
-
-        Parameters
-        ----------
-        number : int
-            The epoch, counted from 0: each has an order of its own, which depends on nothing but the seed,
-            the rank and this number, so that a run that goes on after a stop sees what it would have seen.
-        shuffle : bool
-            Otherwise the rows come as they are dealt to this rank.
-        """
+        """Give every row of this rank once; see `aslspark.training.batches.Feed.epoch`."""
         random = np.random.default_rng((self._seed, self._rank, number)) if shuffle else None
         pools = iter([self._kept]) if self._kept is not None else self._stream(random)
         batches = self._plan.batches(pools, random)

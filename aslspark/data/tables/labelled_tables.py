@@ -24,10 +24,11 @@ from aslspark.common.labels import LABELS, LETTER_OF_NUMBER
 from aslspark.data.files.store_files import StoreFiles, no_pattern
 from aslspark.data.picture_column import picture_column, pixel_bytes
 from aslspark.data.samples import HAND_COLUMN
+from aslspark.data.tables.csv_lines import BadRow
 from aslspark.data.tables.landmark_hands import ROWS, TableHands, hands_of_points, table_hands
 from aslspark.data.tables.landmark_layout import FIRST_NAMED, LandmarkLayout, landmark_layout, names_landmarks
 from aslspark.data.tables.parse_landmarks import ParsedLandmarks, parse_landmarks
-from aslspark.data.tables.parse_pixels import BadRow, ParsedLines, parse_lines
+from aslspark.data.tables.parse_pixels import ParsedLines, parse_lines
 from aslspark.data.tables.pixel_layout import (
     PLAIN,
     SIDE,

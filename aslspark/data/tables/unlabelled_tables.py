@@ -18,6 +18,7 @@ from aslspark.common.errors import AslsparkError
 from aslspark.data.files.store_files import StoreFiles, plain_path
 from aslspark.data.picture_column import picture_column, pixel_bytes
 from aslspark.data.samples import HAND_COLUMN
+from aslspark.data.tables.csv_lines import BadRow
 from aslspark.data.tables.labelled_tables import (
     TableLayout,
     check_header,
@@ -29,7 +30,7 @@ from aslspark.data.tables.labelled_tables import (
 from aslspark.data.tables.landmark_hands import TableHands, hands_of_points
 from aslspark.data.tables.landmark_layout import LandmarkLayout, landmark_layout
 from aslspark.data.tables.parse_landmarks import parse_landmarks
-from aslspark.data.tables.parse_pixels import BadRow, parse_lines
+from aslspark.data.tables.parse_pixels import parse_lines
 from aslspark.data.tables.pixel_layout import PIXELS, SIDE, Layout
 from aslspark.images.decoding import RAW, UNUSABLE
 from aslspark.images.hands.hand import HAND_FIELDS, null_hands
