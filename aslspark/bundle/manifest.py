@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, TypedDict
 
-from aslspark.images.decoding import Fitting
+from aslspark.images.image_spec import Fitting
 
 
 class Preprocessing(Fitting, total=False):

@@ -23,19 +23,18 @@ from aslspark.data.samples import HAND_COLUMN, HAND_TYPE, SAMPLE_SCHEMA, TEST, T
 from aslspark.data.split_preview import Group, SampleListing
 from aslspark.data.splits import SplitOptions, random_split, splits_of_blocks, splits_of_groups
 from aslspark.data.tables.label_numbers import numbering_warning
-from aslspark.data.tables.labelled_tables import (
+from aslspark.data.tables.labelled_tables import parse_blocks, place_blocks
+from aslspark.data.tables.landmark_hands import TableHands
+from aslspark.data.tables.landmark_layout import LandmarkLayout, is_gapless, letters_of
+from aslspark.data.tables.pixel_layout import PIXELS, SIDE
+from aslspark.data.tables.table_lines import (
     TableLayout,
     count_lines,
     hands_of_lines,
     labelled_lines,
     lines_of_files,
-    parse_blocks,
-    place_blocks,
     write_lines,
 )
-from aslspark.data.tables.landmark_hands import TableHands
-from aslspark.data.tables.landmark_layout import LandmarkLayout, is_gapless, letters_of
-from aslspark.data.tables.pixel_layout import PIXELS, SIDE
 
 # Approximate share of the raw pixels' bytes; decides the size of row groups, which readers decode in memory.
 STORED_SHARE = {"raw": 1.0, "png": 0.5, "jpeg": 0.1}

@@ -16,15 +16,16 @@ from aslspark.data.files.store_files import StoreFiles
 from aslspark.data.files.stores import open_store
 from aslspark.data.path_contents import PathContents, inspect_path
 from aslspark.data.pictures.archives import open_zip
-from aslspark.data.pictures.files import open_folder, open_manifest, unnamed_pictures
+from aslspark.data.pictures.files import open_folder
 from aslspark.data.pictures.listing import PictureSource
+from aslspark.data.pictures.manifest_files import open_manifest, unnamed_pictures
 from aslspark.data.pictures.options import PictureOptions
 from aslspark.data.pictures.tables import holds_picture_files, open_picture_table
 from aslspark.data.sample_frames import holds_samples
 from aslspark.data.samples import TEST, TRAIN, VALIDATION, read_parquet
 from aslspark.data.split_names import nearest_named, split_of_name
-from aslspark.data.tables.labelled_tables import TableLayout, check_header
 from aslspark.data.tables.landmark_layout import names_landmarks
+from aslspark.data.tables.table_lines import TableLayout, check_header
 
 
 @dataclass

@@ -10,7 +10,7 @@ from typing import Any
 from aslspark.common.redacted_files import redacted_json
 from aslspark.common.redaction import redact
 from aslspark.data.samples import SPLITS, TRAIN
-from aslspark.images.decoding import Fitting
+from aslspark.images.image_spec import Fitting
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class IngestReport:
     passed_over : list of str
         Lines about files that are neither pixel tables nor pictures, and about folders that are no labels.
     pictures : dict, optional
-        Fit and mask of pictures in files; see `aslspark.images.decoding.ImageSpec.preprocessing`.
+        Fit and mask of pictures in files; see `aslspark.images.image_spec.ImageSpec.preprocessing`.
     test_sources : list of str
         Sources that are test as a whole, or assign test rows themselves. If there are any, all test rows come from
         them, and training never uses them; otherwise the test rows are a fraction of the sources.

@@ -16,7 +16,6 @@ from aslspark.images.decoding import (
     RAW,
     UNUSABLE,
     WRONG_SIZE,
-    ImageSpec,
     Unusable,
     as_unusable,
     bare_pixels,
@@ -28,6 +27,7 @@ from aslspark.images.decoding import (
 )
 from aslspark.images.hands.find_and_crop import AT_ONCE, FindsHands, find_and_crop, whole_picture
 from aslspark.images.hands.hand import Hand
+from aslspark.images.image_spec import ImageSpec
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from aslspark.images.decoding import MAX_PIXELS
+from aslspark.images.image_spec import MAX_PIXELS
 
 
 @dataclass(frozen=True)

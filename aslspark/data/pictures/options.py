@@ -16,8 +16,8 @@ from aslspark.common.settings import HandConfig, PictureConfig
 from aslspark.common.spark_session import task_cores
 from aslspark.data.files.store_files import no_pattern
 from aslspark.data.files.stores import open_store
-from aslspark.images.decoding import ImageSpec
 from aslspark.images.hands.detector import HandDetector, hand_detector
+from aslspark.images.image_spec import ImageSpec
 
 
 @dataclass(frozen=True)
