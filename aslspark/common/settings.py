@@ -463,7 +463,7 @@ def load_config(
     return config
 
 
-def checksetting(key: str, value: Any) -> None:
+def check_setting(key: str, value: Any) -> None:
     """See that a setting may hold a value, wherever it comes from.
 
     Raises

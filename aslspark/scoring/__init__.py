@@ -10,9 +10,6 @@ if TYPE_CHECKING:
 
 __all__ = ["SignClassifierModel", "write_scores"]
 
-MODES = ("errorifexists", "append", "overwrite")
-"""What becomes of a table for scores that is there already; the first is the default."""
-
 
 def __getattr__(name: str) -> Any:
     """Import what needs Spark only when it is used: a service reads bundles without it."""
