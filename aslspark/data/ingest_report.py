@@ -10,6 +10,7 @@ from typing import Any
 from aslspark.common.redacted_files import redacted_json
 from aslspark.common.redaction import redact
 from aslspark.data.samples import SPLITS, TRAIN
+from aslspark.images.hands.options import HandFitting
 from aslspark.images.image_spec import Fitting
 
 
@@ -107,7 +108,7 @@ class IngestReport:
     pictures: Fitting | None = None
     near_duplicates: dict[str, Any] | None = None
     exact_duplicates: dict[str, Any] | None = None
-    hands: dict[str, Any] | None = None
+    hands: HandFitting | None = None
     hands_found: dict[str, HandsFound] | None = None
     pictures_per_second: float | None = None
 

@@ -81,7 +81,8 @@ def command_line() -> str:
 
 
 def _figures(metrics: Metrics) -> dict[str, str]:
-    error = metrics["certainty"]["splits"].get(metrics["judged_on"][0], {}).get("calibration_error")
+    judged = metrics["certainty"]["splits"].get(metrics["judged_on"][0])
+    error = judged["calibration_error"] if judged else None
     return {
         "right": f"{metrics['accuracy']:.2%}",
         "among the best three": f"{metrics['top3_accuracy']:.2%}",

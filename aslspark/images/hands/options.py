@@ -4,9 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypedDict, cast
 
 from aslspark.common.settings import FORMER_SETTINGS, HandConfig
+
+
+class HandFitting(TypedDict):
+    """The entry of `ingest.json` and of a bundle's manifest for `HandOptions`; older ones lack some."""
+
+    margin: float
+    upright: bool
+    background: str
+    confidence: float
+    looks: int
 
 
 @dataclass(frozen=True)
@@ -33,9 +43,9 @@ class HandOptions:
     confidence: float = HandConfig.confidence
     looks: int = HandConfig.looks
 
-    def preprocessing(self) -> dict[str, Any]:
+    def preprocessing(self) -> HandFitting:
         """Return the entry for `ingest.json` and for a bundle's manifest."""
-        return asdict(self)
+        return cast(HandFitting, asdict(self))
 
 
 def hands_of(kept: Mapping[str, Any] | None) -> HandOptions | None:
