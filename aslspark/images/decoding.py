@@ -154,14 +154,14 @@ def _opened(data: bytes | None, max_pixels: int, formats: tuple[str, ...] = _FOR
     return image
 
 
-def header_of(data: bytes | None, max_pixels: int = MAX_PIXELS) -> tuple[int, int, bool]:
+def header_of(data: bytes | None) -> tuple[int, int, bool]:
     """Return width and height of a picture file, and whether it has colours, without decoding it.
 
     Raises
     ------
     Unusable
     """
-    image = _opened(data, max_pixels)
+    image = _opened(data, MAX_PIXELS)
     return (*image.size, image.mode not in ("1", "L", "LA", "I", "I;16"))
 
 
