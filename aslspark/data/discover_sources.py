@@ -126,10 +126,6 @@ def open_sources(
         The folder to be written; it must not lie inside a source.
     options : PictureOptions
 
-    Returns
-    -------
-    OpenedSources
-
     Raises
     ------
     AslsparkError

@@ -80,10 +80,6 @@ class SampleListing:
     def split_counts(self, options: SplitOptions) -> dict[str, Counter[str]]:
         """Count the rows by split and label, as they will be split.
 
-        Parameters
-        ----------
-        options : SplitOptions
-
         Raises
         ------
         AslsparkError

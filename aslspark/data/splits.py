@@ -168,10 +168,6 @@ def describe(
         The same for validation.
     by_name : sequence of str
         Files and folders that were taken for test or validation by their names.
-
-    Returns
-    -------
-    str
     """
     shares = [
         f"{fraction:.0%} for {name}"

@@ -116,10 +116,6 @@ def calibration_metrics(scored: DataFrame, temperature: float, threshold: float)
         With `label`, `split` and the columns of `SignClassifierModel.best_guesses`.
     temperature, threshold : float
         Of the model.
-
-    Returns
-    -------
-    Certainty
     """
     thresholds = sorted({*THRESHOLDS, threshold})
     totals, counts = _count_answered(scored, thresholds), _count_by_step(scored)

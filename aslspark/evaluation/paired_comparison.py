@@ -96,10 +96,6 @@ def compare_paired(counts: pd.DataFrame, alpha: float, max_class_drop: float) ->
         See `count_pairs`.
     alpha, max_class_drop : float
         From 0 to 1.
-
-    Returns
-    -------
-    Verdict
     """
     together = _paired_metrics(counts)
     sets = {str(name): _paired_metrics(part) for name, part in counts.groupby("set")}

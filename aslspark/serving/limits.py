@@ -54,12 +54,7 @@ class Refused(Exception):  # noqa: N818  (it ends in an answer, not in a traceba
 
 
 class Held:
-    """Counts the bytes that the service holds for all requests together.
-
-    Parameters
-    ----------
-    most : int
-    """
+    """Counts the bytes that the service holds for all requests together."""
 
     def __init__(self, most: int) -> None:
         self.most, self.now = most, 0

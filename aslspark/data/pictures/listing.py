@@ -132,11 +132,6 @@ def unread_reason(file: ListedFile) -> tuple[str, str] | None:
 def labelled_by_folder(files: Iterable[ListedFile], options: PictureOptions) -> tuple[list[Picture], list[str]]:
     """Label pictures by the names of their folders.
 
-    Parameters
-    ----------
-    files : iterable of ListedFile
-    options : PictureOptions
-
     Returns
     -------
     list of Picture
