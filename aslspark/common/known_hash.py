@@ -6,23 +6,6 @@ from aslspark.common.errors import AslsparkError
 
 
 def require_hash(file: str, found: str, known: str, remedy: str, kind: str = "SHA-256") -> None:
-    """Check the hash of a file.
-
-    Parameters
-    ----------
-    file : str
-        Opens the error.
-    found, known : str
-        The hash that the file has, and the one that it must have.
-    remedy : str
-        Ends the error: what would work.
-    kind : str
-        What the hash is called.
-
-    Raises
-    ------
-    AslsparkError
-        Where they differ.
-    """
+    """Raise an error, which opens with the file and ends with what would work, where its hash is not the known one."""
     if found != known:
         raise AslsparkError(f"{file}: its {kind} is {found} in place of {known}; {remedy}")
