@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import Field, asdict, dataclass, field, fields, is_dataclass
+from dataclasses import Field, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -433,7 +433,7 @@ def load_config(
     import yaml
 
     config = Config()
-    known = set(_keys(config))
+    known = declarations()
     for key, value in leaves(_as_named_now(of_bundle or {})):
         if key in known:
             _set(config, key, value, "settings of the bundle: ")
@@ -530,25 +530,15 @@ def _as_named_now(of_bundle: Mapping[str, Any]) -> dict[str, Any]:
     return settings
 
 
-def _keys(config: object, prefix: str = "") -> list[str]:
-    names: list[str] = []
-    for item in fields(config):  # type: ignore[arg-type]
-        value = getattr(config, item.name)
-        names += _keys(value, f"{prefix}{item.name}.") if is_dataclass(value) else [prefix + item.name]
-    return names
-
-
 def _set(config: Config, key: str, value: Any, where: str) -> None:
-    known = _keys(config)
+    known = declarations()
     if key in FORMER_SETTINGS:
         say_once(f"{key} has no meaning now: {FORMER_SETTINGS[key]}")
         return
     if key not in known:
-        raise AslsparkError(f"{where}{key}={value}: unknown setting; {_nearest(key, known)}")
-    section_name, name = key.split(".")
-    section = getattr(config, section_name)
-    declared = next(item for item in fields(section) if item.name == name)
-    setattr(section, name, checked_value(declared, key, value, where))
+        raise AslsparkError(f"{where}{key}={value}: unknown setting; {_nearest(key, list(known))}")
+    section, name = key.split(".")
+    setattr(getattr(config, section), name, checked_value(known[key], key, value, where))
 
 
 def _nearest(key: str, known: list[str]) -> str:
