@@ -42,21 +42,14 @@ class LeastGroups(NamedTuple):
 
 @dataclass(frozen=True)
 class Needs:
-    """What a training after the ingest needs of the splits.
-
-    Parameters
-    ----------
-    splits : tuple of str
-        Splits besides train that must have rows.
-    processes : int
-        Of the training: each needs a training row, and a validation row where there are any.
-    groups : LeastGroups, optional
-        Counted among the rows that are not given as test.
-    """
+    """What a training after the ingest needs of the splits."""
 
     splits: tuple[str, ...] = (TEST,)
+    """Splits besides train that must have rows."""
     processes: int = 1
+    """Of the training: each needs a training row, and a validation row where there are any."""
     groups: LeastGroups | None = None
+    """Counted among the rows that are not given as test."""
 
 
 @dataclass(frozen=True)

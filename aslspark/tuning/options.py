@@ -46,23 +46,14 @@ class SearchOptions:
 
 @dataclass(frozen=True)
 class Budget:
-    """The limits of `automl`, and the models that it tries.
-
-    Parameters
-    ----------
-    minutes : float
-        For all trials and the winner's last training; 0: no limit.
-    trials : int
-        The most trials of a kind. After each round the better half of the kinds goes on, at least two.
-    models : sequence of str
-        Kinds to try; empty: all that fit the data.
-    onnx : bool
-        Try only models that leave an ONNX file, which are networks.
-    seed : int
-    """
+    """The limits of `automl`, and the models that it tries."""
 
     minutes: float = 0.0
+    """For all trials and the winner's last training; 0: no limit."""
     trials: int = 3
+    """The most trials of a kind. After each round the better half of the kinds goes on, at least two."""
     models: Sequence[str] = ()
+    """Kinds to try; empty: all that fit the data."""
     onnx: bool = False
+    """Try only models that leave an ONNX file, which are networks."""
     seed: int = 0

@@ -36,17 +36,11 @@ MOST_FOLDERS_SEARCHED = 1000
 
 @dataclass
 class FilesBelow:
-    """All files below a folder.
-
-    Parameters
-    ----------
-    listed : list of ListedFile
-    passed_over : list of str
-        Lines, with paths relative to the folder.
-    """
+    """All files below a folder."""
 
     listed: list[ListedFile]
     passed_over: list[str] = field(default_factory=list)
+    """Lines, with paths relative to the folder."""
 
 
 def files_below(spark: SparkSession, store: StoreFiles, path: str) -> FilesBelow:

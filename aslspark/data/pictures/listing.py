@@ -41,28 +41,19 @@ DEPTH = "depth picture"
 
 
 class ListedFile(NamedTuple):
-    """A listed file.
-
-    Parameters
-    ----------
-    path : str
-        As in the table with its bytes.
-    name : str
-        Relative to the folder of its source.
-    length : int
-        In bytes.
-    file : bytes, optional
-        Of a local file: its path in bytes, which may not be UTF-8.
-    reason, detail : str, optional
-        Why it cannot be read, where that is known already.
-    """
+    """A listed file."""
 
     path: str
+    """As in the table with its bytes."""
     name: str
+    """Relative to the folder of its source."""
     length: int
+    """In bytes."""
     file: bytes | None = None
+    """Of a local file: its path in bytes, which may not be UTF-8."""
     reason: str | None = None
     detail: str = ""
+    """Why it cannot be read, where that is known already."""
 
 
 class Picture(NamedTuple):

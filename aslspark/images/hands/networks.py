@@ -24,20 +24,14 @@ FOLDER_VARIABLE = "ASLSPARK_HAND_MODELS"
 
 @dataclass(frozen=True)
 class HandNetworks:
-    """The networks in ONNX.
-
-    Parameters
-    ----------
-    palm : bytes
-        float32 (n, 192, 192, 3), RGB of 0-1 -> float32 (n, 2016, 18), boxes and keypoints; float32 (n, 2016, 1),
-        scores. See `aslspark.images.hands.palms`.
-    landmarks : bytes
-        float32 (n, 224, 224, 3), RGB of 0-1 -> float32 (n, 63), points in pixels; (n, 1), score of the hand; (n, 1),
-        score of its side; (n, 63), points in metres. See `aslspark.images.hands.landmark_network`.
-    """
+    """The networks in ONNX."""
 
     palm: bytes = field(repr=False)
+    """float32 (n, 192, 192, 3), RGB of 0-1 -> float32 (n, 2016, 18), boxes and keypoints; float32 (n, 2016, 1), scores.
+    See `aslspark.images.hands.palms`."""
     landmarks: bytes = field(repr=False)
+    """float32 (n, 224, 224, 3), RGB of 0-1 -> float32 (n, 63), points in pixels; (n, 1), score of the hand; (n, 1),
+    score of its side; (n, 63), points in metres. See `aslspark.images.hands.landmark_network`."""
     notice: bytes = field(default=b"", repr=False)
     """Where they come from, and their licence."""
 
