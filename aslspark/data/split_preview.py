@@ -54,21 +54,14 @@ class Needs:
 
 @dataclass(frozen=True)
 class SampleListing:
-    """Counts of the rows to be split, known from names and labels alone.
-
-    Parameters
-    ----------
-    rows : Counter of Group
-        Rows that turn out unusable are included: a split without rows here has none in the end.
-    names : mapping of str to sequence of str or None
-        The groups to be split, for 'signer' and 'source'; None stands for rows without a signer.
-    by_hash : mapping of str to Counter, optional
-        Rows by split and label, for kind 'random'.
-    """
+    """Counts of the rows to be split, known from names and labels alone."""
 
     rows: Counter[Group]
+    """Rows that turn out unusable are included: a split without rows here has none in the end."""
     names: Mapping[str, Sequence[str | None]] = field(default_factory=dict)
+    """The groups to be split, for 'signer' and 'source'; None stands for rows without a signer."""
     by_hash: Mapping[str, Counter[str]] = field(default_factory=dict)
+    """Rows by split and label, for kind 'random'."""
 
     def split_counts(self, options: SplitOptions) -> dict[str, Counter[str]]:
         """Count the rows by split and label, as they will be split.

@@ -21,27 +21,19 @@ class Fitting(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class ImageSpec:
-    """Size, colours and fit of the pictures that a model takes.
-
-    Parameters
-    ----------
-    height, width, channels : int
-        Channels are 1 (grey) or 3 (RGB).
-    fit : {'crop', 'letterbox'}
-        Crop both sides evenly; or keep the whole picture, with black bars.
-    mask : pair of (int, int, int), optional
-        The lowest and the highest hue, saturation and value (each 0-255, inclusive) of skin. Pixels in this range
-        become white, all others black.
-    max_pixels : int
-        A picture with more, by its header, is refused before it is decoded.
-    """
+    """Size, colours and fit of the pictures that a model takes."""
 
     height: int
     width: int
     channels: int
+    """Channels are 1 (grey) or 3 (RGB)."""
     fit: str = CROP
+    """'crop' or 'letterbox': crop both sides evenly; or keep the whole picture, with black bars."""
     mask: tuple[tuple[int, ...], tuple[int, ...]] | None = None
+    """The lowest and the highest hue, saturation and value (each 0-255, inclusive) of skin. Pixels in this range become
+    white, all others black."""
     max_pixels: int = MAX_PIXELS
+    """A picture with more, by its header, is refused before it is decoded."""
 
     @property
     def shape(self) -> tuple[int, int, int]:

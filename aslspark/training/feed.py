@@ -112,26 +112,17 @@ def share_of(groups: Sequence[RowGroup], rank: int, size: int, seed: int) -> lis
 
 @dataclass(frozen=True)
 class RowReader:
-    """What is read of each row.
-
-    Parameters
-    ----------
-    labels : sequence of str
-        The label list; a row's class number is its label's place here.
-    shape : (int, int, int), optional
-        Height, width, channels of every picture; None: no pictures are read.
-    columns : SampleColumns
-    weight_of : mapping of str to float
-        Loss weight by source; 1 where it is not given.
-    hands : HandInput, optional
-        What is done to hands, where the network takes landmarks.
-    """
+    """What is read of each row."""
 
     labels: Sequence[str]
+    """The label list; a row's class number is its label's place here."""
     shape: tuple[int, int, int] | None
+    """Height, width, channels of every picture; None: no pictures are read."""
     columns: SampleColumns = USUAL
     weight_of: Mapping[str, float] = field(default_factory=dict)
+    """Loss weight by source; 1 where it is not given."""
     hands: HandInput | None = None
+    """What is done to hands, where the network takes landmarks."""
     _footers: dict[str, pq.FileMetaData] = field(default_factory=dict, init=False, repr=False, compare=False)
     """Of the files that were read from, by path: each is read once."""
 

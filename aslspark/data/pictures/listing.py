@@ -79,27 +79,18 @@ class Picture(NamedTuple):
 
 @dataclass
 class PictureSource:
-    """A source of pictures in files.
-
-    Parameters
-    ----------
-    name : str
-        The value of the samples' column `source`.
-    pictures : list of Picture
-    contents : function of a scratch folder
-        Returns the table of their bytes: path (string), and content (binary), image (Spark's image struct) or file
-        (binary, a local path). With the same folder it may be called again.
-    lost : pair of str, optional
-        Reason and detail for pictures that are missing in `contents`; None where none can be.
-    passed_over : list of str
-        Lines about what is in its folder and is no picture with a label.
-    """
+    """A source of pictures in files."""
 
     name: str
+    """The value of the samples' column `source`."""
     pictures: list[Picture]
     contents: Callable[[str], DataFrame]
+    """Returns the table of their bytes: path (string), and content (binary), image (Spark's image struct) or file
+    (binary, a local path). With the same folder it may be called again."""
     lost: tuple[str, str] | None = None
+    """Reason and detail for pictures that are missing in `contents`; None where none can be."""
     passed_over: list[str] = field(default_factory=list)
+    """Lines about what is in its folder and is no picture with a label."""
 
     @property
     def usable(self) -> list[Picture]:
