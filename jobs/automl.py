@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from aslspark.cli.early_checks import require_new_out, require_packages, require_paths
-from aslspark.cli.jobs_support import add_training_options, run_job, training_config
+from aslspark.cli.jobs_support import add_data_option, add_training_options, run_job, training_config
 from aslspark.common.command_line import ArgumentParser
 from aslspark.tuning.options import Budget
 
@@ -17,9 +17,7 @@ def main(argv: Sequence[str]) -> None:
     """Run the job with these arguments."""
     usual = Budget()
     parser = ArgumentParser(description="Choose a model within a budget.")
-    parser.add_argument(
-        "--data", nargs="+", default=[], metavar="PATH", help="raw sources or one ingested folder; none: drawn hands"
-    )
+    add_data_option(parser)
     parser.add_argument("--out", required=True, metavar="DIR", help="folder to make; must not exist")
     parser.add_argument("--minutes", type=float, default=usual.minutes, metavar="N", help="for all; 0: no limit")
     parser.add_argument(

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from aslspark.cli.early_checks import require_network_settings, require_packages, require_paths
 from aslspark.cli.jobs_support import (
     add_classifier_options,
+    add_data_option,
     add_training_options,
     classifier_settings,
     run_job,
@@ -28,9 +29,7 @@ def main(argv: Sequence[str]) -> None:
     """Run the job with these arguments."""
     usual = FoldOptions()
     parser = ArgumentParser(description="Train and judge a model on each fold.")
-    parser.add_argument(
-        "--data", nargs="+", default=[], metavar="PATH", help="raw sources or one ingested folder; none: drawn hands"
-    )
+    add_data_option(parser)
     parser.add_argument("--out", required=True, metavar="DIR", help="folder to make, or one that this call began")
     how = parser.add_mutually_exclusive_group()
     how.add_argument(

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import aslspark
 from aslspark.cli.early_checks import require_bundles, require_new_out, require_packages, require_paths
 from aslspark.cli.jobs_support import add_column_options, add_config_options, columns_of, config_from, run_job
+from aslspark.common.catalog import TABLE_MODES
 from aslspark.common.command_line import ArgumentParser
 
 
@@ -30,10 +31,7 @@ def main(argv: Sequence[str]) -> None:
     out.add_argument("--out", metavar="DIR", help="Parquet to make; must not exist")
     out.add_argument("--out-table", metavar="TABLE", help="a table of Spark's catalog")
     parser.add_argument(
-        "--mode",
-        default="errorifexists",
-        choices=("errorifexists", "append", "overwrite"),
-        help="where the table is there (default: %(default)s)",
+        "--mode", default=TABLE_MODES[0], choices=TABLE_MODES, help="where the table is there (default: %(default)s)"
     )
     parser.add_argument("--where", metavar="SQL", help="a condition on the data's columns; other rows are left out")
     parser.add_argument("--since", metavar="TIME", help="rows of earlier times, by columns.time, are left out")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from aslspark.cli.early_checks import require_network_settings, require_packages, require_paths
-from aslspark.cli.jobs_support import add_training_options, run_job, training_config
+from aslspark.cli.jobs_support import add_data_option, add_training_options, run_job, training_config
 from aslspark.common.command_line import ArgumentParser
 from aslspark.tuning.options import PRUNERS, SAMPLERS, SearchOptions
 from aslspark.tuning.space import read_space
@@ -18,9 +18,7 @@ def main(argv: Sequence[str]) -> None:
     """Run the job with these arguments."""
     usual = SearchOptions()
     parser = ArgumentParser(description="Search for better settings.")
-    parser.add_argument(
-        "--data", nargs="+", default=[], metavar="PATH", help="raw sources or one ingested folder; none: drawn hands"
-    )
+    add_data_option(parser)
     parser.add_argument("--out", required=True, metavar="DIR", help="folder to make, or to go on with")
     parser.add_argument(
         "--space", required=True, metavar="YAML", help="what may change, such as conf/spaces/network.yaml"

@@ -13,11 +13,9 @@
 from pathlib import Path
 
 import aslspark
-from aslspark.cli.notebook import new_folder, session, show, widgets
+from aslspark.cli.notebook import ingested, new_folder, session, show, widgets
 from aslspark.common.paths import local_path
-from aslspark.training.data import DRAWN_WARNING
 from aslspark.workflows.compare import compare_bundles
-from aslspark.workflows.training_data import training_data
 
 spark = session("aslspark: train and compare")
 chosen = widgets(
@@ -45,10 +43,8 @@ settings = [
 ]
 file = local_path(chosen.config) or None
 config = aslspark.load_config(file, settings)
-with training_data(spark, chosen.data.split(), (), config, Path(local_path(folder))) as table:
-    print(f"{table.rows_of_source} training rows, pictures of {table.shape}, {len(table.labels)} letters")
-if not chosen.data:
-    print(DRAWN_WARNING)
+data = ingested(spark, chosen.data.split(), folder, config)
+spark.read.parquet(f"{data}/samples").groupBy("source", "split").count().orderBy("source", "split").show()
 
 # COMMAND ----------
 
@@ -67,7 +63,7 @@ for name, bundle in bundles.items():
         words = [f"mllib.classifier={name}", f"mllib.trees={chosen.trees}", "mllib.hidden='64'"]
         words.append(f"mllib.iterations={chosen.iterations}")
     config = aslspark.load_config(file, [*settings, *words])
-    result = aslspark.train(spark, table.folder, bundle, config=config)
+    result = aslspark.train(spark, data, bundle, config=config)
     accuracy[name] = result.metrics["accuracy"]
     print(result)
 
@@ -104,7 +100,7 @@ for plot in ("confusion.png", "mistakes.png", "calibration.png"):
 
 # COMMAND ----------
 
-compared = compare_bundles(spark, bundles, {"test split": [table.folder]}, f"{folder}/compared")
+compared = compare_bundles(spark, bundles, {"test split": [data]}, f"{folder}/compared")
 for row in compared["bundles"]:
     numbers = f"{row['parameters']:,} parameters" if row["parameters"] else row["why_empty"]["parameters"]
     right = row["sets"]["test split"]["accuracy"]

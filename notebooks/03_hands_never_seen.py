@@ -17,15 +17,13 @@ from pathlib import Path
 from pyspark.sql import functions as F
 
 import aslspark
-from aslspark.cli.notebook import new_folder, session, show, widgets
+from aslspark.cli.notebook import ingested, new_folder, session, show, widgets
 from aslspark.common.paths import local_path
-from aslspark.data.samples import TEST
 from aslspark.data.synthetic.files import SIGNER_PATTERN, draw_pictures
 from aslspark.evaluation.fold_options import LEAVE_ONE, FoldOptions
 from aslspark.evaluation.sample_pictures import as_read
 from aslspark.evaluation.sheets import Tile, colour_of, draw_sheet
 from aslspark.workflows.cross_validate import cross_validate
-from aslspark.workflows.training_data import training_data
 
 spark = session("aslspark: hands never seen")
 chosen = widgets(
@@ -77,9 +75,9 @@ settings = [
     "mllib.iterations=60",
 ]
 config = aslspark.load_config(overrides=settings)
-with training_data(spark, data, (), config, Path(local_path(folder))) as table:
-    samples = table.samples(spark)
-show(f"{table.folder}/hands.png")
+data = ingested(spark, data, folder, config)
+samples = spark.read.parquet(f"{data}/samples")
+show(f"{data}/hands.png")
 
 # COMMAND ----------
 
@@ -89,7 +87,7 @@ show(f"{table.folder}/hands.png")
 # COMMAND ----------
 
 bundle = f"{folder}/model"
-print(aslspark.train(spark, table.folder, bundle, config=config))
+print(aslspark.train(spark, data, bundle, config=config))
 for plot in ("confusion.png", "groups.png"):
     show(f"{bundle}/{plot}")
 
@@ -101,7 +99,7 @@ for plot in ("confusion.png", "groups.png"):
 # COMMAND ----------
 
 model = aslspark.load_model(bundle)
-strangers = samples.where(F.col("split") == TEST)
+strangers = samples.where(F.col("split") == "test")
 answers = model.transform(strangers.orderBy(F.xxhash64("id")).limit(32)).orderBy("label").collect()
 tiles = []
 for row in answers:
@@ -118,13 +116,7 @@ show(f"{folder}/strangers.png")
 
 # COMMAND ----------
 
-folds = cross_validate(
-    spark,
-    [table.folder],
-    f"{folder}/by-signer",
-    config,
-    FoldOptions(kind=LEAVE_ONE["signer"]),
-)
+folds = cross_validate(spark, [data], f"{folder}/by-signer", config, FoldOptions(kind=LEAVE_ONE["signer"]))
 for fold in folds["folds"]:
     print(f"{fold['tested_on']}: {fold['accuracy']:.1%} right")
 for plot in ("folds.png", "confusion.png"):

@@ -14,11 +14,10 @@
 from pathlib import Path
 
 import aslspark
-from aslspark.cli.notebook import new_folder, session, show, widgets
+from aslspark.cli.notebook import ingested, new_folder, session, show, widgets
 from aslspark.common.paths import local_path
 from aslspark.tuning.options import SearchOptions
 from aslspark.tuning.space import read_space
-from aslspark.workflows.training_data import training_data
 from aslspark.workflows.tune import search
 
 spark = session("aslspark: search")
@@ -58,9 +57,9 @@ settings = [
     f"drawn.count={chosen.drawn_rows}",
 ]
 config = aslspark.load_config(overrides=settings)
-with training_data(spark, chosen.data.split(), (), config, Path(local_path(folder))) as table:
-    out = chosen.search or f"{folder}/search"
-study = search(spark, [table.folder], out, config, read_space(space), SearchOptions(trials=chosen.trials))
+data = ingested(spark, chosen.data.split(), folder, config)
+out = chosen.search or f"{folder}/search"
+study = search(spark, [data], out, config, read_space(space), SearchOptions(trials=chosen.trials))
 
 # COMMAND ----------
 

@@ -29,15 +29,16 @@ from aslspark.common.errors import AslsparkError
 from aslspark.common.redaction import redact
 from aslspark.data.files.local_folders import local_of
 from aslspark.data.pictures import archives
-from aslspark.data.pictures.files import named_files
 from aslspark.data.pictures.manifest import decode_manifest, parse_manifest
+from aslspark.data.pictures.manifest_files import named_files
 from aslspark.data.pictures.options import PictureOptions
-from aslspark.data.tables import parse_pixels
+from aslspark.data.tables import pixel_layout
 from aslspark.data.tables.parse_pixels import parse_lines, parse_row_by_row
 from aslspark.data.tables.pixel_layout import layout_of_line, names_pixels
 from aslspark.data.tables.table_text import pixel_lines
 from aslspark.images import decoding
-from aslspark.images.decoding import ImageSpec, Unusable, decode, decode_whole, stored
+from aslspark.images.decoding import Unusable, decode, decode_whole, stored
+from aslspark.images.image_spec import ImageSpec
 from aslspark.scoring.reader import BYTES, NUMBERS, REASON, Reader
 from aslspark.serving.limits import Limits, Refused
 from aslspark.serving.payload import pictures_of
@@ -53,12 +54,12 @@ REASONS = {
         decoding.UNDECODABLE,
     },
     "row": {
-        parse_pixels.EMPTY,
-        parse_pixels.WRONG_COLUMN_COUNT,
-        parse_pixels.NOT_A_NUMBER,
-        parse_pixels.OUT_OF_RANGE,
-        parse_pixels.SCALED,
-        parse_pixels.UNKNOWN_LABEL,
+        pixel_layout.EMPTY,
+        pixel_layout.WRONG_COLUMN_COUNT,
+        pixel_layout.NOT_A_NUMBER,
+        pixel_layout.OUT_OF_RANGE,
+        pixel_layout.SCALED,
+        pixel_layout.UNKNOWN_LABEL,
     },
 }
 FORMS = (

@@ -14,8 +14,8 @@ from aslspark.common.catalog import LANDMARKS, PICTURE
 from aslspark.common.errors import AslsparkError, first_line
 from aslspark.common.load_refused import LoadRefused
 from aslspark.common.settings import check_setting
-from aslspark.images.decoding import FITS
 from aslspark.images.hands.make_networks import SOURCES
+from aslspark.images.image_spec import FITS
 
 NETWORK_FILES = ("network.keras", "network.safetensors")
 FRAMEWORKS = ("keras", "torch")

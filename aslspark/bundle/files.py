@@ -14,8 +14,7 @@ import shutil
 import uuid
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, BinaryIO
@@ -27,7 +26,7 @@ from aslspark.common.errors import AslsparkError
 from aslspark.common.load_refused import LoadRefused
 from aslspark.common.package import VERSION
 from aslspark.common.plain_folder import NotPlain, PlainFolder, quoted
-from aslspark.common.store_path import AnyPath, StorePath, any_path, remove_folder
+from aslspark.common.store_path import AnyPath, StorePath, any_path, as_local_folder, remove_folder
 
 FORMAT = 1
 MANIFEST, SUMS, ONNX, PIPELINE = "bundle.json", "SHA256SUMS", "network.onnx", "pipeline"
@@ -118,6 +117,8 @@ class BundleContents:
     """The files that were asked for and exist, by name."""
     digest: str
     """Identifies the bundle: the SHA-256 of its SHA256SUMS."""
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    """Of every file, in bytes."""
 
 
 def read_bundle(
@@ -148,7 +149,7 @@ def read_bundle(
         place = boxed(path)
         if not any_path(place).is_dir():
             raise AslsparkError(f"{setting}{path}: there is no such folder; give the --out of a training job")
-        with _as_local_folder(place) as folder, PlainFolder(folder) as plain:
+        with as_local_folder(place, known_by=SUMS) as folder, PlainFolder(folder) as plain:
             names = plain.names()
             if SUMS not in names or MANIFEST not in names:
                 raise AslsparkError(f"{setting}{path}: no bundle: {SUMS} or {MANIFEST} is missing")
@@ -157,10 +158,12 @@ def read_bundle(
             sums = _parse_sums(listed, f"{setting}{path}")
             _require_listed(names, sums, f"{setting}{path}")
             names_kept = {MANIFEST, *(name for name in names if _is_wanted(name, keep))}
-            kept = {}
+            kept, sizes = {}, {}
             for name in sums:
                 with plain.open(name) as file:
-                    content = _read_checked(file, name, sums[name], f"{setting}{path}", name in names_kept, copy_to)
+                    content, sizes[name] = _read_checked(
+                        file, name, sums[name], f"{setting}{path}", name in names_kept, copy_to
+                    )
                 if content is not None:
                     kept[name] = content
             if copy_to is not None:
@@ -188,31 +191,7 @@ def read_bundle(
         )
     with refusal_named(setting, path):
         check_manifest(manifest, sums)
-    return BundleContents(manifest, kept, hashlib.sha256(listed).hexdigest())
-
-
-@contextmanager
-def _as_local_folder(place: str) -> Iterator[Path]:
-    """Give a bundle's folder; of one in a store a copy, which is there for the next reading of the same bundle, too."""
-    found = any_path(place)
-    if not isinstance(found, StorePath):
-        yield found
-        return
-    try:
-        with (found / SUMS).open() as file:
-            listed = file.read(MOST_LISTED_BYTES + 1)
-    except FileNotFoundError:
-        listed = b""  # no bundle, as is found when it is read
-    copy = _copy(found, listed)
-    yield Path(copy.name)
-
-
-@lru_cache(maxsize=2)
-def _copy(bundle: StorePath, listed: bytes) -> TemporaryDirectory[str]:
-    """Copy a bundle out of a store: once as long as its SHA256SUMS stay the same. The last two copies are kept."""
-    copy = TemporaryDirectory(prefix="aslspark-")  # removed when nobody holds it, or at the end of the process
-    bundle.copy_to(Path(copy.name))
-    return copy
+    return BundleContents(manifest, kept, hashlib.sha256(listed).hexdigest(), sizes)
 
 
 def read_manifest(path: str, setting: str = "--model ") -> Manifest:
@@ -261,8 +240,8 @@ def _require_listed(names: Collection[str], sums: Mapping[str, str], where: str)
 
 def _read_checked(
     file: BinaryIO, name: str, expected: str, where: str, keep: bool, copy_to: Path | None
-) -> bytes | None:
-    """Read a file, check its SHA-256, and return its bytes if they are to be kept."""
+) -> tuple[bytes | None, int]:
+    """Read a file, check its SHA-256, and return its bytes if they are to be kept, and how many they are."""
     digest, blocks, size = hashlib.sha256(), [], 0
     with contextlib.ExitStack() as stack:
         copy = None
@@ -281,7 +260,7 @@ def _read_checked(
                 copy.write(block)
     if digest.hexdigest() != expected:
         raise AslsparkError(f"{where}: {quoted(name)} was changed (its SHA-256 differs); copy the bundle again")
-    return b"".join(blocks) if keep else None
+    return b"".join(blocks) if keep else None, size
 
 
 @contextmanager
@@ -305,11 +284,8 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _digest(path: Path) -> str:
-    digest = hashlib.sha256()
     with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _flush(folder: Path) -> None:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Any, TypedDict
 
-from aslspark.images.decoding import Fitting
+from aslspark.images.hands.options import HandFitting
+from aslspark.images.image_spec import Fitting
 
 
 class Preprocessing(Fitting, total=False):
     """How pictures and landmarks are prepared for a model."""
 
-    hands: dict[str, Any] | None
-    """The fields of `images.hands.options.HandOptions`; None: pictures stay whole."""
+    hands: HandFitting | None
+    """None: pictures stay whole."""
     stretch: bool
     """See `features.scaling.scale`."""
     upright: bool

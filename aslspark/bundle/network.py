@@ -12,10 +12,10 @@ from aslspark.common.errors import AslsparkError
 from aslspark.common.markdown import reason
 from aslspark.common.package import VERSION
 from aslspark.features.landmarks import FEATURES
-from aslspark.images.decoding import ImageSpec, image_spec_of
 from aslspark.images.hands.detector import HandDetector
 from aslspark.images.hands.networks import NETWORK_FILES, NOTICE, HandNetworks, installed_networks
 from aslspark.images.hands.options import hands_of
+from aslspark.images.image_spec import ImageSpec, image_spec_of
 from aslspark.models.onnx_classifier import OnnxClassifier
 
 log = logging.getLogger("aslspark")

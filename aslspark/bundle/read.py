@@ -35,8 +35,8 @@ from aslspark.common.paths import is_mounted, spark_path
 from aslspark.common.plain_folder import NotPlain, PlainFolder
 from aslspark.common.spark_session import master
 from aslspark.common.store_path import AnyPath, StorePath, any_path, as_local_folder, scratch_beside
-from aslspark.images.decoding import ImageSpec
 from aslspark.images.hands.detector import HandDetector
+from aslspark.images.image_spec import ImageSpec
 from aslspark.models.mllib import MllibClassifier
 from aslspark.models.onnx_classifier import OnnxClassifier
 

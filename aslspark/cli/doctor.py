@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 from aslspark.common.child_process import isolated_command, module_command
 from aslspark.common.command_line import ArgumentParser
-from aslspark.images.hands.networks import NETWORK_FILES, network_folders, read_networks
+from aslspark.images.hands.networks import NETWORK_FILES, find_networks, network_folders
 
 OK, HINT, MISSING = "ok", "note", "missing"
 GIB = 2**30
@@ -109,8 +109,7 @@ def _python() -> list[Finding]:
 
 def _java() -> list[Finding]:
     remedy = "install Java 17 (Debian: apt-get install openjdk-17-jre-headless), or set JAVA_HOME"
-    home = os.environ.get("JAVA_HOME")
-    java = os.path.join(home, "bin", "java") if home else shutil.which("java")
+    home, java = _java_program()
     output = _output_of([java, "-version"]) if java else None
     if output is None:
         return [Finding(MISSING, "Java", f"none{f' in JAVA_HOME={home}' if home else ''}", remedy)]
@@ -122,10 +121,15 @@ def _java() -> list[Finding]:
     return [Finding(state, "Java", f"{number} ({java})", f"Spark {spark} does not run on it; {remedy}")]
 
 
+def _java_program() -> tuple[str | None, str | None]:
+    """Return JAVA_HOME, and the Java that Spark starts."""
+    home = os.environ.get("JAVA_HOME")
+    return home, os.path.join(home, "bin", "java") if home else shutil.which("java")
+
+
 def _locale() -> list[Finding]:
     """Ask Java itself, since a locale that is set may not be installed."""
-    home = os.environ.get("JAVA_HOME")
-    java = os.path.join(home, "bin", "java") if home else shutil.which("java")
+    _, java = _java_program()
     output = _output_of([java, "-XshowSettings:properties", "-version"], _started_with()) if java else None
     match = re.search(r"sun\.jnu\.encoding = (\S+)", output or "")
     if match is None:
@@ -297,12 +301,10 @@ def _last(output: str | bytes | None) -> str:
 
 
 def _hand_networks() -> list[Finding]:
-    folders = network_folders()
-    for folder in folders:
-        if read_networks(folder):
-            return [Finding(OK, "hands", f"{' and '.join(NETWORK_FILES)} in {folder}")]
+    if found := find_networks():
+        return [Finding(OK, "hands", f"{' and '.join(NETWORK_FILES)} in {found[0]}")]
     remedy = "for finding hands where no bundle brings them: aslspark fetch hand-models"
-    return [Finding(HINT, "hands", f"no networks in {' or '.join(map(str, folders))}", remedy)]
+    return [Finding(HINT, "hands", f"no networks in {' or '.join(map(str, network_folders()))}", remedy)]
 
 
 def _horovod() -> list[Finding]:

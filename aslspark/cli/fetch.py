@@ -14,6 +14,7 @@ from pathlib import Path
 from aslspark.cli.fetch_hand_models import fetch_hand_models
 from aslspark.common.command_line import ArgumentParser
 from aslspark.common.errors import AslsparkError
+from aslspark.common.known_hash import require_hash
 
 HAND_MODELS = "hand-models"
 
@@ -141,9 +142,5 @@ def check(path: Path, expected: ExpectedFile, remedy: str) -> None:
     size = path.stat().st_size
     if size != expected.size:
         raise AslsparkError(f"{path}: {size:,} bytes in place of {expected.size:,}; {remedy}")
-    digest = hashlib.sha256()
     with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    if digest.hexdigest() != expected.sha256:
-        raise AslsparkError(f"{path}: its SHA-256 is {digest.hexdigest()} in place of {expected.sha256}; {remedy}")
+        require_hash(str(path), hashlib.file_digest(file, "sha256").hexdigest(), expected.sha256, remedy)

@@ -92,11 +92,16 @@ class _Console(logging.StreamHandler[TextIO]):
             super().emit(record)
 
 
-def add_data_options(parser: argparse.ArgumentParser) -> None:
-    """Add `--data`, `--test-data` and `--out`, which every training job takes."""
+def add_data_option(parser: argparse.ArgumentParser) -> None:
+    """Add `--data` of the jobs that train."""
     parser.add_argument(
         "--data", nargs="+", default=[], metavar="PATH", help="raw sources or one ingested folder; none: drawn hands"
     )
+
+
+def add_data_options(parser: argparse.ArgumentParser) -> None:
+    """Add `--data`, `--test-data` and `--out`, which the jobs that train one model take."""
+    add_data_option(parser)
     parser.add_argument(
         "--test-data", nargs="+", default=[], metavar="PATH", help="raw sources that are only tested on"
     )

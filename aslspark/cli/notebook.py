@@ -8,7 +8,7 @@ from __future__ import annotations
 import atexit
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,11 +16,14 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
+import aslspark
 from aslspark.cli.jobs_support import start_logging
 from aslspark.common.errors import AslsparkError, first_line
 from aslspark.common.paths import local_path, on_databricks, spark_path
 from aslspark.common.redaction import say
+from aslspark.common.settings import Config
 from aslspark.common.spark_session import spark_session
+from aslspark.training.data import INGESTED, ingested_folder
 
 PREFIX = "ASLSPARK_"
 """Begins the environment variables that stand for widgets: another program may use EPOCHS."""
@@ -130,6 +133,25 @@ def _volume() -> str:
             "such as /Volumes/main/signs/runs"
         ) from error
     return f"/Volumes/{catalog}/{schema}/aslspark"
+
+
+def ingested(spark: SparkSession, data: Sequence[str], folder: str, config: Config) -> str:
+    """Return the folder of a notebook's samples.
+
+    Parameters
+    ----------
+    spark : SparkSession
+    data : sequence of str
+        As `aslspark.train` takes it: an ingested folder, which is returned as it is, raw sources, or none.
+    folder : str
+        The notebook's; the others are ingested into a folder of it.
+    config : Config
+    """
+    if ready := ingested_folder(data):
+        return ready
+    out = f"{folder}/{INGESTED}"
+    aslspark.ingest(spark, data, out, config=config)
+    return out
 
 
 def show(picture: str) -> None:

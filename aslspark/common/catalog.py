@@ -1,4 +1,4 @@
-"""The networks and classifiers by name: frameworks, inputs and least picture size, without importing a framework."""
+"""What can be asked for by name, networks above all: frameworks, inputs, least picture size. Imports no framework."""
 
 from __future__ import annotations
 
@@ -17,6 +17,9 @@ READS = {"picture": (PICTURE,), "landmarks": (LANDMARKS,), "both": (PICTURE, LAN
 NO_CLASSIFIER = "none"
 CLASSIFIERS = ("logistic", "forest", "boosted", "mlp")
 """Values of `mllib.classifier`: MLlib's classifiers."""
+
+TABLE_MODES = ("errorifexists", "append", "overwrite")
+"""What becomes of a table for scores that is there already; the first is the default."""
 
 
 @dataclass(frozen=True)

@@ -33,25 +33,17 @@ LEAST_FOR_RATE = 1.0
 
 @dataclass(eq=False)
 class Activity:
-    """A piece of work.
-
-    Parameters
-    ----------
-    what : str
-        Such as ``drawing hands``.
-    rows : int, optional
-        How many rows Spark's tasks share between them; None: the tasks are counted themselves.
-    unit : str
-        What is counted, where `done` is set.
-    total, done : int, optional
-        Of work that the driver counts itself.
-    """
+    """A piece of work."""
 
     what: str
+    """Such as ``drawing hands``."""
     rows: int | None = None
+    """How many rows Spark's tasks share between them; None: the tasks are counted themselves."""
     unit: str = "rows"
+    """What is counted, where `done` is set."""
     total: int | None = None
     done: int | None = None
+    """Of work that the driver counts itself."""
     began: float = field(default_factory=time.monotonic)
     spoken: float | None = None
     """When a log last said something of it."""

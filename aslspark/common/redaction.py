@@ -152,12 +152,7 @@ def _is_secret(name: str, is_parameter: bool = True) -> bool:
 
 
 def redact_all(value: Any) -> Any:
-    """Mask every text in settings or a report, and every value whose name is that of a secret.
-
-    Parameters
-    ----------
-    value : anything that JSON can hold
-    """
+    """Mask every text in settings or a report, and every value whose name is that of a secret."""
     if isinstance(value, str):
         return redact(value)
     if isinstance(value, dict):

@@ -12,6 +12,7 @@ from typing import Any
 
 from aslspark.common.errors import AslsparkError
 from aslspark.common.redaction import redact_all
+from aslspark.common.setting_values import leaves
 from aslspark.common.settings import FORMER_SETTINGS, declarations
 
 
@@ -65,13 +66,7 @@ def require_same_run(
 
 def _flattened(tree: Mapping[str, Any]) -> dict[str, Any]:
     """Return redacted values by their dotted names, as JSON gives them back."""
-    return dict(_leaves(json.loads(json.dumps(redact_all(dict(tree))))))
-
-
-def _leaves(tree: Any, name: str = "") -> list[tuple[str, Any]]:
-    if not isinstance(tree, dict):
-        return [(name, tree)]
-    return [leaf for key, value in tree.items() for leaf in _leaves(value, f"{name}.{key}" if name else key)]
+    return dict(leaves(json.loads(json.dumps(redact_all(dict(tree))))))
 
 
 def _as_text(value: Any) -> str:

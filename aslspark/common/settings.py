@@ -5,69 +5,54 @@ In: `conf/NAME.yaml`, overrides such as `training.epochs=15`. Out: a checked `Co
 
 from __future__ import annotations
 
-import contextlib
 import difflib
-import functools
-import logging
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import Field, asdict, dataclass, field, fields, is_dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import Field, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from aslspark.common.catalog import CLASSIFIERS, NETWORKS, NO_CLASSIFIER
 from aslspark.common.errors import AslsparkError
-
-log = logging.getLogger("aslspark")
-
-
-def _setting(default: Any, meaning: str, **checks: Any) -> Any:
-    """Make a setting: `choices`, or `least` and `most` (both included), bound what it may hold.
-
-    `upto` names another setting of the section, which must not be lower; `before` maps what a choice was called to what
-    it is called now. `resumable`: a run that is resumed may have another value than it began with. `built`: of it is
-    made what an estimator is given ready-made (network, optimizer, weights of sources, launcher); all other settings of
-    training, network and features are params of the estimators.
-    """
-    return field(default=default, metadata={"meaning": meaning, **checks})
+from aslspark.common.setting_values import check_ranges, checked_value, leaves, say_once, setting
 
 
 @dataclass
 class SplitConfig:
     """How samples are divided into train, validation and test."""
 
-    kind: str = _setting("block", "what is kept together", choices=("block", "signer", "source", "random"))
-    validation: float = _setting(0.1, "share of the samples that chooses the best epoch", least=0.0, most=0.5)
-    test: float = _setting(0.1, "share that nothing is chosen by", least=0.0, most=0.5)
-    blocks: int = _setting(10, "contiguous pieces of each source and label, for kind 'block'", least=2)
-    seed: int = _setting(42, "the same seed gives the same split", least=0)
+    kind: str = setting("block", "what is kept together", choices=("block", "signer", "source", "random"))
+    validation: float = setting(0.1, "share of the samples that chooses the best epoch", least=0.0, most=0.5)
+    test: float = setting(0.1, "share that nothing is chosen by", least=0.0, most=0.5)
+    blocks: int = setting(10, "contiguous pieces of each source and label, for kind 'block'", least=2)
+    seed: int = setting(42, "the same seed gives the same split", least=0)
 
 
 @dataclass
 class PictureConfig:
     """What pictures in files are brought to at ingest; pixel tables and drawn hands stay as they are."""
 
-    size: int = _setting(64, "height and width to store them in", least=8, most=1024)
-    grey: bool = _setting(False, "grey instead of RGB; with size=28, the layout of pixel tables")
-    fit: str = _setting(
+    size: int = setting(64, "height and width to store them in", least=8, most=1024)
+    grey: bool = setting(False, "grey instead of RGB; with size=28, the layout of pixel tables")
+    fit: str = setting(
         "crop", "of pictures that are not square: cut the longer side, or add black bars", choices=("crop", "letterbox")
     )
-    store: str = _setting("raw", "bytes in the table: fast to read, or small", choices=("raw", "png", "jpeg"))
-    max_pixels: int = _setting(
+    store: str = setting("raw", "bytes in the table: fast to read, or small", choices=("raw", "png", "jpeg"))
+    max_pixels: int = setting(
         50_000_000, "larger pictures are quarantined without being decoded", least=1, most=89_000_000
     )
-    skin_mask: bool = _setting(False, "make skin white and all else black, by colour")
-    skin_low: str = _setting("0,60,110", "lowest hue, saturation, value of skin, each 0-255")
-    skin_high: str = _setting("255,209,255", "highest hue, saturation, value of skin, each 0-255")
-    labels: str = _setting("", 'JSON file of labels by other names, such as {"0": "A"}; none: the names are labels')
-    signer_pattern: str = _setting("", "regular expression over the path whose group is the signer, such as hand(\\d)_")
-    near_bits: int = _setting(
+    skin_mask: bool = setting(False, "make skin white and all else black, by colour")
+    skin_low: str = setting("0,60,110", "lowest hue, saturation, value of skin, each 0-255")
+    skin_high: str = setting("255,209,255", "highest hue, saturation, value of skin, each 0-255")
+    labels: str = setting("", 'JSON file of labels by other names, such as {"0": "A"}; none: the names are labels')
+    signer_pattern: str = setting("", "regular expression over the path whose group is the signer, such as hand(\\d)_")
+    near_bits: int = setting(
         6, "of 64: test and training pictures that differ by no more are near duplicates", least=0, most=16
     )
-    drop_near_duplicates: bool = _setting(False, "quarantine near duplicates of test pictures")
-    roots: str = _setting(
+    drop_near_duplicates: bool = setting(False, "quarantine near duplicates of test pictures")
+    roots: str = setting(
         "", "folders, apart by commas, in which manifests may name pictures beside their own; none: their own alone"
     )
-    keep: str = _setting(
+    keep: str = setting(
         "all",
         "labels that are wanted, the others are quarantined; letters: A to Z, static: those without J and Z",
         choices=("all", "letters", "static"),
@@ -78,29 +63,29 @@ class PictureConfig:
 class ColumnConfig:
     """What the columns of tables are called; empty: as `aslspark.ingest` and `aslspark.score` know them."""
 
-    picture: str = _setting(
+    picture: str = setting(
         "",
         "bytes of a file, Hugging Face's or Spark's image, a struct or an array; empty: picture, image, content, ...",
     )
-    label: str = _setting("", "the letter; of files, numbers are names that pictures.labels explains")
-    signer: str = _setting("", "whose hand it is")
-    split: str = _setting("", "train, validation or test")
-    path: str = _setting("", "what tells pictures apart; empty and no column path: a hash of the bytes")
-    time: str = _setting("", "when a row came to be, for --since")
+    label: str = setting("", "the letter; of files, numbers are names that pictures.labels explains")
+    signer: str = setting("", "whose hand it is")
+    split: str = setting("", "train, validation or test")
+    path: str = setting("", "what tells pictures apart; empty and no column path: a hash of the bytes")
+    time: str = setting("", "when a row came to be, for --since")
 
 
 @dataclass
 class HandConfig:
     """Whether pictures in files are cropped to the hand, and how it is found."""
 
-    on: bool = _setting(False, "find the hand, crop to it and keep its landmarks")
-    margin: float = _setting(0.25, "room around the landmarks, as a share of their square's side", least=0.0, most=2.0)
-    upright: bool = _setting(False, "turn the crop so that the middle finger's knuckle stands above the wrist")
-    background: str = _setting("keep", "what lies outside of the hand: keep it, or blur it", choices=("keep", "blur"))
-    confidence: float = _setting(
+    on: bool = setting(False, "find the hand, crop to it and keep its landmarks")
+    margin: float = setting(0.25, "room around the landmarks, as a share of their square's side", least=0.0, most=2.0)
+    upright: bool = setting(False, "turn the crop so that the middle finger's knuckle stands above the wrist")
+    background: str = setting("keep", "what lies outside of the hand: keep it, or blur it", choices=("keep", "blur"))
+    confidence: float = setting(
         0.3, "least score of a palm, and a third of it where none has it; lower finds more hands", least=0.01, most=1.0
     )
-    looks: int = _setting(
+    looks: int = setting(
         4, "at a hand: the first finds its place, landmarks are what the others agree on", least=1, most=4
     )
 
@@ -109,38 +94,38 @@ class HandConfig:
 class FeatureConfig:
     """What is done to the numbers of a picture before a model sees them."""
 
-    stretch: bool = _setting(True, "stretch each picture to its own darkest and brightest point")
-    upright: bool = _setting(False, "turn each hand's landmarks upright: how it is turned in the picture is not told")
+    stretch: bool = setting(True, "stretch each picture to its own darkest and brightest point")
+    upright: bool = setting(False, "turn each hand's landmarks upright: how it is turned in the picture is not told")
 
 
 @dataclass
 class NetworkConfig:
     """The shape of the network."""
 
-    name: str = _setting("cnn", "which network", choices=tuple(NETWORKS), built=True)
-    dropout: float = _setting(0.15, "share of the units dropped while training", least=0.0, most=0.9, built=True)
-    hidden: int = _setting(
+    name: str = setting("cnn", "which network", choices=tuple(NETWORKS), built=True)
+    dropout: float = setting(0.15, "share of the units dropped while training", least=0.0, most=0.9, built=True)
+    hidden: int = setting(
         0,
         "units of the dense layer before the last; 0: as the network has it (cnn and two_branch: 128, others: none)",
         least=0,
         built=True,
     )
-    channels: str = _setting(
+    channels: str = setting(
         "",
         "of the convolutions of cnn (empty: 32,64,128), and of the stages of small_cnn and two_branch (16,32,64,128)",
         built=True,
     )
-    kernels: str = _setting("", "sides of the kernels of cnn's convolutions; empty: 5,5,3", built=True)
-    branch_dropout: float = _setting(
+    kernels: str = setting("", "sides of the kernels of cnn's convolutions; empty: 5,5,3", built=True)
+    branch_dropout: float = setting(
         0.2,
         "of two_branch: share of the training samples of which the picture or the landmarks, evenly, are left out",
         least=0.0,
         most=0.9,
     )
-    weights: str = _setting("none", "what it starts from: none, imagenet, a file of weights or a bundle", built=True)
-    freeze: bool = _setting(False, "let the head alone learn; the backbone keeps its weights", built=True)
-    unfreeze_after: int = _setting(0, "epochs after which a frozen backbone learns too; 0: never", least=0)
-    unfreeze_rate: float = _setting(
+    weights: str = setting("none", "what it starts from: none, imagenet, a file of weights or a bundle", built=True)
+    freeze: bool = setting(False, "let the head alone learn; the backbone keeps its weights", built=True)
+    unfreeze_after: int = setting(0, "epochs after which a frozen backbone learns too; 0: never", least=0)
+    unfreeze_rate: float = setting(
         0.1, "share of the learning rate that it learns with from then on", least=1e-6, most=1.0
     )
 
@@ -149,26 +134,26 @@ class NetworkConfig:
 class MllibConfig:
     """MLlib's classifiers, to compare with; each takes those of the settings that it has."""
 
-    classifier: str = _setting(
+    classifier: str = setting(
         NO_CLASSIFIER, "which classifier, in place of the network", choices=(NO_CLASSIFIER, *CLASSIFIERS)
     )
-    reads: str = _setting(
+    reads: str = setting(
         "picture", "landmarks need data that was ingested with hands.on=true", choices=("picture", "landmarks", "both")
     )
-    trees: int = _setting(50, "of the forest", least=1)
-    depth: int = _setting(8, "of the trees of forest and boosted", least=1, most=30)
-    rounds: int = _setting(10, "of boosted: trees a letter, each mending what those before it got wrong", least=1)
-    hidden: str = _setting("256", "units of mlp's hidden layers: 256, or 256,128")
-    iterations: int = _setting(100, "of the solver of mlp and logistic, at most", least=1)
-    regularisation: float = _setting(0.001, "of logistic: weight of the squared weights in the loss", least=0.0)
+    trees: int = setting(50, "of the forest", least=1)
+    depth: int = setting(8, "of the trees of forest and boosted", least=1, most=30)
+    rounds: int = setting(10, "of boosted: trees a letter, each mending what those before it got wrong", least=1)
+    hidden: str = setting("256", "units of mlp's hidden layers: 256, or 256,128")
+    iterations: int = setting(100, "of the solver of mlp and logistic, at most", least=1)
+    regularisation: float = setting(0.001, "of logistic: weight of the squared weights in the loss", least=0.0)
 
 
 @dataclass
 class TrainingConfig:
     """How the network is fitted."""
 
-    framework: str = _setting("keras", "which framework", choices=("keras", "torch"), built=True)
-    launcher: str = _setting(
+    framework: str = setting("keras", "which framework", choices=("keras", "torch"), built=True)
+    launcher: str = setting(
         "horovod",
         "what averages the processes' gradients; torch: torch.distributed, for torch networks without Horovod",
         choices=("horovod", "torch"),
@@ -176,89 +161,89 @@ class TrainingConfig:
         built=True,
         resumable=True,
     )
-    num_proc: int = _setting(2, "processes, one a Spark task slot", least=1, resumable=True)
-    epochs: int = _setting(40, "passes over the training samples", least=1)
-    batch_size: int = _setting(32, "samples a step in each process", least=1)
-    optimizer: str = _setting(
+    num_proc: int = setting(2, "processes, one a Spark task slot", least=1, resumable=True)
+    epochs: int = setting(40, "passes over the training samples", least=1)
+    batch_size: int = setting(32, "samples a step in each process", least=1)
+    optimizer: str = setting(
         "adam", "what takes the steps; adamw: with weight_decay", choices=("adam", "adamw"), built=True
     )
-    learning_rate: float = _setting(
+    learning_rate: float = setting(
         0.001,
         "Adam's step size for one process; multiplied by num_proc",
         least=1e-8,
         most=1.0,
         built=True,
     )
-    weight_decay: float = _setting(
+    weight_decay: float = setting(
         0.0,
         "of adamw: share of each weight, times the learning rate, that a step takes away; not of biases and BatchNorm",
         least=0.0,
         most=1.0,
         built=True,
     )
-    epsilon: float = _setting(
+    epsilon: float = setting(
         0.0,
         "added where Adam divides; 0: as the framework has it, 1e-7 in keras, 1e-8 in torch",
         least=0.0,
         most=1.0,
         built=True,
     )
-    schedule: str = _setting(
+    schedule: str = setting(
         "cosine",
         "the learning rate after an epoch of rising: falls, or stays; one_cycle: rises and falls over the whole run",
         choices=("cosine", "constant", "one_cycle"),
     )
-    label_smoothing: float = _setting(
+    label_smoothing: float = setting(
         0.0, "share of each label that is divided evenly among all, in training alone", least=0.0, most=0.5
     )
-    clip_norm: float = _setting(
+    clip_norm: float = setting(
         0.0, "gradients, averaged over the processes, are shortened to this norm of all together; 0: never", least=0.0
     )
-    patience: int = _setting(
+    patience: int = setting(
         10,
         "epochs without a better validation loss before it stops; counted once one_cycle's rate is down again",
         least=1,
     )
-    balance_sources: bool = _setting(True, "let every source weigh the same in the loss", built=True)
-    seed: int = _setting(42, "starting weights, order of samples, dropout", least=0)
-    feed: str = _setting(
+    balance_sources: bool = setting(True, "let every source weigh the same in the loss", built=True)
+    seed: int = setting(42, "starting weights, order of samples, dropout", least=0)
+    feed: str = setting(
         "in_place",
         "who reads the samples: we, where they lie, or petastorm, from a flat copy written first",
         choices=("in_place", "petastorm"),
         resumable=True,
     )
-    cache_mb: int = _setting(
+    cache_mb: int = setting(
         2048,
         "MiB of pictures that each process keeps in memory; a larger share is streamed",
         least=1,
         resumable=True,
     )
-    threads: int = _setting(0, "of each process; 0: as many as its Spark task has cores", least=0, resumable=True)
-    cycle_ms: float = _setting(
+    threads: int = setting(0, "of each process; 0: as many as its Spark task has cores", least=0, resumable=True)
+    cycle_ms: float = setting(
         0.0,
         "how often Horovod looks for gradients to average; 0: by the batch size",
         least=0.0,
         most=1000.0,
         resumable=True,
     )
-    use_gpu: bool = _setting(
+    use_gpu: bool = setting(
         False,
         "one GPU a process: the one that Spark gives its task, in local mode the one of its local rank",
         resumable=True,
     )
-    precision: str = _setting(
+    precision: str = setting(
         "float32",
         "what the network computes in; mixed: 16 bits, bfloat16 where the device has it, with float32 weights and loss",
         choices=("float32", "mixed"),
     )
-    tries: int = _setting(
+    tries: int = setting(
         3,
         "to come to the end: when a worker is lost, training goes on from the last epoch with those that are left",
         least=1,
         most=100,
         resumable=True,
     )
-    profile_steps: int = _setting(
+    profile_steps: int = setting(
         0,
         "steps whose trace the first process leaves in the bundle; 0: none",
         least=0,
@@ -276,65 +261,65 @@ class AugmentConfig:
     normal distributions.
     """
 
-    on: bool = _setting(True, "change the training pictures at random")
-    rotation_probability: float = _setting(1.0, "that a picture is turned", least=0.0, most=1.0)
-    rotation_degrees: float = _setting(10.0, "at most, either way", least=0.0, most=180.0)
-    shift_probability: float = _setting(1.0, "that it is shifted", least=0.0, most=1.0)
-    shift: float = _setting(0.07, "share of the width and of the height, at most, either way", least=0.0, most=0.5)
-    scale_probability: float = _setting(1.0, "that it is made larger or smaller", least=0.0, most=1.0)
-    scale: float = _setting(0.1, "share of the size, at most, either way", least=0.0, most=0.9)
-    shear_probability: float = _setting(1.0, "that it is slanted", least=0.0, most=1.0)
-    shear: float = _setting(0.2, "sideways for each pixel of height, at most, either way", least=0.0, most=1.0)
-    flip_probability: float = _setting(
+    on: bool = setting(True, "change the training pictures at random")
+    rotation_probability: float = setting(1.0, "that a picture is turned", least=0.0, most=1.0)
+    rotation_degrees: float = setting(10.0, "at most, either way", least=0.0, most=180.0)
+    shift_probability: float = setting(1.0, "that it is shifted", least=0.0, most=1.0)
+    shift: float = setting(0.07, "share of the width and of the height, at most, either way", least=0.0, most=0.5)
+    scale_probability: float = setting(1.0, "that it is made larger or smaller", least=0.0, most=1.0)
+    scale: float = setting(0.1, "share of the size, at most, either way", least=0.0, most=0.9)
+    shear_probability: float = setting(1.0, "that it is slanted", least=0.0, most=1.0)
+    shear: float = setting(0.2, "sideways for each pixel of height, at most, either way", least=0.0, most=1.0)
+    flip_probability: float = setting(
         0.0, "that it is mirrored left to right: a hand's mirror is the other hand", least=0.0, most=1.0
     )
-    brightness_probability: float = _setting(1.0, "that its brightness is moved", least=0.0, most=1.0)
-    brightness: float = _setting(0.1, "of 0-1, at most, either way", least=0.0, most=1.0)
-    contrast_probability: float = _setting(1.0, "that its contrast is changed", least=0.0, most=1.0)
-    contrast: float = _setting(0.2, "share of the contrast, at most, either way", least=0.0, most=1.0)
-    hue_probability: float = _setting(0.0, "that its colours are turned; RGB only", least=0.0, most=1.0)
-    hue_degrees: float = _setting(20.0, "on the colour circle, at most, either way", least=0.0, most=180.0)
-    saturation_probability: float = _setting(
+    brightness_probability: float = setting(1.0, "that its brightness is moved", least=0.0, most=1.0)
+    brightness: float = setting(0.1, "of 0-1, at most, either way", least=0.0, most=1.0)
+    contrast_probability: float = setting(1.0, "that its contrast is changed", least=0.0, most=1.0)
+    contrast: float = setting(0.2, "share of the contrast, at most, either way", least=0.0, most=1.0)
+    hue_probability: float = setting(0.0, "that its colours are turned; RGB only", least=0.0, most=1.0)
+    hue_degrees: float = setting(20.0, "on the colour circle, at most, either way", least=0.0, most=180.0)
+    saturation_probability: float = setting(
         0.0, "that its colours are made stronger or weaker; RGB only", least=0.0, most=1.0
     )
-    saturation: float = _setting(0.3, "share of the colours' strength, at most, either way", least=0.0, most=1.0)
-    channel_shuffle_probability: float = _setting(
+    saturation: float = setting(0.3, "share of the colours' strength, at most, either way", least=0.0, most=1.0)
+    channel_shuffle_probability: float = setting(
         0.0, "that red, green and blue change places; RGB only", least=0.0, most=1.0
     )
-    blur_probability: float = _setting(0.0, "that it is blurred", least=0.0, most=1.0)
-    blur_least: int = _setting(3, "pixels: side of the square that is averaged", choices=(3, 5, 7), upto="blur_most")
-    blur_most: int = _setting(7, "pixels: side of the square that is averaged", choices=(3, 5, 7))
-    coarse_dropout_probability: float = _setting(0.0, "that dark holes are cut into it", least=0.0, most=1.0)
-    holes_least: int = _setting(8, "holes in a picture", least=1, most=64, upto="holes_most")
-    holes_most: int = _setting(10, "holes in a picture", least=1, most=64)
-    hole_size_least: float = _setting(
+    blur_probability: float = setting(0.0, "that it is blurred", least=0.0, most=1.0)
+    blur_least: int = setting(3, "pixels: side of the square that is averaged", choices=(3, 5, 7), upto="blur_most")
+    blur_most: int = setting(7, "pixels: side of the square that is averaged", choices=(3, 5, 7))
+    coarse_dropout_probability: float = setting(0.0, "that dark holes are cut into it", least=0.0, most=1.0)
+    holes_least: int = setting(8, "holes in a picture", least=1, most=64, upto="holes_most")
+    holes_most: int = setting(10, "holes in a picture", least=1, most=64)
+    hole_size_least: float = setting(
         0.045, "share of the picture's side, height and width apart", least=0.0, most=1.0, upto="hole_size_most"
     )
-    hole_size_most: float = _setting(0.134, "share of the picture's side, height and width apart", least=0.0, most=1.0)
-    background_probability: float = _setting(
+    hole_size_most: float = setting(0.134, "share of the picture's side, height and width apart", least=0.0, most=1.0)
+    background_probability: float = setting(
         0.0, "that a dark background, as in a studio, is replaced", least=0.0, most=1.0
     )
-    background_darkness: float = _setting(
+    background_darkness: float = setting(
         0.2, "of 0-1: a pixel is background if every channel is below", least=0.01, most=1.0
     )
-    landmark_probability: float = _setting(1.0, "that a hand's landmarks are changed", least=0.0, most=1.0)
-    landmark_drawn_probability: float = _setting(
+    landmark_probability: float = setting(1.0, "that a hand's landmarks are changed", least=0.0, most=1.0)
+    landmark_drawn_probability: float = setting(
         0.0, "that a drawn hand of the same letter stands in, without a picture", least=0.0, most=1.0
     )
-    landmark_mix_probability: float = _setting(
+    landmark_mix_probability: float = setting(
         0.0,
         "that it is mixed with another hand of the same letter, for networks that take no picture",
         least=0.0,
         most=1.0,
     )
-    landmark_noise: float = _setting(
+    landmark_noise: float = setting(
         0.02, "share of the palm's length by which each is moved: standard deviation", least=0.0, most=0.5
     )
-    landmark_turn_degrees: float = _setting(
+    landmark_turn_degrees: float = setting(
         12.0, "turn in the picture's plane: standard deviation", least=0.0, most=180.0
     )
-    landmark_tilt_degrees: float = _setting(18.0, "turn out of it: standard deviation", least=0.0, most=90.0)
-    landmark_bone: float = _setting(
+    landmark_tilt_degrees: float = setting(18.0, "turn out of it: standard deviation", least=0.0, most=90.0)
+    landmark_bone: float = setting(
         0.15, "share of its length by which each bone and each finger grows: standard deviation", least=0.0, most=0.5
     )
 
@@ -343,14 +328,14 @@ class AugmentConfig:
 class AnswerConfig:
     """When the finished model answers."""
 
-    threshold: float = _setting(
+    threshold: float = setting(
         0.0,
         "the least probability with which a letter is answered; 0: always",
         least=0.0,
         most=1.0,
         resumable=True,
     )
-    temperature: float = _setting(
+    temperature: float = setting(
         0.0,
         "by which the logarithms of probabilities are divided; 0: as the validation samples ask for. For people that "
         "were not met: what cross_validate.py --leave-one finds",
@@ -363,12 +348,12 @@ class AnswerConfig:
 class TrackingConfig:
     """Whether jobs leave a run in MLflow, and where."""
 
-    mlflow: bool = _setting(False, "log settings, figures, plots and bundles; needs mlflow-skinny", resumable=True)
-    uri: str = _setting(
+    mlflow: bool = setting(False, "log settings, figures, plots and bundles; needs mlflow-skinny", resumable=True)
+    uri: str = setting(
         "mlruns", "a folder, or a tracking server such as http://host:5000 or databricks", resumable=True
     )
-    experiment: str = _setting("aslspark", "by which runs are found", resumable=True)
-    registered_model: str = _setting(
+    experiment: str = setting("aslspark", "by which runs are found", resumable=True)
+    registered_model: str = setting(
         "",
         "name in MLflow's registry, where retraining registers what it promotes; none: nothing is registered",
         resumable=True,
@@ -379,9 +364,9 @@ class TrackingConfig:
 class DrawnConfig:
     """The drawn hands that stand in where no data is given."""
 
-    count: int = _setting(4800, "pictures", least=24)
-    signers: int = _setting(20, "different hands", least=3)
-    seed: int = _setting(7, "the same seed gives the same bytes", least=0)
+    count: int = setting(4800, "pictures", least=24)
+    signers: int = setting(20, "different hands", least=3)
+    seed: int = setting(7, "the same seed gives the same bytes", least=0)
 
 
 FORMER_SETTINGS = {"hands.seconds": "the networks that find hands run in the process itself, and cannot hang"}
@@ -448,8 +433,8 @@ def load_config(
     import yaml
 
     config = Config()
-    known = set(_keys(config))
-    for key, value in _leaves(_as_named_now(of_bundle or {})):
+    known = declarations()
+    for key, value in leaves(_as_named_now(of_bundle or {})):
         if key in known:
             _set(config, key, value, "settings of the bundle: ")
     if path is not None:
@@ -461,7 +446,7 @@ def load_config(
             raise AslsparkError(f"--config {path}: not YAML: {' '.join(str(error).split())}") from error
         if not isinstance(from_file, dict):
             raise AslsparkError(f"--config {path}: no settings: expected 'section:' lines with keys under them")
-        for key, value in _leaves(from_file):
+        for key, value in leaves(from_file):
             _set(config, key, value, f"{path}: ")
     for word in overrides:
         key, equals, text = word.partition("=")
@@ -474,7 +459,7 @@ def load_config(
         if isinstance(value, list | dict):
             value = text  # a regular expression such as [a-z]+
         _set(config, key.strip(), value, "--set ")
-    _check_ranges(config)
+    check_ranges(config)
     return config
 
 
@@ -500,7 +485,7 @@ def settings_from(values: Mapping[str, Any]) -> Config:
     config = Config()
     for key, value in values.items():
         _set(config, key, value, "")
-    _check_ranges(config)
+    check_ranges(config)
     return config
 
 
@@ -545,81 +530,17 @@ def _as_named_now(of_bundle: Mapping[str, Any]) -> dict[str, Any]:
     return settings
 
 
-def _leaves(tree: dict[Any, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
-    for key, value in tree.items():
-        name = f"{prefix}{'on' if key is True else key}"  # YAML takes a bare `on` for true
-        if isinstance(value, dict):
-            yield from _leaves(value, f"{name}.")
-        else:
-            yield name, value
-
-
-def _keys(config: object, prefix: str = "") -> list[str]:
-    names: list[str] = []
-    for item in fields(config):  # type: ignore[arg-type]
-        value = getattr(config, item.name)
-        names += _keys(value, f"{prefix}{item.name}.") if is_dataclass(value) else [prefix + item.name]
-    return names
-
-
 def _set(config: Config, key: str, value: Any, where: str) -> None:
-    known = _keys(config)
+    known = declarations()
     if key in FORMER_SETTINGS:
-        _say_once(f"{key} has no meaning now: {FORMER_SETTINGS[key]}")
+        say_once(f"{key} has no meaning now: {FORMER_SETTINGS[key]}")
         return
     if key not in known:
-        raise AslsparkError(f"{where}{key}={value}: unknown setting; {_nearest(key, known)}")
-    section_name, name = key.split(".")
-    section = getattr(config, section_name)
-    setting = next(item for item in fields(section) if item.name == name)
-    kind = type(getattr(section, name))
-    if kind is float and not isinstance(value, bool):
-        with contextlib.suppress(TypeError, ValueError):
-            value = float(value)  # YAML reads 1e-3 as a word
-    if kind is str and type(value) is int:
-        value = str(value)  # and 64, a list of one, as a number
-    if kind is str and value is None:
-        value = ""  # and `channels=`, the default given back, as nothing
-    if type(value) is not kind:
-        wanted = {bool: "true or false", int: "a whole number", float: "a number", str: "a word"}[kind]
-        raise AslsparkError(f"{where}{key}={value}: expected {wanted}, for example {key}={_example(setting.default)}")
-    if value in (before := setting.metadata.get("before", {})):
-        _say_once(f"{key}={value} is called {before[value]} now")
-        value = before[value]
-    choices = setting.metadata.get("choices")
-    if choices and value not in choices:
-        names = [str(choice) for choice in choices]
-        near = difflib.get_close_matches(str(value), names, 1)
-        hint = f"did you mean {near[0]}?" if near else f"choose one of {', '.join(names)}"
-        raise AslsparkError(f"{where}{key}={value}: {hint}")
-    least, most = setting.metadata.get("least"), setting.metadata.get("most")
-    if (least is not None and not value >= least) or (most is not None and not value <= most):
-        bounds = f"{least} or more" if most is None else f"from {least} to {most}"
-        raise AslsparkError(f"{where}{key}={value}: out of range; it may be {bounds}")
-    setattr(section, name, value)
-
-
-def _check_ranges(config: Config) -> None:
-    for section in fields(config):
-        values = getattr(config, section.name)
-        for setting in fields(values):
-            other = setting.metadata.get("upto")
-            if other and getattr(values, setting.name) > getattr(values, other):
-                raise AslsparkError(
-                    f"{section.name}.{setting.name}={getattr(values, setting.name)}: out of range; it may be at most "
-                    f"{section.name}.{other}, which is {getattr(values, other)}"
-                )
-
-
-@functools.cache
-def _say_once(words: str) -> None:
-    log.warning("%s", words)
+        raise AslsparkError(f"{where}{key}={value}: unknown setting; {_nearest(key, list(known))}")
+    section, name = key.split(".")
+    setattr(getattr(config, section), name, checked_value(known[key], key, value, where))
 
 
 def _nearest(key: str, known: list[str]) -> str:
     near = difflib.get_close_matches(key, known, 1) or [name for name in known if name.endswith(f".{key}")]
     return f"did you mean {near[0]}?" if near else f"the settings are {', '.join(known)}"
-
-
-def _example(default: Any) -> str:
-    return str(default).lower() if isinstance(default, bool) else str(default)

@@ -36,6 +36,8 @@ _IN_SPARK = {
     "AWS_REGION": "spark.hadoop.fs.s3a.endpoint.region",
 }
 """Environment variables, as AWS' own tools know them, and the settings of Spark's that mean the same."""
+_MOST_COMPARED = 32 << 20
+"""Bytes of the file by which a copy is known."""
 _REQUEST_SECONDS = 20.0
 _TRIES = 6
 """Of a request that the store refuses for now, or whose connection breaks; they take half a minute at most."""
@@ -298,15 +300,44 @@ AnyPath = Path | StorePath
 
 
 @contextmanager
-def as_local_folder(path: str | AnyPath) -> Iterator[Path]:
-    """Give a folder as a local one: as it is where it is mounted, and else as a copy for as long as the block runs."""
+def as_local_folder(path: str | AnyPath, known_by: str | None = None) -> Iterator[Path]:
+    """Give a folder as a local one: as it is where it is mounted, and else as a copy for as long as the block runs.
+
+    Parameters
+    ----------
+    path : str, Path or StorePath
+    known_by : str, optional
+        A file in the folder from which all others follow: the copy is given again as long as that file stays the same.
+    """
     place = any_path(path)
     if not isinstance(place, StorePath):
         yield place
-        return
-    with TemporaryDirectory(prefix="aslspark-") as copy:
-        place.copy_to(Path(copy))
-        yield Path(copy)
+    elif known_by is not None:
+        yield Path(_kept_copy(place, _beginning(place / known_by)).name)
+    else:
+        with _copied(place) as copy:
+            yield Path(copy)
+
+
+def _copied(folder: StorePath) -> TemporaryDirectory[str]:
+    copy = TemporaryDirectory(prefix="aslspark-")  # removed when nobody holds it, or at the end of the process
+    folder.copy_to(Path(copy.name))
+    return copy
+
+
+@lru_cache(maxsize=2)
+def _kept_copy(folder: StorePath, known: bytes) -> TemporaryDirectory[str]:
+    """Copy a folder once as long as `known` stays the same. The last two copies are kept."""
+    return _copied(folder)
+
+
+def _beginning(file: StorePath) -> bytes:
+    """Read what a file begins with; nothing where it is missing."""
+    try:
+        with file.open() as opened:
+            return opened.read(_MOST_COMPARED)
+    except FileNotFoundError:
+        return b""
 
 
 @contextmanager

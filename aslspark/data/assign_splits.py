@@ -23,19 +23,18 @@ from aslspark.data.samples import HAND_COLUMN, HAND_TYPE, SAMPLE_SCHEMA, TEST, T
 from aslspark.data.split_preview import Group, SampleListing
 from aslspark.data.splits import SplitOptions, random_split, splits_of_blocks, splits_of_groups
 from aslspark.data.tables.label_numbers import numbering_warning
-from aslspark.data.tables.labelled_tables import (
+from aslspark.data.tables.labelled_tables import parse_blocks, place_blocks
+from aslspark.data.tables.landmark_hands import TableHands
+from aslspark.data.tables.landmark_layout import LandmarkLayout, is_gapless, letters_of
+from aslspark.data.tables.pixel_layout import PIXELS, SIDE
+from aslspark.data.tables.table_lines import (
     TableLayout,
     count_lines,
     hands_of_lines,
     labelled_lines,
     lines_of_files,
-    parse_blocks,
-    place_blocks,
     write_lines,
 )
-from aslspark.data.tables.landmark_hands import TableHands
-from aslspark.data.tables.landmark_layout import LandmarkLayout, is_gapless, letters_of
-from aslspark.data.tables.pixel_layout import PIXELS, SIDE
 
 # Approximate share of the raw pixels' bytes; decides the size of row groups, which readers decode in memory.
 STORED_SHARE = {"raw": 1.0, "png": 0.5, "jpeg": 0.1}
@@ -46,39 +45,26 @@ BY_HASH = "by hash"
 
 @dataclass(frozen=True)
 class FirstPass:
-    """All counts of the first pass, before parsing.
-
-    Parameters
-    ----------
-    lines : DataFrame or None
-        The lines of all pixel tables, for the second pass; None without pixel tables.
-    counts : mapping
-        Lines by block and label number, headers included.
-    source_of : mapping of str to str
-        Short names, by path in `counts`.
-    frames : mapping of str to FrameCounts
-        Counts of the tables of samples in memory.
-    headers : int
-        Lines that are headers.
-    pictures : int
-        Pictures in files.
-    picture_file_bytes : int
-        Their size in the sample table, about.
-    layouts : mapping of str to Layout or LandmarkLayout
-        Of the lines, by short name.
-    hands : mapping of str to TableHands
-        Of tables of landmarks, by short name.
-    """
+    """All counts of the first pass, before parsing."""
 
     lines: DataFrame | None
+    """The lines of all pixel tables, for the second pass; None without pixel tables."""
     counts: Mapping[tuple[str, int], Counter[int]]
+    """Lines by block and label number, headers included."""
     source_of: Mapping[str, str]
+    """Short names, by path in `counts`."""
     frames: Mapping[str, FrameCounts]
+    """Counts of the tables of samples in memory."""
     headers: int
+    """Lines that are headers."""
     pictures: int = 0
+    """Pictures in files."""
     picture_file_bytes: int = 0
+    """Their size in the sample table, about."""
     layouts: Mapping[str, TableLayout] = field(default_factory=dict)
+    """Of the lines, by short name."""
     hands: Mapping[str, TableHands] = field(default_factory=dict)
+    """Of tables of landmarks, by short name."""
 
     @property
     def rows(self) -> int:

@@ -16,54 +16,42 @@ from aslspark.data.files.store_files import StoreFiles
 from aslspark.data.files.stores import open_store
 from aslspark.data.path_contents import PathContents, inspect_path
 from aslspark.data.pictures.archives import open_zip
-from aslspark.data.pictures.files import open_folder, open_manifest, unnamed_pictures
+from aslspark.data.pictures.files import open_folder
 from aslspark.data.pictures.listing import PictureSource
+from aslspark.data.pictures.manifest_files import open_manifest, unnamed_pictures
 from aslspark.data.pictures.options import PictureOptions
 from aslspark.data.pictures.tables import holds_picture_files, open_picture_table
 from aslspark.data.sample_frames import holds_samples
 from aslspark.data.samples import TEST, TRAIN, VALIDATION, read_parquet
 from aslspark.data.split_names import nearest_named, split_of_name
-from aslspark.data.tables.labelled_tables import TableLayout, check_header
 from aslspark.data.tables.landmark_layout import names_landmarks
+from aslspark.data.tables.table_lines import TableLayout, check_header
 
 
 @dataclass
 class OpenedSources:
-    """The sources of an ingest, by kind. A name is the value of the samples' column `source`, except those in memory.
-
-    Parameters
-    ----------
-    files : dict of str to str
-        Short names of tables of pixels or landmarks in files, by qualified path.
-    uris : dict of str to str
-        The same by URI.
-    layouts : dict of str to Layout or LandmarkLayout
-        Layouts of their columns, by short name.
-    pixel_frames, sample_frames : dict of str to DataFrame
-        Tables in memory, under the names dataframe-1, dataframe-2 and so on.
-    test, validation : set of str
-        Names of sources that are test, or validation, as a whole.
-    split_names : dict of str to str
-        For pixel tables whose name, or that of a folder below the source, says a split: that split.
-    remarks : list of str
-        Notes on names that say test or validation and are not followed.
-    pictures : dict of str to PictureSource
-        Folders, manifests, zips and tables of picture files.
-    passed_over : list of str
-        Lines about files that are neither pixel tables nor pictures by their names.
-    """
+    """The sources of an ingest, by kind. Names are values of the samples' column `source`, except those in memory."""
 
     files: dict[str, str] = field(default_factory=dict)
+    """Short names of tables of pixels or landmarks in files, by qualified path."""
     uris: dict[str, str] = field(default_factory=dict)
+    """The same by URI."""
     layouts: dict[str, TableLayout] = field(default_factory=dict)
+    """Layouts of their columns, by short name."""
     pixel_frames: dict[str, DataFrame] = field(default_factory=dict)
     sample_frames: dict[str, DataFrame] = field(default_factory=dict)
+    """Tables in memory, under the names dataframe-1, dataframe-2 and so on."""
     pictures: dict[str, PictureSource] = field(default_factory=dict)
+    """Folders, manifests, zips and tables of picture files."""
     test: set[str] = field(default_factory=set)
     validation: set[str] = field(default_factory=set)
+    """Names of sources that are test, or validation, as a whole."""
     split_names: dict[str, str] = field(default_factory=dict)
+    """For pixel tables whose name, or that of a folder below the source, says a split: that split."""
     remarks: list[str] = field(default_factory=list)
+    """Notes on names that say test or validation and are not followed."""
     passed_over: list[str] = field(default_factory=list)
+    """Lines about files that are neither pixel tables nor pictures by their names."""
 
     @property
     def pixel_names(self) -> list[str]:
@@ -125,10 +113,6 @@ def open_sources(
         The folder to be written; it must not lie inside a source.
     options : PictureOptions
 
-    Returns
-    -------
-    OpenedSources
-
     Raises
     ------
     AslsparkError
@@ -155,24 +139,16 @@ def open_sources(
 
 @dataclass
 class _Paths:
-    """What the paths of sources hold, before each has its short name.
-
-    Parameters
-    ----------
-    all : list of str
-        Qualified paths of pixel tables and of sources of pictures, in the order of the sources.
-    pictures : dict of str to PictureSource
-        Those of pictures.
-    test : set of str
-        Those that are given as test.
-    split_names : dict of str to str
-        The split that a table's name, or that of a folder above it, says.
-    """
+    """What the paths of sources hold, before each has its short name."""
 
     all: list[str] = field(default_factory=list)
+    """Qualified paths of pixel tables and of sources of pictures, in the order of the sources."""
     pictures: dict[str, PictureSource] = field(default_factory=dict)
+    """Those of pictures."""
     test: set[str] = field(default_factory=set)
+    """Those that are given as test."""
     split_names: dict[str, str] = field(default_factory=dict)
+    """The split that a table's name, or that of a folder above it, says."""
 
 
 def _open_frame(opened: OpenedSources, frame: DataFrame, is_test: bool, options: PictureOptions) -> None:

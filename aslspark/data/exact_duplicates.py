@@ -14,24 +14,16 @@ from aslspark.data.tables.landmark_hands import IN_TABLE
 
 @dataclass(frozen=True)
 class ExactDuplicates:
-    """Counts of pictures that are in several splits.
-
-    Parameters
-    ----------
-    test : int
-        Test rows whose picture is also in train or validation.
-    others : int
-        The train and validation rows with these pictures.
-    validation : int
-        Validation rows whose picture is also in train.
-    first : tuple of str and str, optional
-        Ids of such a test row and of one of its duplicates.
-    """
+    """Counts of pictures that are in several splits."""
 
     test: int
+    """Test rows whose picture is also in train or validation."""
     others: int
+    """The train and validation rows with these pictures."""
     validation: int
+    """Validation rows whose picture is also in train."""
     first: tuple[str, str] | None = None
+    """Ids of such a test row and of one of its duplicates."""
 
     def warnings(self) -> list[str]:
         """Return warnings about the duplicates, if there are any."""

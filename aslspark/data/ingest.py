@@ -82,28 +82,14 @@ def ingest_sources(
     needs: Needs | None = None,
     columns: ColumnConfig | None = None,
 ) -> IngestReport:
-    """Read sources into a sample table, split into train, validation and test.
+    """Read sources into a sample table, split into train, validation and test, and a quarantine; see `aslspark.ingest`.
 
-    Writes the folder `out`: `samples` (Parquet, `SAMPLE_SCHEMA`, partitioned by split), `quarantine`
-    (Parquet, `QUARANTINE_SCHEMA`: every row that could not be used, and why), `report.html` and `ingest.json` (the
-    report). It appears whole or not at all.
+    It leaves `report.html`, too. The folder appears whole or not at all.
 
     Parameters
     ----------
-    spark : SparkSession
-    sources : sequence of str or DataFrame
-        Each one a pixel table (.csv, .csv.gz or .csv.bz2 with the columns label, pixel1 to pixel784), a
-        folder of them, a table of landmarks (label, x0, y0 and so on; also Parquet), a DataFrame with the columns of
-        either (numbers or strings), or a DataFrame with the columns
-        of `SAMPLE_SCHEMA` without `split` (it is evaluated twice: cache it if that is expensive). Or pictures in
-        files: a folder with a sub-folder for each label, perhaps below train and test; a manifest (.csv with
-        path,label and perhaps signer,split); a .zip of either; a DataFrame as Spark's binaryFile or image sources
-        give it, perhaps with label, signer, split. Or the name of such a table in Spark's catalog
-        (``main.signs.pictures``, ``table:pictures``), or the folder of a Delta table.
-    out : str
-        A folder that does not exist yet.
-    test_sources : sequence of str or DataFrame
-        Sources that are test as a whole; the others are then split into train and validation only.
+    spark, sources, out, test_sources
+        As for `aslspark.ingest`; at least one source.
     split : SplitOptions, optional
     pictures : PictureOptions, optional
         How pictures in files are read.
@@ -111,16 +97,6 @@ def ingest_sources(
         What a following training needs of the splits; sources that cannot give it are refused before decoding.
     columns : ColumnConfig, optional
         What the columns of tables that are named are called.
-
-    Returns
-    -------
-    IngestReport
-        Also written to `ingest.json`; `print` shows it.
-
-    Raises
-    ------
-    AslsparkError
-        Where a source cannot be read or has no usable row, the split cannot be made, or `out` exists.
     """
     started = time.monotonic()
     out, store = mounted_as_spark(out), open_store(spark)

@@ -10,7 +10,8 @@ from typing import Any
 from aslspark.common.redacted_files import redacted_json
 from aslspark.common.redaction import redact
 from aslspark.data.samples import SPLITS, TRAIN
-from aslspark.images.decoding import Fitting
+from aslspark.images.hands.options import HandFitting
+from aslspark.images.image_spec import Fitting
 
 
 @dataclass(frozen=True)
@@ -25,17 +26,11 @@ class Reason:
 
 @dataclass(frozen=True)
 class HandsFound:
-    """Counts of the hand stage for a source.
-
-    Parameters
-    ----------
-    pictures : int
-    found : dict of str to int
-        Pictures by the search step that found their hand, in the order of the steps.
-    """
+    """Counts of the hand stage for a source."""
 
     pictures: int
     found: dict[str, int]
+    """Pictures by the search step that found their hand, in the order of the steps."""
 
     @property
     def not_found(self) -> int:
@@ -50,67 +45,45 @@ class HandsFound:
 
 @dataclass(frozen=True)
 class IngestReport:
-    """Counts and settings of one ingest; `str()` is its text for people, `to_json()` is ingest.json.
-
-    Parameters
-    ----------
-    out : str
-        The folder that was written.
-    read, kept, quarantined : int
-        Rows; `read` is counted without parsing, and equals kept + quarantined.
-    labels : dict of str to dict of str to int
-        For each letter, the rows in each split.
-    reasons : list of Reason
-        Of the quarantine, most rows first.
-    sources : dict of str to dict of str to int
-        For each source, the rows in each split and in quarantine.
-    splits : dict of str to int
-    split : str
-        A description of how the split was made.
-    seed : int
-    seconds : float
-        Of the whole ingest.
-    warnings : list of str
-    passed_over : list of str
-        Lines about files that are neither pixel tables nor pictures, and about folders that are no labels.
-    pictures : dict, optional
-        Fit and mask of pictures in files; see `aslspark.images.decoding.ImageSpec.preprocessing`.
-    test_sources : list of str
-        Sources that are test as a whole, or assign test rows themselves. If there are any, all test rows come from
-        them, and training never uses them; otherwise the test rows are a fraction of the sources.
-    near_duplicates : dict, optional
-        Of pictures in files: see `aslspark.data.pictures.near_duplicates.NearDuplicates`.
-    exact_duplicates : dict, optional
-        Pictures that are in several splits; see `aslspark.data.exact_duplicates.ExactDuplicates`. None where all rows
-        are in one split.
-    hands : dict, optional
-        Options of the hand stage; see `aslspark.images.hands.options.HandOptions`.
-    hands_found : dict of str to HandsFound, optional
-        Counts of the hand stage, by source of picture files.
-    pictures_per_second : float, optional
-        Pictures in files that were read, cropped and written, per second.
-    """
+    """Counts and settings of one ingest; `str()` is its text for people, `to_json()` is ingest.json."""
 
     out: str
+    """The folder that was written."""
     read: int
     kept: int
     quarantined: int
+    """Rows; `read` is counted without parsing, and equals kept + quarantined."""
     labels: dict[str, dict[str, int]]
+    """For each letter, the rows in each split."""
     reasons: list[Reason]
+    """Of the quarantine, most rows first."""
     sources: dict[str, dict[str, int]]
+    """For each source, the rows in each split and in quarantine."""
     splits: dict[str, int]
     split: str
+    """A description of how the split was made."""
     seed: int
     seconds: float
+    """Of the whole ingest."""
     warnings: list[str] = field(default_factory=list)
     passed_over: list[str] = field(default_factory=list)
+    """Lines about files that are neither pixel tables nor pictures, and about folders that are no labels."""
     test_sources: list[str] = field(default_factory=list)
+    """Sources that are test as a whole, or assign test rows themselves. If there are any, all test rows come from them,
+    and training never uses them; otherwise the test rows are a fraction of the sources."""
     pictures: Fitting | None = None
+    """Fit and mask of pictures in files; see `aslspark.images.image_spec.ImageSpec.preprocessing`."""
     near_duplicates: dict[str, Any] | None = None
+    """Of pictures in files: see `aslspark.data.pictures.near_duplicates.NearDuplicates`."""
     exact_duplicates: dict[str, Any] | None = None
-    hands: dict[str, Any] | None = None
+    """Pictures that are in several splits; see `aslspark.data.exact_duplicates.ExactDuplicates`. None where all rows
+    are in one split."""
+    hands: HandFitting | None = None
+    """Options of the hand stage; see `aslspark.images.hands.options.HandOptions`."""
     hands_found: dict[str, HandsFound] | None = None
+    """Counts of the hand stage, by source of picture files."""
     pictures_per_second: float | None = None
+    """Pictures in files that were read, cropped and written, per second."""
 
     @property
     def rows_per_second(self) -> float:

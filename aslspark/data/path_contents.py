@@ -22,29 +22,21 @@ MANY_COLUMNS = 100
 
 @dataclass
 class PathContents:
-    """The kind of a file, or the files of a folder (without its sub-folders).
-
-    Parameters
-    ----------
-    manifests, tables, notes : list of str
-        Qualified paths of tables, by their headers: manifests of pictures, tables of pixels (perhaps without a header)
-        or of landmarks, and others.
-    zip, parquet, picture : bool
-        Of a file. `parquet` also of a folder with Parquet files and no tables.
-    passed_over : list of str
-        Lines about tables that cannot be read.
-    others : list of str
-        Qualified paths of the other files of a folder.
-    """
+    """The kind of a file, or the files of a folder (without its sub-folders)."""
 
     manifests: list[str] = field(default_factory=list)
     tables: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    """Qualified paths of tables, by their headers: manifests of pictures, tables of pixels (perhaps without a header)
+    or of landmarks, and others."""
     zip: bool = False
     parquet: bool = False
     picture: bool = False
+    """Of a file. `parquet` also of a folder with Parquet files and no tables."""
     passed_over: list[str] = field(default_factory=list)
+    """Lines about tables that cannot be read."""
     others: list[str] = field(default_factory=list)
+    """Qualified paths of the other files of a folder."""
 
 
 def inspect_path(store: StoreFiles, path: str) -> PathContents:

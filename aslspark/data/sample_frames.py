@@ -14,9 +14,10 @@ from aslspark.common.errors import AslsparkError
 from aslspark.common.labels import STATIC_LETTERS
 from aslspark.data.files.natural_order import natural_order
 from aslspark.data.samples import HAND_COLUMN, HAND_TYPE, PICTURE_TYPE, SAMPLE_SCHEMA, picture_struct
-from aslspark.data.tables.labelled_tables import QUARANTINE, layout_of_columns
+from aslspark.data.tables.labelled_tables import QUARANTINE
 from aslspark.data.tables.landmark_layout import LandmarkLayout
 from aslspark.data.tables.pixel_layout import EMPTY, UNKNOWN_LABEL
+from aslspark.data.tables.table_lines import layout_of_columns
 from aslspark.images.decoding import RAW
 from aslspark.images.hands.hand import NUMBERS
 

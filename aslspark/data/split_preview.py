@@ -42,47 +42,29 @@ class LeastGroups(NamedTuple):
 
 @dataclass(frozen=True)
 class Needs:
-    """What a training after the ingest needs of the splits.
-
-    Parameters
-    ----------
-    splits : tuple of str
-        Splits besides train that must have rows.
-    processes : int
-        Of the training: each needs a training row, and a validation row where there are any.
-    groups : LeastGroups, optional
-        Counted among the rows that are not given as test.
-    """
+    """What a training after the ingest needs of the splits."""
 
     splits: tuple[str, ...] = (TEST,)
+    """Splits besides train that must have rows."""
     processes: int = 1
+    """Of the training: each needs a training row, and a validation row where there are any."""
     groups: LeastGroups | None = None
+    """Counted among the rows that are not given as test."""
 
 
 @dataclass(frozen=True)
 class SampleListing:
-    """Counts of the rows to be split, known from names and labels alone.
-
-    Parameters
-    ----------
-    rows : Counter of Group
-        Rows that turn out unusable are included: a split without rows here has none in the end.
-    names : mapping of str to sequence of str or None
-        The groups to be split, for 'signer' and 'source'; None stands for rows without a signer.
-    by_hash : mapping of str to Counter, optional
-        Rows by split and label, for kind 'random'.
-    """
+    """Counts of the rows to be split, known from names and labels alone."""
 
     rows: Counter[Group]
+    """Rows that turn out unusable are included: a split without rows here has none in the end."""
     names: Mapping[str, Sequence[str | None]] = field(default_factory=dict)
+    """The groups to be split, for 'signer' and 'source'; None stands for rows without a signer."""
     by_hash: Mapping[str, Counter[str]] = field(default_factory=dict)
+    """Rows by split and label, for kind 'random'."""
 
     def split_counts(self, options: SplitOptions) -> dict[str, Counter[str]]:
         """Count the rows by split and label, as they will be split.
-
-        Parameters
-        ----------
-        options : SplitOptions
 
         Raises
         ------

@@ -31,19 +31,6 @@ GIVEN_AS_TEST = "The test rows come from separate sources"
 class SplitOptions:
     """How rows are split.
 
-    Parameters
-    ----------
-    kind : str
-        'block': within each source and label, contiguous runs of rows (the default);
-        'signer' or 'source': all rows of a signer, or of a source, together;
-        'random': row by row, which puts near duplicates into several splits.
-    validation, test : float
-        Fractions from 0 to below 1. With 'block' they are rounded to whole blocks, with 'signer' and
-        'source' to whole groups, at least one each when the fraction is above 0.
-    blocks : int
-        Runs that the rows of one source and label are cut into; for 'block' alone.
-    seed : int
-
     Raises
     ------
     AslsparkError
@@ -51,9 +38,14 @@ class SplitOptions:
     """
 
     kind: str = SplitConfig.kind
+    """'block': within each source and label, contiguous runs of rows (the default); 'signer' or 'source': all rows of a
+    signer, or of a source, together; 'random': row by row, which puts near duplicates into several splits."""
     validation: float = SplitConfig.validation
     test: float = SplitConfig.test
+    """Fractions from 0 to below 1. With 'block' they are rounded to whole blocks, with 'signer' and 'source' to whole
+    groups, at least one each when the fraction is above 0."""
     blocks: int = SplitConfig.blocks
+    """Runs that the rows of one source and label are cut into; for 'block' alone."""
     seed: int = SplitConfig.seed
 
     def __post_init__(self) -> None:
@@ -168,10 +160,6 @@ def describe(
         The same for validation.
     by_name : sequence of str
         Files and folders that were taken for test or validation by their names.
-
-    Returns
-    -------
-    str
     """
     shares = [
         f"{fraction:.0%} for {name}"

@@ -6,8 +6,8 @@ against coverage, and the temperature that fits held-out people best. Spark coun
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from aslspark.data.samples import SPLITS
+from aslspark.evaluation.metrics_json import Bin, Certainty, Coverage, Curve, SplitCertainty
 from aslspark.scoring.calibration import LEAST_PROBABILITY, fit_temperature, with_temperature
 from aslspark.scoring.model import SignClassifierModel
 
@@ -28,6 +29,16 @@ MOST_ROWS = 20_000
 """The most samples that a temperature is fitted on."""
 TEMPERATURES = tuple(float(value) for value in np.geomspace(0.25, 8, 61).round(4))
 """Temperatures that are tried on the held-out samples of a fold."""
+
+
+class TriedTemperatures(TypedDict):
+    """What each of `TEMPERATURES` comes to on some samples, a number a temperature."""
+
+    rows: int
+    log_loss: list[float]
+    """The mean."""
+    calibration_error: list[float]
+    """Expected, over `BINS` bins."""
 
 
 def temperature_for(model: SignClassifierModel, samples: DataFrame) -> float:
@@ -50,7 +61,7 @@ def temperature_for(model: SignClassifierModel, samples: DataFrame) -> float:
     return 1.0 if scored is None else round(fit_temperature(*scored), 4)
 
 
-def try_temperatures(model: SignClassifierModel, samples: DataFrame) -> dict[str, Any] | None:
+def try_temperatures(model: SignClassifierModel, samples: DataFrame) -> TriedTemperatures | None:
     """Compute log loss and calibration error at each of `TEMPERATURES` on samples that the model has not seen.
 
     Parameters
@@ -60,9 +71,8 @@ def try_temperatures(model: SignClassifierModel, samples: DataFrame) -> dict[str
 
     Returns
     -------
-    dict, optional
-        `rows`, and lists of `log_loss` (the mean) and `calibration_error` (expected, over `BINS` bins), one number a
-        temperature. None where none of the samples can be scored.
+    TriedTemperatures or None
+        None where none of the samples can be scored.
     """
     if (scored := _score_known_labels(model, samples)) is None:
         return None
@@ -80,7 +90,7 @@ def try_temperatures(model: SignClassifierModel, samples: DataFrame) -> dict[str
     return {"rows": len(classes), "log_loss": losses, "calibration_error": errors}
 
 
-def best_temperature(tried: Sequence[Mapping[str, Any]]) -> float:
+def best_temperature(tried: Sequence[TriedTemperatures]) -> float:
     """Return the temperature with the least log loss over several results of `try_temperatures` together."""
     losses = sum(fold["rows"] * np.array(fold["log_loss"]) for fold in tried)
     return TEMPERATURES[int(np.argmin(losses))]
@@ -97,7 +107,7 @@ def _score_known_labels(model: SignClassifierModel, samples: DataFrame) -> tuple
     return np.stack(list(rows["probabilities"])), classes
 
 
-def calibration_metrics(scored: DataFrame, temperature: float, threshold: float) -> dict[str, Any]:
+def calibration_metrics(scored: DataFrame, temperature: float, threshold: float) -> Certainty:
     """Compare probabilities with accuracy, and accuracy with coverage, in each split.
 
     Parameters
@@ -106,23 +116,10 @@ def calibration_metrics(scored: DataFrame, temperature: float, threshold: float)
         With `label`, `split` and the columns of `SignClassifierModel.best_guesses`.
     temperature, threshold : float
         Of the model.
-
-    Returns
-    -------
-    dict
-        `temperature`, `threshold`, and `splits` with, for each split,
-        `rows`;
-        `calibration_error` and `calibration_error_before`, the expected error over `BINS` bins with the temperature
-        and without it;
-        `bins` and `bins_before`, a list of `certainty`, `accuracy` and `rows`, one for each bin that is not empty;
-        `coverage`, a list of `threshold`, `coverage` (the share of all pictures that are answered) and `accuracy`
-        (among the answered; None where there are none), one a threshold;
-        `curve`, lists of `coverage` and `accuracy`, one number for each step of certainty.
-        Pictures that could not be scored are in no bin and count as unanswered.
     """
     thresholds = sorted({*THRESHOLDS, threshold})
     totals, counts = _count_answered(scored, thresholds), _count_by_step(scored)
-    splits = {}
+    splits: dict[str, SplitCertainty] = {}
     for split in (name for name in SPLITS if name in totals.index):
         total = {str(name): int(number) for name, number in totals.loc[split].to_dict().items()}
         after, before = (counts[(counts["split"] == split) & (counts["when"] == name)] for name in _PROBABILITIES)
@@ -173,12 +170,12 @@ def _count_by_step(scored: DataFrame) -> pd.DataFrame:
     return counts.toPandas()
 
 
-def at_threshold(split: dict[str, Any], threshold: float) -> dict[str, Any]:
+def at_threshold(split: SplitCertainty, threshold: float) -> Coverage:
     """Return the entry of a split's `coverage` for one of its thresholds."""
     return next(entry for entry in split["coverage"] if entry["threshold"] == threshold)
 
 
-def _bins(counts: pd.DataFrame) -> list[dict[str, Any]]:
+def _bins(counts: pd.DataFrame) -> list[Bin]:
     of_bins = counts.groupby(counts["step"] // STEPS)[["rows", "right", "certainty"]].sum()
     return [
         {
@@ -190,7 +187,7 @@ def _bins(counts: pd.DataFrame) -> list[dict[str, Any]]:
     ]
 
 
-def _expected_error(bins: Sequence[dict[str, Any]]) -> float | None:
+def _expected_error(bins: Sequence[Bin]) -> float | None:
     """Return the expected calibration error: |certainty - accuracy|, averaged over the rows of all bins."""
     rows = sum(each["rows"] for each in bins)
     if not rows:
@@ -198,13 +195,12 @@ def _expected_error(bins: Sequence[dict[str, Any]]) -> float | None:
     return sum(each["rows"] * abs(each["certainty"] - each["accuracy"]) for each in bins) / rows
 
 
-def _coverage(threshold: float, rows: int, answered: int, right: int) -> dict[str, Any]:
+def _coverage(threshold: float, rows: int, answered: int, right: int) -> Coverage:
     accuracy = right / answered if answered else None
     return {"threshold": threshold, "coverage": answered / rows, "accuracy": accuracy}
 
 
-def _curve(counts: pd.DataFrame, rows: int) -> dict[str, list[float]]:
-    """Return coverage and accuracy as the threshold falls step by step."""
+def _curve(counts: pd.DataFrame, rows: int) -> Curve:
     falling = counts.sort_values("step", ascending=False)
     answered = falling["rows"].cumsum()
     return {

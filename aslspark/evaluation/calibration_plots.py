@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -22,6 +21,7 @@ from aslspark.common.plot_style import (
 )
 from aslspark.evaluation.groups import NAMES
 from aslspark.evaluation.metrics import wilson
+from aslspark.evaluation.metrics_json import Certainty, GroupAccuracy
 
 _COLOURS = {"validation": VALIDATION_COLOUR, "test": TRAIN_COLOUR}
 _MOST_GROUPS = 20
@@ -30,7 +30,7 @@ _POINT_MARKERS = "osD^v<>PXhd"
 
 
 @plot_style()
-def plot_calibration(certainty: Mapping[str, Any], path: Path) -> None:
+def plot_calibration(certainty: Certainty, path: Path) -> None:
     """Draw accuracy against probability, before and after the temperature, for each held-out split.
 
     Each bin is a dot whose size shows its number of pictures; the line through it is its 95 % interval.
@@ -68,7 +68,7 @@ def plot_calibration(certainty: Mapping[str, Any], path: Path) -> None:
 
 
 @plot_style()
-def plot_coverage(certainty: Mapping[str, Any], path: Path) -> None:
+def plot_coverage(certainty: Certainty, path: Path) -> None:
     """Draw the accuracy of answered pictures against the share that is answered, with thresholds marked."""
     figure = Figure(figsize=(8, 4.2), layout="constrained")
     axes = figure.subplots()
@@ -115,7 +115,7 @@ def _range(thresholds: Sequence[float]) -> str:
 
 
 @plot_style()
-def plot_groups(groups: Mapping[str, Sequence[Mapping[str, Any]]], accuracy: float, path: Path) -> None:
+def plot_groups(groups: Mapping[str, Sequence[GroupAccuracy]], accuracy: float, path: Path) -> None:
     """Draw the accuracy of each group with its 95 % interval, and that of all pictures together."""
     drawn = {kind: _least_accurate(metrics) for kind, metrics in groups.items()}
     heights = [0.6 + 0.27 * len(metrics) for metrics in drawn.values()]
@@ -140,7 +140,7 @@ def plot_groups(groups: Mapping[str, Sequence[Mapping[str, Any]]], accuracy: flo
     figure.savefig(path)
 
 
-def _least_accurate(metrics: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
+def _least_accurate(metrics: Sequence[GroupAccuracy]) -> Sequence[GroupAccuracy]:
     if len(metrics) <= _MOST_GROUPS:
         return metrics
     return sorted(metrics, key=lambda group: group["accuracy"])[:_MOST_GROUPS]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypedDict
+from typing import TypedDict
 
 
 class SplitAccuracy(TypedDict):
@@ -70,9 +70,20 @@ class SetRow(TypedDict):
     """The file of some rows on which they differ."""
 
 
+class Machine(TypedDict):
+    """What the speeds were measured on."""
+
+    processor: str
+    cores: int | None
+    threads: int
+    """Of onnxruntime."""
+    onnxruntime: str
+    """Its version."""
+
+
 class Comparison(TypedDict):
     """All of it."""
 
-    machine: dict[str, Any]
+    machine: Machine
     bundles: list[BundleRow]
     sets: list[SetRow]

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,12 +20,13 @@ from aslspark.common.plot_style import (
     plot_style,
     show_percent,
 )
+from aslspark.evaluation.comparison_json import BundleRow
 from aslspark.evaluation.metrics import wilson
 from aslspark.evaluation.sheets import PLAIN, Tile, colour_of, draw_sheet
 
 
 @plot_style()
-def plot_scores(bundles: Sequence[Mapping[str, Any]], sets: Sequence[str], path: Path) -> None:
+def plot_scores(bundles: Sequence[BundleRow], sets: Sequence[str], path: Path) -> None:
     """Draw each bundle's accuracy on each set, with its 95 % interval."""
     figure = Figure(figsize=(8.5, 1.2 + 0.32 * len(bundles) * len(sets) + 0.25 * len(sets)), layout="constrained")
     axes = figure.subplots()
@@ -52,16 +52,16 @@ def plot_scores(bundles: Sequence[Mapping[str, Any]], sets: Sequence[str], path:
 
 
 @plot_style()
-def plot_cost(bundles: Sequence[Mapping[str, Any]], sets: Sequence[str], path: Path) -> None:
+def plot_cost(bundles: Sequence[BundleRow], sets: Sequence[str], path: Path) -> None:
     """Draw accuracy against the milliseconds of one picture, for the bundles that were timed."""
-    timed = [(b, bundle) for b, bundle in enumerate(bundles) if bundle["ms_a_picture"] is not None]
+    timed = [(b, bundle, ms) for b, bundle in enumerate(bundles) if (ms := bundle["ms_a_picture"]) is not None]
     dots = len(timed) * len(sets)
     figure = Figure(figsize=(8, 2.6 if dots < 5 else 3.8), layout="constrained")  # two dots in a large box say little
     axes = figure.subplots()
-    for b, bundle in timed:
+    for b, bundle, ms in timed:
         for s, name in enumerate(sets):
             axes.scatter(
-                bundle["ms_a_picture"],
+                ms,
                 bundle["sets"][name]["accuracy"],
                 s=60,
                 color=COLOURS[b % len(COLOURS)],
@@ -71,12 +71,12 @@ def plot_cost(bundles: Sequence[Mapping[str, Any]], sets: Sequence[str], path: P
                 zorder=3,
             )
     axes.set_xscale("log")
-    times = [bundle["ms_a_picture"] for _, bundle in timed]
+    times = [ms for *_, ms in timed]
     axes.set_xlim(min(times) / 1.5, max(times) * 1.5)
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter(FormatStrFormatter("%g"))
     axes.xaxis.set_minor_formatter(NullFormatter())
-    shares = [bundle["sets"][name]["accuracy"] for _, bundle in timed for name in sets]
+    shares = [bundle["sets"][name]["accuracy"] for _, bundle, _ in timed for name in sets]
     axes.set(xlabel="milliseconds a picture, one at a time", ylabel="right", ylim=limits_of_shares(*shares))
     show_percent(axes.yaxis)
     axes.grid()

@@ -19,22 +19,6 @@ LEAKING = (STRATIFIED, RANDOM)
 class FoldOptions:
     """The division of samples into folds.
 
-    Parameters
-    ----------
-    kind : str
-        'block': contiguous runs of each source and label, each fold with its share of every label;
-        'signer': whole signers, folds of about the same number of rows; 'stratified': row by row within each label;
-        'random': row by row. The last two leak. Or one of `LEAVE_ONE`: a fold a source, or a signer.
-    folds : int
-        How many; the kinds of `LEAVE_ONE` have as many as there are sources or signers.
-    validation : float
-        Share of the training groups (or rows) by which the best epoch is chosen; 0 for none. Where whole signers or
-        sources are tested, it is a share of the other signers if there are two or more, else of the blocks.
-    blocks : int
-        Runs into which the rows of a source and label are cut.
-    seed : int
-        The same seed gives the same folds.
-
     Raises
     ------
     AslsparkError
@@ -42,10 +26,18 @@ class FoldOptions:
     """
 
     kind: str = SplitConfig.kind
+    """'block': contiguous runs of each source and label, each fold with its share of every label; 'signer': whole
+    signers, folds of about the same number of rows; 'stratified': row by row within each label; 'random': row by row.
+    The last two leak. Or one of `LEAVE_ONE`: a fold a source, or a signer."""
     folds: int = 5
+    """How many; the kinds of `LEAVE_ONE` have as many as there are sources or signers."""
     validation: float = SplitConfig.validation
+    """Share of the training groups (or rows) by which the best epoch is chosen; 0 for none. Where whole signers or
+    sources are tested, it is a share of the other signers if there are two or more, else of the blocks."""
     blocks: int = SplitConfig.blocks
+    """Runs into which the rows of a source and label are cut."""
     seed: int = SplitConfig.seed
+    """The same seed gives the same folds."""
 
     def __post_init__(self) -> None:
         if self.kind not in (*KINDS, *LEAVE_ONE.values()):

@@ -20,27 +20,18 @@ from aslspark.evaluation.fold_options import BLOCK, LEAKING, LEAVE_ONE, SIGNER, 
 
 @dataclass(frozen=True)
 class Fold:
-    """One fold.
-
-    Parameters
-    ----------
-    number : int
-        Counted from 1.
-    tested_on : str
-        What is held out, as reports name it.
-    columns : tuple of str
-        The columns that name a group, such as `source` and `block`; none where rows are dealt one by one.
-    splits : mapping of tuple to str
-        Group to 'train', 'validation' or 'test'.
-    validation_signers : tuple of str
-        Signers whose training rows become validation.
-    """
+    """One fold."""
 
     number: int
+    """Counted from 1."""
     tested_on: str
+    """What is held out, as reports name it."""
     columns: tuple[str, ...] = ()
+    """The columns that name a group, such as `source` and `block`; none where rows are dealt one by one."""
     splits: Mapping[tuple, str] | None = None
+    """Group to 'train', 'validation' or 'test'."""
     validation_signers: tuple[str, ...] = ()
+    """Signers whose training rows become validation."""
 
 
 def plan_folds(samples: DataFrame, options: FoldOptions) -> list[Fold]:

@@ -52,10 +52,6 @@ def classification_metrics(counts: pd.DataFrame, labels: Sequence[str]) -> Class
         See `count_answers`.
     labels : sequence of str
         The model's labels; labels of the data that it does not know are added after them.
-
-    Returns
-    -------
-    ClassificationMetrics
     """
     from sklearn.metrics import precision_recall_fscore_support
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypedDict
+from typing import TypedDict
 
 from aslspark.models.fit_result import Alert
 
@@ -63,10 +63,60 @@ class ClassificationMetrics(TypedDict):
     by_source: dict[str, SourceAccuracy]
 
 
+class Bin(TypedDict):
+    """The pictures whose best probability lies within one range."""
+
+    certainty: float
+    """The mean of their probabilities."""
+    accuracy: float
+    rows: int
+
+
+class Coverage(TypedDict):
+    """What becomes of the answers above a threshold alone."""
+
+    threshold: float
+    coverage: float
+    """The share of all pictures that are answered."""
+    accuracy: float | None
+    """Among the answered; None where there are none."""
+
+
+class Curve(TypedDict):
+    """Coverage and accuracy, as the threshold falls step by step."""
+
+    coverage: list[float]
+    accuracy: list[float]
+
+
+class SplitCertainty(TypedDict):
+    """How far the probabilities of a split hold. What could not be scored is in no bin and counts as unanswered."""
+
+    rows: int
+    calibration_error: float | None
+    """Expected, over `calibration.BINS` bins, with the temperature."""
+    calibration_error_before: float | None
+    """The same without the temperature."""
+    bins: list[Bin]
+    """Those that are not empty."""
+    bins_before: list[Bin]
+    coverage: list[Coverage]
+    """For each of `calibration.THRESHOLDS`, and the model's own."""
+    curve: Curve
+
+
+class Certainty(TypedDict):
+    """How far a model's probabilities hold."""
+
+    temperature: float
+    threshold: float
+    splits: dict[str, SplitCertainty]
+
+
 class _JudgedMetrics(ClassificationMetrics):
     judged_on: list[str]
     splits: dict[str, ClassificationMetrics]
-    certainty: dict[str, Any]
+    certainty: Certainty
     groups: dict[str, list[GroupAccuracy]]
     scoring_seconds: float
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 from aslspark.bundle.manifest import Manifest
 from aslspark.common.catalog import LANDMARKS, PICTURE
@@ -12,7 +11,7 @@ from aslspark.common.markdown import code, text
 from aslspark.common.redacted_files import write_text
 from aslspark.evaluation.calibration import BINS
 from aslspark.evaluation.groups import NAMES, SKIN_NOTE
-from aslspark.evaluation.metrics_json import GroupAccuracy, Metrics
+from aslspark.evaluation.metrics_json import Certainty, GroupAccuracy, Metrics
 from aslspark.evaluation.unlike_splits import unlike_splits_warning
 from aslspark.features.landmarks import FEATURES
 from aslspark.scoring.model import SignClassifierModel
@@ -104,7 +103,7 @@ def _hands(groups: list[GroupAccuracy]) -> str:
     return f"In {without:,} of {sum(rows.values()):,} test pictures no hand was found: {', '.join(accuracies)}."
 
 
-def _calibration(certainty: dict[str, Any], name: str) -> list[str]:
+def _calibration(certainty: Certainty, name: str) -> list[str]:
     split, threshold = certainty["splits"][name], certainty["threshold"]
     before, after = split["calibration_error_before"], split["calibration_error"]
     sentence = (

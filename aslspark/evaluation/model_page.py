@@ -37,6 +37,7 @@ def write_model_page(
         By section and name.
     """
     unlike = unlike_splits_warning(metrics)
+    judged = metrics["certainty"]["splits"].get(metrics["judged_on"][0])
     write_page(
         folder,
         "model.html",
@@ -45,6 +46,6 @@ def write_model_page(
         settings=settings,
         name=name,
         metrics=metrics,
-        error=metrics["certainty"]["splits"].get(metrics["judged_on"][0], {}).get("calibration_error"),
+        error=judged["calibration_error"] if judged else None,
         kinds=NAMES,
     )

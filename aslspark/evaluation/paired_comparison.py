@@ -6,9 +6,9 @@ In: samples and two models. Out: counts of right answers by pair, McNemar's exac
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import reduce
-from typing import Any
+from typing import TypedDict
 
 import pandas as pd
 from pyspark.sql import DataFrame
@@ -19,6 +19,30 @@ from aslspark.scoring.model import SignClassifierModel
 _FIRST, _SECOND = "_first_right", "_second_right"
 
 
+class PairedMetrics(TypedDict):
+    """Two models on the same rows."""
+
+    rows: int
+    first: float
+    """The accuracy of the first model."""
+    second: float
+    only_first: int
+    """Rows that the first model alone has right."""
+    only_second: int
+    p: float
+    """See `mcnemar`."""
+
+
+class PairedFigures(TypedDict):
+    """The numbers of a comparison, as the registry's record keeps them."""
+
+    sets: dict[str, PairedMetrics]
+    """And all together, as 'together'."""
+    labels: dict[str, PairedMetrics]
+    alpha: float
+    most_fall: float
+
+
 @dataclass(frozen=True)
 class Verdict:
     """The result of a comparison."""
@@ -26,9 +50,7 @@ class Verdict:
     better: bool
     reasons: list[str]
     """Sentences with the numbers that decided."""
-    figures: dict[str, Any] = field(default_factory=dict)
-    """`sets` (with 'together') and `labels`, name to `rows`, accuracy of the `first` and the `second` model, rows that
-    `only_first` or `only_second` has right, and `p`."""
+    figures: PairedFigures
 
 
 def count_pairs(first: SignClassifierModel, second: SignClassifierModel, sets: Mapping[str, DataFrame]) -> pd.DataFrame:
@@ -74,10 +96,6 @@ def compare_paired(counts: pd.DataFrame, alpha: float, max_class_drop: float) ->
         See `count_pairs`.
     alpha, max_class_drop : float
         From 0 to 1.
-
-    Returns
-    -------
-    Verdict
     """
     together = _paired_metrics(counts)
     sets = {str(name): _paired_metrics(part) for name, part in counts.groupby("set")}
@@ -93,7 +111,12 @@ def compare_paired(counts: pd.DataFrame, alpha: float, max_class_drop: float) ->
         f"({max_class_drop:.0%} is allowed)"
         for name, part in fallen.items()
     ]
-    figures = {"sets": {"together": together, **sets}, "labels": labels, "alpha": alpha, "most_fall": max_class_drop}
+    figures: PairedFigures = {
+        "sets": {"together": together, **sets},
+        "labels": labels,
+        "alpha": alpha,
+        "most_fall": max_class_drop,
+    }
     return Verdict(better and not worse and not fallen, reasons, figures)
 
 
@@ -110,7 +133,7 @@ def mcnemar(only_first: int, only_second: int) -> float:
     return float(binomtest(only_first, discordant, 0.5).pvalue) if discordant else 1.0
 
 
-def _paired_metrics(counts: pd.DataFrame) -> dict[str, Any]:
+def _paired_metrics(counts: pd.DataFrame) -> PairedMetrics:
     rows = int(counts["rows"].sum())
     first, second = counts["first"].astype(bool), counts["second"].astype(bool)
     only_first = int(counts.loc[first & ~second, "rows"].sum())
@@ -125,7 +148,7 @@ def _paired_metrics(counts: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def _sentence(part: Mapping[str, Any]) -> str:
+def _sentence(part: PairedMetrics) -> str:
     return (
         f"{part['first']:.2%} to {part['second']:.2%} of {part['rows']:,} rows, {part['only_second']} gained and "
         f"{part['only_first']} lost, p = {part['p']:.2g}"

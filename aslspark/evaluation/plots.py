@@ -21,6 +21,7 @@ from aslspark.common.plot_style import (
     show_percent,
     show_whole,
 )
+from aslspark.evaluation.metrics_json import Confusion
 from aslspark.evaluation.sheets import PLAIN, Tile, colour_of, draw_sheet
 
 
@@ -48,7 +49,7 @@ def plot_curves(history: Sequence[Mapping[str, Any]], best_epoch: int, path: Pat
 
 
 @plot_style()
-def plot_confusion(confusion: Mapping[str, Any], title: str, path: Path) -> None:
+def plot_confusion(confusion: Confusion, title: str, path: Path) -> None:
     """Draw the confusion matrix: shares of each label's rows as colours, counts as numbers."""
     counts = np.array(confusion["counts"])
     labels, answers = confusion["labels"], list(confusion["answers"])

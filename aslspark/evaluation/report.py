@@ -54,13 +54,6 @@ def evaluate(
         The splits of the plots and of the first metrics; every split has metrics of its own.
     rows : int, optional
         How many samples there are, where that is known: to show how far it is.
-
-    Returns
-    -------
-    dict
-        What `metrics.json` holds: the keys of `metrics.classification_metrics`; `splits`, the same for each split;
-        `certainty`, see `calibration.calibration_metrics`; `groups`, see `groups.group_metrics`; `scoring_seconds`; and
-        for a model that was just trained `watch`, the alerts of `aslspark.training.training_alerts`.
     """
     started = time.monotonic()
     is_judged = F.col("split").isin(list(judged_on))

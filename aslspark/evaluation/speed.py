@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from aslspark.common.catalog import LANDMARKS, PICTURE
+from aslspark.evaluation.comparison_json import Machine
 from aslspark.features.landmarks import FEATURES
 from aslspark.models.onnx_classifier import OnnxClassifier
 
@@ -85,7 +86,7 @@ def _timed(session: Any, inputs: dict[str, np.ndarray]) -> list[float]:
     return times
 
 
-def this_machine(threads: int) -> dict[str, Any]:
+def this_machine(threads: int) -> Machine:
     """Describe the machine that the speeds are measured on."""
     import onnxruntime
 

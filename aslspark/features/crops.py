@@ -16,9 +16,10 @@ from aslspark.common.spark_session import task_cores
 from aslspark.data.samples import HAND_COLUMN, picture_struct
 from aslspark.features.landmarks import VECTOR_FIELDS
 from aslspark.features.pictures import Normaliser
-from aslspark.images.decoding import UNUSABLE, ImageSpec
+from aslspark.images.decoding import UNUSABLE
 from aslspark.images.hands.detector import HandDetector
 from aslspark.images.hands.hand import HAND_FIELDS, NO_HAND
+from aslspark.images.image_spec import ImageSpec
 
 ROW = "_row"
 _CROPPED_FIELDS = ", ".join(

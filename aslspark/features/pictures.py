@@ -16,7 +16,6 @@ from aslspark.images.decoding import (
     RAW,
     UNUSABLE,
     WRONG_SIZE,
-    ImageSpec,
     Unusable,
     as_unusable,
     bare_pixels,
@@ -28,6 +27,7 @@ from aslspark.images.decoding import (
 )
 from aslspark.images.hands.find_and_crop import AT_ONCE, FindsHands, find_and_crop, whole_picture
 from aslspark.images.hands.hand import Hand
+from aslspark.images.image_spec import ImageSpec
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,21 +42,15 @@ Read = tuple[npt.NDArray[np.uint8], Hand | None]
 
 @dataclass(frozen=True)
 class Normaliser:
-    """Converts batches of pictures to the model's shape.
-
-    Parameters
-    ----------
-    kind : {'bytes', 'numbers', 'picture', 'image'}
-        Of a row: raw bytes or those of a file; an array of 0-255; a struct in RGB; Spark's image struct, in BGR.
-    form : ImageSpec
-        Size and colours that the model takes.
-    hands : FindsHands, optional
-        With it, files and pictures of another size are cropped to their hand; see `with_hands`.
-    """
+    """Converts batches of pictures to the model's shape."""
 
     kind: str
+    """Of a row: 'bytes', raw or a file's; 'numbers', an array of 0-255; 'picture', a struct in RGB; or 'image', Spark's
+    struct, in BGR."""
     form: ImageSpec
+    """Size and colours that the model takes."""
     hands: FindsHands | None = None
+    """With it, files and pictures of another size are cropped to their hand; see `with_hands`."""
 
     @property
     def shape(self) -> tuple[int, int, int]:

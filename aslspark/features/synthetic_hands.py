@@ -34,9 +34,7 @@ def drawn_hands(labels: Sequence[str], count: int, seed: int) -> npt.NDArray[np.
         if label not in STATIC_LETTERS:
             continue
         for index in range(count):
-            scene = scene_of(
-                label, seed=seed, index=index, signer=index, size=1, channels=1, left_handed=False, varied=True
-            )
+            scene = scene_of(label, seed=seed, index=index, signer=index, size=1, channels=1, varied=True)
             hand = hands[place, index]
             hand[PICTURE_POINTS] = landmarks_in(scene).ravel()
             metres = (scene.joints - scene.joints.mean(axis=0)) / 100

@@ -10,8 +10,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +21,7 @@ import pyarrow_hotfix  # noqa: F401  (CVE-2023-47248: imported first by every mo
 from aslspark.common.errors import first_line
 from aslspark.images.decode_cost import Costly, check_cost, check_scans
 from aslspark.images.exif import orientation
+from aslspark.images.image_spec import CROP, LETTERBOX, MAX_PIXELS, ImageSpec
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -34,11 +34,6 @@ ENCODINGS = (RAW, PNG, JPEG)
 UNUSABLE = "unusable"
 """Field of a picture's struct: the reason of an earlier stage why it cannot be used."""
 
-CROP, LETTERBOX = "crop", "letterbox"
-FITS = (CROP, LETTERBOX)
-
-MAX_PIXELS = 50_000_000
-"""Enough for a phone's 48 megapixels, which take 150 MB decoded."""
 
 EMPTY = "empty"
 NO_PICTURE = "not a picture"
@@ -59,65 +54,12 @@ _QUALITY = 95
 _ROWS_AT_ONCE = 128
 
 
-class Fitting(TypedDict, total=False):
-    """The entries of a bundle's manifest for an `ImageSpec`, beside its shape."""
-
-    fit: str
-    mask: list[list[int]] | None
-
-
 class Unusable(Exception):  # noqa: N818  (it becomes a reason in the quarantine, not a traceback)
     """A picture cannot be used: the reason, and a detail."""
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(f"{reason}: {detail}" if detail else reason)
         self.reason, self.detail = reason, detail
-
-
-@dataclass(frozen=True)
-class ImageSpec:
-    """Size, colours and fit of the pictures that a model takes.
-
-    Parameters
-    ----------
-    height, width, channels : int
-        Channels are 1 (grey) or 3 (RGB).
-    fit : {'crop', 'letterbox'}
-        Crop both sides evenly; or keep the whole picture, with black bars.
-    mask : pair of (int, int, int), optional
-        The lowest and the highest hue, saturation and value (each 0-255, inclusive) of skin. Pixels in this range
-        become white, all others black.
-    max_pixels : int
-        A picture with more, by its header, is refused before it is decoded.
-    """
-
-    height: int
-    width: int
-    channels: int
-    fit: str = CROP
-    mask: tuple[tuple[int, ...], tuple[int, ...]] | None = None
-    max_pixels: int = MAX_PIXELS
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """Height, width, channels."""
-        return self.height, self.width, self.channels
-
-    @property
-    def mode(self) -> str:
-        """Pillow's mode."""
-        return "L" if self.channels == 1 else "RGB"
-
-    def preprocessing(self) -> Fitting:
-        """Return the entries for a bundle's manifest, beside the shape."""
-        return {"fit": self.fit, "mask": None if self.mask is None else [list(end) for end in self.mask]}
-
-
-def image_spec_of(shape: tuple[int, int, int], preprocessing: Fitting) -> ImageSpec:
-    """Build the spec of a bundle from its shape and its `preprocessing`; older bundles crop and have no mask."""
-    mask = preprocessing.get("mask")
-    ends = (tuple(mask[0]), tuple(mask[1])) if mask else None
-    return ImageSpec(*shape, fit=preprocessing.get("fit", CROP), mask=ends)
 
 
 def is_encoded(data: bytes) -> bool:
@@ -212,14 +154,14 @@ def _opened(data: bytes | None, max_pixels: int, formats: tuple[str, ...] = _FOR
     return image
 
 
-def header_of(data: bytes | None, max_pixels: int = MAX_PIXELS) -> tuple[int, int, bool]:
+def header_of(data: bytes | None) -> tuple[int, int, bool]:
     """Return width and height of a picture file, and whether it has colours, without decoding it.
 
     Raises
     ------
     Unusable
     """
-    image = _opened(data, max_pixels)
+    image = _opened(data, MAX_PIXELS)
     return (*image.size, image.mode not in ("1", "L", "LA", "I", "I;16"))
 
 

@@ -23,7 +23,8 @@ from aslspark.features.pictures import Normaliser
 from aslspark.images.decoding import UNUSABLE
 from aslspark.models.onnx_classifier import NO_HAND_FOUND
 from aslspark.scoring.calibration import ABSTAINED
-from aslspark.scoring.model import SignClassifierModel, picture_column
+from aslspark.scoring.model import SignClassifierModel
+from aslspark.scoring.ranked_columns import picture_column
 
 PICTURE_MEASURES = {
     "brightness": "mean of the pixels, 0-1",

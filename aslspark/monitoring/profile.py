@@ -124,10 +124,6 @@ def make_profile(rows: pd.DataFrame, labels: tuple[str, ...]) -> Profile:
     rows : DataFrame
         See `measures.score_and_measure`; with `id`, `split`, `source`, `label` and `signer`.
     labels : tuple of str
-
-    Returns
-    -------
-    Profile
     """
     # The ids of a film's frames hold their numbers: in this order, neighbours look alike.
     ids = rows["id"].tolist()

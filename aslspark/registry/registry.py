@@ -14,7 +14,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
-import logging
 import os
 import shutil
 import tempfile
@@ -30,8 +29,7 @@ from aslspark.bundle.files import read_manifest
 from aslspark.common.errors import AslsparkError
 from aslspark.common.paths import local_path
 from aslspark.common.redaction import redact_all
-
-log = logging.getLogger("aslspark")
+from aslspark.registry.decision_record import DecisionRecord, is_in, sync, sync_tree
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 VERSIONS, DECISIONS, FROZEN_TEST = "versions", "decisions.jsonl", "frozen-test"
@@ -57,6 +55,7 @@ class Registry:
     def __init__(self, path: str) -> None:
         self.given = path
         self.folder = Path(local_path(path)).absolute()
+        self._record = DecisionRecord(self.folder / DECISIONS, path)
 
     @property
     def frozen_test(self) -> Path:
@@ -186,11 +185,11 @@ class Registry:
         if action in (PROMOTED, REFUSED):
             pending[CHALLENGER] = None if is_champion else version
         for source, _ in moves:
-            _sync_tree(source)
+            sync_tree(source)
         self._write_pending(pending)
         for source, target in moves:
             os.rename(source, target)
-            _sync(target.parent)
+            sync(target.parent)
         if is_champion:
             self._point(CHAMPION, str(version))
         self._complete(pending)
@@ -205,16 +204,8 @@ class Registry:
             Where a line is no decision; a last line that was cut short is left out.
         """
         pending = self._pending()  # read first, since a decision that is completed meanwhile is then in the record
-        rows = []
-        lines = self._record().decode("utf-8", errors="replace").split("\n")[:-1]
-        for number, line in enumerate(lines, start=1):
-            row = _parsed(line)
-            if row is None:
-                raise AslsparkError(
-                    f"--registry {self.given}: {DECISIONS} line {number} is no JSON; mend or remove that line"
-                )
-            rows.append(row)
-        if pending is not None and self._has_taken_effect(pending) and not _is_in(pending["row"], rows):
+        rows = self._record.rows()
+        if pending is not None and self._has_taken_effect(pending) and not is_in(pending["row"], rows):
             rows.append(pending["row"])
         return rows
 
@@ -273,7 +264,7 @@ class Registry:
             fresh.unlink(missing_ok=True)
             fresh.symlink_to(Path(VERSIONS) / version, target_is_directory=True)
             os.replace(fresh, link)
-        _sync(self.folder)
+        sync(self.folder)
 
     def _pending(self) -> dict[str, Any] | None:
         try:
@@ -289,7 +280,7 @@ class Registry:
             file.flush()
             os.fsync(file.fileno())
         os.replace(fresh, path)
-        _sync(self.folder)
+        sync(self.folder)
 
     def _has_taken_effect(self, pending: dict[str, Any]) -> bool:
         """Tell whether the champion's alias is the decision's version, or, without one, whether all was moved."""
@@ -300,9 +291,9 @@ class Registry:
     def _complete(self, pending: dict[str, Any]) -> None:
         if CHALLENGER in pending:
             self._point(CHALLENGER, pending[CHALLENGER])
-        self._append(pending["row"])
+        self._record.append(pending["row"])
         (self.folder / _PENDING).unlink()
-        _sync(self.folder)
+        sync(self.folder)
 
     def _recover(self) -> None:
         """Complete or take back the decision of a killed process, and record a champion that the record lacks."""
@@ -319,7 +310,7 @@ class Registry:
         if champion is not None and recorded and recorded[-1] != champion:
             difference = f"the record said {recorded[-1]}, and the alias {champion}"
             reason = f"{difference}: a job was killed, or the alias moved by hand"
-            self._append(_row(RECOVERED, {"champion": champion, "before": recorded[-1], "reasons": [reason]}))
+            self._record.append(_row(RECOVERED, {"champion": champion, "before": recorded[-1], "reasons": [reason]}))
 
     def _remove_work_of_the_killed(self) -> None:
         for folder in self.folder.glob(f"{_WORK}*"):
@@ -330,36 +321,6 @@ class Registry:
             except OSError:
                 with contextlib.suppress(OSError):
                     folder.rmdir()  # an empty one, whose job was killed before the owner's file; others are not ours
-
-    def _record(self) -> bytes:
-        """Return the complete lines of the record."""
-        try:
-            content = (self.folder / DECISIONS).read_bytes()
-        except FileNotFoundError:
-            return b""
-        lines, end, last = content.rpartition(b"\n")
-        if last and _parsed(last.decode("utf-8", errors="replace")) is not None:
-            return content + b"\n"
-        return lines + end
-
-    def _append(self, row: dict[str, Any]) -> None:
-        """Add a line to the record, unless it has it; a last line that was cut short is replaced."""
-        record = self._record()
-        lines = record.decode("utf-8", errors="replace").split("\n")
-        if _is_in(row, [parsed for line in lines if (parsed := _parsed(line)) is not None]):
-            return
-        path = self.folder / DECISIONS
-        with path.open("r+b" if path.exists() else "w+b") as file:
-            size = len(file.read())
-            if size > len(record):
-                log.warning("%s: the last line of %s was cut short, and is left out", self.given, DECISIONS)
-                file.truncate(len(record))
-                file.seek(len(record))
-            file.write(record[size:])  # the line end that the last line lacks
-            file.write(json.dumps(row, ensure_ascii=False).encode() + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-        _sync(self.folder)
 
 
 def _next_alias(name: str) -> str:
@@ -372,18 +333,6 @@ def _row(action: str, about: dict[str, Any]) -> dict[str, Any]:
     return row
 
 
-def _parsed(line: str) -> dict[str, Any] | None:
-    try:
-        row = json.loads(line)
-    except ValueError:
-        return None
-    return row if isinstance(row, dict) and "action" in row else None
-
-
-def _is_in(row: dict[str, Any], rows: list[dict[str, Any]]) -> bool:
-    return any(other.get("id") == row["id"] for other in rows)
-
-
 def _lock(file: TextIO) -> bool:
     """Lock a file if its lock is free, and tell whether it was."""
     try:
@@ -391,17 +340,3 @@ def _lock(file: TextIO) -> bool:
     except OSError:
         return False
     return True
-
-
-def _sync(path: Path) -> None:
-    """Flush a file, or the names in a folder, to disk, so that an earlier rename survives a crash."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _sync_tree(folder: Path) -> None:
-    for path in [*folder.rglob("*"), folder]:
-        _sync(path)

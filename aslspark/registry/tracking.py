@@ -18,6 +18,7 @@ from typing import Any
 from aslspark.bundle.files import MANIFEST
 from aslspark.common.errors import AslsparkError
 from aslspark.common.redaction import redact_all
+from aslspark.common.setting_values import leaves
 from aslspark.common.settings import Config
 from aslspark.common.store_path import as_local_folder
 
@@ -204,16 +205,13 @@ def store_uri(uri: str) -> str:
     return f"sqlite:///{folder / _DATABASE}"
 
 
-def _parameters(tree: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+def _parameters(tree: dict[str, Any]) -> dict[str, str]:
     """Flatten nested settings into MLflow's parameters, `section.key` to text."""
-    parameters: dict[str, str] = {}
-    for name, value in tree.items():
-        if isinstance(value, Mapping):
-            parameters |= _parameters(value, f"{prefix}{name}.")
-        elif value is not None:
-            text = " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
-            parameters[prefix + name] = text[:_LONGEST_PARAMETER]
-    return parameters
+    return {
+        name: (" ".join(map(str, value)) if isinstance(value, list | tuple) else str(value))[:_LONGEST_PARAMETER]
+        for name, value in leaves(tree)
+        if value is not None
+    }
 
 
 def _numbers(tree: Mapping[str, Any], prefix: str = "") -> dict[str, float]:

@@ -18,10 +18,11 @@ from aslspark.common.errors import AslsparkError
 from aslspark.common.onnx_sessions import open_session
 from aslspark.features.landmarks import looked_vectors
 from aslspark.features.pictures import Normaliser
-from aslspark.images.decoding import ImageSpec, Unusable
+from aslspark.images.decoding import Unusable
 from aslspark.images.hands.detector import HandDetector
 from aslspark.images.hands.find_and_crop import FindsHands
 from aslspark.images.hands.hand import NO_HAND, Hand, hand_column
+from aslspark.images.image_spec import ImageSpec
 from aslspark.models.onnx_classifier import OnnxClassifier, needs_hand
 from aslspark.scoring.answers import Answer, answers_of
 

@@ -7,6 +7,7 @@ from datetime import datetime
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from aslspark.common.catalog import TABLE_MODES
 from aslspark.common.errors import AslsparkError, first_line
 from aslspark.common.labels import LABELS, LETTER_OF_NUMBER
 from aslspark.common.paths import mounted_as_spark
@@ -14,7 +15,6 @@ from aslspark.common.progress import doing
 from aslspark.common.redaction import say
 from aslspark.data.files.stores import open_store
 
-MODES = ("errorifexists", "append", "overwrite")
 DIGEST, SCORED_AT = "bundle", "scored_at"
 """Columns that answers in a table have besides: which bundle gave them (string), and when (timestamp)."""
 
@@ -50,9 +50,9 @@ def check_table(spark: SparkSession, table: str, mode: str, out: str | None) -> 
     """
     if out is not None:
         raise AslsparkError(f"--out {out} and --out-table {table}: give one of them")
-    if mode not in MODES:
-        raise AslsparkError(f"--mode {mode}: choose one of {', '.join(MODES)}")
-    if mode == MODES[0] and _exists(spark, table):
+    if mode not in TABLE_MODES:
+        raise AslsparkError(f"--mode {mode}: choose one of {', '.join(TABLE_MODES)}")
+    if mode == TABLE_MODES[0] and _exists(spark, table):
         raise AslsparkError(f"--out-table {table}: it exists already; give --mode append or overwrite, or another name")
 
 

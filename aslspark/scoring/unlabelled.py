@@ -29,16 +29,10 @@ from aslspark.data.files.store_files import StoreFiles
 from aslspark.data.files.stores import open_store
 from aslspark.data.files.table_endings import TABLE_ENDINGS
 from aslspark.data.path_contents import PathContents, inspect_path
-from aslspark.data.pictures.files import (
-    LOST,
-    contents_of,
-    files_below,
-    files_table,
-    named_files,
-    real_path,
-)
+from aslspark.data.pictures.files import LOST, contents_of, files_below, files_table
 from aslspark.data.pictures.listing import ListedFile, unread_reason
 from aslspark.data.pictures.manifest import parse_manifest, read_manifest_text
+from aslspark.data.pictures.manifest_files import named_files, real_path
 from aslspark.data.pictures.reading import packing
 from aslspark.data.samples import REPORT_FILE, read_parquet, read_samples
 from aslspark.data.tables.unlabelled_tables import landmark_frame, table_rows

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from aslspark.images.decoding import ImageSpec, Unusable, header_of
+from aslspark.images.decoding import Unusable, header_of
+from aslspark.images.image_spec import ImageSpec
 
 SMALL_SIDE = 32
 """Of what a model of pixel tables takes: 28x28, where the hand fills the picture."""

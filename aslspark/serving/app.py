@@ -58,29 +58,18 @@ log = logging.getLogger("aslspark.serving")
 
 @dataclass(frozen=True)
 class Service:
-    """What the routes share.
-
-    Parameters
-    ----------
-    holder : ModelHolder
-    executor : PictureExecutor
-    metrics : Metrics
-    limits : Limits
-    keys : Keys
-        Who may reload and record.
-    every : float
-        Seconds between looks for another bundle.
-    recorder : Recorder, optional
-        Keeps the page's recordings; None: the page has no recording mode.
-    """
+    """What the routes share."""
 
     holder: ModelHolder
     executor: PictureExecutor
     metrics: Metrics
     limits: Limits
     keys: Keys
+    """Who may reload and record."""
     every: float
+    """Seconds between looks for another bundle."""
     recorder: Recorder | None
+    """Keeps the page's recordings; None: the page has no recording mode."""
 
 
 def create_app(

@@ -30,12 +30,7 @@ CLOSED = (IDLE, SLOW, FULL)
 
 
 class Connections:
-    """All open connections.
-
-    Parameters
-    ----------
-    limits : Limits
-    """
+    """All open connections."""
 
     def __init__(self, limits: Limits) -> None:
         self.most, self._head_seconds = limits.connections, limits.seconds

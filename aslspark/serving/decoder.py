@@ -14,9 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from aslspark.common.child_main import ask_parent
-from aslspark.images.decoding import ImageSpec, Unusable
+from aslspark.images.decoding import Unusable
 from aslspark.images.hands.hand import Hand
 from aslspark.images.hands.options import HandOptions
+from aslspark.images.image_spec import ImageSpec
 from aslspark.scoring.reader import BYTES, prepared
 from aslspark.serving.limits import Limits, Refused
 from aslspark.serving.payload import pictures_of

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from aslspark.serving.http_middleware import HttpMiddleware
+
 _BODY = b'{"detail":"the service ends"}'
 _HEADERS = [
     (b"content-type", b"application/json"),
@@ -13,17 +15,11 @@ _HEADERS = [
 ]
 
 
-class Ending:
-    """ASGI middleware, outside of all others, that answers 503 where the server cancels a request to end in time."""
+class Ending(HttpMiddleware):
+    """Outside of all others: answers 503 where the server cancels a request to end in time."""
 
-    def __init__(self, app: Any) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Pass a request on."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
+    async def answer(self, scope: Any, receive: Any, send: Any) -> None:
+        """Pass a request on, and answer it where it is cancelled before an answer began."""
         has_begun = False
 
         async def note(message: Any) -> None:

@@ -30,11 +30,6 @@ class Watch:
 
     Everything with a picture's name gets an answer beside it: a letter, or the reason why there is none. Where its
     folder cannot be read or written, the error is logged once and the picture tried again.
-
-    Parameters
-    ----------
-    folder : str
-    reader : Reader
     """
 
     def __init__(self, folder: str, reader: Reader) -> None:

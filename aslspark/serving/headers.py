@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from aslspark.serving.http_middleware import HttpMiddleware
+
 _SAFE = {
     "content-security-policy": "default-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:; "
     "frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
@@ -12,17 +14,11 @@ _SAFE = {
 }
 
 
-class SafeHeaders:
-    """ASGI middleware that adds the security headers."""
+class SafeHeaders(HttpMiddleware):
+    """Adds the security headers."""
 
-    def __init__(self, app: Any) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Pass a request on."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
+    async def answer(self, scope: Any, receive: Any, send: Any) -> None:
+        """Pass a request on, and its answer with the headers."""
 
         async def with_headers(message: Any) -> None:
             if message["type"] == "http.response.start":

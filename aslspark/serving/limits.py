@@ -6,38 +6,27 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from aslspark.images.decoding import MAX_PIXELS
+from aslspark.images.image_spec import MAX_PIXELS
 
 
 @dataclass(frozen=True)
 class Limits:
-    """The most that the service takes on.
-
-    Parameters
-    ----------
-    bytes : int
-        Of one picture's file.
-    pixels : int
-        Of one picture, as its header says.
-    pictures : int
-        In one request.
-    seconds : float
-        For a request's head to arrive, for its body, and from then to the answer; half of it to decode one picture.
-    waiting : int
-        Pictures of all requests that wait for their turn.
-    connections : int
-        Open at once, idle ones included.
-    held : int
-        Bytes of all bodies and frames together, while they arrive, wait and are read.
-    """
+    """The most that the service takes on."""
 
     bytes: int = 12_000_000
+    """Of one picture's file."""
     pixels: int = MAX_PIXELS
+    """Of one picture, as its header says."""
     pictures: int = 32
+    """In one request."""
     seconds: float = 10.0
+    """For a request's head to arrive, for its body, and from then to the answer; half of it to decode one picture."""
     waiting: int = 64
+    """Pictures of all requests that wait for their turn."""
     connections: int = 256
+    """Open at once, idle ones included."""
     held: int = 200_000_000
+    """Bytes of all bodies and frames together, while they arrive, wait and are read."""
 
     @property
     def body(self) -> int:
@@ -54,12 +43,7 @@ class Refused(Exception):  # noqa: N818  (it ends in an answer, not in a traceba
 
 
 class Held:
-    """Counts the bytes that the service holds for all requests together.
-
-    Parameters
-    ----------
-    most : int
-    """
+    """Counts the bytes that the service holds for all requests together."""
 
     def __init__(self, most: int) -> None:
         self.most, self.now = most, 0

@@ -63,13 +63,7 @@ class Slot:
 
 
 class Cameras:
-    """The connected cameras; a silent one makes room for a new one.
-
-    Parameters
-    ----------
-    executor : PictureExecutor
-    metrics : Metrics
-    """
+    """The connected cameras; a silent one makes room for a new one."""
 
     def __init__(self, executor: PictureExecutor, metrics: Metrics) -> None:
         self._executor, self._metrics = executor, metrics

@@ -15,6 +15,7 @@ from aslspark.models.onnx_classifier import NO_HAND_FOUND
 from aslspark.scoring.answers import Answer
 from aslspark.serving.connections import Connections
 from aslspark.serving.executor import PictureExecutor
+from aslspark.serving.http_middleware import HttpMiddleware
 from aslspark.serving.model_holder import STATES, ModelHolder
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -88,17 +89,15 @@ class _Closed(Collector):
         yield family
 
 
-class Counting:
-    """ASGI middleware that counts and times requests by their route."""
+class Counting(HttpMiddleware):
+    """Counts and times requests by their route."""
 
     def __init__(self, app: Any, metrics: Metrics) -> None:
-        self._app, self._metrics = app, metrics
+        super().__init__(app)
+        self._metrics = metrics
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Pass a request on."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
+    async def answer(self, scope: Any, receive: Any, send: Any) -> None:
+        """Pass a request on, and count it when it has ended."""
         started, status = time.perf_counter(), [500]
 
         async def note(message: Any) -> None:

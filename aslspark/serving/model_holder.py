@@ -179,10 +179,6 @@ class ModelHolder:
 def try_out(reader: Reader) -> None:
     """Run a network once and check its output; the first run takes longest, and no request should wait for it.
 
-    Parameters
-    ----------
-    reader : Reader
-
     Raises
     ------
     AslsparkError

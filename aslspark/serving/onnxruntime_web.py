@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from aslspark.common.errors import AslsparkError, first_line
+from aslspark.common.known_hash import require_hash
 from aslspark.common.paths import local_path
 
 PACKAGE = "onnxruntime-web"
@@ -86,8 +87,7 @@ def _of_archive(path: Path, named: str) -> dict[str, bytes]:
     except OSError as error:
         raise AslsparkError(f"{named}: it cannot be read ({error.strerror}); {_REMEDY}") from error
     digest = "sha512-" + base64.b64encode(hashlib.sha512(content).digest()).decode()
-    if digest != INTEGRITY:
-        raise AslsparkError(f"{named}: its integrity is {digest} in place of {INTEGRITY}; {_REMEDY}")
+    require_hash(named, digest, INTEGRITY, _REMEDY, kind="integrity")
     contents = {}
     try:
         with tarfile.open(fileobj=io.BytesIO(content), mode="r:gz") as archive:
@@ -111,6 +111,5 @@ def _of_folder(folder: Path, named: str) -> dict[str, bytes]:
 
 def _checked(contents: dict[str, bytes], named: str) -> dict[str, bytes]:
     for name, file in FILES.items():
-        if (digest := hashlib.sha256(contents[name]).hexdigest()) != file.sha256:
-            raise AslsparkError(f"{named}: the SHA-256 of {file.name} is {digest} in place of {file.sha256}; {_REMEDY}")
+        require_hash(f"{named}: {file.name}", hashlib.sha256(contents[name]).hexdigest(), file.sha256, _REMEDY)
     return contents

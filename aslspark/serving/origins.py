@@ -30,18 +30,12 @@ FORWARDED = (
 
 @dataclass(frozen=True)
 class Keys:
-    """Who may reload and record.
-
-    Parameters
-    ----------
-    token : str, optional
-        Clients that know it may, from anywhere; without a token, only this machine may.
-    proxied : bool
-        All requests come through a proxy, so that none counts as this machine's.
-    """
+    """Who may reload and record."""
 
     token: str | None = None
+    """Clients that know it may, from anywhere; without a token, only this machine may."""
     proxied: bool = False
+    """All requests come through a proxy, so that none counts as this machine's."""
 
     def open_to(self, client: str | None, headers: Mapping[str, str]) -> bool:
         """Tell whether a request may reload and record.

@@ -21,10 +21,10 @@ from aslspark.data.exact_duplicates import landmarks_of_tables
 from aslspark.data.samples import REPORT_FILE, SAMPLES_FOLDER, TEST, TRAIN, VALIDATION, read_samples
 from aslspark.data.splits import GIVEN_AS_TEST
 from aslspark.features.pipeline import feature_pipeline
-from aslspark.images.decoding import Fitting, ImageSpec, image_spec_of
 from aslspark.images.hands.detector import HandDetector
 from aslspark.images.hands.networks import installed_networks
 from aslspark.images.hands.options import hands_of
+from aslspark.images.image_spec import Fitting, ImageSpec, image_spec_of
 
 INGESTED = "ingested"
 """The folder of a job's own ingest, in its scratch folder."""

@@ -112,26 +112,17 @@ def share_of(groups: Sequence[RowGroup], rank: int, size: int, seed: int) -> lis
 
 @dataclass(frozen=True)
 class RowReader:
-    """What is read of each row.
-
-    Parameters
-    ----------
-    labels : sequence of str
-        The label list; a row's class number is its label's place here.
-    shape : (int, int, int), optional
-        Height, width, channels of every picture; None: no pictures are read.
-    columns : SampleColumns
-    weight_of : mapping of str to float
-        Loss weight by source; 1 where it is not given.
-    hands : HandInput, optional
-        What is done to hands, where the network takes landmarks.
-    """
+    """What is read of each row."""
 
     labels: Sequence[str]
+    """The label list; a row's class number is its label's place here."""
     shape: tuple[int, int, int] | None
+    """Height, width, channels of every picture; None: no pictures are read."""
     columns: SampleColumns = USUAL
     weight_of: Mapping[str, float] = field(default_factory=dict)
+    """Loss weight by source; 1 where it is not given."""
     hands: HandInput | None = None
+    """What is done to hands, where the network takes landmarks."""
     _footers: dict[str, pq.FileMetaData] = field(default_factory=dict, init=False, repr=False, compare=False)
     """Of the files that were read from, by path: each is read once."""
 
@@ -225,16 +216,7 @@ class SampleFeed:
         return self._kept is None
 
     def epoch(self, number: int, shuffle: bool = True) -> Iterator[Batch]:
-        """Give every row of this rank once.
-
-        Parameters
-        ----------
-        number : int
-            The epoch, counted from 0: each has an order of its own, which depends on nothing but the seed,
-            the rank and this number, so that a run that goes on after a stop sees what it would have seen.
-        shuffle : bool
-            Otherwise the rows come as they are dealt to this rank.
-        """
+        """Give every row of this rank once; see `aslspark.training.batches.Feed.epoch`."""
         random = np.random.default_rng((self._seed, self._rank, number)) if shuffle else None
         pools = iter([self._kept]) if self._kept is not None else self._stream(random)
         batches = self._plan.batches(pools, random)

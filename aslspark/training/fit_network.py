@@ -47,10 +47,6 @@ def fit_network(
         A folder for the checkpoints, and a flat copy: where it holds checkpoints of the same fit, that goes on.
     on_epoch : callable, optional
         Gets each epoch's row of the history; True ends the fit with `aslspark.training.launch.run.StoppedEarly`.
-
-    Returns
-    -------
-    FitResult
     """
     build = keras_network if config.training.framework == "keras" else torch_network
     unfitted = build(config, data.shape, data.labels)

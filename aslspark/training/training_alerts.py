@@ -47,11 +47,6 @@ def new_notes(history: History, classes: int) -> list[Alert]:
     A rule that went off in the epoch before as well is not noted again; of one that stops, nothing else is noted, since
     it explains the rest.
 
-    Parameters
-    ----------
-    history : sequence of EpochRow
-    classes : int
-
     Returns
     -------
     list of Alert

@@ -11,58 +11,38 @@ PRUNERS = ("median", "hyperband", "none")
 
 @dataclass(frozen=True)
 class SearchOptions:
-    """The options of a search.
-
-    Parameters
-    ----------
-    trials : int
-        Trials in the study at the end, those of earlier calls included.
-    minutes : float
-        No trial begins after so many; 0: no limit.
-    failures : int
-        The search ends after so many failed trials of this call.
-    sampler : {'tpe', 'random', 'grid'}
-    pruner : {'median', 'hyperband', 'none'}
-    storage : str
-        URL of a database; empty: SQLite in the search's folder.
-    study : str
-        Its name in the database.
-    seed : int
-    at_once : int
-        Trials side by side, each a torch network fitted by one process in one Spark task, with the batch size and
-        learning rate of one process; none is stopped early. 1: one trial after another, each in all processes.
-    """
+    """The options of a search."""
 
     trials: int = 20
+    """Trials in the study at the end, those of earlier calls included."""
     minutes: float = 0.0
+    """No trial begins after so many; 0: no limit."""
     failures: int = 5
+    """The search ends after so many failed trials of this call."""
     sampler: str = "tpe"
+    """'tpe', 'random' or 'grid'."""
     pruner: str = "median"
+    """'median', 'hyperband' or 'none'."""
     storage: str = ""
+    """URL of a database; empty: SQLite in the search's folder."""
     study: str = "aslspark"
+    """Its name in the database."""
     seed: int = 0
     at_once: int = 1
+    """Trials side by side, each a torch network fitted by one process in one Spark task, with the batch size and
+    learning rate of one process; none is stopped early. 1: one trial after another, each in all processes."""
 
 
 @dataclass(frozen=True)
 class Budget:
-    """The limits of `automl`, and the models that it tries.
-
-    Parameters
-    ----------
-    minutes : float
-        For all trials and the winner's last training; 0: no limit.
-    trials : int
-        The most trials of a kind. After each round the better half of the kinds goes on, at least two.
-    models : sequence of str
-        Kinds to try; empty: all that fit the data.
-    onnx : bool
-        Try only models that leave an ONNX file, which are networks.
-    seed : int
-    """
+    """The limits of `automl`, and the models that it tries."""
 
     minutes: float = 0.0
+    """For all trials and the winner's last training; 0: no limit."""
     trials: int = 3
+    """The most trials of a kind. After each round the better half of the kinds goes on, at least two."""
     models: Sequence[str] = ()
+    """Kinds to try; empty: all that fit the data."""
     onnx: bool = False
+    """Try only models that leave an ONNX file, which are networks."""
     seed: int = 0

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
+import shutil
 import tempfile
 import time
 from collections.abc import Sequence
@@ -29,7 +30,7 @@ from aslspark.common.redacted_files import write_json
 from aslspark.common.report_page import PAGE
 from aslspark.common.settings import Config, load_config
 from aslspark.common.spark_session import require_slots
-from aslspark.common.store_path import AnyPath, StorePath, any_path, scratch_beside
+from aslspark.common.store_path import AnyPath, any_path, as_local_folder, scratch_beside
 from aslspark.data.samples import REPORT_FILE, TEST, TRAIN, VALIDATION, write_divided
 from aslspark.data.split_preview import Needs
 from aslspark.data.splits import LEAK_WARNING
@@ -124,8 +125,9 @@ def automl(spark: SparkSession, data: Sequence[str], out: str, config: Config, b
                 settings = load_config(None, ranked[0].overrides, of_bundle=config.as_dict())
                 learned, learned_from = _data_of_winner(spark, table, rows[0], scratch)
                 log.info("%s wins: training it on %s", ranked[0].family.name, learned_from)
-                seen_by_workers = path if isinstance(path, StorePath) else folder
-                train_bundle(spark, [learned], str(seen_by_workers / BUNDLE), settings)
+                train_bundle(spark, [learned], str(scratch / BUNDLE), settings)
+                with as_local_folder(scratch / BUNDLE) as bundle:
+                    shutil.copytree(bundle, folder / BUNDLE)
             result = {
                 "winner": ranked[0].family.name,
                 "learned_from": learned_from,

@@ -5,45 +5,36 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import combinations, pairwise
+from itertools import combinations
 from pathlib import Path
-from typing import Any
 
 from pyspark import StorageLevel
-from pyspark.ml.classification import (
-    LogisticRegressionModel,
-    MultilayerPerceptronClassificationModel,
-    OneVsRestModel,
-    RandomForestClassificationModel,
-)
 from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
-from aslspark.bundle.files import ONNX, PIPELINE, BundleContents, read_bundle, require_new, whole_folder
+from aslspark.bundle.files import read_bundle, require_new, whole_folder
 from aslspark.bundle.manifest import Manifest
-from aslspark.common.catalog import NO_CLASSIFIER
 from aslspark.common.command_line import next_command
 from aslspark.common.errors import AslsparkError
 from aslspark.common.paths import spark_path
 from aslspark.common.redacted_files import write_json
 from aslspark.common.redaction import redact_all
 from aslspark.common.report_page import PAGE
-from aslspark.common.settings import ColumnConfig, Config, PictureConfig, load_config
+from aslspark.common.settings import ColumnConfig, Config, PictureConfig
 from aslspark.common.store_path import AnyPath, scratch_beside
 from aslspark.data.ingest import ingest_sources
 from aslspark.data.pictures.options import picture_options
 from aslspark.data.samples import SPLITS, TEST, read_samples
 from aslspark.data.splits import SplitOptions
-from aslspark.evaluation.comparison_json import BundleRow, Comparison, ModelSize, SetAccuracy, SetRow
+from aslspark.evaluation.comparison_json import BundleRow, Comparison, SetAccuracy, SetRow
 from aslspark.evaluation.comparison_page import write_comparison_page
 from aslspark.evaluation.comparison_plots import plot_disagreements
 from aslspark.evaluation.grad_cam import holds_network, write_sheet
 from aslspark.evaluation.metrics import UNSCORED, classification_metrics, count_answers
-from aslspark.evaluation.multiply_adds import multiply_adds
+from aslspark.evaluation.model_size import mllib_size, network_size
 from aslspark.evaluation.sample_pictures import one_of_each_label, pictures_of
 from aslspark.evaluation.speed import measure_speed, this_machine
 from aslspark.images.decoding import pixels_of
-from aslspark.models.mllib import MllibClassifier
 from aslspark.models.onnx_classifier import OnnxClassifier
 from aslspark.scoring.model import SignClassifierModel
 from aslspark.training.data import fingerprint, ingested_folder
@@ -54,7 +45,6 @@ log = logging.getLogger("aslspark")
 RESULT_FILE = "comparison.json"
 MOST_EXAMPLES = 40
 """How many of the rows on which bundles disagree are drawn."""
-NO_ONNX = "an MLlib model has no ONNX; it runs in Spark alone"
 
 
 @dataclass
@@ -162,7 +152,7 @@ def _log_accuracies(candidates: Sequence[Candidate]) -> None:
 
 def _candidate(name: str, path: str) -> Candidate:
     """Read a bundle with its size, cost and training time."""
-    bundle, model = read_bundle(path, keep=[f"{PIPELINE}/"]), SignClassifierModel.load(path)
+    bundle, model = read_bundle(path), SignClassifierModel.load(path)
     manifest = bundle.manifest
     settings = manifest.get("settings", {})
     why_empty: dict[str, str] = {}
@@ -170,9 +160,9 @@ def _candidate(name: str, path: str) -> Candidate:
     if fit_seconds is None:
         why_empty["fit_seconds"] = "the bundle does not say"
     if isinstance(model.classifier, OnnxClassifier):
-        size = _network_size(model.classifier, manifest, why_empty)
+        size = network_size(model.classifier, manifest, why_empty)
     else:
-        size = _mllib_size(model.classifier, bundle, settings, why_empty)
+        size = mllib_size(model.classifier, bundle, settings, why_empty)
     row: BundleRow = {
         "name": name,
         "path": path,
@@ -190,60 +180,6 @@ def _candidate(name: str, path: str) -> Candidate:
         **size,
     }
     return Candidate(name, path, manifest, model, row)
-
-
-def _network_size(classifier: OnnxClassifier, manifest: Mapping[str, Any], why_empty: dict[str, str]) -> ModelSize:
-    parameters = manifest.get("parameters")
-    if parameters is None:
-        why_empty["parameters"] = "the bundle does not say"
-    operations = None
-    try:
-        operations = multiply_adds(classifier.onnx)
-    except (AslsparkError, ImportError) as error:  # the package onnx is optional
-        why_empty["multiply_adds"] = str(error)
-    return {
-        "model": manifest.get("settings", {}).get("network", {}).get("name", "network"),
-        "parameters": parameters,
-        "file": ONNX,
-        "file_bytes": len(classifier.onnx),
-        "multiply_adds": operations,
-    }
-
-
-def _mllib_size(
-    classifier: MllibClassifier, bundle: BundleContents, settings: Mapping[str, Any], why_empty: dict[str, str]
-) -> ModelSize:
-    name = load_config(of_bundle=settings).mllib.classifier
-    parameters, operations = _mllib_cost(classifier, why_empty)
-    why_empty["ms_a_picture"] = why_empty["pictures_a_second"] = NO_ONNX
-    return {
-        "model": "MLlib" if name == NO_CLASSIFIER else name,
-        "file": f"{PIPELINE}/",
-        "file_bytes": sum(len(content) for name, content in bundle.files.items() if name.startswith(f"{PIPELINE}/")),
-        "parameters": parameters,
-        "multiply_adds": operations,
-    }
-
-
-def _mllib_cost(classifier: MllibClassifier, why_empty: dict[str, str]) -> tuple[int | None, int | None]:
-    """Count the parameters and the multiply-adds for one picture."""
-    last = classifier.pipeline.stages[-1]
-    if isinstance(last, MultilayerPerceptronClassificationModel):
-        layers = list(last.getLayers())
-        return len(last.weights.toArray()), sum(a * b for a, b in pairwise(layers))
-    if isinstance(last, LogisticRegressionModel):
-        rows = last.coefficientMatrix.numRows
-        return rows * (last.numFeatures + 1), rows * last.numFeatures
-    if isinstance(last, OneVsRestModel):
-        trees: list[Any] = last.models
-        why_empty["parameters"] = f"{sum(each.totalNumNodes for each in trees):,} nodes, trees for each of {len(trees)}"
-        why_empty["multiply_adds"] = "trees compare, they do not multiply"
-    elif isinstance(last, RandomForestClassificationModel):
-        why_empty["parameters"] = f"{last.totalNumNodes:,} nodes in {last.getNumTrees} trees"
-        why_empty["multiply_adds"] = "trees compare, they do not multiply"
-    else:
-        why_empty["parameters"] = why_empty["multiply_adds"] = f"not counted for {type(last).__name__}"
-    return None, None
 
 
 def _time(candidates: Sequence[Candidate], threads: int) -> None:

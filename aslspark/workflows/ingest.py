@@ -59,7 +59,9 @@ def ingest(
         - a DataFrame as Spark's ``binaryFile`` (``path string, content binary``) or ``image`` source gives it,
           perhaps with ``label``, ``signer`` and ``split`` (strings);
         - a DataFrame of samples: the columns of ``samples`` below but ``split``. It is evaluated twice: cache it
-          where that is slow.
+          where that is slow;
+        - the name of such a table in Spark's catalog (``main.signs.pictures``, ``table:pictures``), or the folder of a
+          Delta table.
     out : str
         The folder to write, which must not exist.
     config : Config, optional

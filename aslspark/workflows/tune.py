@@ -72,10 +72,6 @@ def search(
     The first trial is the given settings, so that the best is never worse on the validation split. A trial that fails
     does not end the search. After two fifths of its epochs, a later trial is stopped where it is below the median.
 
-    Returns
-    -------
-    optuna.Study
-
     Raises
     ------
     AslsparkError

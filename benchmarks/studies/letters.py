@@ -22,8 +22,8 @@ import pyarrow.compute as pc
 from aslspark.bundle.files import HANDS, ONNX, seal, whole_folder
 from aslspark.bundle.write import write_model
 from aslspark.common.settings import Config, load_config
-from aslspark.images.decoding import ImageSpec
 from aslspark.images.hands.detector import hand_detector
+from aslspark.images.image_spec import ImageSpec
 from aslspark.scoring.model import SignClassifierModel
 from benchmarks.studies.sets import SETTINGS, fit_folds, judge, probabilities, read_hands
 

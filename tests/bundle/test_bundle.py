@@ -10,10 +10,10 @@ from serving_bundles import network_saying
 from aslspark.bundle.files import FORMAT, MANIFEST, SUMS, read_bundle, require_new, seal, whole_folder
 from aslspark.bundle.write import write_model
 from aslspark.common.errors import AslsparkError
-from aslspark.images.decoding import ImageSpec
 from aslspark.images.hands.detector import HandDetector
 from aslspark.images.hands.networks import installed_networks
 from aslspark.images.hands.options import HandOptions
+from aslspark.images.image_spec import ImageSpec
 from aslspark.models import torch_network
 from aslspark.models.onnx_classifier import OnnxClassifier
 from aslspark.scoring.model import SignClassifierModel, read_model

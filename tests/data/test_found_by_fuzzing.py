@@ -12,8 +12,8 @@ import safetensors.numpy
 
 from aslspark.common.errors import AslsparkError
 from aslspark.data.pictures.archives import open_zip
-from aslspark.data.pictures.files import named_files
 from aslspark.data.pictures.manifest import parse_manifest
+from aslspark.data.pictures.manifest_files import named_files
 from aslspark.data.pictures.options import PictureOptions
 
 

@@ -16,7 +16,7 @@ from aslspark.data.ingest import ingest_sources
 from aslspark.data.pictures.options import PictureOptions
 from aslspark.data.samples import read_samples
 from aslspark.data.tables.pixel_layout import COLUMNS
-from aslspark.images.decoding import ImageSpec
+from aslspark.images.image_spec import ImageSpec
 from aslspark.registry.tracking_model import BundleModel
 from aslspark.scoring.model import SignClassifierModel
 from aslspark.scoring.reader import NUMBERS, Reader

@@ -3,9 +3,17 @@ import pyarrow as pa
 import pytest
 from moments import ENTERED, whenever
 
-from aslspark.data.tables import parse_pixels
+from aslspark.data.tables.csv_lines import ROW_BY_ROW_LINES
 from aslspark.data.tables.parse_pixels import parse_lines, parse_row_by_row, parse_together
-from aslspark.data.tables.pixel_layout import EMPTY, NOT_A_NUMBER, OUT_OF_RANGE, UNKNOWN_LABEL, WRONG_COLUMN_COUNT
+from aslspark.data.tables.pixel_layout import (
+    COLUMNS,
+    EMPTY,
+    NOT_A_NUMBER,
+    OUT_OF_RANGE,
+    SCALED,
+    UNKNOWN_LABEL,
+    WRONG_COLUMN_COUNT,
+)
 
 LABELS = [number for number in range(25) if number != 9]
 
@@ -22,7 +30,7 @@ def as_lines(labels, pixels):
 
 def line(**fields):
     """One good line, label 3 and all pixels 7, but for the fields named."""
-    return ",".join(str(fields.get(name, 3 if name == "label" else 7)) for name in parse_pixels.COLUMNS)
+    return ",".join(str(fields.get(name, 3 if name == "label" else 7)) for name in COLUMNS)
 
 
 BAD_LINES = {
@@ -49,7 +57,7 @@ BAD_LINES = {
     "label 300": (line(label=300), UNKNOWN_LABEL, "label is '300'"),
     "label -1": (line(label=-1), UNKNOWN_LABEL, "label is '-1'"),
     "a letter as label": (line(label="D"), NOT_A_NUMBER, "label is 'D'"),
-    "a header": (",".join(parse_pixels.COLUMNS), NOT_A_NUMBER, "label is 'label'"),
+    "a header": (",".join(COLUMNS), NOT_A_NUMBER, "label is 'label'"),
 }
 
 
@@ -118,7 +126,7 @@ def test_one_bad_row_sends_only_a_few_rows_the_slow_way():
     lines[777] = "3,7"
     with whenever(parse_row_by_row, ENTERED, lambda given: slow_rows.append(len(given["lines"]))):
         assert len(parse_lines(arrow(lines)).good) == 999
-    assert 0 < sum(slow_rows) <= parse_pixels.ROW_BY_ROW_LINES
+    assert 0 < sum(slow_rows) <= ROW_BY_ROW_LINES
 
 
 def test_no_lines_give_no_rows():
@@ -141,5 +149,5 @@ def test_no_lines_give_no_rows():
 def test_both_parsers_agree_on_what_was_divided_by_255_to_its_edges(pixels, scaled):
     lines = pa.array([",".join(map(str, [3, *pixels]))])
     for parsed in (parse_lines(lines), parse_row_by_row(lines)):
-        assert [bad.reason for bad in parsed.bad] == [parse_pixels.SCALED] * scaled
+        assert [bad.reason for bad in parsed.bad] == [SCALED] * scaled
         assert len(parsed.good) == 1 - scaled

@@ -15,7 +15,7 @@ from aslspark.data.samples import TEST, TRAIN, VALIDATION
 from aslspark.data.split_preview import Group, Needs, SampleListing, previewed_missing_labels, require_trainable
 from aslspark.data.splits import SplitOptions
 from aslspark.data.tables.pixel_layout import PIXELS
-from aslspark.images.decoding import ImageSpec
+from aslspark.images.image_spec import ImageSpec
 
 HANDS = SplitOptions(blocks=25, validation=0.04, test=0.04)
 

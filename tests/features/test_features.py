@@ -8,7 +8,7 @@ from aslspark.data.samples import TRAIN, read_samples
 from aslspark.features.pictures import fit_picture
 from aslspark.features.pipeline import feature_pipeline
 from aslspark.features.scaling import scale
-from aslspark.images.decoding import ImageSpec
+from aslspark.images.image_spec import ImageSpec
 from aslspark.training.feed import RowReader, SampleFeed
 
 LABELS = [letter for letter in "ABCDEFGHIKLMNOPQRSTUVWXY"]

@@ -9,8 +9,9 @@ import pytest
 from PIL import Image
 
 from aslspark.images.decode_cost import MOST_SCANS, check_cost, check_scans, count_scans
-from aslspark.images.decoding import MAX_PIXELS, TOO_MUCH_WORK, UNSCALED, ImageSpec, Unusable, decode, decode_whole
+from aslspark.images.decoding import TOO_MUCH_WORK, UNSCALED, Unusable, decode, decode_whole
 from aslspark.images.exif import orientation, referenced_bytes
+from aslspark.images.image_spec import MAX_PIXELS, ImageSpec
 
 FORM = ImageSpec(28, 28, 1)
 RGB = Image.fromarray(np.random.default_rng(0).integers(0, 256, (60, 40, 3), dtype=np.uint8))

@@ -6,7 +6,8 @@ from PIL import Image
 
 from aslspark.data.files.natural_order import natural_key
 from aslspark.data.pictures.near_duplicates import near_pairs, perceptual_hashes
-from aslspark.images.decoding import ENCODINGS, ImageSpec, Unusable, decode, decode_whole, encode, is_encoded, stored
+from aslspark.images.decoding import ENCODINGS, Unusable, decode, decode_whole, encode, is_encoded, stored
+from aslspark.images.image_spec import ImageSpec
 
 SQUARE = ImageSpec(32, 32, 3)
 RED, BLUE, BLACK = (255, 0, 0), (0, 0, 255), (0, 0, 0)

@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aslspark.images.decoding import ImageSpec
 from aslspark.images.hands.crop import points_in_crop
 from aslspark.images.hands.detector import HandDetector
 from aslspark.images.hands.find_and_crop import find_and_crop, whole_picture
 from aslspark.images.hands.hand import NO_HAND
 from aslspark.images.hands.networks import installed_networks
 from aslspark.images.hands.options import HandOptions
+from aslspark.images.image_spec import ImageSpec
 
 OPTIONS = HandOptions()
 FORM = ImageSpec(64, 64, 3)

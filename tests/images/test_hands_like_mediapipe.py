@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aslspark.images.decoding import ImageSpec
 from aslspark.images.hands.detector import HandDetector
 from aslspark.images.hands.find_and_crop import AT_ONCE, MOST_SIDE, find_and_crop, whole_picture
 from aslspark.images.hands.networks import installed_networks
 from aslspark.images.hands.options import HandOptions
+from aslspark.images.image_spec import ImageSpec
 
 pytestmark = pytest.mark.long
 FORM = ImageSpec(64, 64, 3)

@@ -93,7 +93,7 @@ def test_pictures_in_files_are_ingested_and_looked_at(run, spark, tmp_path):
 @pytest.mark.long
 def test_networks_and_baselines_are_trained_on_one_table_and_compared(run, ingested):
     left = run("02", data=ingested, models="keras forest")
-    assert left.table.folder == ingested
+    assert left.data == ingested
     right = {row["name"]: row["sets"]["test split"] for row in left.compared["bundles"]}
     assert right.keys() == {"keras", "forest"}
     for name, judged in right.items():

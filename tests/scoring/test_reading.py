@@ -10,7 +10,7 @@ from serving_bundles import LABELS, SHAPE, network, network_saying, picture_file
 
 from aslspark.common import catalog
 from aslspark.common.errors import AslsparkError
-from aslspark.images.decoding import ImageSpec
+from aslspark.images.image_spec import ImageSpec
 from aslspark.models.onnx_classifier import needs_hand
 from aslspark.scoring.calibration import ABSTAINED
 from aslspark.scoring.model import SignClassifierModel

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aslspark.images.decoding import ImageSpec
+from aslspark.images.image_spec import ImageSpec
 from aslspark.scoring.scored_tables import _accuracy
 from aslspark.scoring.unlike_pictures import photographs_warning
 

@@ -291,7 +291,7 @@ def test_another_runtime_than_the_pinned_one_is_refused(runtime, tmp_path, monke
         runtime_files(str(tmp_path / ARCHIVE))
     for file in FILES.values():
         (tmp_path / file.name).write_bytes((runtime / file.name).read_bytes() + b" ")
-    with pytest.raises(AslsparkError, match=r"the SHA-256 of ort.wasm.bundle.min.mjs is"):
+    with pytest.raises(AslsparkError, match=r"ort.wasm.bundle.min.mjs: its SHA-256 is"):
         runtime_files(str(tmp_path))
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(AslsparkError, match=rf"npm, which fetches {PACKAGE}, is not installed; .*--assets FILE"):

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import picture_files
 import pytest
+from moments import LEFT, whenever
 from pyspark.sql import functions as F
 from s3_store import SECRET, served_bucket
 
@@ -20,6 +21,7 @@ from aslspark.workflows.automl import automl
 from aslspark.workflows.compare import compare_bundles
 from aslspark.workflows.cross_validate import cross_validate
 from aslspark.workflows.monitor import monitor
+from aslspark.workflows.train import train_bundle
 from aslspark.workflows.tune import search
 
 SETTINGS = [
@@ -59,7 +61,10 @@ def choosing_jobs(spark, place, space):
     folds = cross_validate(spark, data, f"{place}/folds", config, FoldOptions(folds=2, validation=0, blocks=4))
     study = search(spark, data, f"{place}/search", config, space, SearchOptions(trials=1))
     study = search(spark, data, f"{place}/search", config, space, SearchOptions(trials=2))
-    chosen = automl(spark, data, f"{place}/chosen", config, Budget(trials=1, models=("forest", "logistic")))
+    is_there = []
+    with whenever(train_bundle, LEFT, lambda _: is_there.append(any_path(f"{place}/chosen").exists())):
+        chosen = automl(spark, data, f"{place}/chosen", config, Budget(trials=1, models=("forest", "logistic")))
+    assert is_there == [False], "the winner was trained where others look for what is whole"
     bundles = {"chosen": f"{place}/chosen/bundle", "network": f"{place}/runs/bundle"}
     compared = compare_bundles(spark, bundles, {"table": data}, f"{place}/compared")
     del compared["machine"]

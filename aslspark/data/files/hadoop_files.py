@@ -19,12 +19,7 @@ BZIP2_END = 0x177245385090
 
 
 class HadoopFiles(StoreFiles):
-    """Files of any store that Hadoop knows.
-
-    Parameters
-    ----------
-    spark : SparkSession
-    """
+    """Files of any store that Hadoop knows."""
 
     def __init__(self, spark: SparkSession) -> None:
         java: Any = spark._jvm

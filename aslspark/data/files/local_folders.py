@@ -23,24 +23,16 @@ SPECIAL = "it is a pipe or a device"
 
 
 class LocalFile(NamedTuple):
-    """A file below a folder.
-
-    Parameters
-    ----------
-    path : str
-        For Python; bytes that are not UTF-8 are escaped in it (``surrogateescape``).
-    name : str
-        Relative to the folder.
-    length : int
-        In bytes.
-    special : bool
-        Whether it is a pipe, a socket or a device.
-    """
+    """A file below a folder."""
 
     path: str
+    """For Python; bytes that are not UTF-8 are escaped in it (``surrogateescape``)."""
     name: str
+    """Relative to the folder."""
     length: int
+    """In bytes."""
     special: bool = False
+    """Whether it is a pipe, a socket or a device."""
 
 
 @dataclass

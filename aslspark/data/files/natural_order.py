@@ -19,10 +19,6 @@ _LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 def natural_key(name: str) -> list[tuple[int, int, str]]:
     """Return a sort key for the natural order.
 
-    Parameters
-    ----------
-    name : str
-
     Returns
     -------
     list of (int, int, str)

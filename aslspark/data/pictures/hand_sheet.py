@@ -15,10 +15,11 @@ from aslspark.data.files.file_bytes import with_content
 from aslspark.data.pictures.listing import PictureSource
 from aslspark.data.pictures.reading import image_of, sample_id
 from aslspark.data.samples import HAND_COLUMN
-from aslspark.images.decoding import ImageSpec, pixels_of
+from aslspark.images.decoding import pixels_of
 from aslspark.images.hands.crop import points_in_crop
 from aslspark.images.hands.find_and_crop import whole_picture
 from aslspark.images.hands.options import HandOptions
+from aslspark.images.image_spec import ImageSpec
 
 if TYPE_CHECKING:
     from PIL import Image

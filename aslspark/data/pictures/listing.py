@@ -41,28 +41,19 @@ DEPTH = "depth picture"
 
 
 class ListedFile(NamedTuple):
-    """A listed file.
-
-    Parameters
-    ----------
-    path : str
-        As in the table with its bytes.
-    name : str
-        Relative to the folder of its source.
-    length : int
-        In bytes.
-    file : bytes, optional
-        Of a local file: its path in bytes, which may not be UTF-8.
-    reason, detail : str, optional
-        Why it cannot be read, where that is known already.
-    """
+    """A listed file."""
 
     path: str
+    """As in the table with its bytes."""
     name: str
+    """Relative to the folder of its source."""
     length: int
+    """In bytes."""
     file: bytes | None = None
+    """Of a local file: its path in bytes, which may not be UTF-8."""
     reason: str | None = None
     detail: str = ""
+    """Why it cannot be read, where that is known already."""
 
 
 class Picture(NamedTuple):
@@ -88,27 +79,18 @@ class Picture(NamedTuple):
 
 @dataclass
 class PictureSource:
-    """A source of pictures in files.
-
-    Parameters
-    ----------
-    name : str
-        The value of the samples' column `source`.
-    pictures : list of Picture
-    contents : function of a scratch folder
-        Returns the table of their bytes: path (string), and content (binary), image (Spark's image struct) or file
-        (binary, a local path). With the same folder it may be called again.
-    lost : pair of str, optional
-        Reason and detail for pictures that are missing in `contents`; None where none can be.
-    passed_over : list of str
-        Lines about what is in its folder and is no picture with a label.
-    """
+    """A source of pictures in files."""
 
     name: str
+    """The value of the samples' column `source`."""
     pictures: list[Picture]
     contents: Callable[[str], DataFrame]
+    """Returns the table of their bytes: path (string), and content (binary), image (Spark's image struct) or file
+    (binary, a local path). With the same folder it may be called again."""
     lost: tuple[str, str] | None = None
+    """Reason and detail for pictures that are missing in `contents`; None where none can be."""
     passed_over: list[str] = field(default_factory=list)
+    """Lines about what is in its folder and is no picture with a label."""
 
     @property
     def usable(self) -> list[Picture]:
@@ -131,11 +113,6 @@ def unread_reason(file: ListedFile) -> tuple[str, str] | None:
 
 def labelled_by_folder(files: Iterable[ListedFile], options: PictureOptions) -> tuple[list[Picture], list[str]]:
     """Label pictures by the names of their folders.
-
-    Parameters
-    ----------
-    files : iterable of ListedFile
-    options : PictureOptions
 
     Returns
     -------

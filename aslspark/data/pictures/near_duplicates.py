@@ -45,23 +45,15 @@ class Pair:
 
 @dataclass(frozen=True)
 class NearDuplicates:
-    """Counts of near duplicates between the test split and the others.
-
-    Parameters
-    ----------
-    bits : int
-        Most bits by which near duplicates differ.
-    test, others : int
-        Test pictures with a near duplicate in other splits; pictures of other splits that are one.
-    dropped : int
-        Of the others, those that were quarantined.
-    closest : list of Pair
-    """
+    """Counts of near duplicates between the test split and the others."""
 
     bits: int
+    """Most bits by which near duplicates differ."""
     test: int
     others: int
+    """Test pictures with a near duplicate in other splits; pictures of other splits that are one."""
     dropped: int = 0
+    """Of the others, those that were quarantined."""
     closest: list[Pair] = field(default_factory=list)
 
     def warnings(self) -> list[str]:

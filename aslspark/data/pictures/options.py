@@ -16,43 +16,31 @@ from aslspark.common.settings import HandConfig, PictureConfig
 from aslspark.common.spark_session import task_cores
 from aslspark.data.files.store_files import no_pattern
 from aslspark.data.files.stores import open_store
-from aslspark.images.decoding import ImageSpec
 from aslspark.images.hands.detector import HandDetector, hand_detector
+from aslspark.images.image_spec import ImageSpec
 
 
 @dataclass(frozen=True)
 class PictureOptions:
-    """How pictures in files are read.
-
-    Parameters
-    ----------
-    form : ImageSpec
-        Size, colour, fit and mask.
-    store : {'raw', 'png', 'jpeg'}
-    labels : mapping of str to str
-        Labels by other names, in lower case; names that are not in it must be labels themselves.
-    signer_pattern : re.Pattern, optional
-        Its first group, searched in the path, is the signer.
-    near_bits : int
-        Most bits in which the hashes of near duplicates differ.
-    drop_near_duplicates : bool
-    keep : {'all', 'letters', 'static'}
-        Which labels are kept; see `labels.LABEL_SETS`.
-    roots : sequence of str
-        Qualified folders in which manifests may name files, beside their own.
-    hands : HandDetector, optional
-        What finds the hands that they are cropped to; None: they stay whole.
-    """
+    """How pictures in files are read."""
 
     form: ImageSpec = field(default_factory=lambda: ImageSpec(PictureConfig.size, PictureConfig.size, 3))
+    """Size, colour, fit and mask."""
     store: str = PictureConfig.store
+    """'raw', 'png' or 'jpeg'."""
     labels: Mapping[str, str] = field(default_factory=dict)
+    """Labels by other names, in lower case; names that are not in it must be labels themselves."""
     signer_pattern: re.Pattern[str] | None = None
+    """Its first group, searched in the path, is the signer."""
     near_bits: int = PictureConfig.near_bits
+    """Most bits in which the hashes of near duplicates differ."""
     drop_near_duplicates: bool = PictureConfig.drop_near_duplicates
     keep: str = PictureConfig.keep
+    """'all', 'letters' or 'static': which labels are kept; see `labels.LABEL_SETS`."""
     roots: tuple[str, ...] = ()
+    """Qualified folders in which manifests may name files, beside their own."""
     hands: HandDetector | None = None
+    """What finds the hands that they are cropped to; None: they stay whole."""
 
     def label_of(self, name: str) -> str | None:
         """Return the label of a folder's name or a manifest's entry; None where it has none."""

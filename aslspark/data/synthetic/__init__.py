@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from aslspark.data.synthetic.picture import draw_hand, draw_landmarks
-from aslspark.data.synthetic.sheet import contact_sheet
 
-__all__ = ["contact_sheet", "draw_hand", "draw_landmarks", "drawn_samples"]
+__all__ = ["draw_hand", "draw_landmarks", "drawn_samples"]
 
 
 def __getattr__(name: str) -> Any:

@@ -29,7 +29,6 @@ def draw_hand(
     signer: int,
     size: int = 28,
     channels: int = 1,
-    left_handed: bool = False,
 ) -> npt.NDArray[np.uint8]:
     """Draw a hand that forms a letter.
 
@@ -45,8 +44,6 @@ def draw_hand(
         Height and width in pixels.
     channels : int
         1 for grey, 3 for RGB.
-    left_handed : bool
-        Draw the left hand.
 
     Returns
     -------
@@ -54,9 +51,7 @@ def draw_hand(
         uint8, shape (size, size, channels).
     """
     check_picture_shape(size, channels)
-    scene = scene_of(
-        letter, seed=seed, index=index, signer=signer, size=size, channels=channels, left_handed=left_handed
-    )
+    scene = scene_of(letter, seed=seed, index=index, signer=signer, size=size, channels=channels)
     linear = render(
         scene.flesh,
         scene.camera,
@@ -68,14 +63,12 @@ def draw_hand(
     return scene.developed(linear)
 
 
-def draw_landmarks(
-    letter: str, *, seed: int, index: int, signer: int, left_handed: bool = False
-) -> npt.NDArray[np.float32]:
+def draw_landmarks(letter: str, *, seed: int, index: int, signer: int) -> npt.NDArray[np.float32]:
     """Return the 21 landmarks of the picture that `draw_hand` draws from the same numbers.
 
     Parameters
     ----------
-    letter, seed, index, signer, left_handed
+    letter, seed, index, signer
         As for `draw_hand`.
 
     Returns
@@ -84,9 +77,7 @@ def draw_landmarks(
         float32, shape (21, 3): x (rightwards) and y (downwards) as fractions of the picture, and the depth behind the
         wrist on about the same scale, negative towards the viewer. This is MediaPipe's convention.
     """
-    return landmarks_in(
-        scene_of(letter, seed=seed, index=index, signer=signer, size=1, channels=1, left_handed=left_handed)
-    )
+    return landmarks_in(scene_of(letter, seed=seed, index=index, signer=signer, size=1, channels=1))
 
 
 def landmarks_in(scene: Scene) -> npt.NDArray[np.float32]:

@@ -107,7 +107,6 @@ def scene_of(
     signer: int,
     size: int,
     channels: int,
-    left_handed: bool,
     varied: bool = False,
 ) -> Scene:
     """Return the scene of picture number `index` of a seed; size and channels do not change what it shows.
@@ -131,8 +130,6 @@ def scene_of(
         @ turn_about_x(view.pitch + rng.normal(0, 7))
         @ turn_about_y(view.yaw + rng.normal(0, 9))
     )
-    if left_handed:
-        turn = np.diag([-1.0, 1.0, 1.0]) @ turn
     middle = joints.mean(axis=0)
     joints = (joints - middle) @ turn.T
     flesh = Capsules(

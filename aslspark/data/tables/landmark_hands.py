@@ -36,24 +36,16 @@ Points = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class TableHands:
-    """What the rows of a table say together.
-
-    Parameters
-    ----------
-    aspect : Fraction
-        The pictures' width as a multiple of their height; 1 where coordinates are pixels.
-    side : {'left', 'right'}
-        Of most of its hands.
-    score : float
-        How sure that is, 0.5-1.
-    letters : mapping of int to str
-        See `landmark_layout.letters_of`.
-    """
+    """What the rows of a table say together."""
 
     aspect: Fraction = Fraction(1)
+    """The pictures' width as a multiple of their height; 1 where coordinates are pixels."""
     side: str = RIGHT
+    """'left' or 'right': of most of its hands."""
     score: float = 1.0
+    """How sure that is, 0.5-1."""
     letters: Mapping[int, str] = field(default_factory=dict)
+    """See `landmark_layout.letters_of`."""
 
     def __str__(self) -> str:
         aspect = f"{self.aspect.numerator}:{self.aspect.denominator}"

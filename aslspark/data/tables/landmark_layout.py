@@ -5,7 +5,6 @@ A table of landmarks has `label, x0, y0[, z0], ..., x20, y20[, z20]`, as people 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
@@ -19,7 +18,6 @@ FIRST_NAMED = 100
 
 _ALPHABET = LABELS[:26]
 _J, _LAST_WITHOUT_GAPS = 9, len(STATIC_LETTERS) - 1
-_COORDINATE = re.compile(r"[xyz]\d+")
 
 
 class LandmarkLayout(NamedTuple):

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.csv as pa_csv
 
+from aslspark.data.tables.csv_lines import ROW_BY_ROW_LINES, BadRow, joined_lines, number_in, parse_each, read_columns
 from aslspark.data.tables.landmark_layout import POINTS, LandmarkLayout, coordinate_names, label_number
-from aslspark.data.tables.parse_pixels import MISPLACED_QUOTE, ROW_BY_ROW_LINES, BadRow, number_in
 from aslspark.data.tables.pixel_layout import EMPTY, NOT_A_NUMBER, WRONG_COLUMN_COUNT
 
 NO_HAND = "no hand"
@@ -63,24 +63,11 @@ def _parse_together(lines: pa.Array, layout: LandmarkLayout) -> tuple[list[str],
     """Return labels, none where the layout has none, and coordinates (n, numbers); None where a line is in doubt."""
     names = layout.names
     used = [names[place] for place in layout.points]
-    whole = pa.ListArray.from_arrays(pa.array([0, len(lines)], pa.int32()), lines)
-    text = pa.compute.binary_join(whole, "\n")[0].as_buffer().to_pybytes()
-    quoted = b'"' in text
-    if quoted and pa.compute.any(pa.compute.match_substring_regex(lines, MISPLACED_QUOTE)).as_py():
-        return None
     types = dict.fromkeys(used, pa.float64())
     if layout.label is not None:
         types["label"] = pa.string()
-    try:
-        table = pa_csv.read_csv(
-            pa.BufferReader(text),
-            read_options=pa_csv.ReadOptions(column_names=names, use_threads=False, block_size=max(len(text) + 1, 1024)),
-            parse_options=pa_csv.ParseOptions(quote_char='"' if quoted else False, ignore_empty_lines=False),
-            convert_options=pa_csv.ConvertOptions(column_types=types, include_columns=list(types), null_values=[]),
-        )
-    except pa.ArrowInvalid:
-        return None
-    if table.num_rows != len(lines):
+    table = read_columns(lines, joined_lines(lines), names, types)
+    if table is None:
         return None
     coordinates = np.stack([table[name].combine_chunks().to_numpy() for name in used], axis=1)
     if not np.isfinite(coordinates).all():
@@ -89,18 +76,10 @@ def _parse_together(lines: pa.Array, layout: LandmarkLayout) -> tuple[list[str],
 
 
 def _parse_row_by_row(lines: pa.Array, layout: LandmarkLayout) -> ParsedLandmarks:
-    good, numbers, rows, bad = [], [], [], []
-    # As bytes, so that a line that is not UTF-8 becomes a bad row and no error.
-    for number, line in enumerate(lines.cast(pa.binary()).to_pylist()):
-        row = _parse_row(line.decode("utf-8", errors="replace"), layout)
-        if isinstance(row, ParsedRow):
-            good.append(number)
-            numbers.append(row.label)
-            rows.append(row.points)
-        else:
-            bad.append(BadRow(number, *row))
-    points = np.array(rows, np.float64).reshape(len(rows), POINTS, layout.axes)
-    return ParsedLandmarks(np.array(good, np.int64), np.array(numbers, np.int64), points, bad)
+    good, rows, bad = parse_each(lines, ParsedRow, partial(_parse_row, layout=layout))
+    points = np.array([row.points for row in rows], np.float64).reshape(len(rows), POINTS, layout.axes)
+    numbers = np.array([row.label for row in rows], np.int64)
+    return ParsedLandmarks(np.array(good, np.int64), numbers, points, bad)
 
 
 class ParsedRow(NamedTuple):

@@ -5,26 +5,22 @@ In: an Arrow array of CSV lines without line ends, and their layout. Out: uint8 
 
 from __future__ import annotations
 
-import re
 from codecs import BOM_UTF8
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.csv as pa_csv
 
 from aslspark.common.labels import LETTER_OF_NUMBER
+from aslspark.data.tables.csv_lines import ROW_BY_ROW_LINES, BadRow, joined_lines, number_in, parse_each, read_columns
 from aslspark.data.tables.pixel_layout import (
-    COLUMNS,
     EMPTY,
     NOT_A_NUMBER,
     OUT_OF_RANGE,
-    PIXELS,
     PLAIN,
     SCALED,
-    SIDE,
     TOLERANCE,
     UNKNOWN_LABEL,
     WRONG_COLUMN_COUNT,
@@ -34,42 +30,7 @@ from aslspark.data.tables.pixel_layout import (
     scaled_rows,
 )
 
-__all__ = (
-    "COLUMNS",
-    "EMPTY",
-    "NOT_A_NUMBER",
-    "OUT_OF_RANGE",
-    "PIXELS",
-    "SCALED",
-    "SIDE",
-    "UNKNOWN_LABEL",
-    "WRONG_COLUMN_COUNT",
-    "BadRow",
-    "ParsedLines",
-    "parse_lines",
-    "parse_row",
-    "parse_row_by_row",
-    "parse_together",
-)
-
-# Up to this many lines, parsing row by row costs less than trying halves again in C++.
-ROW_BY_ROW_LINES = 16
-
 LABEL_IS_KNOWN = np.array([number in LETTER_OF_NUMBER for number in range(256)])
-
-# A decimal number. No two parts of the pattern match the same characters, so that a long field is read once.
-NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
-SPACES = " \t\n\r\f\v"
-# A quote within a field, or an unclosed one: Arrow reads both "1"2 and a final "12 as 12.
-MISPLACED_QUOTE = r'[^,]"[^,]|(^|,)"[^",]*(,|$)'
-
-
-class BadRow(NamedTuple):
-    """A line that cannot be used: its place among the lines from 0, a reason and a detail."""
-
-    line: int
-    reason: str
-    detail: str
 
 
 class ParsedLines(NamedTuple):
@@ -127,32 +88,17 @@ def parse_together(lines: pa.Array, layout: Layout = PLAIN) -> tuple[npt.NDArray
     """
     count, names = len(lines), layout.names
     used = [names[place] for place in ((layout.label,) if layout.label is not None else ()) + layout.pixels]
-    whole = pa.ListArray.from_arrays(pa.array([0, count], pa.int32()), lines)
-    text = pc.binary_join(whole, "\n")[0].as_buffer().to_pybytes()
+    text = joined_lines(lines)
     # Arrow reads 0x1F as 31, which a pixel table does not mean. Searching one letter first is faster.
     if any(letter in text and b"0" + letter in text for letter in (b"x", b"X")):
         return None
     # Arrow skips a byte order mark at the start of its text, which may be any line here.
     if text.startswith(BOM_UTF8):
         return None
-    quoted = b'"' in text
-    if quoted and pc.any(pc.match_substring_regex(lines, MISPLACED_QUOTE)).as_py():
-        return None
     # With uint8 the parser itself refuses numbers out of 0-255; 12.0 needs float64 and a check of the values.
     number_type = pa.float64() if b"." in text else pa.uint8()
-    try:
-        table = pa_csv.read_csv(
-            pa.BufferReader(text),
-            # One thread, since Spark runs a task on every core; one block, so that each column is one array.
-            read_options=pa_csv.ReadOptions(column_names=names, use_threads=False, block_size=max(len(text) + 1, 1024)),
-            parse_options=pa_csv.ParseOptions(quote_char='"' if quoted else False, ignore_empty_lines=False),
-            convert_options=pa_csv.ConvertOptions(
-                column_types=dict.fromkeys(used, number_type), include_columns=used, null_values=[]
-            ),
-        )
-    except pa.ArrowInvalid:
-        return None
-    if table.num_rows != count:
+    table = read_columns(lines, text, names, dict.fromkeys(used, number_type))
+    if table is None:
         return None
     by_column = np.empty((len(used), count), np.float64 if number_type == pa.float64() else np.uint8)
     for number, column in enumerate(table.columns):
@@ -170,17 +116,8 @@ def parse_together(lines: pa.Array, layout: Layout = PLAIN) -> tuple[npt.NDArray
 
 def parse_row_by_row(lines: pa.Array, layout: Layout = PLAIN) -> ParsedLines:
     """Parse lines one by one, which is slower and gives a reason for each bad row."""
-    good, labels, rows, bad = [], [], [], []
-    # As bytes, so that a line that is not UTF-8 becomes a bad row and no error.
-    for number, line in enumerate(lines.cast(pa.binary()).to_pylist()):
-        row = parse_row(line.decode("utf-8", errors="replace"), layout)
-        if isinstance(row, ParsedRow):
-            good.append(number)
-            labels.append(row.label)
-            rows.append(row.pixels)
-        else:
-            bad.append(BadRow(number, *row))
-    return _parsed(good, labels, rows, bad, layout)
+    good, rows, bad = parse_each(lines, ParsedRow, partial(parse_row, layout=layout))
+    return _parsed(good, [row.label for row in rows], [row.pixels for row in rows], bad, layout)
 
 
 class ParsedRow(NamedTuple):
@@ -220,21 +157,9 @@ def parse_row(line: str, layout: Layout = PLAIN) -> ParsedRow | tuple[str, str]:
     return ParsedRow(label, [round(value) for value in values])
 
 
-def number_in(field: str) -> float:
-    """Return the number in a field; NaN where there is none."""
-    text = _unquoted(field)
-    return float(text) if NUMBER.fullmatch(text) else float("nan")
-
-
 def _is_whole(value: float) -> bool:
     # An overflow such as 1e999 is infinite: a number, but out of range.
     return abs(value) == float("inf") or (value == value and abs(value - round(value)) <= TOLERANCE)
-
-
-def _unquoted(field: str) -> str:
-    """Remove the spaces and quotes around a field."""
-    field = field.strip(SPACES)
-    return field[1:-1].strip(SPACES) if len(field) > 1 and field[0] == field[-1] == '"' else field
 
 
 def _unknown_label(label: int | str) -> tuple[str, str]:

@@ -18,19 +18,14 @@ from aslspark.common.errors import AslsparkError
 from aslspark.data.files.store_files import StoreFiles, plain_path
 from aslspark.data.picture_column import picture_column, pixel_bytes
 from aslspark.data.samples import HAND_COLUMN
-from aslspark.data.tables.labelled_tables import (
-    TableLayout,
-    check_header,
-    hands_of_lines,
-    label_text,
-    lines_of_files,
-    runs_of_blocks,
-)
+from aslspark.data.tables.csv_lines import BadRow
+from aslspark.data.tables.labelled_tables import runs_of_blocks
 from aslspark.data.tables.landmark_hands import TableHands, hands_of_points
 from aslspark.data.tables.landmark_layout import LandmarkLayout, landmark_layout
 from aslspark.data.tables.parse_landmarks import parse_landmarks
-from aslspark.data.tables.parse_pixels import BadRow, parse_lines
+from aslspark.data.tables.parse_pixels import parse_lines
 from aslspark.data.tables.pixel_layout import PIXELS, SIDE, Layout
+from aslspark.data.tables.table_lines import TableLayout, check_header, hands_of_lines, label_text, lines_of_files
 from aslspark.images.decoding import RAW, UNUSABLE
 from aslspark.images.hands.hand import HAND_FIELDS, null_hands
 

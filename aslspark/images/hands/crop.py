@@ -5,13 +5,13 @@ In: an image of any size, grey or RGB. Out: a square image, black where it exten
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from aslspark.images.hands.options import HandOptions
+from aslspark.images.hands.square import Square, angle_of
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -87,8 +87,8 @@ def crop_transform(
         The crop's side, in pixels of the picture.
     """
     points = np.asarray(landmarks, np.float64)[:, :2] * max(size)
-    angle = _lean(points) if options.upright else 0.0
-    turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+    angle = angle_of(points[MIDDLE_KNUCKLE] - points[WRIST]) if options.upright else 0.0
+    turn = Square(0.0, 0.0, 1.0, angle).axes
     turned = points @ turn  # by the opposite angle, which makes the hand upright
     low, high = turned.min(axis=0), turned.max(axis=0)
     side = max(float((high - low).max()) * (1 + 2 * options.margin), 1.0)
@@ -104,12 +104,6 @@ def points_in_crop(
     points = np.asarray(landmarks, np.float64)[:, :2] * max(size)
     in_crop: npt.NDArray[np.float64] = (points - matrix[:, 2]) @ matrix[:, :2] / side
     return in_crop
-
-
-def _lean(points: npt.NDArray[np.float64]) -> float:
-    """Return the angle of the hand to the right of upright, in radians."""
-    x, y = points[MIDDLE_KNUCKLE] - points[WRIST]
-    return math.atan2(x, -y)
 
 
 def _with_blurred_background(crop: Image.Image, points: npt.NDArray[np.float64]) -> Image.Image:

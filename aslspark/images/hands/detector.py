@@ -39,19 +39,13 @@ class HandDetector:
 
     Of several hands, it is the one with the largest area times score: the signing hand is nearest to the camera. Where
     no search finds one, the faint palms that each saw are looked at.
-
-    Parameters
-    ----------
-    options : HandOptions
-        Its confidence and looks are used.
-    networks : HandNetworks
-    threads : int
-        Of a network.
     """
 
     options: HandOptions
+    """Its confidence and looks are used."""
     networks: HandNetworks
     threads: int = 1
+    """Of a network."""
 
     def __call__(self, pictures: Sequence[Pixels]) -> list[Hand]:
         """Find the hand in each picture.

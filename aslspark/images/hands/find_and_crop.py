@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from aslspark.images.decoding import ImageSpec, Unusable, as_unusable, decode_whole, resize_to
+from aslspark.images.decoding import Unusable, as_unusable, decode_whole, resize_to
 from aslspark.images.hands.crop import hand_crop
 from aslspark.images.hands.hand import Hand
 from aslspark.images.hands.options import HandOptions
+from aslspark.images.image_spec import ImageSpec
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -11,7 +11,6 @@ import numpy.typing as npt
 import pyarrow as pa
 
 LEFT, RIGHT = "left", "right"
-SIDES = (LEFT, RIGHT)
 
 NUMBERS = 63
 """x, y, z of 21 landmarks."""

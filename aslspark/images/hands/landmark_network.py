@@ -6,14 +6,13 @@ The scales are those of MediaPipe's graphs `hand_landmark_cpu.pbtxt` and `hand_l
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from aslspark.common.onnx_sessions import run_on_pictures
-from aslspark.images.hands.square import Pixels, Points, Square
+from aslspark.images.hands.square import Pixels, Points, Square, angle_of
 
 SIDE = 224
 """Pixels of the network's input."""
@@ -83,8 +82,7 @@ def find_landmarks(session: Any, cut_outs: Pixels, squares: list[Square]) -> lis
 def tracked_square(points: Points) -> Square:
     """Return the square around a hand whose landmarks (21, 3) are known, as for the next frame of a video."""
     flat = points[:, :2]
-    up = (flat[INDEX] + flat[RING]) / 4 + flat[MIDDLE] / 2 - flat[WRIST]
-    angle = math.atan2(up[0], -up[1])
+    angle = angle_of((flat[INDEX] + flat[RING]) / 4 + flat[MIDDLE] / 2 - flat[WRIST])
     turned = Square(0, 0, 1, angle).axes
     box = flat[PALM] @ turned  # the hand upright
     low, high = box.min(axis=0), box.max(axis=0)

@@ -24,20 +24,14 @@ FOLDER_VARIABLE = "ASLSPARK_HAND_MODELS"
 
 @dataclass(frozen=True)
 class HandNetworks:
-    """The networks in ONNX.
-
-    Parameters
-    ----------
-    palm : bytes
-        float32 (n, 192, 192, 3), RGB of 0-1 -> float32 (n, 2016, 18), boxes and keypoints; float32 (n, 2016, 1),
-        scores. See `aslspark.images.hands.palms`.
-    landmarks : bytes
-        float32 (n, 224, 224, 3), RGB of 0-1 -> float32 (n, 63), points in pixels; (n, 1), score of the hand; (n, 1),
-        score of its side; (n, 63), points in metres. See `aslspark.images.hands.landmark_network`.
-    """
+    """The networks in ONNX."""
 
     palm: bytes = field(repr=False)
+    """float32 (n, 192, 192, 3), RGB of 0-1 -> float32 (n, 2016, 18), boxes and keypoints; float32 (n, 2016, 1), scores.
+    See `aslspark.images.hands.palms`."""
     landmarks: bytes = field(repr=False)
+    """float32 (n, 224, 224, 3), RGB of 0-1 -> float32 (n, 63), points in pixels; (n, 1), score of the hand; (n, 1),
+    score of its side; (n, 63), points in metres. See `aslspark.images.hands.landmark_network`."""
     notice: bytes = field(default=b"", repr=False)
     """Where they come from, and their licence."""
 
@@ -68,6 +62,14 @@ def read_networks(folder: Path) -> HandNetworks | None:
     return HandNetworks(palm, landmarks, notice.read_bytes() if notice.is_file() else b"")
 
 
+def find_networks() -> tuple[Path, HandNetworks] | None:
+    """Return the first of `network_folders` that holds the networks, and these; None where none does."""
+    for folder in network_folders():
+        if networks := read_networks(folder):
+            return folder, networks
+    return None
+
+
 def installed_networks(asked_by: str) -> HandNetworks:
     """Read the networks of this machine.
 
@@ -81,11 +83,9 @@ def installed_networks(asked_by: str) -> HandNetworks:
     AslsparkError
         Where they are not there.
     """
-    folders = network_folders()
-    for folder in folders:
-        if networks := read_networks(folder):
-            return networks
+    if found := find_networks():
+        return found[1]
     raise AslsparkError(
-        f"{asked_by}: the networks that find hands are not here ({' or '.join(map(str, folders))}); "
+        f"{asked_by}: the networks that find hands are not here ({' or '.join(map(str, network_folders()))}); "
         "run: aslspark fetch hand-models"
     )

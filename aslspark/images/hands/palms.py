@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aslspark.common.onnx_sessions import run_on_pictures
-from aslspark.images.hands.square import Pixels, Points, Square
+from aslspark.images.hands.square import Pixels, Points, Square, angle_of
 
 SIDE = 192
 """Pixels of the network's input."""
@@ -119,7 +119,6 @@ def _hand(square: Square, box: Points, keypoints: Points) -> Square:
     width, height = (box[2:] - box[:2]) * square.side
     (middle,) = square.in_picture(((box[:2] + box[2:]) / 2)[None])
     wrist, knuckle = square.in_picture(keypoints[[WRIST, MIDDLE_KNUCKLE]])
-    up = knuckle - wrist
-    angle = math.atan2(up[0], -up[1])
+    angle = angle_of(knuckle - wrist)
     x, y = middle + TOWARD_FINGERS * height * np.array([math.sin(angle), -math.cos(angle)])
     return Square(float(x), float(y), HAND_SIDE * max(width, height), angle)

@@ -12,27 +12,24 @@ Pixels = npt.NDArray[np.uint8]
 Points = npt.NDArray[np.float64]
 
 
+def angle_of(up: Points) -> float:
+    """Return the angle of a hand whose up, (x, y), is known: from the picture's up, clockwise, in radians."""
+    return math.atan2(up[0], -up[1])
+
+
 @dataclass(frozen=True)
 class Square:
-    """A square of a picture, which may extend beyond it.
-
-    Parameters
-    ----------
-    x, y : float
-        Its middle, in pixels of the picture.
-    side : float
-        In pixels of the picture.
-    angle : float
-        From the picture's up to the square's, clockwise, in radians.
-    mirrored : bool
-        Its left and right are exchanged.
-    """
+    """A square of a picture, which may extend beyond it."""
 
     x: float
     y: float
+    """Its middle, in pixels of the picture."""
     side: float
+    """In pixels of the picture."""
     angle: float = 0.0
+    """From the picture's up to the square's, clockwise, in radians."""
     mirrored: bool = False
+    """Its left and right are exchanged."""
 
     @property
     def axes(self) -> Points:
