@@ -63,7 +63,9 @@ class Fitting(TypedDict, total=False):
     """The entries of a bundle's manifest for an `ImageSpec`, beside its shape."""
 
     fit: str
+    """'crop' or 'letterbox'; see `ImageSpec`."""
     mask: list[list[int]] | None
+    """Lowest and highest hue, saturation and value of skin; None: pictures are not masked."""
 
 
 class Unusable(Exception):  # noqa: N818  (it becomes a reason in the quarantine, not a traceback)
