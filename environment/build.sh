@@ -127,8 +127,10 @@ say "4/4 archiving the classes that Spark loads"
 # Spark's own class path but for the folder of its settings, which Java allows behind what an archive was made with, not before.
 jars=$("$env/bin/python" -c 'import pathlib, pyspark; print(pathlib.Path(pyspark.__file__).parent / "jars")')
 printf '%s' "$jars"/slf4j-api-*.jar ":$jars/*" >"$env/spark-classpath"
-SPARK_SUBMIT_OPTS="-cp '$(cat "$env/spark-classpath")'" PYSPARK_PYTHON=$env/bin/python SPARK_CONF_DIR=$env \
-  run "$env/bin/python" "$here/spark_classes.py" "$env/spark.jsa"
+# By spark-submit, which ends when Java has: a session that Python starts leaves Java writing after Python's end.
+PATH=$env/bin:$PATH SPARK_SUBMIT_OPTS="-cp '$(cat "$env/spark-classpath")'" PYSPARK_PYTHON=$env/bin/python SPARK_CONF_DIR=$env \
+  run spark-submit --driver-java-options "-XX:ArchiveClassesAtExit=$env/spark.jsa" "$here/spark_classes.py"
+run test -s "$env/spark.jsa"
 echo "$stack" >"$env/stack"
 touch "$env/.complete"
 say "ready"

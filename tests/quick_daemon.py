@@ -5,6 +5,7 @@ setuptools for the distutils in it, and reads that zip's table again before each
 """
 
 # ruff: noqa: E402, F401
+import gc
 import sys
 
 # Spark puts its zip before the installed pyspark, which is the same one.
@@ -20,6 +21,12 @@ from pyspark import daemon
 
 import aslspark.data.pictures.reading
 import aslspark.scoring.model
+
+# Modules are imported; what is left of the zips would be read again before each task.
+sys.path_importer_cache.clear()
+# A worker collects garbage after each task. It need not look through all that was imported before it was forked.
+gc.collect()
+gc.freeze()
 
 if __name__ == "__main__":
     daemon.manager()

@@ -24,7 +24,7 @@ Main = Callable[[Sequence[str]], None]
 OWN = {
     "serve": ("aslspark.serving.server", "Read letters over HTTP, and live in the browser."),
     "watch-folder": ("aslspark.serving.folder_watch", "Read each picture that comes into a folder, once."),
-    "export": ("aslspark.cli.export", "Write a bundle's network for phones and other runtimes."),
+    "export": ("aslspark.cli.export", "Write a network for other runtimes, or hands as landmarks."),
     "export-web": ("aslspark.cli.export_web", "Write the live page with its networks, for a static server."),
     "settings": ("aslspark.cli.settings", "List every setting: default, range and meaning."),
     "doctor": ("aslspark.cli.doctor", "Look whether this machine has what the jobs need."),

@@ -1,4 +1,4 @@
-"""`aslspark export BUNDLE --format F --out FILE`: writes a bundle's network as one file, for phones."""
+"""`aslspark export FOLDER --format F --out FILE`: writes a bundle's network, or ingested hands, as one file."""
 
 from __future__ import annotations
 
@@ -6,29 +6,43 @@ from collections.abc import Sequence
 
 from aslspark.bundle.export import FRAMEWORK_OF, export_network
 from aslspark.common.command_line import ArgumentParser
+from aslspark.data.tables.landmark_table import write_landmark_table
+
+LANDMARKS = "landmarks"
 
 
 def main(argv: Sequence[str]) -> None:
-    """Write the network.
+    """Write the file.
 
     Raises
     ------
     AslsparkError
-        As from `aslspark.bundle.export.export_network`.
+        As from `aslspark.bundle.export.export_network` and `aslspark.data.tables.landmark_table.write_landmark_table`.
     """
     parser = ArgumentParser(
         prog="aslspark export",
         description="Write a bundle's network, the scaling of pictures included, as one file for phones and other "
-        "runtimes; FILE.json beside it says what goes in, and the letters that come out.",
+        "runtimes; FILE.json beside it says what goes in, and the letters that come out. Or write the hands that "
+        "ingest found as a table of landmarks, which ingest reads, too.",
     )
-    parser.add_argument("bundle", metavar="BUNDLE", help="a bundle with a network, or letters")
+    parser.add_argument(
+        "folder", metavar="FOLDER", help="a bundle with a network, or letters; for landmarks what ingest made"
+    )
     parser.add_argument(
         "--format",
-        choices=tuple(FRAMEWORK_OF),
+        choices=(*FRAMEWORK_OF, LANDMARKS),
         required=True,
-        help="onnx: of every network; tflite: of those in Keras; torchscript: of those in torch",
+        help="onnx: of every network; tflite: of those in Keras; torchscript: of those in torch; landmarks: "
+        "label, x0, y0, z0, ... in shares of the picture's longer side, as .csv or .parquet",
     )
     parser.add_argument("--out", metavar="FILE", required=True, help="file to make")
     options = parser.parse_args(argv)
-    file, about = export_network(options.bundle, options.format, options.out)
+    if options.format == LANDMARKS:
+        written = write_landmark_table(options.folder, options.out)
+        print(
+            f"{options.out}: {written.hands} hands; {written.without_hand} samples without one have no row; "
+            f"jobs/ingest.py --source {options.out} reads it"
+        )
+        return
+    file, about = export_network(options.folder, options.format, options.out)
     print(f"{file}: the network is there; {about} says how to use it, and examples/exported_network.py does")

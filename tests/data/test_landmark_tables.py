@@ -5,7 +5,9 @@ from fractions import Fraction
 import numpy as np
 import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
+from aslspark.cli import export
 from aslspark.common.errors import AslsparkError
 from aslspark.common.labels import STATIC_LETTERS
 from aslspark.data.exact_duplicates import picture_hash
@@ -13,6 +15,7 @@ from aslspark.data.ingest import ingest_sources
 from aslspark.data.samples import read_samples
 from aslspark.data.tables.landmark_hands import hands_of_points, table_hands
 from aslspark.data.tables.landmark_layout import coordinate_names, landmark_layout, letters_of
+from aslspark.data.tables.landmark_table import write_landmark_table
 from aslspark.data.tables.parse_landmarks import NO_HAND, parse_landmarks
 from aslspark.data.tables.pixel_layout import COLUMNS
 from aslspark.features.landmarks import PICTURE_POINTS, hand_vectors, landmark_features
@@ -198,3 +201,39 @@ def test_other_landmarks_are_another_table_and_equal_ones_are_duplicates(spark, 
     assert prints[0] != prints[1]
     samples = read_samples(spark, str(tmp_path / "one" / "out"))
     assert samples.select(picture_hash(samples)).distinct().count() == len(LETTERS) - 1
+
+
+@pytest.mark.parametrize("ending", [".csv", ".parquet"])
+def test_hands_are_written_as_a_table_that_is_read_as_the_same_hands(spark, tmp_path, ending, capsys):
+    points = drawn_points()
+    _, rows = ingested(spark, tmp_path, text_of(points, LETTERS, number="{:.7f}"))
+    export.main([str(tmp_path / "out"), "--format", "landmarks", "--out", str(tmp_path / f"written{ending}")])
+    assert f"{len(rows)} hands; 0 samples" in capsys.readouterr().out
+    ingest_sources(spark, [str(tmp_path / f"written{ending}")], str(tmp_path / "again"))
+    again = read_samples(spark, str(tmp_path / "again")).collect()
+
+    def by_label(samples):
+        samples = sorted(samples, key=lambda row: (row["label"], row["hand"]["landmarks"]))
+        return [row["label"] for row in samples], features(samples)
+
+    assert by_label(again)[0] == by_label(rows)[0]
+    np.testing.assert_allclose(by_label(again)[1], by_label(rows)[1], atol=2e-3)
+
+
+def test_samples_without_a_hand_have_no_row_and_are_counted(tmp_path):
+    hand = {"found": "first", "landmarks": [0.5] * 63}
+    table = pa.table({"label": ["A", "B", "C"], "hand": [hand, None, {"found": None, "landmarks": None}]})
+    (tmp_path / "in/samples").mkdir(parents=True)
+    parquet.write_table(table, tmp_path / "in/samples/part.parquet")
+    assert write_landmark_table(str(tmp_path / "in"), str(tmp_path / "hands.csv")) == (1, 2)
+    assert (tmp_path / "hands.csv").read_text().splitlines()[1] == '"A"' + ",0.5" * 63
+    with pytest.raises(AslsparkError, match=r"hands.csv exists; give a name that is free"):
+        write_landmark_table(str(tmp_path / "in"), str(tmp_path / "hands.csv"))
+    with pytest.raises(AslsparkError, match=r"hands.txt: a table ends in .csv or .parquet"):
+        write_landmark_table(str(tmp_path / "in"), str(tmp_path / "hands.txt"))
+    parquet.write_table(table.slice(1), tmp_path / "in/samples/part.parquet")
+    with pytest.raises(AslsparkError, match="no hand was found in any of its 2 samples"):
+        write_landmark_table(str(tmp_path / "in"), str(tmp_path / "none.csv"))
+    parquet.write_table(table.drop_columns(["hand"]), tmp_path / "in/samples/part.parquet")
+    with pytest.raises(AslsparkError, match=r"in: there is no column hand"):
+        write_landmark_table(str(tmp_path / "in"), str(tmp_path / "none.csv"))
