@@ -13,5 +13,6 @@ if [[ ! -x $env/bin/mkdocs ]]; then
 fi
 out=$(realpath -m "$1")
 cd "$here/../.."
-NO_MKDOCS_2_WARNING=1 "$env/bin/mkdocs" build --quiet --strict --site-dir "$out"
+# Without --quiet, under which warnings are not counted, and --strict lets them pass.
+said=$(NO_MKDOCS_2_WARNING=1 "$env/bin/mkdocs" build --strict --site-dir "$out" 2>&1) || { echo "$said" >&2; exit 1; }
 echo "$out/index.html: the pages; python3 -m http.server --directory $1 serves them, with their search"
