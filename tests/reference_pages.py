@@ -146,7 +146,9 @@ def _documented(node: Documented, tree: ast.Module) -> str:
         elif title == "References":
             lines.append(_prose(re.sub(r"(?m)^\.\. \[(\d+)\] ", r"\\[\1\\] ", body)))
         elif title in ("Parameters", "Returns", "Raises", "Attributes"):
-            lines.append("\n".join(_items(body)))
+            items = list(_items(body))
+            # Without empty lines the site takes what follows a list within an item for a part of that list.
+            lines.append(("\n\n" if any("\n\n" in item for item in items) else "\n").join(items))
         else:
             lines.append(_prose(body))
     methods = [f"-   `{name}`: {about}" for name, about in _methods(node)]
