@@ -115,7 +115,7 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory, lake: Path) -> Iterator[SparkSession]:
     # `make coverage` has set this: a Python worker of Spark's then saves what it ran when a task ends.
-    daemon = "tests.coverage_daemon" if "COVERAGE_PROCESS_CONFIG" in os.environ else "tests.quick_daemon"
+    daemon = "tests.coverage_daemon" if "COVERAGE_PROCESS_CONFIG" in os.environ else "aslspark.workflows.worker_daemon"
     builder = (
         SparkSession.builder.master("local[2]")
         .appName("aslspark tests")
