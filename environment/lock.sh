@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Resolves build.in and each stack's requirements.in afresh and writes their locks: every package pinned, with the hash of
-# every file of it that pip may take. STACK=NAME resolves that stack alone. pip's own settings hold: PIP_CONSTRAINT=FILE
+# Resolves build.in, each stack's requirements.in and that of docs/site afresh and writes their locks: every package pinned,
+# with the hash of every file of it that pip may take. STACK=NAME resolves that stack alone. pip's own settings hold: PIP_CONSTRAINT=FILE
 # keeps the versions that FILE names.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -49,3 +49,8 @@ for stack in ${STACK:-current spark35}; do
   write "$stack/tensorflow-cuda.lock" "$scratch/tensorflow" \
     "For GPU=1: TensorFlow in tensorflow-cpu's place, and CUDA's libraries for it."
 done
+if [[ -z ${STACK:-} ]]; then
+  resolved -r "$here/../docs/site/requirements.in" >"$scratch/site"
+  write ../docs/site/requirements.lock "$scratch/site" \
+    "Every package that builds the pages as a site, pinned, from requirements.in, with the hashes of its files."
+fi

@@ -16,9 +16,10 @@ from pathlib import Path
 
 import grimp
 import promises
+import reference_pages
 import tomllib
 
-from aslspark.bundle.files import MOST_FILE_BYTES
+from aslspark.bundle.files import FORMAT, MOST_FILE_BYTES
 from aslspark.cli.settings import settings_of
 from aslspark.common.catalog import NETWORKS
 from aslspark.common.markdown import code, text
@@ -105,15 +106,24 @@ def settings() -> str:
 
 BLOCKS: dict[tuple[str, str], Callable[[], str]] = {
     ("ARCHITECTURE.md", "rooms"): rooms,
-    ("README.md", "networks"): networks,
+    ("docs/training.md", "networks"): networks,
     ("docs/settings.md", "settings"): settings,
+    ("docs/commands.md", "commands"): reference_pages.command_line,
+    ("docs/api.md", "api"): reference_pages.api,
+    ("docs/bundle.md", "manifest"): reference_pages.manifest,
+    ("docs/http.md", "requests"): reference_pages.requests,
 }
 """By page and name: `<!-- NAME: made by tests/generated_docs.py -->` and `<!-- end of NAME -->` stand around each."""
 
 NUMBERS: tuple[tuple[str, str, tuple[float, ...]], ...] = (
     ("ARCHITECTURE.md", "give a sign of life every {} s", (SIGN_OF_LIFE_SECONDS,)),
     ("ARCHITECTURE.md", "after {} s of silence", (SILENCE_SECONDS,)),
-    ("README.md", "`training.tries`, {})", (TrainingConfig().tries,)),
+    ("docs/training.md", "`training.tries`, {})", (TrainingConfig().tries,)),
+    ("docs/bundle.md", "`format` is {}", (FORMAT,)),
+    ("docs/bundle.md", "more than {} files and folders, {} folders within folders", (MOST_FILES, MOST_DEPTH)),
+    ("docs/bundle.md", "a file of more than {} GiB", (MOST_FILE_BYTES / 2**30,)),
+    ("docs/http.md", "Up to {} cameras", (live.MOST_CAMERAS,)),
+    ("docs/http.md", "for {} s is sent away", (live.SILENT_SECONDS,)),
     ("docs/launchers.md", "Signs of life every {} s; after {} s of silence", (SIGN_OF_LIFE_SECONDS, SILENCE_SECONDS)),
     ("docs/launchers.md", "it may be silent for {} s", (START_SILENCE_SECONDS,)),
     ("docs/operations.md", "[--trials {}] [--models", (Budget().trials,)),

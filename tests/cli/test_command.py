@@ -127,7 +127,7 @@ def test_the_extras_that_the_command_names_are_those_of_setup_py():
     setup = (REPOSITORY / "setup.py").read_text(encoding="utf-8")
     tree = next(node for node in ast.walk(ast.parse(setup)) if getattr(node, "arg", "") == "extras_require")
     extras = ast.literal_eval(tree.value)
-    assert {*jobs_support.EXTRAS, "test", "dev"} == {name for name, packages in extras.items() if packages}
+    assert {*jobs_support.EXTRAS, "test", "docs", "dev"} == {name for name, packages in extras.items() if packages}
 
 
 def test_an_unknown_command_is_refused_with_those_that_there_are():

@@ -1,0 +1,43 @@
+"""Starts the service for a bundle, and asks it for the letters of pictures; it needs neither Spark nor a framework.
+
+    python examples/serve_and_ask.py letters hand.jpg another.png
+
+`letters` is the model that comes with the package.
+"""
+
+import json
+import mimetypes
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.request import Request, urlopen
+
+
+@contextmanager
+def served(bundle: str) -> Iterator[str]:
+    """Serve a bundle at a free port of this machine, and give its address."""
+    command = [sys.executable, "-m", "aslspark", "serve", "--model", bundle, "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as service:
+        assert service.stdout is not None
+        try:
+            yield next(found[0] for line in service.stdout if (found := re.search(r"http://localhost:\d+", line)))
+        finally:
+            service.terminate()
+
+
+def ask(address: str, path: str) -> dict[str, object]:
+    """Ask for the letter of a picture file."""
+    kind = mimetypes.guess_type(path)[0] or "image/jpeg"
+    with urlopen(Request(f"{address}/predict", Path(path).read_bytes(), {"Content-Type": kind})) as answer:
+        (reading,) = json.load(answer)["answers"]
+    return reading
+
+
+if __name__ == "__main__":
+    bundle, *paths = sys.argv[1:]
+    with served(bundle) as address:
+        for path in paths:
+            print(path, ask(address, path))
