@@ -15,7 +15,7 @@ def test_the_site_is_built_strictly_from_its_lock_and_finds_what_it_shows(tmp_pa
     done = subprocess.run(words, cwd=REPOSITORY, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     pages = {path.parent.relative_to(tmp_path / "site").as_posix() for path in (tmp_path / "site").rglob("index.html")}
-    assert {".", "own_pictures", "api", "source/ARCHITECTURE", "source/conf/cluster.conf"} <= pages
+    assert {".", "own_pictures", "api", "source/ARCHITECTURE", "source/conf/kubernetes.conf"} <= pages
 
 
 def test_every_package_of_the_site_is_pinned_with_its_hashes():
