@@ -71,8 +71,9 @@ def package(tmp_path_factory):
     """The package as a zip, for --py-files."""
     path = tmp_path_factory.mktemp("package") / "aslspark.zip"
     with zipfile.ZipFile(path, "w") as zipped:
-        for source in sorted((REPOSITORY / "aslspark").rglob("*.py")):
-            zipped.write(source, source.relative_to(REPOSITORY))
+        for path_in in sorted((REPOSITORY / "aslspark").rglob("*")):
+            if path_in.is_file() and "__pycache__" not in path_in.parts:
+                zipped.write(path_in, path_in.relative_to(REPOSITORY))
     return path
 
 

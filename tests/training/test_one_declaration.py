@@ -62,8 +62,8 @@ def test_one_more_line_in_the_settings_is_a_setting_of_jobs_and_estimators_that_
 
     shutil.copytree(REPOSITORY / "aslspark", tmp_path / "aslspark", ignore=shutil.ignore_patterns("__pycache__"))
     settings = tmp_path / "aslspark" / "common" / "settings.py"
-    before = "    epochs: int = _setting("
-    declared = '    warm_restarts: int = _setting(3, "of the schedule", least=0)\n'
+    before = "    epochs: int = setting("
+    declared = '    warm_restarts: int = setting(3, "of the schedule", least=0)\n'
     text = settings.read_text()
     assert text.count(before) == 1
     settings.write_text(text.replace(before, declared + before))
