@@ -51,7 +51,8 @@ def other_jobs(spark, place):
     return said(place, {"metrics": forest.metrics, "judged": judged, "watched": statistics})
 
 
-TIMES = ("scoring_seconds", "fit_seconds", "seconds", "ms_a_picture", "pictures_a_second")
+VARIES = ("scoring_seconds", "fit_seconds", "seconds", "ms_a_picture", "pictures_a_second", "bytes")
+"""From run to run in one folder, too: times, and by some bytes the size of a forest's files."""
 FOREST = ["mllib.classifier=forest", "mllib.trees=2", "mllib.depth=4", "hands.on=false", "augment.on=false"]
 
 
@@ -80,12 +81,12 @@ def choosing_jobs(spark, place, space):
 
 
 def said(place, of_jobs):
-    def untimed(value):
+    def what_stays(value):
         if isinstance(value, dict):
-            return {name: untimed(part) for name, part in value.items() if name not in TIMES}
-        return [untimed(part) for part in value] if isinstance(value, list) else value
+            return {name: what_stays(part) for name, part in value.items() if name not in VARIES}
+        return [what_stays(part) for part in value] if isinstance(value, list) else value
 
-    return json.loads(json.dumps(untimed(of_jobs)).replace(place, "PLACE"))
+    return json.loads(json.dumps(what_stays(of_jobs)).replace(place, "PLACE"))
 
 
 @pytest.fixture(scope="module")
