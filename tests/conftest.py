@@ -114,8 +114,10 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory, lake: Path) -> Iterator[SparkSession]:
+    from aslspark.common.spark_session import WORKER_DAEMON
+
     # `make coverage` has set this: a Python worker of Spark's then saves what it ran when a task ends.
-    daemon = "tests.coverage_daemon" if "COVERAGE_PROCESS_CONFIG" in os.environ else "aslspark.workflows.worker_daemon"
+    daemon = "tests.coverage_daemon" if "COVERAGE_PROCESS_CONFIG" in os.environ else WORKER_DAEMON
     builder = (
         SparkSession.builder.master("local[2]")
         .appName("aslspark tests")

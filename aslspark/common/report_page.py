@@ -66,6 +66,7 @@ def page(
         What the template shows.
     """
 
+    @cache  # templates ask whether there is a picture before they show it
     def png(name: str) -> str:
         return base64.b64encode(read(name) or b"").decode("ascii")
 

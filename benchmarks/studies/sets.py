@@ -28,7 +28,6 @@ import pyarrow.dataset as ds
 import torch
 from matplotlib.figure import Figure
 
-from aslspark.common.catalog import NETWORKS
 from aslspark.common.onnx_sessions import open_session
 from aslspark.common.settings import Config, load_config
 from aslspark.data.samples import SAMPLES_FOLDER
@@ -43,8 +42,9 @@ from aslspark.training.fit_network import torch_network
 from aslspark.training.hands import HandInput
 from aslspark.training.loop import learning_rate_factor
 from aslspark.training.torch_worker import TorchTrainable
-from aslspark.training.worker import DRAWN_OF_EACH, SampleFolders, WorkerJob
+from aslspark.training.worker import DRAWN_OF_EACH
 from benchmarks.base import machine
+from benchmarks.studies.in_process import job_in_process, source_weights
 
 SETTINGS = Path(__file__).resolve().parents[2] / "conf" / "hands.yaml"
 RIGHT = 0.99
@@ -100,17 +100,7 @@ def fit_folds(rows: pa.Table, folds: Sequence[npt.NDArray[np.bool_]], config: Co
     torch.set_num_threads(1)
     torch.manual_seed(training.seed)
     unfitted = torch_network(config, (1, 1, 3), labels)
-    job = WorkerJob(
-        spec=unfitted.spec(training),
-        folders=SampleFolders("", None, labels),
-        inputs=NETWORKS[config.network.name].inputs,
-        shape=None,
-        training=training,
-        network=config.network,
-        features=config.features,
-        augment=config.augment,
-        val_batch_size=256,
-    )
+    job = job_in_process(unfitted, replace(config, training=training), labels, None)
     drawn = None
     if config.augment.landmark_drawn_probability:
         drawn = drawn_hands(labels, DRAWN_OF_EACH, training.seed)
@@ -118,7 +108,7 @@ def fit_folds(rows: pa.Table, folds: Sequence[npt.NDArray[np.bool_]], config: Co
     looked = looked_vectors(rows["hand"])
     of_sources = [np.flatnonzero(sources == name) for name in sorted(set(sources))]
     networks = [TorchTrainable(job, Alone(), torch.device("cpu")) for _ in folds]
-    weights = [_weights(sources, chosen, training.balance_sources) for chosen in folds]
+    weights = [source_weights(sources, chosen, training.balance_sources) for chosen in folds]
     plans = [Steps([int(chosen.sum())], training.batch_size, 0) for chosen in folds]
     landmarks = np.zeros((len(rows), FEATURES), np.float32)
     for epoch in range(training.epochs):
@@ -145,16 +135,6 @@ def fit_folds(rows: pa.Table, folds: Sequence[npt.NDArray[np.bool_]], config: Co
         )
         for network in networks
     ]
-
-
-def _weights(sources: npt.NDArray[Any], chosen: npt.NDArray[np.bool_], are_balanced: bool) -> npt.NDArray[np.float32]:
-    """Return the loss weight of each row, of mean 1 over those that are chosen."""
-    if not are_balanced:
-        return np.ones(len(sources), np.float32)
-    names, codes, counts = np.unique(sources[chosen], return_inverse=True, return_counts=True)
-    weights = np.zeros(len(sources), np.float32)
-    weights[chosen] = (chosen.sum() / (len(names) * counts))[codes]
-    return weights
 
 
 def probabilities(classifier: OnnxClassifier, rows: pa.Table) -> npt.NDArray[np.float32]:

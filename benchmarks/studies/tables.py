@@ -28,7 +28,6 @@ import numpy.typing as npt
 import pyarrow.csv as pc
 import torch
 
-from aslspark.common.catalog import NETWORKS
 from aslspark.common.labels import LABELS
 from aslspark.common.onnx_sessions import open_session
 from aslspark.common.settings import Config, load_config
@@ -38,8 +37,8 @@ from aslspark.training.collective import ALONE, Alone
 from aslspark.training.fit_network import torch_network
 from aslspark.training.loop import learning_rate_factor
 from aslspark.training.torch_worker import TorchTrainable
-from aslspark.training.worker import SampleFolders, WorkerJob
 from benchmarks.base import machine
+from benchmarks.studies.in_process import job_in_process, source_weights
 
 FOLDS = 5
 SHAPE = (28, 28, 1)
@@ -102,21 +101,8 @@ def fit_and_read(
     )
     config = replace(config, training=training)
     unfitted = torch_network(config, SHAPE, labels)
-    job = WorkerJob(
-        spec=unfitted.spec(training),
-        folders=SampleFolders("", None, labels),
-        inputs=NETWORKS[config.network.name].inputs,
-        shape=SHAPE,
-        training=training,
-        network=config.network,
-        features=config.features,
-        augment=config.augment,
-        val_batch_size=256,
-    )
-    weights = np.ones(len(numbers), np.float32)
-    if training.balance_sources:
-        counts = np.bincount(tables[chosen])
-        weights = (chosen.sum() / (len(counts) * counts))[tables].astype(np.float32)
+    job = job_in_process(unfitted, config, labels, SHAPE)
+    weights = source_weights(tables, chosen, training.balance_sources)
     network = TorchTrainable(job, Alone(), torch.device("cpu"))
     pool = Rows(pictures[chosen], numbers[chosen], weights[chosen])
     plan = Steps([int(chosen.sum())], training.batch_size, 0)

@@ -226,6 +226,7 @@ def test_samples_without_a_hand_have_no_row_and_are_counted(tmp_path):
     (tmp_path / "in/samples").mkdir(parents=True)
     parquet.write_table(table, tmp_path / "in/samples/part.parquet")
     assert write_landmark_table(str(tmp_path / "in"), str(tmp_path / "hands.csv")) == (1, 2)
+    assert write_landmark_table(str(tmp_path / "in"), str(tmp_path / "new/hands.parquet")) == (1, 2)
     assert (tmp_path / "hands.csv").read_text().splitlines()[1] == '"A"' + ",0.5" * 63
     with pytest.raises(AslsparkError, match=r"hands.csv exists; give a name that is free"):
         write_landmark_table(str(tmp_path / "in"), str(tmp_path / "hands.csv"))

@@ -6,6 +6,7 @@ It is what people collect with MediaPipe, and a source for ingest (`landmark_lay
 from __future__ import annotations
 
 from io import BytesIO
+from pathlib import Path
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -63,6 +64,8 @@ def write_landmark_table(ingested: str, out: str) -> Exported:
         pyarrow.csv.write_csv(found, content)
     else:
         pyarrow.parquet.write_table(found, content)
+    if isinstance(place, Path):
+        place.absolute().parent.mkdir(parents=True, exist_ok=True)
     replace_file(place, content.getbuffer())
     return Exported(len(found), samples - len(found))
 
