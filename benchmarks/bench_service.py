@@ -122,8 +122,7 @@ def main() -> None:
             process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
             try:
                 assert process.stdout is not None
-                found = re.search(r"http://(\S+)", process.stdout.readline())
-                assert found is not None
+                found = next(at for line in process.stdout if (at := re.search(r"http://(\S+)", line)))
                 for body in bodies[:4]:  # the first of a process are slower
                     connection = http.client.HTTPConnection(found[1], timeout=60)
                     connection.request("POST", "/predict", body, {"Content-Type": kind})

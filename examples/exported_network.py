@@ -1,8 +1,9 @@
 """Reads a picture with a file that `aslspark export` wrote; of aslspark it needs nothing.
 
+    pip install numpy pillow onnxruntime         # for .onnx; ai-edge-litert for .tflite, torch for .pt
     python examples/exported_network.py network.onnx hand.jpg
 
-The runtime is onnxruntime, LiteRT (or TensorFlow, which has it), or torch, by the format. For a network that takes
+For .tflite, TensorFlow has the runtime, too. For a network that takes
 landmarks, give a JSON file with the features of a hand in place of the picture; how they are made stands in
 landmark_features.js, which `aslspark export-web` writes, and in aslspark/features/landmarks.py.
 """
@@ -46,7 +47,16 @@ def picture_of(path, shape, preprocessing):
     _, height, width, channels = shape
     image = ImageOps.exif_transpose(Image.open(path)).convert("L" if channels == 1 else "RGB")
     fitted = {"crop": ImageOps.fit, "letterbox": ImageOps.pad}[preprocessing.get("fit", "crop")]
-    return np.asarray(fitted(image, (width, height), Image.Resampling.BILINEAR)).reshape(1, height, width, channels)
+    return np.array(fitted(image, (width, height), Image.Resampling.BILINEAR)).reshape(1, height, width, channels)
+
+
+def features_of(path):
+    """Read the features of a hand, a list of numbers in JSON."""
+    try:
+        with open(path) as features:
+            return np.array([json.load(features)], np.float32)
+    except ValueError:
+        sys.exit(f"{path}: this network takes the features of a hand; give a JSON file of them in place of a picture")
 
 
 def main(file, source):
@@ -57,8 +67,7 @@ def main(file, source):
     if value["name"] == "picture":
         given = picture_of(source, value["shape"], about["preprocessing"])
     else:
-        with open(source) as features:
-            given = np.array([json.load(features)], np.float32)
+        given = features_of(source)
     run = {"onnx": run_onnx, "tflite": run_tflite, "torchscript": run_torchscript}[about["format"]]
     logs = np.log(np.maximum(run(file, {value["name"]: given})[0].astype(float), 1e-7)) / about["temperature"]
     shares = np.exp(logs - logs.max())
@@ -69,4 +78,6 @@ def main(file, source):
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        sys.exit(__doc__)
     main(*sys.argv[1:])

@@ -141,9 +141,13 @@ def service(bundle, *words, log=None):
     command = [sys.executable, "-c", SERVE, "--model", str(bundle), "--port", "0", *words]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, env=os.environ)
     try:
-        line = process.stdout.readline()
-        found = re.search(r"https?://\S+", line)
-        assert found, f"the service did not start: {line}"
+        lines = []
+        for line in process.stdout:  # while it starts it says so
+            lines.append(line)
+            if found := re.search(r"https?://\S+", line):
+                break
+        else:
+            raise AssertionError(f"the service did not start: {lines}")
         yield Service(process, found[0])
     finally:
         process.terminate()

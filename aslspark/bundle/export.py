@@ -13,7 +13,9 @@ from aslspark.common.atomic_file import replace_file
 from aslspark.common.catalog import PICTURE
 from aslspark.common.errors import AslsparkError
 from aslspark.common.package import VERSION
+from aslspark.common.progress import doing
 from aslspark.common.redacted_files import write_json
+from aslspark.common.store_path import AnyPath
 from aslspark.models.onnx_classifier import OnnxClassifier
 
 FRAMEWORK_OF = {"onnx": None, "tflite": "keras", "torchscript": "torch"}
@@ -42,6 +44,12 @@ def export_network(path: str, form: str, out: str) -> list[str]:
         Where the bundle has no network that the format holds, or a file exists.
     """
     file, about = require_new(out), require_new(f"{out}.json")
+    with doing(f"writing the network as {form}"):
+        _export(path, form, file, about)
+    return [out, f"{out}.json"]
+
+
+def _export(path: str, form: str, file: AnyPath, about: AnyPath) -> None:
     bundle = read_bundle(path, "export ", keep=[ONNX, *NETWORK_FILES])
     manifest = bundle.manifest
     if manifest["kind"] != "network":
@@ -54,7 +62,6 @@ def export_network(path: str, form: str, out: str) -> list[str]:
         file.absolute().parent.mkdir(parents=True, exist_ok=True)
     replace_file(file, content)
     write_json(about, _about(bundle, form, network))
-    return [out, f"{out}.json"]
 
 
 def _content(bundle: BundleContents, path: str, form: str, network: OnnxClassifier) -> bytes:

@@ -144,7 +144,7 @@ def _opened(data: bytes | None, max_pixels: int, formats: tuple[str, ...] = _FOR
     except Costly as error:
         raise Unusable(TOO_MUCH_WORK, str(error)) from error
     except Image.DecompressionBombError as error:
-        raise Unusable(TOO_MANY_PIXELS, str(error)) from error
+        raise Unusable(TOO_MANY_PIXELS, f"more than {max_pixels:,} pixels") from error  # Pillow names its own limit
     except UnidentifiedImageError as error:
         raise Unusable(NO_PICTURE, f"{len(data):,} bytes that are no JPEG, PNG, GIF, WebP or BMP file") from error
     except Exception as error:  # Pillow's parsers raise whatever a broken header makes them raise

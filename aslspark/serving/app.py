@@ -16,6 +16,7 @@ from typing import Any
 from fastapi import FastAPI, Request, WebSocket
 from fastapi.responses import FileResponse, JSONResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.routing import Route
@@ -32,7 +33,7 @@ from aslspark.serving.live import Cameras
 from aslspark.serving.metrics import Counting, Metrics
 from aslspark.serving.model_holder import ModelHolder
 from aslspark.serving.origins import Keys, of_another_site
-from aslspark.serving.payload import body_of
+from aslspark.serving.payload import body_of, refusals
 from aslspark.serving.recording import Recorder
 from aslspark.serving.schemas import (
     PREDICT_BODY,
@@ -157,7 +158,9 @@ def _add_refusals(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def http_error(request: Request, error: HTTPException) -> Response:
-        return JSONResponse({"reason": error.detail}, error.status_code, error.headers)
+        allowed = Headers(error.headers).get("allow")
+        reason = f"{request.method} is not taken here; send {allowed}" if allowed else error.detail
+        return JSONResponse({"reason": reason}, error.status_code, error.headers)
 
     @app.exception_handler(ClientDisconnect)
     async def disconnected(request: Request, error: ClientDisconnect) -> Response:
@@ -267,8 +270,8 @@ def _add_predict(app: FastAPI, service: Service) -> None:
         for answer in answers:
             metrics.count(answer)
         if not any(answer.usable for answer in answers):
-            reasons = [f"picture {place}: {answer.reason}" for place, answer in enumerate(answers[:3])]
-            raise Refused(422, "; ".join(reasons))
+            pairs = zip(pictures, answers, strict=True)
+            raise Refused(422, refusals([(picture.name, str(answer.reason)) for picture, answer in pairs]))
         return readings_of(served, answers, [picture.name for picture in pictures])
 
 

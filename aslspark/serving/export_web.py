@@ -13,6 +13,7 @@ from aslspark.bundle.network import network_of, preprocessing_of
 from aslspark.common.catalog import LANDMARKS
 from aslspark.common.errors import AslsparkError
 from aslspark.common.labels import STATIC_LETTERS
+from aslspark.common.progress import doing
 from aslspark.common.redacted_files import redacted_json
 from aslspark.serving.chart import chart_of, drawn, lessons
 from aslspark.serving.installable import SHELL, icons, shell_of
@@ -40,6 +41,17 @@ def export_page(path: str, out: str, assets: str | None = None) -> None:
         Where the bundle is another one, the runtime cannot be had, or the folder exists.
     """
     folder = require_new(out)
+    with doing("making the page"):
+        files = _files(path, assets)
+        with whole_folder(folder) as unfinished:
+            for name, content in files.items():
+                place = unfinished / name
+                place.parent.mkdir(exist_ok=True)
+                place.write_bytes(content)
+
+
+def _files(path: str, assets: str | None) -> dict[str, bytes]:
+    """Return the files of a bundle's page by their names."""
     bundle = read_bundle(path, "export-web ", keep=[ONNX, HANDS])
     manifest = bundle.manifest
     takes = manifest.get("inputs", []) if manifest["kind"] == "network" else []
@@ -75,8 +87,4 @@ def export_page(path: str, out: str, assets: str | None = None) -> None:
     files[ONNX] = network.onnx
     files["page.json"] = redacted_json(facts, indent=1).encode()
     files[SHELL] = shell_of(files)
-    with whole_folder(folder) as unfinished:
-        for name, content in files.items():
-            place = unfinished / name
-            place.parent.mkdir(exist_ok=True)
-            place.write_bytes(content)
+    return files

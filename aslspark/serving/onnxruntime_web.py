@@ -16,6 +16,7 @@ from typing import NamedTuple
 from aslspark.common.errors import AslsparkError, first_line
 from aslspark.common.known_hash import require_hash
 from aslspark.common.paths import local_path
+from aslspark.common.progress import doing
 
 PACKAGE = "onnxruntime-web"
 VERSION = "1.30.0"
@@ -74,7 +75,8 @@ def _fetched() -> dict[str, bytes]:
         raise AslsparkError(f"export-web: npm, which fetches {PACKAGE}, is not installed; {elsewhere}")
     with tempfile.TemporaryDirectory(prefix="aslspark-") as folder:
         command = [npm, "pack", "--silent", "--pack-destination", folder, f"{PACKAGE}@{VERSION}"]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
+        with doing(f"npm fetches {PACKAGE} {VERSION}"):
+            done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
         if done.returncode != 0:
             lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
             raise AslsparkError(f"export-web: npm says: {lines[0] if lines else done.returncode}; {elsewhere}")

@@ -9,7 +9,7 @@ import asyncio
 import base64
 import binascii
 import json
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,6 +26,10 @@ MOST_VALUES = 512 * 512 * 3
 """Numbers of a picture that comes as numbers, where the model is not known."""
 BYTES_A_VALUE = 32
 """The most that a number takes in a line of text: the digits of a double, some blanks, and its comma."""
+TOO_LARGE = "too large"
+"""The reason of a picture with more bytes than one may have."""
+_TOLD = 3
+"""Pictures whose reasons a refused request's answer has."""
 _LONGEST_QUOTE = 100
 """Characters of a client's own text that an answer repeats."""
 _LINE_ENDS = tuple(mark.encode() for mark in "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029")
@@ -171,11 +175,23 @@ def _within(pictures: list[Picture], limits: Limits) -> list[Picture]:
         raise Refused(422, "no picture in the request")
     if len(pictures) > limits.pictures:
         raise Refused(413, f"{len(pictures)} pictures; a request may have {limits.pictures}")
-    for place, picture in enumerate(pictures):
+    checked = []
+    for picture in pictures:
         if picture.kind == BYTES and len(picture.value) > limits.bytes:
-            size = f"{len(picture.value):,} bytes; a picture may have {limits.bytes:,}"
-            raise Refused(413, f"picture {quoted(picture.name or str(place))}: {size}")
-    return pictures
+            size = f"{TOO_LARGE}: {len(picture.value):,} bytes; a picture may have {limits.bytes:,}"
+            checked.append(Picture(picture.name, size, REASON))
+        else:
+            checked.append(picture)
+    if all(picture.kind == REASON and str(picture.value).startswith(TOO_LARGE) for picture in checked):
+        raise Refused(413, refusals([(picture.name, str(picture.value)) for picture in checked]))
+    return checked
+
+
+def refusals(reasons: Sequence[tuple[str | None, str]]) -> str:
+    """Return the first reasons of pictures in one line, each after its picture's name, or its place from 0."""
+    return "; ".join(
+        f"picture {quoted(name or str(place))}: {reason}" for place, (name, reason) in enumerate(reasons[:_TOLD])
+    )
 
 
 async def _of_form(content_type: str, body: bytes, limits: Limits) -> list[Picture]:
@@ -192,7 +208,9 @@ async def _of_form(content_type: str, body: bytes, limits: Limits) -> list[Pictu
         form = await parser.parse()
     except (MultiPartException, KeyError, ValueError, LookupError, TypeError) as error:
         cause = quoted(getattr(error, "message", None) or "the form cannot be read")
-        raise Refused(413 if "Too many" in cause else 400, f"multipart form: {cause}") from error
+        if "Too many" in cause:
+            raise Refused(413, f"more than {limits.pictures} pictures; a request may have {limits.pictures}") from error
+        raise Refused(400, f"multipart form: {cause}") from error
     pictures = []
     try:
         for field, part in form.multi_items():
@@ -211,8 +229,12 @@ async def _of_form(content_type: str, body: bytes, limits: Limits) -> list[Pictu
 def _of_json(body: bytes) -> list[Picture]:
     try:
         tree = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise Refused(400, f"no JSON: {type(error).__name__}") from error
+    except json.JSONDecodeError as error:
+        raise Refused(400, f"no JSON: {error.msg} at character {error.pos + 1:,}") from error
+    except RecursionError as error:
+        raise Refused(400, "no JSON that is read: it is nested too deeply") from error
+    except ValueError as error:
+        raise Refused(400, "no JSON: no UTF-8, or a number with too many digits") from error
     if not isinstance(tree, dict) or not isinstance(tree.get("pictures"), list) or len(tree) != 1:
         raise Refused(422, 'send {"pictures": [...]}, with base64 strings or lists of 0-255, and nothing else')
     return [_of_item(place, item) for place, item in enumerate(tree["pictures"])]

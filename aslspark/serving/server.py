@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from aslspark.bundle.boxed import LETTERS, boxed
 from aslspark.common.command_line import ArgumentParser
 from aslspark.common.errors import AslsparkError
+from aslspark.common.progress import doing
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -102,6 +103,15 @@ def main(argv: Sequence[str]) -> None:
     """
     options = parser().parse_args(argv)
     _check_numbers(options)
+    with doing("starting the service"):
+        settings, listening, holder = _made(options)
+    logging.getLogger("aslspark").info("%s reads at %s", holder.current.name, _address(options, listening))
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(_serve(settings, listening, holder))
+
+
+def _made(options: argparse.Namespace) -> tuple[uvicorn.Config, socket.socket, ModelHolder]:
+    """Make all that serves, up to the port, which is bound."""
     try:
         import uvicorn  # noqa: F401
 
@@ -132,9 +142,7 @@ def main(argv: Sequence[str]) -> None:
     listening = _listen(options.host, options.port)
     settings = _uvicorn_settings(app, connections, limits, options)
     spare_logs()
-    logging.getLogger("aslspark").info("%s reads at %s", holder.current.name, _address(options, listening))
-    with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(_serve(settings, listening, holder))
+    return settings, listening, holder
 
 
 def _check_numbers(options: argparse.Namespace) -> None:

@@ -84,7 +84,8 @@ def test_the_example_reads_a_picture_as_the_bundle_does(bundle_of, form, framewo
     (tmp_path / "hand.jpg").write_bytes(picture_file(size=(90, 60)))
     bundle, out = bundle_of(framework, "cnn"), str(tmp_path / f"network.{form}")
     command = [sys.executable, "-m", "aslspark", "export", bundle, "--format", form, "--out", out]
-    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.startswith(f"{out}: the network")
+    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert told[-1].startswith(f"{out}: the network")  # after what it was doing, where it took long
     command = [sys.executable, str(EXAMPLE), out, str(tmp_path / "hand.jpg")]
     said = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path).stdout.split()
     answer = Reader.load(bundle).read(picture_file(size=(90, 60)))
@@ -103,6 +104,18 @@ def test_the_model_in_the_package_is_exported_and_read_with_its_temperature(tmp_
     powers = given ** (1 / 0.8)
     assert letter == json.loads((tmp_path / "letters.onnx.json").read_text())["labels"][given.argmax()]
     assert float(share) == pytest.approx(powers.max() / powers.sum(), abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [([], "python examples/exported_network.py network.onnx hand.jpg"), (["hand.jpg"], "give a JSON file of them")],
+)
+def test_the_example_says_what_it_takes(tmp_path, words, said):
+    (tmp_path / "hand.jpg").write_bytes(picture_file())
+    export_network(LETTERS, "onnx", str(tmp_path / "letters.onnx"))
+    command = [sys.executable, str(EXAMPLE), "letters.onnx", *words]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert (ran.returncode, said in ran.stderr, "Traceback" in ran.stderr) == (1, True, False)
 
 
 def holding(folder, framework, file):

@@ -31,7 +31,7 @@ bundle = {str(REPOSITORY / "tests" / "fixtures" / "bundles" / "format-1-network"
 command = [sys.prefix + "/bin/aslspark", "serve", "--model", bundle, "--port", "0"]
 process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 try:
-    port = int(re.search(r"http://localhost:(\\d+)", process.stdout.readline())[1])
+    port = next(int(at[1]) for line in process.stdout if (at := re.search(r"http://localhost:(\\d+)", line)))
     asks = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     import io
     from PIL import Image

@@ -1,5 +1,6 @@
 import csv
 import json
+import signal
 import urllib.request
 
 import pytest
@@ -230,7 +231,7 @@ def test_the_page_can_be_installed_and_keeps_its_own_files_alone(page, running):
 def test_a_camera_that_is_stopped_while_its_picture_is_made_sends_nothing_more(page):
     script = """async () => {
         const {Camera} = await import('/camera.js');
-        const camera = new Camera(document.createElement('video'), () => {}, () => {});
+        const camera = new Camera(document.createElement('video'), {answered() {}, failed() {}, gone() {}});
         await camera.start();
         const {link, picture} = camera;
         const closed = new Promise((resolve) => link.addEventListener('close', resolve));
@@ -273,7 +274,48 @@ def test_pictures_that_are_chosen_are_read_and_a_bad_one_says_why(page, real_dat
     first, second, third = (item.inner_text() for item in page.query_selector_all("#results li"))
     assert first.startswith("B ")
     assert "not a picture" in second
+    assert page.query_selector_all("#results img")[1].is_hidden()
     assert third.startswith("L ")
+    assert page.faults == []
+
+
+def test_pictures_of_which_one_is_too_large_are_read_all_the_same(page, real_data, tmp_path):
+    large = tmp_path / "large.jpg"
+    large.write_bytes(b"no picture" * 5_000_000)  # more than a request may have
+    page.set_input_files("#files", [str(hand(real_data, "B")), str(large), str(hand(real_data, "L"))])
+    until(page, "document.getElementById('status').textContent == '2 of 3 read'")
+    first, second, third = (item.inner_text() for item in page.query_selector_all("#results li"))
+    assert first.startswith("B ")
+    assert "a request may have 48,000,000" in second
+    assert third.startswith("L ")
+
+
+def test_guesses_of_less_than_1_percent_are_left_out(page):
+    script = "async (guesses) => (await import('/guesses.js')).others(guesses)"
+    likely, unlikely = {"letter": "M", "probability": 0.12}, {"letter": "S", "probability": 0.004}
+    assert page.evaluate(script, [likely, unlikely]) == "or M 12 %"
+    assert page.evaluate(script, [unlikely]) == ""
+
+
+def test_practice_asks_for_the_camera_while_it_is_off(page):
+    page.click("#practice")
+    wanted = page.inner_text("#practice-words strong")
+    assert page.inner_text("#status") == f"Start the camera, and make the letter {wanted}"
+    page.click("text=Start camera")
+    until(page, "document.getElementById('camera').textContent == 'Stop camera'")
+    page.click("text=Another letter")
+    assert page.inner_text("#status") == f"Make the letter {page.inner_text('#practice-words strong')}"
+
+
+def test_a_frame_that_is_not_answered_for_long_is_spoken_of_until_its_answer_comes(page, running):
+    page.click("text=Start camera")
+    until(page, "document.getElementById('others').textContent.trim() != ''")
+    running.process.send_signal(signal.SIGSTOP)
+    try:
+        until(page, "document.getElementById('stage-words').textContent.startsWith('No answer for ')")
+    finally:
+        running.process.send_signal(signal.SIGCONT)
+    until(page, "document.getElementById('stage-words').textContent == ''")
     assert page.faults == []
 
 

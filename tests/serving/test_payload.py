@@ -116,6 +116,14 @@ def test_a_picture_of_the_largest_size_passes_and_one_byte_more_does_not(kind):
     assert refused.value.status == 413
 
 
+def test_of_pictures_that_are_all_too_large_the_first_three_are_named():
+    body = json.dumps({"pictures": [base64.b64encode(b"x" * 31).decode()] * 4}).encode()
+    with pytest.raises(Refused) as refused:
+        pictures_of("application/json", body, Limits(bytes=30))
+    told = "too large: 31 bytes; a picture may have 30"
+    assert (refused.value.status, refused.value.reason) == (413, "; ".join(f"picture {n}: {told}" for n in range(3)))
+
+
 def test_as_many_pictures_as_are_allowed_pass_and_one_more_does_not():
     def ask(count):
         return pictures_of("application/json", json.dumps({"pictures": [""] * count}).encode(), Limits(pictures=3))

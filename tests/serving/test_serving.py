@@ -4,6 +4,8 @@ import json
 import os
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 import urllib.request
@@ -12,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from bad_input import bombs
 from PIL import Image
 from serving_bundles import LABELS, SHAPE, network, picture_file, service, write_bundle
 
@@ -102,10 +105,12 @@ def test_many_pictures_are_answered_in_their_order_and_bad_ones_in_their_place(r
         (b"x" * 200_001, "image/jpeg", 413, "a picture may have 200,000"),
         (b"x" * 800_001, "image/jpeg", 413, "a request may have 800,000"),
         (picture_file(size=(1000, 300), kind="PNG")[:200_000], "image/png", 422, "too many pixels"),
+        (bombs()["png that says 30000x30000"], "image/png", 422, "too many pixels: more than 250,000 pixels"),
         (b"hello", "text/plain", 415, "content type text/plain: send"),
         (b"hello", None, 415, "content type"),
-        (b"{", "application/json", 400, "no JSON"),
-        (b"[" * 100_000, "application/json", 400, "no JSON"),
+        (b'{"pictures": x}', "application/json", 400, "no JSON: Expecting value at character 14"),
+        (b"[" * 100_000, "application/json", 400, "nested too deeply"),
+        (b'"\xff"', "application/json", 400, "no UTF-8"),
         (b"[]", "application/json", 422, 'send {"pictures"'),
         (*redacted_json(), 422, "no picture"),
         (*redacted_json("?"), 422, "picture 0: no base64"),
@@ -119,12 +124,40 @@ def test_many_pictures_are_answered_in_their_order_and_bad_ones_in_their_place(r
         (b"\xff\xfe", "text/csv", 400, "no UTF-8"),
         (*form([("a", b"x")], field="other"), 422, "fields named 'pictures'"),
         (b"no form", "multipart/form-data", 400, "multipart form"),
-        (*form([(str(n), b"x") for n in range(41)]), 413, "Too many files"),
+        (*form([(str(n), b"x") for n in range(41)]), 413, "more than 40 pictures; a request may have 40"),
+        (*form([("a.jpg", b"x"), ("b.jpg", b"")]), 422, "picture a.jpg: not a picture: 1 bytes that are no"),
+        (*form([("a.jpg", b"x" * 200_001)]), 413, "picture a.jpg: too large: 200,001 bytes"),
     ],
 )
 def test_a_bad_request_is_refused_with_what_is_wrong(running, body, kind, status, words):
     found, said = running.ask("/predict", body, kind or "", method="POST")
     assert (found, words in said["reason"]) == (status, True), (found, said)
+
+
+def test_a_picture_that_is_too_large_costs_those_beside_it_nothing(running):
+    good = picture_file(1)
+    _, said = running.ask("/predict", *form([("good.jpg", good), ("large.jpg", b"x" * 200_001)]))
+    first, second = said["answers"]
+    assert first["letter"] is not None
+    assert (second["letter"], second["name"]) == (None, "large.jpg")
+    assert second["reason"] == "too large: 200,001 bytes; a picture may have 200,000"
+
+
+def test_a_wrong_method_is_refused_with_the_one_that_works(running):
+    assert running.ask("/predict") == (405, {"reason": "GET is not taken here; send POST"})
+
+
+def test_starting_says_so_until_the_address_is_there(bundles, tmp_path):
+    token = tmp_path / "token"
+    os.mkfifo(token)
+    command = [sys.executable, "-m", "aslspark", "serve", "--model", bundles[0], "--port", "0"]
+    with subprocess.Popen([*command, "--token-file", str(token)], stdout=subprocess.PIPE, text=True) as started:
+        try:
+            assert started.stdout.readline().startswith("  starting the service: 0:0")
+            token.write_text("a-token-of-many-characters")  # for which it waits
+            assert any("reads at http://" in line for line in started.stdout)
+        finally:
+            started.terminate()
 
 
 def test_what_is_counted_can_be_read_by_prometheus(running):

@@ -1,5 +1,7 @@
 """The page that `aslspark export-web` writes: it reads as the Python reader does, and asks no host."""
 
+import logging
+import os
 import threading
 from contextlib import contextmanager
 from functools import partial
@@ -281,6 +283,32 @@ def test_bundles_that_read_pixels_are_refused_in_one_line(tmp_path):
     with pytest.raises(AslsparkError, match=r"looks for no hands in pictures; train it with hands.on=true"):
         export_page(write_bundle(tmp_path / "blind", blind), str(tmp_path / "page"))
     assert not (tmp_path / "page").exists()
+
+
+def test_while_npm_fetches_the_runtime_the_log_says_so(tmp_path, monkeypatch):
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    (tmp_path / "npm").write_text(f"#!/bin/sh\ntimeout 30 cat '{gate}'\nexit 1\n")
+    (tmp_path / "npm").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    said = []
+
+    class Opening(logging.Handler):
+        def emit(self, record):
+            said.append(record.getMessage())
+            gate.write_text("go on")
+
+    listening, log = Opening(), logging.getLogger("aslspark")
+    before = log.level
+    log.setLevel(logging.INFO)
+    log.addHandler(listening)
+    try:
+        with pytest.raises(AslsparkError, match="npm says"):
+            runtime_files()
+    finally:
+        log.removeHandler(listening)
+        log.setLevel(before)
+    assert said[0].startswith(f"  npm fetches {PACKAGE} {VERSION}: 0:0")
 
 
 def test_another_runtime_than_the_pinned_one_is_refused(runtime, tmp_path, monkeypatch):

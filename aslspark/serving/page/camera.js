@@ -14,6 +14,7 @@ const TROUBLE = {
 const ELSEWHERE =
   "Browsers give a camera to https and localhost alone. Open this page by https, or as http://localhost on the machine " +
   `that serves it. ${INSTEAD}`;
+const SLOW = 3000; // milliseconds after which a frame that is not read yet is spoken of
 export const GONE = "The camera was disconnected. Connect it and start it again.";
 
 /** Why there can be no camera at this address, in a sentence; null where there can be one. */
@@ -27,13 +28,17 @@ export function troubleOf(error) {
 export class Camera {
   /**
    * `answered(reading, time)` gets each answer and the time of its frame; `failed(message)` gets errors after which frames
-   * go on; `gone()` is called when the camera has ended by itself.
+   * go on; `waiting(message)` is called each second in which no answer has come for long; `gone()` is called when the
+   * camera has ended by itself.
    */
-  constructor(video, answered, failed, gone) {
+  constructor(video, { answered, failed, waiting, gone }) {
     this.video = video;
-    this.answered = answered;
-    this.failed = failed;
+    this.answered = (reading, time) => this.hear(answered, reading, time);
+    this.failed = (message) => this.hear(failed, message);
+    this.waiting = waiting;
     this.gone = gone;
+    this.heard = 0;
+    this.clock = null;
     this.stream = null;
     this.link = null;
   }
@@ -47,10 +52,22 @@ export class Camera {
     for (const track of this.stream.getTracks()) track.onended = () => this.gone(); // not called after `stop`
     this.video.srcObject = this.stream;
     await this.video.play();
+    this.heard = performance.now();
+    this.clock = setInterval(() => {
+      const silent = performance.now() - this.heard;
+      if (this.on && silent > SLOW) this.waiting(`No answer for ${Math.round(silent / 1000)} s; waiting.`);
+    }, 1000);
     this.connect();
   }
 
+  /** Pass on what was heard from where frames are read, and take its time. */
+  hear(told, ...what) {
+    this.heard = performance.now();
+    told(...what);
+  }
+
   stop() {
+    clearInterval(this.clock);
     for (const track of this.stream?.getTracks() ?? []) track.stop();
     this.stream = null;
     this.video.srcObject = null;

@@ -20,8 +20,11 @@ function storage() {
   }
 }
 
-/** Set these parts up. Returns what takes in a letter that was held, and tells what came of it; null out of practice. */
-export function setUpLearning(facts, say) {
+/**
+ * Set these parts up. Returns what takes in a letter that was held, and tells what came of it; null out of practice.
+ * `cameraIsOn()` tells whether a letter can be seen that is made.
+ */
+export function setUpLearning(facts, say, cameraIsOn) {
   const kept = storage();
   const progress = new Progress(kept);
   const letters = facts.chart.filter((entry) => entry.known && entry.drawn).map((entry) => entry.letter);
@@ -44,6 +47,10 @@ export function setUpLearning(facts, say) {
     const spelled = element("span", ...word);
     spelled.className = "word";
     $("practice-words").replaceChildren("Spell ", spelled, " — now ", wanted);
+  }
+
+  function sayWhatIsWanted() {
+    say(cameraIsOn() ? `Make the letter ${practice.wanted}` : `Start the camera, and make the letter ${practice.wanted}`);
   }
 
   function showHow() {
@@ -70,7 +77,7 @@ export function setUpLearning(facts, say) {
     practice = new Practice(progress, some, Date.now(), { words });
     button = by;
     showPractice();
-    say(`Make the letter ${practice.wanted}`);
+    sayWhatIsWanted();
   }
 
   function stop() {
@@ -122,7 +129,7 @@ export function setUpLearning(facts, say) {
   $("skip").onclick = () => {
     practice.skip(Date.now());
     showPractice();
-    say(`Make the letter ${practice.wanted}`);
+    sayWhatIsWanted();
   };
   $("show").onclick = () => {
     $("show").setAttribute("aria-expanded", String($("show").getAttribute("aria-expanded") !== "true"));

@@ -31,7 +31,7 @@ export function connect(camera) {
   socket.onmessage = (message) => {
     const reading = JSON.parse(message.data);
     const time = taken;
-    if (camera.on && reading.busy) camera.failed(`The service is busy (${reading.busy}); trying again.`);
+    if (camera.on && reading.busy) camera.failed("The service has too much to do; trying again.");
     else if (camera.on) camera.answered(reading, time);
     setTimeout(send, reading.busy ? AGAIN : Math.max(0, LEAST - (performance.now() - time)));
   };
@@ -54,12 +54,20 @@ async function readable(file) {
   }
 }
 
+async function oneByOne(files) {
+  const readings = [];
+  for (const file of files) readings.push(...(await ask([file])));
+  return readings;
+}
+
 /** Read files, as many as one request may have; a reading for each. */
 export async function ask(files) {
   const form = new FormData();
   for (const file of await Promise.all(files.map(readable))) form.append("pictures", file, file.name);
   const answer = await fetch("predict", { method: "POST", body: form });
   const said = await answer.json();
+  // What is too large together may not be so one by one, and one that is keeps the others from nothing.
+  if (answer.status === 413 && files.length > 1) return oneByOne(files);
   if (!answer.ok) return files.map(() => ({ reason: said.reason }));
   return said.answers;
 }

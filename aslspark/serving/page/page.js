@@ -2,6 +2,7 @@
 
 import { Camera, GONE, noCameraHere, troubleOf } from "./camera.js";
 import { outline } from "./drawing.js";
+import { others, percent } from "./guesses.js";
 import { sayWhatMoves, setUpChart } from "./hands.js";
 import { setUpInstalled } from "./installed.js";
 import { setUpLearning } from "./learning.js";
@@ -25,10 +26,6 @@ function sayOnStage(words, trouble = false) {
   $("stage-words").classList.toggle("trouble", trouble);
 }
 
-function percent(share) {
-  return `${Math.round(100 * share)} %`;
-}
-
 function showText() {
   if ($("text").value !== speller.text) $("text").value = speller.text;
 }
@@ -45,8 +42,7 @@ function showReading(reading, time) {
   $("certainty").value = best?.probability ?? 0;
   $("certainty-words").textContent = best ? percent(best.probability) : "–";
   $("held").value = speller.progress(time);
-  const others = reading.top.slice(1).map((guess) => `${guess.letter} ${percent(guess.probability)}`);
-  $("others").textContent = others.length ? `or ${others.join(", ")}` : (reading.reason ?? "\u00a0");
+  $("others").textContent = others(reading.top.slice(1)) || (reading.reason ?? "\u00a0");
   showHand(reading.hand);
 }
 
@@ -72,12 +68,12 @@ function answered(reading, time) {
   if (outcome) say(outcome);
 }
 
-const camera = new Camera(
-  $("video"),
+const camera = new Camera($("video"), {
   answered,
-  (words) => sayOnStage(words, true),
-  () => turnOff(GONE, true),
-);
+  failed: (words) => sayOnStage(words, true),
+  waiting: (words) => sayOnStage(words),
+  gone: () => turnOff(GONE, true),
+});
 
 function turnOff(words, trouble = false) {
   camera.stop();
@@ -157,7 +153,7 @@ try {
   const facts = await (await fetch("page.json", { headers: authorization })).json();
   $("model").textContent = facts.model;
   sayWhatMoves(facts.labels);
-  practised = setUpLearning(facts, say);
+  practised = setUpLearning(facts, say, () => camera.on);
   setUpChart(facts.chart);
   setUpPictures(say);
   if (facts.record) setUpRecording(camera, facts.labels);

@@ -1,11 +1,10 @@
 /** Shows what is read in pictures that are dropped or chosen. */
 
 import { outline } from "./drawing.js";
+import { others, percent } from "./guesses.js";
 import { SILENT, ask } from "./link.js";
 
 const A_REQUEST = 8; // pictures
-
-const percent = (share) => `${Math.round(100 * share)} %`;
 
 function item(file, reading) {
   const [shown, picture, words, letter] = ["li", "div", "p", "strong"].map((name) => document.createElement(name));
@@ -13,6 +12,7 @@ function item(file, reading) {
   image.src = URL.createObjectURL(file);
   image.onload = image.onerror = () => {
     URL.revokeObjectURL(image.src);
+    image.hidden = !image.naturalWidth; // no picture: the browser would show a torn one
     outline(canvas, image.naturalWidth || 1, image.naturalHeight || 1, reading.hand);
   };
   image.alt = "";
@@ -21,9 +21,8 @@ function item(file, reading) {
   letter.textContent = reading.letter ?? "–";
   const share = reading.probability == null ? "" : percent(reading.probability);
   words.append(letter, ` ${reading.letter ? share : `${reading.reason} ${share}`} (${file.name})`);
-  const others = (reading.top ?? []).slice(reading.letter ? 1 : 0);
-  const listed = others.map((guess) => `${guess.letter} ${percent(guess.probability)}`).join(", ");
-  if (listed) words.append(document.createElement("br"), `or ${listed}`);
+  const listed = others((reading.top ?? []).slice(reading.letter ? 1 : 0));
+  if (listed) words.append(document.createElement("br"), listed);
   shown.append(picture, words);
   return shown;
 }
