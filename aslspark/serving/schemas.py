@@ -11,12 +11,14 @@ from aslspark.scoring.answers import Answer
 from aslspark.serving.model_holder import Served
 from aslspark.serving.payload import CSV, FORM, JSON, RAW
 
+_MODEL = "the bundle's name, and the beginning of its digest"
+
 
 class Guess(BaseModel):
     """A letter and its probability."""
 
-    letter: str
-    probability: float = Field(ge=0, le=1)
+    letter: str = Field(description="one of the model's labels")
+    probability: float = Field(ge=0, le=1, description="0-1; those of all letters sum to 1")
 
 
 class SeenHand(BaseModel):
@@ -36,20 +38,20 @@ class Reading(BaseModel):
     probability: float | None = Field(description="of the best guess")
     top: list[Guess] = Field(description="the best three, best first")
     reason: str | None = Field(description="why there is no letter: 'not sure', 'no hand found', or what is wrong")
-    hand: SeenHand | None
+    hand: SeenHand | None = Field(description="null where none was found, and of models that look for none")
 
 
 class Readings(BaseModel):
     """The answers to a request, in the order of its pictures."""
 
-    model: str
-    answers: list[Reading]
+    model: str = Field(description=_MODEL)
+    answers: list[Reading] = Field(description="one for each picture")
 
 
 class Refusal(BaseModel):
     """Why a request was not served."""
 
-    reason: str
+    reason: str = Field(description="a sentence for people; programs go by the status")
 
 
 class Watcher(BaseModel):
@@ -63,38 +65,38 @@ class Watcher(BaseModel):
 class Health(BaseModel):
     """The state of the service."""
 
-    status: str
-    model: str
-    waiting: int
+    status: str = Field(description="'ok'")
+    model: str = Field(description=_MODEL)
+    waiting: int = Field(description="pictures that wait or are being read")
     watcher: Watcher
 
 
 class Readiness(BaseModel):
     """Whether pictures are read now."""
 
-    ready: bool
-    model: str
+    ready: bool = Field(description="true: where it would be false, the status is 503")
+    model: str = Field(description=_MODEL)
 
 
 class ModelFacts(BaseModel):
     """The model that is served."""
 
-    model: str
-    digest: str
-    labels: list[str]
+    model: str = Field(description=_MODEL)
+    digest: str = Field(description="SHA-256 of the bundle, in full")
+    labels: list[str] = Field(description="the letters that it reads, in the order of its network's outputs")
     shape: list[int] = Field(description="height, width and channels of the pictures that the network takes")
-    inputs: list[str]
-    finds_hands: bool
-    threshold: float
-    temperature: float
-    switches: int
+    inputs: list[str] = Field(description="what the network takes: 'picture', 'landmarks', or both")
+    finds_hands: bool = Field(description="whether a hand is looked for in each picture first")
+    threshold: float = Field(description="below which probability the letter is null, and the reason 'not sure'")
+    temperature: float = Field(description="what the network's logits are divided by")
+    switches: int = Field(description="exchanges of the model since the service was started")
 
 
 class Switched(BaseModel):
     """The result of a look for another bundle."""
 
-    switched: bool
-    model: str
+    switched: bool = Field(description="whether another bundle is served now")
+    model: str = Field(description=_MODEL)
 
 
 def reading_of(answer: Answer, name: str | None = None) -> Reading:

@@ -1,9 +1,11 @@
 """Networks as files for other runtimes: each gives what the bundle gives, and the example reads with it."""
 
 import json
+import logging
 import shutil
 import subprocess
 import sys
+import threading
 from functools import cache
 from itertools import product
 from pathlib import Path
@@ -12,12 +14,14 @@ import numpy as np
 import onnxruntime
 import pytest
 from conftest import REPOSITORY
+from moments import ENTERED, whenever
 from serving_bundles import LABELS, SHAPE, picture_file, untrained
 from tiny_training import random_inputs
 
 from aslspark.bundle.boxed import FOLDER, LETTERS
 from aslspark.bundle.export import export_network
 from aslspark.bundle.files import read_bundle, seal
+from aslspark.common.atomic_file import replace_file
 from aslspark.common.catalog import NETWORKS
 from aslspark.common.errors import AslsparkError
 from aslspark.features.landmarks import FEATURES
@@ -116,6 +120,29 @@ def test_the_example_says_what_it_takes(tmp_path, words, said):
     command = [sys.executable, str(EXAMPLE), "letters.onnx", *words]
     ran = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert (ran.returncode, said in ran.stderr, "Traceback" in ran.stderr) == (1, True, False)
+
+
+def test_while_a_network_is_written_the_log_says_so(tmp_path):
+    class Said(logging.Handler):
+        def __init__(self):
+            super().__init__()
+            self.words, self.any = [], threading.Event()
+
+        def emit(self, record):
+            self.words.append(record.getMessage())
+            self.any.set()
+
+    listening, log = Said(), logging.getLogger("aslspark")
+    before = log.level
+    log.setLevel(logging.INFO)
+    log.addHandler(listening)
+    try:
+        with whenever(replace_file, ENTERED, lambda _: listening.any.wait(30)):
+            export_network(LETTERS, "onnx", str(tmp_path / "letters.onnx"))
+    finally:
+        log.removeHandler(listening)
+        log.setLevel(before)
+    assert listening.words[0].startswith("  writing the network as onnx: 0:0")
 
 
 def holding(folder, framework, file):

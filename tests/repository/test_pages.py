@@ -156,3 +156,9 @@ def test_python_on_a_page_names_what_is_there_and_calls_it_as_it_is_called(block
         if isinstance(node, ast.Call) and ast.unparse(node.func).startswith("aslspark."):
             called = getattr(aslspark, ast.unparse(node.func).removeprefix("aslspark."))
             inspect.signature(called).bind(*node.args, **{word.arg: word.value for word in node.keywords})
+
+
+def test_every_field_of_the_services_answers_has_a_meaning():
+    answers = reference_pages._openapi()["components"]["schemas"]
+    fields = {f"{name}.{field}": facts for name, body in answers.items() for field, facts in body["properties"].items()}
+    assert [name for name, facts in fields.items() if "description" not in facts and "$ref" not in facts] == []
