@@ -20,8 +20,8 @@ from aslspark.common.child_process import isolated_command
 from aslspark.training.launch.fork_server import ForkedProcess, NoForkServer
 
 _BOOT = "from aslspark.training.launch.child import main; main(int(sys.argv[1]), int(sys.argv[2]))"
-ENDING_SECONDS = 3.0
-"""That a process with a result has to end by itself."""
+ENDING_SECONDS = 1.5
+"""That a process with a result has to end by itself: less than what makes the driver take its task for gone."""
 STACK_SECONDS = 0.5
 """That a hanging process has to say where."""
 LAST_WORDS = 4000
