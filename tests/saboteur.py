@@ -18,12 +18,26 @@ from aslspark.training.console import ConsoleProgress
 
 def training_processes(above: int | None = None) -> list[psutil.Process]:
     """The worker processes of a fit below a process (this one), one for each rank."""
+    servers = fork_servers(above)
+    forked = [process for server in servers for process in below(server, "")]
+    return [*forked, *below(psutil.Process(above or os.getpid()), "aslspark.training.launch.child")]
+
+
+def fork_servers(above: int | None = None) -> list[psutil.Process]:
+    """The processes that workers below a process (this one) were forked from."""
+    started = below(psutil.Process(above or os.getpid()), "aslspark.training.launch.fork_server")
+    numbers = {process.pid for process in started}
+    return [process for process in started if process.ppid() not in numbers]
+
+
+def below(process: psutil.Process, words: str) -> list[psutil.Process]:
+    """The processes below one that were started with some words in their command, and run."""
     found = []
-    for process in psutil.Process(above or os.getpid()).children(recursive=True):
-        with contextlib.suppress(psutil.NoSuchProcess):
-            words = process.cmdline()
-            if "aslspark.training.launch.child" in " ".join(words) and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process)
+    with contextlib.suppress(psutil.NoSuchProcess):
+        for each in process.children(recursive=True):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if words in " ".join(each.cmdline()) and each.status() != psutil.STATUS_ZOMBIE:
+                    found.append(each)
     return found
 
 

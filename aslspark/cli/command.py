@@ -106,7 +106,6 @@ def _help() -> str:
     return "\n".join(
         [
             "usage: aslspark COMMAND [options]        aslspark COMMAND --help",
-            "",
             "Reads the letters of the American manual alphabet from pictures of hands.",
             "",
             *lines,

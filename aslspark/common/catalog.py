@@ -39,21 +39,21 @@ class NetworkFacts:
     """Default channels of its convolutions, where `network.channels` may change them."""
     kernels: tuple[int, ...] = ()
     """Default kernel sizes of its convolutions, where `network.kernels` may change them."""
+    hidden: int = 0
+    """Units of the dense layer before its last, where `network.hidden` is 0; 0: it has none."""
 
 
 SMALL_CNN_CHANNELS = (16, 32, 64, 128)
 """Channels of the stages of `small_cnn`; each stage halves height and width."""
 
-CNN_UNITS = 128
-"""Units of the dense layer of `cnn`, where `network.hidden` is 0."""
 LANDMARK_WIDTHS = (256, 128)
 """Units of the dense layers over landmarks."""
-JOINED_UNITS = 128
-"""Units of the dense layer over both branches of `two_branch`, where `network.hidden` is 0."""
 
 _BOTH = ("keras", "torch")
 NETWORKS = {
-    "cnn": NetworkFacts(28, _BOTH, imagenet=False, normalised=False, channels=(32, 64, 128), kernels=(5, 5, 3)),
+    "cnn": NetworkFacts(
+        28, _BOTH, imagenet=False, normalised=False, channels=(32, 64, 128), kernels=(5, 5, 3), hidden=128
+    ),
     "small_cnn": NetworkFacts(16, _BOTH, imagenet=False, normalised=True, channels=SMALL_CNN_CHANNELS),
     "resnet18": NetworkFacts(32, ("torch",), imagenet=True, normalised=True),
     "resnet50": NetworkFacts(32, _BOTH, imagenet=True, normalised=True),
@@ -61,10 +61,17 @@ NETWORKS = {
     "squeezenet": NetworkFacts(21, ("torch",), imagenet=True, normalised=False),
     "landmark_net": NetworkFacts(1, _BOTH, imagenet=False, normalised=True, inputs=(LANDMARKS,)),
     "two_branch": NetworkFacts(
-        16, _BOTH, imagenet=False, normalised=True, inputs=(PICTURE, LANDMARKS), channels=SMALL_CNN_CHANNELS
+        16, _BOTH, imagenet=False, normalised=True, inputs=(PICTURE, LANDMARKS), channels=SMALL_CNN_CHANNELS, hidden=128
     ),
 }
 """Those with `imagenet` come from torchvision and keras.applications. Messages list the names in this order."""
+
+
+def own_sizes(which: str) -> str:
+    """Say what each network has by itself of `channels`, `kernels` or `hidden`, such as ``cnn: 32,64,128``."""
+    own = {name: getattr(facts, which) for name, facts in NETWORKS.items()}
+    said = {name: ",".join(map(str, size)) if isinstance(size, tuple) else size for name, size in own.items() if size}
+    return "; ".join(f"{name}: {size}" for name, size in said.items())
 
 
 def require_network(name: str, framework: str) -> NetworkFacts:

@@ -11,7 +11,7 @@ from dataclasses import Field, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from aslspark.common.catalog import CLASSIFIERS, NETWORKS, NO_CLASSIFIER
+from aslspark.common.catalog import CLASSIFIERS, NETWORKS, NO_CLASSIFIER, own_sizes
 from aslspark.common.errors import AslsparkError
 from aslspark.common.setting_values import check_ranges, checked_value, leaves, say_once, setting
 
@@ -106,16 +106,20 @@ class NetworkConfig:
     dropout: float = setting(0.15, "share of the units dropped while training", least=0.0, most=0.9, built=True)
     hidden: int = setting(
         0,
-        "units of the dense layer before the last; 0: as the network has it (cnn and two_branch: 128, others: none)",
+        f"units of the dense layer before the last; 0: as the network has it ({own_sizes('hidden')}; others: none)",
         least=0,
         built=True,
     )
     channels: str = setting(
         "",
-        "of the convolutions of cnn (empty: 32,64,128), and of the stages of small_cnn and two_branch (16,32,64,128)",
+        f"of its convolutions, or of its stages; empty: as the network has them ({own_sizes('channels')})",
         built=True,
     )
-    kernels: str = setting("", "sides of the kernels of cnn's convolutions; empty: 5,5,3", built=True)
+    kernels: str = setting(
+        "",
+        f"sides of its convolutions' kernels; empty: as the network has them ({own_sizes('kernels')})",
+        built=True,
+    )
     branch_dropout: float = setting(
         0.2,
         "of two_branch: share of the training samples of which the picture or the landmarks, evenly, are left out",

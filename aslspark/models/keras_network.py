@@ -48,8 +48,7 @@ def build(
     classes : int
     dropout : float
     hidden : int
-        Units of the dense layer before the last; 0: the network's default (128 in 'cnn' and 'two_branch', no such layer
-        in others).
+        Units of the dense layer before the last; 0: the network's own, as `aslspark.common.catalog.NETWORKS` has it.
     imagenet : bool
         Start the backbone with ImageNet weights, which Keras downloads once.
     channels, kernels : str

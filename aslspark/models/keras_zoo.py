@@ -11,7 +11,7 @@ from functools import reduce
 
 import tensorflow as tf
 
-from aslspark.common.catalog import CNN_UNITS, JOINED_UNITS, LANDMARK_WIDTHS, LANDMARKS, PICTURE, sides_of_cnn
+from aslspark.common.catalog import LANDMARK_WIDTHS, LANDMARKS, PICTURE, sides_of_cnn
 from aslspark.features.landmarks import FEATURES
 from aslspark.models.network_builders import NetworkSizes, network
 
@@ -36,7 +36,7 @@ def cnn(sizes: NetworkSizes) -> tf.keras.Model:
         layers.MaxPooling2D(),
         layers.Dropout(sizes.dropout),
         layers.Flatten(),
-        layers.Dense(sizes.hidden or CNN_UNITS, activation="relu"),
+        layers.Dense(sizes.hidden, activation="relu"),
         layers.Dropout(sizes.dropout),
         layers.Dense(sizes.classes, activation="softmax", name="probability"),
     ]
@@ -81,7 +81,7 @@ def two_branch(sizes: NetworkSizes) -> tf.keras.Model:
     features = layers.Concatenate()(branches)
     backbone = tf.keras.Model(inside, features, name=BACKBONE)
     inputs = [layers.Input(sizes.shape, name=PICTURE), layers.Input((FEATURES,), name=LANDMARKS)]
-    return _with_head(inputs, backbone(inputs), sizes, JOINED_UNITS)
+    return _with_head(inputs, backbone(inputs), sizes)
 
 
 def _landmark_features(landmarks: tf.Tensor, dropout: float) -> tf.Tensor:
@@ -132,12 +132,10 @@ def _as_pretrained(name: str, pictures: tf.Tensor) -> tf.Tensor:
     return tf.keras.layers.Rescaling(255.0, offset=[-103.939, -116.779, -123.68])(blue_first)
 
 
-def _with_head(
-    inputs: tf.Tensor | list[tf.Tensor], features: tf.Tensor, sizes: NetworkSizes, default_units: int = 0
-) -> tf.keras.Model:
+def _with_head(inputs: tf.Tensor | list[tf.Tensor], features: tf.Tensor, sizes: NetworkSizes) -> tf.keras.Model:
     layers = tf.keras.layers
     outputs = layers.Dropout(sizes.dropout)(features)
-    if hidden := sizes.hidden or default_units:
-        outputs = layers.Dropout(sizes.dropout)(layers.Dense(hidden, activation="relu")(outputs))
+    if sizes.hidden:
+        outputs = layers.Dropout(sizes.dropout)(layers.Dense(sizes.hidden, activation="relu")(outputs))
     outputs = layers.Dense(sizes.classes, activation="softmax", name="probability")(outputs)
     return tf.keras.Model(inputs, outputs, name=sizes.name)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from aslspark.common.catalog import convolutions, download_error, require_shape
+from aslspark.common.catalog import NETWORKS, convolutions, download_error, require_shape
 from aslspark.common.errors import AslsparkError
 
 
@@ -19,6 +19,7 @@ class NetworkSizes:
     classes: int
     dropout: float
     hidden: int
+    """Units of the dense layer before the last, the network's own where the settings give none; 0: no such layer."""
     imagenet: bool
     channels: tuple[int, ...]
     """Of the convolutions; the network's defaults where the settings give none."""
@@ -52,6 +53,7 @@ def build_network(
 ) -> Any:
     """Build a network by its name in a framework; see `aslspark.models.keras_network.build`."""
     require_shape(name, framework, shape)
+    hidden = hidden or NETWORKS[name].hidden
     sizes = NetworkSizes(name, shape, classes, dropout, hidden, imagenet, *convolutions(name, channels, kernels))
     try:
         return _BUILDERS[framework, name](sizes)

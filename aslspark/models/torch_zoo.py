@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from aslspark.common.catalog import CNN_UNITS, JOINED_UNITS, LANDMARK_WIDTHS, sides_of_cnn
+from aslspark.common.catalog import LANDMARK_WIDTHS, sides_of_cnn
 from aslspark.features.landmarks import FEATURES
 from aslspark.models.network_builders import NetworkSizes, network
 
@@ -57,13 +57,12 @@ class AsImageNet(nn.Module):
         return (pictures - self.mean) / self.spread
 
 
-def dense_head(features: int, sizes: NetworkSizes, default_units: int = 0) -> nn.Sequential:
+def dense_head(features: int, sizes: NetworkSizes) -> nn.Sequential:
     """Build the head from features (n, features) to logits (n, classes), with a dense layer if it has any units."""
-    hidden = sizes.hidden or default_units
     layers: list[nn.Module] = [nn.Dropout(sizes.dropout)]
-    if hidden:
-        layers += [nn.Linear(features, hidden), nn.ReLU(), nn.Dropout(sizes.dropout)]
-    layers.append(nn.Linear(hidden or features, sizes.classes))
+    if sizes.hidden:
+        layers += [nn.Linear(features, sizes.hidden), nn.ReLU(), nn.Dropout(sizes.dropout)]
+    layers.append(nn.Linear(sizes.hidden or features, sizes.classes))
     head = nn.Sequential(*layers)
     start_as_keras(head)
     return head
@@ -103,7 +102,7 @@ class _SideBySide(nn.Module):
 def cnn(sizes: NetworkSizes) -> nn.Sequential:
     """Build the plain CNN: three convolutions with pooling, and a dense layer."""
     rows, columns = sides_of_cnn(sizes.shape, sizes.kernels)
-    channels, kernels, hidden = sizes.channels, sizes.kernels, sizes.hidden or CNN_UNITS
+    channels, kernels, hidden = sizes.channels, sizes.kernels, sizes.hidden
     layers = nn.Sequential(
         nn.Conv2d(sizes.shape[2], channels[0], kernels[0]),
         nn.ReLU(),
@@ -144,7 +143,7 @@ def landmark_net(sizes: NetworkSizes) -> HandNetwork:
 def two_branch(sizes: NetworkSizes) -> HandNetwork:
     """Build the network with the branches of `small_cnn` for pictures and of `landmark_net` for landmarks."""
     backbone = _SideBySide(_small_features(sizes.shape[2], sizes.channels), _landmark_features(sizes.dropout))
-    head = dense_head(sizes.channels[-1] + LANDMARK_WIDTHS[-1], sizes, JOINED_UNITS)
+    head = dense_head(sizes.channels[-1] + LANDMARK_WIDTHS[-1], sizes)
     return HandNetwork(nn.Identity(), backbone, head)
 
 

@@ -123,7 +123,16 @@ class Attempts:
                 stopped=self.stopped,
                 launcher=job.training.launcher,
                 folder=job.checkpoints,
+                modules=self._modules(job),
             )
+
+    def _modules(self, job: WorkerJob) -> list[str]:
+        """Name what workers find imported: where their function is, if it goes to them by its name.
+
+        Not with GPUs: CUDA outlives no fork, and nobody promises that a framework's import leaves it alone.
+        """
+        by_name = "<locals>" not in self._function.__qualname__
+        return [self._function.__module__] if by_name and job.gpu is None else []
 
     def _epochs_kept(self, job: WorkerJob) -> int:
         found = read_checkpoint(any_path(job.checkpoints), job.fit)

@@ -16,6 +16,12 @@ def train(job: WorkerJob) -> WorkerResult:
     return keras_worker.train(job)
 
 
+def before_fork() -> None:
+    """Import what `train` does; see `aslspark.training.launch.fork_server`."""
+    import_tensorflow()
+    import_module("aslspark.training.keras_worker")
+
+
 def import_tensorflow() -> None:
     """Import TensorFlow without what it does not need."""
     with imported_without_unused("tensorflow"):

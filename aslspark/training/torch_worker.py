@@ -28,6 +28,11 @@ from aslspark.training.loop import SUMS
 from aslspark.training.worker import WorkerJob, WorkerResult, mixed_seed, run_epochs
 
 
+def before_fork() -> None:
+    """Make an optimizer: torch imports its compiler, with sympy, for the first one, which is 1.4 s of the processor."""
+    torch.optim.SGD([torch.zeros(1, requires_grad=True)])
+
+
 class TorchTrainable:
     """A torch network with its optimizer; see `aslspark.training.loop.Trainable`.
 

@@ -23,7 +23,7 @@ from aslspark.training.batches import Feed
 from aslspark.training.checkpoint import Checkpoint, Progress, State, read_checkpoint, write_checkpoint
 from aslspark.training.feed import USUAL, RowGroup, RowReader, SampleColumns, SampleFeed
 from aslspark.training.hands import HandInput
-from aslspark.training.launch.child import BEGAN, report
+from aslspark.training.launch.child import began, report
 from aslspark.training.loop import Outcome, Trainable, fit_epochs
 from aslspark.training.petastorm_feed import PetastormFeed
 
@@ -108,7 +108,7 @@ def run_epochs(job: WorkerJob, rank: int, size: int, make_network: Callable[[], 
     validation = feed(folders.validation, job.val_batch_size, False) if folders.validation else None
     opened = time.time()
     network = make_network()
-    phases = {"imports": entered - BEGAN, "building": time.time() - opened}
+    phases = {"imports": entered - began(), "building": time.time() - opened}
     first = rank == 0
     start = _start(job)
     if not gc.isenabled():  # as whoever launched this process left it
@@ -127,7 +127,7 @@ def run_epochs(job: WorkerJob, rank: int, size: int, make_network: Callable[[], 
     )
     phases = {**phases, **outcome.phases}
     phases["reading"] += opened - entered
-    return WorkerResult(rank, outcome.digest, BEGAN, replace(outcome, phases=phases) if first else None)
+    return WorkerResult(rank, outcome.digest, began(), replace(outcome, phases=phases) if first else None)
 
 
 def mixed_seed(seed: int, rank: int, epoch: int) -> int:

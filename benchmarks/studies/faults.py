@@ -40,6 +40,7 @@ BEFORE = RESULTS / "faults-before.json"
 """The same, when Horovod's own launcher started the workers: what is found now stands beside it."""
 EPOCHS = 6
 WORKER = "aslspark.training.launch.child"
+FORK_SERVER = "aslspark.training.launch.fork_server"
 EXECUTOR = "org.apache.spark.executor.CoarseGrainedExecutorBackend"
 
 
@@ -73,7 +74,8 @@ class Fault:
 
 def workers() -> list[psutil.Process]:
     """List one process for each rank."""
-    return [each for each in psutil.process_iter() if WORKER in command_line(each)]
+    servers = {each.pid for each in psutil.process_iter() if FORK_SERVER in command_line(each)}
+    return [each for each in psutil.process_iter() if WORKER in command_line(each) or (each.ppid() in servers)]
 
 
 def kill_a_worker(job: TrainingJob, lot: random.Random, hosts: Hosts | None, out: Path) -> None:

@@ -9,6 +9,8 @@ from aslspark.cli.early_checks import require_bundles, require_new_out, require_
 from aslspark.common.command_line import ArgumentParser, next_command
 from aslspark.common.errors import AslsparkError
 from aslspark.common.settings import declarations, load_config
+from aslspark.data.files.table_endings import TABLE_ENDINGS
+from aslspark.images.endings import PICTURE_ENDINGS
 
 
 @pytest.fixture
@@ -53,6 +55,9 @@ def test_a_path_that_is_not_there_is_named_with_the_nearest(tmp_path, monkeypatc
     monkeypatch.chdir(tmp_path)
     with pytest.raises(AslsparkError, match=r"did you mean letters\.csv\? \(a table of Spark's catalog is table:leter"):
         require_paths("--data", ["leters.csv"])
+    for name in (*(f"a{ending}" for ending in (*TABLE_ENDINGS, *PICTURE_ENDINGS)), "a.parquet", "a.zip"):
+        with pytest.raises(AslsparkError, match=f"--data {name}: it does not exist"):
+            require_paths("--data", [name])
     with pytest.raises(AslsparkError, match="--folder come: it does not exist"):
         require_paths("--folder", ["come"], tables=False)
     with pytest.raises(AslsparkError, match="--model bundle: there is no such folder; give the --out of a training"):

@@ -24,6 +24,7 @@ HEADING = re.compile(r"(?m)^#{1,6} +(.+?) *#*$")
 FENCE = re.compile(r"(?ms)^```(\w*)\n(.*?)^```$")
 FILE = re.compile(r"(?<![\w./-])((?:[a-z_]+/)+[a-z_0-9]+\.(?:py|js|sh|in|lock|conf))\b|\b(conf/[a-z_/]+\.yaml)\b")
 MODULE = re.compile(r"\baslspark\.([a-z_]+)\.([a-z_]+)\b")
+DEFINED = re.compile(r"`([a-z_/0-9]+\.py)`: ((?:`[A-Za-z_.]+`(?:, )?)+)")
 TARGET = re.compile(r"(?m)^([a-z-]+):")
 PLACEHOLDER = re.compile(r"\[[^\]]*\]|\.\.\.|(?<==)[A-Z]+\b")
 """In lines that are shown in general, such as `[--trials 3]` and `PATH...`."""
@@ -63,6 +64,23 @@ def test_what_a_page_names_is_there(page):
     modules = {f"aslspark/{room}/{module}" for room, module in MODULE.findall(text)}
     lost += [name for name in modules if not (REPOSITORY / f"{name}.py").exists() and not (REPOSITORY / name).is_dir()]
     assert not lost
+
+
+def names_in(tree, prefix=""):
+    """The functions and classes of a module, methods by their class."""
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            yield f"{prefix}{node.name}"
+            if isinstance(node, ast.ClassDef):
+                yield from names_in(node, f"{node.name}.")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_functions_that_a_page_names_with_their_file_are_defined_there(page):
+    for file, functions in DEFINED.findall(read(page)):
+        path = next(root / file for root in (REPOSITORY, REPOSITORY / "aslspark") if (root / file).exists())
+        named = set(re.findall(r"[A-Za-z_.]+", functions))
+        assert not named - set(names_in(ast.parse(path.read_text(encoding="utf-8")))), file
 
 
 @pytest.mark.parametrize("page", PAGES, ids=str)

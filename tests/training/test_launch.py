@@ -17,10 +17,11 @@ import cloudpickle
 import psutil
 import pytest
 from conftest import REPOSITORY
-from saboteur import training_processes
+from saboteur import fork_servers, training_processes
 from stacks import needs_horovods_estimators
 
 from aslspark.common.errors import AslsparkError
+from aslspark.common.spark_session import WORKER_DAEMON
 from aslspark.training.launch.child import report
 from aslspark.training.launch.failures import WorkerError
 from aslspark.training.launch.launchers import HOROVOD, TORCH
@@ -44,12 +45,13 @@ def left():
         with contextlib.suppress(psutil.NoSuchProcess):  # it has ended meanwhile
             if is_of_a_task(process):
                 ports += [each.laddr for each in process.net_connections("inet") if each.status == "LISTEN"]
-    return training_processes(), folders, ports
+    return [*training_processes(), *fork_servers()], folders, ports
 
 
 def is_of_a_task(process):
     """Spark's Python workers are children of a daemon, which has a port of its own."""
-    return all("pyspark.daemon" in each.cmdline() for each in (process, process.parent()))
+    daemons = {"pyspark.daemon", WORKER_DAEMON}
+    return all(daemons & set(each.cmdline()) for each in (process, process.parent()))
 
 
 NOTHING = ([], [], [])
@@ -143,9 +145,15 @@ def hangs():
 def loses_its_task():
     import os
     import signal
+    import socket
+    import struct
     import time
 
-    os.kill(os.getppid(), signal.SIGKILL)
+    from aslspark.training.launch import child
+
+    with socket.socket(fileno=os.dup(child._task.fileno())) as other_end:
+        task, _, _ = struct.unpack("3i", other_end.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    os.kill(task, signal.SIGKILL)
     time.sleep(60)
 
 
@@ -185,6 +193,64 @@ def test_a_process_that_cannot_even_be_started_is_named(spark):
     with pytest.raises(WorkerError, match=r"^worker \d on \S+ failed: ValueError: embedded null byte"):
         run(lambda job: job, env={"NAME": "\0"})
     assert left() == NOTHING
+
+
+def test_what_one_fit_has_imported_is_there_for_the_next_on_the_same_executor(spark):
+    def place(job):
+        import os
+        import sys
+
+        import numpy
+
+        return os.getppid(), "colorsys" in sys.modules, float(numpy.random.uniform())
+
+    fits = [run(place, modules=["numpy", "colorsys"], env={"NAME": name}) for name in ("a", "a", "b")]
+    servers = [{server for server, *_ in fit} for fit in fits]
+    assert servers[0] == servers[1]
+    assert [len(each) for each in servers] == [1, 1, 1]
+    assert servers[2] != servers[0]  # what is to be in the environment from the start on is part of it
+    assert all(imported for fit in fits for _, imported, _ in fit)
+    assert len({drawn for fit in fits for *_, drawn in fit}) == 6
+    assert training_processes() == []
+    assert {process.pid for process in fork_servers()} == servers[0] | servers[2]
+
+
+AN_EXECUTOR = """
+import os, pickle, sys, time
+from aslspark.training.launch.process import WorkerProcess
+
+if os.fork() == 0:  # a task
+    process = WorkerProcess({}, {}, pickle.dumps((time.sleep, 600)), ["colorsys"])
+    while not any(kind == "alive" for kind, _ in process.messages(1.0)) or not training_processes(os.getppid()):
+        pass
+    print(os.getpid(), flush=True)
+time.sleep(600)
+"""
+
+
+def test_a_forked_worker_dies_with_its_task_and_what_it_was_forked_from_with_the_executor():
+    script = f"from saboteur import training_processes\n{AN_EXECUTOR}"
+    executor = subprocess.Popen([sys.executable, "-c", script], cwd=HERE.parent, stdout=subprocess.PIPE, text=True)
+    task = int(executor.stdout.readline())
+    (worker,), (server,) = training_processes(executor.pid), fork_servers(executor.pid)
+    worker.suspend()  # it can do nothing about it itself
+    os.kill(task, signal.SIGKILL)
+    psutil.wait_procs([worker], timeout=30)
+    assert not worker.is_running()
+    assert server.is_running()
+    executor.kill()
+    executor.wait()
+    psutil.wait_procs([server], timeout=30)
+    assert not server.is_running()
+
+
+def test_a_module_that_cannot_be_imported_is_told_of_by_the_worker_that_needs_it(spark):
+    def fit(job):
+        import no_such_module  # noqa: F401
+
+    with pytest.raises(WorkerError, match="ModuleNotFoundError: No module named 'no_such_module'"):
+        run(fit, modules=["no_such_module"])
+    assert training_processes() == []
 
 
 def test_a_display_that_breaks_does_not_end_the_run(spark, capsys):
@@ -314,7 +380,8 @@ def test_ctrl_c_before_the_first_epoch_is_one_line_and_leaves_nothing(ingested, 
     while not training_processes(job.pid):
         time.sleep(0.1)
     os.killpg(job.pid, signal.SIGINT)
-    assert job.stdout.read() == "error: interrupted\n"
+    # What it was waiting for may be told of before.
+    assert [line for line in job.stdout.read().splitlines() if not line.startswith("  ")] == ["error: interrupted"]
     assert job.wait() == 130
     assert list(tmp_path.iterdir()) == []
     assert left() == NOTHING

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -93,6 +94,19 @@ def test_each_setting_of_a_fit_is_a_param_but_for_what_an_estimator_is_given_rea
     for name, setting in declarations("training", "network", "features").items():
         own = name.partition(".")[2]
         assert estimator.hasParam(theirs.get(own, own)) or setting.metadata.get("built"), name
+
+
+@pytest.mark.parametrize("module", ["worker", "loop", "torch_worker", "keras_worker"])
+def test_no_worker_reads_a_setting_that_an_estimator_leaves_at_its_default(module):
+    source = (REPOSITORY / "aslspark" / "training" / f"{module}.py").read_text(encoding="utf-8")
+    built = {
+        name
+        for name, setting in declarations("training", "network").items()
+        if setting.metadata.get("built") and name != "training.launcher"  # an estimator's launcher is the default one
+    }
+    read = set(re.findall(r"\b(?:job\.)?(training\.\w+)|\bjob\.(network\.\w+)", source))
+    assert {"training.learning_rate", "network.dropout"} <= built
+    assert not built & {"".join(names) for names in read}, "it is made on the driver: see ARCHITECTURE.md"
 
 
 def another(setting):

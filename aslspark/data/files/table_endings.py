@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-TABLE_ENDINGS = (".csv", ".csv.gz", ".csv.bz2")
+PLAIN_ENDINGS = (".csv",)
+TABLE_ENDINGS = tuple(f"{plain}{packed}" for plain in PLAIN_ENDINGS for packed in ("", ".gz", ".bz2"))
 
 
 def is_table_name(name: str) -> bool:

@@ -18,7 +18,7 @@ from aslspark.common.errors import AslsparkError
 from aslspark.common.redaction import redact
 from aslspark.data.files.local_folders import as_text
 from aslspark.data.files.store_files import StoreFiles
-from aslspark.data.files.table_endings import is_table_name
+from aslspark.data.files.table_endings import PLAIN_ENDINGS, is_table_name
 from aslspark.data.pictures.files import MISSING
 from aslspark.data.pictures.listing import (
     ListedFile,
@@ -161,7 +161,7 @@ def _manifests(
 
     Only the topmost folder with a manifest counts: deeper ones are copies or parts of it.
     """
-    tables = [entry for entry in entries if _name(entry).lower().endswith(".csv")]
+    tables = [entry for entry in entries if _name(entry).lower().endswith(PLAIN_ENDINGS)]
     manifests: list[tuple[str, list[ManifestRow]]] = []
     passed: list[str] = []
     depth = -1

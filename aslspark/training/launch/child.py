@@ -1,7 +1,7 @@
 """What a worker process runs: a function, while a thread gives signs of life. Imports no framework and no Spark.
 
-In: the pickled function and its job, over a connection to the Spark task that started it. Out, over the same: signs of
-life, what the function reports, its result or its traceback.
+In: over a connection to the Spark task that started it, the rank's environment, the pickled function and its job. Out,
+over the same: signs of life, what the function reports, its result or its traceback.
 """
 
 from __future__ import annotations
@@ -24,11 +24,10 @@ from aslspark.common.errors import AslsparkError
 from aslspark.training.launch.mailbox import SIGN_OF_LIFE_SECONDS
 
 ALIVE, AT_WORK, EVENT, RESULT, FAILED = "alive", "at work", "event", "result", "failed"
-BEGAN = time.time()
-"""The clock when this process began to work, before any framework was imported."""
 _PR_SET_PDEATHSIG = 1
 
 _task: Connection | None = None
+_began = 0.0
 _lock = threading.Lock()
 
 
@@ -42,6 +41,11 @@ def at_work() -> None:
     _tell(AT_WORK)
 
 
+def began() -> float:
+    """Return the wall clock when this process began to work, before it imported what was not there yet."""
+    return _began
+
+
 def main(descriptor: int, parent: int) -> None:
     """Do the work.
 
@@ -50,9 +54,10 @@ def main(descriptor: int, parent: int) -> None:
     descriptor : int
         Of the inherited connection.
     parent : int
-        The task's process, without which this one ends.
+        The process that started this one, and without which it ends.
     """
-    global _task
+    global _task, _began
+    _began = time.time()
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         return
@@ -60,7 +65,8 @@ def main(descriptor: int, parent: int) -> None:
     faulthandler.enable()
     faulthandler.register(signal.SIGUSR1)  # the task wants to know where this process hangs
     _task = Connection(descriptor)
-    work = _task.recv_bytes()
+    env, work = pickle.loads(_task.recv_bytes())
+    os.environ.update(env)
     threading.Thread(target=_give_signs_of_life, daemon=True).start()
     # What is imported stays to the end: a search for garbage in it is 0.9 s of TensorFlow's import, 0.2 s of torch's.
     # `aslspark.training.worker` turns that on again before it trains.

@@ -6,20 +6,22 @@ In: its environment and its work. Out: what it says, its last words, where it ha
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from multiprocessing import Pipe
 from multiprocessing.connection import wait
 from typing import Any
 
 from aslspark.common.child_process import isolated_command
+from aslspark.training.launch.fork_server import ForkedProcess, NoForkServer
 
 _BOOT = "from aslspark.training.launch.child import main; main(int(sys.argv[1]), int(sys.argv[2]))"
-ENDING_SECONDS = 3.0
-"""That a process with a result has to end by itself."""
+ENDING_SECONDS = 1.5
+"""That a process with a result has to end by itself: less than what makes the driver take its task for gone."""
 STACK_SECONDS = 0.5
 """That a hanging process has to say where."""
 LAST_WORDS = 4000
@@ -29,28 +31,54 @@ LAST_WORDS = 4000
 class WorkerProcess:
     """Starts the process, which dies with the task.
 
-    What `env` adds to the task's environment is there from the start: glibc and OpenMP read their settings once.
+    Parameters
+    ----------
+    env : mapping
+        What is added to the task's environment from the start: glibc and OpenMP read their settings once.
+    rank_env : mapping
+        What is added before it works.
+    work : bytes
+        The pickled function and its job.
+    modules : sequence of str
+        What it may find imported; see `aslspark.training.launch.fork_server`. None: it is a process of its own.
     """
 
-    def __init__(self, env: Mapping[str, str], work: bytes) -> None:
+    def __init__(
+        self, env: Mapping[str, str], rank_env: Mapping[str, str], work: bytes, modules: Sequence[str]
+    ) -> None:
+        env = {**os.environ, **env}
         self._connection, theirs = Pipe()
-        python, *rest = isolated_command(_BOOT, str(theirs.fileno()), str(os.getpid()))
-        self._process = subprocess.Popen(
-            [python, "-u", *rest],  # its last words are to be heard, however it ends
-            env={**os.environ, **env},
-            pass_fds=[theirs.fileno()],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,  # Ctrl-C is the driver's
-        )
-        theirs.close()
-        assert self._process.stdout is not None
-        self._output = self._process.stdout.fileno()
+        self._output, output = os.pipe()
+        try:
+            self._process = self._forked(env, modules, theirs.fileno(), output) or self._started(
+                env, theirs.fileno(), output
+            )
+        finally:
+            theirs.close()
+            os.close(output)
         self._open: list[Any] = [self._connection, self._output]
         self._said = b""
         with suppress(OSError):  # it has ended at once, and its exit code says so
-            self._connection.send_bytes(work)
+            self._connection.send_bytes(pickle.dumps((dict(rank_env), work)))
+
+    def _forked(
+        self, env: Mapping[str, str], modules: Sequence[str], connection: int, output: int
+    ) -> subprocess.Popen[bytes] | ForkedProcess | None:
+        with suppress(NoForkServer):
+            return ForkedProcess(env, modules, connection, output) if modules else None
+        return None
+
+    def _started(self, env: Mapping[str, str], connection: int, output: int) -> subprocess.Popen[bytes]:
+        python, *rest = isolated_command(_BOOT, str(connection), str(os.getpid()))
+        return subprocess.Popen(
+            [python, "-u", *rest],  # its last words are to be heard, however it ends
+            env=env,
+            pass_fds=[connection],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,  # Ctrl-C is the driver's
+        )
 
     @property
     def last_words(self) -> str:
@@ -96,8 +124,7 @@ class WorkerProcess:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        assert self._process.stdout is not None
-        self._process.stdout.close()
+        os.close(self._output)
 
     def _hear(self, piece: bytes) -> None:
         if not piece:

@@ -15,7 +15,7 @@ import threading
 import time
 import traceback
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import cloudpickle
@@ -69,6 +69,7 @@ def run_workers(
     stopped: threading.Event | None = None,
     launcher: str = HOROVOD,
     folder: str | None = None,
+    modules: Sequence[str] = (),
 ) -> list[Any]:
     """Run `function(job)` in `num_proc` processes, each in a Spark task. However it ends, by Ctrl-C too, none is left.
 
@@ -94,6 +95,9 @@ def run_workers(
     folder : str, optional
         On a file system or in a store that the driver and all workers share; None: the temporary one, where all are
         on one host.
+    modules : sequence of str
+        What may be imported once on each executor, for the workers of several fits; see
+        `aslspark.training.launch.fork_server`. None: each worker is a process that has imported nothing.
 
     Returns
     -------
@@ -118,6 +122,7 @@ def run_workers(
         launcher=launcher,
         work=cloudpickle.dumps((function, job)),
         env={**store_environment(), **env},
+        modules=tuple(modules),
         driver=str(spark.conf.get("spark.driver.host", "127.0.0.1")),
         secret=secrets.token_urlsafe(24),
     )
@@ -188,7 +193,9 @@ class _Stage:
 def _work(spark: SparkSession, plan: Plan, profile: ResourceProfile | None) -> DataFrame:
     """Make the table of each rank (long) and its pickled result (binary), with a task of its own for each."""
 
-    def run(_: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for _ in batches:  # Spark keeps no Python worker that has left something unread
+            pass
         context = TaskContext.get()
         assert context is not None
         for rank, result in filter(None, [run_task(plan, context.partitionId())]):

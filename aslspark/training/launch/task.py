@@ -53,6 +53,8 @@ class Plan:
     """The pickled function and its job."""
     env: Mapping[str, str] = field(repr=False)
     """Of the workers, with the keys of the stores."""
+    modules: tuple[str, ...]
+    """What is imported before workers are forked."""
     driver: str
     """An address of the driver's host, to which all hosts know a way."""
     secret: str = field(repr=False)
@@ -82,7 +84,7 @@ def run_task(plan: Plan, task: int) -> tuple[int, bytes] | None:
             place, env = _find_the_others(plan, mail, task, stack)
             if "gpu" in context.resources():
                 env[GPU] = context.resources()["gpu"].addresses[0]
-            return _run_worker(place, WorkerProcess({**env, **plan.env}, plan.work), mail)
+            return _run_worker(place, WorkerProcess(plan.env, env, plan.work, plan.modules), mail)
     except _Ended:
         return None
     except Exception as error:
