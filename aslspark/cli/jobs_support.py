@@ -16,7 +16,7 @@ from aslspark.common.errors import AslsparkError
 from aslspark.common.log_output import RESULT, show_log
 from aslspark.common.redaction import mask_record, masked_console
 from aslspark.common.settings import ColumnConfig, Config, load_config
-from aslspark.common.terminal_line import line_set_aside
+from aslspark.common.terminal_line import line_set_aside, take_terminal_of_spark_submit
 
 EXTRAS = {
     "spark": ("pyspark", "py4j"),
@@ -35,6 +35,7 @@ def run_job(main: Callable[[Sequence[str]], None]) -> None:
     An `AslsparkError` becomes one line on standard error and exit code 2; Ctrl-C is exit code 130. Keys and passwords
     in what Python prints, tracebacks included, are masked.
     """
+    take_terminal_of_spark_submit()
     with masked_console():
         _run(main)
 

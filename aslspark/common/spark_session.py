@@ -107,18 +107,20 @@ def spark_session(name: str) -> Iterator[SparkSession]:
     # elsewhere may hold a numpy.py. Python 3.10 ignores this variable.
     with doing("starting Spark"):
         spark = builder.config("spark.executorEnv.PYTHONSAFEPATH", "1").getOrCreate()
-    spark.sparkContext.setLogLevel("ERROR")
-    if is_local(spark) and _workers_find_the_package(spark):
-        # 6 of the 9.5 seconds of the processor that Python workers took in a training job on 688 rows. The conf of the
-        # context is what executors in the driver's JVM go by; whoever submits the job may have chosen another daemon.
-        context: Any = spark.sparkContext._jsc.sc()
-        context.conf().setIfMissing("spark.python.daemon.module", WORKER_DAEMON)
-    if warning := locale_warning(file_name_encoding(spark)):
+        spark.sparkContext.setLogLevel("ERROR")
+        if is_local(spark) and _workers_find_the_package(spark):
+            # 6 of the 9.5 seconds of the processor that Python workers took in a training job on 688 rows. The conf of
+            # the context is what executors in the driver's JVM go by; whoever submits the job may have chosen another.
+            context: Any = spark.sparkContext._jsc.sc()
+            context.conf().setIfMissing("spark.python.daemon.module", WORKER_DAEMON)
+        encoding = file_name_encoding(spark)
+    if warning := locale_warning(encoding):
         logger.warning("warning: %s", warning)
     try:
         yield spark
     finally:
-        spark.stop()
+        with doing("stopping Spark"):
+            spark.stop()
 
 
 def _keep_package_on_path() -> None:
@@ -315,13 +317,19 @@ def require_slots(spark: SparkSession, num_proc: int, profile: ResourceProfile |
     """
     if dynamic_allocation(spark):
         return  # the cluster grows when the tasks are submitted
-    slots = wait_for_slots(spark, num_proc, EXECUTOR_WAIT_SECONDS, profile)
+    with doing(f"waiting for {num_proc} task slots"):
+        slots = wait_for_slots(spark, num_proc, EXECUTOR_WAIT_SECONDS, profile)
     if slots is not None and slots < num_proc:
         resource, task = "cores", f"spark.task.cpus={task_cores(spark)}"
         if profile is not None:
             amounts = {name: f"{request.amount:g}" for name, request in profile.taskResources.items()}
             parts = " and ".join(f"{amount} {name}" for name, amount in sorted(amounts.items()))
             resource, task = "GPUs", f"{parts} a task"
+        if slots == 0:
+            raise AslsparkError(
+                f"training.num_proc={num_proc}: {master(spark)} gave no executor with a task slot ({task}): its "
+                "workers are taken, or smaller than spark.executor.cores and spark.executor.memory ask for"
+            )
         raise AslsparkError(
             f"training.num_proc={num_proc}: {master(spark)} has {slots} task slots "
             f"({'cores / ' if profile is None else ''}{task}); "

@@ -13,6 +13,7 @@ from pyspark.sql import functions as F
 
 from aslspark.common.errors import AslsparkError, first_line
 from aslspark.common.paths import mounted_as_spark
+from aslspark.common.progress import doing
 from aslspark.common.settings import Config
 from aslspark.common.spark_session import settings_restored
 from aslspark.data.pictures.options import manifest_roots
@@ -120,7 +121,8 @@ def score(
         # What is computed later needs them to stay.
         settings_restored(spark, PACKED if is_written else ()),
     ):
-        reader = SignClassifierModel.load(model) if isinstance(model, str) else model.copy()
+        with doing("loading the model"):
+            reader = SignClassifierModel.load(model) if isinstance(model, str) else model.copy()
         reader.form = replace(reader.form, max_pixels=config.pictures.max_pixels)
         if threshold is not None:
             reader.setThreshold(threshold)
