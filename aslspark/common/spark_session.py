@@ -192,6 +192,25 @@ def locale_warning(encoding: str) -> str:
 
 
 @contextmanager
+def spark_errors_unlogged() -> Iterator[None]:
+    """Keep PySpark from logging what it raises, with Java's stack, where one line of ours says it."""
+    try:
+        from pyspark.logger import PySparkLogger
+    except ImportError:  # Spark 3.5 logs no errors
+        yield
+        return
+    loggers = [PySparkLogger.getLogger(f"{kind}QueryContextLogger") for kind in ("SQL", "DataFrame")]
+    levels = [each.level for each in loggers]
+    for each in loggers:
+        each.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        for each, level in zip(loggers, levels, strict=True):
+            each.setLevel(level)
+
+
+@contextmanager
 def settings(spark: SparkSession, values: Mapping[str, str]) -> Iterator[None]:
     """Set Spark's SQL settings for a block, and restore them afterwards."""
     with settings_restored(spark, list(values)):

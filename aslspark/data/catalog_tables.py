@@ -103,7 +103,7 @@ def _likely_meant(spark: SparkSession, parts: Sequence[str]) -> str:
     *schema, table = (part.strip("`") for part in parts)
     try:
         with doing("looking into Spark's catalog", spark=spark):
-            return _nearest_table(spark, schema, table) + _whose_catalog(spark, schema)
+            return _nearest_table(spark, schema, table)
     except Exception:  # a catalog that is not there, or may not be listed: the error's class differs by Spark's version
         return ""
 
@@ -112,14 +112,14 @@ def _nearest_table(spark: SparkSession, schema: Sequence[str], table: str) -> st
     catalog = "".join(f" IN `{part}`" for part in schema[:-1])
     schemas = [str(row[0]) for row in spark.sql(f"SHOW SCHEMAS{catalog}").collect()]
     if schema and schema[-1] not in schemas:
-        return nearest(schema[-1], schemas) or f"; its schemas are {_first_of(schemas)}"
+        return nearest(schema[-1], schemas) or f"; its schemas are {_first_of(schemas)}{_whose_catalog(spark, schema)}"
     inside = f" IN {'.'.join(f'`{part}`' for part in schema)}" if schema else ""
     tables = [str(row["tableName"]) for row in spark.sql(f"SHOW TABLES{inside}").collect()]
     near = nearest(table, tables)
     if near and schema:
         return near.replace("mean ", f"mean {'.'.join(schema)}.")
     where = schema[-1] if schema else str(spark.catalog.currentDatabase())
-    return near or (f"; {where} has {_first_of(tables)}" if tables else f"; {where} has no tables")
+    return near or f"; {where} has {_first_of(tables) or 'no tables'}{_whose_catalog(spark, schema)}"
 
 
 def _first_of(names: Sequence[str]) -> str:
@@ -129,7 +129,7 @@ def _first_of(names: Sequence[str]) -> str:
 
 def _whose_catalog(spark: SparkSession, schema: Sequence[str]) -> str:
     """Say that a session knows its own tables alone, where it was not told of a catalog."""
-    if len(schema) > 1 or spark.conf.get("spark.sql.catalogImplementation", "") != "in-memory":
+    if len(schema) > 1 or spark.conf.get("spark.sql.catalogImplementation", None) == "hive":
         return ""
     return "; this session sees its own tables alone, those of Hive with spark.sql.catalogImplementation=hive"
 
