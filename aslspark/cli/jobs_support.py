@@ -56,11 +56,22 @@ def _run(main: Callable[[Sequence[str]], None]) -> None:
     except KeyboardInterrupt:
         print("error: interrupted", file=sys.stderr)
         sys.exit(130)
-    except Exception:  # a traceback, in which keys and passwords are masked
+    except Exception as error:  # a traceback, in which keys and passwords are masked
+        if _was_interrupted(error):
+            print("error: interrupted", file=sys.stderr)
+            sys.exit(130)
         _print_traceback()
         sys.exit(1)
     finally:
         gc.freeze()  # Python collects garbage as it exits: 1.0 s with Horovod's Keras estimator
+
+
+def _was_interrupted(error: BaseException) -> bool:
+    """Tell whether an error came of cleaning up after Ctrl-C, which ends spark-submit's JVM as well."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, KeyboardInterrupt):
+        cause = cause.__context__
+    return cause is not None
 
 
 def not_installed(error: ModuleNotFoundError) -> str | None:
@@ -79,6 +90,7 @@ def _print_traceback() -> None:
 
 def start_logging() -> None:
     """Show the package's log on standard output, and of other libraries errors alone."""
+    logging.getLogger("py4j").setLevel(logging.CRITICAL)  # it raises what it logs
     logging.basicConfig(level=logging.ERROR, format="%(message)s", handlers=[_Console(sys.stdout)])
     for handler in logging.getLogger().handlers:
         handler.addFilter(mask_record)  # other libraries log keys, too

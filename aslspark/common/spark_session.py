@@ -6,18 +6,23 @@ DataFrames alone. What differs between the two is here, so that all else need no
 
 from __future__ import annotations
 
+import contextlib
 import locale
 import logging
 import os
 import re
+import signal
 import site
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from types import FrameType
 from typing import Any
 
 import pyspark
+from py4j.protocol import Py4JError
 from pyspark import SparkConf
 from pyspark.resource import ResourceProfile
 from pyspark.sql import DataFrame, SparkSession
@@ -117,10 +122,35 @@ def spark_session(name: str) -> Iterator[SparkSession]:
     if warning := locale_warning(encoding):
         logger.warning("warning: %s", warning)
     try:
-        yield spark
+        with _interrupted_at_once():
+            yield spark
     finally:
-        with doing("stopping Spark"):
+        # Ctrl-C ends spark-submit's JVM, too: then there is nothing left to stop.
+        with doing("stopping Spark"), contextlib.suppress(Py4JError, ConnectionError):
             spark.stop()
+
+
+@contextmanager
+def _interrupted_at_once() -> Iterator[None]:
+    """Let Ctrl-C raise KeyboardInterrupt in the block, whether or not the JVM is there to cancel its jobs.
+
+    PySpark's own handler asks the JVM first, which Ctrl-C has ended where spark-submit has started it.
+    """
+    theirs = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(theirs):
+        yield
+        return
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        with contextlib.suppress(Exception):
+            theirs(number, frame)
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, theirs)
 
 
 def _keep_package_on_path() -> None:
