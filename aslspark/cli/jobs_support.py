@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import gc
 import logging
+import os
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -90,11 +91,16 @@ def _print_traceback() -> None:
 
 def start_logging() -> None:
     """Show the package's log on standard output, and of other libraries errors alone."""
-    logging.getLogger("py4j").setLevel(logging.CRITICAL)  # it raises what it logs
     logging.basicConfig(level=logging.ERROR, format="%(message)s", handlers=[_Console(sys.stdout)])
     for handler in logging.getLogger().handlers:
         handler.addFilter(mask_record)  # other libraries log keys, too
+        handler.addFilter(_is_not_raised_too)
     show_log()
+
+
+def _is_not_raised_too(record: logging.LogRecord) -> bool:
+    """Leave out what py4j logs with its whole stack, by the root logger, before it raises it."""
+    return f"{os.sep}py4j{os.sep}" not in record.pathname
 
 
 class _Console(logging.StreamHandler[TextIO]):
