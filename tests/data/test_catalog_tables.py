@@ -15,6 +15,7 @@ from aslspark.data.samples import read_samples
 from aslspark.models import torch_network
 from aslspark.models.onnx_classifier import OnnxClassifier
 from aslspark.scoring.model import SignClassifierModel
+from aslspark.workflows.evaluate import labelled_samples
 from aslspark.workflows.monitor import _table
 
 LABELS = ("A", "B", "C")
@@ -158,6 +159,15 @@ def test_the_folder_of_a_table_format_that_this_session_lacks_is_refused_by_name
     for read in (lambda where: ingest(spark, where, str(tmp_path / "out")), lambda where: score(spark, model, where)):
         with pytest.raises(AslsparkError, match=words):
             read(str(tmp_path / "t"))
+
+
+def test_a_table_that_is_judged_on_is_reported_as_test_and_not_as_train(spark, pictures, model, tmp_path, caplog):
+    with caplog.at_level("INFO", logger="aslspark"):
+        samples = labelled_samples(spark, model, ["lake_pictures"], tmp_path / "judged", load_config(None, CALLED))
+    assert samples.where("split = 'test'").count() == pictures.rows
+    (said,) = [record.getMessage() for record in caplog.records if record.getMessage().startswith("read ")]
+    assert "All rows are judged on." in said
+    assert [line.split() for line in said.splitlines() if line.startswith("all ")] == [["all", "0", "0", "24"]]
 
 
 def test_answers_are_appended_to_a_table_with_the_bundle_and_the_time(spark, pictures, model):
