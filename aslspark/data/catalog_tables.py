@@ -61,9 +61,7 @@ def table_of(spark: SparkSession, store: StoreFiles, source: str, columns: Colum
 
 def _is_in_catalog(spark: SparkSession, name: str) -> bool:
     try:
-        with doing(
-            "looking into Spark's catalog", spark=spark
-        ):  # a metastore may take long to answer for the first time
+        with doing("looking into Spark's catalog", spark=spark):  # a metastore's first answer takes long
             return spark.catalog.tableExists(name)
     except Exception:  # of a.b.c, where there is no catalog a: the error's class differs by Spark's version
         return False

@@ -59,9 +59,7 @@ def check_table(spark: SparkSession, table: str, mode: str, out: str | None) -> 
 
 def _exists(spark: SparkSession, table: str) -> bool:
     try:
-        with doing(
-            "looking into Spark's catalog", spark=spark
-        ):  # a metastore may take long to answer for the first time
+        with doing("looking into Spark's catalog", spark=spark):  # a metastore's first answer takes long
             return spark.catalog.tableExists(table)
     except Exception as error:  # a name that is none, or a catalog that is not there
         raise AslsparkError(f"--out-table {table}: {first_line(error)}") from error
