@@ -65,7 +65,10 @@ def __getattr__(name: str) -> Any:
     """Import what is public when it is first asked for."""
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_MODULES[name]), name)
+    from aslspark.common.progress import doing
+
+    with doing("loading the package"):  # Spark's Python, pandas, onnxruntime: seconds, on a disk that is cold
+        return getattr(importlib.import_module(_MODULES[name]), name)
 
 
 def __dir__() -> list[str]:

@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
 from pathlib import Path
@@ -20,6 +20,8 @@ from typing import NamedTuple
 
 from aslspark.common.child_process import isolated_command, module_command
 from aslspark.common.command_line import ArgumentParser
+from aslspark.common.progress import doing
+from aslspark.common.redaction import say
 from aslspark.images.hands.networks import NETWORK_FILES, find_networks, network_folders
 
 OK, HINT, MISSING = "ok", "note", "missing"
@@ -87,9 +89,9 @@ def main(argv: Sequence[str]) -> None:
     states = set()
     for check in CHECKS:
         for finding in check():
-            print(f"{finding.state:<8}{finding.subject:<13}{finding.detail}", flush=True)
+            say(f"{finding.state:<8}{finding.subject:<13}{finding.detail}")
             if finding.remedy and finding.state != OK:
-                print(f"{'':<21}-> {finding.remedy}", flush=True)
+                say(f"{'':<21}-> {finding.remedy}")
             states.add(finding.state)
     if MISSING in states:
         sys.exit(1)
@@ -260,10 +262,10 @@ def _free(folder: Path) -> float | None:
         return None
 
 
-def _packages(parts: Sequence[Part] = PARTS) -> list[Finding]:
+def _packages(parts: Sequence[Part] = PARTS) -> Iterator[Finding]:
     # In parallel, since most of the time is spent waiting for the disk.
-    with ThreadPoolExecutor(2) as pool:
-        return list(pool.map(_package, parts))
+    with doing("importing the packages"), ThreadPoolExecutor(2) as pool:
+        yield from pool.map(_package, parts)
 
 
 def _package(part: Part) -> Finding:
@@ -318,7 +320,13 @@ def _horovod() -> list[Finding]:
                 "for training: make env builds one; or train torch networks with --launcher torch",
             )
         ]
-    output = _output_of(module_command("horovod.runner.launch", "--check-build")) or ""
+    with doing("asking Horovod what it was built with"):
+        output = _output_of(module_command("horovod.runner.launch", "--check-build"), seconds=IMPORT_SECONDS)
+    if output is None:
+        again = "it imports both frameworks, which takes long on a busy machine or a cold disk: look again"
+        return [
+            Finding(HINT, "Horovod", f"{version}, which did not say in {IMPORT_SECONDS:g} s how it was built", again)
+        ]
     parts = re.findall(r"\[X\] (\S+)", output)
     remedy = "build it again beside the frameworks: remove its environment and run make env"
     is_usable = "Gloo" in parts and {"TensorFlow", "PyTorch"} & set(parts)
@@ -347,7 +355,7 @@ def _slots() -> list[Finding]:
     return [Finding(OK if cores > 1 else HINT, "slots", detail, "training.num_proc=1 is all that fits")]
 
 
-CHECKS: tuple[Callable[[], list[Finding]], ...] = (
+CHECKS: tuple[Callable[[], Iterable[Finding]], ...] = (
     _python,
     _java,
     _host,
@@ -370,10 +378,12 @@ def _version(name: str) -> str | None:
         return None
 
 
-def _output_of(command: Sequence[str], environment: Mapping[str, str] | None = None) -> str | None:
-    """Return what a program prints; None where it cannot be run."""
+def _output_of(
+    command: Sequence[str], environment: Mapping[str, str] | None = None, seconds: float = 60.0
+) -> str | None:
+    """Return what a program prints; None where it cannot be run, fails or takes longer."""
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=environment)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=seconds, check=False, env=environment)
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout + done.stderr if done.returncode == 0 else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import gc
 import logging
+import os
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +17,7 @@ from aslspark.common.errors import AslsparkError
 from aslspark.common.log_output import RESULT, show_log
 from aslspark.common.redaction import mask_record, masked_console
 from aslspark.common.settings import ColumnConfig, Config, load_config
-from aslspark.common.terminal_line import line_set_aside
+from aslspark.common.terminal_line import line_set_aside, take_terminal_of_spark_submit
 
 EXTRAS = {
     "spark": ("pyspark", "py4j"),
@@ -35,6 +36,7 @@ def run_job(main: Callable[[Sequence[str]], None]) -> None:
     An `AslsparkError` becomes one line on standard error and exit code 2; Ctrl-C is exit code 130. Keys and passwords
     in what Python prints, tracebacks included, are masked.
     """
+    take_terminal_of_spark_submit()
     with masked_console():
         _run(main)
 
@@ -55,11 +57,22 @@ def _run(main: Callable[[Sequence[str]], None]) -> None:
     except KeyboardInterrupt:
         print("error: interrupted", file=sys.stderr)
         sys.exit(130)
-    except Exception:  # a traceback, in which keys and passwords are masked
+    except Exception as error:  # a traceback, in which keys and passwords are masked
+        if _was_interrupted(error):
+            print("error: interrupted", file=sys.stderr)
+            sys.exit(130)
         _print_traceback()
         sys.exit(1)
     finally:
         gc.freeze()  # Python collects garbage as it exits: 1.0 s with Horovod's Keras estimator
+
+
+def _was_interrupted(error: BaseException) -> bool:
+    """Tell whether an error came of cleaning up after Ctrl-C, which ends spark-submit's JVM as well."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, KeyboardInterrupt):
+        cause = cause.__context__
+    return cause is not None
 
 
 def not_installed(error: ModuleNotFoundError) -> str | None:
@@ -81,7 +94,13 @@ def start_logging() -> None:
     logging.basicConfig(level=logging.ERROR, format="%(message)s", handlers=[_Console(sys.stdout)])
     for handler in logging.getLogger().handlers:
         handler.addFilter(mask_record)  # other libraries log keys, too
+        handler.addFilter(_is_not_raised_too)
     show_log()
+
+
+def _is_not_raised_too(record: logging.LogRecord) -> bool:
+    """Leave out what py4j logs with its whole stack, by the root logger, before it raises it."""
+    return f"{os.sep}py4j{os.sep}" not in record.pathname
 
 
 class _Console(logging.StreamHandler[TextIO]):

@@ -29,6 +29,8 @@ FIRST_SECONDS, EVERY_SECONDS = 2.0, 10.0
 """In a log: until work is named that goes on, and between lines about it."""
 LEAST_FOR_RATE = 1.0
 """Seconds of work after which a rate says something."""
+STARVED_SECONDS = 15.0
+"""Without a running task until it is said, as Spark's own warning, which its log level here leaves out."""
 
 
 @dataclass(eq=False)
@@ -62,24 +64,42 @@ class Activity:
 
 @dataclass(frozen=True)
 class Counts:
-    """How many tasks Spark has to do, and has done."""
+    """How many tasks Spark has to do, has done, and runs."""
 
     tasks: int
     done: int
+    running: int | None = None
+    """None where it is not told."""
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether tasks are left and none runs: there is no executor with room for one."""
+        return self.running == 0 and self.done < self.tasks
 
 
 class _Classic:
     """Asks a classic session's status tracker."""
 
     def __init__(self, spark: SparkSession) -> None:
-        self._tracker = spark.sparkContext.statusTracker()
+        self._context = spark.sparkContext
+        self._tracker = self._context.statusTracker()
 
     def counts(self) -> Counts | None:
         stages = [self._tracker.getStageInfo(stage) for stage in self._tracker.getActiveStageIds()]
         known = [stage for stage in stages if stage is not None]
         if not known:
             return None
-        return Counts(sum(stage.numTasks for stage in known), sum(stage.numCompletedTasks for stage in known))
+        tasks, done = sum(stage.numTasks for stage in known), sum(stage.numCompletedTasks for stage in known)
+        return Counts(tasks, done, sum(stage.numActiveTasks for stage in known))
+
+    def why_waiting(self) -> str:
+        """Say what keeps tasks from running, and what they ask for."""
+        conf = self._context.getConf()
+        cores, memory = conf.get("spark.executor.cores", "all of a worker"), conf.get("spark.executor.memory", "1g")
+        return (
+            f"{self._context.master} runs none of the tasks: its workers are taken, smaller than an executor "
+            f"(spark.executor.cores={cores}, spark.executor.memory={memory}), or not there yet; the job waits for them"
+        )
 
     def close(self) -> None:
         pass
@@ -129,6 +149,8 @@ class _Display(threading.Thread):
         self._line = TerminalLine() if on_terminal() else None
         self._seen: tuple[Activity | None, int] = (None, 0)
         self._since, self._heard = 0.0, _Heard()
+        self._starved_since: float | None = None
+        self._told = False
         log.addHandler(self._heard)
 
     def follow(self, spark: SparkSession) -> None:
@@ -161,17 +183,32 @@ class _Display(threading.Thread):
             return
         counts = tasks.counts() if tasks is not None and activity.done is None else None
         now = time.monotonic()
+        starved = self._starved_seconds(counts, now)
+        if starved >= STARVED_SECONDS and not self._told and isinstance(tasks, _Classic):
+            self._told = True
+            log.warning("warning: %s", tasks.why_waiting())
         if self._seen != (activity, counts.tasks if counts else 0):  # another stage: its time counts from here
             self._seen, self._since = (activity, counts.tasks if counts else 0), now
         done, total, unit = _progress(activity, counts)
         # What the driver counts, and rows of one stage, began with the work; other stages when they were first seen.
         began = activity.began if activity.done is not None else self._since
         words = _words(done, total, unit, now - began, now - activity.began)
+        if starved >= FIRST_SECONDS:
+            words = f"{words}, none runs"
         if self._line is not None:
             self._line.show(activity.what, words, done, total)
         elif self._is_time(activity, now):
             activity.spoken = now
             log.info("  %s: %s", activity.what, words)
+
+    def _starved_seconds(self, counts: Counts | None, now: float) -> float:
+        """Return for how long there have been tasks and none ran."""
+        if counts is None or not counts.is_waiting:
+            self._starved_since = None
+            return -1.0
+        if self._starved_since is None:
+            self._starved_since = now
+        return now - self._starved_since
 
     def _is_time(self, activity: Activity, now: float) -> bool:
         if activity.spoken is None:

@@ -6,18 +6,23 @@ DataFrames alone. What differs between the two is here, so that all else need no
 
 from __future__ import annotations
 
+import contextlib
 import locale
 import logging
 import os
 import re
+import signal
 import site
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from types import FrameType
 from typing import Any
 
 import pyspark
+from py4j.protocol import Py4JError
 from pyspark import SparkConf
 from pyspark.resource import ResourceProfile
 from pyspark.sql import DataFrame, SparkSession
@@ -107,18 +112,45 @@ def spark_session(name: str) -> Iterator[SparkSession]:
     # elsewhere may hold a numpy.py. Python 3.10 ignores this variable.
     with doing("starting Spark"):
         spark = builder.config("spark.executorEnv.PYTHONSAFEPATH", "1").getOrCreate()
-    spark.sparkContext.setLogLevel("ERROR")
-    if is_local(spark) and _workers_find_the_package(spark):
-        # 6 of the 9.5 seconds of the processor that Python workers took in a training job on 688 rows. The conf of the
-        # context is what executors in the driver's JVM go by; whoever submits the job may have chosen another daemon.
-        context: Any = spark.sparkContext._jsc.sc()
-        context.conf().setIfMissing("spark.python.daemon.module", WORKER_DAEMON)
-    if warning := locale_warning(file_name_encoding(spark)):
+        spark.sparkContext.setLogLevel("ERROR")
+        if is_local(spark) and _workers_find_the_package(spark):
+            # 6 of the 9.5 seconds of the processor that Python workers took in a training job on 688 rows. The conf of
+            # the context is what executors in the driver's JVM go by; whoever submits the job may have chosen another.
+            context: Any = spark.sparkContext._jsc.sc()
+            context.conf().setIfMissing("spark.python.daemon.module", WORKER_DAEMON)
+        encoding = file_name_encoding(spark)
+    if warning := locale_warning(encoding):
         logger.warning("warning: %s", warning)
     try:
-        yield spark
+        with _interrupted_at_once():
+            yield spark
     finally:
-        spark.stop()
+        # Ctrl-C ends spark-submit's JVM, too: then there is nothing left to stop.
+        with doing("stopping Spark"), contextlib.suppress(Py4JError, ConnectionError):
+            spark.stop()
+
+
+@contextmanager
+def _interrupted_at_once() -> Iterator[None]:
+    """Let Ctrl-C raise KeyboardInterrupt in the block, whether or not the JVM is there to cancel its jobs.
+
+    PySpark's own handler asks the JVM first, which Ctrl-C has ended where spark-submit has started it.
+    """
+    theirs = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(theirs):
+        yield
+        return
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        with contextlib.suppress(Exception):
+            theirs(number, frame)
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, theirs)
 
 
 def _keep_package_on_path() -> None:
@@ -187,6 +219,25 @@ def locale_warning(encoding: str) -> str:
         f"Spark's JVM was started in a locale that knows {encoding} alone: tables, folders and bundles whose names "
         f"have other letters cannot be opened; start the job with LC_ALL={UTF8_LOCALE}"
     )
+
+
+@contextmanager
+def spark_errors_unlogged() -> Iterator[None]:
+    """Keep PySpark from logging what it raises, with Java's stack, where one line of ours says it."""
+    try:
+        from pyspark.logger import PySparkLogger
+    except ImportError:  # Spark 3.5 logs no errors
+        yield
+        return
+    loggers = [PySparkLogger.getLogger(f"{kind}QueryContextLogger") for kind in ("SQL", "DataFrame")]
+    levels = [each.level for each in loggers]
+    for each in loggers:
+        each.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        for each, level in zip(loggers, levels, strict=True):
+            each.setLevel(level)
 
 
 @contextmanager
@@ -315,13 +366,19 @@ def require_slots(spark: SparkSession, num_proc: int, profile: ResourceProfile |
     """
     if dynamic_allocation(spark):
         return  # the cluster grows when the tasks are submitted
-    slots = wait_for_slots(spark, num_proc, EXECUTOR_WAIT_SECONDS, profile)
+    with doing(f"waiting for {num_proc} task slots"):
+        slots = wait_for_slots(spark, num_proc, EXECUTOR_WAIT_SECONDS, profile)
     if slots is not None and slots < num_proc:
         resource, task = "cores", f"spark.task.cpus={task_cores(spark)}"
         if profile is not None:
             amounts = {name: f"{request.amount:g}" for name, request in profile.taskResources.items()}
             parts = " and ".join(f"{amount} {name}" for name, amount in sorted(amounts.items()))
             resource, task = "GPUs", f"{parts} a task"
+        if slots == 0:
+            raise AslsparkError(
+                f"training.num_proc={num_proc}: {master(spark)} gave no executor with a task slot ({task}): its "
+                "workers are taken, or smaller than spark.executor.cores and spark.executor.memory ask for"
+            )
         raise AslsparkError(
             f"training.num_proc={num_proc}: {master(spark)} has {slots} task slots "
             f"({'cores / ' if profile is None else ''}{task}); "

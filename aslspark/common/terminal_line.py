@@ -21,6 +21,28 @@ def on_terminal() -> bool:
         return False
 
 
+def take_terminal_of_spark_submit() -> None:
+    """Print to the terminal that spark-submit prints to, if it does.
+
+    It starts Python with a pipe and copies what comes out of it, so that no line could renew itself. What is redirected
+    to a file, or piped on, stays as it is.
+    """
+    if "PYSPARK_GATEWAY_PORT" not in os.environ or on_terminal():
+        return
+    try:
+        ours, theirs = os.readlink("/proc/self/fd/1"), f"/proc/{os.getppid()}/fd/1"
+        if not ours.startswith("pipe:") or not os.readlink(theirs).startswith(("/dev/pts/", "/dev/tty")):
+            return
+        terminal = os.open(theirs, os.O_WRONLY | os.O_NOCTTY)
+    except OSError:  # another system, or a parent of another user
+        return
+    sys.stdout.flush()
+    sys.stderr.flush()
+    for stream in (1, 2):
+        os.dup2(terminal, stream)
+    os.close(terminal)
+
+
 class TerminalLine:
     """A line below all else that is printed, until it is closed."""
 

@@ -7,20 +7,27 @@ DataFrame as `binaryFile` and `image` give them, of samples, or of pixels; None 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import BinaryType, StringType, StructType
 
+from aslspark.common.command_line import nearest
 from aslspark.common.errors import AslsparkError, first_line
+from aslspark.common.progress import doing
 from aslspark.common.settings import ColumnConfig
 from aslspark.data.files.store_files import StoreFiles
+from aslspark.data.files.table_endings import TABLE_ENDINGS
 from aslspark.data.samples import require_known_classes
+from aslspark.images.endings import is_picture_name
 
 PREFIX = "table:"
 _NAME = re.compile(r"[A-Za-z_]\w*(\.\w+){0,2}")
 _PART = re.compile(r"`[^`]+`|[\w-]+")
+MOST_NAMED = 5
+"""Tables or schemas that an error names, where none has a name like the one that is missing."""
 DELTA_LOG, ICEBERG_METADATA = "_delta_log", "metadata/version-hint.text"
 
 
@@ -54,7 +61,8 @@ def table_of(spark: SparkSession, store: StoreFiles, source: str, columns: Colum
 
 def _is_in_catalog(spark: SparkSession, name: str) -> bool:
     try:
-        return spark.catalog.tableExists(name)
+        with doing("looking into Spark's catalog", spark=spark):  # a metastore's first answer takes long
+            return spark.catalog.tableExists(name)
     except Exception:  # of a.b.c, where there is no catalog a: the error's class differs by Spark's version
         return False
 
@@ -68,8 +76,60 @@ def _named(spark: SparkSession, name: str, source: str) -> DataFrame:
         require_known_classes(spark, table, source, ".".join(f"`{part.strip('`')}`" for part in parts))
         table.columns  # noqa: B018  (Spark Connect looks for the table when it is asked for its columns)
     except AnalysisException as error:
-        raise AslsparkError(f"{source}: there is no such table in Spark's catalog ({first_line(error)})") from error
+        raise AslsparkError(
+            f"{source}: there is no such table in Spark's catalog{_likely_meant(spark, parts)} ({first_line(error)})"
+        ) from error
     return table
+
+
+def nor_a_table(spark: SparkSession, name: str) -> str:
+    """Say of a path that does not exist which table was probably meant, for the end of "it does not exist".
+
+    Returns
+    -------
+    str
+        Empty for what cannot be the name of a table, and for names of files.
+    """
+    is_file = name.lower().endswith((*TABLE_ENDINGS, ".parquet", ".tsv", ".zip")) or is_picture_name(name)
+    if is_file or not _NAME.fullmatch(name):
+        return ""
+    return f", and Spark's catalog has no such table{_likely_meant(spark, name.split('.'))}"
+
+
+def _likely_meant(spark: SparkSession, parts: Sequence[str]) -> str:
+    """Name the table that is nearest to one that is missing, or what there is; empty where the catalog does not say."""
+    *schema, table = (part.strip("`") for part in parts)
+    try:
+        with doing("looking into Spark's catalog", spark=spark):
+            return _nearest_table(spark, schema, table)
+    except Exception:  # a catalog that is not there, or may not be listed: the error's class differs by Spark's version
+        return ""
+
+
+def _nearest_table(spark: SparkSession, schema: Sequence[str], table: str) -> str:
+    catalog = "".join(f" IN `{part}`" for part in schema[:-1])
+    schemas = [str(row[0]) for row in spark.sql(f"SHOW SCHEMAS{catalog}").collect()]
+    if schema and schema[-1] not in schemas:
+        return nearest(schema[-1], schemas) or f"; its schemas are {_first_of(schemas)}{_whose_catalog(spark, schema)}"
+    inside = f" IN {'.'.join(f'`{part}`' for part in schema)}" if schema else ""
+    tables = [str(row["tableName"]) for row in spark.sql(f"SHOW TABLES{inside}").collect()]
+    near = nearest(table, tables)
+    if near and schema:
+        return near.replace("mean ", f"mean {'.'.join(schema)}.")
+    where = schema[-1] if schema else str(spark.catalog.currentDatabase())
+    return near or f"; {where} has {_first_of(tables) or 'no tables'}{_whose_catalog(spark, schema)}"
+
+
+def _first_of(names: Sequence[str]) -> str:
+    more = len(names) - MOST_NAMED
+    return ", ".join(sorted(names)[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def _whose_catalog(spark: SparkSession, schema: Sequence[str]) -> str:
+    """Say that a session knows its own tables alone, where it was not told of a catalog."""
+    if len(schema) > 1 or spark.conf.get("spark.sql.catalogImplementation", None) == "hive":
+        return ""
+    return "; this session sees its own tables alone, those of Hive with spark.sql.catalogImplementation=hive"
 
 
 def _delta(spark: SparkSession, folder: str) -> DataFrame:

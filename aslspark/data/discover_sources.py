@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from pyspark.sql import DataFrame, SparkSession
 
@@ -28,6 +29,13 @@ from aslspark.data.tables.landmark_layout import names_landmarks
 from aslspark.data.tables.table_lines import TableLayout, check_header
 
 
+class NamedTable(NamedTuple):
+    """A table of Spark's catalog, and its name."""
+
+    name: str
+    frame: DataFrame
+
+
 @dataclass
 class OpenedSources:
     """The sources of an ingest, by kind. Names are values of the samples' column `source`, except those in memory."""
@@ -40,7 +48,7 @@ class OpenedSources:
     """Layouts of their columns, by short name."""
     pixel_frames: dict[str, DataFrame] = field(default_factory=dict)
     sample_frames: dict[str, DataFrame] = field(default_factory=dict)
-    """Tables in memory, under the names dataframe-1, dataframe-2 and so on."""
+    """Tables under their names; those in memory are called dataframe-1, dataframe-2 and so on."""
     pictures: dict[str, PictureSource] = field(default_factory=dict)
     """Folders, manifests, zips and tables of picture files."""
     test: set[str] = field(default_factory=set)
@@ -97,8 +105,8 @@ class OpenedSources:
 
 def open_sources(
     spark: SparkSession,
-    sources: Sequence[str | DataFrame],
-    test_sources: Sequence[str | DataFrame],
+    sources: Sequence[str | DataFrame | NamedTable],
+    test_sources: Sequence[str | DataFrame | NamedTable],
     out: str,
     options: PictureOptions,
 ) -> OpenedSources:
@@ -107,8 +115,8 @@ def open_sources(
     Parameters
     ----------
     spark : SparkSession
-    sources, test_sources : sequence of str or DataFrame
-        Paths of pixel tables or of folders of them, of folders, manifests or zips of pictures; or tables in memory.
+    sources, test_sources : sequence of str, DataFrame or NamedTable
+        Paths of pixel tables or of folders of them, of folders, manifests or zips of pictures; or tables.
     out : str
         The folder to be written; it must not lie inside a source.
     options : PictureOptions
@@ -123,6 +131,9 @@ def open_sources(
     store = open_store(spark)
     opened, found = OpenedSources(), _Paths()
     for source, is_test in [*((source, False) for source in sources), *((source, True) for source in test_sources)]:
+        if isinstance(source, NamedTable):
+            _open_frame(opened, source.frame, is_test, options, source.name)
+            continue
         if isinstance(source, DataFrame):
             _open_frame(opened, source, is_test, options)
             continue
@@ -151,9 +162,13 @@ class _Paths:
     """The split that a table's name, or that of a folder above it, says."""
 
 
-def _open_frame(opened: OpenedSources, frame: DataFrame, is_test: bool, options: PictureOptions) -> None:
-    """Add a table in memory."""
-    name = f"dataframe-{len(opened.pixel_frames) + len(opened.sample_frames) + len(opened.pictures) + 1}"
+def _open_frame(
+    opened: OpenedSources, frame: DataFrame, is_test: bool, options: PictureOptions, name: str = ""
+) -> None:
+    """Add a table; one in memory has no name of its own."""
+    name = name or f"dataframe-{len(opened.pixel_frames) + len(opened.sample_frames) + len(opened.pictures) + 1}"
+    if name in opened.names:
+        raise AslsparkError(f"{name} is named twice among the sources and test sources: name it once")
     if holds_picture_files(frame):
         opened.pictures[name] = open_picture_table(frame, name, options)
     else:
@@ -194,6 +209,8 @@ def _name_paths(store: StoreFiles, opened: OpenedSources, found: _Paths) -> None
         raise AslsparkError(f"{as_text(twice[0])} is named twice among the sources and test sources: name it once")
     layouts = {path: check_header(store, path) for path in found.all if path not in found.pictures}
     names = dict(zip(found.all, short_names([redact(as_text(path)) for path in found.all]), strict=True))
+    if taken := sorted(set(opened.names) & set(names.values())):
+        raise AslsparkError(f"{taken[0]} is the name of two sources: give the table as table:SCHEMA.{taken[0]}")
     for path, name in names.items():
         if path in found.pictures:
             opened.pictures[name] = found.pictures[path]

@@ -23,8 +23,8 @@ from aslspark.common.report_page import PAGE
 from aslspark.common.settings import ColumnConfig
 from aslspark.common.spark_session import parallelism, settings
 from aslspark.data.assign_splits import FirstPass, all_samples, count_sources, list_samples
-from aslspark.data.catalog_tables import table_of
-from aslspark.data.discover_sources import OpenedSources, open_sources
+from aslspark.data.catalog_tables import PREFIX, nor_a_table, table_of
+from aslspark.data.discover_sources import NamedTable, OpenedSources, open_sources
 from aslspark.data.exact_duplicates import ExactDuplicates, count_exact_duplicates
 from aslspark.data.files.store_files import StoreFiles
 from aslspark.data.files.stores import open_store
@@ -101,11 +101,11 @@ def ingest_sources(
     started = time.monotonic()
     out, store = mounted_as_spark(out), open_store(spark)
     columns = columns or ColumnConfig()
-    sources, test_sources = (_opened(spark, store, given, columns) for given in (sources, test_sources))
+    given, given_as_test = (_opened(spark, store, each, columns) for each in (sources, test_sources))
     options, picture_options = split or SplitOptions(), pictures or PictureOptions()
     if store.exists(out):
         raise AslsparkError(f"out {out} exists already and is never overwritten: choose another, or remove it")
-    opened = open_sources(spark, sources, test_sources, out, picture_options)
+    opened = open_sources(spark, given, given_as_test, out, picture_options)
     if opened.test or opened.giving(TEST):
         options = replace(options, test=0.0)
     if opened.giving(VALIDATION):
@@ -215,13 +215,22 @@ def _preview_splits(
 
 def _opened(
     spark: SparkSession, store: StoreFiles, sources: Sequence[str | DataFrame], columns: ColumnConfig
-) -> list[str | DataFrame]:
+) -> list[str | DataFrame | NamedTable]:
     """Open the sources that name tables, and name the others as Spark finds them."""
-    opened: list[str | DataFrame] = []
+    opened: list[str | DataFrame | NamedTable] = []
     for source in sources:
-        path = mounted_as_spark(source) if isinstance(source, str) else source
-        table = table_of(spark, store, path, columns) if isinstance(path, str) else None
-        opened.append(path if table is None else table)
+        if isinstance(source, DataFrame):
+            opened.append(source)
+            continue
+        path = mounted_as_spark(source)
+        if (table := table_of(spark, store, path, columns)) is not None:
+            # The folder of a Delta table is a table in memory: its path may hold a secret, and many end alike.
+            name = path.removeprefix(PREFIX).replace("`", "")
+            opened.append(table if "/" in name else NamedTable(name, table))
+        elif not store.exists(path) and (instead := nor_a_table(spark, path)):
+            raise AslsparkError(f"source {path} does not exist{instead}")
+        else:
+            opened.append(path)
     return opened
 
 

@@ -36,7 +36,8 @@ def write_scores(scored: DataFrame, out: str) -> None:
     with store.written_whole(out, last="_SUCCESS") as folder:
         with doing("reading letters"):
             scored.write.parquet(folder)
-        summary = _summary(spark.read.parquet(folder))
+        with doing("counting the letters"):
+            summary = _summary(spark.read.parquet(folder))
     say("\n".join([*summary, f"written to {out}"]))
 
 
@@ -58,7 +59,8 @@ def check_table(spark: SparkSession, table: str, mode: str, out: str | None) -> 
 
 def _exists(spark: SparkSession, table: str) -> bool:
     try:
-        return spark.catalog.tableExists(table)
+        with doing("looking into Spark's catalog", spark=spark):  # a metastore's first answer takes long
+            return spark.catalog.tableExists(table)
     except Exception as error:  # a name that is none, or a catalog that is not there
         raise AslsparkError(f"--out-table {table}: {first_line(error)}") from error
 
@@ -91,7 +93,9 @@ def write_scores_to_table(scored: DataFrame, table: str, mode: str, digest: str)
             f"--out-table {table}, --mode {mode}: Spark cannot write it ({first_line(error)})"
         ) from error
     written = spark.table(table).where(F.col(SCORED_AT) == moment)
-    say("\n".join([*_summary(written), f"written to table {table}"]))
+    with doing("counting the letters"):
+        summary = _summary(written)
+    say("\n".join([*summary, f"written to table {table}"]))
     return written
 
 

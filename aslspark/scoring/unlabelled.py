@@ -21,7 +21,7 @@ from aslspark.common.labels import label_named, nearest_label
 from aslspark.common.paths import mounted_as_spark
 from aslspark.common.redaction import redact
 from aslspark.common.settings import ColumnConfig
-from aslspark.data.catalog_tables import table_of
+from aslspark.data.catalog_tables import nor_a_table, table_of
 from aslspark.data.discover_sources import landmark_parquet, short_names
 from aslspark.data.files.file_bytes import with_content
 from aslspark.data.files.local_folders import as_text, is_special
@@ -77,7 +77,7 @@ def rows_to_score(
     store = open_store(spark)
     if len(paths) == 1 and (table := table_of(spark, store, paths[0], columns or ColumnConfig())) is not None:
         return table, _require_picture_column(table, paths[0])
-    _require_files(store, paths)
+    _require_files(spark, store, paths)
     if len(paths) == 1 and (frame := landmark_parquet(spark, store, paths[0])) is not None:
         return landmark_frame(frame, paths[0]), "picture"
     if len(paths) == 1 and store.exists(f"{paths[0]}/{REPORT_FILE}"):
@@ -102,12 +102,12 @@ def rows_to_score(
     return _parquet(spark, store, paths[0])
 
 
-def _require_files(store: StoreFiles, paths: Sequence[str]) -> None:
+def _require_files(spark: SparkSession, store: StoreFiles, paths: Sequence[str]) -> None:
     if missing := [path for path in paths if not store.exists(path)]:
-        raise AslsparkError(
-            f"--data {as_text(missing[0])}: it does not exist; name a pixel table, pictures, Parquet or an ingested "
-            f"folder{store.lost_letters(missing[0])}"
+        instead = nor_a_table(spark, missing[0]) or (
+            f"; name a pixel table, pictures, Parquet or an ingested folder{store.lost_letters(missing[0])}"
         )
+        raise AslsparkError(f"--data {as_text(missing[0])}: it does not exist{instead}")
     if special := [path for path in paths if is_special(store.qualified(path))]:
         raise AslsparkError(f"--data {as_text(special[0])}: it is a pipe or a device; name a file or a folder")
 

@@ -144,5 +144,6 @@ def labelled_samples(
     pictures = replace(pictures, form=form, hands=model.hands)
     split = SplitOptions(validation=0.0, test=0.0)
     report = ingest_sources(spark, data, spark_path(folder), split=split, pictures=pictures, columns=config.columns)
-    log.info("%s", report)
+    as_test = {letter: {TEST: sum(counts.values())} for letter, counts in report.labels.items()}
+    log.info("%s", replace(report, split="All rows are judged on.", labels=as_test, splits={TEST: report.kept}))
     return read_samples(spark, spark_path(folder)).withColumn("split", F.lit(TEST))

@@ -20,7 +20,7 @@ from aslspark.common.redacted_files import write_json
 from aslspark.common.report_page import PAGE, write_page
 from aslspark.common.settings import ColumnConfig, Config
 from aslspark.common.spark_session import settings_restored
-from aslspark.data.catalog_tables import table_of
+from aslspark.data.catalog_tables import nor_a_table, table_of
 from aslspark.data.files.stores import open_store
 from aslspark.data.pictures.reading import PACKED
 from aslspark.monitoring import ALARM_RATE
@@ -204,9 +204,8 @@ def _table(spark: SparkSession, data: str, columns: ColumnConfig) -> tuple[DataF
     if table is not None and set(OUTPUT_COLUMNS) <= set(table.columns):
         return table, None
     if table is None and not store.exists(data):
-        raise AslsparkError(
-            f"--data {data}: there is no such path or table; name pictures, a pixel table, a scored table"
-        )
+        instead = nor_a_table(spark, data) or "; name pictures, a pixel table or a scored table"
+        raise AslsparkError(f"--data {data}: it does not exist{instead}")
     if table is None and (scored := _if_scored(spark, data)) is not None:
         return scored, None
     return rows_to_score(spark, [data], columns=columns)

@@ -13,8 +13,9 @@ from pyspark.sql import functions as F
 
 from aslspark.common.errors import AslsparkError, first_line
 from aslspark.common.paths import mounted_as_spark
+from aslspark.common.progress import doing
 from aslspark.common.settings import Config
-from aslspark.common.spark_session import settings_restored
+from aslspark.common.spark_session import settings_restored, spark_errors_unlogged
 from aslspark.data.pictures.options import manifest_roots
 from aslspark.data.pictures.reading import PACKED
 from aslspark.data.tables.landmark_layout import names_landmarks
@@ -120,7 +121,8 @@ def score(
         # What is computed later needs them to stay.
         settings_restored(spark, PACKED if is_written else ()),
     ):
-        reader = SignClassifierModel.load(model) if isinstance(model, str) else model.copy()
+        with doing("loading the model"):
+            reader = SignClassifierModel.load(model) if isinstance(model, str) else model.copy()
         reader.form = replace(reader.form, max_pixels=config.pictures.max_pixels)
         if threshold is not None:
             reader.setThreshold(threshold)
@@ -158,8 +160,9 @@ def _part_of(rows: DataFrame, where: str | None, since: str | None, time: str) -
         rows = rows.where(F.col(f"`{time}`") >= F.lit(moment))
     if where is not None:
         try:
-            rows = rows.where(where)
-            rows.columns  # noqa: B018  (Spark Connect reads the condition when it is asked for the columns)
+            with spark_errors_unlogged():
+                rows = rows.where(where)
+                rows.columns  # noqa: B018  (Spark Connect reads the condition when it is asked for the columns)
         except (AnalysisException, ParseException) as error:
             raise AslsparkError(f"--where {where}: {first_line(error)}; there are the columns {names}") from error
     return rows

@@ -11,6 +11,7 @@ from conftest import REPOSITORY
 from reference_pages import parser_of
 
 from aslspark.cli import completion, doctor, fetch, jobs_support
+from aslspark.common import progress
 from aslspark.common.errors import AslsparkError
 from aslspark.images.hands.networks import FOLDER_VARIABLE, NETWORK_FILES
 
@@ -181,6 +182,15 @@ def test_the_doctor_looks_at_all_that_the_jobs_need():
         assert words in found.stdout
 
 
+@pytest.mark.skipif(doctor._version("horovod") is None, reason="there is no Horovod")
+def test_a_horovod_that_takes_long_to_answer_is_not_taken_for_one_that_was_built_with_nothing(monkeypatch):
+    monkeypatch.setattr(doctor, "IMPORT_SECONDS", 0.01)
+    [found] = doctor._horovod()
+    assert found.state == doctor.HINT
+    assert "did not say in 0.01 s how it was built" in found.detail
+    assert "look again" in found.remedy
+
+
 def test_the_doctor_names_what_is_missing_with_what_to_do(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("JAVA_HOME", str(tmp_path))
@@ -324,6 +334,7 @@ def test_the_doctor_imports_what_each_part_imports(tmp_path, monkeypatch, capsys
     monkeypatch.syspath_prepend(tmp_path)
     if name == "hangs":
         monkeypatch.setattr(doctor, "IMPORT_SECONDS", 2.0)
+        monkeypatch.setattr(progress, "FIRST_SECONDS", 60.0)
     part = doctor.Part(("pytest",), ("json", name, "never_reached"), "install it again")
     monkeypatch.setattr(doctor, "CHECKS", (lambda: doctor._packages([part]), doctor._user))
     doctor.main([])
@@ -333,7 +344,8 @@ def test_the_doctor_imports_what_each_part_imports(tmp_path, monkeypatch, capsys
 
 
 def test_the_doctor_passes_what_imports():
-    assert doctor._packages([doctor.PARTS[0]])[0].state == doctor.OK
+    [found] = doctor._packages([doctor.PARTS[0]])
+    assert found.state == doctor.OK
     absent = doctor.Part(("no-such-distribution",), ("json",), "install it")
     assert doctor._package(absent) == (doctor.HINT, "package", "no no-such-distribution", "install it")
 

@@ -159,3 +159,111 @@ def test_on_a_terminal_a_line_renews_itself_below_what_is_logged():
         "a report",
         "the end",
     ]
+
+
+SUBMITTED = """
+import time
+from aslspark.cli.jobs_support import run_job
+from aslspark.common import progress
+from aslspark.common.progress import doing
+
+progress.FIRST_SECONDS, progress.LOOK_SECONDS = 0.0, 0.01
+
+def main(argv):
+    with doing("drawing hands") as activity:
+        activity.advance(2, 4)
+        while progress._display._seen[0] is None:
+            time.sleep(0.01)
+    print("the end")
+
+run_job(main)
+"""
+SPARK_SUBMIT = """
+import subprocess, sys
+job = subprocess.run([sys.executable, "-u", "-c", sys.argv[1]], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+sys.stdout.buffer.write(job.stdout)
+open(sys.argv[2], "wb").write(job.stdout)
+sys.exit(job.returncode)
+"""
+"""Starts Python as spark-submit does, and copies what it prints."""
+
+
+def submit(stdout, copied):
+    environment = {**os.environ, "PYSPARK_GATEWAY_PORT": "1"}
+    command = [sys.executable, "-c", SPARK_SUBMIT, SUBMITTED, str(copied)]
+    return subprocess.Popen(command, stdout=stdout, stderr=stdout, env=environment)
+
+
+def test_a_job_of_spark_submit_renews_its_line_on_the_terminal_of_spark_submit(tmp_path):
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, 100))
+    submitted = submit(theirs, tmp_path / "copied")
+    os.close(theirs)
+    shown = b""
+    while True:
+        try:
+            shown += os.read(ours, 4096)
+        except OSError:  # the other side is closed
+            break
+    assert submitted.wait(60) == 0, shown
+    assert b"drawing hands:  50% |" in shown
+    assert (tmp_path / "copied").read_bytes() == b""
+
+
+def test_a_job_of_spark_submit_whose_output_goes_to_a_file_writes_lines(tmp_path):
+    with open(tmp_path / "log", "wb") as log_file:
+        assert submit(log_file, tmp_path / "copied").wait(60) == 0
+    lines = (tmp_path / "log").read_text().splitlines()
+    assert lines[-1] == "the end"
+    assert lines[0].startswith("  drawing hands: 2 of 4 rows")
+    assert "%" not in lines[0]
+
+
+STARVED = """
+import logging, threading
+from pyspark.sql import SparkSession
+from aslspark.cli.jobs_support import start_logging
+from aslspark.common import progress
+from aslspark.common.errors import AslsparkError
+from aslspark.common import spark_session
+
+progress.STARVED_SECONDS = progress.FIRST_SECONDS = spark_session.EXECUTOR_WAIT_SECONDS = 1.0
+warned = threading.Event()
+
+class Warned(logging.Handler):
+    def emit(self, record):
+        if record.levelno == logging.WARNING:
+            warned.set()
+
+start_logging()
+logging.getLogger("aslspark").addHandler(Warned())
+# A worker of one core, and executors that take two.
+builder = SparkSession.builder.master("local-cluster[1,1,1024]").config("spark.executor.cores", "2")
+spark = builder.config("spark.ui.enabled", "false").config("spark.driver.host", "127.0.0.1").getOrCreate()
+spark.sparkContext.setLogLevel("ERROR")
+
+def count():
+    try:
+        spark.range(8).count()
+    except Exception:  # it is stopped in the middle
+        pass
+
+with progress.doing("counting", spark=spark):
+    threading.Thread(target=count, daemon=True).start()
+    assert warned.wait(60)
+try:
+    spark_session.require_slots(spark, 2)
+except AslsparkError as error:
+    print(error)
+spark.sparkContext.cancelAllJobs()
+spark.stop()
+"""
+
+
+def test_a_cluster_without_room_for_an_executor_is_named_while_the_job_waits():
+    done = subprocess.run([sys.executable, "-c", STARVED], capture_output=True, text=True, timeout=180)
+    assert done.returncode == 0, done.stderr[-2000:]
+    (warning,) = [line for line in done.stdout.splitlines() if line.startswith("warning")]
+    assert warning.startswith("warning: local-cluster[1,1,1024] runs none of the tasks: its workers are taken, smaller")
+    assert "spark.executor.cores=2, spark.executor.memory=1g" in warning
+    assert "training.num_proc=2: local-cluster[1,1,1024] gave no executor with a task slot" in done.stdout

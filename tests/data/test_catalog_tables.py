@@ -10,13 +10,17 @@ from pyspark.sql import functions as F
 
 from aslspark import ingest, load_config, score
 from aslspark.common.errors import AslsparkError
+from aslspark.common.settings import ColumnConfig
 from aslspark.data.samples import read_samples
 from aslspark.models import torch_network
 from aslspark.models.onnx_classifier import OnnxClassifier
 from aslspark.scoring.model import SignClassifierModel
+from aslspark.workflows.evaluate import labelled_samples
+from aslspark.workflows.monitor import _table
 
 LABELS = ("A", "B", "C")
 CALLED = ["columns.picture=img", "columns.label=letter", "columns.signer=who", "columns.path=name"]
+NO_TABLE = " does not exist, and Spark's catalog has no such table"
 SMALL = ["pictures.size=32", "split.validation=0.25", "split.test=0.25", "split.blocks=4"]
 
 
@@ -74,14 +78,28 @@ def test_a_table_as_hugging_face_writes_it_needs_no_names_and_no_paths(spark, pi
 @pytest.mark.parametrize(
     ("source", "words", "message"),
     [
-        ("table:nowhere", [], "table:nowhere: there is no such table in Spark's catalog"),
+        ("table:nowhere", [], "table:nowhere: there is no such table in Spark's catalog; default has "),
+        (
+            "table:lake_pictres",
+            [],
+            "table:lake_pictres: there is no such table in Spark's catalog; did you mean lake_p",
+        ),
         ("table:a b", [], "table:a b: give a name such as table:pictures or table:main.signs.pictures"),
         (
             "lake_pictures",
             ["columns.picture=photo"],
             "columns.picture=photo: lake_pictures has no such column; it has name",
         ),
-        ("nowhere", [], "source nowhere does not exist"),
+        (
+            "lake_pictures",
+            ["columns.picture=img"],
+            "lake_pictures: no column says the labels, nor do folders in the paths; name it with columns.label "
+            "(--label-column); besides pictures and paths there are name, letter, who, taken",
+        ),
+        ("nowhere", [], "source nowhere does not exist, and Spark's catalog has no such table; default has lake_"),
+        ("default.lake_pictres", [], f"source default.lake_pictres{NO_TABLE}; did you mean default.lake_pictures?"),
+        ("defalt.lake_pictures", [], f"source defalt.lake_pictures{NO_TABLE}; did you mean default?"),
+        ("nowhere.at.all", [], f"source nowhere.at.all{NO_TABLE}"),
         ("letters.csv", [], "source letters.csv does not exist"),
         ("my.old.csv", [], "source my.old.csv does not exist"),
     ],
@@ -91,6 +109,40 @@ def test_a_table_or_a_column_that_is_not_there_is_named_in_one_line(spark, pictu
         ingest(spark, source, str(tmp_path / "out"), config=load_config(None, words))
     assert str(error.value).startswith(message)
     assert "\n" not in str(error.value)
+
+
+def test_scoring_and_the_monitor_name_the_table_that_was_probably_meant(spark, pictures, model):
+    message = (
+        "--data lake_pictres: it does not exist, and Spark's catalog has no such table; did you mean lake_pictures?"
+    )
+    for read in (lambda: score(spark, model, "lake_pictres"), lambda: _table(spark, "lake_pictres", ColumnConfig())):
+        with pytest.raises(AslsparkError) as error:
+            read()
+        assert str(error.value).startswith(message)
+    with pytest.raises(AslsparkError, match=r"those of Hive with spark\.sql\.catalogImplementation=hive"):
+        score(spark, model, "nowhere.pictures")
+    with pytest.raises(AslsparkError, match=r"--data letters\.csv: it does not exist; name a pixel table"):
+        score(spark, model, "letters.csv")
+
+
+def test_the_samples_of_a_table_have_its_name_for_their_source(spark, pictures, tmp_path):
+    sources = ["table:lake_pictures", "default.lake_pictures"]
+    config = load_config(None, [*SMALL, *CALLED])
+    ingest(spark, sources, str(tmp_path / "two"), config=config)
+    samples = read_samples(spark, str(tmp_path / "two"))
+    assert {row["source"] for row in samples.select("source").distinct().collect()} == {
+        "lake_pictures",
+        "default.lake_pictures",
+    }
+    with pytest.raises(AslsparkError, match="lake_pictures is named twice among the sources"):
+        ingest(spark, [sources[0], "lake_pictures"], str(tmp_path / "twice"), config=config)
+
+
+def test_a_table_and_a_folder_of_one_name_are_told_apart(spark, pictures, tmp_path):
+    folder = picture_files.fill(tmp_path / "lake_pictures", labels="ABC", count=8)
+    config = load_config(None, [*SMALL, *CALLED])
+    with pytest.raises(AslsparkError, match="lake_pictures is the name of two sources: give the table as table:SCHEMA"):
+        ingest(spark, ["table:lake_pictures", str(folder)], str(tmp_path / "out"), config=config)
 
 
 @pytest.mark.parametrize(
@@ -107,6 +159,15 @@ def test_the_folder_of_a_table_format_that_this_session_lacks_is_refused_by_name
     for read in (lambda where: ingest(spark, where, str(tmp_path / "out")), lambda where: score(spark, model, where)):
         with pytest.raises(AslsparkError, match=words):
             read(str(tmp_path / "t"))
+
+
+def test_a_table_that_is_judged_on_is_reported_as_test_and_not_as_train(spark, pictures, model, tmp_path, caplog):
+    with caplog.at_level("INFO", logger="aslspark"):
+        samples = labelled_samples(spark, model, ["lake_pictures"], tmp_path / "judged", load_config(None, CALLED))
+    assert samples.where("split = 'test'").count() == pictures.rows
+    (said,) = [record.getMessage() for record in caplog.records if record.getMessage().startswith("read ")]
+    assert "All rows are judged on." in said
+    assert [line.split() for line in said.splitlines() if line.startswith("all ")] == [["all", "0", "0", "24"]]
 
 
 def test_answers_are_appended_to_a_table_with_the_bundle_and_the_time(spark, pictures, model):
@@ -150,6 +211,12 @@ def test_an_option_that_cannot_be_followed_is_named(spark, pictures, model, how,
     config = load_config(None, [*CALLED, "columns.time=taken"])
     with pytest.raises(AslsparkError, match=message):
         score(spark, model, "lake_pictures", config=config, **how)
+
+
+def test_a_condition_that_spark_cannot_read_is_one_line_and_no_page_of_java(spark, pictures, model, capfd):
+    with pytest.raises(AslsparkError, match="--where take > 1"):
+        score(spark, model, "lake_pictures", config=load_config(None, CALLED), where="take > 1")
+    assert "Logger" not in "".join(capfd.readouterr())
 
 
 def test_output_columns_have_the_names_that_are_set_and_sparks_evaluator_takes_the_prediction(spark, pictures, model):

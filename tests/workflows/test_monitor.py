@@ -127,7 +127,7 @@ def test_small_batches_are_not_judged_and_a_wrong_column_is_named(spark, bundle,
     for words, named in (
         (("--data", few, "--by", "day"), "--by day: there is no such column"),
         (("--data", few, "--alarm-rate", "0"), "--alarm-rate 0"),
-        (("--data", "nowhere"), "--data nowhere: there is no such path or table"),
+        (("--data", "nowhere"), "--data nowhere: it does not exist, and Spark's catalog has no such table"),
     ):
         with pytest.raises(AslsparkError, match=named):
             run("--model", bundle, *words, "--out", tmp_path / "none")

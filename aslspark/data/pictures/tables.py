@@ -46,7 +46,7 @@ def open_picture_table(frame: DataFrame, name: str, options: PictureOptions) -> 
     Raises
     ------
     AslsparkError
-        Where a column has another type.
+        Where a column has another type, or nothing says a label.
     """
     is_bytes = _holds_bytes(frame)
     path = F.col("path" if is_bytes else "image.origin").alias("path")
@@ -71,6 +71,12 @@ def open_picture_table(frame: DataFrame, name: str, options: PictureOptions) -> 
         if "label" not in values and label is None:
             picture = picture._replace(reason=UNKNOWN_LABEL, detail="no folder above it is called like a label")
         pictures.append(picture)
+    if rows and "label" not in given and all(picture.reason in (UNKNOWN_LABEL, NO_PATH) for picture in pictures):
+        others = [column for column in frame.columns if column not in ("path", "content", "image")]
+        raise AslsparkError(
+            f"{name}: no column says the labels, nor do folders in the paths; name it with columns.label "
+            f"(--label-column); besides pictures and paths there are {', '.join(others) or 'no columns'}"
+        )
     pictures = with_named_splits(once_each(pictures), options)
     content = frame.select(path, F.col("content") if is_bytes else F.col("image"))
     if any(picture.reason == TWICE for picture in pictures):
