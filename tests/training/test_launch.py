@@ -45,7 +45,7 @@ def left():
         with contextlib.suppress(psutil.NoSuchProcess):  # it has ended meanwhile
             if is_of_a_task(process):
                 ports += [each.laddr for each in process.net_connections("inet") if each.status == "LISTEN"]
-    return [*training_processes(), *fork_servers()], folders, ports
+    return training_processes(), folders, ports
 
 
 def is_of_a_task(process):
@@ -157,7 +157,17 @@ def loses_its_task():
     time.sleep(60)
 
 
-@pytest.mark.parametrize("launcher", [HOROVOD, pytest.param(TORCH, marks=pytest.mark.long)])
+FORKED = ["colorsys"]
+
+
+@pytest.mark.parametrize(
+    ("launcher", "modules"),
+    [
+        pytest.param(HOROVOD, FORKED, id="horovod"),
+        pytest.param(TORCH, FORKED, id="torch", marks=pytest.mark.long),
+        pytest.param(HOROVOD, [], id="not forked", marks=pytest.mark.long),
+    ],
+)
 @pytest.mark.parametrize(
     ("fault", "words", "lost"),
     [
@@ -172,9 +182,9 @@ def loses_its_task():
         (loses_its_task, r"^worker 1 on \S+ was not heard from for \d s: its executor is lost", True),
     ],
 )
-def test_a_worker_that_fails_is_named_with_its_host_and_what_befell_it(launcher, fault, words, lost, spark):
+def test_a_worker_that_fails_is_named_with_its_host_and_what_befell_it(launcher, modules, fault, words, lost, spark):
     with pytest.raises(WorkerError, match=words) as error:
-        run(fails, fault, launcher=launcher)
+        run(fails, fault, launcher=launcher, modules=modules)
     assert error.value.lost is lost
     assert left() == NOTHING
 
