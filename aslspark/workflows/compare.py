@@ -188,8 +188,8 @@ def _finding(candidates: Sequence[Candidate], labelled: SetRow) -> tuple[Candida
     if closest is None:
         return best, finding
     other = closest["second"] if closest["first"] == best.name else closest["first"]
-    beyond = "and not by chance" if closest["p"] < NOISE else "which may be chance"
-    return best, f"{finding}, {beyond} (p {chance(closest['p'])} against {other})"
+    doubt = "" if closest["p"] < NOISE else ", which may be chance"
+    return best, f"{finding}{doubt} (against {other}: p {chance(closest['p'])})"
 
 
 def _log_accuracies(candidates: Sequence[Candidate]) -> None:
