@@ -105,6 +105,7 @@ for row in compared["bundles"]:
     numbers = f"{row['parameters']:,} parameters" if row["parameters"] else row["why_empty"]["parameters"]
     right = row["sets"]["test split"]["accuracy"]
     print(f"{row['name']:>8}: {right:.2%} right, {numbers}, fitted in {row['fit_seconds']:.0f} s")
+print(compared["finding"])
 for plot in sorted(Path(local_path(folder), "compared").glob("*.png")):
     show(str(plot))
 print(f"for scoring, model: {bundles[best]}")

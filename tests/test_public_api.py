@@ -9,6 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import docstring_examples
+import pandas as pd
 import pytest
 from pyspark.sql import functions as F
 
@@ -168,6 +169,56 @@ def test_a_dataframe_is_scored_by_whatever_its_column_of_pictures_is_called(spar
     assert usual.where("letter IS NOT NULL").count() > 0
     assert silent.where("reason = 'not sure'").count() == samples.count()
     assert (model.getThreshold(), model.getInputCol()) == (0.1, "picture")
+
+
+def test_a_table_with_a_column_a_pixel_is_scored_as_it_is_ingested(spark, letters, forest, tmp_path):
+    (tmp_path / "letters.csv").write_text(letters)
+    table = spark.read.csv(str(tmp_path / "letters.csv"), header=True, inferSchema=True).where("pixel784 IS NOT NULL")
+    scored = score(spark, forest.path, table)
+    assert scored.columns == ["label", "pixels", "letter", "probability", "top", "reason"]
+    by_path = score(spark, forest.path, str(tmp_path / "letters.csv")).where("reason IS NULL")
+    assert scored.count() == by_path.count() > 0
+    assert scored.groupBy("label", "letter").count().exceptAll(by_path.groupBy("label", "letter").count()).isEmpty()
+
+
+def test_a_column_that_is_missing_is_named_with_some_of_those_that_are_there(spark, forest):
+    table = spark.range(1).selectExpr(*(f"id AS measure{n}" for n in range(500)))
+    with pytest.raises(
+        AslsparkError, match=r"inputCol=picture: .*; there are measure0, measure1, measure2 and 497 more$"
+    ):
+        score(spark, forest.path, table)
+
+
+SOURCES = {
+    "a table of pandas": (
+        pd.DataFrame({"label": [0]}),
+        r"a pandas DataFrame is not read here; .*spark\.createDataFrame",
+    ),
+    "one in a list": ([pd.DataFrame({"label": [0]})], r"a pandas DataFrame is not read here; .*spark\.createDataFrame"),
+    "a path that is no text": (Path("letters.csv"), r"a pathlib PosixPath is not read here; give a path as text"),
+    "a number": ([3], r"a builtins int is not read here; give a path as text"),
+}
+
+
+@pytest.mark.parametrize("call", [ingest, train], ids=lambda call: call.__name__)
+@pytest.mark.parametrize(("given", "message"), SOURCES.values(), ids=SOURCES)
+def test_what_is_no_path_and_no_dataframe_of_spark_is_refused_before_anything_starts(call, given, message, tmp_path):
+    with pytest.raises(AslsparkError, match=message):
+        call(None, given, str(tmp_path / "out"))
+    with pytest.raises(AslsparkError, match=message):
+        score(None, str(tmp_path), given)
+
+
+def test_a_dataframe_of_spark_is_trained_on_once_it_is_ingested(spark, tmp_path):
+    with pytest.raises(AslsparkError, match=r"a pyspark DataFrame is not read here; .*aslspark\.train the folder"):
+        train(spark, spark.range(1), str(tmp_path / "out"))
+
+
+def test_a_report_of_an_ingest_is_one_short_line_in_a_notebook(spark, letters, tmp_path):
+    (tmp_path / "letters.csv").write_text(letters)
+    report = ingest(spark, str(tmp_path / "letters.csv"), str(tmp_path / "ingested"))
+    counts = ", ".join(f"{rows} {split}" for split, rows in report.splits.items())
+    assert repr(report) == f"<IngestReport {tmp_path}/ingested: {report.kept} samples ({counts}), 1 in quarantine>"
 
 
 def test_a_folder_of_answers_holds_what_was_returned(spark, few_letters, forest, tmp_path):

@@ -59,6 +59,22 @@ class ModelParts:
     """See `BundleContents`."""
 
 
+def bundle_folder(path: str) -> str:
+    """Return the folder of the bundle in a saved Pipeline stage; of any other folder, its own name.
+
+    Raises
+    ------
+    AslsparkError
+        Where a stage's bundle is a link.
+    """
+    nested = any_path(path) / STAGE_FOLDER
+    if not (nested / MANIFEST).is_file():
+        return path
+    if isinstance(nested, Path) and nested.is_symlink():
+        raise AslsparkError(f"--model {path}: {STAGE_FOLDER} in it is a link; load what it leads to by its own name")
+    return str(nested)
+
+
 def read_parts(path: str) -> ModelParts:
     """Read a bundle, or the one in a saved Pipeline stage.
 
@@ -67,13 +83,7 @@ def read_parts(path: str) -> ModelParts:
     AslsparkError
         Where the folder is no bundle, or not as it was written.
     """
-    nested = any_path(path) / STAGE_FOLDER
-    if (nested / MANIFEST).is_file():
-        if isinstance(nested, Path) and nested.is_symlink():
-            raise AslsparkError(
-                f"--model {path}: {STAGE_FOLDER} in it is a link; load what it leads to by its own name"
-            )
-        return read_parts(str(nested))
+    path = bundle_folder(path)
     bundle = read_bundle(path, keep=[ONNX, HANDS, f"{PIPELINE}/"])
     manifest = bundle.manifest
     form, hands = preprocessing_of(bundle, path)

@@ -61,10 +61,14 @@ def plot_style() -> Iterator[None]:
         yield
 
 
+def as_percent(share: float) -> str:
+    """Write the share at a tick as a percentage, with the decimals that it has."""
+    return f"{round(100 * share, 4) + 0.0:g}%"  # + 0.0: rounding may leave -0.0, which is written with its sign
+
+
 def show_percent(axis: Axis) -> None:
-    """Write the shares of an axis as percentages, with the decimals that its ticks have."""
-    # + 0.0: rounding may leave -0.0, which is written with its sign.
-    axis.set_major_formatter(lambda share, _: f"{round(100 * share, 4) + 0.0:g}%")
+    """Write the shares of an axis as percentages; see `as_percent`."""
+    axis.set_major_formatter(lambda share, _: as_percent(share))
 
 
 def show_whole(axis: Axis) -> None:

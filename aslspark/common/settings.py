@@ -6,6 +6,7 @@ In: `conf/NAME.yaml`, overrides such as `training.epochs=15`. Out: a checked `Co
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import Field, asdict, dataclass, field, fields
 from pathlib import Path
@@ -399,8 +400,11 @@ class Config:
         return asdict(self)
 
 
+_AS_WORDS = "give settings as words: overrides=['training.epochs=15', 'split.kind=signer']"
+
+
 def load_config(
-    path: str | None = None, overrides: Sequence[str] = (), of_bundle: Mapping[str, Any] | None = None
+    path: str | None = None, overrides: str | Sequence[str] = (), of_bundle: Mapping[str, Any] | None = None
 ) -> Config:
     """Read the settings: the defaults, then those of a bundle, then a YAML file, then overrides.
 
@@ -408,7 +412,7 @@ def load_config(
     ----------
     path : str, optional
         A YAML file with some of the settings.
-    overrides : sequence of str
+    overrides : str or sequence of str
         Words such as ``training.epochs=15``, strongest last.
     of_bundle : mapping, optional
         `settings` of a bundle's manifest, by section or by whole names such as 'training.epochs'; what this
@@ -442,6 +446,8 @@ def load_config(
         if key in known:
             _set(config, key, value, "settings of the bundle: ")
     if path is not None:
+        if not isinstance(path, str | os.PathLike):
+            raise AslsparkError(f"path: a {type(path).__name__} is no YAML file; {_AS_WORDS}")
         if not Path(path).is_file():
             raise AslsparkError(f"--config {path}: no such file")
         try:
@@ -452,7 +458,9 @@ def load_config(
             raise AslsparkError(f"--config {path}: no settings: expected 'section:' lines with keys under them")
         for key, value in leaves(from_file):
             _set(config, key, value, f"{path}: ")
-    for word in overrides:
+    if isinstance(overrides, Mapping):
+        raise AslsparkError(f"overrides: a {type(overrides).__name__} is no sequence of words; {_AS_WORDS}")
+    for word in [overrides] if isinstance(overrides, str) else overrides:
         key, equals, text = word.partition("=")
         if not equals:
             raise AslsparkError(f"--set {word}: write it as key=value, for example training.epochs=15")

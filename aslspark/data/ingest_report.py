@@ -43,7 +43,7 @@ class HandsFound:
         return f"{share:.1%} of {self.pictures:,} ({steps}), not found {self.not_found:,}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class IngestReport:
     """Counts and settings of one ingest; `str()` is its text for people, `to_json()` is ingest.json."""
 
@@ -94,6 +94,11 @@ class IngestReport:
         """Return the report as JSON text."""
         report = asdict(self) | {"rows_per_second": round(self.rows_per_second, 1)}
         return redacted_json(report, indent=2) + "\n"
+
+    def __repr__(self) -> str:
+        splits = ", ".join(f"{rows:,} {split}" for split, rows in self.splits.items())
+        counts = f"{self.kept:,} samples ({splits}), {self.quarantined:,} in quarantine"
+        return redact(f"<IngestReport {self.out}: {counts}>")
 
     def __str__(self) -> str:
         lines = [

@@ -31,24 +31,26 @@ _POINT_MARKERS = "osD^v<>PXhd"
 
 @plot_style()
 def plot_calibration(certainty: Certainty, path: Path) -> None:
-    """Draw accuracy against probability, before and after the temperature, for each held-out split.
+    """Draw accuracy against probability for each held-out split, before and after the temperature where one is set.
 
     Each bin is a dot whose size shows its number of pictures; the line through it is its 95 % interval.
     """
     splits = {name: part for name, part in certainty["splits"].items() if name in _COLOURS and part["bins"]}
     splits = splits or dict(certainty["splits"])
     figure = Figure(figsize=(max(4.2 * len(splits), 5.6), 5.0), layout="constrained")
-    figure.suptitle(f"do the probabilities hold? (temperature {certainty['temperature']:.2f})")
+    is_set = certainty["temperature"] != 1
+    how = f"temperature {certainty['temperature']:.2f}" if is_set else "no temperature is set"
+    figure.suptitle(f"do the probabilities hold? ({how})")
     for axes, (name, part) in zip(figure.subplots(1, len(splits), squeeze=False)[0], splits.items(), strict=True):
         handles = axes.plot([0, 1], [0, 1], color=INK, linestyle=":", linewidth=1, label="as it should be")
         title = f"{name}, {part['rows']:,} pictures"
         if part["calibration_error"] is not None:
-            off_by = f"{part['calibration_error']:.1%} (before: {part['calibration_error_before']:.1%})"
-            title += f"\nprobabilities off by {off_by}"
-        for bins, label, colour, marker in (
-            (part["bins_before"], "before the temperature", QUIET, "s"),
-            (part["bins"], "after it", TRAIN_COLOUR, "o"),
-        ):
+            before = f" (before: {part['calibration_error_before']:.1%})" if is_set else ""
+            title += f"\nprobabilities off by {part['calibration_error']:.1%}{before}"
+        drawn = [(part["bins"], "after it" if is_set else "the model's answers", TRAIN_COLOUR, "o")]
+        if is_set:
+            drawn.insert(0, (part["bins_before"], "before the temperature", QUIET, "s"))
+        for bins, label, colour, marker in drawn:
             rows = np.array([each["rows"] for each in bins])
             x, y = [each["certainty"] for each in bins], [each["accuracy"] for each in bins]
             for each in bins:

@@ -55,6 +55,20 @@ class BundleRow(ModelSize):
     """For each of the above that is None: why."""
 
 
+class Pair(TypedDict):
+    """Two bundles on the rows that all are judged on."""
+
+    first: str
+    second: str
+    same: int
+    """Rows of which both read the same letter."""
+    only_first: int
+    """Rows that the first bundle alone has right."""
+    only_second: int
+    p: float
+    """See `aslspark.evaluation.paired_comparison.mcnemar`."""
+
+
 class SetRow(TypedDict):
     """A labelled set of the comparison, and where the bundles disagree on it."""
 
@@ -64,8 +78,8 @@ class SetRow(TypedDict):
     """Of the rows that all bundles are judged on."""
     differ: int
     """Rows on which not all bundles give the same letter."""
-    agreement: dict[str, float | None]
-    """For each pair of bundles, the share of the rows on which they agree."""
+    pairs: list[Pair]
+    """Each two of the bundles; empty where no row is judged for all of them."""
     sheet: str | None
     """The file of some rows on which they differ."""
 
@@ -84,6 +98,8 @@ class Machine(TypedDict):
 class Comparison(TypedDict):
     """All of it."""
 
+    finding: str
+    """Which bundle is best on the first set, and whether beyond noise, as a sentence."""
     machine: Machine
     bundles: list[BundleRow]
     sets: list[SetRow]

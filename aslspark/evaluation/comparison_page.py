@@ -7,6 +7,7 @@ from pathlib import Path
 from aslspark.common.report_page import write_page
 from aslspark.evaluation.comparison_json import Comparison
 from aslspark.evaluation.comparison_plots import plot_cost, plot_scores
+from aslspark.evaluation.paired_comparison import chance
 
 COLUMNS = {
     "parameters": "parameters",
@@ -18,14 +19,12 @@ COLUMNS = {
 }
 
 
-def write_comparison_page(result: Comparison, best: str, folder: Path) -> None:
+def write_comparison_page(result: Comparison, folder: Path) -> None:
     """Write the page, and the plots `scores.png` and, where anything was timed, `cost.png`.
 
     Parameters
     ----------
     result : Comparison
-    best : str
-        Which bundle is best, for the title.
     folder : Path
         Where the sheets lie.
     """
@@ -44,8 +43,8 @@ def write_comparison_page(result: Comparison, best: str, folder: Path) -> None:
             "bundles": ", ".join(f"{bundle['name']}: {bundle['path']}" for bundle in bundles),
             "data": ", ".join(f"{labelled['name']}: {', '.join(labelled['paths'])}" for labelled in result["sets"]),
         },
-        best=best,
         columns=COLUMNS,
+        chance=chance,
         score_columns=[f"{name}: {figure}" for name in names for figure in ("right", "macro F1")],
         splits=[
             (bundle["name"], name, split, part)

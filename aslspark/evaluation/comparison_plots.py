@@ -73,7 +73,9 @@ def plot_cost(bundles: Sequence[BundleRow], sets: Sequence[str], path: Path) -> 
     axes.set_xscale("log")
     times = [ms for *_, ms in timed]
     axes.set_xlim(min(times) / 1.5, max(times) * 1.5)
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    # Within a factor of a few, 1, 2 and 5 would leave one tick or two: no scale to read a dot by.
+    steps = (1, 2, 5) if max(times) > 5 * min(times) else (1, 1.5, 2, 3, 4, 5, 6, 8)
+    axes.xaxis.set_major_locator(LogLocator(subs=steps))
     axes.xaxis.set_major_formatter(FormatStrFormatter("%g"))
     axes.xaxis.set_minor_formatter(NullFormatter())
     shares = [bundle["sets"][name]["accuracy"] for _, bundle, _ in timed for name in sets]

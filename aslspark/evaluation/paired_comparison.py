@@ -133,6 +133,11 @@ def mcnemar(only_first: int, only_second: int) -> float:
     return float(binomtest(only_first, discordant, 0.5).pvalue) if discordant else 1.0
 
 
+def chance(p: float) -> str:
+    """Return a p for people: three decimals, or that it is below them."""
+    return "below 0.001" if p < 0.001 else f"{p:.3f}"
+
+
 def _paired_metrics(counts: pd.DataFrame) -> PairedMetrics:
     rows = int(counts["rows"].sum())
     first, second = counts["first"].astype(bool), counts["second"].astype(bool)

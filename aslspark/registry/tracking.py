@@ -12,11 +12,12 @@ import re
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from aslspark.bundle.files import MANIFEST
 from aslspark.common.errors import AslsparkError
+from aslspark.common.progress import doing
 from aslspark.common.redaction import redact_all
 from aslspark.common.setting_values import leaves
 from aslspark.common.settings import Config
@@ -64,13 +65,16 @@ def tracked(config: Config, job: str, out: str | None = None, **about: Any) -> I
     if not config.tracking.mlflow:
         yield
         return
-    mlflow = _mlflow(config)
-    with mlflow.start_run(run_name=job, nested=mlflow.active_run() is not None):
+    with doing("opening MLflow"):
+        mlflow = _mlflow(config)
+    # By its folder a run is told from others of its job, which the tag names.
+    name = PurePath(out).name if out is not None else job
+    with mlflow.start_run(run_name=name, nested=mlflow.active_run() is not None):
         mlflow.set_tag("aslspark.job", job)
         mlflow.log_params(_parameters(redact_all({**config.as_dict(), **about})))
         yield
         if out is not None:
-            with as_local_folder(out) as folder:
+            with doing("keeping it in MLflow"), as_local_folder(out) as folder:
                 log_folder(folder)
         run = mlflow.active_run()
         log.info("MLflow: run %s in %s", run.info.run_id, mlflow.get_tracking_uri())

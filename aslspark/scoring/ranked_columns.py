@@ -23,6 +23,7 @@ from aslspark.common.errors import AslsparkError
 from aslspark.common.onnx_sessions import kept_session
 from aslspark.common.spark_session import task_cores
 from aslspark.data.samples import HAND_COLUMN, PICTURE_TYPE, hands_missing, picture_struct
+from aslspark.data.tables.pixel_layout import some_names
 from aslspark.features.crops import quoted
 from aslspark.features.landmarks import LOOKS, VECTOR_FIELDS, looked_frame_vectors
 from aslspark.features.pictures import Normaliser
@@ -35,7 +36,7 @@ from aslspark.scoring.answer_columns import ResultColumns
 def picture_column(dataset: DataFrame, column: str) -> tuple[str, Column]:
     """Return the kind of a column of pictures, and the column for the normaliser."""
     if column not in dataset.columns:
-        raise AslsparkError(f"inputCol={column}: there is no such column; there are {', '.join(dataset.columns)}")
+        raise AslsparkError(f"inputCol={column}: there is no such column; there are {some_names(dataset.columns)}")
     kind = dataset.schema[column].dataType
     values = F.col(*quoted([column]))
     if isinstance(kind, BinaryType):

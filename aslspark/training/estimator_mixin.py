@@ -59,6 +59,7 @@ class InPlaceTraining(InPlaceParams):
                 f"(n, {FEATURES}), or both"
             )
         require_feed(settings.training.feed, taken)
+        self._network().require_outputs(len(self.getOrDefault("labels")))
 
     def _fit(self, dataset: DataFrame) -> SignClassifierModel:
         """Write the DataFrame's pictures and labels into the store, and train on that."""

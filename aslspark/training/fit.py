@@ -54,6 +54,14 @@ class UnfittedNetwork(Protocol):
         Of pictures: height, width, channels.
         """
 
+    def require_outputs(self, classes: int) -> None:
+        """See that it gives one output a class, of the kind that its loss takes, by giving it a black picture.
+
+        Raises
+        ------
+        AslsparkError
+        """
+
     def worker(self) -> Callable[[WorkerJob], WorkerResult]:
         """Return the function that each process runs."""
 

@@ -11,11 +11,12 @@ from typing import Any
 import cloudpickle
 
 from aslspark.common.catalog import PICTURE, inputs_of
-from aslspark.common.errors import AslsparkError
+from aslspark.common.errors import AslsparkError, first_line
 from aslspark.common.settings import TrainingConfig
 from aslspark.features.landmarks import FEATURES
 from aslspark.models import torch_network
 from aslspark.models.fit_result import FinishedNetwork
+from aslspark.training.outputs import require_one_a_class
 from aslspark.training.worker import WorkerJob, WorkerResult
 
 
@@ -61,6 +62,29 @@ class TorchNetwork:
             )
         pictures_last = [(*shape[2:], shape[1]) for shape in self.shapes]
         return dict(zip(inputs_of(self.shapes), pictures_last, strict=True))
+
+    def require_outputs(self, classes: int) -> None:
+        """See that it takes what `input_shapes` says, gives a logit a class, and that the loss takes class numbers."""
+        import torch
+
+        blank = [torch.zeros((1, *shape[1:])) for shape in self.shapes]
+        model = copy.deepcopy(self.model).eval().cpu()  # of a model with lazy layers, the caller's stays as it is
+        with torch.inference_mode():
+            try:
+                outputs = model(*blank)
+            except Exception as error:  # a network may raise anything
+                raise AslsparkError(
+                    f"input_shapes={list(map(list, self.shapes))}: the model does not take these "
+                    f"({first_line(error)}); give the shapes of what it takes, channels first"
+                ) from error
+            require_one_a_class(tuple(outputs.shape), classes)
+            try:
+                self.loss(outputs, torch.zeros(1, dtype=torch.long))
+            except Exception as error:
+                raise AslsparkError(
+                    f"loss={self.loss}: it does not take logits and class numbers ({first_line(error)}); give "
+                    "torch.nn.CrossEntropyLoss()"
+                ) from error
 
     def worker(self) -> Callable[[WorkerJob], WorkerResult]:
         """Return the function that each process runs."""

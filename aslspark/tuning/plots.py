@@ -22,6 +22,7 @@ from aslspark.common.plot_style import (
     QUIET,
     SMALL,
     VALIDATION_COLOUR,
+    as_percent,
     legend_beside,
     limits_of_shares,
     plot_style,
@@ -192,10 +193,7 @@ def _shades(values: Sequence[float]) -> npt.NDArray[Any]:
 
 def _percent_ticks(low: float, high: float) -> list[tuple[float, str]]:
     ticks = MaxNLocator(_TICKS).tick_values(low, high)
-    decimals = max(0, -math.floor(math.log10(ticks[1] - ticks[0])) - 2)
-    return [
-        ((tick - low) / (high - low), f"{tick:.{decimals}%}") for tick in ticks if low <= tick <= high and tick <= 1
-    ]
+    return [((tick - low) / (high - low), as_percent(tick)) for tick in ticks if low <= tick <= high and tick <= 1]
 
 
 def _scale(values: Sequence[Any], distribution: Any) -> tuple[npt.NDArray[Any], list[tuple[float, str]]]:

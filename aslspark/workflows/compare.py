@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
 from itertools import combinations
 from pathlib import Path
 
@@ -14,9 +15,11 @@ from pyspark.sql import functions as F
 
 from aslspark.bundle.files import read_bundle, require_new, whole_folder
 from aslspark.bundle.manifest import Manifest
+from aslspark.bundle.read import bundle_folder
 from aslspark.common.command_line import next_command
 from aslspark.common.errors import AslsparkError
 from aslspark.common.paths import spark_path
+from aslspark.common.progress import doing
 from aslspark.common.redacted_files import write_json
 from aslspark.common.redaction import redact_all
 from aslspark.common.report_page import PAGE
@@ -26,12 +29,13 @@ from aslspark.data.ingest import ingest_sources
 from aslspark.data.pictures.options import picture_options
 from aslspark.data.samples import SPLITS, TEST, read_samples
 from aslspark.data.splits import SplitOptions
-from aslspark.evaluation.comparison_json import BundleRow, Comparison, SetAccuracy, SetRow
+from aslspark.evaluation.comparison_json import BundleRow, Comparison, Pair, SetAccuracy, SetRow
 from aslspark.evaluation.comparison_page import write_comparison_page
 from aslspark.evaluation.comparison_plots import plot_disagreements
 from aslspark.evaluation.grad_cam import holds_network, write_sheet
 from aslspark.evaluation.metrics import UNSCORED, classification_metrics, count_answers
 from aslspark.evaluation.model_size import mllib_size, network_size
+from aslspark.evaluation.paired_comparison import chance, mcnemar
 from aslspark.evaluation.sample_pictures import one_of_each_label, pictures_of
 from aslspark.evaluation.speed import measure_speed, this_machine
 from aslspark.images.decoding import pixels_of
@@ -45,6 +49,8 @@ log = logging.getLogger("aslspark")
 RESULT_FILE = "comparison.json"
 MOST_EXAMPLES = 40
 """How many of the rows on which bundles disagree are drawn."""
+NOISE = 0.05
+"""From this p of McNemar's test on, a difference is called noise."""
 
 
 @dataclass
@@ -56,6 +62,26 @@ class Candidate:
     manifest: Manifest
     model: SignClassifierModel
     row: BundleRow
+    doubtful: list[str] = field(default_factory=list)
+    """Sets whose rows it may have learned from, those that it is judged on among them."""
+
+    @property
+    def learned_from(self) -> str | None:
+        """The fingerprint of the samples that it was trained on; None where it does not say, as of an estimator."""
+        return self.manifest.get("data", {}).get("fingerprint")
+
+
+@dataclass(frozen=True)
+class SetSamples:
+    """A set as one bundle reads it."""
+
+    folder: str
+    """Where it lies ingested."""
+    samples: DataFrame
+    trained_on_it: bool
+    """Whether the bundle learned from these samples; then they have its split."""
+    test_alone: bool
+    """Whether it may have learned from all but the test split."""
 
 
 @dataclass
@@ -79,14 +105,16 @@ def compare_bundles(
 ) -> Comparison:
     """Compare the accuracy of bundles on the same data, their sizes and their speeds.
 
-    A bundle that was trained on a set (its manifest has the set's fingerprint) is judged on the test split that it
-    was trained with; any other on all rows.
+    On each set all bundles are judged on the same rows: on the test split, where one of them was trained on the set
+    (its manifest has the set's fingerprint), or where the set is an ingested folder and one of them does not say what
+    it was trained on, as a network of an estimator; on all rows of any other set. Of two bundles that divide a set
+    differently, those rows count that both have in their test splits.
 
     Parameters
     ----------
     spark : SparkSession
     models : mapping of str to str
-        Bundles by name.
+        Bundles by name, or what `SignClassifierModel.save` wrote.
     sets : mapping of str to sequence of str
         For each name one ingested folder, or raw sources.
     out : str
@@ -116,29 +144,52 @@ def compare_bundles(
             for number, (name, paths) in enumerate(sets.items(), start=1):
                 log.info("%s: judging %d bundles", name, len(candidates))
                 labelled = LabelledSet(name, paths)
-                set_rows.append(_judge(spark, candidates, labelled, folder, scratch / str(number), number))
+                with doing(f"judging on {name}"):
+                    set_rows.append(_judge(spark, candidates, labelled, folder, scratch / str(number), number))
             log.info("timing the networks, %d thread%s", threads, "" if threads == 1 else "s")
             _time(candidates, threads)
+            best, finding = _finding(candidates, set_rows[0])
             result: Comparison = redact_all(
                 {
+                    "finding": finding,
                     "machine": this_machine(threads),
                     "bundles": [candidate.row for candidate in candidates],
                     "sets": set_rows,
                 }
             )
-            first = result["sets"][0]["name"]
-            best = max(result["bundles"], key=lambda bundle: bundle["sets"][first]["accuracy"])
-            figure = f"{best['name']} is best on {first}, {best['sets'][first]['accuracy']:.2%} right"
             write_json(folder / RESULT_FILE, result)
-            write_comparison_page(result, figure, folder)
+            write_comparison_page(result, folder)
         _log_accuracies(candidates)
     log_result(
         out,
-        figure,
+        finding,
         look=f"{path}/{PAGE}",
-        then=next_command("serve", "--model", models[best["name"]]) if best["name"] in models else "",
+        then=next_command("serve", "--model", best.path) if best else "",
     )
     return result
+
+
+def _finding(candidates: Sequence[Candidate], labelled: SetRow) -> tuple[Candidate | None, str]:
+    """Say which bundle reads most of a set, and whether beyond noise; None where that cannot be said."""
+    name = labelled["name"]
+    if not labelled["rows"]:
+        return None, f"no row of {name} is judged for all of them, so none is called best"
+    known = [candidate for candidate in candidates if name not in candidate.doubtful]
+    if not known:
+        return None, f"each may have learned from rows of {name}, so none is called best"
+    best = max(known, key=lambda candidate: candidate.row["sets"][name]["accuracy"])
+    finding = f"{best.name} is best on {name}, {best.row['sets'][name]['accuracy']:.2%} right"
+    others = {candidate.name for candidate in known} - {best.name}
+    closest = max(
+        (pair for pair in labelled["pairs"] if best.name in (two := {pair["first"], pair["second"]}) and two & others),
+        key=lambda pair: pair["p"],
+        default=None,
+    )
+    if closest is None:
+        return best, finding
+    other = closest["second"] if closest["first"] == best.name else closest["first"]
+    doubt = "" if closest["p"] < NOISE else ", which may be chance"
+    return best, f"{finding}{doubt} (against {other}: p {chance(closest['p'])})"
 
 
 def _log_accuracies(candidates: Sequence[Candidate]) -> None:
@@ -152,7 +203,7 @@ def _log_accuracies(candidates: Sequence[Candidate]) -> None:
 
 def _candidate(name: str, path: str) -> Candidate:
     """Read a bundle with its size, cost and training time."""
-    bundle, model = read_bundle(path), SignClassifierModel.load(path)
+    bundle, model = read_bundle(bundle_folder(path)), SignClassifierModel.load(path)
     manifest = bundle.manifest
     settings = manifest.get("settings", {})
     why_empty: dict[str, str] = {}
@@ -204,32 +255,66 @@ def _judge(
     number: int,
 ) -> SetRow:
     """Score a set with every bundle, write the figures into the bundles' rows, and return where the bundles differ."""
-    answers: list[DataFrame] = []
     kept: list[DataFrame] = []
-    samples: DataFrame | None = None
     try:
-        for candidate in candidates:
-            samples, trained_on_it = samples_for(spark, candidate, labelled, scratch)
+        read = [samples_for(spark, candidate, labelled, scratch) for candidate in candidates]
+        rows, judged_on = common_rows(read)
+        kept.append(rows.persist(StorageLevel.MEMORY_AND_DISK))
+        same_rows = rows.count() > 0
+        answers: list[DataFrame] = []
+        for candidate, own in zip(candidates, read, strict=True):
+            if not same_rows:
+                rows, judged_on = common_rows([own])
+            # What it was trained on is scored as a whole: its figures by split say whether it learned by heart.
+            samples = own.samples if own.trained_on_it else own.samples.join(rows, "id", "left_semi")
             scored = candidate.model.best_guesses(samples).select("id", "label", "source", "split", "letter", "top")
             kept.append(scored.persist(StorageLevel.MEMORY_AND_DISK))
-            judged = scored.where(F.col("split") == TEST) if trained_on_it else scored
+            with doing(f"{candidate.name} reads letters of {labelled.name}"):
+                scored.count()
+            judged = scored.join(rows, "id", "left_semi")
             answers.append(judged.select("id", "label", F.coalesce("letter", F.lit(UNSCORED)).alias("letter")))
-            candidate.row["sets"][labelled.name] = _set_accuracy(candidate, scored, trained_on_it)
+            candidate.row["sets"][labelled.name] = _set_accuracy(candidate, own, labelled, scored, judged, judged_on)
             if number == 1 and holds_network(candidate.manifest):
                 name = f"grad_cam-{candidates.index(candidate) + 1}.png"
-                chosen = samples.where(F.col("split") == TEST) if trained_on_it else samples
-                write_sheet(candidate.path, candidate.model, one_of_each_label(chosen), folder / name)
+                chosen = own.samples.join(rows, "id", "left_semi")
+                with doing(f"drawing where {candidate.name} looks"):
+                    write_sheet(
+                        bundle_folder(candidate.path), candidate.model, one_of_each_label(chosen), folder / name
+                    )
                 candidate.row["grad_cam"] = name
-        assert samples is not None
-        return _differences(candidates, labelled, answers, samples, folder, number)
+        return _differences(candidates, labelled, answers, read[-1].samples, folder, number)
     finally:
-        for scored in kept:
-            scored.unpersist()
+        for frame in kept:
+            frame.unpersist()
 
 
-def samples_for(
-    spark: SparkSession, candidate: Candidate, labelled: LabelledSet, scratch: AnyPath
-) -> tuple[DataFrame, bool]:
+def common_rows(read: Sequence[SetSamples]) -> tuple[DataFrame, str]:
+    """Find the rows of a set that none of some bundles can have learned from.
+
+    Parameters
+    ----------
+    read : sequence of SetSamples
+        The set, as each of the bundles reads it.
+
+    Returns
+    -------
+    DataFrame
+        With `id`.
+    str
+        What they are, in words.
+    """
+    test_alone = {own.folder for own in read if own.test_alone}
+    of_folders = {
+        own.folder: own.samples.where((F.col("split") == TEST) | F.lit(own.folder not in test_alone)).select("id")
+        for own in read
+    }
+    rows = reduce(lambda some, more: some.join(more, "id", "left_semi"), of_folders.values())
+    if not test_alone:
+        return rows, "all rows"
+    return rows, "the test split" if len(of_folders) == 1 else "rows that none learned from"
+
+
+def samples_for(spark: SparkSession, candidate: Candidate, labelled: LabelledSet, scratch: AnyPath) -> SetSamples:
     """Read a set for a bundle.
 
     Parameters
@@ -243,13 +328,10 @@ def samples_for(
 
     Returns
     -------
-    DataFrame
-        The set's samples.
-    bool
-        Whether the bundle was trained on them; then they have its split.
+    SetSamples
     """
-    trained_on = candidate.manifest.get("data", {}).get("fingerprint")
-    if ingested_folder(labelled.paths):
+    is_ingested = ingested_folder(labelled.paths) is not None
+    if is_ingested:
         split, config, key = None, PictureConfig(), "ingested"
     else:
         # Ingested as the bundle's training data was, so that the same rows have the same fingerprint.
@@ -269,17 +351,28 @@ def samples_for(
                 ingest_sources(spark, labelled.paths, folder, split=whole, pictures=pictures, columns=columns)
         labelled.folders[key] = (folder, fingerprint(spark, folder))
     folder, of_folder = labelled.folders[key]
-    return read_samples(spark, folder), of_folder == trained_on
+    trained_on_it = of_folder == candidate.learned_from
+    test_alone = trained_on_it or (is_ingested and candidate.learned_from is None)
+    return SetSamples(folder, read_samples(spark, folder), trained_on_it, test_alone)
 
 
-def _set_accuracy(candidate: Candidate, scored: DataFrame, trained_on_it: bool) -> SetAccuracy:
-    counts = count_answers(scored)
-    judged = counts[counts["split"] == TEST] if trained_on_it else counts
-    if judged.empty:
-        raise AslsparkError(f"{candidate.path}: the set that it was trained on has no test split to judge it on")
-    metrics = classification_metrics(judged, candidate.model.labels)
+def _set_accuracy(
+    candidate: Candidate,
+    own: SetSamples,
+    labelled: LabelledSet,
+    scored: DataFrame,
+    judged: DataFrame,
+    judged_on: str,
+) -> SetAccuracy:
+    counts = count_answers(judged)
+    if counts.empty:
+        raise AslsparkError(
+            f"{labelled.name}: there is no test split to judge {candidate.path} on, which was trained on the rest or "
+            "does not say what it was trained on; ingest it with a test split, or name other data"
+        )
+    metrics = classification_metrics(counts, candidate.model.labels)
     result: SetAccuracy = {
-        "judged_on": "its test split" if trained_on_it else "all rows",
+        "judged_on": judged_on,
         "rows": metrics["rows"],
         "accuracy": metrics["accuracy"],
         "macro_f1": metrics["macro"]["f1"],
@@ -288,9 +381,10 @@ def _set_accuracy(candidate: Candidate, scored: DataFrame, trained_on_it: bool) 
         "splits": {},
         "warning": None,
     }
-    if trained_on_it:
+    if own.trained_on_it:
+        of_all = count_answers(scored)
         for split in SPLITS:
-            part = counts[counts["split"] == split]
+            part = of_all[of_all["split"] == split]
             if not part.empty:
                 of_split = classification_metrics(part, candidate.model.labels)
                 result["splits"][split] = {
@@ -300,6 +394,14 @@ def _set_accuracy(candidate: Candidate, scored: DataFrame, trained_on_it: bool) 
                 }
     elif both := sorted(set(counts["source"]) & set(candidate.manifest.get("data", {}).get("sources", []))):
         result["warning"] = f"trained on a source of the same name ({', '.join(both)}): may have seen these rows"
+        candidate.doubtful.append(labelled.name)
+    elif candidate.learned_from is None:
+        unknown = "it does not say what it was trained on"
+        if own.test_alone:
+            result["warning"] = f"{unknown}: the figure holds where this test split was no part of it"
+        else:
+            result["warning"] = f"{unknown}: may have seen these rows"
+            candidate.doubtful.append(labelled.name)
     return result
 
 
@@ -319,9 +421,14 @@ def _differences(
     for n in range(1, len(answers)):
         differ = differ | (F.col(f"letter_{n}") != F.col("letter_0"))
     pairs = list(combinations(range(len(answers)), 2))
-    same = [F.sum((F.col(f"letter_{a}") == F.col(f"letter_{b}")).cast("int")).alias(f"{a}_{b}") for a, b in pairs]
-    totals = joined.agg(F.count("*").alias("rows"), F.sum(differ.cast("int")).alias("differ"), *same).collect()[0]
-    rows, differing = totals["rows"], totals["differ"] or 0
+    right = [F.col(f"letter_{n}") == F.col("label") for n in range(len(answers))]
+    counted = [(F.lit(True), "rows"), (differ, "differ")]
+    for a, b in pairs:
+        counted.append((F.col(f"letter_{a}") == F.col(f"letter_{b}"), f"same_{a}_{b}"))
+        counted.append((right[a] & ~right[b], f"only_{a}_{b}"))
+        counted.append((right[b] & ~right[a], f"only_{b}_{a}"))
+    totals = joined.agg(*(F.count(F.when(those, True)).alias(name) for those, name in counted)).collect()[0]
+    rows, differing = totals["rows"], totals["differ"]
     # Ordered by a hash, for a sample that nobody chose.
     examples = joined.where(differ).orderBy(F.xxhash64("id"), "id").limit(MOST_EXAMPLES).collect()
     sheet = f"disagreements-{number}.png" if examples else None
@@ -332,11 +439,20 @@ def _differences(
         "paths": list(labelled.paths),
         "rows": rows,
         "differ": differing,
-        "agreement": {
-            f"{candidates[a].name} / {candidates[b].name}": (totals[f"{a}_{b}"] or 0) / rows if rows else None
-            for a, b in pairs
-        },
+        "pairs": [_pair(candidates, totals, a, b) for a, b in pairs] if rows else [],
         "sheet": sheet,
+    }
+
+
+def _pair(candidates: Sequence[Candidate], totals: Row, a: int, b: int) -> Pair:
+    only_first, only_second = totals[f"only_{a}_{b}"], totals[f"only_{b}_{a}"]
+    return {
+        "first": candidates[a].name,
+        "second": candidates[b].name,
+        "same": totals[f"same_{a}_{b}"],
+        "only_first": only_first,
+        "only_second": only_second,
+        "p": mcnemar(only_first, only_second),
     }
 
 

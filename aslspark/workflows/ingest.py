@@ -22,7 +22,7 @@ from aslspark.data.split_preview import Needs
 from aslspark.data.splits import SplitOptions
 from aslspark.data.synthetic import drawn_samples
 from aslspark.training.data import DRAWN_WARNING
-from aslspark.workflows.job_run import job_run, log_result
+from aslspark.workflows.job_run import job_run, log_result, not_a_source
 
 log = logging.getLogger("aslspark")
 
@@ -165,4 +165,10 @@ def ingest_or_draw(
 
 
 def _as_list(sources: str | DataFrame | Sequence[str | DataFrame]) -> list[str | DataFrame]:
-    return [sources] if isinstance(sources, str | DataFrame) else list(sources)
+    given = [sources] if isinstance(sources, str | DataFrame) else sources
+    if not isinstance(given, Sequence):
+        raise not_a_source(given)
+    for source in given:
+        if not isinstance(source, str | DataFrame):
+            raise not_a_source(source)
+    return list(given)

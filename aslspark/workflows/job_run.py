@@ -10,6 +10,7 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
+from aslspark.common.errors import AslsparkError
 from aslspark.common.log_output import RESULT, show_log
 from aslspark.common.progress import doing
 from aslspark.common.settings import Config
@@ -45,5 +46,30 @@ def log_result(where: str | Path, figure: str, *, look: str = "", then: str = ""
 
 
 def as_paths(given: str | Sequence[str]) -> list[str]:
-    """Return the paths of a parameter that takes one or several."""
-    return [given] if isinstance(given, str) else list(given)
+    """Return the paths of a parameter that takes one or several.
+
+    Raises
+    ------
+    AslsparkError
+        Where it is something else, such as a DataFrame.
+    """
+    paths = [given] if isinstance(given, str) else given
+    if not isinstance(paths, Sequence):
+        raise not_a_source(paths)
+    for path in paths:
+        if not isinstance(path, str):
+            raise not_a_source(path)
+    return list(paths)
+
+
+def not_a_source(given: object) -> AslsparkError:
+    """Return the error that says what may stand in place of something that is no path and no DataFrame of Spark."""
+    kind = type(given)
+    if hasattr(given, "columns"):
+        hint = (
+            "aslspark.ingest and aslspark.score take Spark's DataFrames (spark.createDataFrame makes one of pandas'), "
+            "aslspark.train the folder that aslspark.ingest wrote"
+        )
+    else:
+        hint = "give a path as text, or several in a list"
+    return AslsparkError(f"data: a {kind.__module__.partition('.')[0]} {kind.__name__} is not read here; {hint}")

@@ -19,7 +19,8 @@ from aslspark.common.spark_session import settings_restored, spark_errors_unlogg
 from aslspark.data.pictures.options import manifest_roots
 from aslspark.data.pictures.reading import PACKED
 from aslspark.data.tables.landmark_layout import names_landmarks
-from aslspark.data.tables.unlabelled_tables import landmark_frame
+from aslspark.data.tables.pixel_layout import pixel_places
+from aslspark.data.tables.unlabelled_tables import landmark_frame, with_pixels
 from aslspark.scoring.model import SignClassifierModel
 from aslspark.scoring.scored_tables import check_table, write_scores, write_scores_to_table
 from aslspark.scoring.unlabelled import named_picture_column, rows_to_score, with_reasons
@@ -53,8 +54,9 @@ def score(
         Landmarks, as `aslspark.ingest` takes them, of which ``label`` may be missing: their rows are ``source``,
         ``row``, ``label`` and ``hand``. Or a DataFrame with a column of pictures, as `aslspark.SignClassifierModel`
         takes them: the model's `inputCol`, or else one called ``picture``, ``image``, ``pixels``, ``content`` or
-        ``data``. Or paths: pixel tables with or without labels, pictures or folders of them, one Parquet table, or
-        one folder that `aslspark.ingest` wrote. Or the name of a table in Spark's catalog (``main.signs.pictures``,
+        ``data``; or one with a column a pixel, ``pixel1`` to ``pixel784``, which becomes the column ``pixels``. Or
+        paths: pixel tables with or without labels, pictures or folders of them, one Parquet table, or one folder that
+        `aslspark.ingest` wrote. Or the name of a table in Spark's catalog (``main.signs.pictures``,
         ``table:pictures``), or a Delta table's folder.
     out : str, optional
         A folder to write the answers to, as Parquet and without the pictures; it must not exist.
@@ -132,6 +134,8 @@ def score(
             rows, column = data, reader.getInputCol()
             if column not in data.columns:
                 column = named_picture_column(data) or column  # a model of landmarks alone needs none
+            if column not in data.columns and pixel_places(data.columns):
+                rows, column = with_pixels(data), "pixels"
         else:
             roots = manifest_roots(spark, config.pictures.roots)
             rows, column = rows_to_score(spark, as_paths(data), roots, config.columns)

@@ -26,6 +26,7 @@ from aslspark.common.catalog import NO_CLASSIFIER
 from aslspark.common.command_line import next_command
 from aslspark.common.errors import AslsparkError
 from aslspark.common.paths import is_mounted
+from aslspark.common.progress import doing
 from aslspark.common.redaction import redact_all
 from aslspark.common.report_page import PAGE
 from aslspark.common.same_run import require_same_run
@@ -105,7 +106,8 @@ def search(
                 "split": table.report["split"],
                 "sampler": f"{options.sampler}, seed {options.seed}",
             }
-            write_report(study, config, about, made)
+            with doing("drawing plots of the trials"):
+                write_report(study, config, about, made)
     classifier = config.mllib.classifier
     job = ("train-cnn",) if classifier == NO_CLASSIFIER else ("train-baseline", "--model", classifier)
     log_result(

@@ -21,6 +21,23 @@ def test_words_are_stronger_than_the_file_and_the_file_than_the_defaults(tmp_pat
     assert config.training.learning_rate == Config().training.learning_rate
 
 
+def test_one_word_needs_no_list_around_it():
+    assert load_config(overrides="training.epochs=4").training.epochs == 4
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"path": {"training": {"epochs": 3}}}, r"path: a dict is no YAML file; give settings as words: overrides=\["),
+        ({"overrides": {"training.epochs": 3}}, r"overrides: a dict is no sequence of words; give settings as words"),
+    ],
+    ids=["in place of a file", "in place of words"],
+)
+def test_a_dictionary_of_settings_is_refused_with_what_would_work(given, message):
+    with pytest.raises(AslsparkError, match=message):
+        load_config(**given)
+
+
 def test_on_can_be_written_in_a_file_as_it_is_called(tmp_path):
     path = tmp_path / "hands.yaml"
     path.write_text("hands:\n  on: true\naugment:\n  on: false\n")

@@ -139,6 +139,26 @@ def test_a_cost_of_two_bundles_is_no_large_box(drawn):
     require_readable(drawn(plot_scores, bundles, ["mine"]))
 
 
+@pytest.mark.parametrize("times", [(0.145, 0.147), (0.1, 0.29), (0.1, 0.51), (0.98, 1.9), (2.0, 2.0), (0.1, 40.0)])
+def test_a_cost_has_ticks_enough_to_read_it_by(drawn, times):
+    bundles = [{"name": f"{ms}", "ms_a_picture": ms, "sets": {"mine": {"accuracy": 0.9, "rows": 40}}} for ms in times]
+    figure = drawn(plot_cost, bundles, ["mine"])
+    require_readable(figure)
+    low, high = figure.axes[0].get_xlim()
+    assert len([tick for tick in figure.axes[0].get_xticks() if low <= tick <= high]) >= 3
+
+
+@pytest.mark.parametrize(("temperature", "dots"), [(1.0, 1), (0.5, 2)], ids=["none is set", "one is set"])
+def test_probabilities_before_a_temperature_are_drawn_where_one_is_set(drawn, temperature, dots):
+    splits = {"test": splits_of((1.0, 0.9), (0.5, 1.0))}
+    bins = [{"certainty": 0.9, "accuracy": 0.8, "rows": 40}]
+    splits["test"] |= {"bins": bins, "bins_before": bins, "calibration_error": 0.1, "calibration_error_before": 0.1}
+    figure = drawn(plot_calibration, {"temperature": temperature, "threshold": 0.0, "splits": splits})
+    require_readable(figure)
+    assert len(figure.axes[0].collections) == dots
+    assert ("before" in figure.axes[0].get_title()) == (dots == 2)
+
+
 def test_groups_of_which_all_or_none_is_right_lie_within_100_percent(drawn):
     groups = [
         {"group": name, "rows": rows, "accuracy": share, **dict(zip(("low", "high"), wilson(share, rows), strict=True))}

@@ -71,9 +71,9 @@ def only_run(mlflow):
     return run
 
 
-def test_a_run_holds_settings_figures_epochs_plots_and_the_bundle(mlflow):
+def test_a_run_is_called_as_its_folder_and_holds_settings_figures_epochs_plots_and_the_bundle(mlflow, bundle):
     run = only_run(mlflow)
-    assert run.info.status == "FINISHED"
+    assert (run.info.status, run.info.run_name) == ("FINISHED", bundle.name)
     assert (run.data.params["training.batch_size"], run.data.params["data"]) == ("32", "letters.csv")
     assert (run.data.metrics["accuracy"], run.data.metrics["macro.f1"]) == (0.5, 0.25)
     epochs = mlflow.MlflowClient().get_metric_history(run.info.run_id, "epoch.loss")

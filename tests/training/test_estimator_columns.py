@@ -10,6 +10,7 @@ LETTERS = list("ABCDE")
 
 
 def estimator(framework, folder, **more):
+    """An estimator of five letters; `more` are other params."""
     from horovod.spark.common.store import LocalStore
 
     params = {
@@ -31,10 +32,12 @@ def estimator(framework, folder, **more):
         from aslspark.training.keras_estimator import SignKerasEstimator
 
         return SignKerasEstimator(
-            model=build("cnn", (28, 28, 1), 5, 0.3),
-            optimizer=tf.keras.optimizers.Adam(0.001),
-            loss="categorical_crossentropy",
-            **params,
+            **{
+                "model": build("cnn", (28, 28, 1), 5, 0.3),
+                "optimizer": tf.keras.optimizers.Adam(0.001),
+                "loss": "categorical_crossentropy",
+                **params,
+            }
         )
     import torch
 
@@ -43,11 +46,13 @@ def estimator(framework, folder, **more):
 
     model = build("cnn", (28, 28, 1), 5, 0.3)
     return SignTorchEstimator(
-        model=model,
-        input_shapes=[[-1, 1, 28, 28]],
-        optimizer=torch.optim.Adam(model.parameters(), lr=0.001),
-        loss=torch.nn.CrossEntropyLoss(),
-        **params,
+        **{
+            "model": model,
+            "input_shapes": [[-1, 1, 28, 28]],
+            "optimizer": torch.optim.Adam(model.parameters(), lr=0.001),
+            "loss": torch.nn.CrossEntropyLoss(),
+            **params,
+        }
     )
 
 
@@ -128,3 +133,57 @@ def test_the_keras_estimator_names_the_column_too(samples, tmp_path):
     change, words = REFUSED["null labels"]
     with pytest.raises(AslsparkError, match=words):
         estimator("keras", tmp_path).fit(change(samples))
+
+
+def keras_network(outputs, activation="softmax"):
+    import tensorflow as tf
+
+    layers = tf.keras.layers
+    return tf.keras.Sequential(
+        [tf.keras.Input((28, 28, 1)), layers.Flatten(), layers.Dense(outputs, activation=activation)]
+    )
+
+
+UNLIKE = {
+    "keras, outputs": (
+        "keras",
+        lambda: {"model": keras_network(10)},
+        r"model: it has 10 outputs, and labels names 5 letters; give it one output a label",
+    ),
+    "keras, logits": (
+        "keras",
+        lambda: {"model": keras_network(5, None)},
+        r'add up to 0, .* end it with activation="softmax"',
+    ),
+    "keras, loss": (
+        "keras",
+        lambda: {"loss": "sparse_categorical_crossentropy"},
+        r"loss=sparse_categorical_crossentropy: it does not take one-hot labels \(.*\); give 'categorical_",
+    ),
+    "torch, outputs": (
+        "torch",
+        lambda: {"labels": LETTERS[:3]},
+        r"model: it has 5 outputs, and labels names 3 letters",
+    ),
+    "torch, shapes": (
+        "torch",
+        lambda: {"input_shapes": [[-1, 28, 28, 1]]},
+        r"input_shapes=\[\[-1, 28, 28, 1\]\]: the model does not take these \(.*\); .* channels first",
+    ),
+    "torch, loss": ("torch", lambda: {"loss": bce()}, r"loss=BCEWithLogitsLoss\(\): it does not take logits and class"),
+}
+
+
+def bce():
+    import torch
+
+    return torch.nn.BCEWithLogitsLoss()
+
+
+@pytest.mark.parametrize(("framework", "params", "message"), UNLIKE.values(), ids=UNLIKE)
+def test_a_network_that_cannot_learn_these_labels_is_refused_before_any_process_is_started(
+    framework, params, message, samples, tmp_path
+):
+    with pytest.raises(AslsparkError, match=message):
+        estimator(framework, tmp_path, **params()).fit(samples)
+    assert not (tmp_path / "store").exists()

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 optuna = pytest.importorskip("optuna")
 
+from aslspark.common.plot_style import limits_of_shares  # noqa: E402
 from aslspark.common.settings import load_config  # noqa: E402
 from aslspark.tuning.plots import plot_history, plot_importance, plot_parallel, plot_stopped  # noqa: E402
 from aslspark.tuning.report import write_report  # noqa: E402
@@ -77,6 +78,23 @@ def test_plots_of_a_search_can_be_read(trials, figures, tmp_path):
     epochs = [label.get_text() for label in figures[-1].axes[0].get_xticklabels()]
     assert epochs
     assert all(epoch.isdigit() for epoch in epochs)
+
+
+def test_a_tick_between_whole_percentages_is_written_with_its_decimal(figures, tmp_path):
+    study, shares = optuna.create_study(direction="maximize"), (0.1262, 0.1179, 0.1137)
+    for share in shares:
+        params = study_of(1).trials[0].params
+        study.add_trial(optuna.trial.create_trial(value=share, params=params, distributions=NAMES))
+    plot_parallel(study, tmp_path / "parallel.png")
+    low, high = limits_of_shares(*shares)
+    written = {
+        text.get_text(): low + (high - low) * text.get_position()[1]
+        for text in figures[-1].axes[0].texts
+        if text.get_text().endswith("%")
+    }
+    assert len(written) > 2
+    for label, share in written.items():
+        assert float(label.removesuffix("%")) / 100 == pytest.approx(share)
 
 
 def test_every_setting_of_a_search_has_an_axis_with_its_whole_name(figures, tmp_path):

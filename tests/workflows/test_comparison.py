@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from browser import faults_of
 from pyspark.sql import functions as F
+from scipy.stats import binomtest
 from serving_bundles import untrained
 
 from aslspark import train
@@ -22,7 +23,7 @@ from aslspark.evaluation.multiply_adds import multiply_adds
 from aslspark.evaluation.sample_pictures import as_read
 from aslspark.scoring.model import SignClassifierModel
 from aslspark.training.data import fingerprint
-from aslspark.workflows.compare import Candidate, LabelledSet, samples_for
+from aslspark.workflows.compare import Candidate, LabelledSet, SetSamples, common_rows, compare_bundles, samples_for
 from jobs import compare, evaluate
 
 SETTINGS = load_config().as_dict()
@@ -88,24 +89,95 @@ def test_every_bundle_has_every_column_or_the_reason_why_not(compared):
     assert result["machine"]["threads"] == 1
 
 
-def test_a_bundle_is_judged_on_the_test_split_of_what_it_was_trained_on_and_on_all_of_the_rest(
+def test_all_bundles_are_judged_on_the_same_rows_of_a_set_those_that_none_was_trained_on(
     spark, compared, bundles, ingested
 ):
     _, result = compared
     judged = {row["name"]: row["sets"] for row in result["bundles"]}
     tested = read_samples(spark, ingested, ["test"]).count()
-    assert (judged["keras"]["drawn"]["judged_on"], judged["keras"]["drawn"]["rows"]) == ("its test split", tested)
-    assert set(judged["keras"]["drawn"]["splits"]) == {"train", "validation", "test"}
-    assert (judged["second"]["drawn"]["judged_on"], judged["second"]["drawn"]["rows"]) == ("all rows", 720)
-    # The raw table is divided as the bundle's own training was.
+    on_drawn = [of_sets["drawn"] for of_sets in judged.values()]
+    assert [(each["judged_on"], each["rows"]) for each in on_drawn] == [("the test split", tested)] * 3
+    assert [sorted(each["splits"]) for each in on_drawn] == [["test", "train", "validation"], [], []]
+    # The raw table is divided as the training of the forest, which learned from it, was.
     metrics = json.loads((Path(bundles["forest"]) / "metrics.json").read_text())
     of_forest = judged["forest"]["letters.csv"]
-    assert of_forest["judged_on"] == "its test split"
     assert of_forest["rows"] == metrics["rows"] < 480
     assert of_forest["accuracy"] == pytest.approx(metrics["accuracy"])
-    assert (judged["keras"]["letters.csv"]["rows"], judged["keras"]["letters.csv"]["warning"]) == (480, None)
+    for of_sets in judged.values():
+        assert (of_sets["letters.csv"]["judged_on"], of_sets["letters.csv"]["rows"]) == (
+            "the test split",
+            metrics["rows"],
+        )
+    assert judged["keras"]["letters.csv"]["warning"] is None
     # Trained on something of that name, and not on these very rows.
     assert "letters.csv" in judged["second"]["letters.csv"]["warning"]
+
+
+@pytest.fixture(scope="module")
+def saved(bundles, tmp_path_factory):
+    """A network of an estimator, as `save` writes it: nothing in it says what it was trained on."""
+    folder = tmp_path_factory.mktemp("saved")
+    SignClassifierModel.load(untrained("keras", folder / "bundle", LABELS)).save(str(folder / "own"))
+    return str(folder / "own")
+
+
+def test_a_saved_model_that_does_not_say_what_it_learned_from_is_judged_on_the_test_split_of_an_ingested_folder(
+    spark, saved, bundles, ingested, tmp_path
+):
+    models = {"own": saved, "other": bundles["torch"]}
+    result = compare_bundles(spark, models, {"drawn": [ingested]}, str(tmp_path / "out"))
+    tested = read_samples(spark, ingested, ["test"]).count()
+    of_sets = [row["sets"]["drawn"] for row in result["bundles"]]
+    assert [(each["judged_on"], each["rows"]) for each in of_sets] == [("the test split", tested)] * 2
+    assert "does not say what it was trained on" in of_sets[0]["warning"]
+    assert of_sets[1]["warning"] is None
+    assert result["finding"].split()[0] in models
+
+
+def test_a_bundle_that_may_have_seen_the_rows_is_not_called_best(spark, saved, table, tmp_path):
+    result = compare_bundles(spark, {"own": saved}, {"table": [str(table)]}, str(tmp_path / "out"))
+    assert result["bundles"][0]["sets"]["table"]["rows"] == 480
+    assert result["finding"] == "each may have learned from rows of table, so none is called best"
+
+
+def test_of_two_splits_of_one_table_the_rows_count_that_both_bundles_were_not_trained_on(spark):
+    def read(folder, test, test_alone=True):
+        rows = [(f"{n}", "test" if n in test else "train") for n in range(6)]
+        return SetSamples(folder, spark.createDataFrame(rows, "id string, split string"), True, test_alone)
+
+    rows, words = common_rows([read("one", {0, 1, 2}), read("another", {1, 2, 3}), read("a third", {5}, False)])
+    assert (sorted(row["id"] for row in rows.collect()), words) == (["1", "2"], "rows that none learned from")
+
+
+def test_of_bundles_without_a_common_test_row_none_is_called_best(spark, bundles, table, tmp_path):
+    words = ["mllib.classifier=forest", "mllib.trees=2", "mllib.depth=2", "split.seed=1", "split.test=0.4"]
+    train(spark, [str(table)], str(tmp_path / "again"), config=load_config(None, words))
+    models = {"forest": bundles["forest"], "again": str(tmp_path / "again")}
+    result = compare_bundles(spark, models, {"table": [str(table)]}, str(tmp_path / "out"))
+    assert [row["sets"]["table"]["rows"] for row in result["bundles"]] == [
+        json.loads((Path(path) / "metrics.json").read_text())["rows"] for path in models.values()
+    ]
+    assert (result["sets"][0]["rows"], result["sets"][0]["pairs"]) == (0, [])
+    assert result["finding"] == "no row of table is judged for all of them, so none is called best"
+
+
+def test_the_finding_says_whether_the_best_may_be_so_by_chance(spark, compared, bundles, ingested):
+    _, result = compared
+    test = read_samples(spark, ingested, ["test"])
+    answers = {
+        name: SignClassifierModel.load(bundles[path]).transform(test).select("id", "label", "letter").toPandas()
+        for name, path in (("keras", "keras"), ("second", "torch"), ("forest", "forest"))
+    }
+    right = {name: frame.set_index("id").eval("label == letter") for name, frame in answers.items()}
+    for pair in result["sets"][0]["pairs"]:
+        first, second = right[pair["first"]], right[pair["second"]].reindex(right[pair["first"]].index)
+        only = [int((first & ~second).sum()), int((second & ~first).sum())]
+        assert [pair["only_first"], pair["only_second"]] == only
+        assert pair["p"] == pytest.approx(binomtest(only[0], sum(only), 0.5).pvalue if sum(only) else 1.0)
+    best = max(right, key=lambda name: right[name].mean())
+    assert result["finding"].startswith(f"{best} is best on drawn, {right[best].mean():.2%} right")
+    p = max(pair["p"] for pair in result["sets"][0]["pairs"] if best in (pair["first"], pair["second"]))
+    assert ("which may be chance" in result["finding"]) == (p >= 0.05)
 
 
 def test_disagreements_are_counted_on_the_rows_that_all_are_judged_on(spark, compared, bundles, ingested):
@@ -118,7 +190,7 @@ def test_disagreements_are_counted_on_the_rows_that_all_are_judged_on(spark, com
     ]
     assert drawn["rows"] == len(letters[0])
     same = [(letters[a] == letters[b].reindex(letters[a].index)) for a, b in ((0, 1), (0, 2), (1, 2))]
-    assert list(drawn["agreement"].values()) == pytest.approx([pair.mean() for pair in same])
+    assert [pair["same"] for pair in drawn["pairs"]] == [pair.sum() for pair in same]
     assert drawn["differ"] == (~(same[0] & same[1])).sum() > 0
     assert (out / drawn["sheet"]).read_bytes().startswith(b"\x89PNG")
 
@@ -129,7 +201,7 @@ def test_the_page_needs_nothing_beside_it_and_is_for_all_screens_and_people(comp
     # Scores, cost, a sheet of disagreements a set, a sheet of heat maps a network.
     assert page.count('src="data:image/png;base64,') == 2 + 2 + 2
     assert not re.search(r'(src|href)="(?!data:)', page)
-    assert "its test split" in page
+    assert "the test split" in page
     assert faults_of(out / "report.html") == []
     assert not [path for path in out.iterdir() if path.name.startswith(".")]
 
@@ -157,8 +229,8 @@ def test_evaluate_draws_where_a_network_looks_and_refuses_what_has_none(spark, b
 def test_a_set_that_cannot_be_divided_as_the_training_data_was_is_judged_as_a_whole(spark, table, tmp_path):
     by_signer = {**SETTINGS, "split": {**SETTINGS["split"], "kind": "signer"}}
     candidate = Candidate("by signer", "", {"settings": by_signer, "data": {"fingerprint": "other"}}, None, {})
-    samples, trained_on_it = samples_for(spark, candidate, LabelledSet("table", [str(table)]), tmp_path)
-    assert (samples.count(), trained_on_it) == (480, False)
+    read = samples_for(spark, candidate, LabelledSet("table", [str(table)]), tmp_path)
+    assert (read.samples.count(), read.trained_on_it, read.test_alone) == (480, False, False)
 
 
 def test_bundles_of_one_name_must_be_named_apart(bundles, tmp_path):

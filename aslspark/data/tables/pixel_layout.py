@@ -81,6 +81,12 @@ def names_pixels(line: str | None) -> bool:
     return any("pixel1" in map(_name, text.split(separator)) for separator in (",", *_SEPARATORS))
 
 
+def pixel_places(names: Sequence[str]) -> list[int]:
+    """Return where pixel1, pixel2 and so on stand among the names of columns, in the order of their numbers."""
+    numbers = {int(_name(name)[5:]): place for place, name in enumerate(names) if _PIXEL.fullmatch(_name(name))}
+    return [numbers[number] for number in sorted(numbers)]
+
+
 def layout_of_line(line: str | None, where: str, *, label: bool = True, pixels: int | None = PIXELS) -> Layout:
     """Read the header of a pixel table.
 
@@ -128,14 +134,14 @@ def layout_of_names(names: Sequence[str], where: str, *, label: bool = True, pix
         pixels = max(1, sum(_PIXEL.fullmatch(name) is not None for name in names))
     of_pixels = [f"pixel{number}" for number in range(1, pixels + 1)]
     start = "label," if label else "[label,]"
-    expected = f"a pixel table has {start}pixel1,...,pixel{pixels} in this order and nothing else"
+    expected = f"a pixel table has the columns {start}pixel1,...,pixel{pixels}, those of pixels in order, and no others"
     given = set(names)
     if missing := [name for name in (*(["label"] if label else []), *of_pixels) if name not in given]:
-        raise AslsparkError(f"{where} lacks {_some(missing)}: {expected}")
+        raise AslsparkError(f"{where} lacks {some_names(missing)}: {expected}")
     known = {"label", *of_pixels}
     others = [name for name in names if name not in known]
     if extra := [name for name in others if not INDEX.fullmatch(name)]:
-        raise AslsparkError(f"{where} has other columns too, {_some(extra)}: {expected}")
+        raise AslsparkError(f"{where} has other columns too, {some_names(extra)}: {expected}")
     times = Counter(names)
     places = {name: place for place, name in enumerate(names)}
     in_order = tuple(places[name] for name in of_pixels)
@@ -201,7 +207,8 @@ def _name(name: str) -> str:
     return name.strip().strip('"').strip().lower()
 
 
-def _some(names: Sequence[str]) -> str:
+def some_names(names: Sequence[str]) -> str:
+    """Write the first three names, and how many more there are."""
     return ", ".join(map(_short, names[:3])) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 

@@ -24,7 +24,7 @@ from aslspark.data.tables.landmark_hands import TableHands, hands_of_points
 from aslspark.data.tables.landmark_layout import LandmarkLayout, landmark_layout
 from aslspark.data.tables.parse_landmarks import parse_landmarks
 from aslspark.data.tables.parse_pixels import parse_lines
-from aslspark.data.tables.pixel_layout import PIXELS, SIDE, Layout
+from aslspark.data.tables.pixel_layout import PIXELS, SIDE, Layout, pixel_places
 from aslspark.data.tables.table_lines import TableLayout, check_header, hands_of_lines, label_text, lines_of_files
 from aslspark.images.decoding import RAW, UNUSABLE
 from aslspark.images.hands.hand import HAND_FIELDS, null_hands
@@ -114,6 +114,14 @@ def landmark_frame(frame: DataFrame, name: str) -> DataFrame:
         return (_landmark_rows(name, None, batch.column(0), batch.column(1), of_lines, hands) for batch in batches)
 
     return lines.mapInArrow(parse, LANDMARK_SCHEMA)
+
+
+def with_pixels(frame: DataFrame) -> DataFrame:
+    """Gather the columns pixel1, pixel2 and so on of a DataFrame in one, `pixels` (array); the others stay."""
+    places = pixel_places(frame.columns)
+    gathered = F.array(*(F.col(f"`{frame.columns[place]}`") for place in places)).alias("pixels")
+    others = [F.col(f"`{name}`") for place, name in enumerate(frame.columns) if place not in set(places)]
+    return frame.select(*others, gathered)
 
 
 def _lines_before(store: StoreFiles, lines: DataFrame, names: Mapping[str, str]) -> dict[tuple[str, int], int]:
