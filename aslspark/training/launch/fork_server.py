@@ -21,7 +21,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
@@ -37,7 +37,7 @@ START_SECONDS = 60.0
 """That it has to listen, which it does before it imports."""
 REQUEST_SECONDS = 5.0
 """That a task which has connected may take to send what it asks for."""
-LOOK_SECONDS = 0.02
+LOOK_SECONDS = 0.05
 _BOOT = "from aslspark.training.launch.fork_server import main; main(sys.argv[1], int(sys.argv[2]), sys.argv[3:])"
 _OF_ONE_WORKER = ("SPARK_", "PYSPARK_", "PYTHON_WORKER_")
 """With what the names of variables begin that Spark gives a Python worker for itself."""
@@ -61,14 +61,23 @@ class ForkedProcess:
         that is called.
     connection, output : int
         Descriptors: its connection to the task, and what it writes.
+    meanwhile : callable
+        Is called again and again until the server listens; what it raises ends the waiting.
 
     Raises
     ------
     NoForkServer
     """
 
-    def __init__(self, env: Mapping[str, str], modules: Sequence[str], connection: int, output: int) -> None:
-        self._server, self._server_pid = _connected(env, modules, output)
+    def __init__(
+        self,
+        env: Mapping[str, str],
+        modules: Sequence[str],
+        connection: int,
+        output: int,
+        meanwhile: Callable[[], None],
+    ) -> None:
+        self._server, self._server_pid = _connected(env, modules, output, meanwhile)
         socket.send_fds(self._server, [b"work"], [connection, output])
         self.pid: int | None = None
         self._code: int | None = None
@@ -116,7 +125,9 @@ class ForkedProcess:
         self.pid, self._code = news.get("pid", self.pid), news.get("code")
 
 
-def _connected(env: Mapping[str, str], modules: Sequence[str], output: int) -> tuple[socket.socket, int]:
+def _connected(
+    env: Mapping[str, str], modules: Sequence[str], output: int, meanwhile: Callable[[], None]
+) -> tuple[socket.socket, int]:
     """Connect to this executor's server with such imports and environment, which is started where there is none.
 
     Its process's number is returned, too.
@@ -146,6 +157,7 @@ def _connected(env: Mapping[str, str], modules: Sequence[str], output: int) -> t
                 stderr=output,
                 start_new_session=True,
             )
+        meanwhile()
         time.sleep(LOOK_SECONDS)
     raise NoForkServer
 

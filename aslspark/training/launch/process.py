@@ -10,7 +10,7 @@ import pickle
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from multiprocessing import Pipe
 from multiprocessing.connection import wait
@@ -41,18 +41,24 @@ class WorkerProcess:
         The pickled function and its job.
     modules : sequence of str
         What it may find imported; see `aslspark.training.launch.fork_server`. None: it is a process of its own.
+    meanwhile : callable
+        Is called again and again until what imports them runs.
     """
 
     def __init__(
-        self, env: Mapping[str, str], rank_env: Mapping[str, str], work: bytes, modules: Sequence[str]
+        self,
+        env: Mapping[str, str],
+        rank_env: Mapping[str, str],
+        work: bytes,
+        modules: Sequence[str],
+        meanwhile: Callable[[], None],
     ) -> None:
         env = {**os.environ, **env}
         self._connection, theirs = Pipe()
         self._output, output = os.pipe()
         try:
-            self._process = self._forked(env, modules, theirs.fileno(), output) or self._started(
-                env, theirs.fileno(), output
-            )
+            forked = _forked(env, modules, theirs.fileno(), output, meanwhile) if modules else None
+            self._process = forked or _started(env, theirs.fileno(), output)
         finally:
             theirs.close()
             os.close(output)
@@ -60,25 +66,6 @@ class WorkerProcess:
         self._said = b""
         with suppress(OSError):  # it has ended at once, and its exit code says so
             self._connection.send_bytes(pickle.dumps((dict(rank_env), work)))
-
-    def _forked(
-        self, env: Mapping[str, str], modules: Sequence[str], connection: int, output: int
-    ) -> subprocess.Popen[bytes] | ForkedProcess | None:
-        with suppress(NoForkServer):
-            return ForkedProcess(env, modules, connection, output) if modules else None
-        return None
-
-    def _started(self, env: Mapping[str, str], connection: int, output: int) -> subprocess.Popen[bytes]:
-        python, *rest = isolated_command(_BOOT, str(connection), str(os.getpid()))
-        return subprocess.Popen(
-            [python, "-u", *rest],  # its last words are to be heard, however it ends
-            env=env,
-            pass_fds=[connection],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,  # Ctrl-C is the driver's
-        )
 
     @property
     def last_words(self) -> str:
@@ -130,3 +117,25 @@ class WorkerProcess:
         if not piece:
             raise EOFError
         self._said = (self._said + piece)[-LAST_WORDS:]
+
+
+def _forked(
+    env: Mapping[str, str], modules: Sequence[str], connection: int, output: int, meanwhile: Callable[[], None]
+) -> ForkedProcess | None:
+    with suppress(NoForkServer):
+        return ForkedProcess(env, modules, connection, output, meanwhile)
+    return None
+
+
+def _started(env: Mapping[str, str], connection: int, output: int) -> subprocess.Popen[bytes]:
+    """Start a process that has imported nothing."""
+    python, *rest = isolated_command(_BOOT, str(connection), str(os.getpid()))
+    return subprocess.Popen(
+        [python, "-u", *rest],  # its last words are to be heard, however it ends
+        env=env,
+        pass_fds=[connection],
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        start_new_session=True,  # Ctrl-C is the driver's
+    )

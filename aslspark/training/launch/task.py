@@ -84,7 +84,8 @@ def run_task(plan: Plan, task: int) -> tuple[int, bytes] | None:
             place, env = _find_the_others(plan, mail, task, stack)
             if "gpu" in context.resources():
                 env[GPU] = context.resources()["gpu"].addresses[0]
-            return _run_worker(place, WorkerProcess(plan.env, env, plan.work, plan.modules), mail)
+            process = WorkerProcess(plan.env, env, plan.work, plan.modules, lambda: _stay(mail))
+            return _run_worker(place, process, mail)
     except _Ended:
         return None
     except Exception as error:
@@ -137,11 +138,16 @@ def _wait_for_the_end(mail: TaskMail, quietly: bool = False) -> None:
 
 def _wait_for(mail: TaskMail, task: int, said: str) -> dict[str, Any]:
     while said not in (status := mail.status_of(task)):
-        if mail.is_over():
-            raise _Ended
-        mail.give_sign_of_life()
+        _stay(mail)
         time.sleep(mail.look_seconds / 2)
     return status
+
+
+def _stay(mail: TaskMail) -> None:
+    """Give a sign of life, unless the driver wants the end."""
+    if mail.is_over():
+        raise _Ended
+    mail.give_sign_of_life()
 
 
 def _answers(address: str, port: int) -> bool:
