@@ -17,7 +17,7 @@ from pyspark.resource import ResourceProfile
 from pyspark.sql import SparkSession
 
 from aslspark.common.errors import AslsparkError
-from aslspark.common.spark_session import is_connect, is_local, master, seconds_setting, wait_for_slots
+from aslspark.common.spark_session import IS_SPARK_3, is_connect, is_local, master, seconds_setting, wait_for_slots
 from aslspark.common.store_path import AnyPath, any_path
 from aslspark.training.checkpoint import read_checkpoint
 from aslspark.training.flat_copy import flat_copies
@@ -129,10 +129,12 @@ class Attempts:
     def _modules(self, job: WorkerJob) -> list[str]:
         """Name what workers find imported: where their function is, if it goes to them by its name.
 
-        Not with GPUs: CUDA outlives no fork, and nobody promises that a framework's import leaves it alone.
+        In local mode alone, where fits follow each other, and not with the TensorFlow of Spark 3.5, with which forking
+        was not tried. Not with GPUs: CUDA outlives no fork, and nobody promises that a framework's import leaves it alone.
         """
         by_name = "<locals>" not in self._function.__qualname__
-        return [self._function.__module__] if by_name and job.gpu is None else []
+        may_fork = by_name and job.gpu is None and is_local(self._spark) and not IS_SPARK_3
+        return [self._function.__module__] if may_fork else []
 
     def _epochs_kept(self, job: WorkerJob) -> int:
         found = read_checkpoint(any_path(job.checkpoints), job.fit)

@@ -110,9 +110,11 @@ class ForkedProcess:
                 os.kill(self.pid or self._server_pid, sign)
 
     def kill(self) -> None:
-        """End it: the server does so with a worker whose task hangs up, also with one that is still to be forked."""
+        """End it: the server does so with a worker whose task hangs up. One that has not forked may hang itself."""
         if self.pid is None:
             self._code = -signal.SIGKILL
+            with suppress(ProcessLookupError):
+                os.kill(self._server_pid, signal.SIGKILL)
         with suppress(OSError):
             self._server.shutdown(socket.SHUT_WR)
 
