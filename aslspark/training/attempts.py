@@ -130,7 +130,8 @@ class Attempts:
         """Name what workers find imported: where their function is, if it goes to them by its name.
 
         In local mode alone, where fits follow each other, and not with the TensorFlow of Spark 3.5, with which forking
-        was not tried. Not with GPUs: CUDA outlives no fork, and nobody promises that a framework's import leaves it alone.
+        was not tried. Not with GPUs: CUDA outlives no fork, and nobody promises that importing a framework leaves it
+        alone.
         """
         by_name = "<locals>" not in self._function.__qualname__
         may_fork = by_name and job.gpu is None and is_local(self._spark) and not IS_SPARK_3
