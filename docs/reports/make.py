@@ -37,10 +37,9 @@ JOBS = {
     "train_baseline": ["--data", "ingest", "--model", "forest", "--trees", "30"],
     "evaluate": ["--model", "train_cnn", "--data", "ingest"],
     "compare": ["--model", "network=train_cnn", "forest=train_baseline", "--data", "drawn=ingest"],
+    "monitor": ["--model", "train_cnn", "--data", "dark"],
     "cross_validate": ["--data", "ingest", "--by", "signer", "--folds", "3", *TORCH, "--epochs", "8"],
     "tune": ["--data", "ingest", "--space", SPACE, *TORCH, "--epochs", "3", "--trials", "8"],
-    "automl": ["--data", "ingest", *TORCH, "--epochs", "8", "--trials", "1", "--minutes", "8"],
-    "monitor": ["--model", "train_cnn", "--data", "dark"],
 }
 """By job: its options; a run is a folder where they are run."""
 
