@@ -19,8 +19,7 @@ from aslspark.common.command_line import nearest
 from aslspark.common.errors import AslsparkError
 from aslspark.common.paths import on_databricks
 from aslspark.common.settings import Config
-from aslspark.data.files.table_endings import is_table_name
-from aslspark.images.endings import is_picture_name
+from aslspark.data.files.table_endings import is_file_name
 
 _NEEDED = {
     "keras": ("tensorflow", "tf2onnx", "h5py"),
@@ -28,7 +27,6 @@ _NEEDED = {
 }
 """What training in a framework imports."""
 _TABLE = re.compile(r"[A-Za-z_]\w*(\.\w+){0,2}")
-_OTHER_FILES = (".tsv", ".gz", ".bz2", ".zip", ".parquet")
 _GLOB = re.compile(r"[*?\[{]")
 
 
@@ -126,11 +124,6 @@ def _local(path: str, *, may_be_table: bool) -> str | None:
         return re.sub("^file:/*", "/", path)
     if re.match(r"^[a-z][a-z0-9+.-]+:", path) or _GLOB.search(path):
         return None
-    if may_be_table and _TABLE.fullmatch(path) and not _is_file_name(path):
+    if may_be_table and _TABLE.fullmatch(path) and not is_file_name(path):
         return None
     return path
-
-
-def _is_file_name(path: str) -> bool:
-    """Tell what is called like a file from what may be a table of a catalog, such as ``main.signs``."""
-    return is_table_name(path) or is_picture_name(path) or path.lower().endswith(_OTHER_FILES)

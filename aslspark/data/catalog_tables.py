@@ -19,9 +19,8 @@ from aslspark.common.errors import AslsparkError, first_line
 from aslspark.common.progress import doing
 from aslspark.common.settings import ColumnConfig
 from aslspark.data.files.store_files import StoreFiles
-from aslspark.data.files.table_endings import TABLE_ENDINGS
+from aslspark.data.files.table_endings import is_file_name
 from aslspark.data.samples import require_known_classes
-from aslspark.images.endings import is_picture_name
 
 PREFIX = "table:"
 _NAME = re.compile(r"[A-Za-z_]\w*(\.\w+){0,2}")
@@ -90,8 +89,7 @@ def nor_a_table(spark: SparkSession, name: str) -> str:
     str
         Empty for what cannot be the name of a table, and for names of files.
     """
-    is_file = name.lower().endswith((*TABLE_ENDINGS, ".parquet", ".tsv", ".zip")) or is_picture_name(name)
-    if is_file or not _NAME.fullmatch(name):
+    if is_file_name(name) or not _NAME.fullmatch(name):
         return ""
     return f", and Spark's catalog has no such table{_likely_meant(spark, name.split('.'))}"
 

@@ -36,8 +36,7 @@ def write_scores(scored: DataFrame, out: str) -> None:
     with store.written_whole(out, last="_SUCCESS") as folder:
         with doing("reading letters"):
             scored.write.parquet(folder)
-        with doing("counting the letters"):
-            summary = _summary(spark.read.parquet(folder))
+        summary = _summary(spark.read.parquet(folder))
     say("\n".join([*summary, f"written to {out}"]))
 
 
@@ -93,12 +92,11 @@ def write_scores_to_table(scored: DataFrame, table: str, mode: str, digest: str)
             f"--out-table {table}, --mode {mode}: Spark cannot write it ({first_line(error)})"
         ) from error
     written = spark.table(table).where(F.col(SCORED_AT) == moment)
-    with doing("counting the letters"):
-        summary = _summary(written)
-    say("\n".join([*summary, f"written to table {table}"]))
+    say("\n".join([*_summary(written), f"written to table {table}"]))
     return written
 
 
+@doing("counting the letters")
 def _summary(rows: DataFrame) -> list[str]:
     answers = rows.groupBy("letter").agg(F.count("*").alias("rows")).orderBy("letter").collect()
     reasons = rows.where("letter is null").groupBy("reason").count().orderBy(F.desc("count")).collect()

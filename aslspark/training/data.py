@@ -15,6 +15,7 @@ from pyspark.sql import functions as F
 
 from aslspark.common.errors import AslsparkError
 from aslspark.common.former_names import moved_from
+from aslspark.common.progress import doing
 from aslspark.common.settings import FeatureConfig
 from aslspark.common.store_path import any_path
 from aslspark.data.exact_duplicates import landmarks_of_tables
@@ -111,6 +112,7 @@ def ingested_folder(paths: Sequence[str]) -> str | None:
     return paths[0] if len(paths) == 1 and is_ingested(paths[0]) else None
 
 
+@doing("looking at the samples")
 def look_at(spark: SparkSession, folder: str) -> TrainingData:
     """Count and check an ingested folder.
 

@@ -22,7 +22,7 @@ from aslspark.data.split_preview import Needs
 from aslspark.data.splits import SplitOptions
 from aslspark.data.synthetic import drawn_samples
 from aslspark.training.data import DRAWN_WARNING
-from aslspark.workflows.job_run import job_run, log_result, not_a_source
+from aslspark.workflows.job_run import job_run, log_result, one_or_several
 
 log = logging.getLogger("aslspark")
 
@@ -112,7 +112,7 @@ def ingest(
     143
     """
     config = config or Config()
-    given, given_as_test = (_as_list(each) for each in (sources, test_sources))
+    given, given_as_test = (one_or_several(each, str | DataFrame) for each in (sources, test_sources))
     names = [source if isinstance(source, str) else "a DataFrame" for source in given]
     with job_run(spark, config, "ingest", out, data=names):
         report = ingest_or_draw(spark, given, out, config, given_as_test)
@@ -162,13 +162,3 @@ def ingest_or_draw(
         return ingest_sources(spark, [hands], out, split=replace(split, kind="signer"))
     finally:
         hands.unpersist()
-
-
-def _as_list(sources: str | DataFrame | Sequence[str | DataFrame]) -> list[str | DataFrame]:
-    given = [sources] if isinstance(sources, str | DataFrame) else sources
-    if not isinstance(given, Sequence):
-        raise not_a_source(given)
-    for source in given:
-        if not isinstance(source, str | DataFrame):
-            raise not_a_source(source)
-    return list(given)

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import UnionType
 from typing import Any
 
 from pyspark.sql import SparkSession
@@ -53,16 +54,27 @@ def as_paths(given: str | Sequence[str]) -> list[str]:
     AslsparkError
         Where it is something else, such as a DataFrame.
     """
-    paths = [given] if isinstance(given, str) else given
-    if not isinstance(paths, Sequence):
-        raise not_a_source(paths)
-    for path in paths:
-        if not isinstance(path, str):
-            raise not_a_source(path)
-    return list(paths)
+    return one_or_several(given, str)
 
 
-def not_a_source(given: object) -> AslsparkError:
+def one_or_several(given: Any, kinds: type | UnionType) -> list[Any]:
+    """Return as a list what may be one of some kinds, or several.
+
+    Raises
+    ------
+    AslsparkError
+        Where it is something else.
+    """
+    several = [given] if isinstance(given, kinds) else given
+    if not isinstance(several, Sequence):
+        raise _not_a_source(several)
+    for each in several:
+        if not isinstance(each, kinds):
+            raise _not_a_source(each)
+    return list(several)
+
+
+def _not_a_source(given: object) -> AslsparkError:
     """Return the error that says what may stand in place of something that is no path and no DataFrame of Spark."""
     kind = type(given)
     if hasattr(given, "columns"):

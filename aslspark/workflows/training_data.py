@@ -11,7 +11,6 @@ from pyspark.sql import SparkSession
 
 from aslspark.common.errors import AslsparkError
 from aslspark.common.paths import spark_path
-from aslspark.common.progress import doing
 from aslspark.common.redacted_files import write_json
 from aslspark.common.same_run import require_same_run
 from aslspark.common.settings import Config
@@ -60,9 +59,7 @@ def training_data(
             raise AslsparkError(
                 f"--test-data: {ready} is ingested and has its split already; give --test-source to the ingest job"
             )
-        with doing("looking at the samples"):
-            table = look_at(spark, ready)
-        yield table
+        yield look_at(spark, ready)
         return
     folder = spark_path(scratch / INGESTED)
     sections = ("split", "pictures", "columns", "hands") if data else ("split", "drawn")
@@ -82,12 +79,8 @@ def training_data(
                 options={"data": "--data", "test_data": "--test-data"},
             )
         log.info("%s was ingested before", folder)
-        with doing("looking at the samples"):
-            table = look_at(spark, folder)
-        yield table
+        yield look_at(spark, folder)
         return
     write_json(begun, given)
     log.info("%s", ingest_or_draw(spark, data, folder, config, test_data, needs or Needs()))
-    with doing("looking at the samples"):
-        table = look_at(spark, folder)
-    yield table
+    yield look_at(spark, folder)

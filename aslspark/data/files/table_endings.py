@@ -1,9 +1,19 @@
-"""A file name -> whether it is a table: one list for ingest and scoring."""
+"""A file name -> whether it is a table, or any file that is read: one list for ingest and scoring."""
 
 from __future__ import annotations
 
+from aslspark.images.endings import is_picture_name
+
 PLAIN_ENDINGS = (".csv",)
 TABLE_ENDINGS = tuple(f"{plain}{packed}" for plain in PLAIN_ENDINGS for packed in ("", ".gz", ".bz2"))
+
+
+_OTHER_ENDINGS = (".tsv", ".gz", ".bz2", ".zip", ".parquet")
+
+
+def is_file_name(name: str) -> bool:
+    """Tell what is called like a file from what may be a table of a catalog, such as ``main.signs``."""
+    return is_table_name(name) or is_picture_name(name) or name.lower().endswith(_OTHER_ENDINGS)
 
 
 def is_table_name(name: str) -> bool:

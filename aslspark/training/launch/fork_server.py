@@ -78,7 +78,10 @@ class ForkedProcess:
         meanwhile: Callable[[], None],
     ) -> None:
         self._server, self._server_pid = _connected(env, modules, output, meanwhile)
-        socket.send_fds(self._server, [b"work"], [connection, output])
+        try:
+            socket.send_fds(self._server, [b"work"], [connection, output])
+        except OSError as error:  # it has waited for long enough, and ended just now
+            raise NoForkServer from error
         self.pid: int | None = None
         self._code: int | None = None
 
