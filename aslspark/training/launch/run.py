@@ -15,21 +15,20 @@ import threading
 import time
 import traceback
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import cloudpickle
-import pyarrow as pa
-from pyspark import InheritableThread, TaskContext
 from pyspark.resource import ResourceProfile
-from pyspark.sql import DataFrame, SparkSession
 
 from aslspark.common.errors import AslsparkError
-from aslspark.common.spark_session import IS_SPARK_3, dynamic_allocation, is_connect, running_session
+from aslspark.common.spark_session import running_session
 from aslspark.common.store_path import any_path, store_environment
 from aslspark.training.launch.failures import WorkerError, what_went_wrong
 from aslspark.training.launch.launchers import HOROVOD
 from aslspark.training.launch.mailbox import SIGN_OF_LIFE_SECONDS, Mailbox
+from aslspark.training.launch.stage import Stage
 from aslspark.training.launch.task import (
     DONE,
     ENDED,
@@ -128,7 +127,7 @@ def run_workers(
     )
     start_seconds = start_timeout or int(os.environ.get("HOROVOD_SPARK_START_TIMEOUT", START_SECONDS))
     try:
-        stage = _Stage(spark, plan, profile)
+        stage = Stage(spark, num_proc, profile, partial(run_task, plan))
         try:
             _watch(mailbox, stage, on_event, stopped or threading.Event(), start_seconds)
         finally:
@@ -136,86 +135,14 @@ def run_workers(
             _wait_for_the_end(mailbox, stage)
     finally:
         mailbox.remove()
-    results = dict(stage.results())
-    return [pickle.loads(results[rank]) for rank in range(num_proc)]
-
-
-class _Stage:
-    """The Spark job, in a thread: what Spark calls a barrier stage, whose tasks start together.
-
-    Under dynamic allocation, where Spark has none (SPARK-24942), it is a plain one, whose tasks wait for each other.
-    What Spark offers barrier tasks for that is not used: its timer keeps spark-submit of 3.5 from ending (SPARK-46895).
-    """
-
-    def __init__(self, spark: SparkSession, plan: Plan, profile: ResourceProfile | None) -> None:
-        self._spark, self._size = spark, plan.size
-        self._name = f"aslspark-{uuid.uuid4().hex}"
-        self._has_tags = is_connect(spark) or not IS_SPARK_3
-        self._results: list[tuple[int, bytes]] = []
-        self.error: Exception | None = None
-        self.ended = threading.Event()
-        work = _work(spark, plan, profile)
-
-        def run() -> None:
-            try:
-                self._mark()
-                self._results = [(row["rank"], bytes(row["result"])) for row in work.collect()]
-            except Exception as error:
-                self.error = error
-            finally:
-                self.ended.set()
-
-        thread = threading.Thread if is_connect(spark) else InheritableThread
-        thread(target=run, name="launcher", daemon=True).start()
-
-    def results(self) -> list[tuple[int, bytes]]:
-        """Return each rank and its pickled result."""
-        if self.error is not None or len(self._results) < self._size:
-            raise WorkerError(f"the results of the workers were lost: {self.error}", lost=True)
-        return self._results
-
-    def _mark(self) -> None:
-        """Give this thread's Spark jobs a name, for `cancel`."""
-        if self._has_tags:
-            self._spark.addTag(self._name)
-        else:
-            # Not interrupted: Spark would forget the Python worker, and all that it has started would run on.
-            self._spark.sparkContext.setJobGroup(self._name, f"{self._size} workers of a fit", interruptOnCancel=False)
-
-    def cancel(self) -> None:
-        """Let Spark end it."""
-        if self._has_tags:
-            self._spark.interruptTag(self._name)
-        else:
-            self._spark.sparkContext.cancelJobGroup(self._name)
-
-
-def _work(spark: SparkSession, plan: Plan, profile: ResourceProfile | None) -> DataFrame:
-    """Make the table of each rank (long) and its pickled result (binary), with a task of its own for each."""
-
-    def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for _ in batches:  # Spark keeps no Python worker that has left something unread
-            pass
-        context = TaskContext.get()
-        assert context is not None
-        for rank, result in filter(None, [run_task(plan, context.partitionId())]):
-            yield pa.RecordBatch.from_pydict({"rank": pa.array([rank]), "result": pa.array([result], pa.binary())})
-
-    schema = "rank long, result binary"
-    together = not dynamic_allocation(spark)
-    if profile is not None and IS_SPARK_3:
-        # Spark 3.5 gives stages of RDDs alone resources of their own.
-        tasks = spark.sparkContext.parallelize(range(plan.size), plan.size).withResources(profile)
-        stage = tasks.barrier() if together else tasks
-        rows = stage.mapPartitionsWithIndex(lambda n, _: filter(None, [run_task(plan, n)]))
-        return spark.createDataFrame(rows, schema)
-    resources: dict[str, Any] = {} if profile is None else {"profile": profile}
-    return spark.range(0, plan.size, 1, plan.size).mapInArrow(run, schema, barrier=together, **resources)
+    if stage.error is not None or len(stage.results) < num_proc:
+        raise WorkerError(f"the results of the workers were lost: {stage.error}", lost=True)
+    return [pickle.loads(stage.results[rank]) for rank in range(num_proc)]
 
 
 def _watch(
     mailbox: Mailbox,
-    stage: _Stage,
+    stage: Stage,
     on_event: Callable[[dict[str, Any]], None],
     stopped: threading.Event,
     start_seconds: int,
@@ -255,7 +182,7 @@ def _hand_on(event: dict[str, Any], on_event: Callable[[dict[str, Any]], None]) 
         traceback.print_exc(file=sys.stderr)
 
 
-def _wait_for_the_end(mailbox: Mailbox, stage: _Stage) -> None:
+def _wait_for_the_end(mailbox: Mailbox, stage: Stage) -> None:
     """Wait until every task has ended its process, but for one that is silent: it is gone, or cut off.
 
     Not until the job has ended: at Ctrl-C Spark has then only begun to end its tasks.
