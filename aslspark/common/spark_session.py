@@ -35,7 +35,7 @@ from aslspark.common.progress import doing
 logger = logging.getLogger(__name__)
 
 IS_SPARK_3 = pyspark.__version__.startswith("3.")
-"""Spark 3.5, whose classic sessions have no tags, and whose stages of DataFrames no resources of their own."""
+"""Spark 3.5, whose stages of DataFrames have no resources of their own."""
 UTF8 = "UTF-8"
 UTF8_LOCALE = "C.UTF-8"
 

@@ -17,12 +17,21 @@ from pyspark.resource import ResourceProfile
 from pyspark.sql import SparkSession
 
 from aslspark.common.errors import AslsparkError
-from aslspark.common.spark_session import IS_SPARK_3, is_connect, is_local, master, seconds_setting, wait_for_slots
+from aslspark.common.spark_session import (
+    IS_SPARK_3,
+    dynamic_allocation,
+    is_connect,
+    is_local,
+    master,
+    seconds_setting,
+    wait_for_slots,
+)
 from aslspark.common.store_path import AnyPath, any_path
 from aslspark.training.checkpoint import read_checkpoint
 from aslspark.training.flat_copy import flat_copies
 from aslspark.training.launch.failures import WorkerError
 from aslspark.training.launch.run import run_workers
+from aslspark.training.launch.stage import Stage
 from aslspark.training.worker import WorkerJob
 
 log = logging.getLogger("aslspark")
@@ -100,8 +109,8 @@ class Attempts:
                         "epochs done"
                     ) from error
                 log.warning("%s", str(error).splitlines()[0])
-                if error.silent:
-                    self._wait_until_spark_knows(executors)
+                if error.silent and not is_local(self._spark):
+                    self._wait_until_all_answer(executors, num_proc)
                 epoch, num_proc = kept, self._slots_left(wanted)  # of those lost before, some may be back
         raise AssertionError("unreachable")
 
@@ -156,10 +165,22 @@ class Attempts:
         infos: Any = self._spark.sparkContext._jsc.sc().statusTracker().getExecutorInfos()
         return {f"{info.host()}:{info.port()}" for info in infos}
 
-    def _wait_until_spark_knows(self, before: set[str]) -> None:
-        """Wait until Spark has given an executor up: until then its slots are counted, and tasks sent there hang."""
-        if is_local(self._spark):
-            return
+    def _wait_until_all_answer(self, before: set[str], num_proc: int) -> None:
+        """Wait until as many tasks as the fit had answer at once, or Spark has given an executor up.
+
+        Until Spark has, it counts the slots of a host that is gone, and tasks sent there hang. A worker that was not
+        heard from may as well have been slow, on a host that answers.
+        """
         deadline = time.monotonic() + seconds_setting(self._spark, "spark.network.timeout", 120.0) * 1.5
+        # Under dynamic allocation one slot could answer for all.
+        probe = None if dynamic_allocation(self._spark) else Stage(self._spark, num_proc, self._profile, _answer)
+        answered = probe.ended if probe else threading.Event()
         while before <= self._executors() and time.monotonic() < deadline:
-            time.sleep(LOOK_SECONDS)
+            if answered.wait(LOOK_SECONDS):
+                return
+        if probe:
+            probe.cancel()
+
+
+def _answer(task: int) -> tuple[int, bytes]:
+    return task, b""

@@ -29,6 +29,7 @@ from aslspark.training.launch.mailbox import Mailbox, TaskMail
 from aslspark.training.launch.places import Place, places
 from aslspark.training.launch.process import WorkerProcess
 from aslspark.training.launch.run import run_workers
+from aslspark.training.launch.stage import Stage
 from aslspark.training.launch.store import StoreServer, ask
 
 HERE = Path(__file__).resolve().parent
@@ -280,6 +281,25 @@ def test_a_module_that_cannot_be_imported_is_told_of_by_the_worker_that_needs_it
     assert training_processes() == []
 
 
+def test_tasks_that_wait_without_end_are_ended_by_spark_and_give_their_slots_back(spark, tmp_path):
+    def wait_without_end(task):
+        import time
+
+        (tmp_path / f"task-{task}").touch()
+        while True:
+            time.sleep(0.1)
+
+    stage = Stage(spark, 2, None, wait_without_end)
+    while len(list(tmp_path.iterdir())) < 2:
+        assert not stage.ended.wait(0.1)
+    stage.cancel()
+    assert stage.ended.wait(30)
+    assert "cancel" in str(stage.error)
+    answer = Stage(spark, 2, None, lambda task: (task, b"here"))
+    assert answer.ended.wait(30)
+    assert answer.results == {0: b"here", 1: b"here"}
+
+
 def test_a_display_that_breaks_does_not_end_the_run(spark, capsys):
     def broken(event):
         raise ZeroDivisionError
@@ -456,10 +476,10 @@ def test_horovods_own_estimators_run_on_the_launcher(framework, spark, tmp_path)
     assert left() == NOTHING
 
 
-@pytest.mark.long
-def test_with_dynamic_allocation_the_workers_find_each_other_too():
+def what_prints(application, *words):
+    """The last line of an application, as JSON."""
     done = subprocess.run(
-        [sys.executable, str(HERE / "elastic_application.py")],
+        [sys.executable, str(HERE / application), *map(str, words)],
         capture_output=True,
         text=True,
         timeout=300,
@@ -467,4 +487,15 @@ def test_with_dynamic_allocation_the_workers_find_each_other_too():
         env={**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE), os.environ["PYTHONPATH"]])},
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    assert json.loads(done.stdout.splitlines()[-1]) == {"horovod": [1.0, 1.0], "torch": [1.0, 1.0]}
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.long
+def test_with_dynamic_allocation_the_workers_find_each_other_too():
+    assert what_prints("elastic_application.py") == {"horovod": [1.0, 1.0], "torch": [1.0, 1.0]}
+
+
+@pytest.mark.long
+def test_a_task_that_is_stopped_is_ended_and_the_fit_goes_on_though_spark_misses_no_executor(tmp_path):
+    assert what_prints("slow_host_application.py", tmp_path) == [1.0, 1.0]
+    assert (tmp_path / "was-stopped").exists()

@@ -44,7 +44,6 @@ class Stage:
     ) -> None:
         self._spark, self._size = spark, size
         self._name = f"aslspark-{uuid.uuid4().hex}"
-        self._has_tags = is_connect(spark) or not IS_SPARK_3
         self.results: dict[int, bytes] = {}
         self.error: Exception | None = None
         self.ended = threading.Event()
@@ -64,7 +63,7 @@ class Stage:
 
     def _mark(self) -> None:
         """Give this thread's Spark jobs a name, for `cancel`."""
-        if self._has_tags:
+        if is_connect(self._spark):
             self._spark.addTag(self._name)
         else:
             # Not interrupted: Spark would forget the Python worker, and all that it has started would run on.
@@ -72,8 +71,8 @@ class Stage:
 
     def cancel(self) -> None:
         """Let Spark end it."""
-        if self._has_tags:
-            self._spark.interruptTag(self._name)
+        if is_connect(self._spark):
+            self._spark.interruptTag(self._name)  # a classic session knows the tags of the asking thread alone
         else:
             self._spark.sparkContext.cancelJobGroup(self._name)
 
