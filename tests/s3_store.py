@@ -157,6 +157,11 @@ def behind_proxy(store: Store, faults: Faults) -> Iterator[Store]:
         protocol_version = "HTTP/1.1"
         wbufsize = 1 << 16  # head and body of an answer go out together
 
+        def handle_expect_100(self) -> bool:
+            go_on = super().handle_expect_100()
+            self.wfile.flush()  # who writes waits for it, for a second
+            return go_on
+
         def _pass_on(self) -> None:
             import http.client
 

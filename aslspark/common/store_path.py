@@ -13,7 +13,8 @@ import re
 import shutil
 import sys
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
@@ -38,6 +39,7 @@ _IN_SPARK = {
 """Environment variables, as AWS' own tools know them, and the settings of Spark's that mean the same."""
 _MOST_COMPARED = 32 << 20
 """Bytes of the file by which a copy is known."""
+_FILES_AT_ONCE = 8
 _REQUEST_SECONDS = 20.0
 _TRIES = 6
 """Of a request that the store refuses for now, or whose connection breaks; they take half a minute at most."""
@@ -244,8 +246,10 @@ class StorePath:
     def rename(self, target: StorePath) -> None:
         """Copy the folder's files within the store, and then remove them here: others may see half of them."""
         system, inside = self._at()
-        for name, _ in self.files():
-            system.copy_file(f"{inside}/{name}", f"{target._at()[1]}/{name}")
+        _at_once(
+            lambda name: system.copy_file(f"{inside}/{name}", f"{target._at()[1]}/{name}"),
+            [name for name, _ in self.files()],
+        )
         self.remove_tree()
 
     def remove_tree(self) -> None:
@@ -261,8 +265,13 @@ class StorePath:
         """Copy a local folder to here; the files named `last`, by which readers know the whole, at the end."""
         names = [path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*")) if path.is_file()]
         ending = [name for name in last if name in names]
-        for name in [*(name for name in names if name not in ending), *ending]:
+
+        def copy(name: str) -> None:
             (self / name).write_bytes((folder / name).read_bytes())
+
+        _at_once(copy, [name for name in names if name not in ending])
+        for name in ending:
+            copy(name)
 
     def copy_to(self, folder: Path) -> None:
         """Copy all files below here into a local folder.
@@ -272,14 +281,18 @@ class StorePath:
         AslsparkError
             Where a name leads out of the folder.
         """
-        for name, _ in self.files():
+        names = [name for name, _ in self.files()]
+        for name in names:
             if not name or any(part in ("", ".", "..") for part in name.split("/")):
                 raise AslsparkError(f"{self}: the store lists {name!r}, which is no name of a file in a folder")
+
+        def copy(name: str) -> None:
             target = folder / PurePosixPath(name)
             target.parent.mkdir(parents=True, exist_ok=True)
-            with self.__truediv__(name).open() as source, target.open("xb") as copy:
-                while piece := source.read(io.DEFAULT_BUFFER_SIZE << 7):
-                    copy.write(piece)
+            with (self / name).open() as source, target.open("xb") as here:
+                shutil.copyfileobj(source, here, io.DEFAULT_BUFFER_SIZE << 7)
+
+        _at_once(copy, names)
 
     def _kind(self) -> str:
         system, inside = self._at()
@@ -294,6 +307,13 @@ class StorePath:
 
     def _at(self) -> tuple[Any, str]:
         return file_system(self._uri, self._environment)
+
+
+def _at_once(act: Callable[[str], object], names: Iterable[str]) -> None:
+    """Do something with each of several files, a few at a time: a request to a store is mostly waiting."""
+    with ThreadPoolExecutor(_FILES_AT_ONCE) as pool:
+        for _ in pool.map(act, names):
+            pass
 
 
 AnyPath = Path | StorePath
