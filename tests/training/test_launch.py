@@ -322,16 +322,21 @@ def test_a_worker_imports_nothing_from_the_folder_that_it_works_in(spark, tmp_pa
     assert run(imports, str(tmp_path)) == [False, False]
 
 
-def test_processes_for_which_there_is_no_room_are_not_waited_for_without_end(spark):
-    busy = threading.Thread(target=lambda: spark.sparkContext.parallelize([0], 1).foreach(lambda _: time.sleep(12)))
-    busy.start()
-    tracker = spark.sparkContext.statusTracker()
-    while not any((info := tracker.getStageInfo(each)) and info.numActiveTasks for each in tracker.getActiveStageIds()):
-        assert busy.is_alive()
-    with pytest.raises(WorkerError, match=r"did not start in time: 0 of 2 processes were heard from in 3 s") as error:
-        run(lambda job: job, start_timeout=3)
+def test_processes_for_which_there_is_no_room_are_not_waited_for_without_end(spark, tmp_path):
+    def hold_a_slot(task):
+        (tmp_path / "held").touch()
+        while not (tmp_path / "enough").exists():
+            time.sleep(0.05)
+        return task, b""
+
+    busy = Stage(spark, 1, None, hold_a_slot)
+    while not (tmp_path / "held").exists():
+        assert not busy.ended.wait(0.1)
+    with pytest.raises(WorkerError, match=r"did not start in time: 0 of 2 processes were heard from in 2 s") as error:
+        run(lambda job: job, start_timeout=2)
     assert error.value.lost
-    busy.join()
+    (tmp_path / "enough").touch()
+    assert busy.ended.wait(30)
     assert run(lambda job: job, 7) == [7, 7]
 
 
