@@ -84,12 +84,12 @@ def assert_trained(result, out):
     assert [path.name for path in out.parent.iterdir()] == [out.name]
 
 
-def test_training_runs_on_a_local_cluster_from_elsewhere_with_py_files(table, package, tmp_path):
+def test_training_runs_on_a_local_cluster_from_elsewhere_with_py_files(ingested, package, tmp_path):
     out = tmp_path / "work" / "bundle"
     out.parent.mkdir()
     result = spark_submit(
         "train_cnn.py",
-        *("--data", table, "--out", out, "--framework", "torch", *QUICK),
+        *("--data", ingested, "--out", out, "--framework", "torch", *QUICK),
         cwd=tmp_path,
         master="local-cluster[2,1,2048]",
         py_files=package,
