@@ -48,6 +48,8 @@ OTHERS_SECONDS = 3.0
 """That the other workers have, when one has failed, to say so themselves."""
 ENDING_SECONDS = 6.0
 """That tasks have to end when they are told to, and again when Spark is."""
+RESULTS_SECONDS = 60.0
+"""That Spark has to hand over what tasks have returned that were all done."""
 GONE_SECONDS = 2 * SIGN_OF_LIFE_SECONDS
 """After which a task that others wait for is taken for gone."""
 
@@ -128,11 +130,13 @@ def run_workers(
     start_seconds = start_timeout or int(os.environ.get("HOROVOD_SPARK_START_TIMEOUT", START_SECONDS))
     try:
         stage = Stage(spark, num_proc, profile, partial(run_task, plan))
+        patience = GONE_SECONDS * mailbox.patience
         try:
             _watch(mailbox, stage, on_event, stopped or threading.Event(), start_seconds)
+            patience = RESULTS_SECONDS
         finally:
             mailbox.end()
-            _wait_for_the_end(mailbox, stage)
+            _wait_for_the_end(mailbox, stage, patience)
     finally:
         mailbox.remove()
     if stage.error is not None or len(stage.results) < num_proc:
@@ -182,10 +186,11 @@ def _hand_on(event: dict[str, Any], on_event: Callable[[dict[str, Any]], None]) 
         traceback.print_exc(file=sys.stderr)
 
 
-def _wait_for_the_end(mailbox: Mailbox, stage: Stage) -> None:
+def _wait_for_the_end(mailbox: Mailbox, stage: Stage, patience: float) -> None:
     """Wait until every task has ended its process, but for one that is silent: it is gone, or cut off.
 
-    Not until the job has ended: at Ctrl-C Spark has then only begun to end its tasks.
+    Not until the job has ended: at Ctrl-C Spark has then only begun to end its tasks. Who has not ended by then has
+    `patience` seconds before Spark is told to end it.
     """
     until, gone = time.monotonic() + ENDING_SECONDS * mailbox.patience, GONE_SECONDS * mailbox.patience
     while time.monotonic() < until:
@@ -195,6 +200,6 @@ def _wait_for_the_end(mailbox: Mailbox, stage: Stage) -> None:
         if all(status.get("state") == OVER for status in heard):
             break
         time.sleep(mailbox.look_seconds)
-    if not stage.ended.wait(gone):
+    if not stage.ended.wait(patience):
         stage.cancel()
         stage.ended.wait(ENDING_SECONDS)
