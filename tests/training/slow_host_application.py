@@ -20,8 +20,10 @@ def sum_of_ranks(job):
     import torch
 
     from aslspark.training.collective import torch_collective
+    from aslspark.training.launch.child import at_work
 
     ranks = torch_collective(job.training.launcher, torch.device("cpu"))
+    at_work()
     was_stopped = Path(job.checkpoints) / "was-stopped"
     if ranks.rank() == 1 and not was_stopped.exists():
         was_stopped.touch()

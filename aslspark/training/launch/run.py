@@ -36,6 +36,7 @@ from aslspark.training.launch.task import (
     OVER,
     SILENCE_SECONDS,
     SILENT,
+    START_SILENCE_SECONDS,
     STARTED,
     WORKING,
     Plan,
@@ -167,9 +168,11 @@ def _watch(
         over = bool(first_trouble) and (all(in_trouble) or SILENT in states or now - first_trouble > OTHERS_SECONDS)
         # A task that has never said anything waits for its slot, for as long as `start_seconds` allow.
         silences = [mailbox.silence(task) if status["beat"] else 0.0 for task, status in enumerate(mailbox.statuses)]
-        if over or max(silences) > SILENCE_SECONDS * mailbox.patience:
-            limit = (GONE_SECONDS if over else SILENCE_SECONDS) * mailbox.patience
-            raise what_went_wrong(mailbox.statuses, silences, limit, str(stage.error or "")) from stage.error
+        have_joined = not {WORKING, DONE}.isdisjoint(states)
+        limit = GONE_SECONDS if over else SILENCE_SECONDS if have_joined else START_SILENCE_SECONDS
+        if over or max(silences) > limit * mailbox.patience:
+            why = str(stage.error or "")
+            raise what_went_wrong(mailbox.statuses, silences, limit * mailbox.patience, why) from stage.error
         started = sum(state in (STARTED, WORKING, DONE) for state in states)
         if started < len(states) and now - began > start_seconds and not first_trouble:
             raise WorkerError(

@@ -29,7 +29,8 @@ GPU = "ASLSPARK_GPU"
 SILENCE_SECONDS = 8.0
 """After which a rank that had joined the others is taken for lost; signs of life come from a thread of its own."""
 START_SILENCE_SECONDS = 60.0
-"""The same for a process that still imports: a library that loads lets no other thread of Python's run."""
+"""The same as long as processes still import: a library that loads lets no other thread of Python's run, and keeps the
+processors of a small machine busy."""
 
 REACH_SECONDS = 3.0
 """That the host of rank 0 may take to answer another's."""
