@@ -50,6 +50,31 @@ SETTINGS = Path(__file__).resolve().parents[2] / "conf" / "hands.yaml"
 RIGHT = 0.99
 """Of the answers that are given: the share that must be right, for the coverage."""
 COLUMNS = ("id", "label", "source", "signer", "hand")
+PAIRS = 20
+"""Of letters and what they are read as: how many the page names."""
+
+
+@dataclass(frozen=True)
+class Loss:
+    """Where the pictures of a set go that are not right."""
+
+    not_found: float
+    """Share of the pictures without a hand."""
+    first_two: float
+    """Share of the pictures whose letter is among the two likeliest."""
+    misread: dict[str, dict[str, float]]
+    """Share of a letter's pictures that are read as another: by letter, then by what it is read as."""
+    letters: dict[str, float]
+    """Share of the set's pictures, by letter."""
+
+    @property
+    def wholly(self) -> dict[str, str]:
+        """The letters of which more than half are read as others, and what most of those are read as."""
+        return {
+            letter: max(others, key=others.__getitem__)
+            for letter, others in self.misread.items()
+            if sum(others.values()) > 0.5
+        }
 
 
 @dataclass(frozen=True)
@@ -65,6 +90,8 @@ class Figures:
     """Right, mean over the sets of pictures."""
     coverage: float
     """Share of the pictures, the surest first and sets alike, that may be answered so that RIGHT of the answers are."""
+    losses: dict[str, Loss]
+    """By set of pictures."""
 
     @property
     def mean(self) -> float:
@@ -161,6 +188,7 @@ def judge(answers: dict[str, npt.NDArray[np.float32]], rows: pa.Table, labels: S
     shares: dict[str, dict[str, float]] = {"sets": {}, "tables": {}, "signers": {}}
     by_letter: dict[str, list[float]] = {label: [] for label in labels}
     surest: list[tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]] = []
+    losses: dict[str, Loss] = {}
     for left_out, given in answers.items():
         column, _, name = left_out.partition(" ")
         of_group = pc.equal(rows[column], name).fill_null(False).to_numpy()
@@ -172,8 +200,25 @@ def judge(answers: dict[str, npt.NDArray[np.float32]], rows: pa.Table, labels: S
                 if (mine := truth[of_group] == place).any():
                     by_letter[label].append(float(right[mine].mean()))
             surest.append((given.max(axis=1), right, np.full(len(right), 1 / len(right))))
+            losses[name] = _loss(given, truth[of_group], labels)
     letters = {label: float(np.mean(found)) for label, found in by_letter.items() if found}
-    return Figures(shares["sets"], shares["tables"], shares["signers"], letters, _coverage(surest))
+    return Figures(shares["sets"], shares["tables"], shares["signers"], letters, _coverage(surest), losses)
+
+
+def _loss(given: npt.NDArray[np.float32], truth: npt.NDArray[Any], labels: Sequence[str]) -> Loss:
+    found = given.max(axis=1) > 0
+    order = np.argsort(-given, axis=1)
+    misread: dict[str, dict[str, float]] = {}
+    for letter, other in zip(truth[found], order[found, 0], strict=True):
+        if letter != other:
+            others = misread.setdefault(labels[letter], {})
+            others[labels[other]] = others.get(labels[other], 0.0) + 1 / float((truth == letter).sum())
+    return Loss(
+        float(1 - found.mean()),
+        float((found & (order[:, :2] == truth[:, None]).any(axis=1)).mean()),
+        misread,
+        {labels[letter]: float((truth == letter).mean()) for letter in np.unique(truth)},
+    )
 
 
 def _coverage(groups: Sequence[tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]]) -> float:
@@ -245,6 +290,49 @@ def summary(figures: Sequence[Figures]) -> dict[str, tuple[float, float, float, 
     return lines
 
 
+def _lost(figures: Sequence[Figures]) -> list[str]:
+    """Write where the pictures go that are not right, in the mean of the seeds: by set, then by letter."""
+    lost = of_wholly = 0.0
+    pairs: dict[tuple[str, str], dict[str, float]] = {}
+    lines = [
+        "",
+        "## Where the loss lies",
+        "",
+        "| set | hand not found | read as another letter | right, or the second choice is | letters that most are "
+        "misread of |",
+        "|---|---|---|---|---|",
+    ]
+    for each in figures[0].sets:
+        seeds = [seed.losses[each] for seed in figures]
+        wholly = [f"{letter} ({other})" for letter, other in seeds[0].wholly.items()]
+        confused = [1 - seed.sets[each] - loss.not_found for seed, loss in zip(figures, seeds, strict=True)]
+        shares = [
+            100 * float(np.mean(s)) for s in ([x.not_found for x in seeds], confused, [x.first_two for x in seeds])
+        ]
+        lines.append(f"| {each} | {shares[0]:.1f} | {shares[1]:.1f} | {shares[2]:.1f} | {', '.join(sorted(wholly))} |")
+        for loss in seeds:
+            for letter, others in loss.misread.items():
+                for other, share in others.items():
+                    points = share * loss.letters[letter] / len(figures) / len(figures[0].sets)
+                    of_pair = pairs.setdefault((letter, other), {})
+                    of_pair[each] = of_pair.get(each, 0.0) + points
+                    lost += points
+                    of_wholly += points if letter in loss.wholly else 0.0
+    most = sorted(pairs.items(), key=lambda pair: -sum(pair[1].values()))[:PAIRS]
+    named = [
+        f"{letter} as {other} {100 * sum(sets.values()):.2f} (most in `{max(sets, key=sets.__getitem__)}`)"
+        for (letter, other), sets in most
+    ]
+    return [
+        *lines,
+        "",
+        f"Of what is read as another letter, {100 * of_wholly / max(lost, 1e-9):.0f} % is in letters of a set of which "
+        "more than half are misread: one person's way to make a letter, all pictures of it at once. (In brackets: what "
+        "it is read as, in the first seed.) Points of the mean over sets, by letter and what it is read as: "
+        f"{', '.join(named)}.",
+    ]
+
+
 def write_page(figures: Sequence[Figures], config: Config, changed: Sequence[str], folder: Path, name: str) -> None:
     """Write NAME.json, NAME.png and NAME.md."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -271,6 +359,7 @@ def write_page(figures: Sequence[Figures], config: Config, changed: Sequence[str
             for each in names:
                 shares = [100 * getattr(seed, title)[each] for seed in figures]
                 lines.append(f"| {each} | {np.mean(shares):.1f} | {min(shares):.1f} | {max(shares):.1f} |")
+    lines += _lost(figures)
     (folder / f"{name}.md").write_text("\n".join(lines) + "\n")
     figure = Figure(figsize=(11, 7.5), layout="constrained")
     groups = [

@@ -43,6 +43,21 @@ def test_sets_count_alike_and_what_is_not_found_is_wrong():
     assert figures.coverage == pytest.approx(7 / 16)
 
 
+def test_what_is_not_right_is_not_found_or_read_as_another_letter():
+    table = rows([*hands(4, 1)[:15], NO_HAND], ["set"] * 16)
+    sure = np.full((16, 4), 0.1, np.float32)
+    sure[np.arange(16), np.arange(16) % 4] = 0.7
+    sure[[1, 5, 9], 2] = 0.8  # three of four B are read as C, and B is the second choice of these
+    sure[4, 3], sure[4, 1], sure[4, 0] = 0.7, 0.5, 0.0  # one of four A is read as D
+    sure[15] = 0
+    loss = judge({"source set": sure}, table, LETTERS).losses["set"]
+    assert loss.not_found == 1 / 16
+    assert loss.first_two == 14 / 16
+    assert loss.misread == {"B": {"C": 0.75}, "A": {"D": 0.25}}
+    assert loss.wholly == {"B": "C"}
+    assert loss.letters == dict.fromkeys(LETTERS, 0.25)
+
+
 def test_each_source_is_left_out_and_each_signer_of_those_that_are_named():
     table = rows(hands(1, 1), ["a", "a", "b", "b"], ["ann", "bob", "cyd", None])
     assert left_out_in_turn(table, ["a"]) == [("source", "a"), ("source", "b"), ("signer", "ann"), ("signer", "bob")]
