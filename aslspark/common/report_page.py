@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
+from aslspark.common.counted import counted
 from aslspark.common.package import library_versions
 from aslspark.common.redaction import redact
 from aslspark.common.settings import declarations
@@ -122,6 +123,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["percent"] = _percent
+    environment.filters["counted"] = counted
     environment.filters["count"] = lambda number: f"{number:,}"
     return environment
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from aslspark.common.counted import counted
 from aslspark.common.redacted_files import redacted_json
 from aslspark.common.redaction import redact
 from aslspark.data.samples import SPLITS, TRAIN
@@ -97,12 +98,12 @@ class IngestReport:
 
     def __repr__(self) -> str:
         splits = ", ".join(f"{rows:,} {split}" for split, rows in self.splits.items())
-        counts = f"{self.kept:,} samples ({splits}), {self.quarantined:,} in quarantine"
+        counts = f"{counted(self.kept, 'sample')} ({splits}), {self.quarantined:,} in quarantine"
         return redact(f"<IngestReport {self.out}: {counts}>")
 
     def __str__(self) -> str:
         lines = [
-            f"read {self.read} rows: kept {self.kept}, quarantined {self.quarantined} "
+            f"read {counted(self.read, 'row')}: kept {self.kept}, quarantined {self.quarantined} "
             f"({self.seconds:.1f} s, {self.rows_per_second:,.0f} rows/s)",
             self.split,
             "label  " + "".join(f"{name:>12}" for name in SPLITS),

@@ -8,6 +8,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from aslspark.common.catalog import TABLE_MODES
+from aslspark.common.counted import counted
 from aslspark.common.errors import AslsparkError, first_line
 from aslspark.common.labels import LABELS, LETTER_OF_NUMBER
 from aslspark.common.paths import mounted_as_spark
@@ -52,14 +53,21 @@ def check_table(spark: SparkSession, table: str, mode: str, out: str | None) -> 
         raise AslsparkError(f"--out {out} and --out-table {table}: give one of them")
     if mode not in TABLE_MODES:
         raise AslsparkError(f"--mode {mode}: choose one of {', '.join(TABLE_MODES)}")
-    if mode == TABLE_MODES[0] and _exists(spark, table):
+    schema = table.rpartition(".")[0]
+    if schema and not _asked_of_catalog(spark, table, "databaseExists", schema):
+        raise AslsparkError(
+            f"--out-table {table}: there is no schema {schema}; make it (CREATE SCHEMA {schema}), or name one that is "
+            "there"
+        )
+    if mode == TABLE_MODES[0] and _asked_of_catalog(spark, table, "tableExists", table):
         raise AslsparkError(f"--out-table {table}: it exists already; give --mode append or overwrite, or another name")
 
 
-def _exists(spark: SparkSession, table: str) -> bool:
+def _asked_of_catalog(spark: SparkSession, table: str, question: str, name: str) -> bool:
     try:
         with doing("looking into Spark's catalog", spark=spark):  # a metastore's first answer takes long
-            return spark.catalog.tableExists(table)
+            exists: bool = getattr(spark.catalog, question)(name)
+            return exists
     except Exception as error:  # a name that is none, or a catalog that is not there
         raise AslsparkError(f"--out-table {table}: {first_line(error)}") from error
 
@@ -103,7 +111,7 @@ def _summary(rows: DataFrame) -> list[str]:
     total = sum(row["rows"] for row in answers)
     letters = {row["letter"]: row["rows"] for row in answers if row["letter"] is not None}
     return [
-        f"{total:,} rows: {sum(letters.values()):,} read, {total - sum(letters.values()):,} not",
+        f"{counted(total, 'row')}: {sum(letters.values()):,} read, {total - sum(letters.values()):,} not",
         "  ".join(f"{letter} {count:,}" for letter, count in letters.items()),
         *(f"  not read, {row['count']:,}: {row['reason']}" for row in reasons[:10]),
         *_accuracy(rows),

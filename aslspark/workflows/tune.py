@@ -24,6 +24,7 @@ from pyspark.sql import SparkSession
 
 from aslspark.common.catalog import NO_CLASSIFIER
 from aslspark.common.command_line import next_command
+from aslspark.common.counted import counted
 from aslspark.common.errors import AslsparkError
 from aslspark.common.paths import is_mounted
 from aslspark.common.progress import doing
@@ -140,7 +141,9 @@ def _check_at_once(spark: SparkSession, config: Config, at_once: int) -> None:
     require_classic(spark, "a search")  # which cancels the jobs of a trial whose time is over
     slots = task_slots(spark)
     if at_once < 1 or (slots is not None and at_once > slots):
-        raise AslsparkError(f"--at-once {at_once}: there are {slots} task slots; give from 1 to so many")
+        raise AslsparkError(
+            f"--at-once {at_once}: more than {counted(slots or 0, 'task slot')}; give from 1 to so many"
+        )
     if at_once > 1 and (config.training.framework != "torch" or config.mllib.classifier != NO_CLASSIFIER):
         raise AslsparkError(
             f"--at-once {at_once}: only torch networks are fitted in single tasks; set training.framework=torch, or "
