@@ -91,10 +91,13 @@ class IngestReport:
         """Rows per second of the whole ingest."""
         return self.read / self.seconds
 
+    def as_dict(self) -> dict[str, Any]:
+        """Return what `ingest.json` holds."""
+        return asdict(self) | {"rows_per_second": round(self.rows_per_second, 1)}
+
     def to_json(self) -> str:
         """Return the report as JSON text."""
-        report = asdict(self) | {"rows_per_second": round(self.rows_per_second, 1)}
-        return redacted_json(report, indent=2) + "\n"
+        return redacted_json(self.as_dict(), indent=2) + "\n"
 
     def __repr__(self) -> str:
         splits = ", ".join(f"{rows:,} {split}" for split, rows in self.splits.items())

@@ -82,7 +82,7 @@ def initialize(
         log_champion(config, version, registry.path(version), decision)
     log_result(
         registry.given,
-        f"champion {version}, judged on {rows:,} frozen rows from now on",
+        f"champion {version}, judged on {counted(rows, 'frozen row')} from now on",
         then=next_command("retrain", "--registry", registry.given, "--data", "PATH"),
     )
     return version

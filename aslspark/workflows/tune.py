@@ -16,7 +16,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import optuna
 import psutil
@@ -120,6 +120,24 @@ def search(
         ),
     )
     return study
+
+
+class SearchResult(TypedDict):
+    """What a search came to."""
+
+    trials: int
+    best: int
+    """The trial's number."""
+    accuracy: float
+    """Its share of the validation pictures that are right."""
+    settings: dict[str, Any]
+    """Those that its trial drew, by name."""
+
+
+def search_result(study: optuna.Study) -> SearchResult:
+    """Return what a search that is done came to."""
+    best = study.best_trial
+    return {"trials": len(study.trials), "best": best.number, "accuracy": study.best_value, "settings": best.params}
 
 
 def _require_same(study: optuna.Study, out: str, given: dict[str, Any]) -> None:
