@@ -16,7 +16,7 @@ from aslspark.common.catalog import READS
 from aslspark.common.errors import AslsparkError
 from aslspark.common.log_output import RESULT, show_log
 from aslspark.common.redacted_files import redacted_json
-from aslspark.common.redaction import mask_record, masked_console, say
+from aslspark.common.redaction import mask_record, masked_console
 from aslspark.common.settings import ColumnConfig, Config, load_config
 from aslspark.common.terminal_line import line_set_aside, take_terminal_of_spark_submit
 
@@ -154,7 +154,9 @@ def print_result(options: argparse.Namespace, result: Any) -> None:
         As the job's function returns it.
     """
     if options.json:
-        say(redacted_json(asdict(result) if is_dataclass(result) and not isinstance(result, type) else result))
+        value = asdict(result) if is_dataclass(result) and not isinstance(result, type) else result
+        with line_set_aside():
+            print(redacted_json(value), flush=True)
 
 
 def add_column_options(parser: argparse.ArgumentParser) -> None:
