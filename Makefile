@@ -45,7 +45,7 @@ train:
 	  echo "  (make shell: a shell with aslspark on its path)"
 
 shell:
-	@$(IN_ENV) echo "aslspark, spark-submit and python are on the path; aslspark --help says what there is, exit leaves" && exec $${SHELL:-bash}
+	@$(IN_ENV) echo "aslspark, spark-submit and python are on the path; aslspark --help says what there is, exit leaves" && { $${SHELL:-bash} || true; }
 
 notebooks:
 	@$(IN_ENV) python notebooks/to_ipynb.py $(if $(filter command line environment,$(origin OUT)),$(OUT),runs/notebooks)

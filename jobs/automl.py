@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from aslspark.cli.early_checks import require_new_out, require_packages, require_paths
-from aslspark.cli.jobs_support import add_data_option, add_training_options, run_job, training_config
+from aslspark.cli.jobs_support import add_data_option, add_training_options, print_result, run_job, training_config
 from aslspark.common.command_line import ArgumentParser
 from aslspark.tuning.options import Budget
 
@@ -38,7 +38,8 @@ def main(argv: Sequence[str]) -> None:
     names = ("minutes", "trials", "models", "onnx", "seed")
     budget = Budget(**{name: getattr(options, name) for name in names})
     with spark_session("aslspark automl") as spark:
-        automl(spark, options.data, options.out, config, budget)
+        result = automl(spark, options.data, options.out, config, budget)
+    print_result(options, result)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from aslspark.cli.early_checks import require_bundles, require_new_out, require_packages, require_paths
-from aslspark.cli.jobs_support import add_config_options, config_from, run_job
+from aslspark.cli.jobs_support import add_config_options, config_from, print_result, run_job
 from aslspark.common.command_line import ArgumentParser
 from aslspark.common.errors import AslsparkError
 
@@ -47,7 +47,8 @@ def main(argv: Sequence[str]) -> None:
     from aslspark.workflows.compare import compare_bundles
 
     with spark_session("aslspark compare") as spark:
-        compare_bundles(spark, models, sets, options.out, options.threads, config=config)
+        comparison = compare_bundles(spark, models, sets, options.out, options.threads, config=config)
+    print_result(options, comparison)
 
 
 def _named(word: str) -> tuple[str, str]:

@@ -15,6 +15,7 @@ from aslspark.cli.jobs_support import (
     add_data_option,
     add_training_options,
     classifier_settings,
+    print_result,
     run_job,
     training_config,
 )
@@ -64,7 +65,8 @@ def main(argv: Sequence[str]) -> None:
     from aslspark.workflows.cross_validate import cross_validate
 
     with spark_session("aslspark cross_validate") as spark:
-        cross_validate(spark, options.data, options.out, config, folds)
+        result = cross_validate(spark, options.data, options.out, config, folds)
+    print_result(options, result)
 
 
 if __name__ == "__main__":

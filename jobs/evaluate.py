@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import aslspark
 from aslspark.cli.early_checks import require_bundles, require_new_out, require_packages, require_paths
-from aslspark.cli.jobs_support import add_config_options, config_from, run_job
+from aslspark.cli.jobs_support import add_config_options, config_from, print_result, run_job
 from aslspark.common.command_line import ArgumentParser
 
 
@@ -38,7 +38,10 @@ def main(argv: Sequence[str]) -> None:
     from aslspark.common.spark_session import spark_session
 
     with spark_session("aslspark evaluate") as spark:
-        aslspark.evaluate(spark, options.model, options.data, options.out, config=config, grad_cam=options.grad_cam)
+        metrics = aslspark.evaluate(
+            spark, options.model, options.data, options.out, config=config, grad_cam=options.grad_cam
+        )
+    print_result(options, metrics)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,14 @@ from collections.abc import Sequence
 
 import aslspark
 from aslspark.cli.early_checks import require_new_out, require_packages, require_paths
-from aslspark.cli.jobs_support import add_column_options, add_config_options, columns_of, config_from, run_job
+from aslspark.cli.jobs_support import (
+    add_column_options,
+    add_config_options,
+    columns_of,
+    config_from,
+    print_result,
+    run_job,
+)
 from aslspark.common.command_line import ArgumentParser
 from aslspark.common.settings import SplitConfig
 
@@ -57,7 +64,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     from aslspark.common.spark_session import spark_session
 
     with spark_session("aslspark ingest") as spark:
-        aslspark.ingest(spark, chosen.source, chosen.out, config=config, test_sources=chosen.test_source)
+        report = aslspark.ingest(spark, chosen.source, chosen.out, config=config, test_sources=chosen.test_source)
+    print_result(chosen, report.as_dict())
 
 
 if __name__ == "__main__":

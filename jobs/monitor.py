@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 
 from aslspark.cli.early_checks import require_bundles, require_new_out, require_packages, require_paths
-from aslspark.cli.jobs_support import add_config_options, config_from, run_job
+from aslspark.cli.jobs_support import add_config_options, config_from, print_result, run_job
 from aslspark.common.command_line import ArgumentParser
 from aslspark.monitoring import ALARM_RATE
 
@@ -49,6 +49,7 @@ def main(argv: Sequence[str]) -> None:
 
     with spark_session("aslspark monitor") as spark:
         report = monitor(spark, options.model, options.data, options.out, options.by, options.alarm_rate, config=config)
+    print_result(options, report)
     if report["drift"]:
         sys.exit(DRIFT_CODE)
 

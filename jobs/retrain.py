@@ -13,10 +13,10 @@ import sys
 from collections.abc import Sequence
 
 from aslspark.cli.early_checks import require_bundles, require_packages, require_paths
-from aslspark.cli.jobs_support import add_config_options, config_from, run_job
+from aslspark.cli.jobs_support import add_config_options, config_from, print_result, run_job
 from aslspark.common.command_line import ArgumentParser
 from aslspark.common.redaction import say
-from aslspark.registry.registry import ALPHA, MOST_FALL, PROMOTED, Registry
+from aslspark.registry.registry import ALPHA, MOST_FALL, REFUSED, Registry
 from aslspark.registry.tracking import restore_champion
 
 REFUSED_CODE = 3
@@ -57,6 +57,7 @@ def main(argv: Sequence[str]) -> None:
         version = registry.roll_back(options.reason)
         restore_champion(config, version)
         say(f"{options.registry}: the champion is {version} again")
+        print_result(options, registry.decisions()[-1])
         return
     if (options.begin is None) != (options.test is None):
         parser.error("--begin and --test belong together")
@@ -72,18 +73,20 @@ def main(argv: Sequence[str]) -> None:
     with spark_session("aslspark retrain") as spark:
         if options.begin is not None:
             initialize(spark, registry, options.begin, options.test, config)
-            return
-        decision = retrain(
-            spark,
-            registry,
-            options.data,
-            from_scratch=options.anew,
-            config_file=options.config,
-            overrides=options.set,
-            alpha=options.alpha,
-            max_class_drop=options.class_fall,
-        )
-    if decision["action"] != PROMOTED:
+            decision = registry.decisions()[-1]
+        else:
+            decision = retrain(
+                spark,
+                registry,
+                options.data,
+                from_scratch=options.anew,
+                config_file=options.config,
+                overrides=options.set,
+                alpha=options.alpha,
+                max_class_drop=options.class_fall,
+            )
+    print_result(options, decision)
+    if decision["action"] == REFUSED:
         sys.exit(REFUSED_CODE)
 
 

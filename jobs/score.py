@@ -10,7 +10,14 @@ from collections.abc import Sequence
 
 import aslspark
 from aslspark.cli.early_checks import require_bundles, require_new_out, require_packages, require_paths
-from aslspark.cli.jobs_support import add_column_options, add_config_options, columns_of, config_from, run_job
+from aslspark.cli.jobs_support import (
+    add_column_options,
+    add_config_options,
+    columns_of,
+    config_from,
+    print_result,
+    run_job,
+)
 from aslspark.common.catalog import TABLE_MODES
 from aslspark.common.command_line import ArgumentParser
 
@@ -50,9 +57,10 @@ def main(argv: Sequence[str]) -> None:
     require_paths("--data", options.data)
     require_new_out(options.out)
     from aslspark.common.spark_session import spark_session
+    from aslspark.scoring.scored_tables import count_scores
 
     with spark_session("aslspark score") as spark:
-        aslspark.score(
+        written = aslspark.score(
             spark,
             options.model,
             options.data,
@@ -64,6 +72,8 @@ def main(argv: Sequence[str]) -> None:
             config=config,
             threshold=options.threshold,
         )
+        counts = count_scores(written) if options.json else None
+    print_result(options, counts)
 
 
 if __name__ == "__main__":

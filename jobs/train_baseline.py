@@ -17,6 +17,7 @@ from aslspark.cli.jobs_support import (
     add_data_options,
     classifier_settings,
     config_from,
+    print_result,
     run_job,
 )
 from aslspark.common.catalog import CLASSIFIERS
@@ -39,7 +40,8 @@ def main(argv: Sequence[str]) -> None:
     from aslspark.common.spark_session import spark_session
 
     with spark_session("aslspark train_baseline") as spark:
-        aslspark.train(spark, options.data, options.out, config=config, test_data=options.test_data)
+        result = aslspark.train(spark, options.data, options.out, config=config, test_data=options.test_data)
+    print_result(options, result)
 
 
 if __name__ == "__main__":

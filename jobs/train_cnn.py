@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import aslspark
 from aslspark.cli.early_checks import require_network_settings, require_new_out, require_packages, require_paths
-from aslspark.cli.jobs_support import add_data_options, add_training_options, run_job, training_config
+from aslspark.cli.jobs_support import add_data_options, add_training_options, print_result, run_job, training_config
 from aslspark.common.catalog import NO_CLASSIFIER
 from aslspark.common.command_line import ArgumentParser
 
@@ -30,7 +30,7 @@ def main(argv: Sequence[str]) -> None:
     from aslspark.common.spark_session import spark_session
 
     with spark_session("aslspark train_cnn") as spark:
-        aslspark.train(
+        result = aslspark.train(
             spark,
             options.data,
             options.out,
@@ -38,6 +38,7 @@ def main(argv: Sequence[str]) -> None:
             test_data=options.test_data,
             resume=options.resume,
         )
+    print_result(options, result)
 
 
 if __name__ == "__main__":

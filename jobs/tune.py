@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from aslspark.cli.early_checks import require_network_settings, require_packages, require_paths
-from aslspark.cli.jobs_support import add_data_option, add_training_options, run_job, training_config
+from aslspark.cli.jobs_support import add_data_option, add_training_options, print_result, run_job, training_config
 from aslspark.common.command_line import ArgumentParser
 from aslspark.tuning.options import PRUNERS, SAMPLERS, SearchOptions
 from aslspark.tuning.space import read_space
@@ -45,10 +45,11 @@ def main(argv: Sequence[str]) -> None:
     require_paths("--data", options.data)
     require_network_settings(config)
     from aslspark.common.spark_session import spark_session
-    from aslspark.workflows.tune import search
+    from aslspark.workflows.tune import search, search_result
 
     with spark_session("aslspark tune") as spark:
-        search(spark, options.data, options.out, config, space, how)
+        study = search(spark, options.data, options.out, config, space, how)
+    print_result(options, search_result(study))
 
 
 if __name__ == "__main__":

@@ -32,6 +32,10 @@ def require_browser():
         pytest.skip(f"no Chromium at {CHROMIUM}; apt-get install chromium, or set ASLSPARK_TEST_CHROMIUM")
 
 
+SMALL_PLOTS = "[...document.images].filter(image => image.width < 0.7 * image.naturalWidth).map(image => image.alt)"
+"""Letters of a plot have 13 pixels and more."""
+
+
 def faults_of(report):
     """What keeps people from reading a job's page: on wide, dark and narrow screens, and what it asks of elsewhere."""
     require_browser()
@@ -51,6 +55,7 @@ def faults_of(report):
                 faults.append(f"{wide} pixels wide on a screen of {width}")
             empty = page.evaluate("[...document.images].filter(image => !image.naturalWidth).map(image => image.alt)")
             faults += [f"no picture: {name}" for name in empty]
+            faults += [f"too small to be read: {name}" for name in page.evaluate(SMALL_PLOTS)]
             faults += [fault["id"] for fault in axe.Axe().run(page).response["violations"]]
         chromium.close()
     return faults

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from aslspark.bundle.export import FRAMEWORK_OF, export_network
 from aslspark.common.command_line import ArgumentParser
+from aslspark.common.counted import counted
 from aslspark.data.tables.landmark_table import write_landmark_table
 
 LANDMARKS = "landmarks"
@@ -40,7 +41,8 @@ def main(argv: Sequence[str]) -> None:
     if options.format == LANDMARKS:
         written = write_landmark_table(options.folder, options.out)
         print(
-            f"{options.out}: {written.hands} hands; {written.without_hand} samples without one have no row; "
+            f"{options.out}: {counted(written.hands, 'hand')}; {counted(written.without_hand, 'sample')} without "
+            "one, of which there is no row; "
             f"jobs/ingest.py --source {options.out} reads it"
         )
         return

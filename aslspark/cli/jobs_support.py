@@ -9,12 +9,13 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields
-from typing import TextIO
+from dataclasses import asdict, fields, is_dataclass
+from typing import Any, TextIO
 
 from aslspark.common.catalog import READS
 from aslspark.common.errors import AslsparkError
 from aslspark.common.log_output import RESULT, show_log
+from aslspark.common.redacted_files import redacted_json
 from aslspark.common.redaction import mask_record, masked_console
 from aslspark.common.settings import ColumnConfig, Config, load_config
 from aslspark.common.terminal_line import line_set_aside, take_terminal_of_spark_submit
@@ -128,7 +129,7 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_config_options(parser: argparse.ArgumentParser) -> None:
-    """Add `--config`, `--set` and `--quiet`, which every job that has settings takes."""
+    """Add `--config`, `--set`, `--quiet` and `--json`, which every job that has settings takes; see `print_result`."""
     parser.add_argument("--config", metavar="YAML", help="settings, for example conf/cluster.yaml")
     parser.add_argument(
         "--set",
@@ -139,6 +140,23 @@ def add_config_options(parser: argparse.ArgumentParser) -> None:
         help="single settings, for example training.epochs=15; aslspark settings lists them",
     )
     parser.add_argument("--quiet", action="store_true", help="show results and warnings alone")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON, as the last line")
+
+
+def print_result(options: argparse.Namespace, result: Any) -> None:
+    """Print a job's result for a program where --json asks for it: one JSON object, the last line of standard output.
+
+    Parameters
+    ----------
+    options : argparse.Namespace
+        With `json`.
+    result : dataclass, or what JSON can hold
+        As the job's function returns it.
+    """
+    if options.json:
+        value = asdict(result) if is_dataclass(result) and not isinstance(result, type) else result
+        with line_set_aside():
+            print(redacted_json(value), flush=True)
 
 
 def add_column_options(parser: argparse.ArgumentParser) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import os
 import re
+import shlex
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -56,7 +58,9 @@ def next_command(job: str, *words: str) -> str:
     """
     script = Path(sys.argv[0] if sys.argv else "")
     if script.suffix == ".py" and script.parent.name == "jobs":
-        begin = f"spark-submit {script.parent / job.replace('-', '_')}.py"
+        begin = " ".join(
+            ["spark-submit", *map(_quoted, _given_to_spark_submit()), f"{script.parent / job.replace('-', '_')}.py"]
+        )
     elif script.name.startswith("aslspark "):
         begin = f"aslspark {job}"
     else:
@@ -64,5 +68,29 @@ def next_command(job: str, *words: str) -> str:
     return " ".join([begin, *(_quoted(word) for word in words)])
 
 
+_SPARK_SUBMIT = "org.apache.spark.deploy.SparkSubmit"
+_OF_ONE_RUN = ("--name", "--verbose", "-v")
+"""Options of spark-submit that another job does without, the first with a value."""
+
+
+def _given_to_spark_submit() -> list[str]:
+    """Return the options before the job's file, from the command line of the JVM that started this process."""
+    try:
+        words = Path(f"/proc/{os.getppid()}/cmdline").read_bytes().decode(errors="replace").split("\0")[:-1]
+        words = words[words.index(_SPARK_SUBMIT) + 1 :]
+    except (OSError, ValueError):  # another system, or Python runs the job itself
+        return []
+    own = Path(sys.argv[0]).name
+    options = words[: next((place for place, word in enumerate(words) if Path(word).name == own), 0)]
+    kept = []
+    while options:
+        word = options.pop(0)
+        if word == _OF_ONE_RUN[0] and options:
+            options.pop(0)
+        elif word not in _OF_ONE_RUN:
+            kept.append(word)
+    return kept
+
+
 def _quoted(word: str) -> str:
-    return f"'{word}'" if re.search(r"[^\w@%+=:,./-]", word) and "'" not in word else word
+    return shlex.quote(word)

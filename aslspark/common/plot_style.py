@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import matplotlib
 from matplotlib.rcsetup import cycler
 
+from aslspark.common.report_page import SPOTS
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.axis import Axis
+    from matplotlib.figure import Figure
     from matplotlib.legend import Legend
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#8C6D00", "#6A3D9A", "#555555")
@@ -112,3 +118,37 @@ def limits_of_shares(*shares: float, least_span: float = 0.1) -> tuple[float, fl
         low, high = 0.0, high - low
     edge = 0.02 * (high - low)  # half a marker
     return low - (edge if low == 0 else 0), high + (edge if high == 1 else 0)
+
+
+@dataclass(frozen=True)
+class Spot:
+    """A part of a plot that a page knows something of.
+
+    Parameters
+    ----------
+    axes : Axes
+    x, y : (float, float)
+        Its edges, in the units of the axes.
+    says : str
+    about : str
+        Spots of other plots that are about the same have it, too.
+    """
+
+    axes: Axes
+    x: tuple[float, float]
+    y: tuple[float, float]
+    says: str
+    about: str = ""
+
+
+def save_with_spots(figure: Figure, path: Path, spots: Sequence[Spot]) -> None:
+    """Save a plot as a PNG that carries where its spots are, in percent of its width and height, from the top left."""
+    figure.draw_without_rendering()  # only then it is known where the axes lie,
+    figure.set_layout_engine("none")  # and there they stay
+    kept = []
+    for spot in spots:
+        corners = spot.axes.transData.transform(list(zip(spot.x, spot.y, strict=True)))
+        (left, right), (low, high) = map(sorted, figure.transFigure.inverted().transform(corners).T.tolist())
+        box = (left, 1 - high, right - left, high - low)
+        kept.append({"box": [round(100 * part, 3) for part in box], "says": spot.says, "about": spot.about})
+    figure.savefig(path, metadata={SPOTS: json.dumps(kept)} if kept else None)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import datetime
+import io
+import json
 import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -11,6 +13,9 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from PIL import Image
+
+from aslspark.common.counted import counted
 from aslspark.common.package import library_versions
 from aslspark.common.redaction import redact
 from aslspark.common.settings import declarations
@@ -19,6 +24,8 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 PAGE = "report.html"
+SPOTS = "spots"
+"""The text of a PNG that says where what can be pointed at lies in it; see `aslspark.common.plot_style`."""
 
 
 def write_page(folder: Path, template: str, **result: Any) -> None:
@@ -67,8 +74,14 @@ def page(
     """
 
     @cache  # templates ask whether there is a picture before they show it
-    def png(name: str) -> str:
-        return base64.b64encode(read(name) or b"").decode("ascii")
+    def png(name: str) -> dict[str, Any] | None:
+        data = read(name)
+        if not data:
+            return None
+        with Image.open(io.BytesIO(data)) as image:
+            image.load()  # text may stand behind the pixels
+            spots = json.loads(image.info.get(SPOTS, "[]"))
+            return {"base64": base64.b64encode(data).decode("ascii"), "width": image.width, "spots": spots}
 
     written = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
     versions = ", ".join(f"{name} {version}" for name, version in library_versions().items())
@@ -110,6 +123,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["percent"] = _percent
+    environment.filters["counted"] = counted
     environment.filters["count"] = lambda number: f"{number:,}"
     return environment
 

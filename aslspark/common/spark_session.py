@@ -28,6 +28,7 @@ from pyspark.resource import ResourceProfile
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from aslspark.common.counted import counted
 from aslspark.common.errors import AslsparkError
 from aslspark.common.package import HOME
 from aslspark.common.progress import doing
@@ -366,7 +367,7 @@ def require_slots(spark: SparkSession, num_proc: int, profile: ResourceProfile |
     """
     if dynamic_allocation(spark):
         return  # the cluster grows when the tasks are submitted
-    with doing(f"waiting for {num_proc} task slots"):
+    with doing(f"waiting for {counted(num_proc, 'task slot')}"):
         slots = wait_for_slots(spark, num_proc, EXECUTOR_WAIT_SECONDS, profile)
     if slots is not None and slots < num_proc:
         resource, task = "cores", f"spark.task.cpus={task_cores(spark)}"
@@ -380,7 +381,7 @@ def require_slots(spark: SparkSession, num_proc: int, profile: ResourceProfile |
                 "workers are taken, or smaller than spark.executor.cores and spark.executor.memory ask for"
             )
         raise AslsparkError(
-            f"training.num_proc={num_proc}: {master(spark)} has {slots} task slots "
+            f"training.num_proc={num_proc}: {master(spark)} has {counted(slots, 'task slot')} "
             f"({'cores / ' if profile is None else ''}{task}); "
             f"set training.num_proc={slots} or less, or give the application more {resource}"
         )

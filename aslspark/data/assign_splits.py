@@ -15,10 +15,18 @@ from aslspark.common.errors import AslsparkError
 from aslspark.common.labels import LETTER_OF_NUMBER
 from aslspark.data.discover_sources import OpenedSources
 from aslspark.data.files.store_files import plain_path
-from aslspark.data.pictures.listing import picture_splits
+from aslspark.data.pictures.listing import Picture, picture_splits
 from aslspark.data.pictures.options import PictureOptions
 from aslspark.data.pictures.reading import picture_samples, sample_id
-from aslspark.data.sample_frames import FrameCounts, checked, count_samples, join_splits, with_block
+from aslspark.data.sample_frames import (
+    NO_SIGNER,
+    NO_SIGNER_DETAIL,
+    FrameCounts,
+    checked,
+    count_samples,
+    join_splits,
+    with_block,
+)
 from aslspark.data.samples import HAND_COLUMN, HAND_TYPE, SAMPLE_SCHEMA, TEST, TRAIN, VALIDATION, with_hand
 from aslspark.data.split_preview import Group, SampleListing
 from aslspark.data.splits import SplitOptions, random_split, splits_of_blocks, splits_of_groups
@@ -261,28 +269,71 @@ def list_samples(
         table = spark.createDataFrame(ids, "id string, label string")
         for row in table.select(random_split(options, F.col("id")).alias("split"), "label").collect():
             by_hash.setdefault(row["split"], Counter())[row["label"]] += 1
-    return SampleListing(rows, names, by_hash)
+    return SampleListing(rows, names, by_hash, _nameless(opened, first))
+
+
+def quarantine_without_signer(opened: OpenedSources) -> None:
+    """Give a reason to pictures without a signer beside others of their source that have one, for a split by signer.
+
+    A source that names no signer at all is another matter: it cannot be split so.
+    """
+    for name, source in opened.pictures.items():
+        to_split = _to_split(opened, name)
+        nameless = {picture.path for picture in to_split if picture.signer is None}
+        if 0 < len(nameless) < len(to_split):
+            source.pictures = [
+                picture._replace(reason=NO_SIGNER, detail=NO_SIGNER_DETAIL)
+                if picture.path in nameless and picture.reason is None
+                else picture
+                for picture in source.pictures
+            ]
+
+
+def _to_split(opened: OpenedSources, name: str) -> list[Picture]:
+    """List the pictures of a source whose split is not given."""
+    if name in opened.test:
+        return []
+    return [picture for picture in opened.pictures[name].usable if picture.split in (None, TRAIN)]
+
+
+def _nameless(opened: OpenedSources, first: FirstPass) -> str:
+    """Say how many rows to be split name no signer, by source; empty where all do."""
+    rows: Counter[str] = Counter()
+    for (path, _), lines in first.counts.items():
+        if (name := first.source_of[path]) not in opened.test | opened.validation:
+            rows[name] += lines.total()
+    for name in set(rows) & set(opened.files.values()):
+        rows[name] -= 1  # the header
+    for name, frame in first.frames.items():
+        if name not in opened.test:
+            rows[name] += sum(count for (_, signer), count in frame.groups.items() if signer is None)
+    examples = {}
+    for name in opened.pictures:
+        if nameless := [picture.name for picture in _to_split(opened, name) if picture.signer is None]:
+            rows[name], examples[name] = len(nameless), f", first {nameless[0]}"
+    return "; ".join(f"{count:,} of {name}{examples.get(name, '')}" for name, count in sorted((+rows).items()))
 
 
 def _group_splits(opened: OpenedSources, first: FirstPass, options: SplitOptions) -> dict[str, str]:
     """Return the split of each signer or source that is not test already; empty for other kinds."""
     if options.kind not in ("signer", "source"):
         return {}
-    return splits_of_groups(options, _group_names(opened, first, options.kind))
+    return splits_of_groups(options, _group_names(opened, first, options.kind), _nameless(opened, first))
 
 
 def _group_names(opened: OpenedSources, first: FirstPass, kind: str) -> list[str | None]:
     """List the signers or sources to be split, perhaps with repetitions."""
     tables = [name for name in opened.pixel_names if name not in opened.test | opened.validation]
-    in_frames = [group for name, frame in first.frames.items() if name not in opened.test for group in frame.groups]
-    # Pictures with a given split are not split by group.
-    of_pictures = {
-        (name, picture.signer)
-        for name, source in opened.pictures.items()
+    # Rows without a signer beside others that have one are quarantined.
+    in_frames = [
+        (source, signer)
+        for name, frame in first.frames.items()
         if name not in opened.test
-        for picture in source.usable
-        if picture.split in (None, TRAIN)
-    }
+        for source, signer in frame.groups
+        if kind == "source" or signer is not None or not frame.names_signers
+    ]
+    # Pictures with a given split are not split by group.
+    of_pictures = {(name, picture.signer) for name in opened.pictures for picture in _to_split(opened, name)}
     in_frames += sorted(of_pictures, key=str)
     if kind == "source":
         return [*tables, *(source for source, _ in in_frames)]

@@ -8,6 +8,7 @@ from typing import Any
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from aslspark.common.counted import counted
 from aslspark.data.samples import HAND_COLUMN, TEST, TRAIN, VALIDATION
 from aslspark.data.tables.landmark_hands import IN_TABLE
 
@@ -30,13 +31,15 @@ class ExactDuplicates:
         warnings = []
         if self.first is not None:
             warnings.append(
-                f"{self.test:,} test rows are, byte for byte, among those of train and validation too ({self.others:,} "
+                f"{counted(self.test, 'test row is', 'test rows are')}, byte for byte, among those of train and "
+                f"validation too ({self.others:,} "
                 "there), and say nothing about new pictures: leave them out on one side; such as "
                 f"{self.first[0]}, which is {self.first[1]}"
             )
         if self.validation:
             warnings.append(
-                f"{self.validation:,} validation rows are, byte for byte, among those of train: the best epoch is "
+                f"{counted(self.validation, 'validation row is', 'validation rows are')}, byte for byte, among "
+                "those of train: the best epoch is "
                 "chosen by what was learned"
             )
         return warnings

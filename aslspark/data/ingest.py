@@ -16,13 +16,14 @@ from pyspark.sql import DataFrame, Row, SparkSession, Window
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import to_arrow_schema
 
+from aslspark.common.counted import counted
 from aslspark.common.errors import AslsparkError
 from aslspark.common.paths import mounted_as_spark
 from aslspark.common.progress import doing
 from aslspark.common.report_page import PAGE
 from aslspark.common.settings import ColumnConfig
 from aslspark.common.spark_session import parallelism, settings
-from aslspark.data.assign_splits import FirstPass, all_samples, count_sources, list_samples
+from aslspark.data.assign_splits import FirstPass, all_samples, count_sources, list_samples, quarantine_without_signer
 from aslspark.data.catalog_tables import PREFIX, nor_a_table, table_of
 from aslspark.data.discover_sources import NamedTable, OpenedSources, open_sources
 from aslspark.data.exact_duplicates import ExactDuplicates, count_exact_duplicates
@@ -110,6 +111,8 @@ def ingest_sources(
         options = replace(options, test=0.0)
     if opened.giving(VALIDATION):
         options = replace(options, validation=0.0)
+    if options.kind == "signer":
+        quarantine_without_signer(opened)
     lengths = [picture.length for source in opened.pictures.values() for picture in source.usable]
     with (
         settings(spark, _same_blocks_in_both_passes(spark, packing(spark, lengths))),
@@ -340,7 +343,7 @@ def _require_all_rows(opened: OpenedSources, read: int, kept: int, reasons: Sequ
     quarantined = sum(reason.rows for reason in reasons)
     if read != kept + quarantined:
         raise AslsparkError(
-            f"read {read} rows, but kept {kept} and quarantined {quarantined}: a source {CHANGED}, "
+            f"read {counted(read, 'row')}, but kept {kept} and quarantined {quarantined}: a source {CHANGED}, "
             "or gives other rows each time it is evaluated; ingest it when it is complete"
         )
     names = ", ".join(opened.names[:3])
@@ -349,7 +352,7 @@ def _require_all_rows(opened: OpenedSources, read: int, kept: int, reasons: Sequ
     if kept == 0:
         why = "; ".join(f"{reason.rows} {reason.reason}, first {reason.first}" for reason in reasons)
         raise AslsparkError(
-            f"{names}: none of {read} rows can be used ({why}); name a table of 28x28 pixels, or pictures"
+            f"{names}: none of {counted(read, 'row')} can be used ({why}); name a table of 28x28 pixels, or pictures"
         )
 
 

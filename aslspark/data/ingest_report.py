@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from aslspark.common.counted import counted
 from aslspark.common.redacted_files import redacted_json
 from aslspark.common.redaction import redact
 from aslspark.data.samples import SPLITS, TRAIN
@@ -90,19 +91,22 @@ class IngestReport:
         """Rows per second of the whole ingest."""
         return self.read / self.seconds
 
+    def as_dict(self) -> dict[str, Any]:
+        """Return what `ingest.json` holds."""
+        return asdict(self) | {"rows_per_second": round(self.rows_per_second, 1)}
+
     def to_json(self) -> str:
         """Return the report as JSON text."""
-        report = asdict(self) | {"rows_per_second": round(self.rows_per_second, 1)}
-        return redacted_json(report, indent=2) + "\n"
+        return redacted_json(self.as_dict(), indent=2) + "\n"
 
     def __repr__(self) -> str:
         splits = ", ".join(f"{rows:,} {split}" for split, rows in self.splits.items())
-        counts = f"{self.kept:,} samples ({splits}), {self.quarantined:,} in quarantine"
+        counts = f"{counted(self.kept, 'sample')} ({splits}), {self.quarantined:,} in quarantine"
         return redact(f"<IngestReport {self.out}: {counts}>")
 
     def __str__(self) -> str:
         lines = [
-            f"read {self.read} rows: kept {self.kept}, quarantined {self.quarantined} "
+            f"read {counted(self.read, 'row')}: kept {self.kept}, quarantined {self.quarantined} "
             f"({self.seconds:.1f} s, {self.rows_per_second:,.0f} rows/s)",
             self.split,
             "label  " + "".join(f"{name:>12}" for name in SPLITS),

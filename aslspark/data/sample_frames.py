@@ -30,6 +30,7 @@ WITH_TROUBLE = StructType(
 WRONG_PICTURE_SIZE = "wrong picture size"
 NOT_RAW = "not raw"
 WRONG_HAND = "wrong hand"
+NO_SIGNER, NO_SIGNER_DETAIL = "no signer", "split.kind=signer needs one"
 _SIZES = ("height", "width", "channels")
 
 
@@ -44,6 +45,11 @@ class FrameCounts:
     def rows(self) -> int:
         """All rows."""
         return sum(self.groups.values())
+
+    @property
+    def names_signers(self) -> bool:
+        """Whether any row has a signer."""
+        return any(signer is not None for _, signer in self.groups)
 
 
 def holds_samples(frame: DataFrame, name: str) -> bool:
@@ -141,8 +147,9 @@ def checked(frame: DataFrame) -> DataFrame:
     Parameters
     ----------
     frame : DataFrame
-        The columns of `SAMPLE_SCHEMA`. The pictures may lack `encoding`, which must be raw or null: encoded files
-        belong in a column `content`, which is decoded. HAND_COLUMN stays where it is there.
+        The columns of `SAMPLE_SCHEMA`; `split` is null where it needs a signer. The pictures may lack `encoding`, which
+        must be raw or null: encoded files belong in a column `content`, which is decoded. HAND_COLUMN stays where it is
+        there.
     """
     picture = F.col("picture")
     kind = frame.schema["picture"].dataType
@@ -162,11 +169,13 @@ def checked(frame: DataFrame) -> DataFrame:
         .when(encoding != RAW, NOT_RAW)
         .when(~F.coalesce(is_whole, F.lit(False)), WRONG_PICTURE_SIZE)
         .when(~_is_hand() if has_hand else F.lit(False), WRONG_HAND)
+        .when(F.col("split").isNull(), NO_SIGNER)
     )
     description = (
         F.when(missing != "", F.concat(F.lit("no "), missing))
         .when(F.col("reason") == UNKNOWN_LABEL, F.concat(F.lit("label is "), "label"))
         .when(F.col("reason") == NOT_RAW, F.concat(F.lit("encoding is "), encoding))
+        .when(F.col("reason") == NO_SIGNER, F.lit(NO_SIGNER_DETAIL))
         .when(F.col("reason") == WRONG_HAND, F.lit(f"landmarks and world must hold {NUMBERS} finite numbers"))
         .otherwise(
             F.concat_ws(" ", F.lit("bytes, height, width, channels:"), length, *(picture[name] for name in _SIZES))

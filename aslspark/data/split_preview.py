@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
+from aslspark.common.counted import counted
 from aslspark.common.errors import AslsparkError
 from aslspark.data.samples import SPLITS, TEST, TRAIN, VALIDATION
 from aslspark.data.splits import SplitOptions, splits_of_blocks, splits_of_groups, too_few_groups
@@ -62,6 +63,8 @@ class SampleListing:
     """The groups to be split, for 'signer' and 'source'; None stands for rows without a signer."""
     by_hash: Mapping[str, Counter[str]] = field(default_factory=dict)
     """Rows by split and label, for kind 'random'."""
+    nameless: str = ""
+    """How many rows name no signer, and where."""
 
     def split_counts(self, options: SplitOptions) -> dict[str, Counter[str]]:
         """Count the rows by split and label, as they will be split.
@@ -119,7 +122,11 @@ def require_trainable(listing: SampleListing, options: SplitOptions, needs: Need
     """
     if not listing.rows:
         return  # the ingest reports the reasons
-    problem = too_few_groups(options, listing.names[options.kind]) if options.kind in listing.names else None
+    problem = (
+        too_few_groups(options, listing.names[options.kind], listing.nameless)
+        if options.kind in listing.names
+        else None
+    )
     if needs and len(listing.labels) == 1:
         raise AslsparkError(f"--data: every sample is labelled {next(iter(listing.labels))}; give at least two letters")
     if needs and needs.groups:
@@ -159,28 +166,27 @@ def _problem(counts_of: Mapping[str, Counter[str]], options: SplitOptions, needs
     total = sum(rows.values())
     how = f"split.kind={options.kind}" + (f" split.blocks={options.blocks}" if options.kind == "block" else "")
     if not rows[TRAIN]:
-        return f"{how}: none of the {total:,} samples would be left to train on"
+        return f"{how}: none of {counted(total, 'sample')} would be left to train on"
     if len(counts_of[TRAIN]) == 1:
         return f"{how}: every training sample would be labelled {next(iter(counts_of[TRAIN]))}"
     for split in needs.splits:
         if not rows[split]:
             share = getattr(options, split)
             given = f"split.{split}={share:g}" + (f" {how}" if share else "")
-            return (
-                f"{given}: none of the {total:,} samples would fall into the {split} split, so nothing could be judged"
-            )
+            rows_in_all = counted(total, "sample")
+            return f"{given}: none of {rows_in_all} would fall into the {split} split, so nothing could be judged"
     for split, purpose in ((TRAIN, "training"), (VALIDATION, "validation")):
         if 0 < rows[split] < needs.processes:
             return (
-                f"training.num_proc={needs.processes}: there are only {rows[split]} {purpose} samples with {how}, and "
-                "each process needs one or more"
+                f"training.num_proc={needs.processes}: only {counted(rows[split], f'{purpose} sample')} with {how}, "
+                "and each process needs one or more"
             )
     return None
 
 
 def _advice(listing: SampleListing, options: SplitOptions, needs: Needs) -> str:
     enough = {
-        "block": f"{options.blocks} samples of each label",  # each label is then in each block
+        "block": f"{counted(options.blocks, 'sample')} of each label",  # each label is then in each block
         "signer": "pictures of more signers",
         "source": "further sources",
         "random": "ten samples of each label",

@@ -10,6 +10,7 @@ from typing import TypeVar
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
+from aslspark.common.counted import counted
 from aslspark.common.errors import AslsparkError
 from aslspark.common.settings import SplitConfig
 from aslspark.data.samples import TEST, TRAIN, VALIDATION
@@ -65,8 +66,8 @@ class SplitOptions:
         held_out = sum(_held_out(self, self.blocks))
         if self.kind == "block" and held_out >= self.blocks:
             raise AslsparkError(
-                f"{self.blocks} blocks are too few: validation {self.validation} and test {self.test} take "
-                f"{held_out} of them; choose {held_out + 1} or more, such as 10"
+                f"{counted(self.blocks, 'block is', 'blocks are')} too few: validation {self.validation} and test "
+                f"{self.test} take {held_out} of them; choose {held_out + 1} or more, such as 10"
             )
 
 
@@ -89,7 +90,7 @@ def splits_of_blocks(options: SplitOptions, source: str) -> tuple[str, ...]:
     return tuple(_shuffled_splits(options, range(options.blocks), order).values())
 
 
-def splits_of_groups(options: SplitOptions, names: Iterable[str | None]) -> dict[str, str]:
+def splits_of_groups(options: SplitOptions, names: Iterable[str | None], nameless: str = "") -> dict[str, str]:
     """Choose the split of each signer or source.
 
     Parameters
@@ -98,6 +99,8 @@ def splits_of_groups(options: SplitOptions, names: Iterable[str | None]) -> dict
         Of kind 'signer' or 'source'.
     names : iterable of str or None
         The signers or sources; None stands for rows that name no signer.
+    nameless : str
+        How many such rows there are, and where.
 
     Returns
     -------
@@ -110,25 +113,25 @@ def splits_of_groups(options: SplitOptions, names: Iterable[str | None]) -> dict
         Where a name is None, or there are too few names for a group in each split.
     """
     distinct = set(names)
-    if trouble := too_few_groups(options, distinct):
+    if trouble := too_few_groups(options, distinct, nameless):
         raise AslsparkError(f"{trouble}; add sources, set a fraction to 0, or choose split.kind=block")
     groups = sorted(name for name in distinct if name is not None)
     return _shuffled_splits(options, groups, random.Random(f"{options.seed}"))
 
 
-def too_few_groups(options: SplitOptions, names: Iterable[str | None]) -> str | None:
+def too_few_groups(options: SplitOptions, names: Iterable[str | None], nameless: str = "") -> str | None:
     """Return why the groups cannot be split by `splits_of_groups`; None where they can."""
     groups = set(names)
     if None in groups:
         return (
-            f"split.kind={options.kind}: there are rows that name no signer, which a manifest's column signer or "
-            "pictures.signer_pattern would name"
+            f"split.kind={options.kind}: there are rows that name no signer{f' ({nameless})' if nameless else ''}, "
+            "which a manifest's column signer or pictures.signer_pattern would name"
         )
     needed = sum(_held_out(options, len(groups))) + 1
     if len(groups) < needed:
         return (
-            f"split.kind={options.kind} has {len(groups)} {options.kind}(s) to divide and needs {needed} or more for "
-            f"split.validation={options.validation:g} and split.test={options.test:g}"
+            f"split.kind={options.kind} has {counted(len(groups), options.kind)} to divide and needs {needed} or more "
+            f"for split.validation={options.validation:g} and split.test={options.test:g}"
         )
     return None
 

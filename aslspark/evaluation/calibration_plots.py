@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
+from aslspark.common.counted import counted
 from aslspark.common.plot_style import (
     INK,
     QUIET,
@@ -43,7 +44,7 @@ def plot_calibration(certainty: Certainty, path: Path) -> None:
     figure.suptitle(f"do the probabilities hold? ({how})")
     for axes, (name, part) in zip(figure.subplots(1, len(splits), squeeze=False)[0], splits.items(), strict=True):
         handles = axes.plot([0, 1], [0, 1], color=INK, linestyle=":", linewidth=1, label="as it should be")
-        title = f"{name}, {part['rows']:,} pictures"
+        title = f"{name}, {counted(part['rows'], 'picture')}"
         if part["calibration_error"] is not None:
             before = f" (before: {part['calibration_error_before']:.1%})" if is_set else ""
             title += f"\nprobabilities off by {part['calibration_error']:.1%}{before}"

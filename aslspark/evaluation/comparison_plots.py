@@ -10,6 +10,7 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
 
+from aslspark.common.counted import counted
 from aslspark.common.plot_style import (
     COLOURS,
     INK,
@@ -106,7 +107,7 @@ def plot_disagreements(
     path : Path
     """
     part = "all of them" if len(drawn) == differing else f"{len(drawn)} of them"
-    title = f"{differing:,} of {rows:,} pictures are read differently; {part}"
+    title = f"{counted(rows, 'picture')}, {differing:,} read differently; {part}"
     tiles = [
         Tile(
             picture,

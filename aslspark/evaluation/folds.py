@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
+from aslspark.common.counted import counted
 from aslspark.common.errors import AslsparkError
 from aslspark.data.sample_frames import join_splits, with_block
 from aslspark.data.samples import TEST, TRAIN, VALIDATION, sample_columns
@@ -112,7 +113,7 @@ def _block_fold(number: int, sources: Sequence[str], options: FoldOptions) -> Fo
             split = TEST if block in test else VALIDATION if block in validation else TRAIN
             splits[(source, block)] = split
         tested = len(test)
-    tested_on = f"{tested} of the {options.blocks} blocks of each source and label"
+    tested_on = f"{tested} of {counted(options.blocks, 'block')} of each source and label"
     return Fold(number, tested_on, ("source", "block"), splits)
 
 
@@ -129,12 +130,12 @@ def _signer_folds(rows: Mapping[tuple[str, str | None], int], options: FoldOptio
     signers = _rows_by_signer(rows)
     if unnamed := sum(rows.values()) - sum(signers.values()):
         raise AslsparkError(
-            f"--by signer: {unnamed:,} of {sum(rows.values()):,} samples name no signer; choose --by block, or "
-            "--leave-one signer, which trains on those in every fold"
+            f"--by signer: {unnamed:,} of {counted(sum(rows.values()), 'sample names', 'samples name')} no signer; "
+            "choose --by block, or --leave-one signer, which trains on those in every fold"
         )
     if len(signers) < options.folds:
         fewer = f"set --folds {len(signers)} or less" if len(signers) > 1 else "choose --by block"
-        raise AslsparkError(f"--by signer: there are {len(signers)} signers for {options.folds} folds; {fewer}")
+        raise AslsparkError(f"--by signer: {counted(len(signers), 'signer')} for {options.folds} folds; {fewer}")
     test_of: list[list[str]] = [[] for _ in range(options.folds)]
     shuffled = list(signers)
     random.Random(f"{options.seed}").shuffle(shuffled)

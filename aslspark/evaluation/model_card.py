@@ -7,6 +7,7 @@ from pathlib import Path
 
 from aslspark.bundle.manifest import Manifest
 from aslspark.common.catalog import LANDMARKS, PICTURE
+from aslspark.common.counted import counted
 from aslspark.common.markdown import code, text
 from aslspark.common.redacted_files import write_text
 from aslspark.evaluation.calibration import BINS
@@ -55,8 +56,8 @@ def _what_it_reads(manifest: Manifest) -> list[str]:
         *drawn,
         "# A reader of hand-signed letters",
         "",
-        f"It reads one of {len(manifest['labels'])} letters ({' '.join(map(text, manifest['labels']))}) from a picture "
-        f"of a hand, with {model}. Pictures are {height}x{width}, {'grey' if channels == 1 else 'RGB'}"
+        f"It reads one of {counted(len(manifest['labels']), 'letter')} ({' '.join(map(text, manifest['labels']))}) "
+        f"from a picture of a hand, with {model}. Pictures are {height}x{width}, {'grey' if channels == 1 else 'RGB'}"
         + (", each stretched to its own darkest and brightest point" if manifest["preprocessing"]["stretch"] else "")
         + ". It reads letters of the American manual alphabet, not sign language.",
         "",
@@ -100,7 +101,9 @@ def _hands(groups: list[GroupAccuracy]) -> str:
         f"{'with' if group['group'] == 'yes' else 'without'} one {group['accuracy']:.2%} are right" for group in groups
     ]
     without = rows.get("no", 0)
-    return f"In {without:,} of {sum(rows.values()):,} test pictures no hand was found: {', '.join(accuracies)}."
+    return (
+        f"In {without:,} of {counted(sum(rows.values()), 'test picture')} no hand was found: {', '.join(accuracies)}."
+    )
 
 
 def _calibration(certainty: Certainty, name: str) -> list[str]:
@@ -137,7 +140,7 @@ def _training(model: SignClassifierModel) -> list[str]:
     if model.fitted is None:
         return []
     epochs = len(model.fitted.history)
-    kept = f"Trained for {epochs} epochs; the weights are those of epoch {model.fitted.best_epoch}."
+    kept = f"Trained for {counted(epochs, 'epoch')}; the weights are those of epoch {model.fitted.best_epoch}."
     return ["", kept, *(f"- {text(in_words(alert))}." for alert in model.fitted.watch)]
 
 

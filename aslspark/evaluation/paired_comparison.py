@@ -14,6 +14,7 @@ import pandas as pd
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from aslspark.common.counted import counted
 from aslspark.scoring.model import SignClassifierModel
 
 _FIRST, _SECOND = "_first_right", "_second_right"
@@ -107,7 +108,7 @@ def compare_paired(counts: pd.DataFrame, alpha: float, max_class_drop: float) ->
     reasons += [f"worse on {name}: {_sentence(part)}" for name, part in worse.items()]
     fallen = {name: part for name, part in labels.items() if part["first"] - part["second"] > max_class_drop + 1e-9}
     reasons += [
-        f"{name} falls from {part['first']:.1%} to {part['second']:.1%} of {part['rows']} rows "
+        f"{name} falls from {part['first']:.1%} to {part['second']:.1%} of {counted(part['rows'], 'row')} "
         f"({max_class_drop:.0%} is allowed)"
         for name, part in fallen.items()
     ]
@@ -155,6 +156,6 @@ def _paired_metrics(counts: pd.DataFrame) -> PairedMetrics:
 
 def _sentence(part: PairedMetrics) -> str:
     return (
-        f"{part['first']:.2%} to {part['second']:.2%} of {part['rows']:,} rows, {part['only_second']} gained and "
-        f"{part['only_first']} lost, p = {part['p']:.2g}"
+        f"{part['first']:.2%} to {part['second']:.2%} of {counted(part['rows'], 'row')}, {part['only_second']} gained "
+        f"and {part['only_first']} lost, p = {part['p']:.2g}"
     )

@@ -15,9 +15,11 @@ from aslspark.common.plot_style import (
     QUIET,
     TRAIN_COLOUR,
     VALIDATION_COLOUR,
+    Spot,
     legend_beside,
     limits_of_shares,
     plot_style,
+    save_with_spots,
     show_percent,
     show_whole,
 )
@@ -31,6 +33,7 @@ def plot_curves(history: Sequence[Mapping[str, Any]], best_epoch: int, path: Pat
     figure = Figure(figsize=(10, 3.4 if len(history) > 1 else 2.2), layout="constrained")
     epochs = [row["epoch"] for row in history]
     lines = [("", TRAIN_COLOUR, "o", "training\n(changed pictures,\ndropout)")]
+    spots = []
     if "val_loss" in history[0]:
         lines.append(("val_", VALIDATION_COLOUR, "s", "validation"))
     for axes, name in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
@@ -41,11 +44,24 @@ def plot_curves(history: Sequence[Mapping[str, Any]], best_epoch: int, path: Pat
         axes.set(xlabel="epoch", title=name, xlim=(epochs[0] - 0.5, epochs[-1] + 0.5))
         show_whole(axes.xaxis)
         axes.grid()
+        spots += [(axes, row["epoch"], _at_epoch(row, name)) for row in history]
     shares = [row[f"{prefix}accuracy"] for row in history for prefix, *_ in lines]
     axes.set_ylim(limits_of_shares(*shares))
     show_percent(axes.yaxis)
     legend_beside(axes)
-    figure.savefig(path)
+    bands = [Spot(axes, (epoch - 0.5, epoch + 0.5), axes.get_ylim(), says) for axes, epoch, says in spots]
+    save_with_spots(figure, path, bands)
+
+
+def _at_epoch(row: Mapping[str, Any], name: str) -> str:
+    """Say what a curve shows at an epoch."""
+    write = "{:.1%}" if name == "accuracy" else "{:.4f}"
+    parts = [
+        f"{write.format(row[prefix + name])} in {where}"
+        for prefix, where in (("", "training"), ("val_", "validation"))
+        if prefix + name in row
+    ]
+    return f"epoch {row['epoch']}: {name} {', '.join(parts)}"
 
 
 @plot_style()
@@ -74,7 +90,18 @@ def plot_confusion(confusion: Confusion, title: str, path: Path) -> None:
     bar = figure.colorbar(image, ax=axes, shrink=0.8, label="share of the label's pictures")
     show_percent(bar.ax.yaxis)
     bar.outline.set_visible(False)
-    figure.savefig(path)
+    spots = [
+        Spot(
+            axes,
+            (column - 0.5, column + 0.5),
+            (row - 0.5, row + 0.5),
+            f"{labels[row]} read as {answers[column]}: {counts[row, column]:,} of {counts[row].sum():,}, "
+            f"{shares[row, column]:.1%}",
+            _mistake(labels[row], answers[column]),
+        )
+        for row, column in zip(*np.nonzero(counts), strict=True)
+    ]
+    save_with_spots(figure, path, spots)
 
 
 def _short(count: int) -> str:
@@ -99,7 +126,7 @@ def plot_mistakes(mistakes: Sequence[tuple[npt.NDArray[np.uint8], str, str, floa
         else "nothing was read wrongly"
     )
     tiles = [
-        Tile(picture, [(_caption(label, answer, probability), PLAIN)])
+        Tile(picture, [(_caption(label, answer, probability), PLAIN)], _mistake(label, answer))
         for picture, label, answer, probability in mistakes
     ]
     draw_sheet([(title, tiles)], path, columns=10)
@@ -131,7 +158,11 @@ def plot_confusable(
 
 
 def _caption(label: str, answer: str, probability: float) -> str:
-    return f"{label} → {answer}  {probability:.2f}"
+    return f"{_mistake(label, answer)}  {probability:.2f}"
+
+
+def _mistake(label: str, answer: str) -> str:
+    return f"{label} → {answer}"
 
 
 def plot_augmented(versions: npt.NDArray[np.float32], labels: Sequence[str], path: Path) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 
-from aslspark.common.plot_style import PLAIN, RIGHT, SMALL, TITLE, WRONG, plot_style
+from aslspark.common.plot_style import PLAIN, RIGHT, SMALL, TITLE, WRONG, Spot, plot_style, save_with_spots
 
 __all__ = ["PLAIN", "Tile", "colour_of", "draw_sheet"]
 
@@ -34,10 +34,13 @@ class Tile:
     picture : ndarray of uint8 (0-255) or float (0-1), shape (height, width, 1 or 3)
     caption : sequence of (str, str)
         Lines above it, each with its colour.
+    about : str
+        What a page finds it by; see `aslspark.common.plot_style.Spot`.
     """
 
     picture: npt.NDArray
     caption: Sequence[tuple[str, str]] = ()
+    about: str = ""
 
 
 def colour_of(answer: str, label: str) -> str:
@@ -88,6 +91,7 @@ def draw_sheet(
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set_axis_off()
     top = 0.0
+    spots = []
     for (title, block), rows in zip(blocks, row_counts, strict=True):
         # A title that is wider than the pictures below it is set in several lines, or it would be cut.
         wrapped = textwrap.fill(title, max(int(columns * width * _LETTERS_AN_INCH), 12))
@@ -102,8 +106,11 @@ def draw_sheet(
             extent = (left, left + width - _GAP, upper + picture_height, upper)
             white = 255 if tile.picture.dtype == np.uint8 else 1
             axes.imshow(np.squeeze(tile.picture), cmap="gray", vmin=0, vmax=white, extent=extent)
+            if tile.about:
+                said = " ".join(text for text, _ in tile.caption)
+                spots.append(Spot(axes, extent[:2], extent[2:], said, tile.about))
             for line, (text, colour) in enumerate(reversed(tile.caption)):
                 axes.text(left, upper - 0.03 - line * _LINE, text, fontsize=size, color=colour, va="bottom")
         top += _TITLE + rows * row_height
     axes.set(xlim=(0, columns * width), ylim=(height, 0), aspect="auto")
-    figure.savefig(path)
+    save_with_spots(figure, path, spots)

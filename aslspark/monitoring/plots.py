@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from aslspark.common.counted import counted
 from aslspark.common.plot_style import QUIET, SMALL, TRAIN_COLOUR, VALIDATION_COLOUR, plot_style, show_percent
 from aslspark.monitoring.drift import histogram
 from aslspark.monitoring.measures import ANSWER, FLAGS
@@ -57,7 +58,7 @@ def plot_drift(batches: Sequence[Mapping[str, Any]], alarm_rate: float, path: Pa
                 )
         axes.axvline(1, color="black", linewidth=1)
         axes.set(xlabel="times its limit", ylim=(max(len(names), 1) - 0.5, -0.5))
-        title = f"{batches[0]['batch']}, {batches[0]['rows']:,} rows"
+        title = f"{batches[0]['batch']}, {counted(batches[0]['rows'], 'row')}"
     else:
         image = axes.imshow(shares, cmap="RdYlBu_r", vmin=0, vmax=_MOST, aspect="auto")
         for row, column in zip(*np.nonzero(shares > 1), strict=True):
@@ -95,7 +96,7 @@ def plot_shares(profile: Profile, counts: Mapping[str, Any], batch: Mapping[str,
     def colour(name: str) -> str:
         return VALIDATION_COLOUR if name in alarms else TRAIN_COLOUR
 
-    label = f"{batch['batch']} ({batch['rows']:,} rows)"
+    label = f"{batch['batch']} ({counted(batch['rows'], 'row')})"
     for place, name in enumerate(measures):
         axes = figure.add_subplot(grid[place // columns, place % columns])
         edges = profile.edges[name]

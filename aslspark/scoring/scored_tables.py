@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from aslspark.common.catalog import TABLE_MODES
+from aslspark.common.counted import counted
 from aslspark.common.errors import AslsparkError, first_line
 from aslspark.common.labels import LABELS, LETTER_OF_NUMBER
 from aslspark.common.paths import mounted_as_spark
@@ -52,14 +55,21 @@ def check_table(spark: SparkSession, table: str, mode: str, out: str | None) -> 
         raise AslsparkError(f"--out {out} and --out-table {table}: give one of them")
     if mode not in TABLE_MODES:
         raise AslsparkError(f"--mode {mode}: choose one of {', '.join(TABLE_MODES)}")
-    if mode == TABLE_MODES[0] and _exists(spark, table):
+    schema = table.rpartition(".")[0]
+    if schema and not _asked_of_catalog(spark, table, "databaseExists", schema):
+        raise AslsparkError(
+            f"--out-table {table}: there is no schema {schema}; make it (CREATE SCHEMA {schema}), or name one that is "
+            "there"
+        )
+    if mode == TABLE_MODES[0] and _asked_of_catalog(spark, table, "tableExists", table):
         raise AslsparkError(f"--out-table {table}: it exists already; give --mode append or overwrite, or another name")
 
 
-def _exists(spark: SparkSession, table: str) -> bool:
+def _asked_of_catalog(spark: SparkSession, table: str, question: str, name: str) -> bool:
     try:
         with doing("looking into Spark's catalog", spark=spark):  # a metastore's first answer takes long
-            return spark.catalog.tableExists(table)
+            exists: bool = getattr(spark.catalog, question)(name)
+            return exists
     except Exception as error:  # a name that is none, or a catalog that is not there
         raise AslsparkError(f"--out-table {table}: {first_line(error)}") from error
 
@@ -96,32 +106,65 @@ def write_scores_to_table(scored: DataFrame, table: str, mode: str, digest: str)
     return written
 
 
+@dataclass(frozen=True)
+class ScoreCounts:
+    """What a scored table came to.
+
+    Parameters
+    ----------
+    rows : int
+    letters : mapping of str to int
+        Rows by the letter that was read.
+    reasons : mapping of str to int
+        Rows without a letter, by the reason; the most frequent first.
+    labelled : int
+        Rows of which a label is known.
+    right : int
+        Of these, those that were read right.
+    """
+
+    rows: int
+    letters: Mapping[str, int]
+    reasons: Mapping[str, int]
+    labelled: int
+    right: int
+
+
 @doing("counting the letters")
-def _summary(rows: DataFrame) -> list[str]:
+def count_scores(rows: DataFrame) -> ScoreCounts:
+    """Count what a scored table came to."""
     answers = rows.groupBy("letter").agg(F.count("*").alias("rows")).orderBy("letter").collect()
     reasons = rows.where("letter is null").groupBy("reason").count().orderBy(F.desc("count")).collect()
     total = sum(row["rows"] for row in answers)
     letters = {row["letter"]: row["rows"] for row in answers if row["letter"] is not None}
-    return [
-        f"{total:,} rows: {sum(letters.values()):,} read, {total - sum(letters.values()):,} not",
-        "  ".join(f"{letter} {count:,}" for letter, count in letters.items()),
-        *(f"  not read, {row['count']:,}: {row['reason']}" for row in reasons[:10]),
-        *_accuracy(rows),
+    labelled, right = _right(rows)
+    return ScoreCounts(total, letters, {row["reason"]: row["count"] for row in reasons}, labelled, right)
+
+
+def _summary(rows: DataFrame) -> list[str]:
+    counts = count_scores(rows)
+    read = sum(counts.letters.values())
+    lines = [
+        f"{counted(counts.rows, 'row')}: {read:,} read, {counts.rows - read:,} not",
+        "  ".join(f"{letter} {count:,}" for letter, count in counts.letters.items()),
+        *(f"  not read, {count:,}: {reason}" for reason, count in list(counts.reasons.items())[:10]),
     ]
+    if counts.labelled:
+        share = counts.right / counts.labelled
+        lines.append(f"labels are known of {counts.labelled:,}: {share:.2%} of them are read right")
+    return lines
 
 
-def _accuracy(rows: DataFrame) -> list[str]:
-    """Say how many rows are right, of those that came with a label; nothing where none did."""
+def _right(rows: DataFrame) -> tuple[int, int]:
+    """Count the rows that came with a label, and those of them that were read right."""
     if dict(rows.dtypes).get("label") != "string":
-        return []
+        return 0, 0
     names: dict[str, str] = {name.lower(): name for name in LABELS}
     if {"source", "row"} <= set(rows.columns):  # of a pixel table, which numbers the letters
         names |= {str(number): letter for number, letter in LETTER_OF_NUMBER.items()}
     known = F.create_map(*(F.lit(word) for pair in names.items() for word in pair))
     label = F.try_element_at(known, F.lower(F.trim("label"))).alias("label")
-    counted = rows.select(label, "letter").where("label is not null")
+    labelled = rows.select(label, "letter").where("label is not null")
     right = F.count_if(F.col("label").eqNullSafe(F.col("letter")))
-    row = counted.agg(F.count("*").alias("rows"), right.alias("right")).first()
-    if row is None or not row["rows"]:
-        return []
-    return [f"labels are known of {row['rows']:,}: {row['right'] / row['rows']:.2%} of them are read right"]
+    row = labelled.agg(F.count("*").alias("rows"), right.alias("right")).first()
+    return (row["rows"], row["right"]) if row is not None else (0, 0)

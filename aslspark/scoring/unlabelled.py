@@ -16,6 +16,7 @@ from typing import NamedTuple
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from aslspark.common.counted import counted
 from aslspark.common.errors import AslsparkError
 from aslspark.common.labels import label_named, nearest_label
 from aslspark.common.paths import mounted_as_spark
@@ -206,7 +207,10 @@ def _files_at(
     lines = [f"{base}: {line}" for line in below.passed_over]
     tables = {as_text(table).rpartition("/")[2] for table in (*contents.manifests, *contents.notes, *contents.tables)}
     if files and (others := [name for name in others if name not in tables]):
-        lines.append(f"{base}: {len(others)} files that are no pictures by their endings, such as {others[0]}")
+        no_pictures = counted(
+            len(others), "file that is no picture by its ending", "files that are no pictures by their endings"
+        )
+        lines.append(f"{base}: {no_pictures}, such as {others[0]}")
     return files, lines
 
 

@@ -21,6 +21,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.routing import Route
 
+from aslspark.common.counted import counted
 from aslspark.common.labels import STATIC_LETTERS
 from aslspark.common.package import VERSION
 from aslspark.serving.chart import chart_of, drawn, lessons
@@ -189,7 +190,7 @@ def _add_status(app: FastAPI, service: Service) -> None:
         if not executor.ready:
             raise Refused(503, "no process that decodes pictures is there yet")
         if executor.inside >= service.limits.waiting:
-            raise Refused(503, f"{executor.inside} pictures are waiting")
+            raise Refused(503, f"{counted(executor.inside, 'picture is', 'pictures are')} waiting")
         return Readiness(ready=True, model=holder.current.name)
 
     @app.get(

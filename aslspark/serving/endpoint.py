@@ -11,6 +11,7 @@ import json
 from pathlib import Path
 
 from aslspark.bundle.files import MANIFEST
+from aslspark.common.counted import counted
 from aslspark.common.errors import AslsparkError
 from aslspark.scoring.answers import Answer
 from aslspark.scoring.reader import Reader
@@ -31,7 +32,9 @@ def model_fn(model_dir: str) -> Reader:
     folder = Path(model_dir)
     inside = [path.parent for path in sorted(folder.glob(f"*/{MANIFEST}"))]
     if not (folder / MANIFEST).is_file() and len(inside) != 1:
-        raise AslsparkError(f"model_dir {model_dir}: {len(inside)} bundles lie in it; put one there")
+        raise AslsparkError(
+            f"model_dir {model_dir}: {counted(len(inside), 'bundle lies', 'bundles lie')} in it; put one there"
+        )
     return Reader.load(str(folder if (folder / MANIFEST).is_file() else inside[0]))
 
 

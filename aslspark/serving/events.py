@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import unquote_plus
 
+from aslspark.common.counted import counted
 from aslspark.common.errors import AslsparkError
 from aslspark.common.redacted_files import redacted_json
 from aslspark.common.redaction import redact
@@ -276,9 +277,9 @@ def handle(event: Mapping[str, Any], store: Store, reader: AnyReader) -> dict[st
         except Exception as error:  # a store's library has errors of its own
             failed.append(f"{picture.bucket}/{picture.key}: {redact(str(error))}")
     if failed:
-        raise AslsparkError(f"event: {len(failed)} pictures failed, first {failed[0]}")
+        raise AslsparkError(f"event: {counted(len(failed), 'picture')} failed, first {failed[0]}")
     if gone:
-        raise AslsparkError(f"event: {len(gone)} pictures are not there, first {gone[0]}")
+        raise AslsparkError(f"event: {counted(len(gone), 'picture is', 'pictures are')} not there, first {gone[0]}")
     return counts
 
 

@@ -16,6 +16,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from aslspark.common.child_process import ChildDied, ChildNotStarted, ChildProcess, ChildTimedOut
+from aslspark.common.counted import counted
 from aslspark.scoring.answers import Answer
 from aslspark.serving.decoder import LIGHT_BODY, Parse, Wrong, is_heavy
 from aslspark.serving.isolated_reader import decoder_process, read_isolated
@@ -100,7 +101,11 @@ class PictureExecutor:
             429 where too many wait already, 503 where the time is over.
         """
         if self.inside + len(pictures) > self.limits.waiting + self._workers:
-            raise Refused(429, f"{self.inside} pictures are waiting; at most {self.limits.waiting} may: try again soon")
+            raise Refused(
+                429,
+                f"{counted(self.inside, 'picture is', 'pictures are')} waiting; at most {self.limits.waiting} may: "
+                "try again soon",
+            )
         served = self.holder.current
         jobs = [self._counted(self._answered(served, value, kind)) for value, kind in pictures]
         return served, await self._in_time(_all(jobs))

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from aslspark.common.command_line import ArgumentParser
+from aslspark.common.counted import counted
 from aslspark.common.errors import AslsparkError
 from aslspark.common.redaction import redact, say
 from aslspark.scoring.reader import Reader
@@ -121,5 +122,5 @@ def main(argv: Sequence[str]) -> None:
         pause.wait(options.every)
         if new := watch.look(settled=True):
             total += new
-            say(f"{total:,} pictures read")
-    say(f"{total:,} pictures read")
+            say(f"{counted(total, 'picture')} read")
+    say(f"{counted(total, 'picture')} read")

@@ -16,6 +16,7 @@ from typing import Any
 from pyspark.resource import ResourceProfile
 from pyspark.sql import SparkSession
 
+from aslspark.common.counted import counted
 from aslspark.common.errors import AslsparkError
 from aslspark.common.spark_session import (
     IS_SPARK_3,
@@ -95,7 +96,12 @@ class Attempts:
         epoch, wanted = self._epochs_kept(job), num_proc
         for attempt in range(1, self._tries + 1):
             if epoch:
-                log.info("going on after epoch %d of %d, with %d processes", epoch, job.training.epochs, num_proc)
+                log.info(
+                    "going on after epoch %d of %d, with %s",
+                    epoch,
+                    job.training.epochs,
+                    counted(num_proc, "process", "processes"),
+                )
             executors = self._executors()
             try:
                 return self._once(replace(job, start_epoch=epoch), num_proc, env, on_event)
@@ -105,8 +111,8 @@ class Attempts:
                     raise  # it would come again
                 if attempt == self._tries:
                     raise AslsparkError(
-                        f"{error}\ngiven up after {attempt} tries (training.tries), {kept} of {job.training.epochs} "
-                        "epochs done"
+                        f"{error}\ngiven up after {counted(attempt, 'try', 'tries')} (training.tries), {kept} of "
+                        f"{job.training.epochs} epochs done"
                     ) from error
                 log.warning("%s", str(error).splitlines()[0])
                 if error.silent and not is_local(self._spark):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any, cast
 
+from aslspark.common.counted import counted
 from aslspark.common.progress import Activity
 from aslspark.common.settings import TrainingConfig
 from aslspark.models.fit_result import Alert
@@ -31,11 +32,10 @@ class ConsoleProgress:
         self._activity, self._epochs = activity, training.epochs
         activity.advance(0)
         log.info(
-            "training on %s samples in %d processes of %d thread%s, batches of %d each, %s",
-            f"{rows:,}",
-            training.num_proc,
-            training.threads,
-            "" if training.threads == 1 else "s",
+            "training on %s in %s of %s, batches of %d each, %s",
+            counted(rows, "sample"),
+            counted(training.num_proc, "process", "processes"),
+            counted(training.threads, "thread"),
             training.batch_size,
             launcher,
         )

@@ -13,6 +13,7 @@ from pyspark.ml import Pipeline
 from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
+from aslspark.common.counted import counted
 from aslspark.common.errors import AslsparkError
 from aslspark.common.former_names import moved_from
 from aslspark.common.progress import doing
@@ -133,8 +134,8 @@ def look_at(spark: SparkSession, folder: str) -> TrainingData:
     if not any(row["split"] == judged_on for row in counts):
         rows = sum(row["rows"] for row in counts)
         raise AslsparkError(
-            f"split.{judged_on}: none of the {rows} samples fell into the {judged_on} split, so nothing could be "
-            "judged; give more data or hold out more"
+            f"split.{judged_on}: none of {counted(rows, 'sample')} fell into the {judged_on} split, so nothing could "
+            "be judged; give more data or hold out more"
         )
     shapes = _shapes(counts)
     if len(shapes) > 1:

@@ -16,6 +16,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import BinaryType, BooleanType, IntegralType, NumericType, StringType, StructType
 
 from aslspark.common.catalog import LANDMARKS, PICTURE
+from aslspark.common.counted import counted
 from aslspark.common.errors import AslsparkError
 from aslspark.common.paths import spark_path
 from aslspark.common.store_path import any_path, remove_folder
@@ -111,7 +112,9 @@ class InPlaceTraining(InPlaceParams):
         """Look for what a worker could not train on, before any is started."""
         found = written.groupBy(LABEL).count().collect()
         if empty := sum(row["count"] for row in found if row[LABEL] is None):
-            raise AslsparkError(f"label_cols={label_col}: {empty:,} rows have no label (null); leave them out")
+            raise AslsparkError(
+                f"label_cols={label_col}: {counted(empty, 'row has', 'rows have')} no label (null); leave them out"
+            )
         labels = self.getOrDefault("labels")
         if unknown := sorted({row[LABEL] for row in found} - set(labels)):
             raise AslsparkError(
@@ -131,10 +134,14 @@ class InPlaceTraining(InPlaceParams):
             0,
         )
         if empty:
-            raise AslsparkError(f"feature_cols={feature_col}: {empty:,} rows have no picture (null); leave them out")
+            raise AslsparkError(
+                f"feature_cols={feature_col}: {counted(empty, 'row has', 'rows have')} no picture (null); leave "
+                "them out"
+            )
         if other:
             raise AslsparkError(
-                f"feature_cols={feature_col}: {other:,} pictures have another size than {'x'.join(map(str, shape))}, "
+                f"feature_cols={feature_col}: {counted(other, 'picture has', 'pictures have')} another size than "
+                f"{'x'.join(map(str, shape))}, "
                 f"{needed:,} bytes, which the model takes; bring them to it"
             )
 

@@ -17,6 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from aslspark.common.counted import counted
 from aslspark.common.errors import AslsparkError
 from aslspark.common.settings import TrainingConfig
 from aslspark.common.store_path import StorePath, any_path
@@ -203,7 +204,10 @@ class SampleFeed:
         self.rows = sum(group.rows for group in groups)
         shares = share_sizes(self.rows, size)
         if not groups or shares[-1] == 0:
-            raise AslsparkError(f"{folder}: {self.rows} rows are too few for {size} processes; each needs one or more")
+            raise AslsparkError(
+                f"{folder}: {counted(self.rows, 'row is', 'rows are')} too few for "
+                f"{counted(size, 'process', 'processes')}; each needs one or more"
+            )
         self._plan = Steps(shares, batch_size, rank, steps)
         self.steps = self._plan.number
         self._reader, self._rank, self._seed, self._budget = reader, rank, seed, budget

@@ -14,6 +14,7 @@ from pyspark.resource import ResourceProfile
 from pyspark.sql import SparkSession
 
 from aslspark.common.catalog import LANDMARKS, PICTURE
+from aslspark.common.counted import counted
 from aslspark.common.errors import AslsparkError
 from aslspark.common.progress import doing
 from aslspark.common.settings import AugmentConfig, Config, TrainingConfig, declarations
@@ -118,7 +119,7 @@ def fit_on_folders(
     kept.mkdir(parents=True, exist_ok=True)
     fitting = ExitStack()
     try:
-        activity = fitting.enter_context(doing(f"starting {training.num_proc} processes"))
+        activity = fitting.enter_context(doing(f"starting {counted(training.num_proc, 'process', 'processes')}"))
         progress = ConsoleProgress(rows[0], training, how, activity)
 
         def on_event(event: dict[str, Any]) -> None:
@@ -206,7 +207,7 @@ def worker_job(
     for what, rows in (("training", train_rows), ("validation", validation_rows)):
         if 0 < rows < training.num_proc or (what == "training" and rows == 0):
             raise AslsparkError(
-                f"num_proc={training.num_proc}: there are only {rows} {what} samples, and each process needs one or "
+                f"num_proc={training.num_proc}: only {counted(rows, f'{what} sample')}, and each process needs one or "
                 "more; give more data or fewer processes"
             )
     validation = folders.validation if validation_rows else None

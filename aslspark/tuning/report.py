@@ -8,6 +8,7 @@ from pathlib import Path
 import optuna
 
 from aslspark.common.catalog import NO_CLASSIFIER
+from aslspark.common.counted import counted
 from aslspark.common.redacted_files import write_settings
 from aslspark.common.report_page import write_page
 from aslspark.common.settings import Config
@@ -44,15 +45,15 @@ def write_report(study: optuna.Study, config: Config, data: Mapping[str, str], f
         section, key = name.split(".")
         settings[section][key] = value
     comment = (
-        f"The best of {len(study.trials)} trials, {best.value:.4f} of the validation split right:\n"
+        f"The best of {counted(len(study.trials), 'trial')}, {best.value:.4f} of the validation split right:\n"
         f"  spark-submit jobs/{job} --data ... --out ... --config best.yaml"
     )
     if classifier == NO_CLASSIFIER and EPOCHS not in best.params:
         section, key = EPOCHS.split(".")
         short = settings[section].pop(key)
         comment += (
-            f"\nTrials had {short} epochs, which are the search's and no setting of the model: {EPOCHS} is left out "
-            "here, and is what the training is given (--epochs), or the default."
+            f"\nTrials had {counted(short, 'epoch')}, a number of the search and no setting of the model: {EPOCHS} is "
+            "left out here, and is what the training is given (--epochs), or the default."
         )
     write_settings(folder / "best.yaml", settings, comment)
     for name, draw in _PLOTS.items():

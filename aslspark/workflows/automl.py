@@ -23,6 +23,7 @@ from pyspark.sql import functions as F
 from aslspark.bundle.files import require_new, whole_folder
 from aslspark.common.catalog import CLASSIFIERS
 from aslspark.common.command_line import next_command
+from aslspark.common.counted import counted
 from aslspark.common.errors import AslsparkError
 from aslspark.common.paths import spark_path
 from aslspark.common.progress import clock
@@ -203,7 +204,7 @@ def _data_of_winner(
     """Return the folder that the winner is trained on, and a description of its samples."""
     if table.test_is_given:
         return table.folder, "the train split, since the test rows were given as test"
-    honest = f"{winner['test']:.2%} of its {winner['test_rows']:,} rows right"
+    honest = f"{winner['test']:.2%} of its {counted(winner['test_rows'], 'row')} right"
     return _all_to_learn(spark, table, scratch, honest), "all but the validation split"
 
 

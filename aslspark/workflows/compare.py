@@ -17,6 +17,7 @@ from aslspark.bundle.files import read_bundle, require_new, whole_folder
 from aslspark.bundle.manifest import Manifest
 from aslspark.bundle.read import bundle_folder
 from aslspark.common.command_line import next_command
+from aslspark.common.counted import counted
 from aslspark.common.errors import AslsparkError
 from aslspark.common.paths import spark_path
 from aslspark.common.progress import doing
@@ -142,11 +143,11 @@ def compare_bundles(
         with scratch_beside(path) as scratch, whole_folder(path) as folder:
             set_rows: list[SetRow] = []
             for number, (name, paths) in enumerate(sets.items(), start=1):
-                log.info("%s: judging %d bundles", name, len(candidates))
+                log.info("%s: judging %s", name, counted(len(candidates), "bundle"))
                 labelled = LabelledSet(name, paths)
                 with doing(f"judging on {name}"):
                     set_rows.append(_judge(spark, candidates, labelled, folder, scratch / str(number), number))
-            log.info("timing the networks, %d thread%s", threads, "" if threads == 1 else "s")
+            log.info("timing the networks, %s", counted(threads, "thread"))
             _time(candidates, threads)
             best, finding = _finding(candidates, set_rows[0])
             result: Comparison = redact_all(

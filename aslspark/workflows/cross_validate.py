@@ -19,6 +19,7 @@ from pyspark.sql import DataFrame, SparkSession
 from aslspark.bundle.files import require_new
 from aslspark.common.catalog import NO_CLASSIFIER
 from aslspark.common.command_line import next_command
+from aslspark.common.counted import counted
 from aslspark.common.errors import AslsparkError
 from aslspark.common.paths import spark_path
 from aslspark.common.redacted_files import write_json
@@ -231,7 +232,8 @@ def _run_folds(
             metrics = _run_fold(spark, table, samples, fold, scratch, config, options)
         except AslsparkError as error:
             raise AslsparkError(
-                f"{where} failed: {error}; {len(done)} finished folds are kept in {folder}, and the same call goes "
+                f"{where} failed: {error}; {counted(len(done), 'finished fold is', 'finished folds are')} kept in "
+                f"{folder}, and the same call goes "
                 "on from there"
             ) from error
         finally:

@@ -11,6 +11,7 @@ from pyspark.sql import functions as F
 
 from aslspark.bundle.files import require_new, whole_folder
 from aslspark.common.command_line import next_command
+from aslspark.common.counted import counted
 from aslspark.common.paths import spark_path
 from aslspark.common.settings import Config
 from aslspark.common.store_path import AnyPath, StorePath, any_path
@@ -111,7 +112,7 @@ def evaluate(
         log.info("%s", report.summary(metrics))
     log_result(
         out,
-        f"{metrics['accuracy']:.2%} of {metrics['rows']:,} pictures right",
+        f"{metrics['accuracy']:.2%} of {counted(metrics['rows'], 'picture')} right",
         look=f"{folder_to_make}/report.html",
         then=next_command("score", "--model", model, "--data", "PICTURES", "--out", "scored"),
     )

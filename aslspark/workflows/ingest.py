@@ -10,6 +10,7 @@ from pyspark import StorageLevel
 from pyspark.sql import DataFrame, SparkSession
 
 from aslspark.common.command_line import next_command
+from aslspark.common.counted import counted
 from aslspark.common.log_output import RESULT
 from aslspark.common.progress import doing
 from aslspark.common.report_page import PAGE
@@ -120,7 +121,7 @@ def ingest(
     counts = ", ".join(f"{rows:,} {split}" for split, rows in report.splits.items())
     log_result(
         out,
-        f"{report.kept:,} samples ({counts}), {report.quarantined:,} in quarantine",
+        f"{counted(report.kept, 'sample')} ({counts}), {report.quarantined:,} in quarantine",
         look=f"{out}/{PAGE}",
         then=next_command("train-cnn", "--data", out, "--out", "runs/mine"),
     )
@@ -150,7 +151,12 @@ def ingest_or_draw(
             columns=config.columns,
         )
     drawn = config.drawn
-    log.info("no --data: drawing %d hands of %d signers (%s)", drawn.count, drawn.signers, DRAWN_WARNING)
+    log.info(
+        "no --data: drawing %s of %s (%s)",
+        counted(drawn.count, "hand"),
+        counted(drawn.signers, "signer"),
+        DRAWN_WARNING,
+    )
     with doing("drawing hands", rows=drawn.count, unit="hands"):
         # Few tasks would show nothing for half a minute, and then all.
         tasks = max(parallelism(spark), min(_DRAWING_TASKS * parallelism(spark), drawn.count // _LEAST_DRAWN))

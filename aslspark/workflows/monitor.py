@@ -15,6 +15,7 @@ from pyspark.sql.types import TimestampNTZType, TimestampType
 from aslspark.bundle.files import require_new, resolve_alias, whole_folder
 from aslspark.common.batch_udf import batch_udf
 from aslspark.common.command_line import next_command
+from aslspark.common.counted import counted
 from aslspark.common.errors import AslsparkError
 from aslspark.common.redacted_files import write_json
 from aslspark.common.report_page import PAGE, write_page
@@ -117,7 +118,7 @@ def monitor(
                     "model": model,
                     "data": f"{data}, by {by}" if by else data,
                     "alarm rate": f"{alarm_rate:g} of clean batches",
-                    "reference": f"{len(profile.part_of):,} rows that the model was made with",
+                    "reference": f"{counted(len(profile.part_of), 'row')} that the model was made with",
                 },
                 furthest=worst,
                 least_rows=LEAST_ROWS,
@@ -127,7 +128,7 @@ def monitor(
     drifted = sum(bool(row["drift"]) for row in batches)
     log_result(
         out,
-        f"{drifted} of {len(batches)} batches have drifted" if drifted else "no drift",
+        f"drift in {drifted} of {counted(len(batches), 'batch', 'batches')}" if drifted else "no drift",
         look=f"{path}/{PAGE}",
         then=next_command("retrain", "--registry", "DIR", "--data", "LABELLED") if drifted else "",
     )
@@ -262,6 +263,7 @@ def _log(report: dict[str, Any]) -> None:
             )
             more = f" and {len(row['alarms']) - 4} more" if len(row["alarms"]) > 4 else ""
             verdict = f"drift: {first}{more}"
-        log.info("%s, %s rows: %s", row["batch"], f"{row['rows']:,}", verdict)
+        log.info("%s, %s: %s", row["batch"], counted(row["rows"], "row"), verdict)
     judged = sum(row["judged"] for row in report["batches"])
-    log.info("of %d clean batches, %.2g would raise an alarm by chance", judged, judged * report["alarm_rate"])
+    chance = judged * report["alarm_rate"]
+    log.info("of %s, %.2g would raise an alarm by chance", counted(judged, "clean batch", "clean batches"), chance)

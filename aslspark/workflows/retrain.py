@@ -17,6 +17,7 @@ from pyspark.sql import functions as F
 from aslspark.bundle.files import read_bundle, read_manifest, whole_folder
 from aslspark.common.catalog import NO_CLASSIFIER
 from aslspark.common.command_line import next_command
+from aslspark.common.counted import counted
 from aslspark.common.errors import AslsparkError
 from aslspark.common.log_output import RESULT
 from aslspark.common.paths import spark_path
@@ -81,7 +82,7 @@ def initialize(
         log_champion(config, version, registry.path(version), decision)
     log_result(
         registry.given,
-        f"champion {version}, judged on {rows:,} frozen rows from now on",
+        f"champion {version}, judged on {counted(rows, 'frozen row')} from now on",
         then=next_command("retrain", "--registry", registry.given, "--data", "PATH"),
     )
     return version
@@ -257,5 +258,6 @@ def _require_unlearned_test(frozen: DataFrame, learned: DataFrame) -> None:
     rows = pictures(frozen).join(pictures(learned).distinct(), "pixels", "left_semi").count()
     if rows:
         raise AslsparkError(
-            f"--data: {rows:,} pictures of the registry's {FROZEN_TEST} are among those to learn from; leave them out"
+            f"--data: {counted(rows, 'picture is', 'pictures are')} of the registry's {FROZEN_TEST}, and would be "
+            "learned from; leave out what is tested on"
         )

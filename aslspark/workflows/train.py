@@ -21,6 +21,7 @@ from aslspark.bundle.files import MANIFEST, require_new, seal, whole_folder
 from aslspark.bundle.write import write_model
 from aslspark.common.catalog import LANDMARKS, NETWORKS, NO_CLASSIFIER, PICTURE, READS
 from aslspark.common.command_line import next_command
+from aslspark.common.counted import counted
 from aslspark.common.errors import AslsparkError
 from aslspark.common.former_names import warn_of_former
 from aslspark.common.progress import clock, doing
@@ -83,9 +84,10 @@ class TrainingResult:
     best_epoch: int | None = None
 
     def __repr__(self) -> str:
-        judged = f"{self.metrics['accuracy']:.2%} of {self.metrics['rows']:,} {self.metrics['judged_on'][0]} rows right"
+        rows = counted(self.metrics["rows"], f"{self.metrics['judged_on'][0]} row")
+        judged = f"{self.metrics['accuracy']:.2%} of {rows} right"
         epoch = f", epoch {self.best_epoch}" if self.best_epoch is not None else ""
-        return f"<TrainingResult {self.path}: {judged}, {len(self.labels)} labels{epoch}>"
+        return f"<TrainingResult {self.path}: {judged}, {counted(len(self.labels), 'label')}{epoch}>"
 
 
 def train(
@@ -162,7 +164,8 @@ def train(
     started = time.monotonic()
     with job_run(spark, config, job, out, data=paths):
         result = train_bundle(spark, paths, out, config, test_paths, resume)
-    judged = f"{result.metrics['accuracy']:.2%} of {result.metrics['rows']:,} {result.metrics['judged_on'][0]} pictures"
+    metrics = result.metrics
+    judged = f"{metrics['accuracy']:.2%} of {counted(metrics['rows'], metrics['judged_on'][0] + ' picture')}"
     log_result(
         out,
         f"{judged} right, in {clock(time.monotonic() - started)}",

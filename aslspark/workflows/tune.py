@@ -16,7 +16,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import optuna
 import psutil
@@ -24,6 +24,7 @@ from pyspark.sql import SparkSession
 
 from aslspark.common.catalog import NO_CLASSIFIER
 from aslspark.common.command_line import next_command
+from aslspark.common.counted import counted
 from aslspark.common.errors import AslsparkError
 from aslspark.common.paths import is_mounted
 from aslspark.common.progress import doing
@@ -121,6 +122,24 @@ def search(
     return study
 
 
+class SearchResult(TypedDict):
+    """What a search came to."""
+
+    trials: int
+    best: int
+    """The trial's number."""
+    accuracy: float
+    """Its share of the validation pictures that are right."""
+    settings: dict[str, Any]
+    """Those that its trial drew, by name."""
+
+
+def search_result(study: optuna.Study) -> SearchResult:
+    """Return what a search that is done came to."""
+    best = study.best_trial
+    return {"trials": len(study.trials), "best": best.number, "accuracy": study.best_value, "settings": best.params}
+
+
 def _require_same(study: optuna.Study, out: str, given: dict[str, Any]) -> None:
     """Refuse to resume a study that was begun with another space, data or settings."""
     before = study.user_attrs.get(BEGUN_WITH)
@@ -140,7 +159,9 @@ def _check_at_once(spark: SparkSession, config: Config, at_once: int) -> None:
     require_classic(spark, "a search")  # which cancels the jobs of a trial whose time is over
     slots = task_slots(spark)
     if at_once < 1 or (slots is not None and at_once > slots):
-        raise AslsparkError(f"--at-once {at_once}: there are {slots} task slots; give from 1 to so many")
+        raise AslsparkError(
+            f"--at-once {at_once}: more than {counted(slots or 0, 'task slot')}; give from 1 to so many"
+        )
     if at_once > 1 and (config.training.framework != "torch" or config.mllib.classifier != NO_CLASSIFIER):
         raise AslsparkError(
             f"--at-once {at_once}: only torch networks are fitted in single tasks; set training.framework=torch, or "

@@ -1,7 +1,7 @@
 """The page of each job, run on drawn hands, as one looks at it: `python docs/reports/make.py [RUNS]`, in `make shell`.
 
 In: nothing; runs that RUNS holds already are not made again. Out: `docs/reports/*.jpg`, each a job's `report.html` on
-a wide and a narrow screen, light and dark. It takes Chromium and some fifteen minutes.
+a wide and a narrow screen, light and dark. It takes Chromium and some twenty minutes.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ spark = SparkSession.builder.master("local[2]").getOrCreate()
 draw_pictures(spark, sys.argv[1], count=1200, seed=7, size=32, signers=6)
 """
 SPACE = str(REPOSITORY / "conf/spaces/network.yaml")
+KINDS = ["forest", "logistic", "small_cnn"]
 TORCH = ["--framework", "torch", "--num-proc", "2"]
 JOBS = {
     "ingest": ["--source", "pictures", "--split", "signer", "--set", r"pictures.signer_pattern=(signer\d+)_"],
@@ -39,6 +40,7 @@ JOBS = {
     "compare": ["--model", "network=train_cnn", "forest=train_baseline", "--data", "drawn=ingest"],
     "monitor": ["--model", "train_cnn", "--data", "dark"],
     "cross_validate": ["--data", "ingest", "--by", "signer", "--folds", "3", *TORCH, "--epochs", "8"],
+    "automl": ["--data", "ingest", "--models", *KINDS, "--minutes", "8", "--trials", "2", *TORCH, "--epochs", "8"],
     "tune": ["--data", "ingest", "--space", SPACE, *TORCH, "--epochs", "3", "--trials", "8"],
 }
 """By job: its options; a run is a folder where they are run."""

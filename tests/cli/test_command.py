@@ -126,6 +126,20 @@ def test_the_extras_that_the_command_names_are_those_of_setup_py():
     assert {*jobs_support.EXTRAS, "test", "docs", "dev"} == {name for name, packages in extras.items() if packages}
 
 
+WITHOUT_RESULT = {"score-stream"}
+"""Jobs that run on."""
+
+
+def test_every_job_that_ends_prints_its_result_for_programs():
+    for path in sorted((REPOSITORY / "jobs").glob("*.py")):
+        job = path.stem.replace("_", "-")
+        has_option = "--json" in parser_of(job)._option_string_actions
+        calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+        assert has_option == any(getattr(call.func, "id", "") == "print_result" for call in calls), job
+        assert has_option == (job not in WITHOUT_RESULT), job
+        assert has_option == (f"`{job}`" in (REPOSITORY / "docs/commands.md").read_text().partition("<!--")[0]), job
+
+
 def test_an_unknown_command_is_refused_with_those_that_there_are():
     found = aslspark("traim")
     assert found.returncode == 2

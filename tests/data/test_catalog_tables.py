@@ -203,6 +203,10 @@ def test_answers_are_appended_to_a_table_with_the_bundle_and_the_time(spark, pic
         ({"where": "label ="}, "--where label =: "),
         ({"since": "yesterday"}, "--since yesterday: give a time such as 2026-11-01"),
         ({"out_table": "a.b.c.d.e", "mode": "append"}, "--out-table a.b.c.d.e"),
+        (
+            {"out_table": "no_such.answers", "mode": "append"},
+            r"--out-table no_such.answers: there is no schema no_such; make it \(CREATE SCHEMA no_such\)",
+        ),
         ({"out_table": "lake_x", "mode": "replace"}, "--mode replace: choose one of errorifexists, append, overwrite"),
         ({"out_table": "lake_x", "out": "folder"}, "--out folder and --out-table lake_x: give one of them"),
     ],

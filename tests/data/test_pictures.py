@@ -75,7 +75,7 @@ def test_labels_come_from_folders_in_any_case_and_others_are_passed_over(spark, 
     assert set(report.labels) == {"A", "B", "J", "space"}
     passed = " ".join(report.passed_over)
     assert "unsorted/misc: 2 pictures" in passed
-    assert "1 files that do not end in" in passed
+    assert "1 file that does not end in" in passed
     sample = read_samples(spark, str(out)).where(F.col("id") == "hands:A/A1.JPG").first()
     assert (sample["label"], sample["source"], sample["signer"]) == ("A", "hands", None)
     assert tuple(sample["picture"])[:3] == (SIZE, SIZE, 3)
@@ -118,8 +118,26 @@ def test_the_signer_is_found_in_the_path_and_whole_signers_are_held_out(spark, t
     rows = read_samples(spark, str(tmp_path / "out")).select("id", "signer", "split").collect()
     assert all(row["signer"] == row["id"].split("hand")[1][0] for row in rows)
     assert len({(row["signer"], row["split"]) for row in rows}) == 4
-    with pytest.raises(AslsparkError, match="name no signer"):
+    unnamed = (
+        r"name no signer \(24 of set, first hand1_day/A/A1.jpg\), .* signer_pattern would name it; set split.kind="
+    )
+    with pytest.raises(AslsparkError, match=unnamed):
         ingest_sources(spark, [str(tmp_path / "set")], str(tmp_path / "no"), split=split, pictures=options(spark))
+
+
+def test_a_picture_without_a_signer_beside_others_is_quarantined_where_signers_are_split(spark, tmp_path):
+    for hand in range(1, 5):
+        fill(tmp_path / "set" / f"hand{hand}_day", labels="AB", count=3, first=100 * hand)
+    fill(tmp_path / "set" / "day", labels="A", count=1, first=900)
+    split = SplitOptions(kind="signer", validation=0.25, test=0.25)
+    signers = options(spark, signer_pattern=r"hand(\d)_")
+    report = ingest_sources(spark, [str(tmp_path / "set")], str(tmp_path / "out"), split=split, pictures=signers)
+    assert (report.kept, report.quarantined) == (24, 1)
+    [reason] = report.reasons
+    assert (reason.reason, reason.rows) == ("no signer", 1)
+    assert "set: day/A/A1.jpg: " in reason.first
+    by_block = ingest_sources(spark, [str(tmp_path / "set")], str(tmp_path / "all"), pictures=signers)
+    assert by_block.quarantined == 0
 
 
 def manifest(folder, rows, columns=("path", "label", "signer", "split")):

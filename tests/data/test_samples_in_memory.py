@@ -3,6 +3,7 @@
 import pytest
 
 from aslspark.data.ingest import ingest_sources
+from aslspark.data.splits import SplitOptions
 
 SCHEMA = (
     "id string, picture struct<height: int, width: int, channels: int, data: binary>, label string, source string, "
@@ -35,3 +36,16 @@ def test_sizes_that_cannot_be_are_quarantined(spark, tmp_path, setting, ansi):
         1,
         [("wrong picture size", 4)],
     )
+
+
+def test_a_sample_without_a_signer_beside_others_is_quarantined_where_signers_are_split(spark, tmp_path):
+    rows = [
+        (f"{signer}{number}", (28, 28, 1, bytearray(784)), "AB"[number % 2], None, signer)
+        for signer in ("ann", "ben", "cay", None)
+        for number in range(4 if signer else 1)
+    ]
+    split = SplitOptions(kind="signer", validation=0.3, test=0.3)
+    report = ingest_sources(spark, [spark.createDataFrame(rows, SCHEMA)], str(tmp_path / "out"), split=split)
+    assert (report.kept, sorted(report.splits.values())) == (12, [4, 4, 4])
+    assert [(reason.reason, reason.rows) for reason in report.reasons] == [("no signer", 1)]
+    assert "None0: split.kind=signer needs one" in report.reasons[0].first

@@ -46,8 +46,8 @@ THREE = {"A": 5, "B": 5, "C": 5}
 @pytest.mark.parametrize(
     ("listing", "options", "needs", "words"),
     [
-        (listing(THREE), HANDS, Needs(), ["split.blocks=25", "none of the 15 samples", "test", "set split.blocks=5"]),
-        (listing({"A": 1, "B": 2}), SplitOptions(), Needs(), ["none of the 3 samples", "give more data"]),
+        (listing(THREE), HANDS, Needs(), ["split.blocks=25", "none of 15 samples", "test", "set split.blocks=5"]),
+        (listing({"A": 1, "B": 2}), SplitOptions(), Needs(), ["none of 3 samples", "give more data"]),
         (listing({"A": 5}), HANDS, Needs(), ["labelled A", "at least two letters"]),
         (listing({"A": 5, "B": 5}, split=TEST), HANDS, Needs(), ["left to train on", "give more data"]),
         (listing(THREE), SplitOptions(test=0), Needs(), ["split.test=0", "set split.test=0.1 split.blocks=5"]),
@@ -56,7 +56,7 @@ THREE = {"A": 5, "B": 5, "C": 5}
             listing({"A": 10, "B": 1}),
             SplitOptions(),
             Needs(processes=2),
-            ["training.num_proc=2", "only 1 validation samples", "set "],
+            ["training.num_proc=2", "only 1 validation sample ", "set "],
         ),
         (listing(THREE), SplitOptions(kind="signer"), Needs(), ["name no signer", "split.kind=block split.blocks=5"]),
         (listing(THREE, ["x"]), SplitOptions(kind="signer"), Needs(), ["1 signer", "split.kind=block"]),
@@ -132,7 +132,7 @@ def fill(folder, counts, content=None):
 def test_no_picture_is_decoded_for_what_names_alone_foretell(spark, tmp_path, kind):
     folder = fill(tmp_path / "hands", THREE, b"not a picture: read, it would be quarantined")
     options = SplitOptions(kind=kind, blocks=25, validation=0.04, test=0.04)
-    with pytest.raises(AslsparkError, match=r"none of the 15 samples would fall into the test.*set .*split.blocks=5"):
+    with pytest.raises(AslsparkError, match=r"none of 15 samples would fall into the test.*set .*split.blocks=5"):
         ingest_sources(spark, [folder], str(tmp_path / "out"), split=options, needs=Needs())
     assert not (tmp_path / "out").exists()
 
@@ -169,7 +169,7 @@ def test_each_process_needs_a_row_to_validate_with_and_one_is_enough(processes, 
     if works:
         require_trainable(thirty, SplitOptions(), needs)
     else:
-        assert "training.num_proc=4: there are only 3 validation samples" in refused(thirty, SplitOptions(), needs)
+        assert "training.num_proc=4: only 3 validation samples" in refused(thirty, SplitOptions(), needs)
 
 
 @pytest.mark.parametrize(("processes", "works"), [(24, True), (25, False)])
@@ -179,4 +179,4 @@ def test_each_process_needs_a_row_to_train_on_and_one_is_enough(processes, works
     if works:
         require_trainable(thirty, options, needs)
     else:
-        assert "there are only 24 training samples" in refused(thirty, options, needs)
+        assert "only 24 training samples" in refused(thirty, options, needs)

@@ -1,10 +1,12 @@
 """Every plot as people see it: shares within 0-100 %, no text upon other text, legends beside the data."""
 
 import itertools
+import json
 
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from PIL import Image
 
 from aslspark.common.plot_style import limits_of_shares, plot_style, show_percent
 from aslspark.evaluation.calibration_plots import plot_calibration, plot_coverage, plot_groups
@@ -167,6 +169,20 @@ def test_groups_of_which_all_or_none_is_right_lie_within_100_percent(drawn):
     assert [(group["low"] >= 0, group["high"] <= 1) for group in groups] == [(True, True)] * 2
     assert f"{groups[0]['low']:.1%} {groups[1]['high']:.1%}" == "0.0% 100.0%"
     require_readable(drawn(plot_groups, {"side": groups}, 0.5))
+
+
+def test_the_spots_of_a_confusion_matrix_lie_where_its_cells_are_drawn(tmp_path):
+    counts = [[5 * (row == column) for column in range(4)] for row in range(3)]
+    plot_confusion({"labels": [*"ABC"], "answers": [*"ABC", UNSCORED], "counts": counts}, "", tmp_path / "plot.png")
+    with Image.open(tmp_path / "plot.png") as image:
+        spots = json.loads(image.info["spots"])
+        grey, size = image.convert("L"), image.size
+    assert [spot["about"] for spot in spots] == ["A → A", "B → B", "C → C"]
+    for spot in spots:
+        left, top, width, height = (part / 100 * size[place % 2] for place, part in enumerate(spot["box"]))
+        inside = [grey.getpixel((round(left + x * width), round(top + 0.2 * height))) for x in (0.08, 0.92)]
+        outside = [grey.getpixel((round(left + x * width), round(top + 0.2 * height))) for x in (-0.08, 1.08)]
+        assert max(inside) < 80 < 200 < min(outside)
 
 
 def test_captions_of_a_sheet_do_not_run_into_the_next_picture(drawn):

@@ -95,6 +95,9 @@ def test_training_runs_on_a_local_cluster_from_elsewhere_with_py_files(ingested,
         py_files=package,
     )
     assert_trained(result, out)
+    then = next(line for line in result.stdout.splitlines() if line.startswith("  next: "))
+    assert then.startswith("  next: spark-submit --master 'local-cluster[2,1,2048]' --conf ")
+    assert f"--py-files {package} {REPOSITORY}/jobs/score.py --model {out} --data PICTURES" in then
 
 
 def free_port():
@@ -175,11 +178,18 @@ def bundle(spark, table, tmp_path_factory):
     return out
 
 
+def last_line(capsys):
+    """What a program reads of a job's standard output."""
+    return capsys.readouterr().out.splitlines()[-1]
+
+
 def test_evaluate_judges_raw_data_as_a_whole_and_an_ingested_folder_by_its_test_split(
-    spark, bundle, table, ingested, tmp_path
+    spark, bundle, table, ingested, tmp_path, capsys
 ):
     evaluate.main(["--model", str(bundle), "--data", str(table), "--out", str(tmp_path / "raw")])
-    evaluate.main(["--model", str(bundle), "--data", ingested, "--out", str(tmp_path / "split")])
+    assert "{" not in capsys.readouterr().out
+    evaluate.main(["--model", str(bundle), "--data", ingested, "--out", str(tmp_path / "split"), "--json"])
+    assert json.loads(last_line(capsys)) == json.loads((tmp_path / "split" / "metrics.json").read_text())
     raw = json.loads((tmp_path / "raw" / "metrics.json").read_text())
     split = json.loads((tmp_path / "split" / "metrics.json").read_text())
     assert raw["rows"] == 720
@@ -188,7 +198,7 @@ def test_evaluate_judges_raw_data_as_a_whole_and_an_ingested_folder_by_its_test_
         assert (tmp_path / "raw" / name).read_bytes().startswith(b"\x89PNG")
 
 
-def test_score_takes_tables_with_and_without_labels_and_loses_no_row(spark, bundle, table, tmp_path):
+def test_score_takes_tables_with_and_without_labels_and_loses_no_row(spark, bundle, table, tmp_path, capsys):
     lines = table.read_text().splitlines()
     bad = ["1,2,3", lines[1].replace(",", ",x", 1), lines[2] + ",7", "", "3," + ",".join(["999"] * 784)]
     (tmp_path / "labelled.csv").write_text("\n".join([*lines[:30], *bad]) + "\n")
@@ -197,7 +207,12 @@ def test_score_takes_tables_with_and_without_labels_and_loses_no_row(spark, bund
     answers = {}
     for name in ("labelled", "unlabelled"):
         out = tmp_path / f"{name}-scored"
-        score.main(["--model", str(bundle), "--data", str(tmp_path / f"{name}.csv"), "--out", str(out)])
+        score.main(["--model", str(bundle), "--data", str(tmp_path / f"{name}.csv"), "--out", str(out), "--json"])
+        counts = json.loads(last_line(capsys))
+        assert (counts["rows"], sum(counts["letters"].values())) == (29 + len(bad), 29)
+        assert sum(counts["reasons"].values()) == len(bad)
+        assert counts["labelled"] == (0 if name == "unlabelled" else counts["labelled"]) <= counts["rows"]
+        assert 0 <= counts["right"] <= counts["labelled"]
         rows = spark.read.parquet(str(out)).orderBy("row").collect()
         assert [row["row"] for row in rows] == list(range(1, 30 + len(bad)))
         assert [row["letter"] is None for row in rows] == [False] * 29 + [True] * len(bad)
@@ -290,7 +305,7 @@ def write_bad(kind, table, folder):
         ("text", ["text.csv", "2", "wrong column count"]),
         ("truncated", ["truncated.csv.gz", "cut short"]),
         ("one-class", ["labelled A", "at least two letters"]),
-        ("few-rows", ["none of the 2 samples", "more data"]),
+        ("few-rows", ["none of 2 samples", "more data"]),
         ("absent", ["absent.csv", "does not exist"]),
     ],
 )
@@ -311,7 +326,7 @@ def test_bad_data_is_one_line_that_names_it_and_nothing_is_left(spark, table, tm
 
 def test_fewer_rows_than_processes_are_refused_with_the_numbers(spark, table, tmp_path):
     path = write_bad("few-to-validate", table, tmp_path)
-    with pytest.raises(AslsparkError, match=r"num_proc=2: there are only 1 validation samples"):
+    with pytest.raises(AslsparkError, match=r"num_proc=2: only 1 validation sample,"):
         train_cnn.main(["--data", str(path), "--out", str(tmp_path / "bundle")])
     assert [p.name for p in tmp_path.iterdir()] == ["few-to-validate.csv"]
 

@@ -111,7 +111,7 @@ def test_trials_run_side_by_side_each_in_a_spark_task(spark, few_letters, tmp_pa
 
 @pytest.mark.parametrize(
     ("at_once", "words", "message"),
-    [(64, [], "there are 2 task slots"), (2, ["training.framework=keras"], "only torch networks are fitted in single")],
+    [(64, [], "more than 2 task slots"), (2, ["training.framework=keras"], "only torch networks are fitted in single")],
 )
 def test_more_at_once_than_can_be_is_said_before_any_trial(at_once, words, message, spark, few_letters, tmp_path):
     config = load_config(None, [*QUICK, *words])

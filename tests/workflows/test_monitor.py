@@ -79,7 +79,7 @@ def test_the_darker_day_is_drift_the_other_is_not_and_the_exit_code_says_so(spar
     for name in ("drift.png", "shares.png"):
         assert (tmp_path / "out" / name).read_bytes().startswith(b"\x89PNG")
     page = (tmp_path / "out" / "report.html").read_text()
-    assert "<h1>1 of 2 batches drifted</h1>" in page
+    assert "<h1>Drift in 1 of 2 batches</h1>" in page
     assert "<td>2024-05-01</td><td>720</td><td>no drift</td>" in page
     assert "<td>2024-05-02</td><td>720</td><td>drift</td><td>" + ", ".join(second["alarms"]) in page
     assert page.count("data:image/png;base64,") == 2

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from aslspark.common.counted import counted
 from aslspark.common.errors import AslsparkError
 from aslspark.data.files.table_endings import is_table_name
 from aslspark.images.endings import is_picture_name
@@ -105,7 +106,10 @@ def walk(path: str) -> Walked:
             walked.files.append(LocalFile(entry.path, name, status.st_size, not stat.S_ISREG(status.st_mode)))
     walked.files.sort(key=lambda file: file.name)
     if hidden:
-        walked.passed_over.append(f"{len(hidden)} files whose names begin with a dot, such as {as_text(min(hidden))}")
+        walked.passed_over.append(
+            f"{counted(len(hidden), 'file whose name begins', 'files whose names begin')} with a dot, such as "
+            f"{as_text(min(hidden))}"
+        )
     return walked
 
 

@@ -14,6 +14,7 @@ import pyarrow as pa
 from pyarrow import parquet
 from pyspark.sql import DataFrame, SparkSession
 
+from aslspark.common.counted import counted
 from aslspark.common.errors import AslsparkError
 from aslspark.common.redaction import redact
 from aslspark.data.files.local_folders import as_text
@@ -201,7 +202,7 @@ def _labelled_by_manifests(
     pictures = once_each(pictures)
     named = {picture.path for picture in pictures}
     unnamed = sum(is_picture_name(name) and entry.filename not in named for name, entry in of_name.items())
-    return pictures, [f"{unnamed} pictures that no manifest names"] if unnamed else []
+    return pictures, [f"{counted(unnamed, 'picture')} that no manifest names"] if unnamed else []
 
 
 def _named_in_zip(

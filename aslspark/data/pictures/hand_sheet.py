@@ -11,6 +11,7 @@ import numpy.typing as npt
 from pyspark.sql import DataFrame, Row, Window
 from pyspark.sql import functions as F
 
+from aslspark.common.counted import counted
 from aslspark.data.files.file_bytes import with_content
 from aslspark.data.pictures.listing import PictureSource
 from aslspark.data.pictures.reading import image_of, sample_id
@@ -67,7 +68,9 @@ def draw_hands(
     lines = -(-len(rows) // COLUMNS)
     figure = Figure(figsize=(COLUMNS * 4.2, lines * 2.3 + 0.5), layout="constrained")
     found = sum(row[HAND_COLUMN]["found"] is not None for row in rows)
-    figure.suptitle(f"{found} pictures with their landmarks, each beside its crop; {len(rows) - found} without a hand")
+    figure.suptitle(
+        f"{counted(found, 'picture')} with landmarks, each beside its crop; {len(rows) - found} without a hand"
+    )
     axes = figure.subplots(lines, 2 * COLUMNS, squeeze=False).ravel()
     for place in axes:
         place.set_axis_off()

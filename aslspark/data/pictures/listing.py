@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from pyspark.sql import DataFrame
 
+from aslspark.common.counted import counted
 from aslspark.common.labels import nearest_label
 from aslspark.data.files.file_bytes import MAX_FILE_BYTES, TOO_LARGE
 from aslspark.data.files.local_folders import as_text
@@ -140,9 +141,14 @@ def labelled_by_folder(files: Iterable[ListedFile], options: PictureOptions) -> 
         if picture.reason is None and _is_depth(listed.name) and _shot(listed.name) in colour_shots:
             picture = picture._replace(reason=DEPTH, detail=DEPTH_DETAIL)
         pictures.append(picture)
-    passed = [f"{folder}: {count} pictures, the name is no label" for folder, count in sorted(folders.items())]
+    passed = [
+        f"{folder}: {counted(count, 'picture')}, the name is no label" for folder, count in sorted(folders.items())
+    ]
     if others:
-        passed.append(f"{len(others)} files that do not end in {', '.join(PICTURE_ENDINGS)}, such as {min(others)}")
+        passed.append(
+            f"{counted(len(others), 'file that does not end', 'files that do not end')} in "
+            f"{', '.join(PICTURE_ENDINGS)}, such as {min(others)}"
+        )
     return with_named_splits(pictures, options), passed
 
 

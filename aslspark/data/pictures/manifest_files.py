@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 
 from pyspark.sql import SparkSession
 
+from aslspark.common.counted import counted
 from aslspark.common.errors import AslsparkError
 from aslspark.common.redaction import redact
 from aslspark.data.files.file_bytes import UNREADABLE
@@ -48,7 +49,7 @@ def open_manifest(
     if all(picture.reason is not None for picture in pictures):
         first = pictures[0]
         raise AslsparkError(
-            f"source {as_text(path)}: none of its {len(rows)} pictures can be read "
+            f"source {as_text(path)}: none of its {counted(len(rows), 'picture')} can be read "
             f"(row {first.row}, {first.name!r}: {first.reason}: {first.detail})"
         )
     return PictureSource("", pictures, usable_contents(spark, files, pictures), LOST)
@@ -63,7 +64,7 @@ def unnamed_pictures(
     unnamed = [file.name for file in below if is_picture_name(file.name) and not named & {file.path, real_path(file)}]
     if not unnamed:
         return []
-    return [f"{as_text(folder)}: {len(unnamed)} pictures that no manifest names, such as {unnamed[0]}"]
+    return [f"{as_text(folder)}: {counted(len(unnamed), 'picture')} that no manifest names, such as {unnamed[0]}"]
 
 
 def real_path(file: ListedFile) -> str:

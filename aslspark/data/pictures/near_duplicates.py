@@ -19,6 +19,7 @@ import pandas as pd
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from aslspark.common.counted import counted
 from aslspark.data.samples import HASH_COLUMN, SAMPLES_FOLDER, TEST
 from aslspark.images.decoding import pixels_of
 
@@ -63,9 +64,10 @@ class NearDuplicates:
         first = self.closest[0]
         done = f"those {self.dropped:,} were dropped" if self.dropped else "pictures.drop_near_duplicates drops them"
         return [
-            f"{self.test:,} test pictures have near duplicates ({self.bits} of {BITS} bits apart or less) in the other "
-            f"splits, {self.others:,} in all, and are easier than new pictures: {done}; the closest, {first.bits} bits "
-            f"apart, are {first.test} and {first.other} ({SHEET} shows more)"
+            f"{counted(self.test, 'test picture has', 'test pictures have')} near duplicates ({self.bits} of {BITS} "
+            f"bits apart or less) in the other splits, {self.others:,} in all, and are easier than new pictures: "
+            f"{done}; the closest, {counted(first.bits, 'bit')} apart, are {first.test} and {first.other} ({SHEET} "
+            "shows more)"
         ]
 
     def as_dict(self) -> dict[str, Any]:
@@ -205,7 +207,8 @@ def draw_sheet(spark: SparkSession, folder: str, duplicates: NearDuplicates) -> 
     # One pair of axes for all pictures, in inches: axes for each take nearly twice as long.
     axes = figure.add_axes((0, 0, 1, 1))
     title = (
-        f"{duplicates.test:,} test pictures have a near duplicate among {duplicates.others:,} others; "
+        f"{counted(duplicates.test, 'test picture has', 'test pictures have')} a near duplicate among "
+        f"{counted(duplicates.others, 'other')}; "
         "the closest (left: test)"
     )
     axes.text(width / 2, 0.25, title, ha="center", va="center", fontsize=12)
@@ -213,7 +216,9 @@ def draw_sheet(spark: SparkSession, folder: str, duplicates: NearDuplicates) -> 
         for side, name in enumerate((pair.test, pair.other)):
             left = (number % SHEET_PAIRS * 2 + side) * SHEET_CELL[0] + (0.1, 0.0)[side]
             top = 0.5 + number // SHEET_PAIRS * SHEET_CELL[1]
-            _draw_cell(axes, pixels_of(pictures[name]), name, "" if side else f"{pair.bits} bits apart", left, top)
+            _draw_cell(
+                axes, pixels_of(pictures[name]), name, "" if side else f"{counted(pair.bits, 'bit')} apart", left, top
+            )
     axes.set(xlim=(0, width), ylim=(height, 0))
     axes.set_axis_off()
     file = io.BytesIO()

@@ -17,6 +17,7 @@ import pyarrow.parquet
 import pyarrow_hotfix  # noqa: F401  (see aslspark.images.decoding)
 
 from aslspark.common.atomic_file import replace_file
+from aslspark.common.counted import counted
 from aslspark.common.errors import AslsparkError
 from aslspark.common.store_path import StorePath, any_path, file_system, store_environment
 from aslspark.data.samples import HAND_COLUMN, SAMPLES_FOLDER, hands_missing
@@ -58,7 +59,9 @@ def write_landmark_table(ingested: str, out: str) -> Exported:
         raise AslsparkError(f"--out {out} exists; give a name that is free")
     found, samples = _hands(ingested)
     if not len(found):
-        raise AslsparkError(f"{ingested}: no hand was found in any of its {samples} samples: there are no landmarks")
+        raise AslsparkError(
+            f"{ingested}: no hand was found in any of its {counted(samples, 'sample')}: there are no landmarks"
+        )
     content = BytesIO()
     if ending == ".csv":
         pyarrow.csv.write_csv(found, content)

@@ -22,6 +22,7 @@ from typing import Any
 import cloudpickle
 from pyspark.resource import ResourceProfile
 
+from aslspark.common.counted import counted
 from aslspark.common.errors import AslsparkError
 from aslspark.common.spark_session import running_session
 from aslspark.common.store_path import any_path, store_environment
@@ -176,8 +177,8 @@ def _watch(
         started = sum(state in (STARTED, WORKING, DONE) for state in states)
         if started < len(states) and now - began > start_seconds and not first_trouble:
             raise WorkerError(
-                f"the workers did not start in time: {started} of {len(states)} processes were heard from in "
-                f"{start_seconds} s",
+                f"the workers did not start in time: {started} of "
+                f"{counted(len(states), 'process was', 'processes were')} heard from in {start_seconds} s",
                 lost=True,
             )
 
