@@ -16,6 +16,7 @@ from aslspark.common.errors import AslsparkError
 from aslspark.common.labels import STATIC_LETTERS
 from aslspark.common.settings import load_config
 from aslspark.data.samples import read_samples
+from aslspark.evaluation.bundle_comparison import Candidate, LabelledSet, SetSamples, common_rows
 from aslspark.evaluation.comparison_page import COLUMNS
 from aslspark.evaluation.grad_cam import explain_bundle
 from aslspark.evaluation.metrics import wilson
@@ -23,7 +24,7 @@ from aslspark.evaluation.multiply_adds import multiply_adds
 from aslspark.evaluation.sample_pictures import as_read
 from aslspark.scoring.model import SignClassifierModel
 from aslspark.training.data import fingerprint
-from aslspark.workflows.compare import Candidate, LabelledSet, SetSamples, common_rows, compare_bundles, samples_for
+from aslspark.workflows.compare import compare_bundles, samples_for
 from jobs import compare, evaluate
 
 SETTINGS = load_config().as_dict()
