@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 from itertools import combinations
+from operator import or_
 from pathlib import Path
 
 from pyspark.sql import DataFrame, Row
@@ -14,9 +15,10 @@ from pyspark.sql import functions as F
 from aslspark.bundle.manifest import Manifest
 from aslspark.common.errors import AslsparkError
 from aslspark.data.samples import SPLITS, TEST
-from aslspark.evaluation.comparison_json import BundleRow, Pair, SetAccuracy, SetRow
+from aslspark.evaluation.comparison_json import BundleRow, Pair, SetAccuracy, SetRow, SplitAccuracy
 from aslspark.evaluation.comparison_plots import plot_disagreements
 from aslspark.evaluation.metrics import classification_metrics, count_answers
+from aslspark.evaluation.metrics_json import ClassificationMetrics
 from aslspark.evaluation.paired_comparison import chance, mcnemar
 from aslspark.evaluation.sample_pictures import pictures_of
 from aslspark.images.decoding import pixels_of
@@ -34,6 +36,8 @@ class Candidate:
 
     name: str
     path: str
+    folder: str
+    """Of the bundle, which in a saved stage is within `path`."""
     manifest: Manifest
     model: SignClassifierModel
     row: BundleRow
@@ -110,28 +114,21 @@ def set_accuracy(
             f"{labelled.name}: there is no test split to judge {candidate.path} on, which was trained on the rest or "
             "does not say what it was trained on; ingest it with a test split, or name other data"
         )
-    metrics = classification_metrics(counts, candidate.model.labels)
+    labels = candidate.model.labels
+    metrics = classification_metrics(counts, labels)
     result: SetAccuracy = {
         "judged_on": judged_on,
-        "rows": metrics["rows"],
-        "accuracy": metrics["accuracy"],
-        "macro_f1": metrics["macro"]["f1"],
+        **_accuracy(metrics),
         "top3_accuracy": metrics["top3_accuracy"],
         "unscored": metrics["unscored"],
         "splits": {},
         "warning": None,
     }
     if own.trained_on_it:
-        of_all = count_answers(scored)
-        for split in SPLITS:
-            part = of_all[of_all["split"] == split]
-            if not part.empty:
-                of_split = classification_metrics(part, candidate.model.labels)
-                result["splits"][split] = {
-                    "rows": of_split["rows"],
-                    "accuracy": of_split["accuracy"],
-                    "macro_f1": of_split["macro"]["f1"],
-                }
+        parts = dict(list(count_answers(scored).groupby("split")))
+        result["splits"] = {
+            split: _accuracy(classification_metrics(parts[split], labels)) for split in SPLITS if split in parts
+        }
     elif both := sorted(set(counts["source"]) & set(candidate.manifest.get("data", {}).get("sources", []))):
         result["warning"] = f"trained on a source of the same name ({', '.join(both)}): may have seen these rows"
         candidate.doubtful.append(labelled.name)
@@ -145,6 +142,10 @@ def set_accuracy(
     return result
 
 
+def _accuracy(metrics: ClassificationMetrics) -> SplitAccuracy:
+    return {"rows": metrics["rows"], "accuracy": metrics["accuracy"], "macro_f1": metrics["macro"]["f1"]}
+
+
 def count_differences(
     candidates: Sequence[Candidate],
     labelled: LabelledSet,
@@ -154,57 +155,47 @@ def count_differences(
     number: int,
 ) -> SetRow:
     """Count how often bundles agree on the rows that all are judged on, and draw some on which they do not."""
-    joined = answers[0].withColumnRenamed("letter", "letter_0")
-    for n, frame in enumerate(answers[1:], start=1):
-        joined = joined.join(frame.select("id", F.col("letter").alias(f"letter_{n}")), "id")
-    differ = F.lit(False)
-    for n in range(1, len(answers)):
-        differ = differ | (F.col(f"letter_{n}") != F.col("letter_0"))
-    pairs = list(combinations(range(len(answers)), 2))
-    right = [F.col(f"letter_{n}") == F.col("label") for n in range(len(answers))]
-    counted = [(F.lit(True), "rows"), (differ, "differ")]
-    for a, b in pairs:
-        counted.append((F.col(f"letter_{a}") == F.col(f"letter_{b}"), f"same_{a}_{b}"))
-        counted.append((right[a] & ~right[b], f"only_{a}_{b}"))
-        counted.append((right[b] & ~right[a], f"only_{b}_{a}"))
-    totals = joined.agg(*(F.count(F.when(those, True)).alias(name) for those, name in counted)).collect()[0]
-    rows, differing = totals["rows"], totals["differ"]
+    letters = [F.col(f"letter_{n}") for n in range(len(answers))]
+    renamed = (frame.withColumnRenamed("letter", f"letter_{n}") for n, frame in enumerate(answers))
+    joined = reduce(lambda some, more: some.join(more.drop("label"), "id"), renamed)
+    differ = reduce(or_, (letter != letters[0] for letter in letters), F.lit(False))
+    right = [letter == F.col("label") for letter in letters]
+    counted = {"rows": F.lit(True), "differ": differ}
+    for a, b in combinations(range(len(answers)), 2):
+        counted[f"same_{a}_{b}"] = letters[a] == letters[b]
+        counted[f"only_{a}_{b}"], counted[f"only_{b}_{a}"] = right[a] & ~right[b], right[b] & ~right[a]
+    totals = joined.agg(*(F.count_if(those).alias(name) for name, those in counted.items())).collect()[0]
+    rows, differing, names = totals["rows"], totals["differ"], [candidate.name for candidate in candidates]
     # Ordered by a hash, for a sample that nobody chose.
     examples = joined.where(differ).orderBy(F.xxhash64("id"), "id").limit(MOST_EXAMPLES).collect()
     sheet = f"disagreements-{number}.png" if examples else None
     if sheet:
-        _draw(examples, [candidate.name for candidate in candidates], samples, differing, rows, folder / sheet)
+        pictures = pictures_of(samples, [row["id"] for row in examples])
+        drawn = [
+            (pixels_of(pictures[row["id"]]), row["label"], [row[f"letter_{n}"] for n in range(len(names))])
+            for row in examples
+        ]
+        plot_disagreements(drawn, names, differing, rows, folder / sheet)
     return {
         "name": labelled.name,
         "paths": list(labelled.paths),
         "rows": rows,
         "differ": differing,
-        "pairs": [_pair(candidates, totals, a, b) for a, b in pairs] if rows else [],
+        "pairs": [_pair(names, totals, a, b) for a, b in combinations(range(len(names)), 2)] if rows else [],
         "sheet": sheet,
     }
 
 
-def _pair(candidates: Sequence[Candidate], totals: Row, a: int, b: int) -> Pair:
+def _pair(names: Sequence[str], totals: Row, a: int, b: int) -> Pair:
     only_first, only_second = totals[f"only_{a}_{b}"], totals[f"only_{b}_{a}"]
     return {
-        "first": candidates[a].name,
-        "second": candidates[b].name,
+        "first": names[a],
+        "second": names[b],
         "same": totals[f"same_{a}_{b}"],
         "only_first": only_first,
         "only_second": only_second,
         "p": mcnemar(only_first, only_second),
     }
-
-
-def _draw(
-    examples: Sequence[Row], names: Sequence[str], samples: DataFrame, differing: int, rows: int, sheet: Path
-) -> None:
-    pictures = pictures_of(samples, [row["id"] for row in examples])
-    drawn = [
-        (pixels_of(pictures[row["id"]]), row["label"], [row[f"letter_{n}"] for n in range(len(names))])
-        for row in examples
-    ]
-    plot_disagreements(drawn, names, differing, rows, sheet)
 
 
 def finding_of(candidates: Sequence[Candidate], labelled: SetRow) -> tuple[Candidate | None, str]:

@@ -137,7 +137,8 @@ def _log_accuracies(candidates: Sequence[Candidate]) -> None:
 
 def _candidate(name: str, path: str) -> Candidate:
     """Read a bundle with its size, cost and training time."""
-    bundle, model = read_bundle(bundle_folder(path)), SignClassifierModel.load(path)
+    folder = bundle_folder(path)
+    bundle, model = read_bundle(folder), SignClassifierModel.load(path)
     manifest = bundle.manifest
     settings = manifest.get("settings", {})
     why_empty: dict[str, str] = {}
@@ -164,7 +165,7 @@ def _candidate(name: str, path: str) -> Candidate:
         "why_empty": why_empty,
         **size,
     }
-    return Candidate(name, path, manifest, model, row)
+    return Candidate(name, path, folder, manifest, model, row)
 
 
 def _time(candidates: Sequence[Candidate], threads: int) -> None:
@@ -212,9 +213,7 @@ def _judge(
                 name = f"grad_cam-{candidates.index(candidate) + 1}.png"
                 chosen = own.samples.join(rows, "id", "left_semi")
                 with doing(f"drawing where {candidate.name} looks"):
-                    write_sheet(
-                        bundle_folder(candidate.path), candidate.model, one_of_each_label(chosen), folder / name
-                    )
+                    write_sheet(candidate.folder, candidate.model, one_of_each_label(chosen), folder / name)
                 candidate.row["grad_cam"] = name
         return count_differences(candidates, labelled, answers, read[-1].samples, folder, number)
     finally:

@@ -229,7 +229,7 @@ def test_evaluate_draws_where_a_network_looks_and_refuses_what_has_none(spark, b
 
 def test_a_set_that_cannot_be_divided_as_the_training_data_was_is_judged_as_a_whole(spark, table, tmp_path):
     by_signer = {**SETTINGS, "split": {**SETTINGS["split"], "kind": "signer"}}
-    candidate = Candidate("by signer", "", {"settings": by_signer, "data": {"fingerprint": "other"}}, None, {})
+    candidate = Candidate("by signer", "", "", {"settings": by_signer, "data": {"fingerprint": "other"}}, None, {})
     read = samples_for(spark, candidate, LabelledSet("table", [str(table)]), tmp_path)
     assert (read.samples.count(), read.trained_on_it, read.test_alone) == (480, False, False)
 
