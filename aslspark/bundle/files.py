@@ -67,7 +67,6 @@ def whole_folder(path: AnyPath, scratch: Path | None = None) -> Iterator[Path]:
 
     Parameters
     ----------
-    path : Path or StorePath
     scratch : Path, optional
         The temporary folder, on the same file system; by default a sibling of `path`. Of no use in a store.
     """
@@ -131,7 +130,6 @@ def read_bundle(
 
     Parameters
     ----------
-    path : str
     setting : str
         Opens errors: the option by which the path was given.
     keep : collection of str

@@ -103,7 +103,6 @@ def plot_disagreements(
         Of the bundles.
     differing, rows : int
         How many pictures they read differently, of how many.
-    path : Path
     """
     part = "all of them" if len(drawn) == differing else f"{len(drawn)} of them"
     title = f"{differing:,} of {rows:,} pictures are read differently; {part}"

@@ -33,13 +33,7 @@ _SCORES: dict[ScoreName, str] = {"accuracy": "right", "macro_f1": "macro F1", "t
 
 
 def write_cross_validation_page(result: CrossValidation, folder: Path) -> None:
-    """Write `folds.png` and `confusion.png`, and `report.html`, which shows both.
-
-    Parameters
-    ----------
-    result : CrossValidation
-    folder : Path
-    """
+    """Write `folds.png` and `confusion.png`, and `report.html`, which shows both."""
     settings, folds = result["settings"], result["folds"]
     leaks = settings["folds"]["kind"] in LEAKING
     title = _title(settings, len(folds))

@@ -39,13 +39,8 @@ def measure_speed(networks: Mapping[str, OnnxClassifier], threads: int) -> dict[
 
     Parameters
     ----------
-    networks : mapping of str to OnnxClassifier
     threads : int
         Of onnxruntime, within an operator.
-
-    Returns
-    -------
-    dict of str to Speed
     """
     import onnxruntime
 

@@ -45,8 +45,6 @@ def build(
         One of `aslspark.common.catalog.NETWORKS` that Keras has.
     shape : (int, int, int)
         Height, width and channels of the pictures; unused by a network of landmarks alone.
-    classes : int
-    dropout : float
     hidden : int
         Units of the dense layer before the last; 0: the network's own, as `aslspark.common.catalog.NETWORKS` has it.
     imagenet : bool

@@ -143,7 +143,6 @@ def to_onnx(
     model : nn.Module
     shape : (int, int, int), optional
         Height, width and channels of the pictures, if the network takes pictures.
-    stretch : bool
     inputs : sequence of {'picture', 'landmarks'}
         Of the network, in its order.
 

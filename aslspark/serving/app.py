@@ -87,8 +87,6 @@ def create_app(
 
     Parameters
     ----------
-    holder : ModelHolder
-    limits : Limits
     workers : int
         Threads that read.
     record : str, optional

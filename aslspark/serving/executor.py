@@ -35,8 +35,6 @@ class PictureExecutor:
 
     Parameters
     ----------
-    holder : ModelHolder
-    limits : Limits
     workers : int
         Light pictures read at once, beside one heavy one.
     """
@@ -160,8 +158,6 @@ class Lane:
 
     Parameters
     ----------
-    count : int
-    name : str
     niceness : int
         Of the children, relative to the service's.
     """

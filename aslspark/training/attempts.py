@@ -47,7 +47,6 @@ class Attempts:
 
     Parameters
     ----------
-    spark : SparkSession
     function : callable
         What each process does with the job; see `aslspark.training.worker.run_epochs`.
     tries : int
@@ -82,7 +81,6 @@ class Attempts:
         ----------
         job : WorkerJob
             With `checkpoints` and `fit`.
-        num_proc : int
         env, on_event
             See `aslspark.training.launch.run.run_workers`.
 

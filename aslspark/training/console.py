@@ -19,7 +19,6 @@ class ConsoleProgress:
     ----------
     rows : int
         Samples to train on, for the first line.
-    training : TrainingConfig
     launcher : str
         Words for that line on who starts the processes.
     activity : Activity

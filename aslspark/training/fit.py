@@ -85,10 +85,8 @@ def fit_on_folders(
 
     Parameters
     ----------
-    unfitted : UnfittedNetwork
     config : Config
         Its sections training, network, features and augment.
-    folders : SampleFolders
     scratch : Path or StorePath
         For flat copies, and for checkpoints that last as long as the fit; all workers see it.
     checkpoints : Path or StorePath, optional

@@ -41,8 +41,6 @@ def fit_network(
 
     Parameters
     ----------
-    data : TrainingData
-    config : Config
     scratch : Path or StorePath
         A folder for the checkpoints, and a flat copy: where it holds checkpoints of the same fit, that goes on.
     on_epoch : callable, optional
@@ -66,8 +64,6 @@ def fit_in_one_task(spark: SparkSession, data: TrainingData, config: Config) -> 
 
     Parameters
     ----------
-    spark : SparkSession
-    data : TrainingData
     config : Config
         `training.num_proc` does not count: it is one process, and batch size and learning rate are its own.
 

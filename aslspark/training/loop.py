@@ -124,10 +124,8 @@ def fit_epochs(
 
     Parameters
     ----------
-    network : Trainable
     train, validation : Feed
         Without validation samples every epoch is trained and the last one's weights are kept.
-    training : TrainingConfig
     report : callable
         Told of every epoch, of the steps of long ones, and of what the rules saw.
     unfreeze_after : int

@@ -82,10 +82,8 @@ def write_leaderboard(result: Leaderboard, settings: Config, folder: Path) -> No
 
     Parameters
     ----------
-    result : Leaderboard
     settings : Config
         Of the winner.
-    folder : Path
     """
     write_json(folder / RESULT_FILE, result)
     write_settings(folder / SETTINGS_FILE, settings.as_dict(), "The winner's settings, for --config.")

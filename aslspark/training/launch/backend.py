@@ -16,7 +16,6 @@ class BarrierBackend(Backend):  # type: ignore[misc]
 
     Parameters
     ----------
-    num_proc : int
     env : mapping, optional
         Environment variables of the workers.
     folder : str or Path, optional

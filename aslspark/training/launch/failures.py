@@ -19,7 +19,6 @@ class WorkerError(AslsparkError):
 
     Parameters
     ----------
-    message : str
     lost : bool
         It was killed or cut off, so that another try may well succeed; otherwise it raised an error.
     silent : bool

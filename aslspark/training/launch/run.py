@@ -75,7 +75,6 @@ def run_workers(
 
     Parameters
     ----------
-    num_proc : int
     function : callable
         Anything that cloudpickle takes.
     job : object
