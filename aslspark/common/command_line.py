@@ -8,6 +8,7 @@ import re
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from shlex import quote
 from typing import Any, NoReturn
 
 _CHOICES = re.compile(r"argument (?P<option>.+): invalid choice: '(?P<given>.*)' \(choose from (?P<choices>.+)\)")
@@ -61,8 +62,4 @@ def next_command(job: str, *words: str) -> str:
         begin = f"aslspark {job}"
     else:
         return ""  # Python, or a notebook
-    return " ".join([begin, *(_quoted(word) for word in words)])
-
-
-def _quoted(word: str) -> str:
-    return f"'{word}'" if re.search(r"[^\w@%+=:,./-]", word) and "'" not in word else word
+    return " ".join([begin, *map(quote, words)])

@@ -297,12 +297,7 @@ def _size(model: SignClassifierModel) -> int:
 
 
 def _add_speeds(ranked: Sequence[Entry], rows: Sequence[JudgedRow]) -> None:
-    networks = {
-        entry.family.name: entry.model.classifier
-        for entry in ranked
-        if entry.model is not None and isinstance(entry.model.classifier, OnnxClassifier)
-    }
-    speeds = measure_speed(networks, threads=1)
+    speeds = measure_speed({entry.family.name: entry.model.classifier for entry in ranked if entry.model}, threads=1)
     for row in rows:
         if row["model"] in speeds:
             row["ms_a_picture"] = round(speeds[row["model"]].ms_a_picture, 3)

@@ -169,12 +169,7 @@ def _candidate(name: str, path: str) -> Candidate:
 
 
 def _time(candidates: Sequence[Candidate], threads: int) -> None:
-    networks = {
-        candidate.name: candidate.model.classifier
-        for candidate in candidates
-        if isinstance(candidate.model.classifier, OnnxClassifier)
-    }
-    speeds = measure_speed(networks, threads)
+    speeds = measure_speed({candidate.name: candidate.model.classifier for candidate in candidates}, threads)
     for candidate in candidates:
         if speed := speeds.get(candidate.name):
             candidate.row["ms_a_picture"] = round(speed.ms_a_picture, 4)

@@ -18,7 +18,6 @@ from pyspark.sql import DataFrame, SparkSession
 
 from aslspark.bundle.files import require_new
 from aslspark.common.catalog import NO_CLASSIFIER
-from aslspark.common.command_line import next_command
 from aslspark.common.errors import AslsparkError
 from aslspark.common.paths import spark_path
 from aslspark.common.redacted_files import write_json
@@ -48,7 +47,7 @@ from aslspark.evaluation.metrics_json import Confusion, Metrics, SourceAccuracy
 from aslspark.scoring.model import SignClassifierModel
 from aslspark.training.data import DRAWN_WARNING, TrainingData
 from aslspark.training.resume import ingest_kept
-from aslspark.workflows.job_run import job_run, log_result
+from aslspark.workflows.job_run import job_run, log_result, training_command
 from aslspark.workflows.train import train_bundle
 from aslspark.workflows.training_data import training_data
 
@@ -114,14 +113,9 @@ def cross_validate(
         out,
         f"{accuracy['mean']:.2%} ± {accuracy['std']:.2%} right over {len(result['folds'])} folds",
         look=f"{folder}/report.html",
-        then=next_command(*_training_job(config), *(["--data", *data] if data else []), "--out", "runs/mine"),
+        then=training_command(config, data),
     )
     return result
-
-
-def _training_job(config: Config) -> tuple[str, ...]:
-    classifier = config.mllib.classifier
-    return ("train-cnn",) if classifier == NO_CLASSIFIER else ("train-baseline", "--model", classifier)
 
 
 @contextmanager
