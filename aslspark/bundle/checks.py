@@ -83,7 +83,6 @@ def stage_metadata(files: Collection[str], home: str) -> str:
 
     Parameters
     ----------
-    files : collection of str
     home : str
         The stage's folder, ending in ``/``, or empty.
 
@@ -140,10 +139,8 @@ def check_network(onnx: bytes, inputs: Collection[str], shape: tuple[int, int, i
     ----------
     onnx : bytes
         From bytes, `onnxruntime` refuses data in other files.
-    inputs : collection of str
     shape : (int, int, int)
         Of the pictures.
-    classes : int
     """
     session = _opened(onnx, "network.onnx")
     takes = {node.name: node.shape for node in session.get_inputs()}

@@ -67,7 +67,6 @@ def whole_folder(path: AnyPath, scratch: Path | None = None) -> Iterator[Path]:
 
     Parameters
     ----------
-    path : Path or StorePath
     scratch : Path, optional
         The temporary folder, on the same file system; by default a sibling of `path`. Of no use in a store.
     """
@@ -98,7 +97,8 @@ def whole_folder(path: AnyPath, scratch: Path | None = None) -> Iterator[Path]:
 
 def seal(folder: Path) -> None:
     """Write SHA256SUMS with the SHA-256 of every file, in the format of `sha256sum`."""
-    lines = [f"{_digest(path)}  {path.relative_to(folder).as_posix()}\n" for path in _files(folder)]
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / SUMS)
+    lines = [f"{_digest(path)}  {path.relative_to(folder).as_posix()}\n" for path in files]
     (folder / SUMS).write_text("".join(lines))
 
 
@@ -131,7 +131,6 @@ def read_bundle(
 
     Parameters
     ----------
-    path : str
     setting : str
         Opens errors: the option by which the path was given.
     keep : collection of str
@@ -277,10 +276,6 @@ def _not_ours(setting: str, path: str, refused: LoadRefused) -> AslsparkError:
         f"{setting}{path}: it was not made by this package ({refused}), and nothing of it was loaded; "
         "take a bundle of a training job"
     )
-
-
-def _files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / SUMS)
 
 
 def _digest(path: Path) -> str:

@@ -57,7 +57,6 @@ def pipeline_files(files: Mapping[str, bytes], home: str) -> dict[str, bytes]:
 
     Parameters
     ----------
-    files : mapping of str to bytes
     home : str
         The pipeline's folder, ending in ``/``; other files are ignored.
 

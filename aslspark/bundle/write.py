@@ -46,10 +46,8 @@ def write_model(
 
     Parameters
     ----------
-    model : FinishedModel
     pipeline : PipelineModel, optional
         The features and, of an MLlib model, the classifier, from `picture` on.
-    folder : Path
     shared : Path or StorePath, optional
         A folder that Spark's workers see, where they may not see `folder`.
     **about

@@ -35,7 +35,6 @@ def require_packages(config: Config | None = None, *, trains: bool = False, othe
 
     Parameters
     ----------
-    config : Config, optional
     trains : bool
         Whether it fits the network that `config` names.
     others : sequence of str
@@ -69,8 +68,6 @@ def require_paths(option: str, paths: Sequence[str], *, tables: bool = True) -> 
 
     Parameters
     ----------
-    option : str
-    paths : sequence of str
     tables : bool
         Whether a name may be that of a table in Spark's catalog.
 

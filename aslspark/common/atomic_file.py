@@ -12,8 +12,6 @@ def replace_file(path: AnyPath, content: bytes | memoryview, *, flush: bool = Fa
 
     Parameters
     ----------
-    path : Path or StorePath
-    content : bytes or memoryview
     flush : bool
         Wait until the content is on the disk before the rename, so that it outlives a crash of the machine.
 

@@ -200,7 +200,6 @@ def module_command(module: str, *words: str) -> list[str]:
 
     Parameters
     ----------
-    module : str
     *words : str
         The arguments of the module.
     """
@@ -227,10 +226,6 @@ def import_path() -> list[str]:
 
     A folder of pictures from elsewhere may hold a `numpy.py`. Where the package itself lies in the working directory,
     that comes last, so that nothing in it hides an installed module.
-
-    Returns
-    -------
-    list of str
     """
     here = os.path.realpath(os.getcwd()) if os.path.isdir(".") else None
     path = [entry for entry in map(os.path.abspath, filter(None, sys.path)) if os.path.realpath(entry) != here]

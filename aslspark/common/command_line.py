@@ -6,10 +6,10 @@ import argparse
 import difflib
 import os
 import re
-import shlex
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from shlex import quote
 from typing import Any, NoReturn
 
 _CHOICES = re.compile(r"argument (?P<option>.+): invalid choice: '(?P<given>.*)' \(choose from (?P<choices>.+)\)")
@@ -59,13 +59,13 @@ def next_command(job: str, *words: str) -> str:
     script = Path(sys.argv[0] if sys.argv else "")
     if script.suffix == ".py" and script.parent.name == "jobs":
         begin = " ".join(
-            ["spark-submit", *map(_quoted, _given_to_spark_submit()), f"{script.parent / job.replace('-', '_')}.py"]
+            ["spark-submit", *map(quote, _given_to_spark_submit()), f"{script.parent / job.replace('-', '_')}.py"]
         )
     elif script.name.startswith("aslspark "):
         begin = f"aslspark {job}"
     else:
         return ""  # Python, or a notebook
-    return " ".join([begin, *(_quoted(word) for word in words)])
+    return " ".join([begin, *map(quote, words)])
 
 
 _SPARK_SUBMIT = "org.apache.spark.deploy.SparkSubmit"
@@ -90,7 +90,3 @@ def _given_to_spark_submit() -> list[str]:
         elif word not in _OF_ONE_RUN:
             kept.append(word)
     return kept
-
-
-def _quoted(word: str) -> str:
-    return shlex.quote(word)

@@ -14,7 +14,6 @@ def open_session(onnx: bytes, threads: int) -> Any:
 
     Parameters
     ----------
-    onnx : bytes
     threads : int
         Of the CPU.
     """

@@ -25,7 +25,6 @@ def write_json(path: AnyPath, value: Any, *, indent: int | None = 1) -> None:
 
     Parameters
     ----------
-    path : Path or StorePath
     value : anything that JSON can hold
     indent : int, optional
         None: on one line, without spaces.
@@ -46,7 +45,6 @@ def write_settings(path: Path, settings: dict[str, dict[str, Any]], header: str)
 
     Parameters
     ----------
-    path : Path
     settings : dict
         By section and name.
     header : str

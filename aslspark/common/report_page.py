@@ -33,7 +33,6 @@ def write_page(folder: Path, template: str, **result: Any) -> None:
 
     Parameters
     ----------
-    folder : Path
     template : str
         A file of `templates/`.
     **result

@@ -278,11 +278,8 @@ def table_in_tasks(spark: SparkSession, rows: Sequence[tuple[Any, ...]], schema:
 
     Parameters
     ----------
-    spark : SparkSession
     rows : sequence of tuple
         Task by task, where all have the same number of them. Spark Connect deals them out as it likes, as many to each.
-    schema : str
-    tasks : int
     """
     if is_connect(spark):
         return spark.createDataFrame(list(rows), schema).repartition(tasks)
@@ -355,8 +352,6 @@ def require_slots(spark: SparkSession, num_proc: int, profile: ResourceProfile |
 
     Parameters
     ----------
-    spark : SparkSession
-    num_proc : int
     profile : ResourceProfile, optional
         Resources of each worker's task, where they differ from other tasks'.
 

@@ -117,11 +117,8 @@ def count_sources(spark: SparkSession, opened: OpenedSources, folder: str, optio
 
     Parameters
     ----------
-    spark : SparkSession
-    opened : OpenedSources
     folder : str
         A folder to be made: pixel tables in memory are written there as lines, since they are read twice.
-    options : PictureOptions
 
     Raises
     ------

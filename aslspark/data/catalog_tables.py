@@ -35,8 +35,6 @@ def table_of(spark: SparkSession, store: StoreFiles, source: str, columns: Colum
 
     Parameters
     ----------
-    spark : SparkSession
-    store : StoreFiles
     source : str
         ``table:NAME``; the name of a table, where nothing is at that path; or the folder of a Delta table.
     columns : ColumnConfig
@@ -147,7 +145,6 @@ def known_columns(table: DataFrame, columns: ColumnConfig, source: str) -> DataF
 
     Parameters
     ----------
-    table : DataFrame
     columns : ColumnConfig
         What they are called in it. Pictures may be bytes (which become `content`), Hugging Face's struct<bytes, path>
         (`content` and `path`), Spark's image struct (`image`), or what a model reads (`picture`).

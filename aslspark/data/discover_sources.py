@@ -114,12 +114,10 @@ def open_sources(
 
     Parameters
     ----------
-    spark : SparkSession
     sources, test_sources : sequence of str, DataFrame or NamedTable
         Paths of pixel tables or of folders of them, of folders, manifests or zips of pictures; or tables.
     out : str
         The folder to be written; it must not lie inside a source.
-    options : PictureOptions
 
     Raises
     ------

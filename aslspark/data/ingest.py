@@ -91,7 +91,6 @@ def ingest_sources(
     ----------
     spark, sources, out, test_sources
         As for `aslspark.ingest`; at least one source.
-    split : SplitOptions, optional
     pictures : PictureOptions, optional
         How pictures in files are read.
     needs : Needs, optional

@@ -44,7 +44,6 @@ def inspect_path(store: StoreFiles, path: str) -> PathContents:
 
     Parameters
     ----------
-    store : StoreFiles
     path : str
         Of a file or a folder; anything else has no contents.
 

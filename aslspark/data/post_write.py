@@ -34,12 +34,8 @@ def finish_pictures(
 
     Parameters
     ----------
-    spark : SparkSession
-    store : StoreFiles
     folder : str
         With the samples; quarantined rows are still packed among them.
-    opened : OpenedSources
-    options : PictureOptions
     written_with : mapping of str to str
         Options of the Parquet writer.
     """

@@ -28,12 +28,8 @@ def finish_hands(
 
     Parameters
     ----------
-    spark : SparkSession
-    store : StoreFiles
     folder : str
         With the samples.
-    opened : OpenedSources
-    options : PictureOptions
     unpacked : str
         The folder that `assign_splits.all_samples` unpacked zips into.
     """

@@ -118,7 +118,6 @@ def with_block(frame: DataFrame, blocks: int, *also_by: str) -> DataFrame:
     ----------
     frame : DataFrame
         With id, source and label (strings).
-    blocks : int
     *also_by : str
         Further columns: the rows of each of their values are cut separately.
 

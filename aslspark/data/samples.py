@@ -125,8 +125,6 @@ def require_known_classes(spark: SparkSession, table: DataFrame, name: str, rela
 
     Parameters
     ----------
-    spark : SparkSession
-    table : DataFrame
     name : str
         For the error.
     relation : str
@@ -159,7 +157,6 @@ def read_samples(spark: SparkSession, ingested: str, splits: Sequence[str] = SPL
 
     Parameters
     ----------
-    spark : SparkSession
     ingested : str
         The folder that `ingest` wrote.
     splits : sequence of str

@@ -110,7 +110,6 @@ def require_trainable(listing: SampleListing, options: SplitOptions, needs: Need
 
     Parameters
     ----------
-    listing : SampleListing
     options : SplitOptions
         As used: with a fraction of 0 for the splits that sources give.
     needs : Needs, optional

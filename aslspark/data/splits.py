@@ -76,7 +76,6 @@ def splits_of_blocks(options: SplitOptions, source: str) -> tuple[str, ...]:
 
     Parameters
     ----------
-    options : SplitOptions
     source : str
         The short name that the samples carry.
 

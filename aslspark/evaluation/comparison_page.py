@@ -24,7 +24,6 @@ def write_comparison_page(result: Comparison, folder: Path) -> None:
 
     Parameters
     ----------
-    result : Comparison
     folder : Path
         Where the sheets lie.
     """

@@ -104,7 +104,6 @@ def plot_disagreements(
         Of the bundles.
     differing, rows : int
         How many pictures they read differently, of how many.
-    path : Path
     """
     part = "all of them" if len(drawn) == differing else f"{len(drawn)} of them"
     title = f"{counted(rows, 'picture')}, {differing:,} read differently; {part}"

@@ -68,7 +68,6 @@ def choose_examples(groups: Sequence[Confusable], scored: DataFrame) -> list[lis
 
     Parameters
     ----------
-    groups : sequence of Confusable
     scored : DataFrame
         With `id`, `label`, `letter` and `probability`.
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from aslspark.common.plot_style import QUIET, TRAIN_COLOUR, VALIDATION_COLOUR, legend_beside, plot_style
 from aslspark.common.report_page import write_page
+from aslspark.evaluation.cross_validation_json import CrossValidation, FoldRow, RunSettings, ScoreName
 from aslspark.evaluation.fold_options import BLOCK, LEAKING, LEAVE_ONE, SIGNER
 from aslspark.evaluation.metrics import wilson
 from aslspark.evaluation.plots import plot_confusion
@@ -29,18 +29,11 @@ _LEAK = (
 )
 _ENOUGH_FOR_A_BOX = 4
 """Folds; of fewer, a box plot shows nothing that their dots do not."""
-_SCORES = {"accuracy": "right", "macro_f1": "macro F1", "top3_accuracy": "best three"}
+_SCORES: dict[ScoreName, str] = {"accuracy": "right", "macro_f1": "macro F1", "top3_accuracy": "best three"}
 
 
-def write_cross_validation_page(result: Mapping[str, Any], folder: Path) -> None:
-    """Write `folds.png` and `confusion.png`, and `report.html`, which shows both.
-
-    Parameters
-    ----------
-    result : mapping
-        See `aslspark.workflows.cross_validate.cross_validate`.
-    folder : Path
-    """
+def write_cross_validation_page(result: CrossValidation, folder: Path) -> None:
+    """Write `folds.png` and `confusion.png`, and `report.html`, which shows both."""
     settings, folds = result["settings"], result["folds"]
     leaks = settings["folds"]["kind"] in LEAKING
     title = _title(settings, len(folds))
@@ -71,20 +64,20 @@ def write_cross_validation_page(result: Mapping[str, Any], folder: Path) -> None
     )
 
 
-def _title(settings: Mapping[str, Any], folds: int) -> str:
+def _title(settings: RunSettings, folds: int) -> str:
     """Return the page's title, which also says where the scores leak."""
     kind = settings["folds"]["kind"]
     title = f"Cross-validation of {_model(settings)}, {folds} folds {_HOW[kind]}"
     return f"{title}: THESE SCORES LEAK" if kind in LEAKING else title
 
 
-def _model(settings: Mapping[str, Any]) -> str:
+def _model(settings: RunSettings) -> str:
     if settings["model"] != "network":
         return f"MLlib's {settings['model']}"
     return f"the network '{settings['settings']['network']['name']}' ({settings['settings']['training']['framework']})"
 
 
-def _made(settings: Mapping[str, Any]) -> dict[str, str]:
+def _made(settings: RunSettings) -> dict[str, str]:
     folds, data = settings["folds"], settings["data"]
     cut = f"; each source and label was cut into {folds['blocks']} blocks" if folds["kind"] == BLOCK else ""
     left_out = data.get("left_out")
@@ -98,7 +91,7 @@ def _made(settings: Mapping[str, Any]) -> dict[str, str]:
 
 
 @plot_style()
-def _plot_folds(folds: Sequence[Mapping[str, Any]], title: str, path: Path) -> None:
+def _plot_folds(folds: Sequence[FoldRow], title: str, path: Path) -> None:
     """Draw each score with a dot for each fold, their mean, and a box plot where there are enough folds."""
     figure = Figure(figsize=(8, 3.8), layout="constrained")
     axes = figure.subplots()

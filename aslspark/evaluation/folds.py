@@ -42,7 +42,6 @@ def plan_folds(samples: DataFrame, options: FoldOptions) -> list[Fold]:
     ----------
     samples : DataFrame
         With `source` and `signer`.
-    options : FoldOptions
 
     Raises
     ------
@@ -65,12 +64,10 @@ def assign_fold(spark: SparkSession, samples: DataFrame, fold: Fold, options: Fo
 
     Parameters
     ----------
-    spark : SparkSession
     samples : DataFrame
         With the columns of `SAMPLE_SCHEMA`, and perhaps `hand`; its own split is dropped.
     fold : Fold
         From `plan_folds`.
-    options : FoldOptions
 
     Returns
     -------

@@ -25,8 +25,6 @@ def write_model_page(
 
     Parameters
     ----------
-    folder : Path
-    metrics : Metrics
     name : str
         Of the model, for the title.
     warnings : sequence of str

@@ -117,7 +117,6 @@ def plot_mistakes(mistakes: Sequence[tuple[npt.NDArray[np.uint8], str, str, floa
     mistakes : sequence of (picture, label, answer, probability)
     total : int
         How many there were in all.
-    path : Path
     """
     part = f"the {len(mistakes)} surest of them" if len(mistakes) < total else "all of them"
     title = (
@@ -142,7 +141,6 @@ def plot_confusable(
     titles : sequence of str
         Of the groups.
     groups : sequence of sequence of (picture, label, answer, probability)
-    path : Path
     """
     blocks = [
         (
@@ -174,7 +172,6 @@ def plot_augmented(versions: npt.NDArray[np.float32], labels: Sequence[str], pat
         See `aslspark.features.augment_sheet.augmented_versions`; values outside of 0-1 are clipped.
     labels : sequence of str
         The labels of the n pictures.
-    path : Path
     """
     tiles = [
         Tile(picture, [(label if n == 0 else "", PLAIN)])

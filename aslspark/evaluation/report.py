@@ -44,7 +44,6 @@ def evaluate(
 
     Parameters
     ----------
-    model : SignClassifierModel
     samples : DataFrame
         With the columns of `samples.SAMPLE_SCHEMA`, and perhaps `hand`.
     folder : Path

@@ -16,6 +16,7 @@ import numpy as np
 from aslspark.common.catalog import LANDMARKS, PICTURE
 from aslspark.evaluation.comparison_json import Machine
 from aslspark.features.landmarks import FEATURES
+from aslspark.models.mllib import MllibClassifier
 from aslspark.models.onnx_classifier import OnnxClassifier
 
 ONE, MANY = 1, 64
@@ -32,23 +33,19 @@ class Speed:
     """In batches of 64."""
 
 
-def measure_speed(networks: Mapping[str, OnnxClassifier], threads: int) -> dict[str, Speed]:
-    """Time each network on random pictures and landmarks, scaling included.
+def measure_speed(models: Mapping[str, OnnxClassifier | MllibClassifier], threads: int) -> dict[str, Speed]:
+    """Time each network among some models on random pictures and landmarks, scaling included.
 
     The networks take turns for several rounds, so that other work on the machine slows all of them alike.
 
     Parameters
     ----------
-    networks : mapping of str to OnnxClassifier
     threads : int
         Of onnxruntime, within an operator.
-
-    Returns
-    -------
-    dict of str to Speed
     """
     import onnxruntime
 
+    networks = {name: model for name, model in models.items() if isinstance(model, OnnxClassifier)}
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.log_severity_level = 3

@@ -30,7 +30,6 @@ def augment(pictures: tf.Tensor, settings: AugmentConfig) -> tf.Tensor:
     ----------
     pictures : tensor of float32, shape (n, height, width, channels), values 0-1
         All but n must be known when the graph is built.
-    settings : AugmentConfig
 
     Returns
     -------
@@ -181,8 +180,6 @@ def holes(count: tf.Tensor, height: int, width: int, settings: AugmentConfig) ->
     ----------
     count : tensor of int32, shape (n,)
         Holes of each picture.
-    height, width : int
-    settings : AugmentConfig
 
     Returns
     -------

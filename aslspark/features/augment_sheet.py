@@ -23,7 +23,6 @@ def augmented_versions(
     Parameters
     ----------
     pictures : ndarray of uint8, shape (n, height, width, channels)
-    settings : AugmentConfig
     framework : {'keras', 'torch'}
     stretch : bool
         As in `aslspark.features.scaling.scale`.

@@ -27,7 +27,6 @@ def augment(pictures: torch.Tensor, settings: AugmentConfig) -> torch.Tensor:
     Parameters
     ----------
     pictures : tensor of float32, shape (n, channels, height, width), values 0-1
-    settings : AugmentConfig
 
     Returns
     -------

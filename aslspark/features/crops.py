@@ -48,15 +48,12 @@ def crop_to_hands(
 
     Parameters
     ----------
-    dataset : DataFrame
     column : str
         Name of the result's column of pictures.
-    kind : str
     pictures : Column
         Both as for a `Normaliser`.
     form : ImageSpec
         Size and colours of the crops.
-    hands : HandDetector
 
     Returns
     -------

@@ -131,7 +131,6 @@ def one_look(looked: FloatArray, random: np.random.Generator) -> FloatArray:
     Parameters
     ----------
     looked : ndarray of float32, shape (n, LOOKED_NUMBERS)
-    random : Generator
 
     Returns
     -------
@@ -291,7 +290,6 @@ def augmented_hands(
     ----------
     vectors : ndarray of float32, shape (n, HAND_NUMBERS)
         Is not changed.
-    random : Generator
     noise : float
         Standard deviation of each coordinate, as a share of the distance from the wrist to the middle knuckle.
     turn_degrees, tilt_degrees : float

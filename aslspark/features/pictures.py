@@ -240,7 +240,6 @@ def fit_picture(picture: npt.NDArray[np.uint8], form: ImageSpec) -> npt.NDArray[
     Parameters
     ----------
     picture : ndarray of uint8, shape (any, any, 1 or 3)
-    form : ImageSpec
 
     Raises
     ------

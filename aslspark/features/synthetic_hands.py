@@ -18,7 +18,6 @@ def drawn_hands(labels: Sequence[str], count: int, seed: int) -> npt.NDArray[np.
 
     Parameters
     ----------
-    labels : sequence of str
     count : int
         Hands of each label.
     seed : int

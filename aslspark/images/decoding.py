@@ -79,11 +79,6 @@ def decode(data: bytes | None, form: ImageSpec) -> npt.NDArray[np.uint8]:
     of cut-out hands; the colours stored under them mean nothing. 16-bit grey keeps its upper eight bits. Of an
     animation the first frame is taken.
 
-    Parameters
-    ----------
-    data : bytes
-    form : ImageSpec
-
     Returns
     -------
     ndarray of uint8, shape (height, width, channels)
@@ -106,7 +101,6 @@ def decode_whole(data: bytes | None, max_pixels: int, least_side: int) -> Image.
 
     Parameters
     ----------
-    data : bytes
     max_pixels : int
         A picture with more, by its header, is refused.
     least_side : int
@@ -209,7 +203,6 @@ def stored(data: bytes, encoding: str | None, shape: tuple[int, int, int]) -> np
 
     Parameters
     ----------
-    data : bytes
     encoding : {'raw', 'png', 'jpeg'} or None
         None counts as raw.
     shape : (int, int, int)

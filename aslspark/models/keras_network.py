@@ -12,6 +12,7 @@ import math
 import shutil
 import tempfile
 from collections.abc import Iterator
+from functools import partial
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -24,43 +25,7 @@ from aslspark.models import keras_zoo
 from aslspark.models.network_builders import build_network
 
 OPSET = 17
-
-
-def build(
-    name: str,
-    shape: tuple[int, int, int],
-    classes: int,
-    dropout: float,
-    hidden: int = 0,
-    imagenet: bool = False,
-    *,
-    channels: str = "",
-    kernels: str = "",
-) -> tf.keras.Model:
-    """Build a network by its name.
-
-    Parameters
-    ----------
-    name : str
-        One of `aslspark.common.catalog.NETWORKS` that Keras has.
-    shape : (int, int, int)
-        Height, width and channels of the pictures; unused by a network of landmarks alone.
-    classes : int
-    dropout : float
-    hidden : int
-        Units of the dense layer before the last; 0: the network's own, as `aslspark.common.catalog.NETWORKS` has it.
-    imagenet : bool
-        Start the backbone with ImageNet weights, which Keras downloads once.
-    channels, kernels : str
-        Of its convolutions, such as '32,64,128' and '5,5,3'; see `aslspark.common.catalog.convolutions`.
-
-    Raises
-    ------
-    AslsparkError
-        Where Keras has no such network, it takes no pictures of that shape, or the weights cannot be downloaded.
-    """
-    built: tf.keras.Model = build_network("keras", name, shape, classes, dropout, hidden, imagenet, channels, kernels)
-    return built
+build = partial(build_network, "keras")
 
 
 def input_shapes(model: tf.keras.Model) -> dict[str, tuple[int, ...]]:

@@ -89,12 +89,10 @@ def build_classifier(settings: MllibConfig, *, length: int, classes: int, seed: 
 
     Parameters
     ----------
-    settings : MllibConfig
     length : int
         Of `scaled_features`.
     classes : int
         Number of values of `index_label`.
-    seed : int
 
     Returns
     -------

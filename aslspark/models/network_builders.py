@@ -12,7 +12,7 @@ from aslspark.common.errors import AslsparkError
 
 @dataclass(frozen=True)
 class NetworkSizes:
-    """What a network is built from; see `aslspark.models.keras_network.build`."""
+    """What a network is built from; see `build_network`."""
 
     name: str
     shape: tuple[int, int, int]
@@ -46,12 +46,33 @@ def build_network(
     shape: tuple[int, int, int],
     classes: int,
     dropout: float,
-    hidden: int,
-    imagenet: bool,
-    channels: str,
-    kernels: str,
+    hidden: int = 0,
+    imagenet: bool = False,
+    *,
+    channels: str = "",
+    kernels: str = "",
 ) -> Any:
-    """Build a network by its name in a framework; see `aslspark.models.keras_network.build`."""
+    """Build a network by its name; `keras_network.build` and `torch_network.build` are this for their framework.
+
+    Parameters
+    ----------
+    name : str
+        One of `aslspark.common.catalog.NETWORKS` that the framework has.
+    shape : (int, int, int)
+        Height, width and channels of the pictures; unused by a network of landmarks alone.
+    hidden : int
+        Units of the dense layer before the last; 0: the network's own, as `aslspark.common.catalog.NETWORKS` has it.
+    imagenet : bool
+        Start the backbone with ImageNet weights, which Keras or torchvision downloads once.
+    channels, kernels : str
+        Of its convolutions, such as '32,64,128' and '5,5,3'; see `aslspark.common.catalog.convolutions`.
+
+    Raises
+    ------
+    AslsparkError
+        Where the framework has no such network, it takes no pictures of that shape, or the weights cannot be
+        downloaded.
+    """
     require_shape(name, framework, shape)
     hidden = hidden or NETWORKS[name].hidden
     sizes = NetworkSizes(name, shape, classes, dropout, hidden, imagenet, *convolutions(name, channels, kernels))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,35 +22,7 @@ from aslspark.models import torch_zoo
 from aslspark.models.network_builders import build_network
 
 OPSET = 18
-
-
-def build(
-    name: str,
-    shape: tuple[int, int, int],
-    classes: int,
-    dropout: float,
-    hidden: int = 0,
-    imagenet: bool = False,
-    *,
-    channels: str = "",
-    kernels: str = "",
-) -> nn.Module:
-    """Build a network by its name.
-
-    Parameters
-    ----------
-    name : str
-        One of `aslspark.common.catalog.NETWORKS` that torch has.
-    shape, classes, dropout, hidden, imagenet, channels, kernels
-        As for `keras_network.build`; torchvision downloads the weights.
-
-    Raises
-    ------
-    AslsparkError
-        Where torch has no such network, it takes no pictures of that shape, or the weights cannot be downloaded.
-    """
-    built: nn.Module = build_network("torch", name, shape, classes, dropout, hidden, imagenet, channels, kernels)
-    return built
+build = partial(build_network, "torch")
 
 
 def head_prefixes(model: nn.Module) -> tuple[str, ...]:
@@ -143,7 +116,6 @@ def to_onnx(
     model : nn.Module
     shape : (int, int, int), optional
         Height, width and channels of the pictures, if the network takes pictures.
-    stretch : bool
     inputs : sequence of {'picture', 'landmarks'}
         Of the network, in its order.
 

@@ -111,7 +111,6 @@ def statistics(name: str, batch: Floats, reference: Floats) -> dict[str, Floats]
 
     Parameters
     ----------
-    name : str
     batch, reference : ndarray, shape (..., bins)
 
     Returns
@@ -133,7 +132,6 @@ class Comparison:
 
     Parameters
     ----------
-    profile : Profile
     alarm_rate : float
         The share of clean batches that may raise an alarm, above 0 and below 1.
     """
@@ -152,10 +150,6 @@ class Comparison:
             Measure to rows in each bin, for those measures that the batch has; see `Profile.sizes`.
         rows : int
             At least `LEAST_ROWS`.
-
-        Returns
-        -------
-        dict of str to Statistic
         """
         # Without held-out rows the profile does not say how the model answers new pictures.
         unknown = () if self.profile.held_out else _OF_ANSWERS

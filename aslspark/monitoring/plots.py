@@ -28,8 +28,6 @@ def plot_drift(batches: Sequence[Mapping[str, Any]], alarm_rate: float, path: Pa
     ----------
     batches : sequence of dict
         As in `drift.json`.
-    alarm_rate : float
-    path : Path
     """
     names = sorted({name for row in batches for name in row["statistics"]})
     shares = np.array(
@@ -78,12 +76,10 @@ def plot_shares(profile: Profile, counts: Mapping[str, Any], batch: Mapping[str,
 
     Parameters
     ----------
-    profile : Profile
     counts : mapping
         Measure to the batch's rows in each bin.
     batch : mapping
         Its row of `drift.json`.
-    path : Path
     """
     measures = [name for name in profile.edges if name in counts]
     columns = max(min(4, len(measures)), 2)

@@ -98,7 +98,6 @@ def write_reference(model: SignClassifierModel, samples: DataFrame, folder: Path
 
     Parameters
     ----------
-    model : SignClassifierModel
     samples : DataFrame
         With the columns of `samples.SAMPLE_SCHEMA`, and perhaps `hand`, from the sources that the model was made from
         and no others, since a monitor takes them as what is usual. Spark counts them, and reads the chosen ones once.

@@ -18,7 +18,6 @@ class DecisionRecord:
 
     Parameters
     ----------
-    path : Path
     registry : str
         As it was given, for errors.
     """

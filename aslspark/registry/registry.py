@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from aslspark.bundle.files import read_manifest
+from aslspark.common.atomic_file import replace_file
 from aslspark.common.errors import AslsparkError
 from aslspark.common.paths import local_path
 from aslspark.common.redaction import redact_all
@@ -38,7 +39,8 @@ ALPHA, MOST_FALL = 0.05, 0.1
 """Defaults for a promotion: p is below, and no label's accuracy falls by more."""
 LOCK_SECONDS = 60.0
 """How long a change waits for another one, which takes moments."""
-_LOCK_FILE, _PENDING, _NEXT_PENDING = ".lock", ".pending.json", ".pending.next"
+_LOCK_FILE, _PENDING = ".lock", ".pending.json"
+_NEXT_PENDING = f".{_PENDING}.tmp"  # as `replace_file` names it
 _WORK, _OWNER = ".work-", ".owner"
 """Prefix of the folders of unfinished jobs, and the file in each that its job holds locked."""
 
@@ -186,7 +188,8 @@ class Registry:
             pending[CHALLENGER] = None if is_champion else version
         for source, _ in moves:
             sync_tree(source)
-        self._write_pending(pending)
+        replace_file(self.folder / _PENDING, json.dumps(pending, ensure_ascii=False).encode(), flush=True)
+        sync(self.folder)
         for source, target in moves:
             os.rename(source, target)
             sync(target.parent)
@@ -272,15 +275,6 @@ class Registry:
         except FileNotFoundError:
             return None
         return pending
-
-    def _write_pending(self, pending: dict[str, Any]) -> None:
-        path, fresh = self.folder / _PENDING, self.folder / _NEXT_PENDING
-        with fresh.open("w", encoding="utf-8") as file:
-            json.dump(pending, file, ensure_ascii=False)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(fresh, path)
-        sync(self.folder)
 
     def _has_taken_effect(self, pending: dict[str, Any]) -> bool:
         """Tell whether the champion's alias is the decision's version, or, without one, whether all was moved."""

@@ -49,7 +49,6 @@ def tracked(config: Config, job: str, out: str | None = None, **about: Any) -> I
 
     Parameters
     ----------
-    config : Config
     job : str
         Its name.
     out : str, optional
@@ -108,10 +107,8 @@ def log_champion(config: Config, version: str, bundle: Path, decision: Mapping[s
 
     Parameters
     ----------
-    config : Config
     version : str
         Of the bundle in the registry.
-    bundle : Path
     decision : mapping
         The line of the record.
     """

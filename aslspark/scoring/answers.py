@@ -100,7 +100,6 @@ def rank(probabilities: FloatArray, reasons: npt.NDArray[Any], temperature: floa
         Before the temperature.
     reasons : ndarray of object, shape (n,)
         None, or why the row cannot be used.
-    temperature : float
     """
     places, shares, as_given = top_classes(probabilities, temperature)
     overflowed = ~np.isfinite(shares).all(axis=1)
@@ -125,7 +124,6 @@ def answers_of(
     ----------
     probabilities, reasons, temperature
         See `rank`.
-    labels : sequence of str
     threshold : float
         The least probability with which a letter is answered.
     hands : sequence of Hand or None

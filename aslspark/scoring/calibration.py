@@ -47,7 +47,6 @@ def top_classes(probabilities: FloatArray, temperature: float) -> tuple[npt.NDAr
     ----------
     probabilities : ndarray of float32, shape (n, classes)
         Before the temperature.
-    temperature : float
 
     Returns
     -------

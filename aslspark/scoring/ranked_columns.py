@@ -84,13 +84,10 @@ def with_ranks(
 
     Parameters
     ----------
-    dataset : DataFrame
-    classifier : OnnxClassifier or MllibClassifier
     inputs : dict of str to Column
         By their names in `aslspark.common.catalog`.
     normaliser : Normaliser, optional
         Of the pictures, where they are among the inputs.
-    results : ResultColumns
     """
     if isinstance(classifier, OnnxClassifier):
         rank = _onnx_udf(dataset, classifier, tuple(inputs), normaliser, results)

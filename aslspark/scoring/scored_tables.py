@@ -79,8 +79,6 @@ def write_scores_to_table(scored: DataFrame, table: str, mode: str, digest: str)
 
     Parameters
     ----------
-    scored : DataFrame
-    table : str
     mode : {'errorifexists', 'append', 'overwrite'}
     digest : str
         Of the bundle.

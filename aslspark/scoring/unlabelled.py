@@ -54,7 +54,6 @@ def rows_to_score(
 
     Parameters
     ----------
-    spark : SparkSession
     paths : sequence of str
         All of one kind: pixel tables (.csv, .csv.gz, .csv.bz2, or folders of them; ``label`` may be missing), or
         pictures (files, folders with pictures at any depth, manifests), or one ingested folder, one Parquet table, or

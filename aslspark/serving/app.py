@@ -88,8 +88,6 @@ def create_app(
 
     Parameters
     ----------
-    holder : ModelHolder
-    limits : Limits
     workers : int
         Threads that read.
     record : str, optional

@@ -36,8 +36,6 @@ class PictureExecutor:
 
     Parameters
     ----------
-    holder : ModelHolder
-    limits : Limits
     workers : int
         Light pictures read at once, beside one heavy one.
     """
@@ -165,8 +163,6 @@ class Lane:
 
     Parameters
     ----------
-    count : int
-    name : str
     niceness : int
         Of the children, relative to the service's.
     """

@@ -37,7 +37,6 @@ def read_isolated(
     ----------
     child : ChildProcess
         From `decoder_process`.
-    reader : Reader
     value, kind
         As for `Reader.read`.
     seconds : float
@@ -69,7 +68,6 @@ class IsolatedReader:
 
     Parameters
     ----------
-    reader : Reader
     seconds : float
         The most that decoding a picture may take.
     """

@@ -58,10 +58,6 @@ class Keys:
 def token_of(file: str | None) -> str | None:
     """Read the token from a file or from $ASLSPARK_TOKEN; None where there is neither.
 
-    Parameters
-    ----------
-    file : str, optional
-
     Raises
     ------
     AslsparkError

@@ -112,8 +112,6 @@ def pictures_of(content_type: str, body: bytes, limits: Limits, values: int = MO
         ``multipart/form-data`` with files; ``image/*`` or ``application/octet-stream``, one file or one picture's
         pixels; ``application/json``, ``{"pictures": [...]}`` of base64 strings and lists of 0-255;
         ``text/csv``, each line the pixels of a picture.
-    body : bytes
-    limits : Limits
     values : int
         Numbers that a picture may have; they are counted before they are parsed.
 

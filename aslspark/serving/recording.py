@@ -25,7 +25,6 @@ class Recorder:
     ----------
     folder : str
         Is made where there is none.
-    limits : Limits
 
     Raises
     ------

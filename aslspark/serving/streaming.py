@@ -49,8 +49,6 @@ def letters_beside(
 
     Parameters
     ----------
-    spark : SparkSession
-    model : SignClassifierModel
     folder : str
         With pictures anywhere below.
     checkpoint : str

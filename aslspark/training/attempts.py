@@ -29,6 +29,7 @@ from aslspark.common.spark_session import (
 )
 from aslspark.common.store_path import AnyPath, any_path
 from aslspark.training.checkpoint import read_checkpoint
+from aslspark.training.events import OnEvent
 from aslspark.training.flat_copy import flat_copies
 from aslspark.training.launch.failures import WorkerError
 from aslspark.training.launch.run import run_workers
@@ -47,7 +48,6 @@ class Attempts:
 
     Parameters
     ----------
-    spark : SparkSession
     function : callable
         What each process does with the job; see `aslspark.training.worker.run_epochs`.
     tries : int
@@ -73,9 +73,7 @@ class Attempts:
         self.launched = 0.0
         """Wall clock when the last try began."""
 
-    def run(
-        self, job: WorkerJob, num_proc: int, env: Mapping[str, str], on_event: Callable[[dict[str, Any]], None]
-    ) -> list[Any]:
+    def run(self, job: WorkerJob, num_proc: int, env: Mapping[str, str], on_event: OnEvent) -> list[Any]:
         """Run the job in `num_proc` processes, and again, with as many as there is room for, where some are lost.
 
         A worker's own error is tried again only where an epoch was finished before it: otherwise it would come again.
@@ -84,7 +82,6 @@ class Attempts:
         ----------
         job : WorkerJob
             With `checkpoints` and `fit`.
-        num_proc : int
         env, on_event
             See `aslspark.training.launch.run.run_workers`.
 
@@ -120,9 +117,7 @@ class Attempts:
                 epoch, num_proc = kept, self._slots_left(wanted)  # of those lost before, some may be back
         raise AssertionError("unreachable")
 
-    def _once(
-        self, job: WorkerJob, num_proc: int, env: Mapping[str, str], on_event: Callable[[dict[str, Any]], None]
-    ) -> list[Any]:
+    def _once(self, job: WorkerJob, num_proc: int, env: Mapping[str, str], on_event: OnEvent) -> list[Any]:
         copies = (
             flat_copies(job, num_proc, str(self._scratch)) if job.training.feed == "petastorm" else nullcontext(job)
         )

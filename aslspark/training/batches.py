@@ -92,7 +92,6 @@ class Steps:
         Rows of each rank, one or more.
     batch_size : int
         Rows a step and rank, at most.
-    rank : int
     number : int, optional
         Of steps, where the caller has to keep to one; otherwise as few as `batch_size` allows.
     """

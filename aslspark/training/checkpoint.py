@@ -79,7 +79,6 @@ def write_checkpoint(folder: AnyPath, fit: str, progress: Progress, weights: byt
         It must be there.
     fit : str
         What fit it belongs to; `read_checkpoint` asks for the same.
-    progress : Progress
     weights : bytes
         Of the epoch that has just ended.
     state : mapping of str to array
@@ -127,7 +126,6 @@ def read_checkpoint(folder: AnyPath, fit: str, epoch: int | None = None) -> Chec
 
     Parameters
     ----------
-    folder : Path or StorePath
     fit : str
         See `write_checkpoint`.
     epoch : int, optional

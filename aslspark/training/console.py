@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import logging
-from typing import Any, cast
 
 from aslspark.common.counted import counted
 from aslspark.common.progress import Activity
 from aslspark.common.settings import TrainingConfig
-from aslspark.models.fit_result import Alert
+from aslspark.training.events import EpochEvent, Event
 from aslspark.training.training_alerts import in_words
 
 log = logging.getLogger("aslspark")
@@ -21,7 +20,6 @@ class ConsoleProgress:
     ----------
     rows : int
         Samples to train on, for the first line.
-    training : TrainingConfig
     launcher : str
         Words for that line on who starts the processes.
     activity : Activity
@@ -40,8 +38,8 @@ class ConsoleProgress:
             launcher,
         )
 
-    def __call__(self, event: dict[str, Any]) -> None:
-        """Print what a worker reports; see `aslspark.training.loop.fit_epochs`."""
+    def __call__(self, event: Event) -> None:
+        """Print what a worker reports; see `aslspark.training.events`."""
         if event["event"] in ("step", "epoch"):
             is_done = event["event"] == "epoch"
             self._activity.go_on("training", event["epoch"] - (not is_done), self._epochs, "epochs")
@@ -50,11 +48,11 @@ class ConsoleProgress:
         elif event["event"] == "unfrozen":
             log.info("  epoch %d: the backbone learns too from here on", event["epoch"])
         elif event["event"] == "watch":
-            log.warning("  %s", in_words(cast(Alert, event)))
+            log.warning("  %s", in_words(event))
         elif event["event"] == "epoch":
             log.info(self._epoch_line(event))
 
-    def _epoch_line(self, row: dict[str, Any]) -> str:
+    def _epoch_line(self, row: EpochEvent) -> str:
         words = [f"epoch {row['epoch']:>3}/{row['epochs']}"]
         words.append(f"loss {row['loss']:.4f}  accuracy {row['accuracy']:.4f}")
         if "val_loss" in row:

@@ -172,7 +172,6 @@ class SampleFeed:
     ----------
     folder : str
         Of the Parquet files.
-    reader : RowReader
     batch_size : int
         Rows a step and rank, at most.
     rank, size : int

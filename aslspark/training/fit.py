@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from operator import attrgetter
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 from pyspark.resource import ResourceProfile
 from pyspark.sql import SparkSession
@@ -25,6 +25,7 @@ from aslspark.models.onnx_classifier import OnnxClassifier
 from aslspark.training.attempts import Attempts
 from aslspark.training.checkpoint import fit_name
 from aslspark.training.console import ConsoleProgress
+from aslspark.training.events import Event
 from aslspark.training.feed import list_row_groups, parquet_file
 from aslspark.training.gpus import gpu_source, gpu_tasks
 from aslspark.training.hands import require_hands
@@ -85,10 +86,8 @@ def fit_on_folders(
 
     Parameters
     ----------
-    unfitted : UnfittedNetwork
     config : Config
         Its sections training, network, features and augment.
-    folders : SampleFolders
     scratch : Path or StorePath
         For flat copies, and for checkpoints that last as long as the fit; all workers see it.
     checkpoints : Path or StorePath, optional
@@ -122,11 +121,11 @@ def fit_on_folders(
         activity = fitting.enter_context(doing(f"starting {counted(training.num_proc, 'process', 'processes')}"))
         progress = ConsoleProgress(rows[0], training, how, activity)
 
-        def on_event(event: dict[str, Any]) -> None:
+        def on_event(event: Event) -> None:
             progress(event)
             if event["event"] != "epoch" or on_epoch is None or attempts.stopped.is_set():
                 return  # between the request to end and the end, short epochs may still come in
-            if on_epoch(cast(EpochRow, event)):
+            if on_epoch(event):
                 attempts.stopped.set()
 
         results = attempts.run(job, training.num_proc, env, on_event)

@@ -41,8 +41,6 @@ def fit_network(
 
     Parameters
     ----------
-    data : TrainingData
-    config : Config
     scratch : Path or StorePath
         A folder for the checkpoints, and a flat copy: where it holds checkpoints of the same fit, that goes on.
     on_epoch : callable, optional
@@ -66,8 +64,6 @@ def fit_in_one_task(spark: SparkSession, data: TrainingData, config: Config) -> 
 
     Parameters
     ----------
-    spark : SparkSession
-    data : TrainingData
     config : Config
         `training.num_proc` does not count: it is one process, and batch size and learning rate are its own.
 
@@ -138,7 +134,7 @@ def torch_network(config: Config, shape: tuple[int, int, int], labels: tuple[str
     height, width, channels = shape
     shapes = {PICTURE: [-1, channels, height, width], LANDMARKS: [-1, FEATURES]}
     taken = [shapes[name] for name in NETWORKS[config.network.name].inputs]
-    return TorchNetwork(model, torch_optimizer(config.training, model), torch.nn.CrossEntropyLoss(), taken)
+    return TorchNetwork(model, torch_optimizer(config.training), torch.nn.CrossEntropyLoss(), taken)
 
 
 def keras_optimizer(settings: TrainingConfig) -> Any:
@@ -153,13 +149,13 @@ def keras_optimizer(settings: TrainingConfig) -> Any:
     return tf.keras.optimizers.Adam(**adam)
 
 
-def torch_optimizer(settings: TrainingConfig, model: Any) -> Any:
-    """Build the optimizer that the settings name; the worker sees to it that biases and BatchNorm do not decay."""
+def torch_optimizer(settings: TrainingConfig) -> tuple[type, dict[str, Any]]:
+    """Return the class of the optimizer that the settings name, and its own settings; the worker builds it of them."""
     import torch
 
     adam: dict[str, Any] = {"lr": settings.learning_rate}
     if settings.epsilon:
         adam["eps"] = settings.epsilon
     if settings.optimizer == "adamw":
-        return torch.optim.AdamW(model.parameters(), weight_decay=settings.weight_decay, **adam)
-    return torch.optim.Adam(model.parameters(), **adam)
+        return torch.optim.AdamW, {**adam, "weight_decay": settings.weight_decay}
+    return torch.optim.Adam, adam

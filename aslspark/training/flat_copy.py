@@ -35,7 +35,6 @@ def flat_copies(job: WorkerJob, size: int, scratch: str) -> Iterator[WorkerJob]:
 
     Parameters
     ----------
-    job : WorkerJob
     size : int
         Processes that will read the copies.
     scratch : str

@@ -71,7 +71,6 @@ class HandInput:
         ----------
         batch : Batch
             With hands of its own, which may be written into, as its pictures may.
-        random : Generator
         """
         hands = batch.hands
         assert hands is not None
@@ -131,7 +130,6 @@ def require_hands(folder: str, file: pq.ParquetFile, column: str) -> None:
         How the table is called in the error.
     file : ParquetFile
         One of its files.
-    column : str
 
     Raises
     ------

@@ -44,7 +44,6 @@ def check_network(config: Config, raw: bool = False) -> None:
 
     Parameters
     ----------
-    config : Config
     raw : bool
         Whether the data are still to be ingested.
 

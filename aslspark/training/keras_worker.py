@@ -29,7 +29,6 @@ class KerasTrainable:
 
     Parameters
     ----------
-    job : WorkerJob
     hvd : module
     policy : {'float32', 'mixed_bfloat16', 'mixed_float16'}
         What the layers compute in; see `half_policy`.

@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,7 @@ from aslspark.common.settings import NetworkConfig, TrainingConfig
 from aslspark.models.fit_result import Alert, EpochRow, Judged
 from aslspark.training.batches import Batch, Feed
 from aslspark.training.checkpoint import Checkpoint, Progress, State
+from aslspark.training.events import OnEvent
 from aslspark.training.profiling import Recording
 from aslspark.training.training_alerts import new_notes
 
@@ -109,7 +110,7 @@ def fit_epochs(
     train: Feed,
     validation: Feed | None,
     training: TrainingConfig,
-    report: Callable[[dict[str, Any]], None],
+    report: OnEvent,
     unfreeze_after: int = NetworkConfig.unfreeze_after,
     traced_steps: int = 0,
     start: Checkpoint | None = None,
@@ -123,10 +124,8 @@ def fit_epochs(
 
     Parameters
     ----------
-    network : Trainable
     train, validation : Feed
         Without validation samples every epoch is trained and the last one's weights are kept.
-    training : TrainingConfig
     report : callable
         Told of every epoch, of the steps of long ones, and of what the rules saw.
     unfreeze_after : int
@@ -168,7 +167,7 @@ class _Fit:
     train: Feed
     validation: Feed | None
     training: TrainingConfig
-    report: Callable[[dict[str, Any]], None]
+    report: OnEvent
     unfreeze_after: int
     recording: Recording
     done: Progress

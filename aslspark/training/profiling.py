@@ -23,7 +23,6 @@ class Recording:
 
     Parameters
     ----------
-    network : Traceable
     wanted : int
         Steps to trace; 0: none.
     steps : int

@@ -87,7 +87,6 @@ class FitStore(ranks.Store):
 
     Parameters
     ----------
-    address : str
     port : int
         See `aslspark.training.launch.store.ask`.
     """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aslspark.training.estimator_mixin import InPlaceTraining
 from aslspark.training.horovod_torch import TorchEstimator
-from aslspark.training.torch_fit import TorchNetwork
+from aslspark.training.torch_fit import TorchNetwork, taken_apart
 
 
 class SignTorchEstimator(InPlaceTraining, TorchEstimator):  # type: ignore[misc]
@@ -73,9 +73,5 @@ class SignTorchEstimator(InPlaceTraining, TorchEstimator):  # type: ignore[misc]
     """
 
     def _network(self) -> TorchNetwork:
-        return TorchNetwork(
-            model=self.getModel(),
-            optimizer=self._get_optimizer(),
-            loss=self.getLoss(),
-            shapes=self.getInputShapes(),
-        )
+        optimizer = taken_apart(self._get_optimizer())
+        return TorchNetwork(self.getModel(), optimizer, self.getLoss(), self.getInputShapes())

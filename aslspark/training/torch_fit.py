@@ -28,19 +28,14 @@ class TorchNetwork:
     """
 
     model: Any
-    optimizer: Any
+    optimizer: tuple[type, dict[str, Any]]
+    """Its class, and what that is given beside the weights."""
     loss: Any
     shapes: Sequence[Sequence[int]]
     """The estimator's `input_shapes`."""
 
     def spec(self, training: TrainingConfig) -> dict[str, Any]:
         """Put them into terms that the worker takes."""
-        if len(self.optimizer.param_groups) != 1:
-            raise AslsparkError("optimizer: give one parameter group; several learning rates are not supported")
-        # A group also holds what a class sets for the one that it inherits from, and takes from nobody.
-        known = inspect.signature(type(self.optimizer)).parameters
-        group = self.optimizer.param_groups[0]
-        settings = {key: value for key, value in group.items() if key in known and key != "params"}
         if training.label_smoothing and not hasattr(self.loss, "label_smoothing"):
             raise AslsparkError(
                 f"label_smoothing={training.label_smoothing}: {type(self.loss).__name__} has none; "
@@ -48,7 +43,7 @@ class TorchNetwork:
             )
         return {
             "model": cloudpickle.dumps(self.model),
-            "optimizer": (type(self.optimizer), settings),
+            "optimizer": self.optimizer,
             "loss": cloudpickle.dumps(self.loss),
             "shapes": [list(weight.shape) for weight in self.model.state_dict().values()],
         }
@@ -108,3 +103,14 @@ class TorchNetwork:
         taken = self.input_shapes()
         shape: Any = taken.get(PICTURE)
         return network, torch_network.to_onnx(model, shape, stretch, tuple(taken))
+
+
+def taken_apart(optimizer: Any) -> tuple[type, dict[str, Any]]:
+    """Return an optimizer's class, and what that was given beside the weights."""
+    if len(optimizer.param_groups) != 1:
+        raise AslsparkError("optimizer: give one parameter group; several learning rates are not supported")
+    # A group also holds what a class sets for the one that it inherits from, and takes from nobody.
+    known = inspect.signature(type(optimizer)).parameters
+    return type(optimizer), {
+        key: value for key, value in optimizer.param_groups[0].items() if key in known and key != "params"
+    }

@@ -38,10 +38,8 @@ class TorchTrainable:
 
     Parameters
     ----------
-    job : WorkerJob
     hvd : Collective
         Such as `horovod.torch`.
-    device : torch.device
     half : torch.dtype, optional
         What the network computes in where 16 bits are enough; see `half_type`.
     """

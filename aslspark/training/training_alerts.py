@@ -46,10 +46,6 @@ def new_notes(history: History, classes: int) -> list[Alert]:
 
     A rule that went off in the epoch before as well is not noted again; of one that stops, nothing else is noted, since
     it explains the rest.
-
-    Returns
-    -------
-    list of Alert
     """
     notes: list[Alert] = []
     for rule in RULES:

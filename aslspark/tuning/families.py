@@ -49,7 +49,6 @@ def families_for(table: TrainingData, columns: Sequence[str], framework: str, na
 
     Parameters
     ----------
-    table : TrainingData
     columns : sequence of str
         Columns of its samples; with `hand`, classifiers read landmarks, and networks of landmarks are tried.
     framework : {'keras', 'torch'}

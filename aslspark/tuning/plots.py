@@ -94,7 +94,8 @@ def plot_parallel(study: optuna.Study, path: Path) -> bool:
     columns = [(np.array(values) - low) / (high - low)]
     scales = [_percent_ticks(low, high)]
     for name in names:
-        places, ticks = _scale([trial.params.get(name) for trial in done], _distribution(done, name))
+        distribution = next(trial.distributions[name] for trial in done if name in trial.distributions)
+        places, ticks = _scale([trial.params.get(name) for trial in done], distribution)
         columns.append(places)
         scales.append(ticks)
     colours = _shades(values)
@@ -176,10 +177,6 @@ _BACKED = {"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 0.6}
 
 def _done(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
     return [trial for trial in study.trials if trial.state == optuna.trial.TrialState.COMPLETE]
-
-
-def _distribution(trials: Sequence[optuna.trial.FrozenTrial], name: str) -> Any:
-    return next(trial.distributions[name] for trial in trials if name in trial.distributions)
 
 
 def _shades(values: Sequence[float]) -> npt.NDArray[Any]:

@@ -35,7 +35,6 @@ def write_report(study: optuna.Study, config: Config, data: Mapping[str, str], f
         The settings that the search began with.
     data : mapping of str to str
         What it was searched on and how, in words.
-    folder : Path
     """
     best = study.best_trial
     settings = config.as_dict()

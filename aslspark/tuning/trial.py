@@ -45,9 +45,6 @@ def fit_trial(
 
     Parameters
     ----------
-    spark : SparkSession
-    table : TrainingData
-    config : Config
     folder : Path or StorePath
         Where a temporary folder is made, which all workers see.
     on_epoch : callable, optional

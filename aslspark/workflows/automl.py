@@ -14,7 +14,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import optuna
 from pyspark.sql import SparkSession
@@ -43,7 +42,7 @@ from aslspark.training.data import TrainingData, ingested_folder
 from aslspark.training.launch.run import StoppedEarly
 from aslspark.training.resume import ingest_kept
 from aslspark.tuning.families import Family, families_for
-from aslspark.tuning.leaderboard import write_leaderboard
+from aslspark.tuning.leaderboard import JudgedRow, Leaderboard, LeftOutRow, Tried, write_leaderboard
 from aslspark.tuning.options import Budget
 from aslspark.tuning.trial import Score, fit_trial, judge
 from aslspark.workflows.job_run import job_run, log_result
@@ -71,8 +70,7 @@ class Entry:
 
     family: Family
     study: optuna.Study
-    tried: list[dict[str, Any]] = field(default_factory=list)
-    """For each trial its settings, seconds, and accuracy or the reason why there is none."""
+    tried: list[Tried] = field(default_factory=list)
     best: Score | None = None
     overrides: tuple[str, ...] = ()
     """The best trial's settings, as ``key=value``."""
@@ -81,7 +79,7 @@ class Entry:
     model: SignClassifierModel | None = None
 
 
-def automl(spark: SparkSession, data: Sequence[str], out: str, config: Config, budget: Budget) -> dict[str, Any]:
+def automl(spark: SparkSession, data: Sequence[str], out: str, config: Config, budget: Budget) -> Leaderboard:
     """Find the best kind of model, and leave its bundle.
 
     With the same data, seed and number of trials, and without a limit in minutes, the same kind wins.
@@ -99,10 +97,8 @@ def automl(spark: SparkSession, data: Sequence[str], out: str, config: Config, b
 
     Returns
     -------
-    dict
-        What `leaderboard.json` holds: `winner`, `learned_from` (the samples of its bundle, in words), `split`,
-        `models` (a row each, best first: `score` and `spread` on the validation split, `test`, `bytes`,
-        `ms_a_picture`, `pictures_a_second`, `trials`), `seconds`.
+    Leaderboard
+        What `leaderboard.json` holds.
 
     Raises
     ------
@@ -122,14 +118,20 @@ def automl(spark: SparkSession, data: Sequence[str], out: str, config: Config, b
                 log.info("to try: %s", ", ".join(entry.family.name for entry in entries))
                 _rounds(spark, table, config, budget, entries, scratch, ends)
                 ranked = _ranked(entries, budget)
-                rows = _rows(spark, table, entries, ranked)
+                rows = [_row(spark, table, entry, place) for place, entry in enumerate(ranked, start=1)]
+                _add_speeds(ranked, rows)
+                left_out: list[LeftOutRow] = [
+                    {"place": None, "model": entry.family.name, "score": None, "trials": entry.tried}
+                    for entry in entries
+                    if entry not in ranked
+                ]
                 settings = load_config(None, ranked[0].overrides, of_bundle=config.as_dict())
                 learned, learned_from = _data_of_winner(spark, table, rows[0], scratch)
                 log.info("%s wins: training it on %s", ranked[0].family.name, learned_from)
                 train_bundle(spark, [learned], str(scratch / BUNDLE), settings)
                 with as_local_folder(scratch / BUNDLE) as bundle:
                     shutil.copytree(bundle, folder / BUNDLE)
-            result = {
+            result: Leaderboard = {
                 "winner": ranked[0].family.name,
                 "learned_from": learned_from,
                 "split": table.report["split"],
@@ -137,7 +139,7 @@ def automl(spark: SparkSession, data: Sequence[str], out: str, config: Config, b
                 "drawn": not data,
                 "budget": vars(budget) | {"models": list(budget.models)},
                 "seconds": round(time.monotonic() - started),
-                "models": rows,
+                "models": [*rows, *left_out],
             }
             write_leaderboard(result, settings, folder)
     log_result(
@@ -188,19 +190,7 @@ def _ranked(entries: Sequence[Entry], budget: Budget) -> list[Entry]:
     return ranked
 
 
-def _rows(
-    spark: SparkSession, table: TrainingData, entries: Sequence[Entry], ranked: Sequence[Entry]
-) -> list[dict[str, Any]]:
-    """Return the leaderboard's rows."""
-    rows = [_row(spark, table, entry, place) for place, entry in enumerate(ranked, start=1)]
-    rows += [_left_out(entry) for entry in entries if entry not in ranked]
-    _add_speeds(ranked, rows)
-    return rows
-
-
-def _data_of_winner(
-    spark: SparkSession, table: TrainingData, winner: dict[str, Any], scratch: AnyPath
-) -> tuple[str, str]:
+def _data_of_winner(spark: SparkSession, table: TrainingData, winner: JudgedRow, scratch: AnyPath) -> tuple[str, str]:
     """Return the folder that the winner is trained on, and a description of its samples."""
     if table.test_is_given:
         return table.folder, "the train split, since the test rows were given as test"
@@ -252,7 +242,7 @@ def _try(
     def on_epoch(row: EpochRow) -> bool:
         return time.monotonic() - started > most
 
-    about: dict[str, Any] = {"settings": list(overrides)}
+    about: Tried = {"settings": list(overrides)}
     try:
         settings = load_config(None, overrides, of_bundle=config.as_dict())
         model = fit_trial(spark, table, settings, folder, on_epoch, most)
@@ -275,7 +265,7 @@ def _try(
     log.info("%s, trial %d: %s", entry.family.name, number + 1, about.get("reason") or f"{about['score']:.2%} right")
 
 
-def _row(spark: SparkSession, table: TrainingData, entry: Entry, place: int) -> dict[str, Any]:
+def _row(spark: SparkSession, table: TrainingData, entry: Entry, place: int) -> JudgedRow:
     assert entry.best is not None
     assert entry.model is not None
     started = time.monotonic()
@@ -299,10 +289,6 @@ def _row(spark: SparkSession, table: TrainingData, entry: Entry, place: int) -> 
     }
 
 
-def _left_out(entry: Entry) -> dict[str, Any]:
-    return {"place": None, "model": entry.family.name, "score": None, "trials": entry.tried}
-
-
 def _size(model: SignClassifierModel) -> int:
     if isinstance(model.classifier, OnnxClassifier):
         return len(model.classifier.onnx)
@@ -311,13 +297,8 @@ def _size(model: SignClassifierModel) -> int:
         return sum(path.stat().st_size for path in Path(folder).rglob("*") if path.is_file())
 
 
-def _add_speeds(ranked: Sequence[Entry], rows: Sequence[dict[str, Any]]) -> None:
-    networks = {
-        entry.family.name: entry.model.classifier
-        for entry in ranked
-        if entry.model is not None and isinstance(entry.model.classifier, OnnxClassifier)
-    }
-    speeds = measure_speed(networks, threads=1)
+def _add_speeds(ranked: Sequence[Entry], rows: Sequence[JudgedRow]) -> None:
+    speeds = measure_speed({entry.family.name: entry.model.classifier for entry in ranked if entry.model}, threads=1)
     for row in rows:
         if row["model"] in speeds:
             row["ms_a_picture"] = round(speeds[row["model"]].ms_a_picture, 3)

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import reduce
-from itertools import combinations
 from pathlib import Path
 
 from pyspark import StorageLevel
-from pyspark.sql import DataFrame, Row, SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from aslspark.bundle.files import read_bundle, require_new, whole_folder
-from aslspark.bundle.manifest import Manifest
 from aslspark.bundle.read import bundle_folder
 from aslspark.common.command_line import next_command
 from aslspark.common.counted import counted
@@ -28,18 +24,24 @@ from aslspark.common.settings import ColumnConfig, Config, PictureConfig
 from aslspark.common.store_path import AnyPath, scratch_beside
 from aslspark.data.ingest import ingest_sources
 from aslspark.data.pictures.options import picture_options
-from aslspark.data.samples import SPLITS, TEST, read_samples
+from aslspark.data.samples import read_samples
 from aslspark.data.splits import SplitOptions
-from aslspark.evaluation.comparison_json import BundleRow, Comparison, Pair, SetAccuracy, SetRow
+from aslspark.evaluation.bundle_comparison import (
+    Candidate,
+    LabelledSet,
+    SetSamples,
+    common_rows,
+    count_differences,
+    finding_of,
+    set_accuracy,
+)
+from aslspark.evaluation.comparison_json import BundleRow, Comparison, SetRow
 from aslspark.evaluation.comparison_page import write_comparison_page
-from aslspark.evaluation.comparison_plots import plot_disagreements
 from aslspark.evaluation.grad_cam import holds_network, write_sheet
-from aslspark.evaluation.metrics import UNSCORED, classification_metrics, count_answers
+from aslspark.evaluation.metrics import UNSCORED
 from aslspark.evaluation.model_size import mllib_size, network_size
-from aslspark.evaluation.paired_comparison import chance, mcnemar
-from aslspark.evaluation.sample_pictures import one_of_each_label, pictures_of
+from aslspark.evaluation.sample_pictures import one_of_each_label
 from aslspark.evaluation.speed import measure_speed, this_machine
-from aslspark.images.decoding import pixels_of
 from aslspark.models.onnx_classifier import OnnxClassifier
 from aslspark.scoring.model import SignClassifierModel
 from aslspark.training.data import fingerprint, ingested_folder
@@ -48,51 +50,6 @@ from aslspark.workflows.job_run import job_run, log_result
 log = logging.getLogger("aslspark")
 
 RESULT_FILE = "comparison.json"
-MOST_EXAMPLES = 40
-"""How many of the rows on which bundles disagree are drawn."""
-NOISE = 0.05
-"""From this p of McNemar's test on, a difference is called noise."""
-
-
-@dataclass
-class Candidate:
-    """A bundle among those that are compared."""
-
-    name: str
-    path: str
-    manifest: Manifest
-    model: SignClassifierModel
-    row: BundleRow
-    doubtful: list[str] = field(default_factory=list)
-    """Sets whose rows it may have learned from, those that it is judged on among them."""
-
-    @property
-    def learned_from(self) -> str | None:
-        """The fingerprint of the samples that it was trained on; None where it does not say, as of an estimator."""
-        return self.manifest.get("data", {}).get("fingerprint")
-
-
-@dataclass(frozen=True)
-class SetSamples:
-    """A set as one bundle reads it."""
-
-    folder: str
-    """Where it lies ingested."""
-    samples: DataFrame
-    trained_on_it: bool
-    """Whether the bundle learned from these samples; then they have its split."""
-    test_alone: bool
-    """Whether it may have learned from all but the test split."""
-
-
-@dataclass
-class LabelledSet:
-    """Labelled data under a name."""
-
-    name: str
-    paths: Sequence[str]
-    folders: dict[str, tuple[str, str]] = field(default_factory=dict)
-    """Split and picture settings -> the folder ingested with them, and its fingerprint."""
 
 
 def compare_bundles(
@@ -149,7 +106,7 @@ def compare_bundles(
                     set_rows.append(_judge(spark, candidates, labelled, folder, scratch / str(number), number))
             log.info("timing the networks, %s", counted(threads, "thread"))
             _time(candidates, threads)
-            best, finding = _finding(candidates, set_rows[0])
+            best, finding = finding_of(candidates, set_rows[0])
             result: Comparison = redact_all(
                 {
                     "finding": finding,
@@ -170,29 +127,6 @@ def compare_bundles(
     return result
 
 
-def _finding(candidates: Sequence[Candidate], labelled: SetRow) -> tuple[Candidate | None, str]:
-    """Say which bundle reads most of a set, and whether beyond noise; None where that cannot be said."""
-    name = labelled["name"]
-    if not labelled["rows"]:
-        return None, f"no row of {name} is judged for all of them, so none is called best"
-    known = [candidate for candidate in candidates if name not in candidate.doubtful]
-    if not known:
-        return None, f"each may have learned from rows of {name}, so none is called best"
-    best = max(known, key=lambda candidate: candidate.row["sets"][name]["accuracy"])
-    finding = f"{best.name} is best on {name}, {best.row['sets'][name]['accuracy']:.2%} right"
-    others = {candidate.name for candidate in known} - {best.name}
-    closest = max(
-        (pair for pair in labelled["pairs"] if best.name in (two := {pair["first"], pair["second"]}) and two & others),
-        key=lambda pair: pair["p"],
-        default=None,
-    )
-    if closest is None:
-        return best, finding
-    other = closest["second"] if closest["first"] == best.name else closest["first"]
-    doubt = "" if closest["p"] < NOISE else ", which may be chance"
-    return best, f"{finding}{doubt} (against {other}: p {chance(closest['p'])})"
-
-
 def _log_accuracies(candidates: Sequence[Candidate]) -> None:
     for candidate in candidates:
         for name, judged in candidate.row["sets"].items():
@@ -204,7 +138,8 @@ def _log_accuracies(candidates: Sequence[Candidate]) -> None:
 
 def _candidate(name: str, path: str) -> Candidate:
     """Read a bundle with its size, cost and training time."""
-    bundle, model = read_bundle(bundle_folder(path)), SignClassifierModel.load(path)
+    folder = bundle_folder(path)
+    bundle, model = read_bundle(folder), SignClassifierModel.load(path)
     manifest = bundle.manifest
     settings = manifest.get("settings", {})
     why_empty: dict[str, str] = {}
@@ -231,16 +166,11 @@ def _candidate(name: str, path: str) -> Candidate:
         "why_empty": why_empty,
         **size,
     }
-    return Candidate(name, path, manifest, model, row)
+    return Candidate(name, path, folder, manifest, model, row)
 
 
 def _time(candidates: Sequence[Candidate], threads: int) -> None:
-    networks = {
-        candidate.name: candidate.model.classifier
-        for candidate in candidates
-        if isinstance(candidate.model.classifier, OnnxClassifier)
-    }
-    speeds = measure_speed(networks, threads)
+    speeds = measure_speed({candidate.name: candidate.model.classifier for candidate in candidates}, threads)
     for candidate in candidates:
         if speed := speeds.get(candidate.name):
             candidate.row["ms_a_picture"] = round(speed.ms_a_picture, 4)
@@ -274,45 +204,17 @@ def _judge(
                 scored.count()
             judged = scored.join(rows, "id", "left_semi")
             answers.append(judged.select("id", "label", F.coalesce("letter", F.lit(UNSCORED)).alias("letter")))
-            candidate.row["sets"][labelled.name] = _set_accuracy(candidate, own, labelled, scored, judged, judged_on)
+            candidate.row["sets"][labelled.name] = set_accuracy(candidate, own, labelled, scored, judged, judged_on)
             if number == 1 and holds_network(candidate.manifest):
                 name = f"grad_cam-{candidates.index(candidate) + 1}.png"
                 chosen = own.samples.join(rows, "id", "left_semi")
                 with doing(f"drawing where {candidate.name} looks"):
-                    write_sheet(
-                        bundle_folder(candidate.path), candidate.model, one_of_each_label(chosen), folder / name
-                    )
+                    write_sheet(candidate.folder, candidate.model, one_of_each_label(chosen), folder / name)
                 candidate.row["grad_cam"] = name
-        return _differences(candidates, labelled, answers, read[-1].samples, folder, number)
+        return count_differences(candidates, labelled, answers, read[-1].samples, folder, number)
     finally:
         for frame in kept:
             frame.unpersist()
-
-
-def common_rows(read: Sequence[SetSamples]) -> tuple[DataFrame, str]:
-    """Find the rows of a set that none of some bundles can have learned from.
-
-    Parameters
-    ----------
-    read : sequence of SetSamples
-        The set, as each of the bundles reads it.
-
-    Returns
-    -------
-    DataFrame
-        With `id`.
-    str
-        What they are, in words.
-    """
-    test_alone = {own.folder for own in read if own.test_alone}
-    of_folders = {
-        own.folder: own.samples.where((F.col("split") == TEST) | F.lit(own.folder not in test_alone)).select("id")
-        for own in read
-    }
-    rows = reduce(lambda some, more: some.join(more, "id", "left_semi"), of_folders.values())
-    if not test_alone:
-        return rows, "all rows"
-    return rows, "the test split" if len(of_folders) == 1 else "rows that none learned from"
 
 
 def samples_for(spark: SparkSession, candidate: Candidate, labelled: LabelledSet, scratch: AnyPath) -> SetSamples:
@@ -355,114 +257,3 @@ def samples_for(spark: SparkSession, candidate: Candidate, labelled: LabelledSet
     trained_on_it = of_folder == candidate.learned_from
     test_alone = trained_on_it or (is_ingested and candidate.learned_from is None)
     return SetSamples(folder, read_samples(spark, folder), trained_on_it, test_alone)
-
-
-def _set_accuracy(
-    candidate: Candidate,
-    own: SetSamples,
-    labelled: LabelledSet,
-    scored: DataFrame,
-    judged: DataFrame,
-    judged_on: str,
-) -> SetAccuracy:
-    counts = count_answers(judged)
-    if counts.empty:
-        raise AslsparkError(
-            f"{labelled.name}: there is no test split to judge {candidate.path} on, which was trained on the rest or "
-            "does not say what it was trained on; ingest it with a test split, or name other data"
-        )
-    metrics = classification_metrics(counts, candidate.model.labels)
-    result: SetAccuracy = {
-        "judged_on": judged_on,
-        "rows": metrics["rows"],
-        "accuracy": metrics["accuracy"],
-        "macro_f1": metrics["macro"]["f1"],
-        "top3_accuracy": metrics["top3_accuracy"],
-        "unscored": metrics["unscored"],
-        "splits": {},
-        "warning": None,
-    }
-    if own.trained_on_it:
-        of_all = count_answers(scored)
-        for split in SPLITS:
-            part = of_all[of_all["split"] == split]
-            if not part.empty:
-                of_split = classification_metrics(part, candidate.model.labels)
-                result["splits"][split] = {
-                    "rows": of_split["rows"],
-                    "accuracy": of_split["accuracy"],
-                    "macro_f1": of_split["macro"]["f1"],
-                }
-    elif both := sorted(set(counts["source"]) & set(candidate.manifest.get("data", {}).get("sources", []))):
-        result["warning"] = f"trained on a source of the same name ({', '.join(both)}): may have seen these rows"
-        candidate.doubtful.append(labelled.name)
-    elif candidate.learned_from is None:
-        unknown = "it does not say what it was trained on"
-        if own.test_alone:
-            result["warning"] = f"{unknown}: the figure holds where this test split was no part of it"
-        else:
-            result["warning"] = f"{unknown}: may have seen these rows"
-            candidate.doubtful.append(labelled.name)
-    return result
-
-
-def _differences(
-    candidates: Sequence[Candidate],
-    labelled: LabelledSet,
-    answers: Sequence[DataFrame],
-    samples: DataFrame,
-    folder: Path,
-    number: int,
-) -> SetRow:
-    """Count how often bundles agree on the rows that all are judged on, and draw some on which they do not."""
-    joined = answers[0].withColumnRenamed("letter", "letter_0")
-    for n, frame in enumerate(answers[1:], start=1):
-        joined = joined.join(frame.select("id", F.col("letter").alias(f"letter_{n}")), "id")
-    differ = F.lit(False)
-    for n in range(1, len(answers)):
-        differ = differ | (F.col(f"letter_{n}") != F.col("letter_0"))
-    pairs = list(combinations(range(len(answers)), 2))
-    right = [F.col(f"letter_{n}") == F.col("label") for n in range(len(answers))]
-    counted = [(F.lit(True), "rows"), (differ, "differ")]
-    for a, b in pairs:
-        counted.append((F.col(f"letter_{a}") == F.col(f"letter_{b}"), f"same_{a}_{b}"))
-        counted.append((right[a] & ~right[b], f"only_{a}_{b}"))
-        counted.append((right[b] & ~right[a], f"only_{b}_{a}"))
-    totals = joined.agg(*(F.count(F.when(those, True)).alias(name) for those, name in counted)).collect()[0]
-    rows, differing = totals["rows"], totals["differ"]
-    # Ordered by a hash, for a sample that nobody chose.
-    examples = joined.where(differ).orderBy(F.xxhash64("id"), "id").limit(MOST_EXAMPLES).collect()
-    sheet = f"disagreements-{number}.png" if examples else None
-    if sheet:
-        _draw(examples, [candidate.name for candidate in candidates], samples, differing, rows, folder / sheet)
-    return {
-        "name": labelled.name,
-        "paths": list(labelled.paths),
-        "rows": rows,
-        "differ": differing,
-        "pairs": [_pair(candidates, totals, a, b) for a, b in pairs] if rows else [],
-        "sheet": sheet,
-    }
-
-
-def _pair(candidates: Sequence[Candidate], totals: Row, a: int, b: int) -> Pair:
-    only_first, only_second = totals[f"only_{a}_{b}"], totals[f"only_{b}_{a}"]
-    return {
-        "first": candidates[a].name,
-        "second": candidates[b].name,
-        "same": totals[f"same_{a}_{b}"],
-        "only_first": only_first,
-        "only_second": only_second,
-        "p": mcnemar(only_first, only_second),
-    }
-
-
-def _draw(
-    examples: Sequence[Row], names: Sequence[str], samples: DataFrame, differing: int, rows: int, sheet: Path
-) -> None:
-    pictures = pictures_of(samples, [row["id"] for row in examples])
-    drawn = [
-        (pixels_of(pictures[row["id"]]), row["label"], [row[f"letter_{n}"] for n in range(len(names))])
-        for row in examples
-    ]
-    plot_disagreements(drawn, names, differing, rows, sheet)

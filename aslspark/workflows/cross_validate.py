@@ -18,7 +18,6 @@ from pyspark.sql import DataFrame, SparkSession
 
 from aslspark.bundle.files import require_new
 from aslspark.common.catalog import NO_CLASSIFIER
-from aslspark.common.command_line import next_command
 from aslspark.common.counted import counted
 from aslspark.common.errors import AslsparkError
 from aslspark.common.paths import spark_path
@@ -30,14 +29,26 @@ from aslspark.common.store_path import AnyPath, any_path, filled_from_here, remo
 from aslspark.data.samples import REPORT_FILE, SPLITS, TEST, TRAIN, VALIDATION, read_samples, write_divided
 from aslspark.data.split_preview import LeastGroups, Needs
 from aslspark.evaluation.calibration import TEMPERATURES, best_temperature, try_temperatures
+from aslspark.evaluation.cross_validation_json import (
+    CalibratedFold,
+    Chosen,
+    CrossValidation,
+    FoldRow,
+    FoldScores,
+    GroupRow,
+    RunSettings,
+    ScoreName,
+    ScoreSummary,
+)
 from aslspark.evaluation.cross_validation_page import write_cross_validation_page
 from aslspark.evaluation.fold_options import LEAVE_ONE, SIGNER, FoldOptions
 from aslspark.evaluation.folds import Fold, assign_fold, plan_folds
 from aslspark.evaluation.metrics import UNSCORED
+from aslspark.evaluation.metrics_json import Confusion, Metrics, SourceAccuracy
 from aslspark.scoring.model import SignClassifierModel
 from aslspark.training.data import DRAWN_WARNING, TrainingData
 from aslspark.training.resume import ingest_kept
-from aslspark.workflows.job_run import job_run, log_result
+from aslspark.workflows.job_run import job_run, log_result, training_command
 from aslspark.workflows.train import train_bundle
 from aslspark.workflows.training_data import training_data
 
@@ -45,7 +56,7 @@ log = logging.getLogger("aslspark")
 
 SETTINGS_FILE, FOLDS_FOLDER, RESULT_FILE, SCRATCH = "settings.json", "folds", "cross_validation.json", ".scratch"
 _COMPARED = ("model", "folds", "data")
-SCORES = {"accuracy": "right", "macro_f1": "macro F1", "top3_accuracy": "among the best three"}
+SCORES: Mapping[ScoreName, str] = {"accuracy": "right", "macro_f1": "macro F1", "top3_accuracy": "among the best three"}
 """The scores that are averaged over the folds -> their titles."""
 
 
@@ -55,7 +66,7 @@ def cross_validate(
     out: str,
     config: Config,
     options: FoldOptions,
-) -> dict[str, Any]:
+) -> CrossValidation:
     """Train and judge a model on each fold of the data.
 
     Parameters
@@ -73,10 +84,8 @@ def cross_validate(
 
     Returns
     -------
-    dict
-        What `cross_validation.json` holds: `settings`, `folds` (the figures of each), `scores` (mean, std, min and
-        max of each figure), `confusion` (of all folds together), and `temperature`, the one that all that was held
-        out asks for together (null where nothing could be scored). `report.html` shows it.
+    CrossValidation
+        What `cross_validation.json` holds; `report.html` shows it.
 
     Raises
     ------
@@ -87,7 +96,7 @@ def cross_validate(
         if config.mllib.classifier == NO_CLASSIFIER:
             require_slots(spark, config.training.num_proc)
         folder = _open(out)
-        chosen = {
+        chosen: Chosen = {
             "model": "network" if config.mllib.classifier == NO_CLASSIFIER else config.mllib.classifier,
             "folds": asdict(options),
             "settings": config.as_dict(),
@@ -95,7 +104,7 @@ def cross_validate(
         _require_same(folder, chosen)
         with _scratch_folder(folder) as scratch:
             settings, folds = _train_folds(spark, data, folder, scratch, config, options, chosen)
-            result = {"settings": settings, **_together(folds)}
+            result = _together(settings, folds)
             write_json(folder / RESULT_FILE, result)
             with filled_from_here(folder) as made:
                 write_cross_validation_page(result, made)
@@ -105,14 +114,9 @@ def cross_validate(
         out,
         f"{accuracy['mean']:.2%} ± {accuracy['std']:.2%} right over {len(result['folds'])} folds",
         look=f"{folder}/report.html",
-        then=next_command(*_training_job(config), *(["--data", *data] if data else []), "--out", "runs/mine"),
+        then=training_command(config, data),
     )
     return result
-
-
-def _training_job(config: Config) -> tuple[str, ...]:
-    classifier = config.mllib.classifier
-    return ("train-cnn",) if classifier == NO_CLASSIFIER else ("train-baseline", "--model", classifier)
 
 
 @contextmanager
@@ -138,12 +142,12 @@ def _train_folds(
     scratch: AnyPath,
     config: Config,
     options: FoldOptions,
-    chosen: Mapping[str, Any],
-) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    chosen: Chosen,
+) -> tuple[RunSettings, list[FoldRow]]:
     """Plan the folds and train each; return the settings of the run, and the metrics of each fold."""
     needs = Needs(groups=_least_groups(options))
     with ingest_kept(scratch, folder, data), training_data(spark, data, (), config, scratch, needs) as table:
-        settings = {
+        settings: RunSettings = {
             **chosen,
             "data": {
                 "fingerprint": table.fingerprint,
@@ -163,7 +167,7 @@ def _train_folds(
         return settings, _run_folds(spark, table, samples, folds, folder, config, options)
 
 
-def _log_scores(result: Mapping[str, Any]) -> None:
+def _log_scores(result: CrossValidation) -> None:
     for name, title in SCORES.items():
         score = result["scores"][name]
         log.info(
@@ -215,8 +219,8 @@ def _run_folds(
     folder: AnyPath,
     config: Config,
     options: FoldOptions,
-) -> list[dict[str, Any]]:
-    done: list[dict[str, Any]] = []
+) -> list[FoldRow]:
+    done: list[FoldRow] = []
     spent: list[float] = []
     for fold in folds:
         where = f"fold {fold.number} of {len(folds)}"
@@ -229,7 +233,7 @@ def _run_folds(
         started = time.monotonic()
         scratch = folder / SCRATCH / f"fold-{fold.number}"
         try:
-            metrics = _run_fold(spark, table, samples, fold, scratch, config, options)
+            scores = _run_fold(spark, table, samples, fold, scratch, config, options)
         except AslsparkError as error:
             raise AslsparkError(
                 f"{where} failed: {error}; {counted(len(done), 'finished fold is', 'finished folds are')} kept in "
@@ -239,14 +243,14 @@ def _run_folds(
         finally:
             remove_folder(scratch)
         spent.append(time.monotonic() - started)
-        done.append({**metrics, "seconds": round(spent[-1], 1)})
+        done.append({**scores, "seconds": round(spent[-1], 1)})
         write_json(path, done[-1])
         left = (len(folds) - fold.number) * sum(spent) / len(spent)
         log.info(
             "%s: %.2f%% right, macro F1 %.4f, in %.0f s; %d:%02d left",
             where,
-            100 * metrics["accuracy"],
-            metrics["macro_f1"],
+            100 * scores["accuracy"],
+            scores["macro_f1"],
             spent[-1],
             left // 60,
             left % 60,
@@ -262,7 +266,7 @@ def _run_fold(
     scratch: AnyPath,
     config: Config,
     options: FoldOptions,
-) -> dict[str, Any]:
+) -> FoldScores:
     data, bundle = spark_path(scratch / "ingested"), scratch / "bundle"
     scratch.mkdir()
     rows = _write_fold(spark, table, samples, fold, data, options)
@@ -274,7 +278,9 @@ def _run_fold(
         "fold": fold.number,
         "tested_on": fold.tested_on,
         "rows": rows,
-        **{name: tested[name] for name in ("accuracy", "top3_accuracy", "unscored")},
+        "accuracy": tested["accuracy"],
+        "top3_accuracy": tested["top3_accuracy"],
+        "unscored": tested["unscored"],
         "macro_f1": tested["macro"]["f1"],
         "held_out": _held_out(fold, metrics),
         "accuracy_of": {split: part["accuracy"] for split, part in metrics["splits"].items()},
@@ -310,12 +316,11 @@ def _write_fold(
     return rows
 
 
-def _held_out(fold: Fold, metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _held_out(fold: Fold, metrics: Metrics) -> list[GroupRow]:
     """Return the accuracy of each signer that a fold was tested on, or of each source where folds are not signers."""
+    groups: dict[str, SourceAccuracy] = metrics["splits"][TEST]["by_source"]
     if SIGNER in fold.columns:
         groups = {group["group"]: group for group in metrics["groups"]["signer"]}
-    else:
-        groups = metrics["splits"][TEST]["by_source"]
     return [{"group": name, "rows": part["rows"], "accuracy": part["accuracy"]} for name, part in groups.items()]
 
 
@@ -324,8 +329,8 @@ def _epochs(bundle: AnyPath) -> int | None:
     return len(history.read_text().splitlines()) - 1 if history.exists() else None
 
 
-def _together(folds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    scores = {}
+def _together(settings: RunSettings, folds: Sequence[FoldRow]) -> CrossValidation:
+    scores: dict[ScoreName, ScoreSummary] = {}
     for name in SCORES:
         values = np.array([fold[name] for fold in folds])
         scores[name] = {
@@ -335,18 +340,24 @@ def _together(folds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
             "max": float(values.max()),
         }
     confusion = _pooled([fold["confusion"] for fold in folds])
-    return {"scores": scores, "folds": _calibrated(folds), "confusion": confusion, "temperature": _temperature(folds)}
+    return {
+        "settings": settings,
+        "scores": scores,
+        "folds": _calibrated(folds),
+        "confusion": confusion,
+        "temperature": _temperature(folds),
+    }
 
 
-def _temperature(folds: Sequence[Mapping[str, Any]]) -> float | None:
+def _temperature(folds: Sequence[FoldRow]) -> float | None:
     """Return the temperature that fits the held-out rows of these folds together."""
     tried = [fold["by_temperature"] for fold in folds if fold["by_temperature"]]
     return best_temperature(tried) if tried else None
 
 
-def _calibrated(folds: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def _calibrated(folds: Sequence[FoldRow]) -> list[CalibratedFold]:
     """Add to each fold the temperature that fits the other folds, and its own calibration error at that temperature."""
-    calibrated = []
+    calibrated: list[CalibratedFold] = []
     for fold in folds:
         others = _temperature([other for other in folds if other is not fold])
         error = None
@@ -356,7 +367,7 @@ def _calibrated(folds: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return calibrated
 
 
-def _pooled(confusions: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _pooled(confusions: Sequence[Confusion]) -> Confusion:
     """Add up confusion matrices, whose labels may differ, since a fold may lack a letter."""
     labels = sorted({label for confusion in confusions for label in confusion["labels"]})
     answers = [*labels, UNSCORED]

@@ -11,6 +11,8 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
+from aslspark.common.catalog import NO_CLASSIFIER
+from aslspark.common.command_line import next_command
 from aslspark.common.errors import AslsparkError
 from aslspark.common.log_output import RESULT, show_log
 from aslspark.common.progress import doing
@@ -44,6 +46,13 @@ def log_result(where: str | Path, figure: str, *, look: str = "", then: str = ""
     for head, words in (("look", look), ("next", then)):
         if words:
             log.log(RESULT, "  %s: %s", head, words)
+
+
+def training_command(config: Config, data: Sequence[str], *more: str) -> str:
+    """Return the `next_command` that trains what a job has judged, on the data that it was given."""
+    classifier = config.mllib.classifier
+    job = ("train-cnn",) if classifier == NO_CLASSIFIER else ("train-baseline", "--model", classifier)
+    return next_command(*job, *(["--data", *data] if data else []), "--out", "runs/mine", *more)
 
 
 def as_paths(given: str | Sequence[str]) -> list[str]:

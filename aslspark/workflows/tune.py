@@ -23,7 +23,6 @@ import psutil
 from pyspark.sql import SparkSession
 
 from aslspark.common.catalog import NO_CLASSIFIER
-from aslspark.common.command_line import next_command
 from aslspark.common.counted import counted
 from aslspark.common.errors import AslsparkError
 from aslspark.common.paths import is_mounted
@@ -48,7 +47,7 @@ from aslspark.tuning.report import write_report
 from aslspark.tuning.space import Space
 from aslspark.tuning.storage import StudyStorage
 from aslspark.tuning.trial import fit_trial, judge
-from aslspark.workflows.job_run import job_run, log_result
+from aslspark.workflows.job_run import job_run, log_result, training_command
 from aslspark.workflows.training_data import training_data
 
 log = logging.getLogger("aslspark")
@@ -109,15 +108,11 @@ def search(
             }
             with doing("drawing plots of the trials"):
                 write_report(study, config, about, made)
-    classifier = config.mllib.classifier
-    job = ("train-cnn",) if classifier == NO_CLASSIFIER else ("train-baseline", "--model", classifier)
     log_result(
         out,
         f"{study.best_value:.2%} of the validation pictures right, by trial {study.best_trial.number}",
         look=f"{folder}/{PAGE}",
-        then=next_command(
-            *job, *(["--data", *data] if data else []), "--out", "runs/mine", "--config", f"{folder}/best.yaml"
-        ),
+        then=training_command(config, data, "--config", f"{folder}/best.yaml"),
     )
     return study
 

@@ -32,7 +32,7 @@ from aslspark.training.worker import SampleFolders
 
 spark = SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false").getOrCreate()
 model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(6, 3))
-parts = (model, torch.optim.Adam(model.parameters()), torch.nn.CrossEntropyLoss())
+parts = (model, (torch.optim.Adam, {"lr": 0.001}), torch.nn.CrossEntropyLoss())
 network, folders = TorchNetwork(*parts, [[-1, 1, 2, 3]]), SampleFolders(sys.argv[1], None, "ABC")
 
 

@@ -44,7 +44,7 @@ def trained_by(framework, words, name="cnn", **more):
         return SimpleTraining(framework, model, SHAPE, optimizer=keras_optimizer(settings), **more)
     from aslspark.training.torch_fit import TorchNetwork
 
-    spec = TorchNetwork(model, torch_optimizer(settings, model), cross_entropy(), []).spec(settings)
+    spec = TorchNetwork(model, torch_optimizer(settings), cross_entropy(), []).spec(settings)
     return SimpleTraining(framework, model, SHAPE, optimizer=spec["optimizer"], **more)
 
 
@@ -183,8 +183,7 @@ def test_a_torch_loss_that_cannot_smooth_is_named():
 
     from aslspark.training.torch_fit import TorchNetwork
 
-    model = network("torch")
-    given = TorchNetwork(model, torch.optim.Adam(model.parameters()), torch.nn.MultiMarginLoss(), [])
+    given = TorchNetwork(network("torch"), (torch.optim.Adam, {}), torch.nn.MultiMarginLoss(), [])
     with pytest.raises(AslsparkError, match=r"label_smoothing=0\.1: MultiMarginLoss has none; give torch\.nn\.Cross"):
         given.spec(TrainingConfig(label_smoothing=0.1))
 

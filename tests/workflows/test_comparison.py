@@ -16,6 +16,7 @@ from aslspark.common.errors import AslsparkError
 from aslspark.common.labels import STATIC_LETTERS
 from aslspark.common.settings import load_config
 from aslspark.data.samples import read_samples
+from aslspark.evaluation.bundle_comparison import Candidate, LabelledSet, SetSamples, common_rows
 from aslspark.evaluation.comparison_page import COLUMNS
 from aslspark.evaluation.grad_cam import explain_bundle
 from aslspark.evaluation.metrics import wilson
@@ -23,7 +24,7 @@ from aslspark.evaluation.multiply_adds import multiply_adds
 from aslspark.evaluation.sample_pictures import as_read
 from aslspark.scoring.model import SignClassifierModel
 from aslspark.training.data import fingerprint
-from aslspark.workflows.compare import Candidate, LabelledSet, SetSamples, common_rows, compare_bundles, samples_for
+from aslspark.workflows.compare import compare_bundles, samples_for
 from jobs import compare, evaluate
 
 SETTINGS = load_config().as_dict()
@@ -228,7 +229,7 @@ def test_evaluate_draws_where_a_network_looks_and_refuses_what_has_none(spark, b
 
 def test_a_set_that_cannot_be_divided_as_the_training_data_was_is_judged_as_a_whole(spark, table, tmp_path):
     by_signer = {**SETTINGS, "split": {**SETTINGS["split"], "kind": "signer"}}
-    candidate = Candidate("by signer", "", {"settings": by_signer, "data": {"fingerprint": "other"}}, None, {})
+    candidate = Candidate("by signer", "", "", {"settings": by_signer, "data": {"fingerprint": "other"}}, None, {})
     read = samples_for(spark, candidate, LabelledSet("table", [str(table)]), tmp_path)
     assert (read.samples.count(), read.trained_on_it, read.test_alone) == (480, False, False)
 

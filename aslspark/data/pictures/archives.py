@@ -54,11 +54,8 @@ def open_zip(spark: SparkSession, store: StoreFiles, path: str, options: Picture
 
     Parameters
     ----------
-    spark : SparkSession
-    store : StoreFiles
     path : str
         Qualified.
-    options : PictureOptions
 
     Raises
     ------

@@ -48,8 +48,6 @@ def files_below(spark: SparkSession, store: StoreFiles, path: str) -> FilesBelow
 
     Parameters
     ----------
-    spark : SparkSession
-    store : StoreFiles
     path : str
         Qualified.
 
@@ -115,10 +113,8 @@ def files_table(
 
     Parameters
     ----------
-    spark : SparkSession
     files : sequence of ListedFile and tuple of str
         Each file with its values of `columns`.
-    columns : sequence of str
 
     Returns
     -------
@@ -170,11 +166,8 @@ def open_folder(
 
     Parameters
     ----------
-    spark : SparkSession
-    store : StoreFiles
     path : str
         Qualified.
-    options : PictureOptions
     known : collection of str
         Names of files in the folder that are reported elsewhere.
 

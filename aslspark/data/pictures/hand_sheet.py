@@ -48,11 +48,8 @@ def draw_hands(
     ----------
     samples : DataFrame
         id, source, label (strings), picture (PICTURE_TYPE), hand (HAND_TYPE).
-    sources : mapping of str to PictureSource
     scratch : mapping of str to str
         The scratch folder of each source.
-    form : ImageSpec
-    options : HandOptions
 
     Returns
     -------

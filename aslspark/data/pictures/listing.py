@@ -162,7 +162,6 @@ def with_named_splits(pictures: Sequence[Picture], options: PictureOptions, mani
     ----------
     pictures : sequence of Picture
         All of one source. Folders that all absolute paths share are taken to lie above the source.
-    options : PictureOptions
     manifest : str
         The name of their manifest, which decides last.
     """
@@ -278,9 +277,6 @@ def picture_splits(
 
     Parameters
     ----------
-    source : PictureSource
-    is_test : bool
-    options : SplitOptions
     groups : mapping of str to str
         Split of each signer or source, for kinds 'signer' and 'source'.
     by_hash : str

@@ -34,11 +34,8 @@ def open_manifest(
 
     Parameters
     ----------
-    spark : SparkSession
-    store : StoreFiles
     path : str
         Qualified, of a file with the header of a manifest.
-    options : PictureOptions
     name : str
         The file's name, where it may say the split of its rows.
     """
@@ -79,11 +76,8 @@ def named_files(
 
     Parameters
     ----------
-    spark : SparkSession
-    store : StoreFiles
     manifest : str
         Its qualified path.
-    rows : sequence of ManifestRow
     roots : sequence of str
         Qualified folders in which it may name files, beside its own.
 

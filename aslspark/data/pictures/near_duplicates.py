@@ -119,7 +119,6 @@ def find_near_duplicates(samples: DataFrame, bits: int) -> tuple[NearDuplicates,
     ----------
     samples : DataFrame
         id (string), split (string), hash (long or null).
-    bits : int
 
     Returns
     -------
@@ -190,7 +189,6 @@ def draw_sheet(spark: SparkSession, folder: str, duplicates: NearDuplicates) -> 
 
     Parameters
     ----------
-    spark : SparkSession
     folder : str
         The ingested folder.
     duplicates : NearDuplicates

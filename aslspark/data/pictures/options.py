@@ -88,7 +88,6 @@ def manifest_roots(spark: SparkSession, text: str) -> tuple[str, ...]:
 
     Parameters
     ----------
-    spark : SparkSession
     text : str
         Folders, separated by commas.
 

@@ -64,7 +64,6 @@ def packing(spark: SparkSession, lengths: Sequence[int]) -> dict[str, str]:
 
     Parameters
     ----------
-    spark : SparkSession
     lengths : sequence of int
         Bytes of each file; without any, no setting is changed.
     """
@@ -84,11 +83,8 @@ def picture_samples(
 
     Parameters
     ----------
-    spark : SparkSession
-    source : PictureSource
     splits : sequence of str
         Of its usable pictures.
-    options : PictureOptions
     scratch : str
         A folder of this source alone, into which a zip is unpacked.
 
@@ -119,7 +115,6 @@ def missed(source: PictureSource, kept: set[str], details: Iterable[str]) -> lis
 
     Parameters
     ----------
-    source : PictureSource
     kept : set of str
         Ids of the samples.
     details : iterable of str
@@ -163,8 +158,6 @@ def decoder(source: str, options: PictureOptions, kind: str) -> Decoder:
 
     Parameters
     ----------
-    source : str
-    options : PictureOptions
     kind : {'content', 'image', 'file'}
         Of the first column: bytes of files, Spark's image struct, or paths of local files. The other columns are
         PLAN_COLUMNS without `path`.

@@ -40,8 +40,6 @@ def open_picture_table(frame: DataFrame, name: str, options: PictureOptions) -> 
         path (string) and content (binary), as `binaryFile` gives them, or `image` (Spark's image struct); perhaps
         label, signer and split (strings). Without a label, it is that of the innermost folder whose name is one, below
         the folders that all paths share.
-    name : str
-    options : PictureOptions
 
     Raises
     ------

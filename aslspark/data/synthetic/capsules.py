@@ -73,7 +73,6 @@ def hand_capsules(joints: FloatArray, proportions: Proportions, wrist_bend: floa
     ----------
     joints : np.ndarray
         Shape (21, 3), in the hand's frame.
-    proportions : Proportions
     wrist_bend, wrist_sway : float
         Angles between forearm and palm, in degrees: out of the palm's plane, and within it.
 

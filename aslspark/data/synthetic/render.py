@@ -178,8 +178,6 @@ def render(
     ----------
     flesh : Capsules
         In the picture's frame: x right, y up, z to the viewer.
-    camera : Camera
-    light : Light
     skin, sleeve : np.ndarray
         Linear reflectance, shape (channels,), of the hand and of the lower forearm.
     background : np.ndarray

@@ -95,7 +95,6 @@ def joint_positions(proportions: Proportions, angles: FloatArray) -> FloatArray:
 
     Parameters
     ----------
-    proportions : Proportions
     angles : np.ndarray
         Shape (5, ANGLES_PER_FINGER), in degrees; clipped to the joints' limits.
 

@@ -35,7 +35,6 @@ def drawn_samples(
 
     Parameters
     ----------
-    spark : SparkSession
     count : int
         Number of pictures.
     seed : int

@@ -73,7 +73,6 @@ def hands_of_points(points: Points, about: TableHands) -> pa.StructArray:
     Parameters
     ----------
     points : ndarray of float64, shape (n, 21, 2 or 3)
-    about : TableHands
     """
     space = np.zeros((len(points), points.shape[1], 3))
     space[:, :, : points.shape[2]] = points

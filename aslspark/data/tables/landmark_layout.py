@@ -61,7 +61,6 @@ def landmark_layout(names: Sequence[str], where: str, *, label: bool = True) -> 
 
     Parameters
     ----------
-    names : sequence of str
     where : str
         Opens the error.
     label : bool

@@ -36,7 +36,6 @@ def parse_landmarks(lines: pa.Array, layout: LandmarkLayout) -> ParsedLandmarks:
     ----------
     lines : pyarrow.Array of string
         Data rows, without the header.
-    layout : LandmarkLayout
     """
     together = _parse_together(lines, layout) if len(lines) else ([], np.zeros((0, len(layout.points))))
     if together is None:

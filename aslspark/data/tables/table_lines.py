@@ -27,8 +27,6 @@ def check_header(files: StoreFiles, path: str, *, label: bool = True) -> TableLa
 
     Parameters
     ----------
-    files : StoreFiles
-    path : str
     label : bool
         Whether labels are required.
 
@@ -103,7 +101,6 @@ def labelled_lines(spark: SparkSession, layouts: Mapping[str, TableLayout]) -> D
 
     Parameters
     ----------
-    spark : SparkSession
     layouts : mapping of str to Layout or LandmarkLayout
         By path.
 
@@ -159,7 +156,6 @@ def hands_of_lines(lines: DataFrame, layout: LandmarkLayout) -> TableHands:
     ----------
     lines : DataFrame
         value (string), perhaps with the header among them.
-    layout : LandmarkLayout
     """
     some = lines.select("value").orderBy(F.xxhash64("value")).limit(ROWS).collect()
     return table_hands(parse_landmarks(pa.array([row["value"] for row in some], pa.string()), layout).points)

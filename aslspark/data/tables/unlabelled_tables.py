@@ -43,8 +43,6 @@ def table_rows(spark: SparkSession, store: StoreFiles, names: Mapping[str, str])
 
     Parameters
     ----------
-    spark : SparkSession
-    store : StoreFiles
     names : mapping of str to str
         Short names by qualified path.
 

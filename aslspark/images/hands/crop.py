@@ -77,7 +77,6 @@ def crop_transform(
     landmarks : ndarray of float32, shape (21, 3)
     size : (int, int)
         Width and height of the picture.
-    options : HandOptions
 
     Returns
     -------

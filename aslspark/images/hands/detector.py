@@ -132,7 +132,6 @@ def hand_detector(config: HandConfig, threads: int = 1) -> HandDetector | None:
 
     Parameters
     ----------
-    config : HandConfig
     threads : int
         Of a network.
 

@@ -53,7 +53,6 @@ def find_and_crop(images: Sequence[Image.Image], form: ImageSpec, hands: FindsHa
         Grey or RGB, of any sizes.
     form : ImageSpec
         Size and colours of the result; without a hand, the whole picture is fitted to them.
-    hands : FindsHands
 
     Returns
     -------

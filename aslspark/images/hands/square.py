@@ -76,7 +76,6 @@ class Picture:
 
         Parameters
         ----------
-        square : Square
         pixels : int
             Of the result's side.
 

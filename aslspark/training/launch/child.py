@@ -18,10 +18,13 @@ import time
 import traceback
 from contextlib import suppress
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aslspark.common.errors import AslsparkError
 from aslspark.training.launch.mailbox import SIGN_OF_LIFE_SECONDS
+
+if TYPE_CHECKING:  # it needs numpy, and what forks workers is to begin without
+    from aslspark.training.events import Event
 
 ALIVE, AT_WORK, EVENT, RESULT, FAILED = "alive", "at work", "event", "result", "failed"
 _PR_SET_PDEATHSIG = 1
@@ -31,7 +34,7 @@ _began = 0.0
 _lock = threading.Lock()
 
 
-def report(event: dict[str, Any]) -> None:
+def report(event: Event) -> None:
     """Tell the driver something, from a worker; a process that no launcher has started has nobody to tell."""
     _tell(EVENT, event)
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 from aslspark.common.errors import AslsparkError
+from aslspark.training.launch.mailbox import TaskStatus
 from aslspark.training.launch.task import DONE, ENDED, FAILED, SILENT
 
 _AFTER_ANOTHER = re.compile(r"HorovodInternalError|node gradients\b|Op:Horovod|torch/distributed/distributed_c10d")
@@ -19,7 +19,6 @@ class WorkerError(AslsparkError):
 
     Parameters
     ----------
-    message : str
     lost : bool
         It was killed or cut off, so that another try may well succeed; otherwise it raised an error.
     silent : bool
@@ -31,12 +30,12 @@ class WorkerError(AslsparkError):
         self.lost, self.silent = lost, silent
 
 
-def what_went_wrong(statuses: list[dict[str, Any]], silences: list[float], limit: float, why: str) -> AslsparkError:
+def what_went_wrong(statuses: list[TaskStatus], silences: list[float], limit: float, why: str) -> AslsparkError:
     """Make the error of the worker that was first, and not of one that failed after it.
 
     Parameters
     ----------
-    statuses : list of dict
+    statuses : list of TaskStatus
         What each task said last.
     silences : list of float
         Seconds since then.
@@ -71,18 +70,18 @@ def what_went_wrong(statuses: list[dict[str, Any]], silences: list[float], limit
     return WorkerError(f"the training failed: {why}", lost=True)
 
 
-def _in_state(statuses: list[dict[str, Any]], state: str) -> list[dict[str, Any]]:
+def _in_state(statuses: list[TaskStatus], state: str) -> list[TaskStatus]:
     return [status for status in statuses if status.get("state") == state]
 
 
-def _who(status: dict[str, Any]) -> str:
+def _who(status: TaskStatus) -> str:
     return f"worker {status.get('rank', '?')} on {status.get('name', 'an unknown host')}"
 
 
-def _last_lines(status: dict[str, Any]) -> str:
+def _last_lines(status: TaskStatus) -> str:
     return "\n".join(status["words"].splitlines()[-_LINES:])
 
 
-def _with_last_line_first(status: dict[str, Any]) -> str:
+def _with_last_line_first(status: TaskStatus) -> str:
     words = status["traceback"].strip()
     return f"{words.splitlines()[-1].strip()}\n{words}"

@@ -212,7 +212,6 @@ def main(name: str, executor: int, modules: Sequence[str]) -> None:
         Of the socket. Where another process has it already, this one ends.
     executor : int
         The process without which this one ends, and all that it has forked.
-    modules : sequence of str
     """
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     try:

@@ -13,11 +13,14 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from aslspark.common.atomic_file import replace_file
 from aslspark.common.errors import AslsparkError
 from aslspark.common.store_path import AnyPath, StorePath, remove_folder
+
+if TYPE_CHECKING:  # as in `child`
+    from aslspark.training.events import Event
 
 SIGN_OF_LIFE_SECONDS = 1.0
 """Between two of a task's, and of a worker's."""
@@ -33,20 +36,47 @@ RESERVE_BYTES = 1 << 16
 _WORK, _END = b"work", b"end"
 
 
+class TaskStatus(TypedDict, total=False):
+    """What a task has said of itself and its worker so far; see `aslspark.training.launch.task`."""
+
+    beat: int
+    """How often it has said something."""
+    events: int
+    """How many there have been."""
+    host: str
+    """See `aslspark.training.launch.places.this_host`."""
+    address: str
+    name: str
+    """Of the host, for people."""
+    rank: int
+    port: int
+    """Of rank 0's store."""
+    state: str
+    words: str
+    """The worker's last ones."""
+    code: int
+    """With which it ended."""
+    patience: float
+    """Seconds that it was silent."""
+    traceback: str
+    ours: str | None
+    """The message of an `AslsparkError`."""
+
+
 class TaskMail:
     """A task's side."""
 
     def __init__(self, folder: AnyPath, task: int) -> None:
         self._folder, self._task = folder, task
-        self._status: dict[str, Any] = {"beat": 0, "events": 0}
+        self._status: TaskStatus = {"beat": 0, "events": 0}
         self._next = self._next_look = 0.0
         self._is_over, self._orders_read = False, time.monotonic()
         self.look_seconds = look_seconds(folder)
         self.reaches_others: Callable[[], bool] = lambda: True
         """Whether this task lives for the others, too: asked before each sign of life."""
 
-    def tell(self, *events: Any, **status: Any) -> None:
-        """Tell the driver events, and what has changed.
+    def tell(self, *news: Event, **status: Unpack[TaskStatus]) -> None:
+        """Tell the driver what happened, and what has changed.
 
         Raises
         ------
@@ -55,7 +85,7 @@ class TaskMail:
         """
         self._status.update(status)
         try:
-            for event in events:
+            for event in news:
                 self._put(_event_file(self._folder, self._task, self._status["events"]), event)
                 self._status["events"] += 1
             self._status["beat"] += 1
@@ -72,9 +102,10 @@ class TaskMail:
         if time.monotonic() > self._next and self.reaches_others():
             self.tell()
 
-    def status_of(self, task: int) -> dict[str, Any]:
+    def status_of(self, task: int) -> TaskStatus:
         """Read what a task has said."""
-        return _read(_status_file(self._folder, task))
+        status: TaskStatus = _read(_status_file(self._folder, task))
+        return status
 
     def _put(self, path: AnyPath, value: Any) -> None:
         try:
@@ -106,23 +137,24 @@ class Mailbox:
         self.patience = STORE_PATIENCE if isinstance(folder, StorePath) else 1.0
         folder.mkdir(parents=True)
         (folder / "orders").write_bytes(_WORK)
-        self.statuses: list[dict[str, Any]] = [{"beat": 0, "events": 0} for _ in range(tasks)]
+        self.statuses: list[TaskStatus] = [{"beat": 0, "events": 0} for _ in range(tasks)]
         self._heard, self._events_read = [time.monotonic()] * tasks, [0] * tasks
         for task, status in enumerate(self.statuses):
             _write(_status_file(folder, task), status)
             if not isinstance(folder, StorePath):  # whose disks do not fill up
                 _reserve(folder, task).write_bytes(bytes(RESERVE_BYTES))
 
-    def read(self) -> Iterator[Any]:
+    def read(self) -> Iterator[Event]:
         """Read every task's status, and give the events that are new."""
         for task, before in enumerate(self.statuses):
-            status = _read(_status_file(self.folder, task)) or before
+            status: TaskStatus = _read(_status_file(self.folder, task)) or before
             if status["beat"] != before["beat"]:
                 self._heard[task] = time.monotonic()
             self.statuses[task] = status
             while self._events_read[task] < status["events"]:
                 file = _event_file(self.folder, task, self._events_read[task])
-                if not (event := _read(file)):
+                event: Event | None = _read(file)
+                if not event:
                     break  # a store that is out of reach for now
                 self._events_read[task] += 1
                 yield event
@@ -166,9 +198,8 @@ def _write(path: AnyPath, value: Any) -> None:
     replace_file(path, json.dumps(value).encode())
 
 
-def _read(path: AnyPath) -> dict[str, Any]:
+def _read(path: AnyPath) -> Any:
     try:
-        content: dict[str, Any] = json.loads(path.read_bytes())
-        return content
+        return json.loads(path.read_bytes())
     except (OSError, ValueError):  # in the middle of being replaced, where a store does not do that at once
         return {}

@@ -26,6 +26,7 @@ from aslspark.common.counted import counted
 from aslspark.common.errors import AslsparkError
 from aslspark.common.spark_session import running_session
 from aslspark.common.store_path import any_path, store_environment
+from aslspark.training.events import Event, OnEvent
 from aslspark.training.launch.failures import WorkerError, what_went_wrong
 from aslspark.training.launch.launchers import HOROVOD
 from aslspark.training.launch.mailbox import SIGN_OF_LIFE_SECONDS, Mailbox
@@ -66,7 +67,7 @@ def run_workers(
     job: Any,
     *,
     env: Mapping[str, str],
-    on_event: Callable[[dict[str, Any]], None],
+    on_event: OnEvent,
     start_timeout: int | None = None,
     profile: ResourceProfile | None = None,
     stopped: threading.Event | None = None,
@@ -78,7 +79,6 @@ def run_workers(
 
     Parameters
     ----------
-    num_proc : int
     function : callable
         Anything that cloudpickle takes.
     job : object
@@ -86,7 +86,7 @@ def run_workers(
     env : mapping
         Environment variables of the workers.
     on_event : callable
-        Gets what the workers `report`; see `aslspark.training.launch.child`.
+        Gets what the workers report.
     start_timeout : int, optional
         Seconds until all processes must have started.
     profile : ResourceProfile, optional
@@ -149,7 +149,7 @@ def run_workers(
 def _watch(
     mailbox: Mailbox,
     stage: Stage,
-    on_event: Callable[[dict[str, Any]], None],
+    on_event: OnEvent,
     stopped: threading.Event,
     start_seconds: int,
 ) -> None:
@@ -183,7 +183,7 @@ def _watch(
             )
 
 
-def _hand_on(event: dict[str, Any], on_event: Callable[[dict[str, Any]], None]) -> None:
+def _hand_on(event: Event, on_event: OnEvent) -> None:
     try:
         on_event(event)
     except Exception:  # a broken display must not end the training

@@ -26,7 +26,6 @@ class Stage:
 
     Parameters
     ----------
-    spark : SparkSession
     size : int
         Of tasks.
     profile : ResourceProfile, optional

@@ -12,7 +12,6 @@ import traceback
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import Any
 
 from pyspark import TaskContext
 
@@ -20,7 +19,7 @@ from aslspark.common.errors import AslsparkError
 from aslspark.common.store_path import any_path
 from aslspark.training.launch import child, store
 from aslspark.training.launch.launchers import HOROVOD
-from aslspark.training.launch.mailbox import LOOK_SECONDS, TaskMail
+from aslspark.training.launch.mailbox import LOOK_SECONDS, TaskMail, TaskStatus
 from aslspark.training.launch.places import LOOPBACK, Place, interface_of, own_address, places, this_host
 from aslspark.training.launch.process import WorkerProcess
 
@@ -137,7 +136,7 @@ def _wait_for_the_end(mail: TaskMail, quietly: bool = False) -> None:
         time.sleep(mail.look_seconds)
 
 
-def _wait_for(mail: TaskMail, task: int, said: str) -> dict[str, Any]:
+def _wait_for(mail: TaskMail, task: int, said: str) -> TaskStatus:
     while said not in (status := mail.status_of(task)):
         _stay(mail)
         time.sleep(mail.look_seconds / 2)
@@ -165,7 +164,7 @@ def _run_worker(place: Place, process: WorkerProcess, mail: TaskMail) -> tuple[i
     state, heard, patience = "", time.monotonic(), START_SILENCE_SECONDS
     try:
         while not mail.is_over():
-            before, about = state, {}
+            before, about = state, TaskStatus()
             for kind, content in process.messages(LOOK_SECONDS):
                 heard = time.monotonic()
                 if kind == child.EVENT:
@@ -184,7 +183,8 @@ def _run_worker(place: Place, process: WorkerProcess, mail: TaskMail) -> tuple[i
                 elif time.monotonic() - heard > patience:
                     state, about = SILENT, {"patience": patience, "traceback": process.stack()}
             if state != before:
-                mail.tell(state=state, words=process.last_words, **about)
+                about["state"], about["words"] = state, process.last_words
+                mail.tell(**about)
             mail.give_sign_of_life()
     finally:
         process.end(at_once=result is None)
