@@ -125,7 +125,7 @@ NUMBERS: tuple[tuple[str, str, tuple[float, ...]], ...] = (
     ("docs/http.md", "Up to {} cameras", (live.MOST_CAMERAS,)),
     ("docs/http.md", "for {} s is sent away", (live.SILENT_SECONDS,)),
     ("docs/launchers.md", "Signs of life every {} s; after {} s of silence", (SIGN_OF_LIFE_SECONDS, SILENCE_SECONDS)),
-    ("docs/launchers.md", "it may be silent for {} s", (START_SILENCE_SECONDS,)),
+    ("docs/launchers.md", "they may be silent for {} s", (START_SILENCE_SECONDS,)),
     ("docs/operations.md", "[--trials {}] [--models", (Budget().trials,)),
     ("docs/operations.md", "[--alarm-rate {}]", (ALARM_RATE,)),
     ("docs/operations.md", "[--alpha {}] [--class-fall {}]", (ALPHA, MOST_FALL)),
