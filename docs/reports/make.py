@@ -40,7 +40,7 @@ JOBS = {
     "compare": ["--model", "network=train_cnn", "forest=train_baseline", "--data", "drawn=ingest"],
     "monitor": ["--model", "train_cnn", "--data", "dark"],
     "cross_validate": ["--data", "ingest", "--by", "signer", "--folds", "3", *TORCH, "--epochs", "8"],
-    "automl": ["--data", "ingest", "--models", *KINDS, "--minutes", "8", "--trials", "2", *TORCH, "--epochs", "8"],
+    "automl": ["--data", "ingest", "--models", *KINDS, "--minutes", "0", "--trials", "2", *TORCH, "--epochs", "8"],
     "tune": ["--data", "ingest", "--space", SPACE, *TORCH, "--epochs", "3", "--trials", "8"],
 }
 """By job: its options; a run is a folder where they are run."""
