@@ -55,7 +55,7 @@ def check_table(spark: SparkSession, table: str, mode: str, out: str | None) -> 
         raise AslsparkError(f"--out {out} and --out-table {table}: give one of them")
     if mode not in TABLE_MODES:
         raise AslsparkError(f"--mode {mode}: choose one of {', '.join(TABLE_MODES)}")
-    schema = table.rpartition(".")[0]
+    schema = "" if "`" in table else table.rpartition(".")[0]  # delta.`/a/path` is a table too
     if schema and not _asked_of_catalog(spark, table, "databaseExists", schema):
         raise AslsparkError(
             f"--out-table {table}: there is no schema {schema}; make it (CREATE SCHEMA {schema}), or name one that is "

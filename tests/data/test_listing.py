@@ -113,7 +113,7 @@ def test_the_nearest_folder_that_is_called_like_a_label_says_it():
         ("set/del/deep/3.png", "del"),
         ("space/6.WEBP", "space"),
     ]
-    assert passed[0] == "notes: 1 pictures, the name is no label"
+    assert passed[0] == "notes: 1 picture, the name is no label"
     assert passed[1].endswith("such as A/5.txt")
 
 

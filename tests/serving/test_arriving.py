@@ -89,7 +89,7 @@ def test_what_is_no_new_picture_is_passed_over_and_what_is_gone_is_named_after_t
     store = FolderStore(tmp_path)
     assert handle({"Event": "s3:TestEvent"}, store, reader) == {"read": 0, "before": 0}
     assert handle(event("cut.jpg", name="ObjectRemoved:Delete"), store, reader)["read"] == 0
-    with pytest.raises(AslsparkError, match=r"1 pictures are not there, first pictures/gone.jpg"):
+    with pytest.raises(AslsparkError, match=r"1 picture is not there, first pictures/gone.jpg"):
         handle(event("gone.jpg", "cut.jpg"), store, reader)
     assert (arrived / "cut.jpg.json").exists()
     with pytest.raises(AslsparkError, match=r"without s3\.bucket\.name"):

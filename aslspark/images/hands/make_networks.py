@@ -73,6 +73,7 @@ def networks_of_wheel(wheel: Path, named: str) -> HandNetworks:
 
     Parameters
     ----------
+    wheel : Path
     named : str
         Opens errors: the option, and its value.
 
@@ -136,6 +137,7 @@ def check_networks(networks: HandNetworks, named: str, remedy: str) -> None:
 
     Parameters
     ----------
+    networks : HandNetworks
     named : str
         Opens errors: where they come from.
     remedy : str
