@@ -118,7 +118,7 @@ def test_the_signer_is_found_in_the_path_and_whole_signers_are_held_out(spark, t
     rows = read_samples(spark, str(tmp_path / "out")).select("id", "signer", "split").collect()
     assert all(row["signer"] == row["id"].split("hand")[1][0] for row in rows)
     assert len({(row["signer"], row["split"]) for row in rows}) == 4
-    unnamed = r"name no signer \(24 of set, first hand1_day/A/A1.jpg\), .* signer_pattern would name; set split.kind="
+    unnamed = r"name no signer \(24 of set, first hand1_day/A/A1.jpg\), .*signer_pattern would name; set split.kind="
     with pytest.raises(AslsparkError, match=unnamed):
         ingest_sources(spark, [str(tmp_path / "set")], str(tmp_path / "no"), split=split, pictures=options(spark))
 
