@@ -80,6 +80,8 @@ def page(
         with Image.open(io.BytesIO(data)) as image:
             image.load()  # text may stand behind the pixels
             spots = json.loads(image.info.get(SPOTS, "[]"))
+            for spot in spots:
+                spot["box"] = [float(part) for part in spot["box"]]  # it is written into a style
             return {"base64": base64.b64encode(data).decode("ascii"), "width": image.width, "spots": spots}
 
     written = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")

@@ -326,7 +326,7 @@ def test_bad_data_is_one_line_that_names_it_and_nothing_is_left(spark, table, tm
 
 def test_fewer_rows_than_processes_are_refused_with_the_numbers(spark, table, tmp_path):
     path = write_bad("few-to-validate", table, tmp_path)
-    with pytest.raises(AslsparkError, match=r"num_proc=2: only 1 validation sample,"):
+    with pytest.raises(AslsparkError, match=r"num_proc=2: only 1 validation sample with"):
         train_cnn.main(["--data", str(path), "--out", str(tmp_path / "bundle")])
     assert [p.name for p in tmp_path.iterdir()] == ["few-to-validate.csv"]
 

@@ -147,7 +147,7 @@ def test_a_challenger_may_not_learn_the_frozen_test(spark, registry, frozen, tmp
     learned.write.partitionBy("split").parquet(str(tmp_path / "samples"))
     shutil.copy(Path(frozen) / REPORT_FILE, tmp_path)
     before = sorted(path.name for path in (registry.folder / "versions").iterdir())
-    with pytest.raises(AslsparkError, match=r"--data: \d+ pictures of the registry's frozen-test"):
+    with pytest.raises(AslsparkError, match=r"--data: \d+ pictures are of the registry's frozen-test"):
         retrain.main(["--registry", registry.given, "--data", str(tmp_path)])
     assert sorted(path.name for path in (registry.folder / "versions").iterdir()) == before
     assert not list(registry.folder.glob(".work-*"))
