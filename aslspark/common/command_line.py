@@ -69,8 +69,6 @@ def next_command(job: str, *words: str) -> str:
 
 
 _SPARK_SUBMIT = "org.apache.spark.deploy.SparkSubmit"
-_OF_ONE_RUN = ("--name", "--verbose", "-v")
-"""Options of spark-submit that another job does without, the first with a value."""
 
 
 def _given_to_spark_submit() -> list[str]:
@@ -81,12 +79,11 @@ def _given_to_spark_submit() -> list[str]:
     except (OSError, ValueError):  # another system, or Python runs the job itself
         return []
     own = Path(sys.argv[0]).name
-    options = words[: next((place for place, word in enumerate(words) if Path(word).name == own), 0)]
+    options = iter(words[: next((place for place, word in enumerate(words) if Path(word).name == own), 0)])
     kept = []
-    while options:
-        word = options.pop(0)
-        if word == _OF_ONE_RUN[0] and options:
-            options.pop(0)
-        elif word not in _OF_ONE_RUN:
+    for word in options:
+        if word == "--name":  # of one run alone, with its value
+            next(options, None)
+        elif word not in ("--verbose", "-v"):
             kept.append(word)
     return kept

@@ -143,6 +143,9 @@ class Spot:
 
 def save_with_spots(figure: Figure, path: Path, spots: Sequence[Spot]) -> None:
     """Save a plot as a PNG that carries where its spots are, in percent of its width and height, from the top left."""
+    if not spots:
+        figure.savefig(path)
+        return
     figure.draw_without_rendering()  # only then it is known where the axes lie,
     figure.set_layout_engine("none")  # and there they stay
     kept = []
@@ -151,4 +154,4 @@ def save_with_spots(figure: Figure, path: Path, spots: Sequence[Spot]) -> None:
         (left, right), (low, high) = map(sorted, figure.transFigure.inverted().transform(corners).T.tolist())
         box = (left, 1 - high, right - left, high - low)
         kept.append({"box": [round(100 * part, 3) for part in box], "says": spot.says, "about": spot.about})
-    figure.savefig(path, metadata={SPOTS: json.dumps(kept)} if kept else None)
+    figure.savefig(path, metadata={SPOTS: json.dumps(kept)})
