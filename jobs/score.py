@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import aslspark
 from aslspark.cli.early_checks import require_bundles, require_new_out, require_packages, require_paths
 from aslspark.cli.jobs_support import (
     add_column_options,
@@ -57,10 +56,10 @@ def main(argv: Sequence[str]) -> None:
     require_paths("--data", options.data)
     require_new_out(options.out)
     from aslspark.common.spark_session import spark_session
-    from aslspark.scoring.scored_tables import count_scores
+    from aslspark.workflows.score import score_and_count
 
     with spark_session("aslspark score") as spark:
-        written = aslspark.score(
+        _, counts = score_and_count(
             spark,
             options.model,
             options.data,
@@ -72,7 +71,6 @@ def main(argv: Sequence[str]) -> None:
             config=config,
             threshold=options.threshold,
         )
-        counts = count_scores(written) if options.json else None
     print_result(options, counts)
 
 

@@ -22,8 +22,8 @@ DIGEST, SCORED_AT = "bundle", "scored_at"
 """Columns that answers in a table have besides: which bundle gave them (string), and when (timestamp)."""
 
 
-def write_scores(scored: DataFrame, out: str) -> None:
-    """Write a scored table as Parquet, whole or not at all, and print a summary.
+def write_scores(scored: DataFrame, out: str) -> ScoreCounts:
+    """Write a scored table as Parquet, whole or not at all; print a summary, and return what it is of.
 
     Parameters
     ----------
@@ -39,8 +39,9 @@ def write_scores(scored: DataFrame, out: str) -> None:
     with store.written_whole(out, last="_SUCCESS") as folder:
         with doing("reading letters"):
             scored.write.parquet(folder)
-        summary = _summary(spark.read.parquet(folder))
-    say("\n".join([*summary, f"written to {out}"]))
+        counts = count_scores(spark.read.parquet(folder))
+    say("\n".join([*_summary(counts), f"written to {out}"]))
+    return counts
 
 
 def check_table(spark: SparkSession, table: str, mode: str, out: str | None) -> None:
@@ -74,8 +75,8 @@ def _asked_of_catalog(spark: SparkSession, table: str, question: str, name: str)
         raise AslsparkError(f"--out-table {table}: {first_line(error)}") from error
 
 
-def write_scores_to_table(scored: DataFrame, table: str, mode: str, digest: str) -> DataFrame:
-    """Write a scored table to Spark's catalog, print a summary, and return what was written.
+def write_scores_to_table(scored: DataFrame, table: str, mode: str, digest: str) -> tuple[DataFrame, ScoreCounts]:
+    """Write a scored table to Spark's catalog, print a summary, and return what was written and what was counted of it.
 
     Parameters
     ----------
@@ -100,8 +101,9 @@ def write_scores_to_table(scored: DataFrame, table: str, mode: str, digest: str)
             f"--out-table {table}, --mode {mode}: Spark cannot write it ({first_line(error)})"
         ) from error
     written = spark.table(table).where(F.col(SCORED_AT) == moment)
-    say("\n".join([*_summary(written), f"written to table {table}"]))
-    return written
+    counts = count_scores(written)
+    say("\n".join([*_summary(counts), f"written to table {table}"]))
+    return written, counts
 
 
 @dataclass(frozen=True)
@@ -139,8 +141,7 @@ def count_scores(rows: DataFrame) -> ScoreCounts:
     return ScoreCounts(total, letters, {row["reason"]: row["count"] for row in reasons}, labelled, right)
 
 
-def _summary(rows: DataFrame) -> list[str]:
-    counts = count_scores(rows)
+def _summary(counts: ScoreCounts) -> list[str]:
     read = sum(counts.letters.values())
     lines = [
         f"{counted(counts.rows, 'row')}: {read:,} read, {counts.rows - read:,} not",

@@ -22,7 +22,7 @@ from aslspark.data.tables.landmark_layout import names_landmarks
 from aslspark.data.tables.pixel_layout import pixel_places
 from aslspark.data.tables.unlabelled_tables import landmark_frame, with_pixels
 from aslspark.scoring.model import SignClassifierModel
-from aslspark.scoring.scored_tables import check_table, write_scores, write_scores_to_table
+from aslspark.scoring.scored_tables import ScoreCounts, check_table, write_scores, write_scores_to_table
 from aslspark.scoring.unlabelled import named_picture_column, rows_to_score, with_reasons
 from aslspark.scoring.unlike_pictures import photographs_warning
 from aslspark.workflows.job_run import as_paths, job_run
@@ -112,6 +112,34 @@ def score(
     +------+--------------------------------------------+
     <BLANKLINE>
     """
+    return score_and_count(
+        spark,
+        model,
+        data,
+        out,
+        out_table=out_table,
+        mode=mode,
+        where=where,
+        since=since,
+        config=config,
+        threshold=threshold,
+    )[0]
+
+
+def score_and_count(
+    spark: SparkSession,
+    model: str | SignClassifierModel,
+    data: str | DataFrame | Sequence[str],
+    out: str | None = None,
+    *,
+    out_table: str | None = None,
+    mode: str = "errorifexists",
+    where: str | None = None,
+    since: str | None = None,
+    config: Config | None = None,
+    threshold: float | None = None,
+) -> tuple[DataFrame, ScoreCounts | None]:
+    """Do what `score` does, and also return what was counted of the answers, where they were written."""
     config = config or Config()
     if out_table is not None:
         check_table(spark, out_table, mode, out)
@@ -144,11 +172,11 @@ def score(
             log.warning("warning: %s", unlike)
         scored = with_reasons(reader.setInputCol(column).transform(rows))
         if out is not None:
-            write_scores(scored.drop(column), out)
-            return spark.read.parquet(mounted_as_spark(out))
+            counts = write_scores(scored.drop(column), out)
+            return spark.read.parquet(mounted_as_spark(out)), counts
         if out_table is not None:
             return write_scores_to_table(scored.drop(column), out_table, mode, reader.digest)
-        return scored
+        return scored, None
 
 
 def _part_of(rows: DataFrame, where: str | None, since: str | None, time: str) -> DataFrame:

@@ -8,7 +8,7 @@ from PIL import Image
 from pyspark.sql import functions as F
 
 from aslspark.images.image_spec import ImageSpec
-from aslspark.scoring.scored_tables import _summary
+from aslspark.scoring.scored_tables import _summary, count_scores
 from aslspark.scoring.unlike_pictures import photographs_warning
 
 SMALL = ImageSpec(28, 28, 1)
@@ -35,7 +35,7 @@ SMALL = ImageSpec(28, 28, 1)
 )
 def test_scoring_says_how_many_are_right_where_labels_are_known(spark, rows, schema, line):
     scored = spark.createDataFrame(rows, schema).withColumn("reason", F.lit("not read"))
-    assert [said for said in _summary(scored) if said.startswith("labels")] == line
+    assert [said for said in _summary(count_scores(scored)) if said.startswith("labels")] == line
 
 
 def picture(width, height, mode="RGB"):
