@@ -157,6 +157,7 @@ def test_the_call_that_readme_showed_before_works_and_names_the_new_one(spark, f
         train_cnn(spark, ["nowhere.csv"], str(tmp_path / "network"), load_config())
 
 
+@pytest.mark.long
 def test_a_dataframe_is_scored_by_whatever_its_column_of_pictures_is_called(spark, few_letters, forest):
     model = load_model(forest.path).setThreshold(0.1)
     samples = read_samples(spark, few_letters, [TEST])
@@ -228,6 +229,7 @@ def test_a_folder_of_answers_holds_what_was_returned(spark, few_letters, forest,
     assert spark.read.parquet(str(tmp_path / "scored")).exceptAll(written).count() == 0
 
 
+@pytest.mark.long
 def test_dataframes_and_paths_are_ingested_alike(spark, letters, tmp_path):
     (tmp_path / "letters.csv").write_text(letters)
     table = spark.read.csv(str(tmp_path / "letters.csv"), header=True).where("pixel784 IS NOT NULL")

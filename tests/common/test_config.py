@@ -151,6 +151,7 @@ def test_a_torch_job_never_imports_tensorflow():
     assert not {"tensorflow", "tensorboard.compat.notf"} & modules
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_keras_worker_imports_tensorflow_alone():
     process = "aslspark.training.keras_process"

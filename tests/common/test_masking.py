@@ -146,6 +146,7 @@ def test_what_is_no_secret_stays_as_it_is(text):
     assert redact(text) == text
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_texts_of_any_kind_are_masked_once_and_in_one_go():
     for _, data in bad_manifests(300, 9):

@@ -37,6 +37,7 @@ def test_each_library_has_a_test():
     assert IMPORTS.keys() == UNUSED.keys()
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize("library", UNUSED)
 def test_a_library_imports_what_is_not_needed_unless_it_is_kept_from_it(library):
@@ -48,6 +49,7 @@ def test_a_library_imports_what_is_not_needed_unless_it_is_kept_from_it(library)
     assert not unused & modules_after(kept_from)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_what_was_left_out_can_be_imported_later():
     code = f"with imported_without_unused('tensorflow'):\n    {IMPORTS['tensorflow']}\nimport scipy.stats"

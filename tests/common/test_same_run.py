@@ -113,6 +113,7 @@ def search_of(spark, tmp_path_factory):
     return folder, call
 
 
+@pytest.mark.long
 @pytest.mark.promise(
     "tested",
     "A search goes on with the data, choices and settings that it was begun with, or is refused in one line.",

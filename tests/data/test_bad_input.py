@@ -63,6 +63,7 @@ def look_at_all(kind, seed, times=1):
     return outcomes
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", PIECES)
 def test_twelve_thousand_bad_pieces_are_each_kept_or_told_why_not(kind):

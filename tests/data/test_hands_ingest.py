@@ -106,6 +106,7 @@ def test_what_is_no_picture_file_has_no_hand_but_its_own(spark, table):
     assert quarantined(spark, out)["own:000003"] == "wrong hand"
 
 
+@pytest.mark.long
 def test_hands_of_an_earlier_version_are_taken_without_what_its_detector_ran_into(spark, tmp_path):
     samples = with_hands(spark, drawn_samples(spark, count=24, seed=1, signers=3))
     hand = F.col(HAND_COLUMN)
@@ -166,6 +167,7 @@ def test_the_sheet_shows_hands_and_what_had_none(table):
     assert cyan.sum() > 500
 
 
+@pytest.mark.long
 def test_training_data_knows_the_stage_and_folds_keep_the_column(spark, hands, tmp_path):
     out = str(tmp_path / "out")
     upright = HandConfig(on=True, upright=True)

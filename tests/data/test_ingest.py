@@ -200,6 +200,7 @@ def test_pixels_and_labels_equal_the_numbers_in_the_file(whole):
     check_rows(found, "letters.csv", rows)
 
 
+@pytest.mark.long
 def test_many_blocks_change_no_row_number_and_no_split(spark, tmp_path, whole, monkeypatch):
     path, rows, found = whole
     before = spark.conf.get("spark.sql.files.maxPartitionBytes")

@@ -203,7 +203,7 @@ def test_other_landmarks_are_another_table_and_equal_ones_are_duplicates(spark, 
     assert samples.select(picture_hash(samples)).distinct().count() == len(LETTERS) - 1
 
 
-@pytest.mark.parametrize("ending", [".csv", ".parquet"])
+@pytest.mark.parametrize("ending", [pytest.param(".csv", marks=pytest.mark.long), ".parquet"])
 def test_hands_are_written_as_a_table_that_is_read_as_the_same_hands(spark, tmp_path, ending, capsys):
     points = drawn_points()
     _, rows = ingested(spark, tmp_path, text_of(points, LETTERS, number="{:.7f}"))

@@ -111,6 +111,7 @@ def test_each_row_of_a_manifest_is_kept_or_quarantined_for_itself(spark, hands, 
     assert [picture.reason for picture in pictures if picture.name == "img/link.jpg"] == [None]
 
 
+@pytest.mark.long
 def test_scoring_reads_a_folder_with_such_a_manifest_and_files_of_gigabytes(spark, hands):
     manifest_of(hands)
     rows, _ = rows_to_score(spark, [str(hands)])

@@ -259,6 +259,7 @@ def test_what_is_no_picture_in_a_request_or_a_batch_costs_itself_alone(bundle):
     ]
 
 
+@pytest.mark.long
 def test_files_that_are_called_otherwise_than_they_are_get_letters(spark, cases, bundle, tmp_path):
     folder = str(cases / "webp_named_jpg" / "hands")
     rows, column = rows_to_score(spark, [folder])

@@ -260,6 +260,7 @@ def test_zips_that_would_do_harm_are_refused(spark, tmp_path, monkeypatch, trick
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.long
 def test_binary_and_image_tables_give_what_the_folder_gives(spark, tmp_path):
     folder = fill(tmp_path / "set", count=5, kind="png")
     (folder / "A" / "A9.png").write_bytes(b"text")

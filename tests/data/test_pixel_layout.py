@@ -72,6 +72,7 @@ def scored_rows(spark, path):
     return [(row["row"], row["label"], list(row[column]["data"]), row[column]["unusable"]) for row in rows.collect()]
 
 
+@pytest.mark.long
 @pytest.mark.promise(
     "readers",
     "A pixel table gives the same pixels to ingest and to scoring, with its columns, quotes, line ends and row "

@@ -120,6 +120,7 @@ def drift_of(spark, model, samples, folder):
     return monitor(spark, model, data, str(folder / "drift"))
 
 
+@pytest.mark.long
 @pytest.mark.promise(
     "tested",
     "A monitor's reference holds no rows of test sources: another camera is drift, though the model was tested on it.",

@@ -254,6 +254,7 @@ def test_imagenet_weights_that_cannot_be_fetched_are_one_line(framework, monkeyp
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_fresh_worker_process_takes_torchvisions_own_network(tmp_path):
     import torch
@@ -301,6 +302,7 @@ for _ in range(2):
 """
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_network_is_saved_in_keras_own_format_again_and_again_where_a_thread_has_imported_keras(tmp_path):
     command = [sys.executable, "-c", SAVES_TWICE, str(tmp_path)]

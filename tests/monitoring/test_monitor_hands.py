@@ -16,6 +16,7 @@ from aslspark.scoring.model import SignClassifierModel
 SHAPE = (64, 64, 3)
 
 
+@pytest.mark.long
 def test_pictures_in_files_are_measured_as_those_that_were_ingested(spark, hands, tmp_path):
     settings = options(spark, HandConfig(on=True, looks=1))
     split = SplitOptions(blocks=4, test=0.3, validation=0.0)

@@ -128,6 +128,7 @@ def test_a_stage_of_a_pipeline_keeps_its_hands(spark, model, hands, expected, tm
     assert found["A0.jpg"][1] == pytest.approx(expected["A0.jpg"][1], abs=1e-4)
 
 
+@pytest.mark.long
 def test_a_trained_bundle_keeps_how_its_pictures_were_cropped(bundle):
     kept = json.loads(Path(bundle, "bundle.json").read_text())["preprocessing"]["hands"]
     assert (kept["upright"], kept["margin"]) == (True, 0.4)
@@ -136,6 +137,7 @@ def test_a_trained_bundle_keeps_how_its_pictures_were_cropped(bundle):
     assert loaded.hands.options == HandOptions(upright=True, margin=0.4)
 
 
+@pytest.mark.long
 def test_mllib_scores_files_by_their_crops(spark, bundle, ingested, hands):
     forest = SignClassifierModel.load(bundle)
     stored = answers(forest.transform(read_samples(spark, ingested)), F.col("id"))

@@ -155,6 +155,7 @@ def test_progress_that_others_wrote_is_left_out(page):
     assert [page.evaluate(script, kept) for kept in ("{", "null", "7", None)] == [""] * 4
 
 
+@pytest.mark.long
 def test_a_hand_before_the_camera_spells_a_word_of_ones_own_and_its_letters_are_counted(page):
     page.click("#practice-own")  # there is no word yet
     assert page.evaluate("document.activeElement.id") == "words"

@@ -128,6 +128,7 @@ def test_drawn_hands_are_read_as_in_python_with_their_landmarks(page, address, t
     assert page.faults == []
 
 
+@pytest.mark.long
 def test_photographs_are_read_as_in_python(page, real_data):
     images = real_data / "images"
     paths = [*sorted((images / "studio_hands" / "b").glob("hand3*_1_*"))[:1]]

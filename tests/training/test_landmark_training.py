@@ -164,6 +164,7 @@ def alone(spark, table, tmp_path_factory):
     return out
 
 
+@pytest.mark.long
 def test_a_network_of_landmarks_alone_needs_no_pictures(spark, alone, table):
     model = SignClassifierModel.load(str(alone))
     assert model.classifier.inputs == ("landmarks",)
@@ -176,6 +177,7 @@ def test_a_network_of_landmarks_alone_needs_no_pictures(spark, alone, table):
     assert not (alone / "augmented.png").exists()
 
 
+@pytest.mark.long
 def test_grad_cam_refuses_a_network_without_pictures(alone):
     with pytest.raises(AslsparkError, match="takes no pictures that it could look at"):
         require_network(str(alone))

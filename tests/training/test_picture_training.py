@@ -34,16 +34,21 @@ def stores(spark, folder, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def bundles(spark, stores, tmp_path_factory):
-    """A network trained on each, for one epoch."""
+def bundle_of(spark, stores, tmp_path_factory):
+    """A network trained on either for one epoch, once somebody asks for it."""
     out = tmp_path_factory.mktemp("bundles")
-    for store in ("raw", "png"):
-        train(spark, [str(stores / store)], str(out / store), config=load_config(None, TRAINING))
-    return out
+
+    def trained_on(store):
+        if not (out / store).exists():
+            train(spark, [str(stores / store)], str(out / store), config=load_config(None, TRAINING))
+        return out / store
+
+    return trained_on
 
 
-def test_the_sheet_of_changed_pictures_is_the_same_however_they_are_stored(bundles):
-    raw, png = ((bundles / store / "augmented.png").read_bytes() for store in ("raw", "png"))
+@pytest.mark.long
+def test_the_sheet_of_changed_pictures_is_the_same_however_they_are_stored(bundle_of):
+    raw, png = ((bundle_of(store) / "augmented.png").read_bytes() for store in ("raw", "png"))
     assert raw == png
 
 
@@ -70,16 +75,17 @@ def test_files_in_the_table_give_the_features_of_raw_ones(spark, stores):
     assert vectors("raw") == vectors("png")
 
 
-def test_both_train_to_the_same_network(bundles):
-    histories = [(bundles / store / "history.csv").read_text().splitlines()[1].split(",") for store in ("raw", "png")]
-    columns = (bundles / "raw" / "history.csv").read_text().splitlines()[0].split(",")
+@pytest.mark.long
+def test_both_train_to_the_same_network(bundle_of):
+    histories = [(bundle_of(store) / "history.csv").read_text().splitlines()[1].split(",") for store in ("raw", "png")]
+    columns = (bundle_of("raw") / "history.csv").read_text().splitlines()[0].split(",")
     for name in ("loss", "val_loss"):
         one, other = (float(history[columns.index(name)]) for history in histories)
         assert one == pytest.approx(other, rel=1e-4)
 
 
-def test_files_score_as_the_samples_that_ingest_makes_of_them(spark, folder, stores, bundles):
-    model = SignClassifierModel.load(str(bundles / "png"))
+def test_files_score_as_the_samples_that_ingest_makes_of_them(spark, folder, stores, bundle_of):
+    model = SignClassifierModel.load(str(bundle_of("raw")))
     assert model.form.fit == "letterbox"
     files = spark.read.format("binaryFile").option("recursiveFileLookup", "true").load(str(folder))
     by_file = model.setInputCol("content").transform(files.select("path", "content")).collect()
@@ -93,7 +99,7 @@ def test_files_score_as_the_samples_that_ingest_makes_of_them(spark, folder, sto
             assert row["probability"] == pytest.approx(sample["probability"], abs=1e-5)
 
 
-def test_files_that_cannot_be_scored_keep_their_rows_with_a_reason(spark, folder, bundles, tmp_path):
+def test_files_that_cannot_be_scored_keep_their_rows_with_a_reason(spark, folder, bundle_of, tmp_path):
     whole = (folder / "A" / "A1.jpg").read_bytes()
     rows = [
         (1, whole),
@@ -104,7 +110,7 @@ def test_files_that_cannot_be_scored_keep_their_rows_with_a_reason(spark, folder
         (6, b"\xff\xd8\xff" + bytes(32 * 32 * 3 - 3)),
     ]
     frame = spark.createDataFrame([(n, data and bytearray(data)) for n, data in rows], "n int, picture binary")
-    scored = SignClassifierModel.load(str(bundles / "raw")).transform(frame).orderBy("n").collect()
+    scored = SignClassifierModel.load(str(bundle_of("raw"))).transform(frame).orderBy("n").collect()
     reasons = [row["reason"] for row in scored]
     assert (reasons[0], reasons[4], reasons[5]) == (None, None, None)
     assert reasons[1].startswith("cut short")
@@ -113,7 +119,7 @@ def test_files_that_cannot_be_scored_keep_their_rows_with_a_reason(spark, folder
     assert all((row["letter"] is None) == (row["reason"] is not None) for row in scored)
 
 
-def test_a_folder_of_pictures_is_scored_and_judged(spark, folder, bundles, tmp_path, request):
+def test_a_folder_of_pictures_is_scored_and_judged(spark, folder, bundle_of, tmp_path, request):
     for place in ("A", "nowhere"):
         (tmp_path / "new" / place).mkdir(parents=True)
         for name in ("A1.jpg", "A2.jpg"):
@@ -124,7 +130,7 @@ def test_a_folder_of_pictures_is_scored_and_judged(spark, folder, bundles, tmp_p
         request.addfinalizer(lambda name=name: spark.conf.unset(f"spark.sql.files.{name}"))
     request.addfinalizer(lambda: spark.conf.unset("spark.sql.execution.arrow.maxRecordsPerBatch"))
     rows, column = rows_to_score(spark, [str(tmp_path / "new")])
-    scored = SignClassifierModel.load(str(bundles / "raw")).setInputCol(column).transform(rows).collect()
+    scored = SignClassifierModel.load(str(bundle_of("raw"))).setInputCol(column).transform(rows).collect()
     assert sorted((row["path"].split("new/")[1], row["label"], row["reason"] is None) for row in scored) == [
         ("A/A1.jpg", "A", True),
         ("A/A2.jpg", "A", True),
@@ -133,7 +139,7 @@ def test_a_folder_of_pictures_is_scored_and_judged(spark, folder, bundles, tmp_p
         ("nowhere/A1.jpg", None, True),
         ("nowhere/A2.jpg", None, True),
     ]
-    metrics = evaluate(spark, str(bundles / "raw"), [str(tmp_path / "new")], str(tmp_path / "judged"))
+    metrics = evaluate(spark, str(bundle_of("raw")), [str(tmp_path / "new")], str(tmp_path / "judged"))
     assert metrics["rows"] == 2
     sample = read_samples(spark, str(tmp_path / "judged" / "ingested")).first()
     pixels = np.frombuffer(sample["picture"]["data"], np.uint8).reshape(32, 32, 3)
@@ -141,13 +147,13 @@ def test_a_folder_of_pictures_is_scored_and_judged(spark, folder, bundles, tmp_p
     assert Image.open(tmp_path / "judged" / "confusion.png").size[0] > 100
 
 
-def test_a_saved_stage_keeps_how_pictures_are_fitted(bundles, tmp_path):
-    SignClassifierModel.load(str(bundles / "raw")).save(str(tmp_path / "stage"))
+def test_a_saved_stage_keeps_how_pictures_are_fitted(bundle_of, tmp_path):
+    SignClassifierModel.load(str(bundle_of("raw"))).save(str(tmp_path / "stage"))
     assert SignClassifierModel.load(str(tmp_path / "stage")).form.fit == "letterbox"
 
 
-def test_structs_without_encoding_count_as_raw(spark, stores, bundles):
-    model = SignClassifierModel.load(str(bundles / "raw"))
+def test_structs_without_encoding_count_as_raw(spark, stores, bundle_of):
+    model = SignClassifierModel.load(str(bundle_of("raw")))
     samples = read_samples(spark, str(stores / "raw"), [TEST])
     plain = samples.withColumn("picture", F.col("picture").dropFields("encoding"))
     assert model.transform(plain).orderBy("id").select("letter", "probability").collect() == (

@@ -286,7 +286,7 @@ def test_steps_are_traced_after_the_first_few_where_there_are_as_many(wanted, st
     assert recording.files == ({"trace": str([*range(1, traced[0]), "on", *traced])} if traced else {})
 
 
-@pytest.mark.parametrize("framework", FRAMEWORKS)
+@pytest.mark.parametrize("framework", [pytest.param("keras", marks=pytest.mark.long), "torch"])
 def test_an_absurd_learning_rate_stops_all_processes_with_one_line(framework, spark, ingested, tmp_path):
     words = ["training.optimizer=adamw", "training.weight_decay=0.01", "training.schedule=one_cycle"]
     config = load_config(None, [*words, f"training.framework={framework}"])

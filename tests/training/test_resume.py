@@ -52,6 +52,7 @@ def again(stopped, tmp_path):
     return tmp_path / "bundle"
 
 
+@pytest.mark.long
 def test_a_stopped_run_ends_where_an_unbroken_one_does(spark, ingested, unbroken, stopped, tmp_path):
     out = again(stopped, tmp_path)
     kept = sorted(path.name for path in (stopped / "checkpoints").iterdir())

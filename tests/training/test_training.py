@@ -311,6 +311,7 @@ def test_a_worker_that_is_killed_is_reported_as_killed(spark):
         run_workers(2, dying_worker, None, env={}, on_event=print)
 
 
+@pytest.mark.long
 def test_a_killed_worker_is_named_and_not_the_one_that_fails_after_it(spark):
     def half_of_them_die(job):
         import os
@@ -388,6 +389,7 @@ def test_the_threads_that_carry_messages_step_back_behind_those_that_compute(spa
         assert set(of_horovod[1:]) == {min(own + CARRIERS_NICE, 19)}
 
 
+@pytest.mark.long
 def test_a_worker_looks_for_garbage_while_it_trains_but_not_among_what_it_has_imported(spark, ingested, tmp_path):
     import gc
     from pathlib import Path

@@ -97,7 +97,7 @@ def write_weights(framework, path, name="small_cnn", shape=SHAPE, classes=3):
     return model
 
 
-@pytest.fixture(scope="module", params=FRAMEWORKS)
+@pytest.fixture(scope="module", params=[pytest.param("keras", marks=pytest.mark.long), "torch"])
 def frozen_fit(request, spark, data, tmp_path_factory):
     """Two processes, three epochs, the backbone frozen: the framework, the file it began with, the network in it, the
     fitted model."""
@@ -154,6 +154,7 @@ def test_an_unfrozen_backbone_learns_and_all_ranks_hold_the_same_statistics(froz
     assert len(set(fitted.digests)) == 1
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 def test_what_is_frozen_is_in_no_message_and_learns_more_slowly_once_thawed(framework, tmp_path):
@@ -281,6 +282,7 @@ def test_torchvisions_own_names_are_understood_and_its_head_is_left_out(tmp_path
         assert torch.allclose(ours.backbone(ours.before(pictures)), theirs.features(normal).mean(dim=(2, 3)), atol=1e-5)
 
 
+@pytest.mark.long
 def test_a_file_of_keras_applications_is_understood(tmp_path):
     import tensorflow as tf
 

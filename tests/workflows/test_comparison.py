@@ -150,6 +150,7 @@ def test_of_two_splits_of_one_table_the_rows_count_that_both_bundles_were_not_tr
     assert (sorted(row["id"] for row in rows.collect()), words) == (["1", "2"], "rows that none learned from")
 
 
+@pytest.mark.long
 def test_of_bundles_without_a_common_test_row_none_is_called_best(spark, bundles, table, tmp_path):
     words = ["mllib.classifier=forest", "mllib.trees=2", "mllib.depth=2", "split.seed=1", "split.test=0.4"]
     train(spark, [str(table)], str(tmp_path / "again"), config=load_config(None, words))

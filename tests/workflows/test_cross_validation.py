@@ -53,7 +53,7 @@ def rows(spark, samples):
     return of
 
 
-@pytest.mark.parametrize("kind", [*KINDS, LEAVE_ONE["signer"]])
+@pytest.mark.parametrize("kind", [*KINDS, pytest.param(LEAVE_ONE["signer"], marks=pytest.mark.long)])
 def test_every_sample_is_tested_once_and_is_in_every_fold(rows, kind):
     found = rows(kind)
     assert found["fold"].nunique() == (6 if kind == LEAVE_ONE["signer"] else 3)
@@ -87,6 +87,7 @@ def test_stratified_folds_hold_each_label_in_its_share(rows):
     assert set(sizes) == {10}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["signer", "block", "stratified"])
 def test_the_same_seed_makes_the_same_folds_and_another_seed_others(spark, samples, rows, kind):
     def split_of(found):

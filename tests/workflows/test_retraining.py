@@ -86,24 +86,33 @@ def promoted(registry, true):
     return registry
 
 
-def test_better_labels_are_promoted_and_shuffled_ones_refused(spark, promoted, true, wrong, frozen, tmp_path):
-    registry = promoted
-    assert (registry.alias("champion"), registry.alias("challenger")) == ("0002", None)
+def test_better_labels_are_promoted(spark, promoted, true):
+    assert (promoted.alias("champion"), promoted.alias("challenger")) == ("0002", None)
+    begun, accepted = promoted.decisions()
+    assert [row["action"] for row in (begun, accepted)] == ["begun", "promoted"]
+    figures = accepted["figures"]["sets"]
+    assert figures["the frozen test"]["rows"] == begun["test_rows"]
+    assert figures["held-out samples"]["rows"] == read_samples(spark, true, ["test"]).count()
+    assert figures["together"]["p"] < 0.05
+    assert not list(promoted.folder.glob(".work-*"))
+
+
+@pytest.mark.long
+def test_shuffled_labels_are_refused_and_the_champion_is_a_bundle_like_any_other(promoted, wrong, frozen, tmp_path):
+    shutil.copytree(promoted.folder, tmp_path / "registry", symlinks=True)
+    registry = Registry(str(tmp_path / "registry"))
     with pytest.raises(SystemExit) as left:
         retrain.main(["--registry", registry.given, "--data", wrong, "--class-fall", "0.4"])
     assert left.value.code == retrain.REFUSED_CODE
     assert (registry.alias("champion"), registry.alias("challenger")) == ("0002", "0003")
-    # The alias is a bundle like any other.
     champion = str(registry.folder / "champion")
     evaluate.main(["--model", champion, "--data", frozen, "--out", str(tmp_path / "judged")])
     judged = json.loads((tmp_path / "judged" / "metrics.json").read_text())
     begun, accepted, refused = registry.decisions()
-    assert [row["action"] for row in (begun, accepted, refused)] == ["begun", "promoted", "refused"]
-    figures = accepted["figures"]["sets"]
-    assert figures["the frozen test"]["rows"] == begun["test_rows"] == judged["rows"]
-    assert figures["the frozen test"]["second"] == pytest.approx(judged["accuracy"])
-    assert figures["held-out samples"]["rows"] == read_samples(spark, true, ["test"]).count()
-    assert figures["together"]["p"] < 0.05
+    frozen_figures = accepted["figures"]["sets"]["the frozen test"]
+    assert frozen_figures["rows"] == begun["test_rows"] == judged["rows"]
+    assert frozen_figures["second"] == pytest.approx(judged["accuracy"])
+    assert refused["action"] == "refused"
     assert refused["champion"] == refused["before"] == "0002"
     assert refused["reasons"][0].startswith("not better beyond noise")
     assert any(reason.startswith("worse on ") for reason in refused["reasons"])
