@@ -13,6 +13,7 @@ from reference_pages import parser_of
 from aslspark.cli import completion, doctor, fetch, jobs_support
 from aslspark.common import progress
 from aslspark.common.errors import AslsparkError
+from aslspark.common.settings import Config, declarations
 from aslspark.images.hands.networks import FOLDER_VARIABLE, NETWORK_FILES
 
 
@@ -140,6 +141,15 @@ def test_every_job_that_ends_prints_its_result_for_programs():
         assert has_option == (f"`{job}`" in (REPOSITORY / "docs/commands.md").read_text().partition("<!--")[0]), job
 
 
+def test_the_settings_are_listed_for_programs():
+    [line] = aslspark("settings", "training.epochs", "--json").stdout.splitlines()
+    default = Config().training.epochs
+    [(name, facts)] = json.loads(line).items()
+    assert (name, facts["default"]) == ("training.epochs", default)
+    assert facts["values"].startswith("a whole number")
+    assert json.loads(aslspark("settings", "--json").stdout).keys() == declarations().keys()
+
+
 def test_an_unknown_command_is_refused_with_those_that_there_are():
     found = aslspark("traim")
     assert found.returncode == 2
@@ -216,6 +226,13 @@ def test_the_doctor_names_what_is_missing_with_what_to_do(tmp_path, monkeypatch,
     assert first.startswith("missing Java")
     assert "JAVA_HOME" in first
     assert "apt-get install openjdk-17-jre-headless" in second
+    with pytest.raises(SystemExit) as ended:
+        doctor.main(["--json"])
+    assert ended.value.code == 1
+    java, *others = json.loads(capsys.readouterr().out.splitlines()[-1])["findings"]
+    assert (java["state"], java["subject"]) == ("missing", "Java")
+    assert java["remedy"] in second
+    assert [found["remedy"] for found in others if found["state"] == "ok"] == [""] * len(others)
 
 
 @pytest.mark.parametrize(("encoding", "state"), [("UTF-8", doctor.OK), ("ANSI_X3.4-1968", doctor.HINT)])
