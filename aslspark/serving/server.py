@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from aslspark.bundle.boxed import LETTERS, boxed
+from aslspark.bundle.boxed import LETTERS
 from aslspark.common.command_line import ArgumentParser
 from aslspark.common.errors import AslsparkError
-from aslspark.common.progress import doing
+from aslspark.common.progress import doing, endless
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from aslspark.serving.connections import Connections
     from aslspark.serving.limits import Limits
-    from aslspark.serving.model_holder import ModelHolder
+    from aslspark.serving.served_models import ServedModels
 
 SHUTDOWN_SECONDS = 10
 """Time for requests to end when the service is asked to end."""
@@ -59,12 +59,12 @@ def parser() -> argparse.ArgumentParser:
 
     made = ArgumentParser(
         prog="aslspark serve",
-        usage="aslspark serve [--model BUNDLE] [options]",
+        usage="aslspark serve [--model BUNDLE ...] [options]",
         description="Read letters over HTTP, and live at http://localhost:8000.",
     )
     workers, looks = min(MOST_WORKERS, os.cpu_count() or 1), f"1-{MOST_LOOKS}"
     made.add_argument(
-        "--model", default=LETTERS, metavar="BUNDLE", help="folder, or a link (default: the package's own)"
+        "--model", action="append", metavar="BUNDLE", help=f"folder or link; again for more (default: {LETTERS})"
     )
     made.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help="0.0.0.0: all (default %(default)s)")
     made.add_argument("--port", type=int, default=8000, metavar="N", help="0: any that is free (default %(default)s)")
@@ -104,13 +104,16 @@ def main(argv: Sequence[str]) -> None:
     options = parser().parse_args(argv)
     _check_numbers(options)
     with doing("starting the service"):
-        settings, listening, holder = _made(options)
-    logging.getLogger("aslspark").info("%s reads at %s", holder.current.name, _address(options, listening))
-    with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(_serve(settings, listening, holder))
+        settings, listening, models = _made(options)
+    reading = [holder.current.name for holder in models.holders]
+    logging.getLogger("aslspark").info(
+        "%s %s at %s", " and ".join(reading), "reads" if len(reading) == 1 else "read", _address(options, listening)
+    )
+    with endless(), contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(_serve(settings, listening, models))
 
 
-def _made(options: argparse.Namespace) -> tuple[uvicorn.Config, socket.socket, ModelHolder]:
+def _made(options: argparse.Namespace) -> tuple[uvicorn.Config, socket.socket, ServedModels]:
     """Make all that serves, up to the port, which is bound."""
     try:
         import uvicorn  # noqa: F401
@@ -120,18 +123,18 @@ def _made(options: argparse.Namespace) -> tuple[uvicorn.Config, socket.socket, M
         raise AslsparkError(f"serve: {error.name} is not installed; pip install aslspark[serve]") from error
     from aslspark.serving.connections import Connections
     from aslspark.serving.logs import spare_logs
-    from aslspark.serving.model_holder import ModelHolder
     from aslspark.serving.origins import Keys, token_of
+    from aslspark.serving.served_models import ServedModels
 
     limits = _limits(options)
     keys = Keys(token_of(options.token_file), proxied=options.proxy is not None)
     _check_tls(options.tls_cert, options.tls_key)
     _check_proxy(options.proxy)
     limits = _within_open_files(limits)
-    holder = ModelHolder(boxed(options.model), pixels=limits.pixels, looks=options.looks)
+    models = ServedModels(options.model or [LETTERS], pixels=limits.pixels, looks=options.looks)
     connections = Connections(limits)
     app = create_app(
-        holder,
+        models,
         limits,
         options.workers,
         record=options.record,
@@ -142,7 +145,7 @@ def _made(options: argparse.Namespace) -> tuple[uvicorn.Config, socket.socket, M
     listening = _listen(options.host, options.port)
     settings = _uvicorn_settings(app, connections, limits, options)
     spare_logs()
-    return settings, listening, holder
+    return settings, listening, models
 
 
 def _check_numbers(options: argparse.Namespace) -> None:
@@ -208,7 +211,7 @@ def _address(options: argparse.Namespace, listening: socket.socket) -> str:
     return f"{scheme}://{'localhost' if host == '127.0.0.1' else host}:{listening.getsockname()[1]}"
 
 
-async def _serve(settings: uvicorn.Config, listening: socket.socket, holder: ModelHolder) -> None:
+async def _serve(settings: uvicorn.Config, listening: socket.socket, models: ServedModels) -> None:
     import uvicorn
 
     class Server(uvicorn.Server):
@@ -220,15 +223,15 @@ async def _serve(settings: uvicorn.Config, listening: socket.socket, holder: Mod
 
     loop = asyncio.get_running_loop()
     if hasattr(signal, "SIGHUP"):
-        loop.add_signal_handler(signal.SIGHUP, lambda: loop.run_in_executor(None, _check_quietly, holder))
+        loop.add_signal_handler(signal.SIGHUP, lambda: loop.run_in_executor(None, _check_quietly, models))
     await Server(settings).serve(sockets=[listening])
 
 
-def _check_quietly(holder: ModelHolder) -> None:
+def _check_quietly(models: ServedModels) -> None:
     from aslspark.serving.limits import Refused
 
     with contextlib.suppress(Refused):  # another look goes on
-        holder.check()
+        models.check()
 
 
 def _check_proxy(address: str | None) -> None:
