@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from aslspark.bundle.boxed import LETTERS
+from aslspark.bundle.files import require_folder
 from aslspark.common.command_line import ArgumentParser
 from aslspark.common.errors import AslsparkError
 from aslspark.common.progress import doing, endless
@@ -104,7 +105,12 @@ def main(argv: Sequence[str]) -> None:
     options = parser().parse_args(argv)
     _check_numbers(options)
     with doing("starting the service"):
-        settings, listening, models = _made(options)
+        # What is mistyped is said before what takes seconds is imported and read.
+        for model in options.model or [LETTERS]:
+            require_folder(model)
+        listening = _bind(options)
+        settings, models = _made(options)
+        _listen(listening, options)
     reading = [holder.current.name for holder in models.holders]
     logging.getLogger("aslspark").info(
         "%s %s at %s", " and ".join(reading), "reads" if len(reading) == 1 else "read", _address(options, listening)
@@ -113,8 +119,8 @@ def main(argv: Sequence[str]) -> None:
         asyncio.run(_serve(settings, listening, models))
 
 
-def _made(options: argparse.Namespace) -> tuple[uvicorn.Config, socket.socket, ServedModels]:
-    """Make all that serves, up to the port, which is bound."""
+def _made(options: argparse.Namespace) -> tuple[uvicorn.Config, ServedModels]:
+    """Make all that serves."""
     try:
         import uvicorn  # noqa: F401
 
@@ -142,10 +148,9 @@ def _made(options: argparse.Namespace) -> tuple[uvicorn.Config, socket.socket, S
         keys=keys,
         connections=connections,
     )
-    listening = _listen(options.host, options.port)
     settings = _uvicorn_settings(app, connections, limits, options)
     spare_logs()
-    return settings, listening, models
+    return settings, models
 
 
 def _check_numbers(options: argparse.Namespace) -> None:
@@ -260,15 +265,27 @@ def _check_tls(certificate: str | None, key: str | None) -> None:
         ) from error
 
 
-def _listen(host: str, port: int) -> socket.socket:
-    """Bind the port before anything is announced; an error names the port that is taken."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+def _bind(options: argparse.Namespace) -> socket.socket:
+    """Take the port; an error names the one that is taken."""
+    family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listening.bind((host, port))
-        listening.listen(BACKLOG)  # from now on, clients are answered
+        listening.bind((options.host, options.port))
     except (OSError, OverflowError) as error:
         listening.close()
-        raise AslsparkError(f"--host {host} --port {port}: {error}; choose another port, or 0 for any") from error
+        raise _not_free(options, error) from error
     return listening
+
+
+def _listen(listening: socket.socket, options: argparse.Namespace) -> None:
+    """Have clients answered from now on."""
+    try:
+        listening.listen(BACKLOG)
+    except OSError as error:  # another one took the port at the same time: until one listens, several may
+        raise _not_free(options, error) from error
+
+
+def _not_free(options: argparse.Namespace, error: Exception) -> AslsparkError:
+    why = getattr(error, "strerror", None) or error
+    return AslsparkError(f"--host {options.host} --port {options.port}: {why}; choose another port, or 0 for any")

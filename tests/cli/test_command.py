@@ -3,6 +3,7 @@ import hashlib
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 
@@ -164,6 +165,29 @@ def test_the_service_says_what_is_wrong_with_its_settings(tmp_path):
     found = aslspark("serve", "--model", str(tmp_path))
     assert (found.returncode, found.stderr.startswith(f"error: --model {tmp_path}: no bundle")) == (2, True)
     assert aslspark("serve", "--model", "x", "--looks", "5").stderr == "error: --looks 5: give 1 to 4\n"
+
+
+def test_a_mistyped_model_and_a_port_that_is_taken_are_said_before_the_service_is_loaded(tmp_path):
+    """Neither FastAPI nor onnxruntime has been imported by then."""
+    (tmp_path / "champion").mkdir()
+    taken = socket.create_server(("127.0.0.1", 0))
+    port = taken.getsockname()[1]
+    code = (
+        "import sys; from aslspark.common.errors import AslsparkError; from aslspark.serving import server\n"
+        "try: server.main(sys.argv[1:])\n"
+        "except AslsparkError as error: print(error)\n"
+        "print(*{'fastapi', 'onnxruntime'} & set(sys.modules))"
+    )
+    for words, message in (
+        (["--model", "champoin"], "--model champoin: there is no such folder; did you mean champion?"),
+        (["--model", "leters"], "--model leters: there is no such folder; did you mean letters?"),
+        (["--port", str(port)], f"--host 127.0.0.1 --port {port}: Address already in use; choose another port, or 0"),
+    ):
+        found = subprocess.run([sys.executable, "-c", code, *words], cwd=tmp_path, capture_output=True, text=True)
+        said, loaded = found.stdout.splitlines()
+        assert said.startswith(message)
+        assert loaded == ""
+    taken.close()
 
 
 def test_bash_completes_commands_and_their_options():
