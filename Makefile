@@ -11,7 +11,7 @@ export GPU
 CONFIG = $(if $(filter 1,$(GPU)),conf/gpu.yaml --num-proc $$(nvidia-smi --list-gpus | wc -l),conf/local.yaml)
 export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
 export SPARK_CONF_DIR := $(CURDIR)/conf
-IN_ENV = ENV=$$(environment/build.sh) && export PATH="$(CURDIR)/environment/bin:$$ENV/bin:$$PATH" PYSPARK_PYTHON="$$ENV/bin/python" PYSPARK_DRIVER_PYTHON="$$ENV/bin/python" &&
+IN_ENV = ENV=$$(environment/run.sh) && export PATH="$(CURDIR)/environment/bin:$$ENV/bin:$$PATH" PYSPARK_PYTHON="$$ENV/bin/python" PYSPARK_DRIVER_PYTHON="$$ENV/bin/python" &&
 
 BASE ?= debian:bookworm-slim
 IMAGE = aslspark:$(or $(STACK),current)$(if $(filter 1,$(GPU)),-cuda)
@@ -90,7 +90,7 @@ lint:
 	@$(IN_ENV) ruff check . && ruff format --check . && mypy && lint-imports
 
 env:
-	@environment/build.sh
+	@environment/run.sh
 
 lock:
 	@environment/lock.sh

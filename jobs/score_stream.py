@@ -11,6 +11,7 @@ import aslspark
 from aslspark.cli.early_checks import require_bundles, require_packages, require_paths
 from aslspark.cli.jobs_support import run_job
 from aslspark.common.command_line import ArgumentParser
+from aslspark.common.progress import doing, endless
 
 
 def main(argv: Sequence[str]) -> None:
@@ -31,9 +32,9 @@ def main(argv: Sequence[str]) -> None:
     with spark_session("aslspark score_stream") as spark:
         model = aslspark.load_model(options.model)
         where = (options.folder, options.checkpoint)
-        letters_beside(
-            spark, model, *where, digest=model.digest, files=options.files, once=options.once
-        ).awaitTermination()
+        stream = letters_beside(spark, model, *where, digest=model.digest, files=options.files, once=options.once)
+        with doing("reading letters", spark=spark) if options.once else endless():
+            stream.awaitTermination()
 
 
 if __name__ == "__main__":

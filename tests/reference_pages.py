@@ -29,8 +29,8 @@ from aslspark.serving import server
 from aslspark.serving.app import create_app
 from aslspark.serving.connections import Connections
 from aslspark.serving.limits import Limits
-from aslspark.serving.model_holder import ModelHolder
 from aslspark.serving.origins import Keys
+from aslspark.serving.served_models import ServedModels
 
 BUNDLE = Path(__file__).parent / "fixtures" / "bundles" / "format-1-network"
 BY_MACHINE = {("serve", "workers"): f"one a core, {server.MOST_WORKERS} at most"}
@@ -301,9 +301,9 @@ def requests() -> str:
 
 def _openapi() -> dict[str, Any]:
     limits = Limits()
-    holder = ModelHolder(str(BUNDLE), pixels=limits.pixels)
+    models = ServedModels([str(BUNDLE)], pixels=limits.pixels)
     keys = Keys(None, proxied=False)
-    app = create_app(holder, limits, 1, record=None, every=2.0, keys=keys, connections=Connections(limits))
+    app = create_app(models, limits, 1, record=None, every=2.0, keys=keys, connections=Connections(limits))
     return app.openapi()
 
 

@@ -137,8 +137,9 @@ def _parsed(body):
 
 @contextmanager
 def service(bundle, *words, log=None):
-    """Run `aslspark serve` on a free port until the block ends."""
-    command = [sys.executable, "-c", SERVE, "--model", str(bundle), "--port", "0", *words]
+    """Run `aslspark serve` on a free port until the block ends, with a bundle or a list of them."""
+    models = [f"--model={each}" for each in (bundle if isinstance(bundle, list) else [bundle])]
+    command = [sys.executable, "-c", SERVE, *models, "--port", "0", *words]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, env=os.environ)
     try:
         lines = []

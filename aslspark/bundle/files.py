@@ -19,9 +19,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, BinaryIO
 
-from aslspark.bundle.boxed import boxed
+from aslspark.bundle.boxed import LETTERS, boxed
 from aslspark.bundle.checks import check_manifest
 from aslspark.bundle.manifest import Manifest
+from aslspark.common.command_line import nearest
 from aslspark.common.errors import AslsparkError
 from aslspark.common.load_refused import LoadRefused
 from aslspark.common.package import VERSION
@@ -121,6 +122,22 @@ class BundleContents:
     """Of every file, in bytes."""
 
 
+def require_folder(path: str, setting: str = "--model ") -> None:
+    """See that a bundle's folder is there; what is in it, `read_bundle` checks.
+
+    Raises
+    ------
+    AslsparkError
+        Naming what was probably meant.
+    """
+    place = any_path(boxed(path))
+    if place.is_dir():
+        return
+    beside = os.listdir(place.parent) if isinstance(place, Path) and place.parent.is_dir() else []
+    hint = nearest(place.name, [*beside, *([LETTERS] if place.name == path else [])])
+    raise AslsparkError(f"{setting}{path}: there is no such folder{hint or '; give the --out of a training job'}")
+
+
 def read_bundle(
     path: str, setting: str = "--model ", keep: Collection[str] = (), copy_to: Path | None = None
 ) -> BundleContents:
@@ -146,8 +163,7 @@ def read_bundle(
     """
     try:
         place = boxed(path)
-        if not any_path(place).is_dir():
-            raise AslsparkError(f"{setting}{path}: there is no such folder; give the --out of a training job")
+        require_folder(path, setting)
         with as_local_folder(place, known_by=SUMS) as folder, PlainFolder(folder) as plain:
             names = plain.names()
             if SUMS not in names or MANIFEST not in names:

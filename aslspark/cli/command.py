@@ -18,6 +18,7 @@ from aslspark.cli.jobs_support import run_job
 from aslspark.common.command_line import nearest
 from aslspark.common.errors import AslsparkError
 from aslspark.common.package import HOME, VERSION
+from aslspark.common.redaction import say
 
 Main = Callable[[Sequence[str]], None]
 
@@ -86,9 +87,9 @@ def main(argv: Sequence[str]) -> None:
         Where there is no such command, or from the command.
     """
     if not argv or argv[0] in ("-h", "--help"):
-        print(_help())
+        say(_help())
     elif argv[0] in ("-V", "--version"):
-        print(f"aslspark {VERSION}")
+        say(f"aslspark {VERSION}")
     else:
         name, *rest = argv
         command = main_of(name)

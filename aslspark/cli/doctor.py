@@ -18,6 +18,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import NamedTuple
 
+from aslspark.cli.jobs_support import add_json_option, print_result
 from aslspark.common.child_process import isolated_command, module_command
 from aslspark.common.command_line import ArgumentParser
 from aslspark.common.progress import doing
@@ -83,17 +84,21 @@ class Finding(NamedTuple):
 
 def main(argv: Sequence[str]) -> None:
     """Print the report; the exit code is 1 where something is missing that every job needs."""
-    ArgumentParser(
+    parser = ArgumentParser(
         prog="aslspark doctor", description="Look whether this machine has what the jobs and the service need."
-    ).parse_args(argv)
-    states = set()
+    )
+    add_json_option(parser)
+    options = parser.parse_args(argv)
+    findings = []
     for check in CHECKS:
         for finding in check():
-            say(f"{finding.state:<8}{finding.subject:<13}{finding.detail}")
-            if finding.remedy and finding.state != OK:
-                say(f"{'':<21}-> {finding.remedy}")
-            states.add(finding.state)
-    if MISSING in states:
+            needed = finding if finding.state != OK else finding._replace(remedy="")
+            say(f"{needed.state:<8}{needed.subject:<13}{needed.detail}")
+            if needed.remedy:
+                say(f"{'':<21}-> {needed.remedy}")
+            findings.append(needed._asdict())
+    print_result(options, {"findings": findings})
+    if any(finding["state"] == MISSING for finding in findings):
         sys.exit(1)
 
 

@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from aslspark.bundle.boxed import boxed
-from aslspark.bundle.files import require_new
+from aslspark.bundle.files import require_folder, require_new
 from aslspark.common.catalog import NO_CLASSIFIER
 from aslspark.common.command_line import nearest
 from aslspark.common.errors import AslsparkError
@@ -99,8 +99,8 @@ def require_bundles(option: str, bundles: Sequence[str]) -> None:
     """
     for bundle in bundles:
         place = _local(boxed(bundle), may_be_table=False)
-        if place is not None and not os.path.isdir(place):
-            raise AslsparkError(f"{option} {bundle}: there is no such folder; give the --out of a training job")
+        if place is not None:
+            require_folder(bundle, f"{option} ")
 
 
 def require_new_out(out: str | None) -> None:

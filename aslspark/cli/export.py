@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from aslspark.bundle.export import FRAMEWORK_OF, export_network
+from aslspark.cli.jobs_support import add_json_option, print_result
 from aslspark.common.command_line import ArgumentParser
 from aslspark.common.counted import counted
+from aslspark.common.redaction import say
 from aslspark.data.tables.landmark_table import write_landmark_table
 
 LANDMARKS = "landmarks"
@@ -37,14 +39,17 @@ def main(argv: Sequence[str]) -> None:
         "label, x0, y0, z0, ... in shares of the picture's longer side, as .csv or .parquet",
     )
     parser.add_argument("--out", metavar="FILE", required=True, help="file to make")
+    add_json_option(parser)
     options = parser.parse_args(argv)
     if options.format == LANDMARKS:
         written = write_landmark_table(options.folder, options.out)
-        print(
+        say(
             f"{options.out}: {counted(written.hands, 'hand')}; {counted(written.without_hand, 'sample')} without "
             "one, of which there is no row; "
             f"jobs/ingest.py --source {options.out} reads it"
         )
+        print_result(options, {"files": [options.out], **written._asdict()})
         return
     file, about = export_network(options.folder, options.format, options.out)
-    print(f"{file}: the network is there; {about} says how to use it, and examples/exported_network.py does")
+    say(f"{file}: the network is there; {about} says how to use it, and examples/exported_network.py does")
+    print_result(options, {"files": [file, about]})

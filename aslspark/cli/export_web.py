@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from aslspark.common.command_line import ArgumentParser
+from aslspark.common.redaction import say
 from aslspark.serving.export_web import export_page
 from aslspark.serving.onnxruntime_web import PACKAGE, VERSION
 
@@ -31,4 +32,4 @@ def main(argv: Sequence[str]) -> None:
     )
     options = parser.parse_args(argv)
     export_page(options.bundle, options.out, options.assets)
-    print(f"{options.out}: the page is there; look at it: python -m http.server 8000 --bind localhost -d {options.out}")
+    say(f"{options.out}: the page is there; look at it: python -m http.server 8000 --bind localhost -d {options.out}")

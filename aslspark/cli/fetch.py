@@ -15,6 +15,8 @@ from aslspark.cli.fetch_hand_models import fetch_hand_models
 from aslspark.common.command_line import ArgumentParser
 from aslspark.common.errors import AslsparkError
 from aslspark.common.known_hash import require_hash
+from aslspark.common.progress import doing
+from aslspark.common.redaction import say
 
 HAND_MODELS = "hand-models"
 
@@ -94,7 +96,7 @@ def fetch(data_set: DataSet, out: Path) -> None:
         path = out / name
         if path.exists():
             check(path, expected, "remove it, and it is fetched anew")
-            print(f"{path}: as it must be")
+            say(f"{path}: as it must be")
         else:
             missing.append(name)
     if not missing:
@@ -112,7 +114,8 @@ def fetch(data_set: DataSet, out: Path) -> None:
         raise AslsparkError(f"--out {out}: {error.strerror}; choose a folder that can be written") from error
     with scratch as folder:
         arguments = ["datasets", "download", "-d", data_set.name, "-p", folder, "--unzip", "--quiet"]
-        done = subprocess.run([client, *arguments], capture_output=True, text=True, check=False)
+        with doing(f"Kaggle's client fetches {data_set.name}"):
+            done = subprocess.run([client, *arguments], capture_output=True, text=True, check=False)
         if done.returncode != 0:
             lines = [line for line in (done.stderr + done.stdout).splitlines() if line.strip()]
             raise AslsparkError(
@@ -128,7 +131,7 @@ def fetch(data_set: DataSet, out: Path) -> None:
             fetched[name] = file
         for name, file in fetched.items():
             os.replace(file, out / name)
-            print(f"{out / name}: fetched, as it must be")
+            say(f"{out / name}: fetched, as it must be")
 
 
 def check(path: Path, expected: ExpectedFile, remedy: str) -> None:

@@ -12,6 +12,8 @@ from pathlib import Path
 from aslspark.bundle.files import whole_folder
 from aslspark.common.errors import AslsparkError
 from aslspark.common.paths import local_path
+from aslspark.common.progress import doing
+from aslspark.common.redaction import say
 from aslspark.images.hands.make_networks import (
     MEDIAPIPE,
     check_networks,
@@ -46,7 +48,7 @@ def fetch_hand_models(source: str | None, out: str | None) -> None:
     folder = Path(local_path(out)) if out else network_folders()[-1]
     if networks := read_networks(folder):
         check_networks(networks, str(folder), "remove this folder, and fetch it anew")
-        print(f"{folder}: {BOTH} are as they must be")
+        say(f"{folder}: {BOTH} are as they must be")
         return
     if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
         raise AslsparkError(f"--out {folder}: it holds something else; choose a folder that is new or empty")
@@ -57,7 +59,7 @@ def fetch_hand_models(source: str | None, out: str | None) -> None:
                 (unfinished / name).write_bytes(content)
     except OSError as error:
         raise AslsparkError(f"--out {folder}: {error.strerror}; choose a folder that can be written") from error
-    print(f"{folder}: {BOTH} are there")
+    say(f"{folder}: {BOTH} are there")
 
 
 def _given(source: str) -> HandNetworks:
@@ -83,11 +85,13 @@ def _fetched() -> HandNetworks:
         lock.write_bytes(f"mediapipe=={MEDIAPIPE} --hash=sha256:{WHEEL_SHA256}\n".encode())
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", *_OF_WHEEL]
         command += ["--require-hashes", "--requirement", str(lock), "--dest", folder]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        with doing("pip fetches MediaPipe's wheel"):
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             errors = [line[7:].rstrip(".") for line in done.stderr.splitlines() if line.startswith("ERROR: ")]
             raise AslsparkError(
                 f"fetch hand-models: pip says: {errors[-1] if errors else done.returncode}; without an index, fetch "
                 f"{WHEEL} elsewhere and give --from FILE"
             )
-        return networks_of_wheel(Path(folder, WHEEL), "fetch hand-models")
+        with doing("converting the networks"):
+            return networks_of_wheel(Path(folder, WHEEL), "fetch hand-models")

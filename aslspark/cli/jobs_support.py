@@ -10,11 +10,13 @@ import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields, is_dataclass
+from pathlib import Path
 from typing import Any, TextIO
 
 from aslspark.common.catalog import READS
 from aslspark.common.errors import AslsparkError
 from aslspark.common.log_output import RESULT, show_log
+from aslspark.common.progress import doing
 from aslspark.common.redacted_files import redacted_json
 from aslspark.common.redaction import mask_record, masked_console
 from aslspark.common.settings import ColumnConfig, Config, load_config
@@ -45,7 +47,9 @@ def run_job(main: Callable[[Sequence[str]], None]) -> None:
 def _run(main: Callable[[Sequence[str]], None]) -> None:
     start_logging()
     try:
-        main(sys.argv[1:])
+        with doing(_command()) as activity:  # what is imported, and looked at, before any work has a name of its own
+            activity.spoken = activity.began  # in a log, ten seconds are short enough for that
+            main(sys.argv[1:])
     except AslsparkError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
@@ -66,6 +70,13 @@ def _run(main: Callable[[Sequence[str]], None]) -> None:
         sys.exit(1)
     finally:
         gc.freeze()  # Python collects garbage as it exits: 1.0 s with Horovod's Keras estimator
+
+
+def _command() -> str:
+    """Return what is run, as its user calls it: ``train-cnn``, or ``train_cnn`` of a job's file."""
+    script = Path(sys.argv[0])
+    is_job = script.suffix == ".py" and script.name != "__main__.py"
+    return script.stem if is_job else next((word for word in sys.argv[1:] if word[:1] != "-"), "aslspark")
 
 
 def _was_interrupted(error: BaseException) -> bool:
@@ -140,6 +151,11 @@ def add_config_options(parser: argparse.ArgumentParser) -> None:
         help="single settings, for example training.epochs=15; aslspark settings lists them",
     )
     parser.add_argument("--quiet", action="store_true", help="show results and warnings alone")
+    add_json_option(parser)
+
+
+def add_json_option(parser: argparse.ArgumentParser) -> None:
+    """Add `--json`; see `print_result`."""
     parser.add_argument("--json", action="store_true", help="print the result as JSON, as the last line")
 
 

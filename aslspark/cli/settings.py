@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from dataclasses import Field, fields
 from typing import Any, NamedTuple
 
+from aslspark.cli.jobs_support import add_json_option, print_result
 from aslspark.common.command_line import ArgumentParser, nearest
 from aslspark.common.errors import AslsparkError
+from aslspark.common.redaction import say
 from aslspark.common.settings import Config, declarations
 
 PARTS = tuple(part.name for part in fields(Config))
@@ -40,9 +42,19 @@ def main(argv: Sequence[str]) -> None:
         description="List the settings, for --set PART.NAME=VALUE and for files that --config names.",
     )
     parser.add_argument("part", nargs="?", metavar="PART", help=f"one of {', '.join(PARTS)}, or PART.NAME")
-    part = parser.parse_args(argv).part
-    for setting in settings_of(part):
-        print(in_lines(setting))
+    add_json_option(parser)
+    options = parser.parse_args(argv)
+    found = settings_of(options.part)
+    if not options.json:
+        say("\n".join(map(in_lines, found)))
+    defaults = {name: setting.default for name, setting in declarations().items()}
+    print_result(
+        options,
+        {
+            setting.name: {"default": defaults[setting.name], "values": setting.values, "meaning": setting.meaning}
+            for setting in found
+        },
+    )
 
 
 def settings_of(part: str | None = None) -> list[Setting]:

@@ -12,6 +12,8 @@ from pathlib import Path
 from shlex import quote
 from typing import Any, NoReturn
 
+from aslspark.common.terminal_line import line_set_aside
+
 _CHOICES = re.compile(r"argument (?P<option>.+): invalid choice: '(?P<given>.*)' \(choose from (?P<choices>.+)\)")
 
 
@@ -36,6 +38,16 @@ class ArgumentParser(argparse.ArgumentParser):
         if unknown:
             self.error(f"{unknown[0]}: it belongs to no option")
         return options
+
+    def print_help(self, file: Any = None) -> None:
+        """Print the help above the line that says how far the work is."""
+        with line_set_aside():
+            super().print_help(file)
+
+    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
+        """End, with a message above the line that says how far the work is."""
+        with line_set_aside():
+            super().exit(status, message)
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong in one line, and end with exit code 2."""

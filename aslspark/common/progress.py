@@ -49,6 +49,8 @@ class Activity:
     began: float = field(default_factory=time.monotonic)
     spoken: float | None = None
     """When a log last said something of it."""
+    is_endless: bool = False
+    """Whether it goes on until somebody ends it, so that nobody waits for it."""
 
     def advance(self, done: int, total: int | None = None) -> None:
         """Say how much is done, and of how much in all."""
@@ -179,7 +181,9 @@ class _Display(threading.Thread):
         with self.lock:
             activity = self.activities[-1] if self.activities else None
             tasks = self._tasks
-        if activity is None:
+        if activity is None or activity.is_endless:
+            if self._line is not None:
+                self._line.hide()
             return
         counts = tasks.counts() if tasks is not None and activity.done is None else None
         now = time.monotonic()
@@ -311,3 +315,11 @@ def doing(
                 _display = None
         if is_last:
             display.close()
+
+
+@contextmanager
+def endless() -> Iterator[None]:
+    """Show nothing as long as the block runs, since nobody waits for its end: a service, a watch, a stream."""
+    with doing("") as activity:
+        activity.is_endless = True
+        yield

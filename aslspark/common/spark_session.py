@@ -45,6 +45,8 @@ _SECONDS = {"": 1, "us": 1e-6, "ms": 1e-3, "s": 1, "m": 60, "min": 60, "h": 3600
 
 WORKER_DAEMON = "aslspark.workflows.worker_daemon"
 
+SILENCE_SECONDS = 1.0
+"""That the JVM has, after Ctrl-C, to take in that it logs nothing more."""
 EXECUTOR_WAIT_SECONDS = 30
 """As Spark's own wait for executors (spark.scheduler.maxRegisteredResourcesWaitingTime)."""
 
@@ -123,7 +125,7 @@ def spark_session(name: str) -> Iterator[SparkSession]:
     if warning := locale_warning(encoding):
         logger.warning("warning: %s", warning)
     try:
-        with _interrupted_at_once():
+        with _interrupted_at_once(spark):
             yield spark
     finally:
         # Ctrl-C ends spark-submit's JVM, too: then there is nothing left to stop.
@@ -132,17 +134,26 @@ def spark_session(name: str) -> Iterator[SparkSession]:
 
 
 @contextmanager
-def _interrupted_at_once() -> Iterator[None]:
+def _interrupted_at_once(spark: SparkSession) -> Iterator[None]:
     """Let Ctrl-C raise KeyboardInterrupt in the block, whether or not the JVM is there to cancel its jobs.
 
-    PySpark's own handler asks the JVM first, which Ctrl-C has ended where spark-submit has started it.
+    PySpark's own handler asks the JVM first, which Ctrl-C has ended where spark-submit has started it. Where it is
+    there it logs nothing from then on: each thing that is cancelled would be there with Java's stack.
     """
     theirs = signal.getsignal(signal.SIGINT)
     if threading.current_thread() is not threading.main_thread() or not callable(theirs):
         yield
         return
 
+    def silence() -> None:
+        with contextlib.suppress(Exception):
+            spark.sparkContext.setLogLevel("OFF")
+
     def interrupt(number: int, frame: FrameType | None) -> None:
+        # In a thread of its own: this one may be at a call of the JVM, and has no other way to it.
+        silencing = threading.Thread(target=silence, daemon=True)
+        silencing.start()
+        silencing.join(SILENCE_SECONDS)
         with contextlib.suppress(Exception):
             theirs(number, frame)
         raise KeyboardInterrupt
@@ -239,6 +250,27 @@ def spark_errors_unlogged() -> Iterator[None]:
     finally:
         for each, level in zip(loggers, levels, strict=True):
             each.setLevel(level)
+
+
+@contextmanager
+def mllib_errors_unlogged(spark: SparkSession) -> Iterator[None]:
+    """Keep MLlib in the driver's JVM from logging, with Java's stack, what it raises: that a fit was cancelled, say."""
+    if is_connect(spark):
+        yield
+        return
+    jvm: Any = spark._jvm
+    log4j, name = jvm.org.apache.logging.log4j, "org.apache.spark.ml.util.Instrumentation"
+    before = log4j.LogManager.getLogger(name).getLevel()
+    log4j.core.config.Configurator.setLevel(name, log4j.Level.OFF)
+    is_interrupted = False
+    try:
+        yield
+    except KeyboardInterrupt:
+        is_interrupted = True  # the JVM is at the fit until Spark has cancelled it, and would log that
+        raise
+    finally:
+        if not is_interrupted:
+            log4j.core.config.Configurator.setLevel(name, before)
 
 
 @contextmanager

@@ -63,6 +63,10 @@ class TerminalLine:
         self._line.set_description_str(what, refresh=False)
         self._line.refresh()
 
+    def hide(self) -> None:
+        """Take the line off the terminal until it is shown again."""
+        self._line.clear()
+
     def close(self) -> None:
         """Take the line off the terminal."""
         _shown.remove(self)

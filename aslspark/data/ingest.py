@@ -102,6 +102,8 @@ def ingest_sources(
     out, store = mounted_as_spark(out), open_store(spark)
     columns = columns or ColumnConfig()
     given, given_as_test = (_opened(spark, store, each, columns) for each in (sources, test_sources))
+    if all(isinstance(source, str) for source in (*given, *given_as_test)):
+        _warn_of_columns_without_a_table(columns)
     options, picture_options = split or SplitOptions(), pictures or PictureOptions()
     if store.exists(out):
         raise AslsparkError(f"out {out} exists already and is never overwritten: choose another, or remove it")
@@ -234,6 +236,17 @@ def _opened(
         else:
             opened.append(path)
     return opened
+
+
+def _warn_of_columns_without_a_table(columns: ColumnConfig) -> None:
+    """Say that a column is named and no table, since files have columns of their own names."""
+    named = [f"columns.{ours}={theirs}" for ours, theirs in vars(columns).items() if theirs]
+    if named:
+        log.warning(
+            "warning: %s: no source is a table of Spark's catalog or of Delta, of which alone columns are named so; "
+            "files are read by the names that docs/own_pictures.md lists",
+            ", ".join(named),
+        )
 
 
 def _same_blocks_in_both_passes(spark: SparkSession, packed: Mapping[str, str]) -> dict[str, str]:

@@ -8,10 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from matplotlib.figure import Figure
 
 from aslspark.common.counted import counted
-from aslspark.common.plot_style import QUIET, SMALL, TRAIN_COLOUR, VALIDATION_COLOUR, plot_style, show_percent
+from aslspark.common.plot_style import (
+    QUIET,
+    SMALL,
+    TRAIN_COLOUR,
+    VALIDATION_COLOUR,
+    Spot,
+    plot_style,
+    save_with_spots,
+    show_percent,
+)
 from aslspark.monitoring.drift import histogram
 from aslspark.monitoring.measures import ANSWER, FLAGS
 from aslspark.monitoring.profile import Profile
@@ -67,7 +77,13 @@ def plot_drift(batches: Sequence[Mapping[str, Any]], alarm_rate: float, path: Pa
         figure.colorbar(image, ax=axes, label="times its limit (x: above)", extend="max")
         title = f"{len(batches)} batches, {sum(bool(row['drift']) for row in batches)} with drift"
     axes.set_title(f"{title} (alarm rate {alarm_rate:g} a batch)")
-    figure.savefig(path)
+    spots = []
+    for row, column in zip(*np.nonzero(~np.isnan(shares)), strict=True):
+        one, share = batches[column]["statistics"][names[row]], shares[row, column]
+        says = f"{names[row]}, {batches[column]['batch']}: {one['value']:.4g}, {share:.2f} times its limit"
+        across = axes.get_xlim() if len(batches) == 1 else (column - 0.5, column + 0.5)
+        spots.append(Spot(axes, across, (row - 0.5, row + 0.5), says))
+    save_with_spots(figure, path, spots)
 
 
 @plot_style()
@@ -93,6 +109,7 @@ def plot_shares(profile: Profile, counts: Mapping[str, Any], batch: Mapping[str,
         return VALIDATION_COLOUR if name in alarms else TRAIN_COLOUR
 
     label = f"{batch['batch']} ({counted(batch['rows'], 'row')})"
+    spots: list[Spot] = []
     for place, name in enumerate(measures):
         axes = figure.add_subplot(grid[place // columns, place % columns])
         edges = profile.edges[name]
@@ -101,10 +118,17 @@ def plot_shares(profile: Profile, counts: Mapping[str, Any], batch: Mapping[str,
             (counts[name], colour(name), label),
         ):
             if rows.sum():
-                axes.plot(edges, rows.cumsum()[:-1] / rows.sum(), color=shade, label=whose, marker=".", markersize=3)
+                axes.plot(edges, _below(rows), color=shade, label=whose, marker=".", markersize=3)
         axes.set(title=f"{name}{' — drift' if name in alarms else ''}", ylim=(-0.03, 1.03))
         show_percent(axes.yaxis)
         axes.grid()
+        reference = _below(histogram(profile.bins[name], sizes[name]))
+        middles = (np.asarray(edges)[:-1] + np.asarray(edges)[1:]) / 2
+        bands = zip([axes.get_xlim()[0], *middles], [*middles, axes.get_xlim()[1]], strict=True)
+        spots += [
+            Spot(axes, band, axes.get_ylim(), f"{name} below {edge:.4g}: {_beside(before, now)}")
+            for band, edge, before, now in zip(bands, edges, reference, _below(counts[name]), strict=True)
+        ]
         if place % columns == 0:
             axes.set_ylabel("share of the rows below")
         if place == 0:
@@ -112,12 +136,25 @@ def plot_shares(profile: Profile, counts: Mapping[str, Any], batch: Mapping[str,
     axes = figure.add_subplot(grid[lines, :])
     bars = [(answer, ANSWER, n) for n, answer in enumerate(profile.answers)] if ANSWER in counts else []
     bars += [(name.replace("_", "\n"), name, 1) for name in FLAGS if name in counts]
-    for x, (_, name, place) in enumerate(bars):
+    says: list[str] = []
+    for x, (text, name, place) in enumerate(bars):
         reference = histogram(profile.bins[name], sizes[name])
-        for shift, rows, shade in ((-0.2, reference, QUIET), (0.2, counts[name], colour(name))):
-            axes.bar(x + shift, rows[place] / max(rows.sum(), 1), width=0.4, color=shade)
+        before, now = (rows[place] / max(rows.sum(), 1) for rows in (reference, counts[name]))
+        for shift, share, shade in ((-0.2, before, QUIET), (0.2, now, colour(name))):
+            axes.bar(x + shift, share, width=0.4, color=shade)
+        says.append(f"{name if name in FLAGS else text}: {_beside(before, now)}")
     axes.set_xticks(range(len(bars)), [text for text, _, _ in bars])
     axes.tick_params(axis="x", labelrotation=0 if len(bars) < 30 else 90)
     show_percent(axes.yaxis)
     axes.set(ylabel="share of the rows", title="answers: the reference (grey), the batch (coloured)")
-    figure.savefig(path)
+    spots += [Spot(axes, (x - 0.5, x + 0.5), axes.get_ylim(), words) for x, words in enumerate(says)]
+    save_with_spots(figure, path, spots)
+
+
+def _below(rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return the share of the rows that lie below each edge between bins."""
+    return np.asarray(rows.cumsum()[:-1] / max(rows.sum(), 1))
+
+
+def _beside(before: float, now: float) -> str:
+    return f"{before:.1%} of the reference, {now:.1%} of the batch"

@@ -30,13 +30,15 @@ from aslspark.serving.executor import PictureExecutor
 from aslspark.serving.headers import SafeHeaders
 from aslspark.serving.installable import SHELL, icons, shell_of
 from aslspark.serving.limits import Limits, Refused, Share
-from aslspark.serving.live import Cameras
+from aslspark.serving.live import POLICY, Cameras
 from aslspark.serving.metrics import Counting, Metrics
-from aslspark.serving.model_holder import ModelHolder
 from aslspark.serving.origins import Keys, of_another_site
 from aslspark.serving.payload import body_of, refusals
 from aslspark.serving.recording import Recorder
 from aslspark.serving.schemas import (
+    MODEL,
+    MODEL_PARAMETER,
+    NOT_SERVED,
     PREDICT_BODY,
     Health,
     ModelFacts,
@@ -47,6 +49,7 @@ from aslspark.serving.schemas import (
     Watcher,
     readings_of,
 )
+from aslspark.serving.served_models import ServedModels
 
 PAGE = Path(__file__).parent / "page"
 STALLED_SECONDS = 60.0
@@ -62,7 +65,7 @@ log = logging.getLogger("aslspark.serving")
 class Service:
     """What the routes share."""
 
-    holder: ModelHolder
+    models: ServedModels
     executor: PictureExecutor
     metrics: Metrics
     limits: Limits
@@ -75,7 +78,7 @@ class Service:
 
 
 def create_app(
-    holder: ModelHolder,
+    models: ServedModels,
     limits: Limits,
     workers: int,
     *,
@@ -99,15 +102,15 @@ def create_app(
     connections : Connections
         The connections that uvicorn's protocol counts.
     """
-    executor = PictureExecutor(holder, limits, workers)
-    metrics = Metrics(holder, executor, connections)
+    executor = PictureExecutor(limits, workers)
+    metrics = Metrics(models, executor, connections)
     recorder = Recorder(record, limits) if record is not None else None
-    service = Service(holder, executor, metrics, limits, keys, every, recorder)
+    service = Service(models, executor, metrics, limits, keys, every, recorder)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         executor.start()
-        tasks = [asyncio.create_task(_watch(holder, every)), asyncio.create_task(connections.watch())]
+        tasks = [asyncio.create_task(_watch(models, every)), asyncio.create_task(connections.watch())]
         try:
             yield
         finally:
@@ -124,7 +127,7 @@ def create_app(
         docs_url=None,  # their pages load scripts from other hosts
         redoc_url=None,
     )
-    app.state.holder = holder
+    app.state.models = models
     app.add_middleware(SafeHeaders)
     app.add_middleware(Counting, metrics=metrics)
     _add_refusals(app)
@@ -136,11 +139,11 @@ def create_app(
     return app
 
 
-async def _watch(holder: ModelHolder, every: float) -> None:
+async def _watch(models: ServedModels, every: float) -> None:
     while True:
         await asyncio.sleep(every)
         try:
-            await asyncio.to_thread(holder.check, at_once=False)
+            await asyncio.to_thread(models.check, at_once=False)
         except Refused:  # another look goes on
             continue
         except Exception:
@@ -168,15 +171,15 @@ def _add_refusals(app: FastAPI) -> None:
 
 def _add_status(app: FastAPI, service: Service) -> None:
     """Add the routes that say how the service is."""
-    holder, executor = service.holder, service.executor
+    models, executor = service.models, service.executor
 
     @app.get("/health", summary="Whether the service is there", response_model=Health)
     async def health() -> Health:
         """Answer as long as the service lives; whether it reads pictures now, `/ready` says."""
-        age = time.monotonic() - holder.looked
-        state = "stalled" if age > service.every + STALLED_SECONDS else holder.state
-        watcher = Watcher(state=state, failures=holder.failures, seconds=round(age, 1))
-        return Health(status="ok", model=holder.current.name, waiting=executor.inside, watcher=watcher)
+        age = time.monotonic() - models.looked
+        state = "stalled" if age > service.every + STALLED_SECONDS else models.state
+        watcher = Watcher(state=state, failures=models.failures, seconds=round(age, 1))
+        return Health(status="ok", model=models.holder().current.name, waiting=executor.inside, watcher=watcher)
 
     @app.get(
         "/ready",
@@ -189,7 +192,7 @@ def _add_status(app: FastAPI, service: Service) -> None:
             raise Refused(503, "no process that decodes pictures is there yet")
         if executor.inside >= service.limits.waiting:
             raise Refused(503, f"{counted(executor.inside, 'picture is', 'pictures are')} waiting")
-        return Readiness(ready=True, model=holder.current.name)
+        return Readiness(ready=True, model=models.holder().current.name)
 
     @app.get(
         "/metrics",
@@ -203,10 +206,17 @@ def _add_status(app: FastAPI, service: Service) -> None:
 
 def _add_model(app: FastAPI, service: Service) -> None:
     """Add the routes of the model that is served."""
-    holder, keys = service.holder, service.keys
+    models, keys = service.models, service.keys
 
-    @app.get("/model", summary="What is served", response_model=ModelFacts)
-    async def model() -> ModelFacts:
+    @app.get(
+        "/model",
+        summary="What is served",
+        response_model=ModelFacts,
+        responses=NOT_SERVED,
+        openapi_extra={"parameters": [MODEL_PARAMETER]},
+    )
+    async def model(request: Request) -> ModelFacts:
+        holder = models.holder(request.query_params.get(MODEL))
         served = holder.current
         reader = served.reader
         return ModelFacts(
@@ -219,11 +229,12 @@ def _add_model(app: FastAPI, service: Service) -> None:
             threshold=reader.threshold,
             temperature=reader.temperature,
             switches=holder.switches,
+            models=models.names,
         )
 
     @app.post(
         "/model/reload",
-        summary="Look now whether the bundle's path leads to another one",
+        summary="Look now whether the bundles' paths lead to others",
         response_model=Switched,
         responses={
             403: {"model": Refusal, "description": "asked from another machine or site, or without the token"},
@@ -231,11 +242,11 @@ def _add_model(app: FastAPI, service: Service) -> None:
         },
     )
     async def reload(request: Request) -> Switched:
-        """Exchange the model where its path leads to another bundle, for this machine or who has the token."""
+        """Exchange each model whose path leads to another bundle, for this machine or who has the token."""
         if not _may(keys, request):
             raise Refused(403, f"only {_who(keys)} may ask for another model")
-        switched = await asyncio.to_thread(holder.check)
-        return Switched(switched=switched, model=holder.current.name)
+        switched = await asyncio.to_thread(models.check)
+        return Switched(switched=switched, model=models.holder().current.name)
 
 
 def _add_predict(app: FastAPI, service: Service) -> None:
@@ -247,6 +258,7 @@ def _add_predict(app: FastAPI, service: Service) -> None:
         response_model=Readings,
         responses={
             400: {"model": Refusal, "description": "the body cannot be read"},
+            **NOT_SERVED,
             408: {"model": Refusal, "description": "the body did not come in time"},
             413: {"model": Refusal, "description": "too many bytes or pictures"},
             415: {"model": Refusal, "description": "a content type that is not known"},
@@ -254,18 +266,19 @@ def _add_predict(app: FastAPI, service: Service) -> None:
             429: {"model": Refusal, "description": "too many pictures wait"},
             503: {"model": Refusal, "description": "not read in time"},
         },
-        openapi_extra={"requestBody": PREDICT_BODY},
+        openapi_extra={"requestBody": PREDICT_BODY, "parameters": [MODEL_PARAMETER]},
     )
     async def predict(request: Request) -> Readings:
         """Read pictures. One that cannot be used has a reason in its place; where none can, the status is 422."""
         if request.headers.get("content-encoding", "identity") != "identity":
             raise Refused(415, "send the body without a content-encoding")
+        served = service.models.holder(request.query_params.get(MODEL)).current
         with executor.held.share() as share:
             kind = request.headers.get("content-type", "")
-            body = await _body(request, executor.most_bytes(kind), service.limits, share)
-            pictures = await executor.pictures_of(kind, body)
+            body = await _body(request, executor.most_bytes(kind, served), service.limits, share)
+            pictures = await executor.pictures_of(kind, body, served)
             del body
-            served, answers = await executor.read([(picture.value, picture.kind) for picture in pictures])
+            answers = await executor.read([(picture.value, picture.kind) for picture in pictures], served)
         for answer in answers:
             metrics.count(answer)
         if not any(answer.usable for answer in answers):
@@ -288,11 +301,12 @@ def _add_page(app: FastAPI, service: Service) -> None:
 
     @app.get("/page.json", include_in_schema=False)
     async def facts(request: Request) -> dict[str, Any]:
-        served = service.holder.current
+        served = service.models.holder(request.query_params.get(MODEL)).current
         labels = list(served.reader.labels)
         return {
             "labels": labels,
             "model": served.name,
+            "models": service.models.names,
             "chart": chart_of(labels),
             "lessons": lessons(),
             "record": service.recorder is not None and _may(service.keys, request),
@@ -313,9 +327,14 @@ def _add_live(app: FastAPI, service: Service) -> None:
     @app.websocket("/live")
     async def live(socket: WebSocket) -> None:
         if of_another_site(socket.headers):
-            await socket.close(1008, "another site's page")
+            await socket.close(POLICY, "another site's page")
             return
-        await cameras.admit(socket)
+        try:
+            holder = service.models.holder(socket.query_params.get(MODEL))
+        except Refused as refused:
+            await socket.close(POLICY, refused.reason)
+            return
+        await cameras.admit(socket, holder)
 
     @app.post("/recordings/{signer}/{label}", include_in_schema=False, status_code=201)
     async def keep(request: Request, signer: str, label: str) -> dict[str, str]:

@@ -21,7 +21,7 @@ from aslspark.scoring.answers import Answer
 from aslspark.serving.decoder import LIGHT_BODY, Parse, Wrong, is_heavy
 from aslspark.serving.isolated_reader import decoder_process, read_isolated
 from aslspark.serving.limits import Held, Limits, Refused
-from aslspark.serving.model_holder import ModelHolder, Served
+from aslspark.serving.model_holder import Served
 from aslspark.serving.payload import Picture, is_file, most_bytes, plain_pictures
 
 log = logging.getLogger("aslspark.serving")
@@ -40,8 +40,8 @@ class PictureExecutor:
         Light pictures read at once, beside one heavy one.
     """
 
-    def __init__(self, holder: ModelHolder, limits: Limits, workers: int) -> None:
-        self.holder, self.limits, self._workers = holder, limits, workers
+    def __init__(self, limits: Limits, workers: int) -> None:
+        self.limits, self._workers = limits, workers
         self._light, self._heavy = Lane(workers, "light", 0), Lane(1, "heavy", HEAVY_NICENESS)
         # Half of a request's time, so that a picture that hangs gets that reason, and not that the time was over.
         self._work_seconds = limits.seconds / 2
@@ -63,17 +63,12 @@ class PictureExecutor:
         """Start the light lane's children, without waiting for them; the heavy one's first picture starts its own."""
         self._light.start()
 
-    def most_bytes(self, content_type: str) -> int:
+    def most_bytes(self, content_type: str, served: Served) -> int:
         """Return how many bytes a body may have; see `payload.most_bytes`."""
-        return most_bytes(content_type, self.limits, self._values)
+        return most_bytes(content_type, self.limits, _values(served))
 
-    @property
-    def _values(self) -> int:
-        height, width, channels = self.holder.current.reader.form.shape
-        return height * width * channels
-
-    async def pictures_of(self, content_type: str, body: bytes) -> list[Picture]:
-        """Return the pictures of a body; see `payload.pictures_of`.
+    async def pictures_of(self, content_type: str, body: bytes, served: Served) -> list[Picture]:
+        """Return the pictures of a body that a model is to read; see `payload.pictures_of`.
 
         Raises
         ------
@@ -81,17 +76,19 @@ class PictureExecutor:
         """
         if is_file(content_type):
             return plain_pictures(content_type, body, self.limits)
-        message = Parse(content_type, body, self.limits, self._values)
+        message = Parse(content_type, body, self.limits, _values(served))
         lane = self._light if len(body) <= LIGHT_BODY else self._heavy
         return await self._in_time(self._counted(self._parsed(lane, message)))
 
-    async def read(self, pictures: Sequence[tuple[Any, str]]) -> tuple[Served, list[Answer]]:
-        """Read pictures with the model that is served now.
+    async def read(self, pictures: Sequence[tuple[Any, str]], served: Served) -> list[Answer]:
+        """Read pictures.
 
         Parameters
         ----------
         pictures : sequence of (value, kind)
             As for `Reader.read`.
+        served : Served
+            The model that reads them.
 
         Raises
         ------
@@ -104,9 +101,8 @@ class PictureExecutor:
                 f"{counted(self.inside, 'picture is', 'pictures are')} waiting; at most {self.limits.waiting} may: "
                 "try again soon",
             )
-        served = self.holder.current
         jobs = [self._counted(self._answered(served, value, kind)) for value, kind in pictures]
-        return served, await self._in_time(_all(jobs))
+        return await self._in_time(_all(jobs))
 
     def close(self) -> None:
         """End the children at once; requests that wait for one are refused."""
@@ -228,6 +224,12 @@ class Lane:
             self._free.put(child)
             if self.closed:
                 child.close()
+
+
+def _values(served: Served) -> int:
+    """Return how many numbers a picture has that the model takes as it is."""
+    height, width, channels = served.reader.form.shape
+    return height * width * channels
 
 
 async def _all(jobs: Sequence[Coroutine[Any, Any, T]]) -> list[T]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from aslspark.common.command_line import ArgumentParser
 from aslspark.common.counted import counted
 from aslspark.common.errors import AslsparkError
+from aslspark.common.progress import doing, endless
 from aslspark.common.redaction import redact, say
 from aslspark.scoring.reader import Reader
 from aslspark.serving.events import FolderStore, answer_name, is_picture, read_one
@@ -116,11 +117,12 @@ def main(argv: Sequence[str]) -> None:
     if options.every <= 0:
         raise AslsparkError(f"--every {options.every}: give a number above 0")
     watch = Watch(options.folder, Reader.load(options.model))
-    total = watch.look(settled=not options.once)
-    pause = threading.Event()
-    while not options.once:
-        pause.wait(options.every)
-        if new := watch.look(settled=True):
-            total += new
-            say(f"{counted(total, 'picture')} read")
+    with doing("reading letters") if options.once else endless():
+        total = watch.look(settled=not options.once)
+        pause = threading.Event()
+        while not options.once:
+            pause.wait(options.every)
+            if new := watch.look(settled=True):
+                total += new
+                say(f"{counted(total, 'picture')} read")
     say(f"{counted(total, 'picture')} read")

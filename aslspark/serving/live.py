@@ -17,6 +17,7 @@ from aslspark.scoring.reader import BYTES
 from aslspark.serving.executor import PictureExecutor
 from aslspark.serving.limits import Refused, Share
 from aslspark.serving.metrics import Metrics
+from aslspark.serving.model_holder import ModelHolder
 from aslspark.serving.schemas import reading_of
 
 POLICY, TOO_LARGE, TRY_AGAIN = 1008, 1009, 1013
@@ -70,8 +71,8 @@ class Cameras:
         self._open: dict[WebSocket, float] = {}
         """Camera to when its last frame came, by `time.monotonic`."""
 
-    async def admit(self, socket: WebSocket) -> None:
-        """Serve a camera until it leaves, or refuse it."""
+    async def admit(self, socket: WebSocket, holder: ModelHolder) -> None:
+        """Serve a camera, by the model that is held when each frame comes, until it leaves; or refuse it."""
         if len(self._open) >= MOST_CAMERAS:
             longest = min(self._open, key=lambda other: self._open[other])
             if time.monotonic() - self._open[longest] < ROOM_SECONDS:
@@ -81,14 +82,14 @@ class Cameras:
         self._open[socket] = time.monotonic()
         try:
             await socket.accept()
-            await self._converse(socket)
+            await self._converse(socket, holder)
         finally:
             self._open.pop(socket, None)
 
-    async def _converse(self, socket: WebSocket) -> None:
+    async def _converse(self, socket: WebSocket, holder: ModelHolder) -> None:
         """Answer frames until the camera leaves, is silent or has to make room."""
         slot = Slot()
-        answering = asyncio.create_task(self._answer(socket, slot))
+        answering = asyncio.create_task(self._answer(socket, slot, holder))
         receiving: asyncio.Task[Any] | None = None
         strange = 0
         try:
@@ -134,13 +135,13 @@ class Cameras:
             return
         slot.put(frame, share)
 
-    async def _answer(self, socket: WebSocket, slot: Slot) -> None:
+    async def _answer(self, socket: WebSocket, slot: Slot, holder: ModelHolder) -> None:
         while True:
             frame, share, skipped = await slot.take()
             if skipped:
                 self._metrics.skipped.inc(skipped)
             try:
-                _, [answer] = await self._executor.read([(frame, BYTES)])
+                [answer] = await self._executor.read([(frame, BYTES)], holder.current)
             except Refused as refused:
                 await self._send(socket, {"busy": refused.reason})
                 continue

@@ -16,7 +16,8 @@ from aslspark.scoring.answers import Answer
 from aslspark.serving.connections import Connections
 from aslspark.serving.executor import PictureExecutor
 from aslspark.serving.http_middleware import HttpMiddleware
-from aslspark.serving.model_holder import STATES, ModelHolder
+from aslspark.serving.model_holder import STATES
+from aslspark.serving.served_models import ServedModels
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 METHODS = ("GET", "HEAD", "POST", "OPTIONS", "PUT", "PATCH", "DELETE")
@@ -27,7 +28,7 @@ OTHER = "other"
 class Metrics:
     """The service's counters, in a registry of their own."""
 
-    def __init__(self, holder: ModelHolder, executor: PictureExecutor, connections: Connections) -> None:
+    def __init__(self, models: ServedModels, executor: PictureExecutor, connections: Connections) -> None:
         self.registry = CollectorRegistry()
         self.requests = Counter(
             "aslspark_requests", "Requests answered", ("path", "method", "status"), registry=self.registry
@@ -42,17 +43,17 @@ class Metrics:
             "aslspark_live_frames_skipped", "Frames that newer ones overtook", registry=self.registry
         )
         self._gauge("aslspark_pictures_inside", "Pictures that wait or are being read", lambda: executor.inside)
-        self._gauge("aslspark_model_since_seconds", "When the model was loaded", lambda: holder.current.since)
-        self._gauge("aslspark_model_switches", "Exchanges of the model", lambda: holder.switches)
-        self._gauge("aslspark_model_failures", "Tries of a bundle that could not be read", lambda: holder.failures)
+        self._gauge("aslspark_model_since_seconds", "When the latest model was loaded", lambda: models.since)
+        self._gauge("aslspark_model_switches", "Exchanges of models", lambda: models.switches)
+        self._gauge("aslspark_model_failures", "Tries of bundles that could not be read", lambda: models.failures)
         self._gauge(
             "aslspark_model_look_age_seconds",
-            "Since the bundle's path was last looked at",
-            lambda: time.monotonic() - holder.looked,
+            "Since a bundle's path was last looked at",
+            lambda: time.monotonic() - models.looked,
         )
         state = Gauge("aslspark_model_watcher", "1 for what the watcher is doing", ("state",), registry=self.registry)
         for name in STATES:
-            state.labels(name).set_function(partial(_is_state, holder, name))
+            state.labels(name).set_function(partial(_is_state, models, name))
         self._gauge("aslspark_connections_open", "Connections, idle ones included", lambda: len(connections))
         self._gauge("aslspark_bytes_held", "Of bodies and frames of all requests together", lambda: executor.held.now)
         self._gauge("aslspark_children_replaced", "Processes that hung or died at a picture", lambda: executor.replaced)
@@ -71,8 +72,8 @@ class Metrics:
         return generate_latest(self.registry)
 
 
-def _is_state(holder: ModelHolder, name: str) -> float:
-    return float(holder.state == name)
+def _is_state(models: ServedModels, name: str) -> float:
+    return float(models.state == name)
 
 
 class _Closed(Collector):

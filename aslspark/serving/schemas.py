@@ -12,6 +12,14 @@ from aslspark.serving.model_holder import Served
 from aslspark.serving.payload import CSV, FORM, JSON, RAW
 
 _MODEL = "the bundle's name, and the beginning of its digest"
+MODEL = "model"
+"""The parameter of a request's address that names one of several models."""
+MODEL_PARAMETER = {
+    "name": MODEL,
+    "in": "query",
+    "schema": {"type": "string"},
+    "description": "of several models, one's name: that of its folder or link; without it, the first",
+}
 
 
 class Guess(BaseModel):
@@ -54,6 +62,11 @@ class Refusal(BaseModel):
     reason: str = Field(description="a sentence for people; programs go by the status")
 
 
+NOT_SERVED: dict[int | str, dict[str, Any]] = {
+    404: {"model": Refusal, "description": "a model is asked for that is not served"}
+}
+
+
 class Watcher(BaseModel):
     """The state of the watcher that looks for another bundle."""
 
@@ -90,6 +103,7 @@ class ModelFacts(BaseModel):
     threshold: float = Field(description="below which probability the letter is null, and the reason 'not sure'")
     temperature: float = Field(description="what the network's logits are divided by")
     switches: int = Field(description="exchanges of the model since the service was started")
+    models: list[str] = Field(description="the names of all that are served, of which ?model=NAME asks for one")
 
 
 class Switched(BaseModel):

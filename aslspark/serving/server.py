@@ -13,10 +13,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from aslspark.bundle.boxed import LETTERS, boxed
+from aslspark.bundle.boxed import LETTERS
+from aslspark.bundle.files import require_folder
 from aslspark.common.command_line import ArgumentParser
 from aslspark.common.errors import AslsparkError
-from aslspark.common.progress import doing
+from aslspark.common.progress import doing, endless
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from aslspark.serving.connections import Connections
     from aslspark.serving.limits import Limits
-    from aslspark.serving.model_holder import ModelHolder
+    from aslspark.serving.served_models import ServedModels
 
 SHUTDOWN_SECONDS = 10
 """Time for requests to end when the service is asked to end."""
@@ -59,12 +60,12 @@ def parser() -> argparse.ArgumentParser:
 
     made = ArgumentParser(
         prog="aslspark serve",
-        usage="aslspark serve [--model BUNDLE] [options]",
+        usage="aslspark serve [--model BUNDLE ...] [options]",
         description="Read letters over HTTP, and live at http://localhost:8000.",
     )
     workers, looks = min(MOST_WORKERS, os.cpu_count() or 1), f"1-{MOST_LOOKS}"
     made.add_argument(
-        "--model", default=LETTERS, metavar="BUNDLE", help="folder, or a link (default: the package's own)"
+        "--model", action="append", metavar="BUNDLE", help=f"folder or link; again for more (default: {LETTERS})"
     )
     made.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help="0.0.0.0: all (default %(default)s)")
     made.add_argument("--port", type=int, default=8000, metavar="N", help="0: any that is free (default %(default)s)")
@@ -104,14 +105,22 @@ def main(argv: Sequence[str]) -> None:
     options = parser().parse_args(argv)
     _check_numbers(options)
     with doing("starting the service"):
-        settings, listening, holder = _made(options)
-    logging.getLogger("aslspark").info("%s reads at %s", holder.current.name, _address(options, listening))
-    with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(_serve(settings, listening, holder))
+        # What is mistyped is said before what takes seconds is imported and read.
+        for model in options.model or [LETTERS]:
+            require_folder(model)
+        listening = _bind(options)
+        settings, models = _made(options)
+        _listen(listening, options)
+    reading = [holder.current.name for holder in models.holders]
+    logging.getLogger("aslspark").info(
+        "%s %s at %s", " and ".join(reading), "reads" if len(reading) == 1 else "read", _address(options, listening)
+    )
+    with endless(), contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(_serve(settings, listening, models))
 
 
-def _made(options: argparse.Namespace) -> tuple[uvicorn.Config, socket.socket, ModelHolder]:
-    """Make all that serves, up to the port, which is bound."""
+def _made(options: argparse.Namespace) -> tuple[uvicorn.Config, ServedModels]:
+    """Make all that serves."""
     try:
         import uvicorn  # noqa: F401
 
@@ -120,18 +129,18 @@ def _made(options: argparse.Namespace) -> tuple[uvicorn.Config, socket.socket, M
         raise AslsparkError(f"serve: {error.name} is not installed; pip install aslspark[serve]") from error
     from aslspark.serving.connections import Connections
     from aslspark.serving.logs import spare_logs
-    from aslspark.serving.model_holder import ModelHolder
     from aslspark.serving.origins import Keys, token_of
+    from aslspark.serving.served_models import ServedModels
 
     limits = _limits(options)
     keys = Keys(token_of(options.token_file), proxied=options.proxy is not None)
     _check_tls(options.tls_cert, options.tls_key)
     _check_proxy(options.proxy)
     limits = _within_open_files(limits)
-    holder = ModelHolder(boxed(options.model), pixels=limits.pixels, looks=options.looks)
+    models = ServedModels(options.model or [LETTERS], pixels=limits.pixels, looks=options.looks)
     connections = Connections(limits)
     app = create_app(
-        holder,
+        models,
         limits,
         options.workers,
         record=options.record,
@@ -139,10 +148,9 @@ def _made(options: argparse.Namespace) -> tuple[uvicorn.Config, socket.socket, M
         keys=keys,
         connections=connections,
     )
-    listening = _listen(options.host, options.port)
     settings = _uvicorn_settings(app, connections, limits, options)
     spare_logs()
-    return settings, listening, holder
+    return settings, models
 
 
 def _check_numbers(options: argparse.Namespace) -> None:
@@ -208,7 +216,7 @@ def _address(options: argparse.Namespace, listening: socket.socket) -> str:
     return f"{scheme}://{'localhost' if host == '127.0.0.1' else host}:{listening.getsockname()[1]}"
 
 
-async def _serve(settings: uvicorn.Config, listening: socket.socket, holder: ModelHolder) -> None:
+async def _serve(settings: uvicorn.Config, listening: socket.socket, models: ServedModels) -> None:
     import uvicorn
 
     class Server(uvicorn.Server):
@@ -220,15 +228,15 @@ async def _serve(settings: uvicorn.Config, listening: socket.socket, holder: Mod
 
     loop = asyncio.get_running_loop()
     if hasattr(signal, "SIGHUP"):
-        loop.add_signal_handler(signal.SIGHUP, lambda: loop.run_in_executor(None, _check_quietly, holder))
+        loop.add_signal_handler(signal.SIGHUP, lambda: loop.run_in_executor(None, _check_quietly, models))
     await Server(settings).serve(sockets=[listening])
 
 
-def _check_quietly(holder: ModelHolder) -> None:
+def _check_quietly(models: ServedModels) -> None:
     from aslspark.serving.limits import Refused
 
     with contextlib.suppress(Refused):  # another look goes on
-        holder.check()
+        models.check()
 
 
 def _check_proxy(address: str | None) -> None:
@@ -257,15 +265,27 @@ def _check_tls(certificate: str | None, key: str | None) -> None:
         ) from error
 
 
-def _listen(host: str, port: int) -> socket.socket:
-    """Bind the port before anything is announced; an error names the port that is taken."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+def _bind(options: argparse.Namespace) -> socket.socket:
+    """Take the port; an error names the one that is taken."""
+    family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listening.bind((host, port))
-        listening.listen(BACKLOG)  # from now on, clients are answered
+        listening.bind((options.host, options.port))
     except (OSError, OverflowError) as error:
         listening.close()
-        raise AslsparkError(f"--host {host} --port {port}: {error}; choose another port, or 0 for any") from error
+        raise _not_free(options, error) from error
     return listening
+
+
+def _listen(listening: socket.socket, options: argparse.Namespace) -> None:
+    """Have clients answered from now on."""
+    try:
+        listening.listen(BACKLOG)
+    except OSError as error:  # another one took the port at the same time: until one listens, several may
+        raise _not_free(options, error) from error
+
+
+def _not_free(options: argparse.Namespace, error: Exception) -> AslsparkError:
+    why = getattr(error, "strerror", None) or error
+    return AslsparkError(f"--host {options.host} --port {options.port}: {why}; choose another port, or 0 for any")

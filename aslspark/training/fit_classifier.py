@@ -13,6 +13,7 @@ from aslspark.common.catalog import LANDMARKS, PICTURE, READS
 from aslspark.common.errors import AslsparkError
 from aslspark.common.progress import doing
 from aslspark.common.settings import Config
+from aslspark.common.spark_session import mllib_errors_unlogged
 from aslspark.data.samples import HAND_COLUMN, TRAIN
 from aslspark.features.landmarks import FEATURES
 from aslspark.models.mllib import MllibClassifier, build_classifier, forget_summary
@@ -55,7 +56,7 @@ def fit_classifier(spark: SparkSession, data: TrainingData, config: Config) -> t
         # What cannot be seen teaches nothing but which letter hides its hand most.
         train = train.where(F.col(HAND_COLUMN)["found"].isNotNull() | (F.col("label") == NOTHING))
     log.info("training MLlib's %s", config.mllib.classifier)
-    with doing(f"training MLlib's {config.mllib.classifier}", spark=spark):
+    with doing(f"training MLlib's {config.mllib.classifier}", spark=spark), mllib_errors_unlogged(spark):
         pipeline = Pipeline(stages=[*features.getStages(), classifier]).fit(train)
     forget_summary(spark, pipeline)
     return MllibClassifier(pipeline, data.labels, data.shape, inputs), pipeline

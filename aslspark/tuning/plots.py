@@ -22,10 +22,12 @@ from aslspark.common.plot_style import (
     QUIET,
     SMALL,
     VALIDATION_COLOUR,
+    Spot,
     as_percent,
     legend_beside,
     limits_of_shares,
     plot_style,
+    save_with_spots,
     show_percent,
     show_whole,
 )
@@ -34,6 +36,8 @@ log = logging.getLogger("aslspark")
 
 _MOST_NAMED = 12
 """Trials that have a line of their own in a legend."""
+_MOST_SAID = 5
+"""Trials that are named where an epoch is pointed at."""
 _TICKS = 4
 _LEAST_FOR_IMPORTANCE = 3
 """Trials; of fewer, nothing can be said about what mattered."""
@@ -51,7 +55,11 @@ def plot_history(study: optuna.Study, path: Path) -> bool:
     axes.plot(numbers, best, drawstyle="steps-post", color=VALIDATION_COLOUR, label="best so far")
     axes.plot(numbers, values, linestyle="none", marker="o", color=COLOURS[0], label="a trial", clip_on=False)
     _finish(axes, "trial", numbers, values)
-    figure.savefig(path)
+    says = [
+        f"trial {number}: {value:.1%} right, {so_far:.1%} the best so far"
+        for number, value, so_far in zip(numbers, values, best, strict=True)
+    ]
+    save_with_spots(figure, path, _bands(axes, numbers, says))
     return True
 
 
@@ -76,7 +84,11 @@ def plot_importance(study: optuna.Study, path: Path) -> bool:
     axes.set(ylim=(len(shares) - 0.5, -0.5), xlim=(0, 1.08), xlabel="share of what made trials differ")
     axes.set_xticks(np.linspace(0, 1, 6))
     show_percent(axes.xaxis)
-    figure.savefig(path)
+    spots = [
+        Spot(axes, axes.get_xlim(), (place - 0.5, place + 0.5), f"{name}: {share:.1%} of what made trials differ")
+        for place, (name, share) in enumerate(shares.items())
+    ]
+    save_with_spots(figure, path, spots)
     return True
 
 
@@ -146,8 +158,25 @@ def plot_stopped(study: optuna.Study, path: Path) -> bool:
         axes.plot([], [], color=QUIET, linestyle="--", marker="o", markersize=4, label="stopped early")
     shares = [share for trial in trials for share in trial.intermediate_values.values()]
     _finish(axes, "epoch", epochs, shares)
-    figure.savefig(path)
+    save_with_spots(figure, path, _bands(axes, epochs, [_at_epoch(epoch, trials) for epoch in epochs]))
     return True
+
+
+def _at_epoch(epoch: int, trials: Sequence[optuna.trial.FrozenTrial]) -> str:
+    """Say which trials were best at an epoch."""
+    reached = [trial for trial in trials if epoch in trial.intermediate_values]
+    reached.sort(key=lambda trial: -trial.intermediate_values[epoch])
+    best = [f"trial {trial.number} {trial.intermediate_values[epoch]:.1%}" for trial in reached[:_MOST_SAID]]
+    more = f", and {len(reached) - _MOST_SAID} more" if len(reached) > _MOST_SAID else ""
+    return f"epoch {epoch}, right: {', '.join(best)}{more}"
+
+
+def _bands(axes: Any, numbers: Sequence[int], says: Sequence[str]) -> list[Spot]:
+    """Make a band over the height of a plot of each number on its axis."""
+    return [
+        Spot(axes, (number - 0.5, number + 0.5), axes.get_ylim(), words)
+        for number, words in zip(numbers, says, strict=True)
+    ]
 
 
 def _finish(axes: Any, what: str, numbers: Sequence[int], shares: Sequence[float]) -> None:

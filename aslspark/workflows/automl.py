@@ -186,6 +186,7 @@ def _ranked(entries: Sequence[Entry], budget: Budget) -> list[Entry]:
     ranked = sorted((entry for entry in entries if entry.best), key=_place)
     if not ranked:
         reasons = "; ".join(f"{entry.family.name}: {entry.tried[-1]['reason']}" for entry in entries if entry.tried)
+        reasons = reasons or "they were over before the first began"
         raise AslsparkError(f"--minutes {budget.minutes:g}: no trial came to its end ({reasons}); give more")
     return ranked
 

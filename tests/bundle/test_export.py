@@ -21,6 +21,7 @@ from tiny_training import random_inputs
 from aslspark.bundle.boxed import FOLDER, LETTERS
 from aslspark.bundle.export import export_network
 from aslspark.bundle.files import read_bundle, seal
+from aslspark.cli import export
 from aslspark.common.atomic_file import replace_file
 from aslspark.common.catalog import NETWORKS
 from aslspark.common.errors import AslsparkError
@@ -95,6 +96,12 @@ def test_the_example_reads_a_picture_as_the_bundle_does(bundle_of, form, framewo
     answer = Reader.load(bundle).read(picture_file(size=(90, 60)))
     assert said[0] == answer.letter
     assert float(said[1]) == pytest.approx(answer.probability, abs=2e-4)
+
+
+def test_the_command_says_for_programs_which_files_it_wrote(tmp_path, capsys):
+    out = str(tmp_path / "letters.onnx")
+    export.main([LETTERS, "--format", "onnx", "--out", out, "--json"])
+    assert json.loads(capsys.readouterr().out.splitlines()[-1]) == {"files": [out, f"{out}.json"]}
 
 
 def test_the_model_in_the_package_is_exported_and_read_with_its_temperature(tmp_path):

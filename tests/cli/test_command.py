@@ -3,6 +3,7 @@ import hashlib
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 
@@ -13,6 +14,7 @@ from reference_pages import parser_of
 from aslspark.cli import completion, doctor, fetch, jobs_support
 from aslspark.common import progress
 from aslspark.common.errors import AslsparkError
+from aslspark.common.settings import Config, declarations
 from aslspark.images.hands.networks import FOLDER_VARIABLE, NETWORK_FILES
 
 
@@ -140,6 +142,15 @@ def test_every_job_that_ends_prints_its_result_for_programs():
         assert has_option == (f"`{job}`" in (REPOSITORY / "docs/commands.md").read_text().partition("<!--")[0]), job
 
 
+def test_the_settings_are_listed_for_programs():
+    [line] = aslspark("settings", "training.epochs", "--json").stdout.splitlines()
+    default = Config().training.epochs
+    [(name, facts)] = json.loads(line).items()
+    assert (name, facts["default"]) == ("training.epochs", default)
+    assert facts["values"].startswith("a whole number")
+    assert json.loads(aslspark("settings", "--json").stdout).keys() == declarations().keys()
+
+
 def test_an_unknown_command_is_refused_with_those_that_there_are():
     found = aslspark("traim")
     assert found.returncode == 2
@@ -154,6 +165,29 @@ def test_the_service_says_what_is_wrong_with_its_settings(tmp_path):
     found = aslspark("serve", "--model", str(tmp_path))
     assert (found.returncode, found.stderr.startswith(f"error: --model {tmp_path}: no bundle")) == (2, True)
     assert aslspark("serve", "--model", "x", "--looks", "5").stderr == "error: --looks 5: give 1 to 4\n"
+
+
+def test_a_mistyped_model_and_a_port_that_is_taken_are_said_before_the_service_is_loaded(tmp_path):
+    """Neither FastAPI nor onnxruntime has been imported by then."""
+    (tmp_path / "champion").mkdir()
+    taken = socket.create_server(("127.0.0.1", 0))
+    port = taken.getsockname()[1]
+    code = (
+        "import sys; from aslspark.common.errors import AslsparkError; from aslspark.serving import server\n"
+        "try: server.main(sys.argv[1:])\n"
+        "except AslsparkError as error: print(error)\n"
+        "print(*{'fastapi', 'onnxruntime'} & set(sys.modules))"
+    )
+    for words, message in (
+        (["--model", "champoin"], "--model champoin: there is no such folder; did you mean champion?"),
+        (["--model", "leters"], "--model leters: there is no such folder; did you mean letters?"),
+        (["--port", str(port)], f"--host 127.0.0.1 --port {port}: Address already in use; choose another port, or 0"),
+    ):
+        found = subprocess.run([sys.executable, "-c", code, *words], cwd=tmp_path, capture_output=True, text=True)
+        said, loaded = found.stdout.splitlines()
+        assert said.startswith(message)
+        assert loaded == ""
+    taken.close()
 
 
 def test_bash_completes_commands_and_their_options():
@@ -216,6 +250,13 @@ def test_the_doctor_names_what_is_missing_with_what_to_do(tmp_path, monkeypatch,
     assert first.startswith("missing Java")
     assert "JAVA_HOME" in first
     assert "apt-get install openjdk-17-jre-headless" in second
+    with pytest.raises(SystemExit) as ended:
+        doctor.main(["--json"])
+    assert ended.value.code == 1
+    java, *others = json.loads(capsys.readouterr().out.splitlines()[-1])["findings"]
+    assert (java["state"], java["subject"]) == ("missing", "Java")
+    assert java["remedy"] in second
+    assert [found["remedy"] for found in others if found["state"] == "ok"] == [""] * len(others)
 
 
 @pytest.mark.parametrize(("encoding", "state"), [("UTF-8", doctor.OK), ("ANSI_X3.4-1968", doctor.HINT)])

@@ -1,6 +1,5 @@
 """What is shown while work goes on: in a log, on a terminal, and not at all where nobody wants it."""
 
-import io
 import logging
 import os
 import pty
@@ -118,6 +117,21 @@ def test_rows_are_shared_by_the_tasks_that_are_done():
     assert progress._progress(activity, progress.Counts(4, 3)) == (1, 2, "rows")
 
 
+def on_a_terminal(command, **more):
+    """Run a command on a terminal of its own, and return its exit code and all that it wrote there."""
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, 100))
+    started = subprocess.Popen(command, stdout=theirs, stderr=theirs, **more)
+    os.close(theirs)
+    shown = b""
+    while True:
+        try:
+            shown += os.read(ours, 4096)
+        except OSError:  # the other side is closed
+            break
+    return started.wait(60), shown.decode()
+
+
 ON_TERMINAL = """
 import logging, sys
 from aslspark.cli.jobs_support import start_logging
@@ -136,21 +150,8 @@ say("the end")
 
 
 def test_on_a_terminal_a_line_renews_itself_below_what_is_logged():
-    ours, theirs = pty.openpty()
-    termios.tcsetwinsize(theirs, (24, 100))
-    done = subprocess.Popen([sys.executable, "-c", ON_TERMINAL], stdout=theirs, stderr=theirs, close_fds=True)
-    os.close(theirs)
-    seen = io.BytesIO()
-    while True:
-        try:
-            part = os.read(ours, 4096)
-        except OSError:  # the other side is closed
-            break
-        if not part:
-            break
-        seen.write(part)
-    assert done.wait(60) == 0, seen.getvalue()
-    shown = seen.getvalue().decode()
+    code, shown = on_a_terminal([sys.executable, "-c", ON_TERMINAL])
+    assert code == 0, shown
     assert "drawing:  50% |" in shown
     lines = shown.replace("\r\n", "\n").split("\n")
     # What a terminal shows at the end: of each line what stands after the last return to its beginning.
@@ -188,31 +189,61 @@ sys.exit(job.returncode)
 """Starts Python as spark-submit does, and copies what it prints."""
 
 
-def submit(stdout, copied):
-    environment = {**os.environ, "PYSPARK_GATEWAY_PORT": "1"}
-    command = [sys.executable, "-c", SPARK_SUBMIT, SUBMITTED, str(copied)]
-    return subprocess.Popen(command, stdout=stdout, stderr=stdout, env=environment)
+UNDER_SPARK_SUBMIT = {**os.environ, "PYSPARK_GATEWAY_PORT": "1"}
+
+
+def submitted(copied):
+    return [sys.executable, "-c", SPARK_SUBMIT, SUBMITTED, str(copied)]
+
+
+UNNAMED = """
+import time
+from aslspark.cli.jobs_support import run_job
+from aslspark.common import progress
+from aslspark.common.command_line import ArgumentParser
+
+progress.LOOK_SECONDS = 0.01
+
+def main(argv):
+    while progress._display._seen[0] is None:
+        time.sleep(0.01)
+    ArgumentParser(prog="aslspark score", usage="the usage").parse_args(argv[1:])
+
+run_job(main)
+"""
+
+
+def test_a_command_has_a_line_before_any_work_has_a_name_and_its_help_stands_above_it():
+    code, shown = on_a_terminal([sys.executable, "-c", UNNAMED, "score", "--help"])
+    assert code == 0, shown
+    assert "\rscore: 0:00" in shown
+    last = [line.rsplit("\r", 1)[-1] for line in shown.replace("\r\n", "\n").split("\n")]
+    assert last[0] == "usage: the usage"
+    assert "score: 0:0" not in "".join(last)
+
+
+def test_nothing_is_shown_of_what_nobody_waits_for(heard, monkeypatch):
+    monkeypatch.setattr(progress, "LOOK_SECONDS", threading.TIMEOUT_MAX)
+    said = heard()
+    with doing("serve"):
+        with progress.endless():
+            progress._display._look()
+            assert said.lines == []
+        progress._display._look()
+        assert said.lines == ["  serve: 0:00"]
 
 
 def test_a_job_of_spark_submit_renews_its_line_on_the_terminal_of_spark_submit(tmp_path):
-    ours, theirs = pty.openpty()
-    termios.tcsetwinsize(theirs, (24, 100))
-    submitted = submit(theirs, tmp_path / "copied")
-    os.close(theirs)
-    shown = b""
-    while True:
-        try:
-            shown += os.read(ours, 4096)
-        except OSError:  # the other side is closed
-            break
-    assert submitted.wait(60) == 0, shown
-    assert b"drawing hands:  50% |" in shown
+    code, shown = on_a_terminal(submitted(tmp_path / "copied"), env=UNDER_SPARK_SUBMIT)
+    assert code == 0, shown
+    assert "drawing hands:  50% |" in shown
     assert (tmp_path / "copied").read_bytes() == b""
 
 
 def test_a_job_of_spark_submit_whose_output_goes_to_a_file_writes_lines(tmp_path):
     with open(tmp_path / "log", "wb") as log_file:
-        assert submit(log_file, tmp_path / "copied").wait(60) == 0
+        command = submitted(tmp_path / "copied")
+        subprocess.run(command, stdout=log_file, stderr=log_file, env=UNDER_SPARK_SUBMIT, timeout=60, check=True)
     lines = (tmp_path / "log").read_text().splitlines()
     assert lines[-1] == "the end"
     assert lines[0].startswith("  drawing hands: 2 of 4 rows")

@@ -111,6 +111,15 @@ def test_a_table_or_a_column_that_is_not_there_is_named_in_one_line(spark, pictu
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(("source", "is_warned"), [("folder", True), ("lake_pictures", False)])
+def test_columns_that_are_named_where_no_table_is_are_warned_of(spark, pictures, tmp_path, caplog, source, is_warned):
+    path = pictures.folder if source == "folder" else source
+    with caplog.at_level("WARNING", logger="aslspark"):
+        ingest(spark, path, str(tmp_path / "out"), config=load_config(None, [*CALLED, *SMALL]))
+    said = [record.getMessage() for record in caplog.records]
+    assert any(words.startswith("warning: columns.picture=img, columns.label=letter, ") for words in said) == is_warned
+
+
 def test_scoring_and_the_monitor_name_the_table_that_was_probably_meant(spark, pictures, model):
     message = (
         "--data lake_pictres: it does not exist, and Spark's catalog has no such table; did you mean lake_pictures?"

@@ -8,6 +8,8 @@ import sys
 import termios
 from pathlib import Path
 
+import pytest
+
 JOB = """
 import time
 from aslspark.cli.jobs_support import run_job
@@ -51,3 +53,50 @@ def test_ctrl_c_under_spark_submit_is_one_line(tmp_path):
     assert job.wait(60) == 130
     assert said.rstrip().endswith(b"error: interrupted")
     assert b"Traceback" not in said
+
+
+CANCELLED = """
+import os, signal, sys, threading
+from aslspark.cli.jobs_support import run_job
+
+def main(argv):
+    from pyspark.ml.classification import RandomForestClassifier
+    from pyspark.ml.feature import VectorAssembler
+    from aslspark.common.spark_session import mllib_errors_unlogged, spark_session
+    from aslspark.training.launch.run import StoppedEarly
+    from aslspark.tuning.trial import _cancelled_after
+
+    is_over = argv == ["its time"]
+    with spark_session("a fit that takes long") as spark:
+        rows = spark.range(1_000_000).selectExpr("cast(id % 24 as double) label", "rand(1) a", "rand(2) b")
+        rows = VectorAssembler(inputCols=["a", "b"], outputCol="features").transform(rows)
+        if not is_over:
+            tasks = spark.sparkContext.statusTracker()
+            def interrupt():
+                while not tasks.getActiveJobsIds():
+                    pass
+                os.kill(os.getpid(), signal.SIGINT)
+            threading.Thread(target=interrupt, daemon=True).start()
+        try:
+            with _cancelled_after(spark, 1.0 if is_over else 600.0), mllib_errors_unlogged(spark):
+                RandomForestClassifier(numTrees=500, maxDepth=14).fit(rows)
+        except StoppedEarly:
+            print("stopped early")
+
+run_job(main)
+"""
+
+
+@pytest.mark.parametrize(("by", "last"), [("its time", "stopped early"), ("Ctrl-C", "error: interrupted")])
+def test_a_fit_of_mllib_that_is_cancelled_leaves_no_stack_of_java(by, last):
+    words = ["--master", "local[1]", "--conf", "spark.ui.enabled=false", "pyspark-shell"]
+    job = subprocess.run(
+        [sys.executable, "-c", CANCELLED, by],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "PYSPARK_SUBMIT_ARGS": " ".join(words)},
+    )
+    lines = job.stdout.splitlines()
+    assert lines[-1] == last
+    assert not [line for line in lines if "ERROR" in line or "\tat " in line or "Exception" in line]

@@ -1,11 +1,15 @@
 """The arithmetic of the monitor, on made-up rows; no Spark."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from aslspark.monitoring.drift import Comparison, Statistic, gap, histogram, kolmogorov_smirnov, psi
 from aslspark.monitoring.measures import ANSWER, FLAGS, hand_measures, picture_measures
+from aslspark.monitoring.plots import plot_drift, plot_shares
 from aslspark.monitoring.profile import NONE, PIECES, Profile, make_profile
 
 LABELS = tuple("ABCDEFGH")
@@ -224,3 +228,40 @@ def test_a_batch_that_the_reference_has_no_answers_for_is_judged_by_its_pictures
 def test_limits_are_those_of_batches_of_no_more_rows_in_two_leading_digits(profile, rows_of_batch, as_rows):
     names = ("brightness",)
     assert Comparison(profile, 0.05).limits(rows_of_batch, names) == Comparison(profile, 0.05).limits(as_rows, names)
+
+
+def said_by(path):
+    with Image.open(path) as image:
+        return [spot["says"] for spot in json.loads(image.info["spots"])]
+
+
+def test_the_plots_of_a_batch_say_what_each_of_their_parts_shows(profile, tmp_path):
+    found = counts(profile, rows(200, 9, light=0.7))
+    statistics = {"ks brightness": {"value": 0.3, "limit": 0.1}, "psi answer": {"value": 0.01, "limit": 0.02}}
+    batch = {"batch": "today", "rows": 200, "drift": True, "alarms": ["brightness ks"], "statistics": statistics}
+    plot_drift([batch], 0.01, tmp_path / "one.png")
+    assert said_by(tmp_path / "one.png") == [
+        "ks brightness, today: 0.3, 3.00 times its limit",
+        "psi answer, today: 0.01, 0.50 times its limit",
+    ]
+    later = {**batch, "batch": "later", "statistics": {"psi answer": {"value": 0.03, "limit": 0.02}}}
+    plot_drift([batch, later], 0.01, tmp_path / "two.png")
+    assert said_by(tmp_path / "two.png")[1:] == [
+        "psi answer, today: 0.01, 0.50 times its limit",
+        "psi answer, later: 0.03, 1.50 times its limit",
+    ]
+    plot_shares(profile, found, batch, tmp_path / "shares.png")
+    says = said_by(tmp_path / "shares.png")
+    edges = profile.edges["brightness"]
+    of_brightness = [words for words in says if words.startswith("brightness below ")]
+    assert len(of_brightness) == len(edges)
+    middle = len(edges) // 2
+    below = [n[: middle + 1].sum() / n.sum() for n in (profile_counts(profile)["brightness"], found["brightness"])]
+    assert of_brightness[middle] == (
+        f"brightness below {edges[middle]:.4g}: {below[0]:.1%} of the reference, {below[1]:.1%} of the batch"
+    )
+    assert sum(words.startswith(("A: ", "no_hand: ")) for words in says) == 2
+
+
+def profile_counts(profile):
+    return {name: histogram(bins, profile.sizes()[name]) for name, bins in profile.bins.items()}

@@ -1,4 +1,6 @@
+import contextlib
 import os
+import pty
 import re
 import shutil
 import subprocess
@@ -58,6 +60,38 @@ def test_the_lock_pins_every_package_and_holds_every_one_that_was_asked_for(stac
             requirement = Requirement(asked)
             version = pinned[requirement.name.lower()].partition("==")[2]
             assert requirement.specifier.contains(version), asked
+
+
+SLOW_BUILD = """#!/bin/sh
+echo "environment: 1/4 installing" >&2
+cat "$(dirname "$0")/gate"
+echo /where/it/is
+echo "environment: failed" >&2
+exit 3
+"""
+
+
+def test_while_the_environment_is_built_its_line_renews_itself_on_a_terminal(tmp_path):
+    shutil.copy(BUILD.parent / "run.sh", tmp_path)
+    (tmp_path / "build.sh").write_text(SLOW_BUILD)
+    (tmp_path / "build.sh").chmod(0o755)
+    os.mkfifo(tmp_path / "gate")
+    ours, theirs = pty.openpty()
+    built = subprocess.Popen([tmp_path / "run.sh"], stdout=subprocess.PIPE, stderr=theirs)
+    os.close(theirs)
+    shown = b""
+    while b"\r\x1b[Kenvironment: 1/4 installing, 0:01" not in shown:
+        shown += os.read(ours, 4096)
+    (tmp_path / "gate").write_text("")
+    with contextlib.suppress(OSError):  # the other side is closed
+        while part := os.read(ours, 4096):
+            shown += part
+    assert (built.communicate()[0], built.returncode) == (b"/where/it/is\n", 3)
+    assert [line.rsplit(b"\x1b[K", 1)[-1] for line in shown.replace(b"\r\n", b"\n").split(b"\n")] == [
+        b"environment: 1/4 installing",
+        b"environment: failed",
+        b"",
+    ]
 
 
 def test_this_environment_is_what_the_lock_of_its_stack_says():

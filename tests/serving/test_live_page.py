@@ -3,10 +3,11 @@ import json
 import signal
 import urllib.request
 
+import numpy as np
 import pytest
 from browser import browser, film, opened_page, require_browser, until
 from PIL import Image
-from serving_bundles import service, spelling_bundle
+from serving_bundles import network_saying, picture_file, service, spelling_bundle, write_bundle
 
 pytestmark = pytest.mark.slow
 
@@ -296,6 +297,38 @@ def test_guesses_of_less_than_1_percent_are_left_out(page):
     likely, unlikely = {"letter": "M", "probability": 0.12}, {"letter": "S", "probability": 0.004}
     assert page.evaluate(script, [likely, unlikely]) == "or M 12 %"
     assert page.evaluate(script, [unlikely]) == ""
+
+
+def test_of_several_models_the_page_lets_one_be_chosen(opened, tmp_path):
+    from axe_playwright_python.sync_playwright import Axe
+
+    labels, picture = ("A", "B", "L"), tmp_path / "hand.jpg"
+    picture.write_bytes(picture_file())
+    bundles = [
+        write_bundle(tmp_path / f"says_{labels[best]}", network_saying(np.eye(3)[best] * 0.85 + 0.05, labels))
+        for best in (0, 2)
+    ]
+    with service(bundles) as both, opened_page(opened, both.address) as page:
+        sockets = []
+        page.on("websocket", lambda socket: sockets.append(socket.url))
+        assert page.inner_text("#model").startswith("says_A@")
+        assert [option.inner_text() for option in page.query_selector_all("#which option")] == ["says_A", "says_L"]
+        page.set_input_files("#files", str(picture))
+        until(page, "document.querySelector('#results strong')?.textContent == 'A'")
+        page.click("#camera")
+        until(page, "document.getElementById('letter').textContent == 'A'")
+        page.select_option("#which", "says_L")
+        until(page, "document.getElementById('model').textContent.startsWith('says_L@')")
+        until(page, "document.querySelector('#results strong')?.textContent == 'L'")
+        until(page, "document.getElementById('letter').textContent == 'L'")
+        assert [url.rpartition("/")[2] for url in sockets] == ["live", "live?model=says_L"]
+        page.click("#camera")
+        assert Axe().run(page).violations_count == 0
+        assert page.faults == []
+
+
+def test_one_model_is_no_choice(page):
+    assert page.is_hidden("#models")
 
 
 def test_practice_asks_for_the_camera_while_it_is_off(page):

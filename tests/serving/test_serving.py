@@ -18,11 +18,13 @@ from bad_input import bombs
 from PIL import Image
 from serving_bundles import LABELS, SHAPE, network, picture_file, service, write_bundle
 
+from aslspark.common.errors import AslsparkError
 from aslspark.evaluation.confusable import KNOWN_GROUPS
 from aslspark.scoring.reader import Reader
 from aslspark.serving.chart import lessons
 from aslspark.serving.limits import Limits, Refused
 from aslspark.serving.recording import Recorder
+from aslspark.serving.served_models import ServedModels
 
 pytestmark = pytest.mark.slow
 
@@ -82,6 +84,28 @@ def test_every_form_of_a_picture_gets_the_same_answer(running, bundles):
         [(letter, probability)] = letters_of(running.ask("/predict", body, kind))
         assert letter == expected.letter
         assert probability == pytest.approx(expected.probability)
+
+
+def test_several_models_are_served_by_their_names(bundles, running):
+    picture = (picture_file(), "image/jpeg")
+    alone = [letters_of(running.ask("/predict", *picture))]
+    with service(bundles) as both:
+        assert both.ask("/model")[1]["models"] == ["first", "second"]
+        unnamed, first, second = (
+            both.ask(f"/predict{query}", *picture) for query in ("", "?model=first", "?model=second")
+        )
+        assert [letters_of(unnamed), letters_of(first)] == alone * 2
+        assert letters_of(second) != alone[0]
+        assert second[1]["model"].startswith("second@")
+        assert both.ask("/model?model=second")[1]["model"] == second[1]["model"]
+        for answer in (both.ask("/predict?model=secnd", *picture), both.ask("/page.json?model=secnd")):
+            assert answer == (404, {"reason": "model=secnd: it is not served here; did you mean second?"})
+
+
+def test_two_models_of_one_name_are_refused(bundles, tmp_path):
+    (tmp_path / "first").symlink_to(bundles[1])
+    with pytest.raises(AslsparkError, match="another one is called first, too; name links to them that differ"):
+        ServedModels([bundles[0], str(tmp_path / "first")], pixels=1_000_000)
 
 
 def test_many_pictures_are_answered_in_their_order_and_bad_ones_in_their_place(running):

@@ -1,10 +1,12 @@
 """The plots of a search: names whole, epochs whole, no text upon other text, however many trials there are."""
 
 import itertools
+import json
 
 import pytest
 from browser import faults_of
 from matplotlib.figure import Figure
+from PIL import Image
 
 optuna = pytest.importorskip("optuna")
 
@@ -120,3 +122,19 @@ def test_the_page_of_a_search_shows_each_trial_and_is_for_all_screens_and_people
     for words in ("&lt;b&gt;letters&lt;/b&gt;.csv", "<dt>training.epochs</dt><dd>8</dd>", "<td>&#34;&#34;</td>"):
         assert words in page
     assert faults_of(tmp_path / "report.html") == []
+
+
+def test_trials_and_epochs_are_said_where_they_are_pointed_at(tmp_path):
+    study = study_of(9)
+    for plot, name in ((plot_history, "history"), (plot_importance, "importance"), (plot_stopped, "stopped")):
+        plot(study, tmp_path / f"{name}.png")
+    says = {}
+    for path in tmp_path.glob("*.png"):
+        with Image.open(path) as image:
+            says[path.stem] = [spot["says"] for spot in json.loads(image.info["spots"])]
+    assert says["history"][1] == "trial 2: 88.0% right, 90.0% the best so far"
+    assert len(says["importance"]) == len(NAMES)
+    assert all(words.endswith("% of what made trials differ") for words in says["importance"])
+    assert says["stopped"][4].startswith("epoch 5, right: trial 0 90.0%, trial 2 88.0%, trial 3 87.0%, ")
+    assert says["stopped"][1].endswith(", and 4 more")
+    assert len(says["stopped"]) == 5

@@ -83,4 +83,10 @@ export class Camera {
   connect() {
     this.link = connect(this);
   }
+
+  /** Have the next frames read by who reads now. */
+  reconnect() {
+    this.link?.close();
+    if (this.on) this.connect();
+  }
 }

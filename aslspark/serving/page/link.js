@@ -1,5 +1,6 @@
 /** The way from the page to the service: frames over a WebSocket, pictures in a form, and the answers back. */
 
+import { asked } from "./chosen.js";
 import { jpeg } from "./drawing.js";
 
 export const WHERE = ["Pictures go to the service at ", location.host, " and are ", "not stored", "."]; // each second one is stressed
@@ -13,7 +14,8 @@ const SIDE = 1600;
 
 /** Send the camera's frames one at a time: the next is taken when the last is answered. Returns what `close` ends. */
 export function connect(camera) {
-  const socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/live`);
+  const scheme = location.protocol === "https:" ? "wss" : "ws";
+  const socket = new WebSocket(`${scheme}://${location.host}/${asked("live")}`);
   let taken = 0;
   const send = async () => {
     if (!camera.on || socket.readyState !== WebSocket.OPEN) return;
@@ -64,7 +66,7 @@ async function oneByOne(files) {
 export async function ask(files) {
   const form = new FormData();
   for (const file of await Promise.all(files.map(readable))) form.append("pictures", file, file.name);
-  const answer = await fetch("predict", { method: "POST", body: form });
+  const answer = await fetch(asked("predict"), { method: "POST", body: form });
   const said = await answer.json();
   // What is too large together may not be so one by one, and one that is keeps the others from nothing.
   if (answer.status === 413 && files.length > 1) return oneByOne(files);

@@ -1,6 +1,7 @@
 /** The page: camera and text; words.js turns letters into words, and learning.js has them practised. */
 
 import { Camera, GONE, noCameraHere, troubleOf } from "./camera.js";
+import { asked, choose } from "./chosen.js";
 import { outline } from "./drawing.js";
 import { others, percent } from "./guesses.js";
 import { sayWhatMoves, setUpChart } from "./hands.js";
@@ -149,14 +150,41 @@ $("where").replaceChildren(
 
 if (noCameraHere()) sayOnStage(noCameraHere(), true);
 
-try {
-  const facts = await (await fetch("page.json", { headers: authorization })).json();
+/** Show what the model that reads here knows. Returns what the service says of it. */
+async function showModel() {
+  const address = asked("page.json");
+  const facts = await (await fetch(address, { headers: authorization })).json();
+  if (asked("page.json") !== address) return facts; // another one was chosen meanwhile
   $("model").textContent = facts.model;
   sayWhatMoves(facts.labels);
   practised = setUpLearning(facts, say, () => camera.on);
   setUpChart(facts.chart);
-  setUpPictures(say);
   if (facts.record) setUpRecording(camera, facts.labels);
+  return facts;
+}
+
+/** Let one of several models be chosen: frames are read by it from then on, and the pictures that are shown once more. */
+function setUpModels(names, readAgain) {
+  $("models").hidden = false;
+  $("which").replaceChildren(...names.map((name) => new Option(name, name)));
+  $("which").onchange = async () => {
+    choose($("which").value);
+    speller.restart();
+    camera.reconnect();
+    try {
+      await showModel();
+      say(`${$("which").value} reads now`);
+      await readAgain();
+    } catch {
+      say(SILENT, true);
+    }
+  };
+}
+
+try {
+  const { models } = await showModel();
+  const readAgain = setUpPictures(say);
+  if (models?.length > 1) setUpModels(models, readAgain);
 } catch {
   say(`${SILENT}; load the page again.`, true);
 }

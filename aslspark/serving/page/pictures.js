@@ -27,11 +27,14 @@ function item(file, reading) {
   return shown;
 }
 
+/** Returns what reads the pictures that are shown once more, such as by another model. */
 export function setUpPictures(say) {
+  let shown = [];
   const [drop, input, results] = ["drop", "files", "results"].map((id) => document.getElementById(id));
 
   async function read(list) {
     const files = [...list];
+    shown = files;
     say(`Reading ${files.length} ${files.length === 1 ? "picture" : "pictures"}`);
     results.replaceChildren();
     let read = 0;
@@ -58,4 +61,5 @@ export function setUpPictures(say) {
       if (name === "drop") read([...event.dataTransfer.files]);
     });
   }
+  return () => (shown.length ? read(shown) : null);
 }
