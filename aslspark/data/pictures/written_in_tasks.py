@@ -199,7 +199,6 @@ class _SplitFile:
                 use_dictionary=strings,
                 write_statistics=strings,
                 use_compliant_nested_type=True,
-                store_schema=False,
             )
         self._writer.write_table(rows, row_group_size=group)
 
