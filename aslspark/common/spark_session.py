@@ -25,7 +25,7 @@ import pyspark
 from py4j.protocol import Py4JError
 from pyspark import SparkConf
 from pyspark.resource import ResourceProfile
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from aslspark.common.counted import counted
@@ -42,6 +42,9 @@ UTF8_LOCALE = "C.UTF-8"
 
 _SECONDS = {"": 1, "us": 1e-6, "ms": 1e-3, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
 """In each of the units in which Spark's settings give times."""
+
+TASKS_OF_TABLE = "spark.sql.leafNodeDefaultParallelism"
+"""The setting by which Spark deals the rows of a table in memory to tasks, when a query of it runs."""
 
 WORKER_DAEMON = "aslspark.workflows.worker_daemon"
 
@@ -300,22 +303,11 @@ def parallelism(spark: SparkSession) -> int:
     """Return how many tasks Spark makes of a table by default: the cores that it has now, on most clusters."""
     if not is_connect(spark):
         return max(1, spark.sparkContext.defaultParallelism)
-    last = spark.range(1 << 16).select(F.spark_partition_id().alias("task")).agg(F.max("task")).first()
+    with settings_restored(spark, [TASKS_OF_TABLE]):
+        spark.conf.unset(TASKS_OF_TABLE)
+        last = spark.range(1 << 16).select(F.spark_partition_id().alias("task")).agg(F.max("task")).first()
     assert last is not None
     return int(last[0]) + 1
-
-
-def table_in_tasks(spark: SparkSession, rows: Sequence[tuple[Any, ...]], schema: str, tasks: int) -> DataFrame:
-    """Make a table whose rows are dealt to a number of tasks.
-
-    Parameters
-    ----------
-    rows : sequence of tuple
-        Task by task, where all have the same number of them. Spark Connect deals them out as it likes, as many to each.
-    """
-    if is_connect(spark):
-        return spark.createDataFrame(list(rows), schema).repartition(tasks)
-    return spark.createDataFrame(spark.sparkContext.parallelize(rows, tasks), schema, verifySchema=False)
 
 
 def is_local(spark: SparkSession) -> bool:

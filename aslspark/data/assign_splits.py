@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial, reduce
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from aslspark.common.errors import AslsparkError
@@ -17,7 +17,14 @@ from aslspark.data.discover_sources import OpenedSources
 from aslspark.data.files.store_files import plain_path
 from aslspark.data.pictures.listing import Picture, picture_splits
 from aslspark.data.pictures.options import PictureOptions
-from aslspark.data.pictures.reading import picture_samples, sample_id
+from aslspark.data.pictures.reading import (
+    HASHED_SCHEMA,
+    PackedRow,
+    PictureTable,
+    packed_for_quarantine,
+    picture_tables,
+    sample_id,
+)
 from aslspark.data.sample_frames import (
     NO_SIGNER,
     NO_SIGNER_DETAIL,
@@ -177,21 +184,63 @@ def _name_paths(paths: set[str], opened: OpenedSources) -> dict[str, str]:
     return {path: names.get(plain_path(path), path.split("/")[-2]) for path in paths}
 
 
+def planned_pictures(
+    spark: SparkSession, opened: OpenedSources, first: FirstPass, options: SplitOptions, folder: str
+) -> list[PictureTable]:
+    """Make the tables of all pictures to be read, with their splits.
+
+    Parameters
+    ----------
+    folder : str
+        A folder to be made, for the pictures of zips.
+
+    Raises
+    ------
+    AslsparkError
+        Where the sources cannot be split as `options` ask.
+    """
+    groups = _group_splits(opened, first, options)
+    splits = {
+        name: picture_splits(source, name in opened.test, options, groups, BY_HASH)
+        for name, source in opened.pictures.items()
+    }
+    number = {name: number for number, name in enumerate(opened.pictures)}
+    tables = picture_tables(spark, opened.pictures, splits, lambda name: f"{folder}/{number[name]}")
+    if options.kind == "random":
+        split = _hashed(options, F.concat_ws(":", "source", "name"))
+        tables = [replace(table, rows=table.rows.withColumn("split", split)) for table in tables]
+    return tables
+
+
+def known_unusable(opened: OpenedSources) -> list[PackedRow]:
+    """Make the rows for the quarantine of pictures of which it is known beforehand that they cannot be used."""
+    return [
+        row
+        for name, source in opened.pictures.items()
+        for row in packed_for_quarantine(name, (picture for picture in source.pictures if picture.reason is not None))
+    ]
+
+
+def _hashed(options: SplitOptions, row_id: Column) -> Column:
+    """Make the column `split` with the hash's decision in place of BY_HASH."""
+    return F.when(F.col("split") == BY_HASH, random_split(options, row_id)).otherwise(F.col("split"))
+
+
 def all_samples(
     spark: SparkSession,
     opened: OpenedSources,
     first: FirstPass,
     options: SplitOptions,
     picture_options: PictureOptions,
-    folder: str,
+    pictures: Sequence[PictureTable],
 ) -> DataFrame:
     """Make the table of all rows, kept and quarantined.
 
     Parameters
     ----------
     spark, opened, first, options, picture_options
-    folder : str
-        A folder to be made, for the pictures of zips.
+    pictures : sequence of PictureTable
+        As from `planned_pictures`.
 
     Returns
     -------
@@ -225,15 +274,14 @@ def all_samples(
         named = frame.withColumn("source", F.coalesce("source", F.lit(name)))
         with_split = _with_split(spark, named, name in opened.test, first.frames[name], groups, options)
         tables.append(checked(with_split))
-    for number, (name, source) in enumerate(opened.pictures.items()):
-        splits = picture_splits(source, name in opened.test, options, groups, BY_HASH)
-        tables.append(picture_samples(spark, source, splits, picture_options, f"{folder}/{number}"))
+    tables += [table.samples(picture_options) for table in pictures]
+    if unusable := known_unusable(opened):
+        tables.append(spark.createDataFrame(unusable, HASHED_SCHEMA))
     samples = reduce(partial(DataFrame.unionByName, allowMissingColumns=True), tables)
     if picture_options.hands and HAND_COLUMN not in samples.columns:
         samples = samples.withColumn(HAND_COLUMN, F.lit(None).cast(HAND_TYPE))
     if options.kind == "random":
-        by_hash = F.when(F.col("split") == BY_HASH, random_split(options, F.col("id")))
-        samples = samples.withColumn("split", by_hash.otherwise(F.col("split")))
+        samples = samples.withColumn("split", _hashed(options, F.col("id")))
     return samples
 
 

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import io
 import logging
 import re
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 
-from pyarrow import parquet
-from pyspark.sql import DataFrame, Row, SparkSession, Window
+from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.pandas.types import to_arrow_schema
 
 from aslspark.common.counted import counted
 from aslspark.common.errors import AslsparkError
@@ -23,7 +21,15 @@ from aslspark.common.progress import doing
 from aslspark.common.report_page import PAGE
 from aslspark.common.settings import ColumnConfig
 from aslspark.common.spark_session import parallelism, settings
-from aslspark.data.assign_splits import FirstPass, all_samples, count_sources, list_samples, quarantine_without_signer
+from aslspark.data.assign_splits import (
+    FirstPass,
+    all_samples,
+    count_sources,
+    known_unusable,
+    list_samples,
+    planned_pictures,
+    quarantine_without_signer,
+)
 from aslspark.data.catalog_tables import PREFIX, nor_a_table, table_of
 from aslspark.data.discover_sources import NamedTable, OpenedSources, open_sources
 from aslspark.data.exact_duplicates import ExactDuplicates, count_exact_duplicates
@@ -33,15 +39,21 @@ from aslspark.data.ingest_page import ingest_page
 from aslspark.data.ingest_report import IngestReport, Reason, missing_labels
 from aslspark.data.pictures.near_duplicates import NearDuplicates
 from aslspark.data.pictures.options import PictureOptions
-from aslspark.data.pictures.reading import packing
-from aslspark.data.post_write import finish_pictures
+from aslspark.data.pictures.reading import PictureTable, packing
+from aslspark.data.pictures.written_in_tasks import DIGEST, read_pictures, write_in_tasks
+from aslspark.data.post_write import (
+    append_to_quarantine,
+    dropped_for_quarantine,
+    missing_pictures,
+    near_duplicates,
+    picture_lines,
+    pictures_by_spark,
+)
 from aslspark.data.post_write_hands import finish_hands
+from aslspark.data.quarantine_table import move_quarantine, packed_lines, write_quarantine
 from aslspark.data.samples import (
     LARGEST_ROW_GROUP,
-    QUARANTINE_FOLDER,
-    QUARANTINE_SCHEMA,
     REPORT_FILE,
-    SAMPLE_SCHEMA,
     SAMPLES_FOLDER,
     SPLITS,
     TEST,
@@ -65,8 +77,8 @@ LINES_FOLDER = "lines"
 UNPACKED_FOLDER = "unpacked"
 """Has the unpacked pictures of zips during the ingest."""
 
-EXAMPLES, MOST_EXAMPLES = 3, 10
-"""Rows of the quarantine that the report names: of a source for one reason, and for one reason in all."""
+MOST_EXAMPLES = 10
+"""Rows of the quarantine that the report names for one reason."""
 
 # Arrow batches of about 6 MB of text, so that parsing bad rows again takes little memory.
 LINES_IN_BATCH = 2000
@@ -123,8 +135,7 @@ def ingest_sources(
         with doing("counting rows", spark=spark):
             first = count_sources(spark, opened, f"{folder}/{LINES_FOLDER}", picture_options)
         _preview_splits(spark, opened, first, options, needs)
-        samples = all_samples(spark, opened, first, options, picture_options, f"{folder}/{UNPACKED_FOLDER}")
-        written = _write(spark, store, folder, samples, opened, first, options, picture_options)
+        written = _write(spark, store, folder, opened, first, options, picture_options)
         report = _report(out, opened, first.rows, options, written, started)
         report.warnings.extend(first.numbering_warnings())
         if opened.pictures:
@@ -166,22 +177,20 @@ def _write(
     spark: SparkSession,
     store: StoreFiles,
     folder: str,
-    samples: DataFrame,
     opened: OpenedSources,
     first: FirstPass,
     options: SplitOptions,
     picture_options: PictureOptions,
 ) -> _Written:
     """Write samples and quarantine, and look for duplicates."""
+    pictures = planned_pictures(spark, opened, first, options, f"{folder}/{UNPACKED_FOLDER}")
+    local = store.local(f"{folder}/{SAMPLES_FOLDER}")
+    if local is not None and opened.names == list(opened.pictures):
+        return _write_pictures(spark, store, folder, local, pictures, opened, first, options, picture_options)
+    samples = all_samples(spark, opened, first, options, picture_options, pictures)
     # Kept and quarantined rows are written in one pass, as partitions of one table. The quarantine, which has no
     # pictures and is mostly tiny, is then written again in its own columns.
-    writer_options = {
-        "parquet.block.size": str(_row_group_bytes(first, options)),
-        # Pictures hardly ever repeat, so that a search for repetitions only costs time.
-        "parquet.enable.dictionary#picture.data": "false",
-        "parquet.enable.dictionary#hand.landmarks.list.element": "false",
-        "parquet.enable.dictionary#hand.world.list.element": "false",
-    }
+    writer_options = _writer_options(first, options)
     started = time.monotonic()
     with doing(_work(opened, picture_options), rows=first.rows, unit="pictures" if opened.pictures else "rows"):
         samples.write.partitionBy("split").options(**writer_options).parquet(f"{folder}/{SAMPLES_FOLDER}")
@@ -189,13 +198,64 @@ def _write(
     near = None
     if opened.pictures:
         with doing("looking for near duplicates"):
-            near = finish_pictures(spark, store, folder, opened, picture_options, writer_options)
+            lines = picture_lines(spark, folder, opened)
+            packed = missing_pictures(lines, opened)
+            pictures_of = partial(pictures_by_spark, spark, folder)
+            near, dropped = near_duplicates(spark, store, folder, lines, pictures_of, picture_options, writer_options)
+            append_to_quarantine(spark, folder, packed + dropped_for_quarantine(dropped))
     with doing("counting what was kept, and looking for duplicates"):
-        quarantined = _move_quarantine(spark, store, folder)
+        quarantined = move_quarantine(spark, store, folder)
         kept = _count_samples(spark, folder)
         has_several_splits = len({row["split"] for row in kept}) > 1
         duplicates = count_exact_duplicates(read_samples(spark, folder)) if has_several_splits else None
     return _Written(kept, quarantined, near, duplicates, seconds)
+
+
+def _write_pictures(
+    spark: SparkSession,
+    store: StoreFiles,
+    folder: str,
+    local: str,
+    pictures: Sequence[PictureTable],
+    opened: OpenedSources,
+    first: FirstPass,
+    options: SplitOptions,
+    picture_options: PictureOptions,
+) -> _Written:
+    """Do what `_write` does where there are pictures alone and tasks can write them: Spark then runs a single job."""
+    started = time.monotonic()
+    with doing(_work(opened, picture_options), rows=first.rows, unit="pictures"):
+        group_bytes = _row_group_bytes(first, options)
+        lines = write_in_tasks(pictures, picture_options, local, group_bytes, LARGEST_ROW_GROUP)
+    seconds = time.monotonic() - started
+    with doing("looking for near duplicates"):
+        packed = [*known_unusable(opened), *packed_lines(lines), *missing_pictures(lines, opened)]
+        pictures_of, writer_options = partial(read_pictures, local, lines), _writer_options(first, options)
+        near, dropped = near_duplicates(spark, store, folder, lines, pictures_of, picture_options, writer_options)
+    quarantined = write_quarantine(store, folder, packed + dropped_for_quarantine(dropped))
+    kept = lines[(lines["split"] != QUARANTINE) & ~lines["id"].isin(dropped["id"])]
+    groups = Counter(zip(kept["split"], kept["source"], kept["label"], strict=True))
+    counts = [
+        Row(split=split, source=source, label=label, rows=rows) for (split, source, label), rows in groups.items()
+    ]
+    duplicates = None
+    if kept["split"].nunique() > 1:
+        duplicates = ExactDuplicates(0, 0, 0)
+        if kept.groupby(DIGEST)["split"].nunique().gt(1).any():
+            with doing("looking for duplicates"):
+                duplicates = count_exact_duplicates(read_samples(spark, folder))
+    return _Written(counts, quarantined, near, duplicates, seconds)
+
+
+def _writer_options(first: FirstPass, options: SplitOptions) -> dict[str, str]:
+    """Return the options of Spark's Parquet writer."""
+    return {
+        "parquet.block.size": str(_row_group_bytes(first, options)),
+        # Pictures hardly ever repeat, so that a search for repetitions only costs time.
+        "parquet.enable.dictionary#picture.data": "false",
+        "parquet.enable.dictionary#hand.landmarks.list.element": "false",
+        "parquet.enable.dictionary#hand.world.list.element": "false",
+    }
 
 
 def _work(opened: OpenedSources, options: PictureOptions) -> str:
@@ -281,31 +341,6 @@ def _row_group_bytes(first: FirstPass, options: SplitOptions) -> int:
     smallest_split = min((share for share in (options.validation, options.test) if share > 0), default=1.0)
     target = int(first.picture_bytes * smallest_split / LEAST_ROW_GROUPS)
     return max(SMALLEST_ROW_GROUP, min(target, LARGEST_ROW_GROUP))
-
-
-def _move_quarantine(spark: SparkSession, store: StoreFiles, folder: str) -> list[Row]:
-    """Write the quarantine as its own table, in file order, and remove it from the samples; return its counts."""
-    packed_folder = f"{folder}/{SAMPLES_FOLDER}/split={QUARANTINE}"
-    table_folder = f"{folder}/{QUARANTINE_FOLDER}"
-    if not store.exists(packed_folder):
-        # An empty table is common, and not worth a Spark job.
-        file = io.BytesIO()
-        parquet.write_table(to_arrow_schema(QUARANTINE_SCHEMA).empty_table(), file)
-        store.write(f"{table_folder}/part-00000.parquet", file.getvalue())
-        return []
-    packed = spark.read.schema(SAMPLE_SCHEMA).parquet(packed_folder)
-    table = packed.select(
-        "source",
-        F.when(F.col("id") != "", F.col("id").cast("long")).alias("row"),
-        F.col("label").alias("reason"),
-        F.col("signer").alias("detail"),
-    )
-    table.coalesce(1).sortWithinPartitions("source", "row", "detail").write.parquet(table_folder)
-    store.delete(packed_folder)
-    of_group = Window.partitionBy("source", "reason").orderBy("row", "detail")
-    rows = spark.read.schema(QUARANTINE_SCHEMA).parquet(table_folder).withColumn("n", F.row_number().over(of_group))
-    first = F.sort_array(F.collect_list(F.when(F.col("n") <= EXAMPLES, F.struct("row", "detail")))).alias("first")
-    return rows.groupBy("source", "reason").agg(F.count("*").alias("rows"), first).collect()
 
 
 def _count_samples(spark: SparkSession, folder: str) -> list[Row]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
 import pandas as pd
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
@@ -15,84 +15,125 @@ from aslspark.data.discover_sources import OpenedSources
 from aslspark.data.files.store_files import StoreFiles
 from aslspark.data.pictures.near_duplicates import SHEET, NearDuplicates, draw_sheet, find_near_duplicates
 from aslspark.data.pictures.options import PictureOptions
-from aslspark.data.pictures.reading import HASHED_SCHEMA, missed, packed_for_quarantine
+from aslspark.data.pictures.reading import (
+    HASHED_SCHEMA,
+    PackedRow,
+    missed,
+    packed_for_quarantine,
+    quarantine_row,
+)
 from aslspark.data.samples import HAND_COLUMN, HASH_COLUMN, SAMPLES_FOLDER, SPLITS, TEST, with_hand
 from aslspark.data.tables.labelled_tables import QUARANTINE
 
 NEAR_DUPLICATE = "near-twin of a test picture"
 
+PicturesOf = Callable[[set[str]], Mapping[str, Mapping[str, Any] | Row]]
 
-def finish_pictures(
-    spark: SparkSession,
-    store: StoreFiles,
-    folder: str,
-    opened: OpenedSources,
-    options: PictureOptions,
-    written_with: Mapping[str, str],
-) -> NearDuplicates:
-    """Quarantine pictures that were not read, count near duplicates, draw the closest, and drop them where asked.
+
+def picture_lines(spark: SparkSession, folder: str, opened: OpenedSources) -> pd.DataFrame:
+    """Read back a line about each row of the sources of pictures, kept and quarantined.
 
     Parameters
     ----------
     folder : str
         With the samples; quarantined rows are still packed among them.
-    written_with : mapping of str to str
-        Options of the Parquet writer.
+
+    Returns
+    -------
+    DataFrame
+        id, source, signer, split (strings), hash (int; of a quarantined row 0).
     """
-    table = f"{folder}/{SAMPLES_FOLDER}"
-    _quarantine_missed(spark, table, opened)
-    near, duplicates = find_near_duplicates(_rows(spark, table), options.near_bits)
-    if near.closest:
-        store.write(f"{folder}/{SHEET}", draw_sheet(spark, folder, near))
-    if options.drop_near_duplicates and len(duplicates):
-        _drop(spark, store, folder, duplicates, written_with)
-        near = replace(near, dropped=len(duplicates))
-    return near
+    rows = spark.read.schema(HASHED_SCHEMA).parquet(f"{folder}/{SAMPLES_FOLDER}")
+    of_pictures = rows.where(F.col("source").isin(*opened.pictures))
+    # A column with nulls would come as floats, which have too few bits.
+    hash_or_0 = F.coalesce(HASH_COLUMN, F.lit(0)).alias(HASH_COLUMN)
+    return of_pictures.select("id", "source", "signer", "split", hash_or_0).toPandas()
 
 
-def _rows(spark: SparkSession, table: str) -> DataFrame:
-    """Read all rows, kept and quarantined, without the pictures."""
-    rows = spark.read.schema(HASHED_SCHEMA).parquet(table)
-    return rows.select("id", "source", "signer", "split", HASH_COLUMN)
+def pictures_by_spark(spark: SparkSession, folder: str, ids: set[str]) -> dict[str, Row]:
+    """Read some of the pictures that Spark wrote, by their ids."""
+    rows = spark.read.schema(HASHED_SCHEMA).parquet(f"{folder}/{SAMPLES_FOLDER}").where(F.col("id").isin(*ids))
+    return {row["id"]: row["picture"] for row in rows.select("id", "picture").collect()}
 
 
-def _quarantine_missed(spark: SparkSession, table: str, opened: OpenedSources) -> None:
-    rows = _rows(spark, table).where(F.col("source").isin(*opened.pictures))
-    rows_of = {row["source"]: row["count"] for row in rows.groupBy("source").count().collect()}
+def missing_pictures(lines: pd.DataFrame, opened: OpenedSources) -> list[PackedRow]:
+    """Make the rows for the quarantine of pictures that were not read.
+
+    Parameters
+    ----------
+    lines : DataFrame
+        As from `picture_lines`; lines about pictures of which it was known beforehand may be missing.
+    """
+    packed: list[PackedRow] = []
     for name, source in opened.pictures.items():
-        if source.lost is None or rows_of.get(name, 0) == len(source.pictures):
+        if source.lost is None:
             continue
-        of_source = rows.where(F.col("source") == name).select("id", "signer", "split").toPandas()
+        of_source = lines[lines["source"] == name]
         quarantined = of_source["split"] == QUARANTINE
         lost = missed(source, set(of_source.loc[~quarantined, "id"]), of_source.loc[quarantined, "signer"])
         reason, detail = source.lost
-        packed = packed_for_quarantine(
-            spark, name, [picture._replace(reason=reason, detail=detail) for picture in lost]
-        )
-        packed.write.mode("append").partitionBy("split").parquet(table)
+        packed += packed_for_quarantine(name, (picture._replace(reason=reason, detail=detail) for picture in lost))
+    return packed
+
+
+def near_duplicates(
+    spark: SparkSession,
+    store: StoreFiles,
+    folder: str,
+    lines: pd.DataFrame,
+    pictures_of: PicturesOf,
+    options: PictureOptions,
+    written_with: Mapping[str, str],
+) -> tuple[NearDuplicates, pd.DataFrame]:
+    """Count near duplicates, draw the closest, and drop them where asked.
+
+    Parameters
+    ----------
+    lines : DataFrame
+        As from `picture_lines`.
+    pictures_of : callable
+        Reads some of the pictures that were written, by their ids.
+    written_with : mapping of str to str
+        Options of Spark's Parquet writer.
+
+    Returns
+    -------
+    NearDuplicates
+    DataFrame
+        Those that were dropped: id, test, bits, source.
+    """
+    near, duplicates = find_near_duplicates(spark, lines[lines["split"] != QUARANTINE], options.near_bits)
+    if near.closest:
+        store.write(f"{folder}/{SHEET}", draw_sheet(near, pictures_of(near.drawn)))
+    dropped = duplicates.merge(lines[["id", "source"]], "left", "id")
+    if dropped.empty or not options.drop_near_duplicates:
+        return near, dropped.iloc[:0]
+    _drop(spark, store, folder, dropped, written_with)
+    return replace(near, dropped=len(dropped)), dropped
+
+
+def dropped_for_quarantine(dropped: pd.DataFrame) -> list[PackedRow]:
+    """Make the rows for the quarantine of near duplicates that were dropped."""
+    return [
+        # Without the source's name at the start of the id: the quarantine has it in a column.
+        quarantine_row(source, NEAR_DUPLICATE, f"{name[len(source) + 1 :]}: {bits} bits from {test}")
+        for name, test, bits, source in dropped[["id", "test", "bits", "source"]].itertuples(index=False)
+    ]
+
+
+def append_to_quarantine(spark: SparkSession, folder: str, packed: list[PackedRow]) -> None:
+    """Pack rows for the quarantine among samples that Spark wrote."""
+    if packed:
+        rows: DataFrame = spark.createDataFrame(packed, HASHED_SCHEMA)
+        rows.write.mode("append").partitionBy("split").parquet(f"{folder}/{SAMPLES_FOLDER}")
 
 
 def _drop(
     spark: SparkSession, store: StoreFiles, folder: str, duplicates: pd.DataFrame, written_with: Mapping[str, str]
 ) -> None:
-    """Move near duplicates to the quarantine; the test pictures stay, so that results remain comparable."""
+    """Remove near duplicates from the samples; the test pictures stay, so that results remain comparable."""
     table = f"{folder}/{SAMPLES_FOLDER}"
-    dropped = F.broadcast(spark.createDataFrame(duplicates, "id string, test string, bits int"))
-    packed = (
-        _rows(spark, table)
-        .join(dropped, "id")
-        .select(
-            F.lit("").alias("id"),
-            F.lit(NEAR_DUPLICATE).alias("label"),
-            "source",
-            # Without the source's name at the start of the id: the quarantine has it in a column.
-            F.expr("concat(substring(id, length(source) + 2), ': ', bits, ' bits from ', test)").alias("signer"),
-            F.lit(QUARANTINE).alias("split"),
-            F.lit(None).cast("long").alias(HASH_COLUMN),
-        )
-    )
-    # Collected first: the files that it reads are replaced below.
-    quarantined = packed.toPandas()
+    dropped = F.broadcast(spark.createDataFrame(duplicates[["id"]], "id string"))
     columns = spark.read.parquet(f"{table}").columns
     whole = with_hand(HASHED_SCHEMA) if HAND_COLUMN in columns else HASHED_SCHEMA
     inside = StructType([field for field in whole if field.name != "split"])
@@ -103,8 +144,3 @@ def _drop(
             kept.write.options(**written_with).parquet(f"{folder}/kept-{split}")
             store.delete(part)
             store.move(f"{folder}/kept-{split}", part)
-    schema = StructType([field for field in HASHED_SCHEMA if field.name != "picture"])
-    values: Any = quarantined.astype(object)
-    table_rows = spark.createDataFrame(values.where(quarantined.notna(), None), schema)
-    picture = F.lit(None).cast(HASHED_SCHEMA["picture"].dataType).alias("picture")
-    table_rows.select("id", picture, *schema.names[1:]).write.mode("append").partitionBy("split").parquet(table)

@@ -2,7 +2,10 @@ import csv
 import itertools
 import json
 import shutil
+import subprocess
+import sys
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,6 +24,7 @@ from aslspark.data.samples import TEST, TRAIN, VALIDATION, read_samples
 from aslspark.data.splits import SplitOptions
 
 SIZE = 48
+RETRIED = Path(__file__).resolve().parent.parent / "retried_application.py"
 
 
 def options(spark, **settings):
@@ -295,8 +299,39 @@ def test_a_picture_that_vanishes_is_quarantined(spark, tmp_path):
     assert quarantined(spark, tmp_path / "out")["A/A3.jpg"][0] == "unreadable"
 
 
-@pytest.mark.parametrize("drop", [False, True])
-def test_near_twins_across_the_split_are_counted_drawn_and_dropped(spark, tmp_path, drop):
+def test_a_folder_of_pictures_is_one_job_of_spark(spark, tmp_path):
+    fill(tmp_path / "set", count=10)
+    (tmp_path / "set" / "A" / "A1.jpg").write_bytes(b"no picture")
+    spark.sparkContext.setJobGroup("one job", "an ingest")
+    try:
+        report = ingest_sources(spark, [str(tmp_path / "set")], str(tmp_path / "out"), pictures=options(spark))
+        assert len(spark.sparkContext.statusTracker().getJobIdsForGroup("one job")) == 1
+    finally:
+        spark.sparkContext.setLocalProperty("spark.jobGroup.id", None)
+    assert (report.kept, report.quarantined, report.near_duplicates["others"]) == (29, 1, 0)
+
+
+@pytest.mark.long
+@pytest.mark.promise(
+    "books",
+    "What an attempt of a task wrote before it failed is neither counted nor left behind.",
+    kind="a worker that is killed",
+)
+def test_what_a_killed_attempt_wrote_is_neither_counted_nor_left_behind(spark, tmp_path):
+    fill(tmp_path / "hands", labels="A", count=12)
+    command = [sys.executable, str(RETRIED), str(tmp_path / "hands"), str(tmp_path / "out")]
+    run = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False, timeout=600)
+    assert run.returncode == 0, run.stderr[-4000:]
+    saw = json.loads(run.stdout.splitlines()[-1])
+    assert sum(json.loads((tmp_path / "out.first-attempt").read_text())) > 1 << 20
+    assert sorted(saw["ids"]) == sorted(f"hands:A/A{number}.jpg" for number in range(1, 13))
+    assert saw["kept"] == 12
+    visible = {name for name in saw["written"] if not name.startswith(".")}
+    assert visible == {"hands.png", "ingest.json", "quarantine", "report.html", "samples"}
+
+
+@pytest.mark.parametrize(("drop", "table"), [(False, False), (True, False), (True, True)])
+def test_near_twins_across_the_split_are_counted_drawn_and_dropped(spark, tmp_path, drop, table):
     fill(tmp_path / "set" / "train", count=6)
     fill(tmp_path / "set" / "test", count=3, first=100)
     for label in "AB":  # a little darker, so not the same bytes
@@ -304,7 +339,10 @@ def test_near_twins_across_the_split_are_counted_drawn_and_dropped(spark, tmp_pa
         Image.open(twin).point(lambda value: int(value * 0.9)).save(tmp_path / "set" / "test" / label / "twin.png")
     wanted = options(spark, drop_near_duplicates=drop)
     split = SplitOptions(validation=0)
-    report = ingest_sources(spark, [str(tmp_path / "set")], str(tmp_path / "out"), split=split, pictures=wanted)
+    sources = [str(tmp_path / "set")]
+    if table:  # then Spark writes what else the tasks that decode write themselves
+        sources.append(grey_table(tmp_path / "letters.csv", 1))
+    report = ingest_sources(spark, sources, str(tmp_path / "out"), split=split, pictures=wanted)
     found = report.near_duplicates
     assert (found["test"], found["others"], found["dropped"]) == (2, 2, 2 if drop else 0)
     assert {(pair["test"], pair["other"]) for pair in found["closest"]} == {
@@ -314,20 +352,24 @@ def test_near_twins_across_the_split_are_counted_drawn_and_dropped(spark, tmp_pa
     assert Image.open(tmp_path / "out" / "near_duplicates.png").size[0] > 300
     assert json.loads((tmp_path / "out" / "ingest.json").read_text())["near_duplicates"] == found
     kept = splits_of(spark, tmp_path / "out")
-    assert (report.read, report.kept, len(kept)) == (29, 27 if drop else 29, report.kept)
+    assert (report.read, report.kept, len(kept)) == (29 + table, (27 if drop else 29) + table, report.kept)
     reasons = quarantined(spark, tmp_path / "out")
     assert set(reasons) == ({"train/A/A1.jpg", "train/B/B1.jpg"} if drop else set())
     assert {reason for reason, _, _ in reasons.values()} <= {"near-twin of a test picture"}
 
 
+def grey_table(path, rows):
+    names = [f"pixel{number}" for number in range(1, 785)]
+    lines = [",".join(["label", *names]), *(",".join(["3", *["7"] * 784]) for _ in range(rows))]
+    path.write_text("\n".join(lines) + "\n")
+    return str(path)
+
+
 def test_pictures_and_pixel_tables_go_into_one_table(spark, tmp_path):
     fill(tmp_path / "set", count=10)
-    names = [f"pixel{number}" for number in range(1, 785)]
-    lines = [",".join(["label", *names]), *(",".join(["3", *["7"] * 784]) for _ in range(30))]
-    (tmp_path / "letters.csv").write_text("\n".join(lines) + "\n")
     report = ingest_sources(
         spark,
-        [str(tmp_path / "set"), str(tmp_path / "letters.csv")],
+        [str(tmp_path / "set"), grey_table(tmp_path / "letters.csv", 30)],
         str(tmp_path / "out"),
         pictures=options(spark, size=28, grey=True),
     )

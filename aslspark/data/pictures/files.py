@@ -6,15 +6,18 @@ Python lists and opens local files, since it finds every name; Spark those of ot
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import unquote
 
+import pandas as pd
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql.types import BinaryType, StringType, StructField, StructType
 
 from aslspark.common.errors import AslsparkError
-from aslspark.common.spark_session import parallelism, settings, table_in_tasks
+from aslspark.common.spark_session import TASKS_OF_TABLE, parallelism, settings
 from aslspark.data.files.file_bytes import MAX_FILE_BYTES, UNREADABLE, with_content
 from aslspark.data.files.local_folders import SPECIAL, as_text, walk
 from aslspark.data.files.store_files import StoreFiles, no_pattern, plain_path
@@ -26,6 +29,7 @@ from aslspark.images.endings import is_picture_name
 # a task.
 OPEN_COST_BYTES = 8 << 10
 TASKS_A_SLOT = 3
+LEAST_TASK_BYTES, MOST_TASK_BYTES = 1 << 20, 128 << 20
 
 MISSING = "missing"
 HIDDEN = "hidden name"
@@ -111,6 +115,8 @@ def files_table(
 ) -> DataFrame:
     """Make a table of local files, in a fixed order and in tasks of about the same bytes.
 
+    The table begins in memory, as Arrow: rows of an RDD would pass through a Python worker on their way.
+
     Parameters
     ----------
     files : sequence of ListedFile and tuple of str
@@ -119,18 +125,16 @@ def files_table(
     Returns
     -------
     DataFrame
-        `columns` (string) and file (binary, the path; empty where there is none).
+        `columns` (string) and file (binary, the path; empty where there is none). Spark deals it to as many tasks as
+        TASKS_OF_TABLE says when it is read, which `reading.packing` chooses.
     """
+    tasks = int(spark.conf.get(TASKS_OF_TABLE, None) or parallelism(spark))
     largest_first = sorted(files, key=lambda pair: (-pair[0].length, pair[0].path))
-    cost = sum(max(0, file.length) for file, _ in files) + OPEN_COST_BYTES * len(files)
-    slots = parallelism(spark)
-    task_bytes = max(1 << 20, min(-(-cost // (TASKS_A_SLOT * slots)), 128 << 20))
-    tasks = max(1, -(-cost // task_bytes))
-    rows = [
-        (*values, bytearray(file.file or b"")) for start in range(tasks) for file, values in largest_first[start::tasks]
-    ]
-    schema = ", ".join([*(f"{column} string" for column in columns), "file binary"])
-    return table_in_tasks(spark, rows, schema, tasks)
+    dealt = [pair for start in range(tasks) for pair in largest_first[start::tasks]]
+    values: dict[str, list[Any]] = {name: [row[place] for _, row in dealt] for place, name in enumerate(columns)}
+    values["file"] = [file.file or b"" for file, _ in dealt]
+    schema = StructType([*(StructField(name, StringType()) for name in columns), StructField("file", BinaryType())])
+    return spark.createDataFrame(pd.DataFrame(values, columns=schema.names, dtype=object), schema)
 
 
 def binary_files(spark: SparkSession, folders: Sequence[str]) -> DataFrame:
@@ -191,22 +195,24 @@ def open_folder(
             f"nothing, space): {passed[0]}; give other names with pictures.labels, or a manifest with path,label"
         )
     base = as_text(plain_path(path)).rstrip("/")
-    return PictureSource(
-        name="",
-        pictures=(pictures := once_each(pictures)),
-        contents=usable_contents(spark, below.listed, pictures),
-        lost=LOST,
-        passed_over=[f"{base}: {line}" for line in [*passed, *below.passed_over]],
-    )
+    lines = [f"{base}: {line}" for line in [*passed, *below.passed_over]]
+    return source_of_files(spark, below.listed, once_each(pictures), lines)
 
 
-def usable_contents(
-    spark: SparkSession, files: Iterable[ListedFile], pictures: Iterable[Picture]
-) -> Callable[[str], DataFrame]:
-    """Return the `contents` of a source: the table of the files whose pictures can be used."""
+def source_of_files(
+    spark: SparkSession, files: Iterable[ListedFile], pictures: Sequence[Picture], passed_over: list[str] | None = None
+) -> PictureSource:
+    """Make the source of listed files, of which those whose pictures can be used are read. It has no name yet."""
     usable = {picture.path for picture in pictures if picture.reason is None}
     usable_files = {file.path: file for file in files if file.path in usable}
-    return lambda _scratch: contents_of(spark, usable_files.values())
+    return PictureSource(
+        name="",
+        pictures=list(pictures),
+        contents=lambda _scratch: contents_of(spark, usable_files.values()),
+        lost=LOST,
+        passed_over=passed_over or [],
+        local=usable_files if all(file.file is not None for file in usable_files.values()) else None,
+    )
 
 
 def _hidden(store: StoreFiles, base: str, folders: set[str]) -> tuple[list[str], list[str]]:

@@ -92,6 +92,8 @@ class PictureSource:
     """Reason and detail for pictures that are missing in `contents`; None where none can be."""
     passed_over: list[str] = field(default_factory=list)
     """Lines about what is in its folder and is no picture with a label."""
+    local: Mapping[str, ListedFile] | None = None
+    """By path, the files of the usable pictures, where all are local and Python opens them; else None."""
 
     @property
     def usable(self) -> list[Picture]:

@@ -15,7 +15,7 @@ from aslspark.common.redaction import redact
 from aslspark.data.files.file_bytes import UNREADABLE
 from aslspark.data.files.local_folders import SPECIAL, as_text
 from aslspark.data.files.store_files import StoreFiles, plain_path
-from aslspark.data.pictures.files import LOST, MISSING, binary_files, files_below, list_files, topmost, usable_contents
+from aslspark.data.pictures.files import MISSING, binary_files, files_below, list_files, source_of_files, topmost
 from aslspark.data.pictures.listing import ListedFile, PictureSource, labelled_by_row, once_each, with_named_splits
 from aslspark.data.pictures.manifest import ManifestRow, parse_manifest, read_manifest_text
 from aslspark.data.pictures.options import PictureOptions
@@ -49,7 +49,7 @@ def open_manifest(
             f"source {as_text(path)}: none of its {counted(len(rows), 'picture')} can be read "
             f"(row {first.row}, {first.name!r}: {first.reason}: {first.detail})"
         )
-    return PictureSource("", pictures, usable_contents(spark, files, pictures), LOST)
+    return source_of_files(spark, files, pictures)
 
 
 def unnamed_pictures(

@@ -8,7 +8,7 @@ above their median.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -16,11 +16,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
+from pyspark.sql import Row, SparkSession
 
 from aslspark.common.counted import counted
-from aslspark.data.samples import HASH_COLUMN, SAMPLES_FOLDER, TEST
+from aslspark.data.samples import HASH_COLUMN, TEST
 from aslspark.images.decoding import pixels_of
 
 SIDE, LOW = 32, 8
@@ -31,6 +30,8 @@ SHEET_PAIRS, SHEET_CELL = 3, (1.8, 2.1)
 """Pairs in a row of the sheet; width and height of a picture with its caption, in inches."""
 _GREY = np.array([0.299, 0.587, 0.114], np.float32)
 
+MOST_ON_DRIVER = 1 << 28
+"""Pairs of hashes that the driver compares itself, which takes a second or two; Spark's tasks compare more."""
 BLOCK = 4096
 """Training and test hashes in one matrix product: 64 MB of distances."""
 
@@ -56,6 +57,11 @@ class NearDuplicates:
     dropped: int = 0
     """Of the others, those that were quarantined."""
     closest: list[Pair] = field(default_factory=list)
+
+    @property
+    def drawn(self) -> set[str]:
+        """The ids of the pictures on the sheet."""
+        return {name for pair in self.closest for name in (pair.test, pair.other)}
 
     def warnings(self) -> list[str]:
         """Return a warning about the near duplicates, if there are any."""
@@ -110,34 +116,38 @@ def _lowest_frequencies(length: int) -> npt.NDArray[np.float32]:
     return np.asarray(transform @ shrink, np.float32)
 
 
-def find_near_duplicates(samples: DataFrame, bits: int) -> tuple[NearDuplicates, pd.DataFrame]:
+def find_near_duplicates(spark: SparkSession, samples: pd.DataFrame, bits: int) -> tuple[NearDuplicates, pd.DataFrame]:
     """Compare every test picture with every training and validation picture.
 
-    The test hashes, eight bytes each, go to every task; each task compares its rows with them, a block at a time.
+    The driver compares them, a block at a time; where there are many, Spark's tasks do.
 
     Parameters
     ----------
-    samples : DataFrame
-        id (string), split (string), hash (long or null).
+    samples : pandas.DataFrame
+        id, split (strings), hash (int).
 
     Returns
     -------
     NearDuplicates
     pandas.DataFrame
-        Training and validation pictures that are near duplicates: id, the id of the nearest `test` picture, bits.
+        Training and validation pictures that are near duplicates: id, the id of the nearest `test` picture (of several
+        the first by name), bits.
     """
-    hashed = samples.where(F.col(HASH_COLUMN).isNotNull())
-    test = hashed.where(F.col("split") == TEST).select("id", HASH_COLUMN).toPandas()
-    if test.empty:
-        return NearDuplicates(bits, 0, 0), pd.DataFrame({"id": [], "test": [], "bits": []})
+    is_test = samples["split"] == TEST
+    test, others = samples[is_test].sort_values("id"), samples.loc[~is_test, ["id", HASH_COLUMN]]
+    if test.empty or others.empty:
+        return NearDuplicates(bits, 0, 0), pd.DataFrame(columns=["id", "test", "bits"], dtype=object)
     of_test = test[HASH_COLUMN].to_numpy(np.int64)
 
     def compare(batches: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         for batch in batches:
             yield near_pairs(batch["id"].to_numpy(), batch[HASH_COLUMN].to_numpy(np.int64), of_test, bits)
 
-    others = hashed.where(F.col("split") != TEST).select("id", HASH_COLUMN)
-    pairs = others.mapInPandas(compare, "id string, place int, bits int, of_test boolean").toPandas()
+    if len(test) * len(others) <= MOST_ON_DRIVER:
+        (pairs,) = compare([others])
+    else:
+        table = spark.createDataFrame(others, f"id string, {HASH_COLUMN} long")
+        pairs = table.mapInPandas(compare, "id string, place int, bits int, of_test boolean").toPandas()
     of_others = pairs[~pairs["of_test"]].sort_values(["bits", "id"])
     near_in_test = pairs.loc[pairs["of_test"], "place"].nunique()
     duplicates = of_others.assign(test=test["id"].to_numpy()[of_others["place"]])[["id", "test", "bits"]]
@@ -184,21 +194,18 @@ def _signs(hashes: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
     return bits.astype(np.float32) * 2 - 1
 
 
-def draw_sheet(spark: SparkSession, folder: str, duplicates: NearDuplicates) -> bytes:
+def draw_sheet(duplicates: NearDuplicates, pictures: Mapping[str, Mapping[str, Any] | Row]) -> bytes:
     """Draw the closest pairs, side by side, as PNG.
 
     Parameters
     ----------
-    folder : str
-        The ingested folder.
     duplicates : NearDuplicates
         With at least one pair.
+    pictures : mapping
+        By id, those of `NearDuplicates.drawn`, as `samples.PICTURE_TYPE`.
     """
     from matplotlib.figure import Figure
 
-    ids = {name for pair in duplicates.closest for name in (pair.test, pair.other)}
-    rows = spark.read.parquet(f"{folder}/{SAMPLES_FOLDER}").where(F.col("id").isin(*ids))
-    pictures = {row["id"]: row["picture"] for row in rows.select("id", "picture").collect()}
     lines = -(-len(duplicates.closest) // SHEET_PAIRS)
     width, height = SHEET_PAIRS * 2 * SHEET_CELL[0], 0.6 + lines * SHEET_CELL[1]
     figure = Figure(figsize=(width, height))

@@ -1,11 +1,12 @@
-"""A `PictureSource` and the splits of its pictures -> rows of the sample table, decoded in Spark batch by batch.
+"""Sources of pictures and the splits of these -> rows of the sample table, decoded in Spark batch by batch.
 
 Out: rows of `SAMPLE_SCHEMA` with hashes; pictures that cannot be used as rows for the quarantine.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,11 +18,17 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import LongType, StringType, StructField, StructType
 
 from aslspark.common.redaction import redact
-from aslspark.common.spark_session import parallelism
+from aslspark.common.spark_session import TASKS_OF_TABLE, parallelism
 from aslspark.data.files.file_bytes import read_file
 from aslspark.data.picture_column import picture_column, pixel_bytes
-from aslspark.data.pictures.files import OPEN_COST_BYTES, TASKS_A_SLOT
-from aslspark.data.pictures.listing import Picture, PictureSource
+from aslspark.data.pictures.files import (
+    LEAST_TASK_BYTES,
+    MOST_TASK_BYTES,
+    OPEN_COST_BYTES,
+    TASKS_A_SLOT,
+    files_table,
+)
+from aslspark.data.pictures.listing import ListedFile, Picture, PictureSource
 from aslspark.data.pictures.near_duplicates import perceptual_hashes
 from aslspark.data.pictures.options import PictureOptions
 from aslspark.data.samples import HAND_COLUMN, HASH_COLUMN, SAMPLE_SCHEMA, with_hand
@@ -35,7 +42,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 HASHED_SCHEMA = StructType([*SAMPLE_SCHEMA.fields, StructField(HASH_COLUMN, LongType(), True)])
-PLAN_COLUMNS = ("path", "name", "label", "signer", "split")
+PLAN_COLUMNS = ("path", "name", "label", "signer", "split", "source")
 
 OUTPUT_BYTES = 32 << 20
 """Most bytes of pixels in an output batch."""
@@ -55,6 +62,8 @@ PACKED = (
     "spark.sql.files.openCostInBytes",
     "spark.sql.files.maxPartitionBytes",
     "spark.sql.execution.arrow.maxRecordsPerBatch",
+    TASKS_OF_TABLE,
+    "spark.sql.execution.arrow.pyspark.enabled",
 )
 """The settings that `packing` chooses."""
 
@@ -70,44 +79,68 @@ def packing(spark: SparkSession, lengths: Sequence[int]) -> dict[str, str]:
     if not lengths:
         return {}
     cost = sum(lengths) + OPEN_COST_BYTES * len(lengths)
-    slots = parallelism(spark)
-    share = cost // (TASKS_A_SLOT * slots) + max(lengths) // 2 + OPEN_COST_BYTES
-    values = (OPEN_COST_BYTES, max(1 << 20, min(share, 128 << 20)), batch_rows(lengths))
+    of_slot = TASKS_A_SLOT * parallelism(spark)
+    share = cost // of_slot + max(lengths) // 2 + OPEN_COST_BYTES
+    task_bytes, table_task_bytes = (
+        max(LEAST_TASK_BYTES, min(size, MOST_TASK_BYTES)) for size in (share, -(-cost // of_slot))
+    )
+    values = (OPEN_COST_BYTES, task_bytes, batch_rows(lengths), -(-cost // table_task_bytes), "true")
     return {name: str(value) for name, value in zip(PACKED, values, strict=True)}
 
 
-def picture_samples(
-    spark: SparkSession, source: PictureSource, splits: Sequence[str], options: PictureOptions, scratch: str
-) -> DataFrame:
-    """Make the rows of a source, kept and quarantined.
+@dataclass(frozen=True)
+class PictureTable:
+    """Pictures that Spark is to read: a lazy table with the picture and all of PLAN_COLUMNS but `path`."""
+
+    rows: DataFrame
+    kind: str
+    """Of the first column; see `decoder`."""
+
+    def samples(self, options: PictureOptions) -> DataFrame:
+        """Decode the pictures: the columns of `HASHED_SCHEMA`, and HAND_COLUMN where the options ask for hands."""
+        return self.rows.mapInArrow(decoder(options, self.kind), decoded_schema(options))
+
+
+def decoded_schema(options: PictureOptions) -> StructType:
+    """Return the columns of decoded pictures."""
+    return with_hand(HASHED_SCHEMA) if options.hands else HASHED_SCHEMA
+
+
+def picture_tables(
+    spark: SparkSession,
+    sources: Mapping[str, PictureSource],
+    splits: Mapping[str, Sequence[str]],
+    scratch: Callable[[str], str],
+) -> list[PictureTable]:
+    """Make the tables of the usable pictures of all sources: one of all local files, and one of each other source.
 
     Parameters
     ----------
-    splits : sequence of str
-        Of its usable pictures.
-    scratch : str
-        A folder of this source alone, into which a zip is unpacked.
-
-    Returns
-    -------
-    DataFrame
-        The columns of `HASHED_SCHEMA`, and HAND_COLUMN where the options ask for hands.
+    splits : mapping of str to sequence of str
+        Of the usable pictures of each source.
+    scratch : callable
+        The folder of a source alone, into which a zip is unpacked.
     """
-    rows = [
-        (picture.path, picture.name, picture.label, picture.signer, split)
-        for picture, split in zip(source.usable, splits, strict=True)
-    ]
-    schema = StructType([StructField(name, StringType()) for name in PLAN_COLUMNS])
-    plan = spark.createDataFrame(pd.DataFrame(rows, columns=list(PLAN_COLUMNS), dtype=object), schema)
-    joined = source.contents(scratch).join(F.broadcast(plan), "path")
-    picture = joined.columns[1]  # content, image or file
-    samples = joined.select(picture, *PLAN_COLUMNS[1:]).mapInArrow(
-        decoder(source.name, options, picture), with_hand(HASHED_SCHEMA) if options.hands else HASHED_SCHEMA
-    )
-    unusable = [picture for picture in source.pictures if picture.reason is not None]
-    if not unusable:
-        return samples
-    return samples.unionByName(packed_for_quarantine(spark, source.name, unusable), allowMissingColumns=True)
+    tables: list[PictureTable] = []
+    local: list[tuple[ListedFile, tuple[str | None, ...]]] = []
+    for name, source in sources.items():
+        rows = [
+            (picture.path, picture.name, picture.label, picture.signer, split, name)
+            for picture, split in zip(source.usable, splits[name], strict=True)
+        ]
+        if source.local is not None:
+            local += [(source.local[row[0]], row[1:]) for row in rows]
+            continue
+        schema = StructType([StructField(column, StringType()) for column in PLAN_COLUMNS])
+        plan = spark.createDataFrame(pd.DataFrame(rows, columns=list(PLAN_COLUMNS), dtype=object), schema)
+        joined = source.contents(scratch(name)).join(F.broadcast(plan), "path")
+        kind = joined.columns[1]  # content, image or file
+        tables.append(PictureTable(joined.select(kind, *PLAN_COLUMNS[1:]), kind))
+    if local:
+        tables.append(
+            PictureTable(files_table(spark, local, PLAN_COLUMNS[1:]).select("file", *PLAN_COLUMNS[1:]), "file")
+        )
+    return tables
 
 
 def missed(source: PictureSource, kept: set[str], details: Iterable[str]) -> list[Picture]:
@@ -133,27 +166,27 @@ def sample_id(source: str, name: str) -> str:
     return f"{source}:{name}"
 
 
-def packed_for_quarantine(spark: SparkSession, source: str, pictures: Sequence[Picture]) -> DataFrame:
-    """Make rows for the quarantine from pictures with a reason; see `labelled_tables.parse_blocks`."""
-    rows = [
-        (
-            "" if picture.row is None else str(picture.row),
-            (0, 0, 0, b"", None),
-            picture.reason,
-            source,
-            redact(f"{picture.name}: {picture.detail}"),
-            QUARANTINE,
-            None,
-        )
+PackedRow = tuple[str, tuple[int, int, int, bytes, None], str, str, str, str, None]
+"""A row for the quarantine in the columns of HASHED_SCHEMA; see `labelled_tables.parse_blocks`."""
+
+
+def quarantine_row(source: str, reason: str, detail: str, row: int | None = None) -> PackedRow:
+    """Make a row for the quarantine."""
+    return "" if row is None else str(row), (0, 0, 0, b"", None), reason, source, detail, QUARANTINE, None
+
+
+def packed_for_quarantine(source: str, pictures: Iterable[Picture]) -> list[PackedRow]:
+    """Make rows for the quarantine from pictures with a reason."""
+    return [
+        quarantine_row(source, picture.reason or "", redact(f"{picture.name}: {picture.detail}"), picture.row)
         for picture in pictures
     ]
-    return spark.createDataFrame(rows, HASHED_SCHEMA)
 
 
 Decoder = Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]
 
 
-def decoder(source: str, options: PictureOptions, kind: str) -> Decoder:
+def decoder(options: PictureOptions, kind: str) -> Decoder:
     """Make the function for mapInArrow that decodes pictures to rows.
 
     Parameters
@@ -168,24 +201,24 @@ def decoder(source: str, options: PictureOptions, kind: str) -> Decoder:
         for whole in batches:
             for start in range(0, whole.num_rows, rows):
                 batch = whole.slice(start, rows)
-                yield from _samples(batch, source, options, kind)
+                yield from _samples(batch, options, kind)
 
     return read
 
 
-def _samples(batch: pa.RecordBatch, source: str, options: PictureOptions, kind: str) -> Iterator[pa.RecordBatch]:
+def _samples(batch: pa.RecordBatch, options: PictureOptions, kind: str) -> Iterator[pa.RecordBatch]:
     form, store = options.form, options.store
-    contents, names = batch.column(0), batch.column(1).to_pylist()
+    contents, names, sources = batch.column(0), batch.column(1).to_pylist(), batch.column(5).to_pylist()
     pixels = np.empty((batch.num_rows, *form.shape), np.uint8)
     good: list[int] = []
-    bad: list[tuple[str, str]] = []
+    bad: list[tuple[str, str, str]] = []
     hands: list[Hand] = []
     for start in range(0, batch.num_rows, AT_ONCE):
         rows = range(start, min(start + AT_ONCE, batch.num_rows))
         whole = [_whole_or_fitted(contents[row].as_py(), options, kind) for row in rows]
         for row, read in zip(rows, _cropped(whole, options), strict=True):
             if isinstance(read, Unusable):
-                bad.append((read.reason, f"{names[row]}: {read.detail}"))
+                bad.append((read.reason, f"{names[row]}: {read.detail}", sources[row]))
                 continue
             pixels[len(good)], hand = read
             good.append(row)
@@ -194,15 +227,15 @@ def _samples(batch: pa.RecordBatch, source: str, options: PictureOptions, kind: 
     if good:
         decoded = pixels[: len(good)]
         places = pa.array(good)
-        labels, signers, splits = (batch.column(number).take(places) for number in (2, 3, 4))
-        ids = pa.array([sample_id(source, names[row]) for row in good])
+        labels, signers, splits, of_good = (batch.column(number).take(places) for number in (2, 3, 4, 5))
+        ids = pa.array([sample_id(sources[row], names[row]) for row in good])
         hashes = pa.array(perceptual_hashes(decoded))
         hand_structs = hand_column(hands) if options.hands else None
         yield _batch(
-            ids, _data(decoded, store), form.shape, store, labels, source, signers, splits, hashes, hand_structs
+            ids, _data(decoded, store), form.shape, store, labels, of_good, signers, splits, hashes, hand_structs
         )
     if bad:
-        reasons, details = zip(*bad, strict=True)
+        reasons, details, of_bad = zip(*bad, strict=True)
         count = len(bad)
         yield _batch(
             pa.array([""] * count),
@@ -210,7 +243,7 @@ def _samples(batch: pa.RecordBatch, source: str, options: PictureOptions, kind: 
             (0, 0, 0),
             store,
             pa.array(reasons),
-            source,
+            pa.array(of_bad),
             pa.array(details),
             pa.array([QUARANTINE] * count),
             pa.nulls(count, pa.int64()),
@@ -253,13 +286,13 @@ def _batch(
     shape: tuple[int, int, int],
     store: str,
     labels: pa.Array,
-    source: str,
+    sources: pa.Array,
     signers: pa.Array,
     splits: pa.Array,
     hashes: pa.Array,
     hands: pa.Array | None,
 ) -> pa.RecordBatch:
-    columns = [ids, picture_column(data, shape, store), labels, pa.array([source] * len(ids)), signers, splits, hashes]
+    columns = [ids, picture_column(data, shape, store), labels, sources, signers, splits, hashes]
     names = HASHED_SCHEMA.names
     if hands is not None:
         columns, names = [*columns, hands], [*names, HAND_COLUMN]
