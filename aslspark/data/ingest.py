@@ -80,6 +80,9 @@ UNPACKED_FOLDER = "unpacked"
 MOST_EXAMPLES = 10
 """Rows of the quarantine that the report names for one reason."""
 
+MOST_LINES = 4_000_000
+"""Pictures of which each may send the driver a line of 170 bytes; `spark.driver.maxResultSize` is usually a GB."""
+
 # Arrow batches of about 6 MB of text, so that parsing bad rows again takes little memory.
 LINES_IN_BATCH = 2000
 
@@ -185,7 +188,7 @@ def _write(
     """Write samples and quarantine, and look for duplicates."""
     pictures = planned_pictures(spark, opened, first, options, f"{folder}/{UNPACKED_FOLDER}")
     local = store.local(f"{folder}/{SAMPLES_FOLDER}")
-    if local is not None and opened.names == list(opened.pictures):
+    if local is not None and opened.names == list(opened.pictures) and first.rows <= MOST_LINES:
         return _write_pictures(spark, store, folder, local, pictures, opened, first, options, picture_options)
     samples = all_samples(spark, opened, first, options, picture_options, pictures)
     # Kept and quarantined rows are written in one pass, as partitions of one table. The quarantine, which has no

@@ -16,6 +16,7 @@ from pyspark.sql import functions as F
 
 from aslspark.common.errors import AslsparkError
 from aslspark.common.settings import PictureConfig, load_config
+from aslspark.data import ingest
 from aslspark.data.assign_splits import count_sources
 from aslspark.data.ingest import ingest_sources
 from aslspark.data.pictures import archives
@@ -309,6 +310,25 @@ def test_a_folder_of_pictures_is_one_job_of_spark(spark, tmp_path):
     finally:
         spark.sparkContext.setLocalProperty("spark.jobGroup.id", None)
     assert (report.kept, report.quarantined, report.near_duplicates["others"]) == (29, 1, 0)
+
+
+def test_more_pictures_than_may_send_the_driver_a_line_are_written_by_spark_and_are_the_same(
+    spark, tmp_path, monkeypatch
+):
+    folder = fill(tmp_path / "hands", count=8)
+    (folder / "A" / "A1.jpg").write_bytes(b"no picture")
+    shutil.copy(folder / "A" / "A2.jpg", folder / "A" / "A9.jpg")
+    split = SplitOptions(kind="random", test=0.4, validation=0.2)
+
+    def ingested(out):
+        report = ingest_sources(spark, [str(folder)], str(tmp_path / out), pictures=options(spark), split=split)
+        rows = {row["id"]: row for row in read_samples(spark, str(tmp_path / out)).collect()}
+        return rows, quarantined(spark, tmp_path / out), report.near_duplicates, report.exact_duplicates
+
+    by_tasks = ingested("by-tasks")
+    monkeypatch.setattr(ingest, "MOST_LINES", 24)
+    assert ingested("by-spark") == by_tasks
+    assert (tmp_path / "by-spark" / "samples" / "_SUCCESS").exists()  # as Spark marks what it wrote
 
 
 @pytest.mark.long
