@@ -30,17 +30,31 @@ for _name in ("no_proxy", "NO_PROXY"):
 
 from pyspark.sql import SparkSession  # noqa: E402
 
-LONGEST_FIRST = (
-    *("test_training", "test_retraining", "test_jobs", "test_networks", "test_resume", "test_landmark_training"),
-    *(
-        "test_working_directory",
-        "test_transfer",
-        "test_picture_training",
-        "test_hostile_models",
-        "test_cross_validation",
-    ),
-    *("test_gpus", "test_launch", "test_launchers", "test_comparison", "test_pictures", "test_notebooks"),
-    "test_public_api",
+LONGEST_FIRST = tuple(
+    f"test_{name}"
+    for name in (
+        "jobs",
+        "training",
+        "spark_connect",
+        "monitor",
+        "cross_validation",
+        "comparison",
+        "retraining",
+        "static_page",
+        "baselines_on_hands",
+        "networks",
+        "automl",
+        "live_page",
+        "ingest",
+        "public_api",
+        "hands_scoring",
+        "gpus",
+        "landmark_tables",
+        "launch",
+        "hostile_models",
+        "landmark_training",
+        "object_store",
+    )
 )
 """Files that take long, by measured seconds: dealt out first, so that no process is left with a long one at the end."""
 
