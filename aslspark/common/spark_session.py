@@ -257,7 +257,10 @@ def spark_errors_unlogged() -> Iterator[None]:
 
 @contextmanager
 def mllib_errors_unlogged(spark: SparkSession) -> Iterator[None]:
-    """Keep MLlib in the driver's JVM from logging, with Java's stack, what it raises: that a fit was cancelled, say."""
+    """Keep MLlib in the driver's JVM from logging, with Java's stack, what it raises: that a fit was cancelled, say.
+
+    After an error it stays so: the JVM may be at a fit yet, as after Ctrl-C, or at others that were grown beside it.
+    """
     if is_connect(spark):
         yield
         return
@@ -265,15 +268,8 @@ def mllib_errors_unlogged(spark: SparkSession) -> Iterator[None]:
     log4j, name = jvm.org.apache.logging.log4j, "org.apache.spark.ml.util.Instrumentation"
     before = log4j.LogManager.getLogger(name).getLevel()
     log4j.core.config.Configurator.setLevel(name, log4j.Level.OFF)
-    is_interrupted = False
-    try:
-        yield
-    except KeyboardInterrupt:
-        is_interrupted = True  # the JVM is at the fit until Spark has cancelled it, and would log that
-        raise
-    finally:
-        if not is_interrupted:
-            log4j.core.config.Configurator.setLevel(name, before)
+    yield
+    log4j.core.config.Configurator.setLevel(name, before)
 
 
 @contextmanager

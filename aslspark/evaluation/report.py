@@ -70,7 +70,7 @@ def evaluate(
             raise AslsparkError(f"there are no samples in the split {', '.join(judged_on)} to judge the model on")
         by_split = {split: counts[counts["split"] == split] for split in SPLITS}
         judged = scored.where(is_judged)
-        with doing("judging, and drawing plots"):
+        with doing("judging, and drawing what was misread"):
             metrics: Metrics = {
                 "judged_on": list(judged_on),
                 **classification_metrics(judged_counts, model.labels),
@@ -91,11 +91,12 @@ def evaluate(
         scored.unpersist()
     write_json(folder / "metrics.json", metrics)
     title = f"{metrics['accuracy']:.1%} of {metrics['rows']:,} right ({', '.join(judged_on)})"
-    plot_confusion(metrics["confusion"], title, folder / "confusion.png")
-    plot_calibration(metrics["certainty"], folder / "calibration.png")
-    plot_coverage(metrics["certainty"], folder / "coverage.png")
-    if metrics["groups"]:
-        plot_groups(metrics["groups"], metrics["accuracy"], folder / "groups.png")
+    with doing("drawing plots"):
+        plot_confusion(metrics["confusion"], title, folder / "confusion.png")
+        plot_calibration(metrics["certainty"], folder / "calibration.png")
+        plot_coverage(metrics["certainty"], folder / "coverage.png")
+        if metrics["groups"]:
+            plot_groups(metrics["groups"], metrics["accuracy"], folder / "groups.png")
     return metrics
 
 

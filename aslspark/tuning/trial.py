@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import math
 import threading
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from aslspark.common.catalog import NO_CLASSIFIER
 from aslspark.common.settings import Config
+from aslspark.common.spark_session import IS_SPARK_3
 from aslspark.common.store_path import AnyPath, scratch_beside
 from aslspark.scoring.model import SignClassifierModel
 from aslspark.training.data import TrainingData
@@ -79,14 +82,19 @@ def judge(spark: SparkSession, model: SignClassifierModel, table: TrainingData, 
 
 @contextmanager
 def _cancelled_after(spark: SparkSession, seconds: float) -> Iterator[None]:
-    """Cancel the block's Spark jobs when its time is over."""
+    """Cancel the block's Spark jobs when its time is over, and those that it begins from then on."""
     if math.isinf(seconds):
         yield
         return
-    context, group = spark.sparkContext, "aslspark-trial"
+    context, group = spark.sparkContext, f"aslspark-trial-{uuid.uuid4().hex}"
     over = threading.Event()
 
     def cancel() -> None:
+        if not IS_SPARK_3:
+            # Boosted trees are grown in several threads: where one is cancelled, the others go on to their next job.
+            in_jvm: Any = context._jsc.sc()  # PySpark has no name for it
+            in_jvm.cancelJobGroupAndFutureJobs(group)
+            return
         # Repeatedly, since between two jobs of a fit there is none to cancel.
         while not over.is_set():
             context.cancelJobGroup(group)

@@ -17,6 +17,7 @@ from aslspark.common.batch_udf import batch_udf
 from aslspark.common.command_line import next_command
 from aslspark.common.counted import counted
 from aslspark.common.errors import AslsparkError
+from aslspark.common.progress import doing
 from aslspark.common.redacted_files import write_json
 from aslspark.common.report_page import PAGE, write_page
 from aslspark.common.settings import ColumnConfig, Config
@@ -93,9 +94,11 @@ def monitor(
         bundle = resolve_alias(model)
         profile = read_reference(bundle)
         table, column = _table(spark, data, (config or Config()).columns)
-        counts = _counts(table, column, data, model, bundle, profile, by)
-        comparison = Comparison(profile, alarm_rate)
-        batches = [_judged(name, of_batch, comparison) for name, of_batch in sorted(counts.items())]
+        with doing("measuring the pictures" if column is not None else "counting the answers"):
+            counts = _counts(table, column, data, model, bundle, profile, by)
+        with doing("comparing them with those of the training"):
+            comparison = Comparison(profile, alarm_rate)
+            batches = [_judged(name, of_batch, comparison) for name, of_batch in sorted(counts.items())]
         worst = max(batches, key=lambda row: _excess(row["statistics"]))
         report = {
             "model": model,
@@ -106,7 +109,7 @@ def monitor(
             "worst": _excess(worst["statistics"]),
             "batches": batches,
         }
-        with whole_folder(path) as folder:
+        with doing("drawing plots"), whole_folder(path) as folder:
             write_json(folder / "drift.json", report)
             if any(row["judged"] for row in batches):
                 plot_drift(batches, alarm_rate, folder / "drift.png")

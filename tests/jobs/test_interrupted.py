@@ -56,11 +56,11 @@ def test_ctrl_c_under_spark_submit_is_one_line(tmp_path):
 
 
 CANCELLED = """
-import os, signal, sys, threading
+import os, signal, sys, threading, time
 from aslspark.cli.jobs_support import run_job
 
 def main(argv):
-    from pyspark.ml.classification import RandomForestClassifier
+    from pyspark.ml.classification import GBTClassifier, OneVsRest, RandomForestClassifier
     from pyspark.ml.feature import VectorAssembler
     from aslspark.common.spark_session import mllib_errors_unlogged, spark_session
     from aslspark.training.launch.run import StoppedEarly
@@ -70,24 +70,29 @@ def main(argv):
     with spark_session("a fit that takes long") as spark:
         rows = spark.range(1_000_000).selectExpr("cast(id % 24 as double) label", "rand(1) a", "rand(2) b")
         rows = VectorAssembler(inputCols=["a", "b"], outputCol="features").transform(rows)
+        tasks = spark.sparkContext.statusTracker()
         if not is_over:
-            tasks = spark.sparkContext.statusTracker()
             def interrupt():
                 while not tasks.getActiveJobsIds():
                     pass
                 os.kill(os.getpid(), signal.SIGINT)
             threading.Thread(target=interrupt, daemon=True).start()
+        forest = RandomForestClassifier(numTrees=500, maxDepth=14)
+        classifier = OneVsRest(classifier=GBTClassifier(), parallelism=4) if is_over else forest
         try:
-            with _cancelled_after(spark, 1.0 if is_over else 600.0), mllib_errors_unlogged(spark):
-                RandomForestClassifier(numTrees=500, maxDepth=14).fit(rows)
+            with _cancelled_after(spark, 5.0 if is_over else 600.0), mllib_errors_unlogged(spark):
+                classifier.fit(rows)
         except StoppedEarly:
-            print("stopped early")
+            deadline = time.monotonic() + 30
+            while tasks.getActiveJobsIds() and time.monotonic() < deadline:
+                pass
+            print("stopped early, jobs left:", *tasks.getActiveJobsIds())
 
 run_job(main)
 """
 
 
-@pytest.mark.parametrize(("by", "last"), [("its time", "stopped early"), ("Ctrl-C", "error: interrupted")])
+@pytest.mark.parametrize(("by", "last"), [("its time", "stopped early, jobs left:"), ("Ctrl-C", "error: interrupted")])
 def test_a_fit_of_mllib_that_is_cancelled_leaves_no_stack_of_java(by, last):
     words = ["--master", "local[1]", "--conf", "spark.ui.enabled=false", "pyspark-shell"]
     job = subprocess.run(
