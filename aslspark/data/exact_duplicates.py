@@ -33,7 +33,7 @@ class ExactDuplicates:
             warnings.append(
                 f"{counted(self.test, 'test row is', 'test rows are')}, byte for byte, among those of train and "
                 f"validation too ({self.others:,} "
-                "there), and say nothing about new pictures: leave them out on one side; such as "
+                "there), which says nothing about new pictures: leave them out on one side; such as "
                 f"{self.first[0]}, which is {self.first[1]}"
             )
         if self.validation:
