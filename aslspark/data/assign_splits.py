@@ -19,10 +19,10 @@ from aslspark.data.pictures.listing import Picture, picture_splits
 from aslspark.data.pictures.options import PictureOptions
 from aslspark.data.pictures.reading import (
     HASHED_SCHEMA,
-    PackedRow,
     PictureTable,
-    packed_for_quarantine,
+    QuarantineRow,
     picture_tables,
+    rows_for_quarantine,
     sample_id,
 )
 from aslspark.data.sample_frames import (
@@ -212,12 +212,12 @@ def planned_pictures(
     return tables
 
 
-def known_unusable(opened: OpenedSources) -> list[PackedRow]:
+def known_unusable(opened: OpenedSources) -> list[QuarantineRow]:
     """Make the rows for the quarantine of pictures of which it is known beforehand that they cannot be used."""
     return [
         row
         for name, source in opened.pictures.items()
-        for row in packed_for_quarantine(name, (picture for picture in source.pictures if picture.reason is not None))
+        for row in rows_for_quarantine(name, (picture for picture in source.pictures if picture.reason is not None))
     ]
 
 
@@ -276,7 +276,7 @@ def all_samples(
         tables.append(checked(with_split))
     tables += [table.samples(picture_options) for table in pictures]
     if unusable := known_unusable(opened):
-        tables.append(spark.createDataFrame(unusable, HASHED_SCHEMA))
+        tables.append(spark.createDataFrame([row.packed for row in unusable], HASHED_SCHEMA))
     samples = reduce(partial(DataFrame.unionByName, allowMissingColumns=True), tables)
     if picture_options.hands and HAND_COLUMN not in samples.columns:
         samples = samples.withColumn(HAND_COLUMN, F.lit(None).cast(HAND_TYPE))

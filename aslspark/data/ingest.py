@@ -50,7 +50,7 @@ from aslspark.data.post_write import (
     pictures_by_spark,
 )
 from aslspark.data.post_write_hands import finish_hands
-from aslspark.data.quarantine_table import move_quarantine, packed_lines, write_quarantine
+from aslspark.data.quarantine_table import move_quarantine, quarantined_lines, write_quarantine
 from aslspark.data.samples import (
     LARGEST_ROW_GROUP,
     REPORT_FILE,
@@ -202,10 +202,10 @@ def _write(
     if opened.pictures:
         with doing("looking for near duplicates"):
             lines = picture_lines(spark, folder, opened)
-            packed = missing_pictures(lines, opened)
+            missing = missing_pictures(lines, opened)
             pictures_of = partial(pictures_by_spark, spark, folder)
             near, dropped = near_duplicates(spark, store, folder, lines, pictures_of, picture_options, writer_options)
-            append_to_quarantine(spark, folder, packed + dropped_for_quarantine(dropped))
+            append_to_quarantine(spark, folder, missing + dropped_for_quarantine(dropped))
     with doing("counting what was kept, and looking for duplicates"):
         quarantined = move_quarantine(spark, store, folder)
         kept = _count_samples(spark, folder)
@@ -232,10 +232,10 @@ def _write_pictures(
         lines = write_in_tasks(pictures, picture_options, local, group_bytes, LARGEST_ROW_GROUP)
     seconds = time.monotonic() - started
     with doing("looking for near duplicates"):
-        packed = [*known_unusable(opened), *packed_lines(lines), *missing_pictures(lines, opened)]
+        unusable = [*known_unusable(opened), *quarantined_lines(lines), *missing_pictures(lines, opened)]
         pictures_of, writer_options = partial(read_pictures, local, lines), _writer_options(first, options)
         near, dropped = near_duplicates(spark, store, folder, lines, pictures_of, picture_options, writer_options)
-    quarantined = write_quarantine(store, folder, packed + dropped_for_quarantine(dropped))
+    quarantined = write_quarantine(store, folder, unusable + dropped_for_quarantine(dropped))
     kept = lines[(lines["split"] != QUARANTINE) & ~lines["id"].isin(dropped["id"])]
     groups = Counter(zip(kept["split"], kept["source"], kept["label"], strict=True))
     counts = [

@@ -17,12 +17,11 @@ from aslspark.data.pictures.near_duplicates import SHEET, NearDuplicates, draw_s
 from aslspark.data.pictures.options import PictureOptions
 from aslspark.data.pictures.reading import (
     HASHED_SCHEMA,
-    PackedRow,
+    QuarantineRow,
     missed,
-    packed_for_quarantine,
-    quarantine_row,
+    rows_for_quarantine,
 )
-from aslspark.data.samples import HAND_COLUMN, HASH_COLUMN, SAMPLES_FOLDER, SPLITS, TEST, with_hand
+from aslspark.data.samples import HAND_COLUMN, HASH_COLUMN, SAMPLES_FOLDER, SPLITS, TEST, pictures_of, with_hand
 from aslspark.data.tables.labelled_tables import QUARANTINE
 
 NEAR_DUPLICATE = "near-twin of a test picture"
@@ -52,11 +51,11 @@ def picture_lines(spark: SparkSession, folder: str, opened: OpenedSources) -> pd
 
 def pictures_by_spark(spark: SparkSession, folder: str, ids: set[str]) -> dict[str, Row]:
     """Read some of the pictures that Spark wrote, by their ids."""
-    rows = spark.read.schema(HASHED_SCHEMA).parquet(f"{folder}/{SAMPLES_FOLDER}").where(F.col("id").isin(*ids))
-    return {row["id"]: row["picture"] for row in rows.select("id", "picture").collect()}
+    rows = spark.read.schema(HASHED_SCHEMA).parquet(f"{folder}/{SAMPLES_FOLDER}")
+    return pictures_of(rows, list(ids))
 
 
-def missing_pictures(lines: pd.DataFrame, opened: OpenedSources) -> list[PackedRow]:
+def missing_pictures(lines: pd.DataFrame, opened: OpenedSources) -> list[QuarantineRow]:
     """Make the rows for the quarantine of pictures that were not read.
 
     Parameters
@@ -64,7 +63,7 @@ def missing_pictures(lines: pd.DataFrame, opened: OpenedSources) -> list[PackedR
     lines : DataFrame
         As from `picture_lines`; lines about pictures of which it was known beforehand may be missing.
     """
-    packed: list[PackedRow] = []
+    found: list[QuarantineRow] = []
     for name, source in opened.pictures.items():
         if source.lost is None:
             continue
@@ -72,8 +71,8 @@ def missing_pictures(lines: pd.DataFrame, opened: OpenedSources) -> list[PackedR
         quarantined = of_source["split"] == QUARANTINE
         lost = missed(source, set(of_source.loc[~quarantined, "id"]), of_source.loc[quarantined, "signer"])
         reason, detail = source.lost
-        packed += packed_for_quarantine(name, (picture._replace(reason=reason, detail=detail) for picture in lost))
-    return packed
+        found += rows_for_quarantine(name, (picture._replace(reason=reason, detail=detail) for picture in lost))
+    return found
 
 
 def near_duplicates(
@@ -81,7 +80,7 @@ def near_duplicates(
     store: StoreFiles,
     folder: str,
     lines: pd.DataFrame,
-    pictures_of: PicturesOf,
+    read_pictures: PicturesOf,
     options: PictureOptions,
     written_with: Mapping[str, str],
 ) -> tuple[NearDuplicates, pd.DataFrame]:
@@ -91,7 +90,7 @@ def near_duplicates(
     ----------
     lines : DataFrame
         As from `picture_lines`.
-    pictures_of : callable
+    read_pictures : callable
         Reads some of the pictures that were written, by their ids.
     written_with : mapping of str to str
         Options of Spark's Parquet writer.
@@ -104,7 +103,7 @@ def near_duplicates(
     """
     near, duplicates = find_near_duplicates(spark, lines[lines["split"] != QUARANTINE], options.near_bits)
     if near.closest:
-        store.write(f"{folder}/{SHEET}", draw_sheet(near, pictures_of(near.drawn)))
+        store.write(f"{folder}/{SHEET}", draw_sheet(near, read_pictures(near.drawn)))
     dropped = duplicates.merge(lines[["id", "source"]], "left", "id")
     if dropped.empty or not options.drop_near_duplicates:
         return near, dropped.iloc[:0]
@@ -112,19 +111,19 @@ def near_duplicates(
     return replace(near, dropped=len(dropped)), dropped
 
 
-def dropped_for_quarantine(dropped: pd.DataFrame) -> list[PackedRow]:
+def dropped_for_quarantine(dropped: pd.DataFrame) -> list[QuarantineRow]:
     """Make the rows for the quarantine of near duplicates that were dropped."""
     return [
         # Without the source's name at the start of the id: the quarantine has it in a column.
-        quarantine_row(source, NEAR_DUPLICATE, f"{name[len(source) + 1 :]}: {bits} bits from {test}")
+        QuarantineRow(source, NEAR_DUPLICATE, f"{name[len(source) + 1 :]}: {bits} bits from {test}")
         for name, test, bits, source in dropped[["id", "test", "bits", "source"]].itertuples(index=False)
     ]
 
 
-def append_to_quarantine(spark: SparkSession, folder: str, packed: list[PackedRow]) -> None:
+def append_to_quarantine(spark: SparkSession, folder: str, given: list[QuarantineRow]) -> None:
     """Pack rows for the quarantine among samples that Spark wrote."""
-    if packed:
-        rows: DataFrame = spark.createDataFrame(packed, HASHED_SCHEMA)
+    if given:
+        rows: DataFrame = spark.createDataFrame([row.packed for row in given], HASHED_SCHEMA)
         rows.write.mode("append").partitionBy("split").parquet(f"{folder}/{SAMPLES_FOLDER}")
 
 

@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import to_arrow_schema
 
 from aslspark.data.files.store_files import StoreFiles
-from aslspark.data.pictures.reading import PackedRow, quarantine_row
+from aslspark.data.pictures.reading import QuarantineRow
 from aslspark.data.samples import QUARANTINE_FOLDER, QUARANTINE_SCHEMA, SAMPLE_SCHEMA, SAMPLES_FOLDER
 from aslspark.data.tables.labelled_tables import QUARANTINE
 
@@ -48,31 +48,27 @@ def move_quarantine(spark: SparkSession, store: StoreFiles, folder: str) -> list
     return rows.groupBy("source", "reason").agg(F.count("*").alias("rows"), first).collect()
 
 
-def write_quarantine(store: StoreFiles, folder: str, packed: Sequence[PackedRow]) -> list[Row]:
+def write_quarantine(store: StoreFiles, folder: str, given: Sequence[QuarantineRow]) -> list[Row]:
     """Write the quarantine from rows that the driver has; see `move_quarantine`."""
-    rows = [
-        (source, int(number) if number else None, reason, detail) for number, _, reason, source, detail, _, _ in packed
-    ]
-    rows.sort(key=lambda row: (row[0], row[1] is not None, row[1] or 0, row[3]))
+    rows = sorted(given, key=lambda row: (row.source, row.row is not None, row.row or 0, row.detail))
     schema = to_arrow_schema(QUARANTINE_SCHEMA)
-    columns = zip(*rows, strict=True) if rows else [()] * len(schema)
-    table = pa.table([pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)], schema)
+    table = pa.Table.from_pylist([row._asdict() for row in rows], schema)
     file = io.BytesIO()
     parquet.write_table(table, file)
     store.write(f"{folder}/{QUARANTINE_FOLDER}/part-00000.parquet", file.getvalue())
     groups: dict[tuple[str, str], list[tuple[int | None, str]]] = {}
-    for source, number, reason, detail in rows:
-        groups.setdefault((source, reason), []).append((number, detail))
+    for row in rows:
+        groups.setdefault((row.source, row.reason), []).append((row.row, row.detail))
     return [
         Row(source=source, reason=reason, rows=len(of_group), first=of_group[:EXAMPLES])
         for (source, reason), of_group in groups.items()
     ]
 
 
-def packed_lines(lines: pd.DataFrame) -> list[PackedRow]:
+def quarantined_lines(lines: pd.DataFrame) -> list[QuarantineRow]:
     """Make rows for the quarantine from the lines of `written_in_tasks` about those that are to go there."""
     quarantined = lines[lines["split"] == QUARANTINE]
     return [
-        quarantine_row(source, reason, detail)
+        QuarantineRow(source, reason, detail)
         for source, reason, detail in quarantined[["source", "label", "signer"]].itertuples(index=False)
     ]

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from pyspark.errors import AnalysisException
-from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import (
     ArrayType,
@@ -199,3 +199,9 @@ def hands_missing(table: str, column: str = HAND_COLUMN) -> AslsparkError:
         f"{table}: there is no column {column}, and the network takes landmarks; ingest pictures in files with "
         "hands.on=true, or choose a network.name that takes pictures alone"
     )
+
+
+def pictures_of(samples: DataFrame, ids: Sequence[str]) -> dict[str, Row]:
+    """Collect the pictures of rows by their ids."""
+    rows = samples.where(F.col("id").isin(list(ids))).select("id", "picture").collect()
+    return {row["id"]: row["picture"] for row in rows}

@@ -14,13 +14,12 @@ from pyspark.sql import functions as F
 
 from aslspark.bundle.manifest import Manifest
 from aslspark.common.errors import AslsparkError
-from aslspark.data.samples import SPLITS, TEST
+from aslspark.data.samples import SPLITS, TEST, pictures_of
 from aslspark.evaluation.comparison_json import BundleRow, Pair, SetAccuracy, SetRow, SplitAccuracy
 from aslspark.evaluation.comparison_plots import plot_disagreements
 from aslspark.evaluation.metrics import classification_metrics, count_answers
 from aslspark.evaluation.metrics_json import ClassificationMetrics
 from aslspark.evaluation.paired_comparison import chance, mcnemar
-from aslspark.evaluation.sample_pictures import pictures_of
 from aslspark.images.decoding import pixels_of
 from aslspark.scoring.model import SignClassifierModel
 

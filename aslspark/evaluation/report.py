@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 from aslspark.common.errors import AslsparkError
 from aslspark.common.progress import doing
 from aslspark.common.redacted_files import write_json
-from aslspark.data.samples import SPLITS
+from aslspark.data.samples import SPLITS, pictures_of
 from aslspark.evaluation.calibration import at_threshold, calibration_metrics
 from aslspark.evaluation.calibration_plots import plot_calibration, plot_coverage, plot_groups
 from aslspark.evaluation.confusable import choose_examples, confusable_groups, draw_confusable
@@ -22,7 +22,6 @@ from aslspark.evaluation.groups import group_metrics, with_groups
 from aslspark.evaluation.metrics import UNSCORED, classification_metrics, count_answers
 from aslspark.evaluation.metrics_json import Metrics
 from aslspark.evaluation.plots import plot_confusion, plot_mistakes
-from aslspark.evaluation.sample_pictures import pictures_of
 from aslspark.images.decoding import pixels_of
 from aslspark.scoring.model import SignClassifierModel
 

@@ -38,12 +38,6 @@ def hands_of(rows: Sequence[Row]) -> npt.NDArray[np.float32]:
     return hand_vectors(pa.array([hand and hand.asDict() for hand in hands], to_arrow_type(HAND_TYPE)))
 
 
-def pictures_of(samples: DataFrame, ids: Sequence[str]) -> dict[str, Row]:
-    """Collect the pictures of rows by their ids."""
-    rows = samples.where(F.col("id").isin(list(ids))).select("id", "picture").collect()
-    return {row["id"]: row["picture"] for row in rows}
-
-
 def one_of_each_label(samples: DataFrame) -> list[Row]:
     """Collect one row (`id`, `label`, `picture`, and `hand` where there is one) of each label, always the same."""
     # By a hash, so that it is not always the first frame of a video.

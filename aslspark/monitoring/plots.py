@@ -113,21 +113,22 @@ def plot_shares(profile: Profile, counts: Mapping[str, Any], batch: Mapping[str,
     for place, name in enumerate(measures):
         axes = figure.add_subplot(grid[place // columns, place % columns])
         edges = profile.edges[name]
-        for rows, shade, whose in (
-            (histogram(profile.bins[name], sizes[name]), QUIET, "reference"),
-            (counts[name], colour(name), label),
+        reference = histogram(profile.bins[name], sizes[name])
+        below = [_below(rows) for rows in (reference, counts[name])]
+        for rows, shares, shade, whose in (
+            (reference, below[0], QUIET, "reference"),
+            (counts[name], below[1], colour(name), label),
         ):
             if rows.sum():
-                axes.plot(edges, _below(rows), color=shade, label=whose, marker=".", markersize=3)
+                axes.plot(edges, shares, color=shade, label=whose, marker=".", markersize=3)
         axes.set(title=f"{name}{' — drift' if name in alarms else ''}", ylim=(-0.03, 1.03))
         show_percent(axes.yaxis)
         axes.grid()
-        reference = _below(histogram(profile.bins[name], sizes[name]))
         middles = (np.asarray(edges)[:-1] + np.asarray(edges)[1:]) / 2
         bands = zip([axes.get_xlim()[0], *middles], [*middles, axes.get_xlim()[1]], strict=True)
         spots += [
             Spot(axes, band, axes.get_ylim(), f"{name} below {edge:.4g}: {_beside(before, now)}")
-            for band, edge, before, now in zip(bands, edges, reference, _below(counts[name]), strict=True)
+            for band, edge, before, now in zip(bands, edges, *below, strict=True)
         ]
         if place % columns == 0:
             axes.set_ylabel("share of the rows below")

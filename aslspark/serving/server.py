@@ -106,7 +106,8 @@ def main(argv: Sequence[str]) -> None:
     _check_numbers(options)
     with doing("starting the service"):
         # What is mistyped is said before what takes seconds is imported and read.
-        for model in options.model or [LETTERS]:
+        options.model = options.model or [LETTERS]  # a default in the parser would be added to
+        for model in options.model:
             require_folder(model)
         listening = _bind(options)
         settings, models = _made(options)
@@ -137,7 +138,7 @@ def _made(options: argparse.Namespace) -> tuple[uvicorn.Config, ServedModels]:
     _check_tls(options.tls_cert, options.tls_key)
     _check_proxy(options.proxy)
     limits = _within_open_files(limits)
-    models = ServedModels(options.model or [LETTERS], pixels=limits.pixels, looks=options.looks)
+    models = ServedModels(options.model, pixels=limits.pixels, looks=options.looks)
     connections = Connections(limits)
     app = create_app(
         models,

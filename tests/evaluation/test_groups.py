@@ -7,7 +7,7 @@ from PIL import Image, ImageDraw
 from pyspark.sql import functions as F
 from tables_with_hands import SCHEMA, SKIN, rows_with_hands
 
-from aslspark.data.samples import read_samples
+from aslspark.data.samples import pictures_of, read_samples
 from aslspark.evaluation.calibration_plots import plot_groups
 from aslspark.evaluation.confusable import choose_examples, confusable_groups, draw_confusable
 from aslspark.evaluation.groups import (
@@ -20,7 +20,6 @@ from aslspark.evaluation.groups import (
     with_groups,
 )
 from aslspark.evaluation.metrics import UNSCORED, wilson
-from aslspark.evaluation.sample_pictures import pictures_of
 from aslspark.images.hands.crop import hand_crop
 from aslspark.images.hands.options import HandOptions
 

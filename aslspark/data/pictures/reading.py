@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -166,19 +166,25 @@ def sample_id(source: str, name: str) -> str:
     return f"{source}:{name}"
 
 
-PackedRow = tuple[str, tuple[int, int, int, bytes, None], str, str, str, str, None]
-"""A row for the quarantine in the columns of HASHED_SCHEMA; see `labelled_tables.parse_blocks`."""
+class QuarantineRow(NamedTuple):
+    """What the quarantine says of something that cannot be used."""
+
+    source: str
+    reason: str
+    detail: str
+    row: int | None = None
+
+    @property
+    def packed(self) -> tuple[str, tuple[int, int, int, bytes, None], str, str, str, str, None]:
+        """The same in the columns of HASHED_SCHEMA; see `labelled_tables.parse_blocks`."""
+        number = "" if self.row is None else str(self.row)
+        return number, (0, 0, 0, b"", None), self.reason, self.source, self.detail, QUARANTINE, None
 
 
-def quarantine_row(source: str, reason: str, detail: str, row: int | None = None) -> PackedRow:
-    """Make a row for the quarantine."""
-    return "" if row is None else str(row), (0, 0, 0, b"", None), reason, source, detail, QUARANTINE, None
-
-
-def packed_for_quarantine(source: str, pictures: Iterable[Picture]) -> list[PackedRow]:
+def rows_for_quarantine(source: str, pictures: Iterable[Picture]) -> list[QuarantineRow]:
     """Make rows for the quarantine from pictures with a reason."""
     return [
-        quarantine_row(source, picture.reason or "", redact(f"{picture.name}: {picture.detail}"), picture.row)
+        QuarantineRow(source, picture.reason or "", redact(f"{picture.name}: {picture.detail}"), picture.row)
         for picture in pictures
     ]
 
