@@ -25,11 +25,11 @@ from aslspark.common.catalog import NETWORKS
 from aslspark.common.markdown import code, text
 from aslspark.common.plain_folder import MOST_DEPTH, MOST_FILES
 from aslspark.common.settings import Config, TrainingConfig
-from aslspark.data.files.file_bytes import MAX_FILE_BYTES
 from aslspark.data.files.local_folders import MOST_LINKED_FOLDERS
 from aslspark.data.pictures.archives import MAX_ENTRIES, MAX_RATIO, PIECE_BYTES
 from aslspark.images.decode_cost import MOST_SCANNED_PIXELS, MOST_SCANS
 from aslspark.images.image_spec import MAX_PIXELS
+from aslspark.images.local_file import MAX_FILE_BYTES
 from aslspark.monitoring import ALARM_RATE
 from aslspark.monitoring.drift import LEAST_ROWS, RESAMPLES
 from aslspark.monitoring.profile import MOST_ROWS

@@ -20,8 +20,8 @@ from aslspark.common.counted import counted
 from aslspark.common.errors import AslsparkError
 from aslspark.common.redacted_files import redacted_json
 from aslspark.common.redaction import redact
-from aslspark.data.files.file_bytes import MAX_FILE_BYTES, TOO_LARGE, UNREADABLE
 from aslspark.images.endings import is_picture_name
+from aslspark.images.local_file import MAX_FILE_BYTES, TOO_LARGE, UNREADABLE
 from aslspark.scoring.answers import Answer
 from aslspark.scoring.reader import Reader
 from aslspark.serving.isolated_reader import IsolatedReader

@@ -18,12 +18,12 @@ from pyspark.sql.streaming import StreamingQuery
 
 from aslspark.common.errors import AslsparkError
 from aslspark.common.redaction import redact
-from aslspark.data.files.file_bytes import MAX_FILE_BYTES, TOO_LARGE, UNREADABLE
 from aslspark.data.files.local_folders import refuse_loops
 from aslspark.data.files.store_files import StoreFiles, no_pattern
 from aslspark.data.files.stores import open_store
 from aslspark.images.decoding import EMPTY
 from aslspark.images.endings import picture_glob
+from aslspark.images.local_file import MAX_FILE_BYTES, TOO_LARGE, UNREADABLE
 from aslspark.scoring.model import SignClassifierModel
 from aslspark.serving.events import answer_json, answer_name
 

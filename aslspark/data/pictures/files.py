@@ -18,12 +18,13 @@ from pyspark.sql.types import BinaryType, StringType, StructField, StructType
 
 from aslspark.common.errors import AslsparkError
 from aslspark.common.spark_session import TASKS_OF_TABLE, parallelism, settings
-from aslspark.data.files.file_bytes import MAX_FILE_BYTES, UNREADABLE, with_content
+from aslspark.data.files.file_bytes import with_content
 from aslspark.data.files.local_folders import SPECIAL, as_text, walk
 from aslspark.data.files.store_files import StoreFiles, no_pattern, plain_path
 from aslspark.data.pictures.listing import ListedFile, Picture, PictureSource, labelled_by_folder, once_each
 from aslspark.data.pictures.options import PictureOptions
 from aslspark.images.endings import is_picture_name
+from aslspark.images.local_file import MAX_FILE_BYTES, UNREADABLE
 
 # Opening a file costs about as much as decoding this many bytes. With Spark's default, 4 MB, every 32 pictures become
 # a task.

@@ -16,7 +16,6 @@ from pyspark.sql import DataFrame
 
 from aslspark.common.counted import counted
 from aslspark.common.labels import nearest_label
-from aslspark.data.files.file_bytes import MAX_FILE_BYTES, TOO_LARGE
 from aslspark.data.files.local_folders import as_text
 from aslspark.data.files.natural_order import natural_key
 from aslspark.data.pictures.manifest import ManifestRow
@@ -32,6 +31,7 @@ from aslspark.images.endings import (
     is_picture_name,
     is_unread_format,
 )
+from aslspark.images.local_file import MAX_FILE_BYTES, TOO_LARGE
 
 _ABSOLUTE = re.compile(r"[/\\]|[A-Za-z][A-Za-z0-9+.-]*:")
 

@@ -12,7 +12,6 @@ from pyspark.sql import SparkSession
 from aslspark.common.counted import counted
 from aslspark.common.errors import AslsparkError
 from aslspark.common.redaction import redact
-from aslspark.data.files.file_bytes import UNREADABLE
 from aslspark.data.files.local_folders import SPECIAL, as_text
 from aslspark.data.files.store_files import StoreFiles, plain_path
 from aslspark.data.pictures.files import MISSING, binary_files, files_below, list_files, source_of_files, topmost
@@ -20,6 +19,7 @@ from aslspark.data.pictures.listing import ListedFile, PictureSource, labelled_b
 from aslspark.data.pictures.manifest import ManifestRow, parse_manifest, read_manifest_text
 from aslspark.data.pictures.options import PictureOptions
 from aslspark.images.endings import is_picture_name
+from aslspark.images.local_file import UNREADABLE
 
 OUTSIDE = "outside of its folder"
 

@@ -19,7 +19,6 @@ from pyspark.sql.types import LongType, StringType, StructField, StructType
 
 from aslspark.common.redaction import redact
 from aslspark.common.spark_session import TASKS_OF_TABLE, parallelism
-from aslspark.data.files.file_bytes import read_file
 from aslspark.data.picture_column import picture_column, pixel_bytes
 from aslspark.data.pictures.files import (
     LEAST_TASK_BYTES,
@@ -37,6 +36,7 @@ from aslspark.images.decoding import EMPTY, Unusable, bare_pixels, decode, encod
 from aslspark.images.decoding import image_of as pixels_image
 from aslspark.images.hands.find_and_crop import AT_ONCE, find_and_crop, whole_picture
 from aslspark.images.hands.hand import Hand, hand_column, null_hands
+from aslspark.images.local_file import read_file
 
 if TYPE_CHECKING:
     from PIL import Image
