@@ -28,7 +28,7 @@ from aslspark.data.synthetic import draw_hand
 from aslspark.models.keras_network import build, to_onnx
 from aslspark.models.onnx_classifier import OnnxClassifier
 from aslspark.scoring.model import SignClassifierModel
-from aslspark.scoring.unlabelled import rows_to_score
+from aslspark.scoring.unlabelled import FILE, rows_to_score
 
 SIDE, JPEG_SIDE, BATCH = 64, 224, 64
 BARE = """
@@ -80,7 +80,6 @@ def main() -> None:
         network = folder / "network.onnx"
         network.write_bytes(onnx)
         model = SignClassifierModel(OnnxClassifier(onnx, STATIC_LETTERS, (SIDE, SIDE, 3)))
-        model.setInputCol("content")
 
         cpu: dict[str, str] = {}
 
@@ -114,8 +113,9 @@ def main() -> None:
             return len(paths) / seconds
 
         def score() -> None:
-            rows, _ = rows_to_score(spark, folders)
-            model.transform(rows).drop("content").write.format("noop").mode("overwrite").save()
+            rows, column = rows_to_score(spark, folders, with_contents=False)
+            model.are_paths = column == FILE
+            model.setInputCol(column).transform(rows).drop(column).write.format("noop").mode("overwrite").save()
 
         def ingested() -> None:
             ingest_sources(spark, folders, tempfile.mkdtemp(dir=folder) + "/out")

@@ -28,6 +28,7 @@ from aslspark.images.decoding import (
 from aslspark.images.hands.find_and_crop import AT_ONCE, FindsHands, find_and_crop, whole_picture
 from aslspark.images.hands.hand import Hand
 from aslspark.images.image_spec import ImageSpec
+from aslspark.images.local_file import read_file
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,8 +46,8 @@ class Normaliser:
     """Converts batches of pictures to the model's shape."""
 
     kind: str
-    """Of a row: 'bytes', raw or a file's; 'numbers', an array of 0-255; 'picture', a struct in RGB; or 'image', Spark's
-    struct, in BGR."""
+    """Of a row: 'bytes', raw or a file's; 'file', the path of a local file; 'numbers', an array of 0-255; 'picture', a
+    struct in RGB; or 'image', Spark's struct, in BGR."""
     form: ImageSpec
     """Size and colours that the model takes."""
     hands: FindsHands | None = None
@@ -114,6 +115,8 @@ class Normaliser:
             return None
         if "encoding" in batch and not batch["encoding"].isin([None, RAW]).all():
             return None
+        if self.kind == "file":
+            return None
         data = batch["data"]
         if self.kind == "bytes" and not all(isinstance(value, bytes | bytearray) for value in data):
             return None
@@ -178,11 +181,13 @@ class Normaliser:
 
     def _fitted_or_whole(self, value: Any) -> npt.NDArray[np.uint8] | Image.Image:
         """Return pixels of the model's size, or the whole picture where its hand is to be found in it."""
-        if self.kind not in ("bytes", "numbers"):
+        if self.kind == "file":
+            value = read_file(value)
+        elif self.kind not in ("bytes", "numbers"):
             return self._from_struct(*value)
         if value is None or (isinstance(value, float) and value != value):
             raise Unusable(EMPTY, "no picture")
-        if self.kind == "bytes":
+        if self.kind != "numbers":
             if not isinstance(value, bytes | bytearray | memoryview):
                 raise Unusable(NO_PICTURE, f"{type(value).__name__}; give the bytes of a picture file, or its pixels'")
             data = bytes(value)

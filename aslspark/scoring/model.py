@@ -121,6 +121,9 @@ class SignClassifierModel(Model, HasInputCol, MLReadable["SignClassifierModel"],
     ) -> None:
         super().__init__()
         self.classifier, self.fitted, self.digest = classifier, fitted, digest
+        self.are_paths = False
+        """Whether `inputCol` holds paths of local files, which the tasks open. Only for paths that this process listed:
+        a table from elsewhere could name any file."""
         self.form, self.hands, self.temperature = form or ImageSpec(*classifier.shape), hands, temperature
         self._setDefault(inputCol="picture", threshold=0.0, predictionCol="")
         self._setDefault(**{f"{name}Col": name for name in OUTPUT_COLUMNS})
@@ -233,7 +236,7 @@ class SignClassifierModel(Model, HasInputCol, MLReadable["SignClassifierModel"],
         """Add the struct `_ranked` with the result columns."""
         if self.hands is not None and not brings_hands(dataset):
             column = self.getInputCol()
-            kind, pictures = picture_column(dataset, column)
+            kind, pictures = picture_column(dataset, column, self.are_paths)
             if kind != "numbers":
                 cropped = crop_to_hands(dataset, column, kind, pictures, self.form, self.hands)
                 return self._with_ranks(cropped, results, PICTURE).select(f"{ROW}.*", "_ranked")
@@ -248,7 +251,7 @@ class SignClassifierModel(Model, HasInputCol, MLReadable["SignClassifierModel"],
             if name == LANDMARKS:
                 columns[name] = hand_fields(dataset)
             else:
-                kind, columns[name] = picture_column(dataset, self.getInputCol())
+                kind, columns[name] = picture_column(dataset, self.getInputCol(), self.are_paths)
                 normaliser = Normaliser(kind, self.form)
         return with_ranks(dataset, classifier, columns, normaliser, results)
 

@@ -33,14 +33,14 @@ from aslspark.models.onnx_classifier import NO_HAND_FOUND, OnnxClassifier, needs
 from aslspark.scoring.answer_columns import ResultColumns
 
 
-def picture_column(dataset: DataFrame, column: str) -> tuple[str, Column]:
-    """Return the kind of a column of pictures, and the column for the normaliser."""
+def picture_column(dataset: DataFrame, column: str, are_paths: bool = False) -> tuple[str, Column]:
+    """Return the kind of a column of pictures, and the column for the normaliser; `are_paths`: of local files."""
     if column not in dataset.columns:
         raise AslsparkError(f"inputCol={column}: there is no such column; there are {some_names(dataset.columns)}")
     kind = dataset.schema[column].dataType
     values = F.col(*quoted([column]))
     if isinstance(kind, BinaryType):
-        return "bytes", F.struct(values.alias("data"))
+        return "file" if are_paths else "bytes", F.struct(values.alias("data"))
     if isinstance(kind, VectorUDT):
         return "numbers", F.struct(vector_to_array(values, "float32").alias("data"))
     if isinstance(kind, ArrayType) and isinstance(kind.elementType, NumericType):

@@ -41,12 +41,19 @@ from aslspark.images.endings import PICTURE_ENDINGS, is_picture_name
 
 logger = logging.getLogger(__name__)
 
+FILE = "file"
+"""The column of paths of local files; see `SignClassifierModel.are_paths`."""
 PICTURE_COLUMNS = ("picture", "image", "pixels", "content", "data")
 """Where pictures are looked for in tables, in this order."""
 
 
 def rows_to_score(
-    spark: SparkSession, paths: Sequence[str], roots: Sequence[str] = (), columns: ColumnConfig | None = None
+    spark: SparkSession,
+    paths: Sequence[str],
+    roots: Sequence[str] = (),
+    columns: ColumnConfig | None = None,
+    *,
+    with_contents: bool = True,
 ) -> tuple[DataFrame, str]:
     """Read what is to be scored, and log what is passed over.
 
@@ -62,14 +69,17 @@ def rows_to_score(
         Qualified folders in which manifests may name pictures, beside their own.
     columns : ColumnConfig, optional
         What the columns of such a table are called.
+    with_contents : bool
+        Whether the rows of picture files are to have the files' bytes. Otherwise those of local files have their paths
+        alone, and scoring opens them: the bytes then do not pass through Java.
 
     Returns
     -------
     DataFrame
         For pixel tables, see `aslspark.data.tables.unlabelled_tables.table_rows`. For pictures, a row for each file:
         `path` (string), `label` (string or null, of the manifest or of the innermost folder below the path), `unread`
-        (string or null, why the file was not read; see `with_reasons`) and `content` (binary, the file). Otherwise the
-        columns of the table.
+        (string or null, why the file was not read; see `with_reasons`) and `content` (binary, the file) or `file`
+        (binary, its path). Otherwise the columns of the table.
     str
         The column of pictures.
     """
@@ -93,7 +103,8 @@ def rows_to_score(
         names = short_names([redact(as_text(table)) for table in found.tables])
         return table_rows(spark, store, dict(zip(found.tables, names, strict=True))), "pixels"  # or none of them
     if found.pictures:
-        return _picture_rows(spark, found.pictures), "content"
+        rows = _picture_rows(spark, found.pictures, with_contents)
+        return rows, rows.columns[-1]
     if len(paths) > 1:
         raise AslsparkError(f"--data {paths[1]}: give pixel tables, folders of pictures, or one Parquet table")
     if found.passed_over and not _holds_parquet(store, paths[0]):
@@ -213,8 +224,8 @@ def _files_at(
     return files, lines
 
 
-def _picture_rows(spark: SparkSession, pictures: Sequence[FileToScore]) -> DataFrame:
-    """Make a row for each file, whether or not it can be read."""
+def _picture_rows(spark: SparkSession, pictures: Sequence[FileToScore], with_contents: bool) -> DataFrame:
+    """Make a row for each file, whether or not it can be read; the picture is the last column."""
     # The path in the result is redacted; see `aslspark.common.redaction`.
     plan = [(file.path, redact(file.path), label, _why_unread(file)) for file, label in pictures]
     readable = [file.length for (file, _), row in zip(pictures, plan, strict=True) if row[3] is None]
@@ -224,11 +235,14 @@ def _picture_rows(spark: SparkSession, pictures: Sequence[FileToScore]) -> DataF
     for name, value in packing(spark, readable).items():
         if remote or not name.startswith("spark.sql.files."):
             spark.conf.set(name, value)
-    columns = ("path", "label", "unread", "content")
+    columns = ("path", "label", "unread")
     local = [(file, row[1:]) for row, (file, _) in zip(plan, pictures, strict=True) if file.file is not None or row[3]]
     parts = []
     if local:
-        parts.append(with_content(files_table(spark, local, ("path", "label", "unread"))).select(*columns))
+        files = files_table(spark, local, columns)
+        if not with_contents and not remote:
+            return files.select(*columns, FILE)
+        parts.append(with_content(files).select(*columns, "content"))
     if remote:
         contents = contents_of(spark, [file for file, _ in pictures if file.file is None])
         planned = spark.createDataFrame(remote, "path string, redacted string, label string, unread string")

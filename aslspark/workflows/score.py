@@ -23,7 +23,7 @@ from aslspark.data.tables.pixel_layout import pixel_places
 from aslspark.data.tables.unlabelled_tables import landmark_frame, with_pixels
 from aslspark.scoring.model import SignClassifierModel
 from aslspark.scoring.scored_tables import ScoreCounts, check_table, write_scores, write_scores_to_table
-from aslspark.scoring.unlabelled import named_picture_column, rows_to_score, with_reasons
+from aslspark.scoring.unlabelled import FILE, named_picture_column, rows_to_score, with_reasons
 from aslspark.scoring.unlike_pictures import photographs_warning
 from aslspark.workflows.job_run import as_paths, job_run
 
@@ -166,9 +166,10 @@ def score_and_count(
                 rows, column = with_pixels(data), "pixels"
         else:
             roots = manifest_roots(spark, config.pictures.roots)
-            rows, column = rows_to_score(spark, as_paths(data), roots, config.columns)
+            rows, column = rows_to_score(spark, as_paths(data), roots, config.columns, with_contents=not is_written)
+            reader.are_paths = column == FILE
         rows = _part_of(rows, where, since, config.columns.time)
-        if reader.hands is None and (unlike := photographs_warning(rows, column, reader.form)):
+        if reader.hands is None and (unlike := photographs_warning(rows, column, reader.form, reader.are_paths)):
             log.warning("warning: %s", unlike)
         scored = with_reasons(reader.setInputCol(column).transform(rows))
         if out is not None:

@@ -20,9 +20,10 @@ from aslspark.images.image_spec import ImageSpec
 from aslspark.registry.tracking_model import BundleModel
 from aslspark.scoring.model import SignClassifierModel
 from aslspark.scoring.reader import NUMBERS, Reader
-from aslspark.scoring.unlabelled import rows_to_score
+from aslspark.scoring.unlabelled import rows_to_score, with_reasons
 from aslspark.serving.limits import Limits
 from aslspark.serving.payload import plain_pictures
+from aslspark.workflows.score import score
 
 RANDOM = np.random.default_rng(3)
 SMOOTH = Image.fromarray(RANDOM.integers(0, 256, (6, 8, 3), dtype=np.uint8)).resize((80, 60), Image.Resampling.BICUBIC)
@@ -131,11 +132,13 @@ def test_every_kind_of_picture_file_is_read_alike_by_every_way_in(spark, bundle,
             assert (letter, reason) == wanted[name][:2], (way, name)
             assert probability == pytest.approx(wanted[name][2], abs=1e-5), (way, name)
 
-    rows, column = rows_to_score(spark, [str(tmp_path / "hands")])
-    scored = model.setInputCol(column).transform(rows).drop(column).collect()
     place = {name: f"/{'AB'[number % 2]}/{number}.jpg" for number, name in enumerate(names)}
-    of_path = {row["path"][row["path"].rindex("/hands/") + 6 :]: row for row in scored}
-    same({name: told_row(of_path[place[name]]) for name in names}, "score")
+    for with_contents, way in ((True, "score"), (False, "score, by paths")):
+        rows, column = rows_to_score(spark, [str(tmp_path / "hands")], with_contents=with_contents)
+        model.are_paths = not with_contents
+        scored = model.setInputCol(column).transform(rows).drop(column).collect()
+        of_path = {row["path"][row["path"].rindex("/hands/") + 6 :]: row for row in scored}
+        same({name: told_row(of_path[place[name]]) for name in names}, way)
 
     pyfunc = of_mlflow.predict(pd.DataFrame({"picture": list(files.values())}))
     of_pyfunc = dict(zip(names, pyfunc.itertuples(index=False), strict=True))
@@ -298,3 +301,41 @@ def test_scoring_pictures_leaves_to_the_session_how_files_are_divided(spark, tmp
     rows, _ = rows_to_score(spark, [str(tmp_path / "hands")])
     assert rows.count() == 6
     assert [spark.conf.get(name, None) for name in names] == before
+
+
+def test_a_file_that_vanishes_before_it_is_scored_keeps_its_row(spark, bundle, tmp_path):
+    for name in ("stays", "goes"):
+        (tmp_path / "hands" / "A").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "hands" / "A" / f"{name}.jpg").write_bytes(GOOD["jpeg"])
+    model = SignClassifierModel.load(bundle)
+    for with_contents in (True, False):
+        rows, column = rows_to_score(spark, [str(tmp_path / "hands")], with_contents=with_contents)
+        (tmp_path / "hands" / "A" / "goes.jpg").rename(tmp_path / "gone.jpg")
+        model.are_paths = not with_contents
+        scored = with_reasons(model.setInputCol(column).transform(rows)).drop(column).orderBy("path").collect()
+        (tmp_path / "gone.jpg").rename(tmp_path / "hands" / "A" / "goes.jpg")
+        assert [(row["letter"] is None, row["reason"]) for row in scored] == [
+            (True, "unreadable: No such file or directory"),
+            (False, None),
+        ]
+
+
+def test_what_is_written_is_what_is_scored_without_writing(spark, bundle, tmp_path):
+    (tmp_path / "hands" / "A").mkdir(parents=True)
+    for name in ("jpeg", "gif", "half a png", "empty"):
+        (tmp_path / "hands" / "A" / f"{name}.jpg").write_bytes(GOOD[name] if name in GOOD else BAD[name][0])
+    lazily = score(spark, str(bundle), [str(tmp_path / "hands")])
+    written = score(spark, str(bundle), [str(tmp_path / "hands")], str(tmp_path / "scored"))
+    assert "content" in lazily.columns
+    assert "file" not in written.columns
+    assert sorted(written.collect()) == sorted(lazily.drop("content").select(*written.columns).collect())
+    assert {row["reason"] is None for row in written.collect()} == {True, False}
+
+
+def test_a_path_in_somebodys_table_is_bytes_and_opens_no_file(spark, bundle, tmp_path):
+    (tmp_path / "secret.jpg").write_bytes(GOOD["jpeg"])
+    path = str(tmp_path / "secret.jpg").encode()
+    for name in ("file", "content"):
+        table = spark.createDataFrame([(bytearray(path),)], f"{name} binary")
+        scored = score(spark, SignClassifierModel.load(bundle).setInputCol(name), table).first()
+        assert (scored["letter"], word(scored["reason"])) == (None, "not a picture")
