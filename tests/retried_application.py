@@ -16,7 +16,7 @@ from quick_java import QUICK_JAVA
 
 from aslspark.data.ingest import ingest_sources
 from aslspark.data.pictures.options import PictureOptions
-from aslspark.data.pictures.written_in_tasks import ATTEMPTS_FOLDER
+from aslspark.data.written_in_tasks import ATTEMPTS_FOLDER
 from aslspark.images.hands.hand import Hand
 from aslspark.images.hands.options import HandOptions
 from aslspark.images.image_spec import ImageSpec

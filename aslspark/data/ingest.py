@@ -40,7 +40,6 @@ from aslspark.data.ingest_report import IngestReport, Reason, missing_labels
 from aslspark.data.pictures.near_duplicates import NearDuplicates
 from aslspark.data.pictures.options import PictureOptions
 from aslspark.data.pictures.reading import PictureTable, packing
-from aslspark.data.pictures.written_in_tasks import DIGEST, read_pictures, write_in_tasks
 from aslspark.data.post_write import (
     append_to_quarantine,
     dropped_for_quarantine,
@@ -64,6 +63,7 @@ from aslspark.data.samples import (
 from aslspark.data.split_preview import Needs, previewed_missing_labels, require_trainable
 from aslspark.data.splits import LEAK_WARNING, SplitOptions, describe
 from aslspark.data.tables.labelled_tables import CHANGED, QUARANTINE
+from aslspark.data.written_in_tasks import DIGEST, read_pictures, write_in_tasks
 
 log = logging.getLogger("aslspark")
 

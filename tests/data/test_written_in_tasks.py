@@ -11,8 +11,8 @@ from pyarrow import parquet
 from aslspark.common.errors import AslsparkError
 from aslspark.data.pictures.options import PictureOptions
 from aslspark.data.pictures.reading import decoder
-from aslspark.data.pictures.written_in_tasks import DIGEST, FILE, commit, read_pictures, writer
 from aslspark.data.tables.labelled_tables import QUARANTINE
+from aslspark.data.written_in_tasks import DIGEST, FILE, commit, read_pictures, writer
 from aslspark.images.image_spec import ImageSpec
 
 SIDE, COUNT = 16, 30
