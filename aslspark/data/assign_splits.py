@@ -19,8 +19,8 @@ from aslspark.data.pictures.listing import Picture, picture_splits
 from aslspark.data.pictures.options import PictureOptions
 from aslspark.data.pictures.reading import (
     HASHED_SCHEMA,
-    PictureTable,
     QuarantineRow,
+    UnreadRows,
     picture_tables,
     rows_for_quarantine,
     sample_id,
@@ -184,15 +184,25 @@ def _name_paths(paths: set[str], opened: OpenedSources) -> dict[str, str]:
     return {path: names.get(plain_path(path), path.split("/")[-2]) for path in paths}
 
 
-def planned_pictures(
-    spark: SparkSession, opened: OpenedSources, first: FirstPass, options: SplitOptions, folder: str
-) -> list[PictureTable]:
-    """Make the tables of all pictures to be read, with their splits.
+def planned_rows(
+    spark: SparkSession,
+    opened: OpenedSources,
+    first: FirstPass,
+    options: SplitOptions,
+    picture_options: PictureOptions,
+    folder: str,
+) -> list[UnreadRows]:
+    """Plan to read the lines of all tables, and the pictures in files, with their splits.
 
     Parameters
     ----------
     folder : str
         A folder to be made, for the pictures of zips.
+
+    Returns
+    -------
+    list of UnreadRows
+        Where `options.kind` is 'random', rows of tables have the split BY_HASH.
 
     Raises
     ------
@@ -200,16 +210,32 @@ def planned_pictures(
         Where the sources cannot be split as `options` ask.
     """
     groups = _group_splits(opened, first, options)
+    planned = []
+    if first.lines is not None:
+        file_names = set(opened.files.values())
+        blocks = place_blocks(
+            first.counts,
+            first.source_of,
+            header_at=lambda path, start: start == 0 and first.source_of[path] in file_names,
+            splits_of={name: _table_splits(name, opened, groups, options) for name in opened.pixel_names},
+            layout_of=first.layouts,
+            hands_of=first.hands,
+        )
+        columns = first.lines.select("value", "path", "start", "label")
+        # Beside pixel tables alone, pictures are as small as theirs.
+        shape = picture_options.form.shape if opened.pictures or not first.has_pixels else (SIDE, SIDE, 1)
+        parse = parse_blocks(blocks, shape if first.hands else None)
+        planned.append(UnreadRows(columns, parse, with_hand(SAMPLE_SCHEMA) if first.hands else SAMPLE_SCHEMA))
     splits = {
         name: picture_splits(source, name in opened.test, options, groups, BY_HASH)
         for name, source in opened.pictures.items()
     }
     number = {name: number for number, name in enumerate(opened.pictures)}
-    tables = picture_tables(spark, opened.pictures, splits, lambda name: f"{folder}/{number[name]}")
+    pictures = picture_tables(spark, opened.pictures, splits, picture_options, lambda name: f"{folder}/{number[name]}")
     if options.kind == "random":
         split = _hashed(options, F.concat_ws(":", "source", "name"))
-        tables = [replace(table, rows=table.rows.withColumn("split", split)) for table in tables]
-    return tables
+        pictures = [replace(table, rows=table.rows.withColumn("split", split)) for table in pictures]
+    return planned + pictures
 
 
 def known_unusable(opened: OpenedSources) -> list[QuarantineRow]:
@@ -232,15 +258,15 @@ def all_samples(
     first: FirstPass,
     options: SplitOptions,
     picture_options: PictureOptions,
-    pictures: Sequence[PictureTable],
+    planned: Sequence[UnreadRows],
 ) -> DataFrame:
     """Make the table of all rows, kept and quarantined.
 
     Parameters
     ----------
     spark, opened, first, options, picture_options
-    pictures : sequence of PictureTable
-        As from `planned_pictures`.
+    planned : sequence of UnreadRows
+        As from `planned_rows`.
 
     Returns
     -------
@@ -254,27 +280,11 @@ def all_samples(
         Where the sources cannot be split as `options` ask.
     """
     groups = _group_splits(opened, first, options)
-    tables = []
-    if first.lines is not None:
-        file_names = set(opened.files.values())
-        blocks = place_blocks(
-            first.counts,
-            first.source_of,
-            header_at=lambda path, start: start == 0 and first.source_of[path] in file_names,
-            splits_of={name: _table_splits(name, opened, groups, options) for name in opened.pixel_names},
-            layout_of=first.layouts,
-            hands_of=first.hands,
-        )
-        columns = first.lines.select("value", "path", "start", "label")
-        # Beside pixel tables alone, pictures are as small as theirs.
-        shape = picture_options.form.shape if opened.pictures or not first.has_pixels else (SIDE, SIDE, 1)
-        parse = parse_blocks(blocks, shape if first.hands else None)
-        tables.append(columns.mapInArrow(parse, with_hand(SAMPLE_SCHEMA) if first.hands else SAMPLE_SCHEMA))
+    tables = [part.samples() for part in planned]
     for name, frame in opened.sample_frames.items():
         named = frame.withColumn("source", F.coalesce("source", F.lit(name)))
         with_split = _with_split(spark, named, name in opened.test, first.frames[name], groups, options)
         tables.append(checked(with_split))
-    tables += [table.samples(picture_options) for table in pictures]
     if unusable := known_unusable(opened):
         tables.append(spark.createDataFrame([row.packed for row in unusable], HASHED_SCHEMA))
     samples = reduce(partial(DataFrame.unionByName, allowMissingColumns=True), tables)

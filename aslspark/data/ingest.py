@@ -27,7 +27,7 @@ from aslspark.data.assign_splits import (
     count_sources,
     known_unusable,
     list_samples,
-    planned_pictures,
+    planned_rows,
     quarantine_without_signer,
 )
 from aslspark.data.catalog_tables import PREFIX, nor_a_table, table_of
@@ -39,7 +39,7 @@ from aslspark.data.ingest_page import ingest_page
 from aslspark.data.ingest_report import IngestReport, Reason, missing_labels
 from aslspark.data.pictures.near_duplicates import NearDuplicates
 from aslspark.data.pictures.options import PictureOptions
-from aslspark.data.pictures.reading import PictureTable, packing
+from aslspark.data.pictures.reading import UnreadRows, packing
 from aslspark.data.post_write import (
     append_to_quarantine,
     dropped_for_quarantine,
@@ -81,7 +81,7 @@ MOST_EXAMPLES = 10
 """Rows of the quarantine that the report names for one reason."""
 
 MOST_LINES = 4_000_000
-"""Pictures of which each may send the driver a line of 170 bytes; `spark.driver.maxResultSize` is usually a GB."""
+"""Rows of which each may send the driver a line of 170 bytes; `spark.driver.maxResultSize` is usually a GB."""
 
 # Arrow batches of about 6 MB of text, so that parsing bad rows again takes little memory.
 LINES_IN_BATCH = 2000
@@ -186,11 +186,12 @@ def _write(
     picture_options: PictureOptions,
 ) -> _Written:
     """Write samples and quarantine, and look for duplicates."""
-    pictures = planned_pictures(spark, opened, first, options, f"{folder}/{UNPACKED_FOLDER}")
+    planned = planned_rows(spark, opened, first, options, picture_options, f"{folder}/{UNPACKED_FOLDER}")
     local = store.local(f"{folder}/{SAMPLES_FOLDER}")
-    if local is not None and opened.names == list(opened.pictures) and first.rows <= MOST_LINES:
-        return _write_pictures(spark, store, folder, local, pictures, opened, first, options, picture_options)
-    samples = all_samples(spark, opened, first, options, picture_options, pictures)
+    is_split = options.kind != "random" or not opened.pixel_names
+    if local is not None and is_split and not opened.sample_frames and first.rows <= MOST_LINES:
+        return _write_in_tasks(spark, store, folder, local, planned, opened, first, options, picture_options)
+    samples = all_samples(spark, opened, first, options, picture_options, planned)
     # Kept and quarantined rows are written in one pass, as partitions of one table. The quarantine, which has no
     # pictures and is mostly tiny, is then written again in its own columns.
     writer_options = _writer_options(first, options)
@@ -214,29 +215,40 @@ def _write(
     return _Written(kept, quarantined, near, duplicates, seconds)
 
 
-def _write_pictures(
+def _write_in_tasks(
     spark: SparkSession,
     store: StoreFiles,
     folder: str,
     local: str,
-    pictures: Sequence[PictureTable],
+    planned: Sequence[UnreadRows],
     opened: OpenedSources,
     first: FirstPass,
     options: SplitOptions,
     picture_options: PictureOptions,
 ) -> _Written:
-    """Do what `_write` does where there are pictures alone and tasks can write them: Spark then runs a single job."""
+    """Do what `_write` does where tasks can write the samples themselves: Spark then runs a single job."""
     started = time.monotonic()
-    with doing(_work(opened, picture_options), rows=first.rows, unit="pictures"):
-        group_bytes = _row_group_bytes(first, options)
-        lines = write_in_tasks(pictures, picture_options, local, group_bytes, LARGEST_ROW_GROUP)
+    with doing(_work(opened, picture_options), rows=first.rows, unit="pictures" if opened.pictures else "rows"):
+        lines = write_in_tasks(planned, local, _row_group_bytes(first, options), LARGEST_ROW_GROUP)
     seconds = time.monotonic() - started
-    with doing("looking for near duplicates"):
-        unusable = [*known_unusable(opened), *quarantined_lines(lines), *missing_pictures(lines, opened)]
-        pictures_of, writer_options = partial(read_pictures, local, lines), _writer_options(first, options)
-        near, dropped = near_duplicates(spark, store, folder, lines, pictures_of, picture_options, writer_options)
-    quarantined = write_quarantine(store, folder, unusable + dropped_for_quarantine(dropped))
-    kept = lines[(lines["split"] != QUARANTINE) & ~lines["id"].isin(dropped["id"])]
+    unusable = [*known_unusable(opened), *quarantined_lines(lines)]
+    near, kept = None, lines[lines["split"] != QUARANTINE]
+    if opened.pictures:
+        with doing("looking for near duplicates"):
+            of_pictures = lines[lines["source"].isin(list(opened.pictures))]
+            unusable += missing_pictures(of_pictures, opened)
+            near, dropped = near_duplicates(
+                spark,
+                store,
+                folder,
+                of_pictures,
+                partial(read_pictures, local, lines),
+                picture_options,
+                _writer_options(first, options),
+            )
+            unusable += dropped_for_quarantine(dropped)
+            kept = kept[~kept["id"].isin(dropped["id"])]
+    quarantined = write_quarantine(store, folder, unusable)
     groups = Counter(zip(kept["split"], kept["source"], kept["label"], strict=True))
     counts = [
         Row(split=split, source=source, label=label, rows=rows) for (split, source, label), rows in groups.items()
@@ -320,6 +332,7 @@ def _same_blocks_in_both_passes(spark: SparkSession, packed: Mapping[str, str]) 
         "spark.sql.execution.arrow.maxRecordsPerBatch": str(LINES_IN_BATCH),
         # One open file for each split, instead of sorting the pictures by split.
         "spark.sql.maxConcurrentOutputFileWriters": str(len(SPLITS) + 1),
+        "spark.sql.execution.arrow.pyspark.enabled": "true",  # for the lines that tasks return
         **packed,
     }
 

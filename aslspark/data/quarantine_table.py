@@ -69,6 +69,6 @@ def quarantined_lines(lines: pd.DataFrame) -> list[QuarantineRow]:
     """Make rows for the quarantine from the lines of `written_in_tasks` about those that are to go there."""
     quarantined = lines[lines["split"] == QUARANTINE]
     return [
-        QuarantineRow(source, reason, detail)
-        for source, reason, detail in quarantined[["source", "label", "signer"]].itertuples(index=False)
+        QuarantineRow(source, reason, detail, int(number) if number else None)
+        for source, reason, detail, number in quarantined[["source", "label", "signer", "id"]].itertuples(index=False)
     ]

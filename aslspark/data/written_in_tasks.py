@@ -1,6 +1,6 @@
-"""Tables of pictures -> Parquet files that Spark's tasks write themselves, and a line about each picture.
+"""Unread rows -> samples in Parquet files that Spark's tasks write themselves, and a line about each row.
 
-For an output folder that driver and tasks see alike. Pixels then stay in the process that decoded them: the JVM takes
+For an output folder that driver and tasks see alike. Pixels then stay in the process that made them: the JVM takes
 them in by Arrow and writes them row by row.
 
 A task writes to files of names that no other attempt has, and returns these names with its lines. Spark hands the
@@ -15,10 +15,11 @@ import os
 import shutil
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import reduce
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -28,10 +29,11 @@ from pyspark.sql import DataFrame
 from pyspark.sql.types import BinaryType, StringType, StructField, StructType
 
 from aslspark.common.errors import AslsparkError
-from aslspark.data.pictures.options import PictureOptions
-from aslspark.data.pictures.reading import HASHED_SCHEMA, Decoder, PictureTable, decoder
-from aslspark.data.samples import HASH_COLUMN
+from aslspark.data.pictures.reading import HASHED_SCHEMA, BatchFunction, UnreadRows
+from aslspark.data.samples import HAND_COLUMN, HASH_COLUMN, SAMPLE_SCHEMA
 from aslspark.data.tables.labelled_tables import QUARANTINE
+from aslspark.data.tables.landmark_hands import IN_TABLE
+from aslspark.images.hands.hand import null_hands
 
 ATTEMPTS_FOLDER = "_attempts"
 """Has the files of tasks until they are known to have succeeded; readers of Parquet pass over its name."""
@@ -44,44 +46,45 @@ LINE_SCHEMA = StructType(
         StructField(FILE, StringType(), False),
     ]
 )
-"""A line about a picture: its row without the picture; of the stored bytes a digest, equal where they are; and the name
-of its attempt's file. Of a row for the quarantine, `hash` is 0."""
+"""A line about a row: what it has but the picture; a digest of the stored bytes, or of a table's landmarks, equal where
+they are; and the name of its attempt's file. `hash` is 0 of a row that is no picture in a file, or is for the
+quarantine."""
 
 LEAST_GROUP_ROWS = 100
 """Rows of a row group where they have no more than its most bytes; so Spark's writer does."""
 _DIGEST_BYTES = 16
 
 
-def write_in_tasks(
-    tables: Sequence[PictureTable], options: PictureOptions, folder: str, group_bytes: int, most_group_bytes: int
-) -> pd.DataFrame:
-    """Decode pictures and write them to Parquet, partitioned by split.
+def write_in_tasks(unread: Sequence[UnreadRows], folder: str, group_bytes: int, most_group_bytes: int) -> pd.DataFrame:
+    """Make samples and write them to Parquet, partitioned by split; all files have the columns that any has.
 
     Parameters
     ----------
     folder : str
-        The local path of the folder of samples, which is made where a picture is kept. Beside it lie the attempts.
+        The local path of the folder of samples, which is made where a row is kept. Beside it lie the attempts.
     group_bytes, most_group_bytes : int
         Bytes of pictures in a row group: as wanted, and at most.
 
     Returns
     -------
     DataFrame
-        The columns of LINE_SCHEMA, a line for each picture, also for those to be quarantined; none without a table.
+        The columns of LINE_SCHEMA, a line for each row, also for those to be quarantined; none where nothing is unread.
 
     Raises
     ------
     AslsparkError
         Where a file does not hold what its task has said.
     """
-    if not tables:
+    if not unread:
         return pd.DataFrame(columns=LINE_SCHEMA.names, dtype=object)
     attempts = f"{os.path.dirname(folder)}/{ATTEMPTS_FOLDER}"
     os.makedirs(attempts)
+    columns = {field.name for part in unread for field in part.schema}
+    further = [name for name in (HASH_COLUMN, HAND_COLUMN) if name in columns]
     lines: list[DataFrame] = []
-    for table in tables:
-        write = writer(decoder(options, table.kind), attempts, (group_bytes, most_group_bytes))
-        lines.append(table.rows.mapInArrow(write, LINE_SCHEMA))
+    for part in unread:
+        write = writer(part.read, attempts, (group_bytes, most_group_bytes), further)
+        lines.append(part.rows.mapInArrow(write, LINE_SCHEMA))
     returned = reduce(DataFrame.unionByName, lines).toPandas()
     commit(returned, attempts, folder)
     shutil.rmtree(attempts, ignore_errors=True)
@@ -130,15 +133,21 @@ def commit(lines: pd.DataFrame, attempts: str, folder: str) -> None:
         os.rename(attempt, f"{of_split}/{file}")
 
 
-def writer(decode: Decoder, attempts: str, group_bytes: tuple[int, int]) -> Decoder:
-    """Make the function for mapInArrow that decodes, writes, and returns a line for each row.
+def writer(
+    read: BatchFunction, attempts: str, group_bytes: tuple[int, int], further: Sequence[str] = (HASH_COLUMN,)
+) -> BatchFunction:
+    """Make the function for mapInArrow that makes samples, writes them, and returns a line for each row.
 
     Parameters
     ----------
+    read : callable
+        Makes the samples; see `UnreadRows`.
     attempts : str
         The local path of the folder of attempts.
     group_bytes : (int, int)
         Bytes of a row group: as wanted, and at most.
+    further : sequence of str
+        The columns that files have beside those of SAMPLE_SCHEMA; null where `read` makes none.
     """
 
     def write(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -147,7 +156,8 @@ def writer(decode: Decoder, attempts: str, group_bytes: tuple[int, int]) -> Deco
         file = f"part-{task:05d}-{uuid.uuid4()}.snappy.parquet"
         files: dict[str, _SplitFile] = {}
         try:
-            for batch in decode(batches):
+            for read_batch in read(batches):
+                batch = _completed(read_batch, further)
                 splits = batch.column(batch.schema.get_field_index("split"))
                 for split in pc.unique(splits).to_pylist():
                     if split == QUARANTINE:
@@ -203,11 +213,33 @@ class _SplitFile:
         self._writer.write_table(rows, row_group_size=group)
 
 
+def _completed(batch: pa.RecordBatch, further: Sequence[str]) -> pa.RecordBatch:
+    columns = dict(zip(batch.schema.names, batch.columns, strict=True))
+    for name in further:
+        if name not in columns:
+            rows = batch.num_rows
+            columns[name] = null_hands(rows) if name == HAND_COLUMN else pa.nulls(rows, pa.int64())
+    names = [*SAMPLE_SCHEMA.names, *further]
+    return pa.RecordBatch.from_arrays([columns[name] for name in names], names=names)
+
+
 def _lines(batch: pa.RecordBatch, file: str) -> pa.RecordBatch:
     columns = dict(zip(batch.schema.names, batch.columns, strict=True))
-    data = columns["picture"].field("data")
-    digests = [hashlib.blake2b(picture.as_buffer(), digest_size=_DIGEST_BYTES).digest() for picture in data]
-    columns[HASH_COLUMN] = pc.fill_null(columns[HASH_COLUMN], 0)
-    columns[DIGEST] = pa.array(digests, pa.binary())
+    hashes = columns.get(HASH_COLUMN, pa.nulls(batch.num_rows, pa.int64()))
+    columns[HASH_COLUMN] = pc.fill_null(hashes, 0)
+    columns[DIGEST] = pa.array(_digests(columns), pa.binary())
     columns[FILE] = pa.array([file] * len(batch), pa.string())
     return pa.RecordBatch.from_arrays([columns[name] for name in LINE_SCHEMA.names], names=LINE_SCHEMA.names)
+
+
+def _digests(columns: Mapping[str, pa.Array]) -> list[bytes]:
+    """Return digests of the pictures' bytes; of rows of tables of landmarks, which have none, of the landmarks."""
+    digests = [
+        hashlib.blake2b(data.as_buffer(), digest_size=_DIGEST_BYTES) for data in columns["picture"].field("data")
+    ]
+    if HAND_COLUMN in columns:
+        hands = columns[HAND_COLUMN]
+        found, landmarks = hands.field("found"), hands.field("landmarks")
+        for row in np.flatnonzero(pc.fill_null(pc.equal(found, IN_TABLE), False)):
+            digests[row].update(landmarks[row].values.to_numpy().tobytes())
+    return [digest.digest() for digest in digests]

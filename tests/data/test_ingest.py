@@ -16,7 +16,7 @@ from pyspark.sql.types import StructType
 from aslspark.common.errors import AslsparkError
 from aslspark.common.labels import LETTER_OF_NUMBER
 from aslspark.data import ingest as ingest_module
-from aslspark.data.assign_splits import all_samples
+from aslspark.data.assign_splits import planned_rows
 from aslspark.data.discover_sources import short_names
 from aslspark.data.files.hadoop_files import HadoopFiles
 from aslspark.data.ingest import ingest_sources
@@ -430,7 +430,7 @@ def test_a_file_that_changes_between_the_passes_is_an_error(spark, tmp_path):
         write_table(tmp_path / "a.csv", random_rows(1, 39))
 
     changed = pytest.raises(AslsparkError, match=r"a.csv changed while it was being read")
-    with changed, whenever(all_samples, ENTERED, change):
+    with changed, whenever(planned_rows, ENTERED, change):
         ingest_sources(spark, [path], str(tmp_path / "out"))
     assert os.listdir(tmp_path) == ["a.csv"]
 

@@ -1,15 +1,18 @@
 """Tables of landmarks, as people collect them with MediaPipe, become hands like those of pictures."""
 
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from picture_files import fill
 from pyarrow import parquet
 
 from aslspark.cli import export
 from aslspark.common.errors import AslsparkError
 from aslspark.common.labels import STATIC_LETTERS
+from aslspark.data import ingest
 from aslspark.data.exact_duplicates import picture_hash
 from aslspark.data.ingest import ingest_sources
 from aslspark.data.samples import read_samples
@@ -140,6 +143,52 @@ def test_a_table_of_landmarks_beside_pictures_and_pixels_is_one_table_with_them(
     assert samples.where("hand IS NOT NULL").count() == len(LETTERS)
     assert samples.where("hand IS NULL").count() == 50
     assert samples.select("picture.height", "picture.width", "picture.channels").distinct().count() == 1
+
+
+def test_what_tasks_write_of_tables_and_pictures_is_what_spark_writes(spark, tmp_path, monkeypatch):
+    hands = text_of(drawn_points(), LETTERS).splitlines()
+    (tmp_path / "landmarks.csv").write_text("\n".join([*hands, hands[1], "broken", hands[-1]]) + "\n")
+    pixels = [",".join([str(row % 9), *[str(7 + row % 11)] * 784]) for row in range(60)]
+    pixels[7], pixels[31] = "3,1,2", ",".join(["99", *["7"] * 784])
+    (tmp_path / "pixels.csv").write_text("\n".join([",".join(COLUMNS), *pixels]) + "\n")
+    fill(tmp_path / "hands", labels="AB", count=6)
+    (tmp_path / "hands" / "A" / "A2.jpg").write_bytes(b"no picture")
+    sources = [str(tmp_path / name) for name in ("landmarks.csv", "pixels.csv", "hands")]
+
+    def of(out):
+        report = ingest_sources(spark, sources, str(tmp_path / out))
+        samples = {row["id"]: row for row in read_samples(spark, str(tmp_path / out)).collect()}
+        quarantine = spark.read.parquet(str(tmp_path / out / "quarantine")).collect()
+        return samples, quarantine, replace(report, out="", seconds=0, pictures_per_second=0)
+
+    by_tasks = of("by-tasks")
+    monkeypatch.setattr(ingest, "MOST_LINES", 0)
+    assert of("by-spark") == by_tasks
+    assert not (tmp_path / "by-tasks" / "samples" / "_SUCCESS").exists()  # Spark marks what it wrote
+    samples, quarantine, report = by_tasks
+    assert len(samples) == report.kept == len(LETTERS) + 2 + 58 + 11
+    assert [(row["source"], row["row"], row["reason"]) for row in quarantine] == [
+        ("hands", None, "not a picture"),
+        ("landmarks.csv", len(LETTERS) + 2, "wrong column count"),
+        ("pixels.csv", 8, "wrong column count"),
+        ("pixels.csv", 32, "unknown label"),
+    ]
+    assert report.exact_duplicates["test"] > 0
+
+
+def test_one_table_is_two_passes_of_spark_and_no_query_more(spark, tmp_path):
+    (tmp_path / "landmarks.csv").write_text(text_of(drawn_points(), LETTERS))
+    (tmp_path / "pixels.csv").write_text(",".join(COLUMNS) + "\n" + ",".join(["3", *["7"] * 784]) + "\n")
+    jobs = {}
+    for name in ("pixels.csv", "landmarks.csv"):
+        spark.sparkContext.setJobGroup(name, "an ingest")
+        try:
+            ingest_sources(spark, [str(tmp_path / name)], str(tmp_path / "out" / name))
+            jobs[name] = len(spark.sparkContext.statusTracker().getJobIdsForGroup(name))
+        finally:
+            spark.sparkContext.setLocalProperty("spark.jobGroup.id", None)
+    # Two of the first pass, which groups, one of the second; and one that looks at a table's hands.
+    assert jobs == {"pixels.csv": 3, "landmarks.csv": 4}
 
 
 @pytest.mark.parametrize(

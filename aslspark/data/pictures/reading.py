@@ -41,6 +41,8 @@ from aslspark.images.local_file import read_file
 if TYPE_CHECKING:
     from PIL import Image
 
+BatchFunction = Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]
+
 HASHED_SCHEMA = StructType([*SAMPLE_SCHEMA.fields, StructField(HASH_COLUMN, LongType(), True)])
 PLAN_COLUMNS = ("path", "name", "label", "signer", "split", "source")
 
@@ -89,16 +91,19 @@ def packing(spark: SparkSession, lengths: Sequence[int]) -> dict[str, str]:
 
 
 @dataclass(frozen=True)
-class PictureTable:
-    """Pictures that Spark is to read: a lazy table with the picture and all of PLAN_COLUMNS but `path`."""
+class UnreadRows:
+    """Rows that Spark is to make samples of."""
 
     rows: DataFrame
-    kind: str
-    """Of the first column; see `decoder`."""
+    """Lazy: lines of tables, or paths or bytes of pictures, with what is known of them."""
+    read: BatchFunction
+    """For mapInArrow: makes samples of them, and rows for the quarantine, which have the split 'quarantine'."""
+    schema: StructType
+    """Of what `read` makes: SAMPLE_SCHEMA, perhaps with HASH_COLUMN and HAND_COLUMN."""
 
-    def samples(self, options: PictureOptions) -> DataFrame:
-        """Decode the pictures: the columns of `HASHED_SCHEMA`, and HAND_COLUMN where the options ask for hands."""
-        return self.rows.mapInArrow(decoder(options, self.kind), decoded_schema(options))
+    def samples(self) -> DataFrame:
+        """Make the samples as a lazy table."""
+        return self.rows.mapInArrow(self.read, self.schema)
 
 
 def decoded_schema(options: PictureOptions) -> StructType:
@@ -110,18 +115,25 @@ def picture_tables(
     spark: SparkSession,
     sources: Mapping[str, PictureSource],
     splits: Mapping[str, Sequence[str]],
+    options: PictureOptions,
     scratch: Callable[[str], str],
-) -> list[PictureTable]:
-    """Make the tables of the usable pictures of all sources: one of all local files, and one of each other source.
+) -> list[UnreadRows]:
+    """Plan to decode the usable pictures of all sources: of all local files together, of each other source by itself.
 
     Parameters
     ----------
     splits : mapping of str to sequence of str
         Of the usable pictures of each source.
+    options : PictureOptions
+        Decoded rows have the columns of HASHED_SCHEMA, and HAND_COLUMN where the options ask for hands.
     scratch : callable
         The folder of a source alone, into which a zip is unpacked.
     """
-    tables: list[PictureTable] = []
+    tables: list[UnreadRows] = []
+
+    def plan(rows: DataFrame, kind: str) -> None:
+        tables.append(UnreadRows(rows.select(kind, *PLAN_COLUMNS[1:]), decoder(options, kind), decoded_schema(options)))
+
     local: list[tuple[ListedFile, tuple[str | None, ...]]] = []
     for name, source in sources.items():
         rows = [
@@ -132,14 +144,11 @@ def picture_tables(
             local += [(source.local[row[0]], row[1:]) for row in rows]
             continue
         schema = StructType([StructField(column, StringType()) for column in PLAN_COLUMNS])
-        plan = spark.createDataFrame(pd.DataFrame(rows, columns=list(PLAN_COLUMNS), dtype=object), schema)
-        joined = source.contents(scratch(name)).join(F.broadcast(plan), "path")
-        kind = joined.columns[1]  # content, image or file
-        tables.append(PictureTable(joined.select(kind, *PLAN_COLUMNS[1:]), kind))
+        planned = spark.createDataFrame(pd.DataFrame(rows, columns=list(PLAN_COLUMNS), dtype=object), schema)
+        joined = source.contents(scratch(name)).join(F.broadcast(planned), "path")
+        plan(joined, joined.columns[1])  # content, image or file
     if local:
-        tables.append(
-            PictureTable(files_table(spark, local, PLAN_COLUMNS[1:]).select("file", *PLAN_COLUMNS[1:]), "file")
-        )
+        plan(files_table(spark, local, PLAN_COLUMNS[1:]), "file")
     return tables
 
 
@@ -189,10 +198,7 @@ def rows_for_quarantine(source: str, pictures: Iterable[Picture]) -> list[Quaran
     ]
 
 
-Decoder = Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]
-
-
-def decoder(options: PictureOptions, kind: str) -> Decoder:
+def decoder(options: PictureOptions, kind: str) -> BatchFunction:
     """Make the function for mapInArrow that decodes pictures to rows.
 
     Parameters
