@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import pandas as pd
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
@@ -24,7 +25,7 @@ class ExactDuplicates:
     validation: int
     """Validation rows whose picture is also in train."""
     first: tuple[str, str] | None = None
-    """Ids of such a test row and of one of its duplicates."""
+    """Ids of such a test row, the first by its id, and of the first of its duplicates."""
 
     def warnings(self) -> list[str]:
         """Return warnings about the duplicates, if there are any."""
@@ -72,22 +73,41 @@ def count_exact_duplicates(samples: DataFrame) -> ExactDuplicates:
     samples : DataFrame
         id, picture, split, and perhaps HAND_COLUMN. Spark reads the pictures once, and shuffles their hashes only.
     """
-    hash_of_row = picture_hash(samples)
-    hashed = samples.select(hash_of_row.alias("hash"), "split")
+    hashed = samples.select(picture_hash(samples).alias("hash"), "split", "id")
     rows = {split: F.sum((F.col("split") == split).cast("int")).alias(split) for split in (TRAIN, VALIDATION, TEST)}
-    by_picture = hashed.groupBy("hash").agg(*rows.values())
+    is_test = F.col("split") == TEST
+    ids = F.struct(F.min(F.when(is_test, F.col("id"))), F.min(F.when(~is_test, F.col("id")))).alias("ids")
+    by_picture = hashed.groupBy("hash").agg(*rows.values(), ids)
     tested, others = F.col(TEST) > 0, F.col(TRAIN) + F.col(VALIDATION)
     counts = by_picture.agg(
         F.sum(F.when(others > 0, F.col(TEST))).alias("test"),
         F.sum(F.when(tested, others)).alias("others"),
         F.sum(F.when(F.col(TRAIN) > 0, F.col(VALIDATION))).alias("validation"),
-        F.min(F.when(tested & (others > 0), F.col("hash"))).alias("shared"),
+        F.min(F.when(tested & (others > 0), F.col("ids"))).alias("first"),
     ).first()
     assert counts is not None
-    first = None
-    if counts["shared"] is not None:
-        shared = samples.where(hash_of_row == counts["shared"])
-        is_test = F.col("split") == TEST
-        pair = shared.agg(F.min(F.when(is_test, F.col("id"))), F.min(F.when(~is_test, F.col("id")))).first()
-        first = tuple(pair) if pair is not None else None
+    first = tuple(counts["first"]) if counts["first"] is not None else None
     return ExactDuplicates(counts["test"] or 0, counts["others"] or 0, counts["validation"] or 0, first)
+
+
+def duplicates_in_lines(lines: pd.DataFrame, digest: str) -> ExactDuplicates:
+    """Do what `count_exact_duplicates` does, from a line about each sample.
+
+    Parameters
+    ----------
+    lines : DataFrame
+        id and split (strings), and the column `digest` (bytes), equal where the pictures are.
+    """
+    repeated = lines[lines.duplicated(digest, keep=False)]
+    rows = repeated.groupby([digest, "split"]).size().unstack(fill_value=0)
+    rows = rows.reindex(columns=[TRAIN, VALIDATION, TEST], fill_value=0)
+    others = rows[TRAIN] + rows[VALIDATION]
+    is_shared = (rows[TEST] > 0) & (others > 0)
+    first = None
+    if is_shared.any():
+        shared = repeated[repeated[digest].isin(rows.index[is_shared])].sort_values("id")
+        test = shared[shared["split"] == TEST].iloc[0]
+        other = shared[(shared["split"] != TEST) & (shared[digest] == test[digest])].iloc[0]
+        first = (str(test["id"]), str(other["id"]))
+    validation = int(rows.loc[rows[TRAIN] > 0, VALIDATION].sum())
+    return ExactDuplicates(int(rows.loc[is_shared, TEST].sum()), int(others[is_shared].sum()), validation, first)

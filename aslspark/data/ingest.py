@@ -32,7 +32,7 @@ from aslspark.data.assign_splits import (
 )
 from aslspark.data.catalog_tables import PREFIX, nor_a_table, table_of
 from aslspark.data.discover_sources import NamedTable, OpenedSources, open_sources
-from aslspark.data.exact_duplicates import ExactDuplicates, count_exact_duplicates
+from aslspark.data.exact_duplicates import ExactDuplicates, count_exact_duplicates, duplicates_in_lines
 from aslspark.data.files.store_files import StoreFiles
 from aslspark.data.files.stores import open_store
 from aslspark.data.ingest_page import ingest_page
@@ -253,12 +253,7 @@ def _write_in_tasks(
     counts = [
         Row(split=split, source=source, label=label, rows=rows) for (split, source, label), rows in groups.items()
     ]
-    duplicates = None
-    if kept["split"].nunique() > 1:
-        duplicates = ExactDuplicates(0, 0, 0)
-        if kept.groupby(DIGEST)["split"].nunique().gt(1).any():
-            with doing("looking for duplicates"):
-                duplicates = count_exact_duplicates(read_samples(spark, folder))
+    duplicates = duplicates_in_lines(kept, DIGEST) if kept["split"].nunique() > 1 else None
     return _Written(counts, quarantined, near, duplicates, seconds)
 
 
