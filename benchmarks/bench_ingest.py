@@ -55,7 +55,7 @@ def main() -> None:
             ),
         ]
     notes = [
-        "ingest reads the text twice (the independent count, and the parse), writes, and counts what it wrote",
+        "ingest reads the text twice (the independent count, and the parse), writes, and counts the rows of the files",
         "the scan writes nothing",
     ]
     write(f"ingest{chosen.size}", lines, notes)
