@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from aslspark.common.catalog import TABLE_MODES
@@ -133,12 +134,33 @@ class ScoreCounts:
 @doing("counting the letters")
 def count_scores(rows: DataFrame) -> ScoreCounts:
     """Count what a scored table came to."""
-    answers = rows.groupBy("letter").agg(F.count("*").alias("rows")).orderBy("letter").collect()
-    reasons = rows.where("letter is null").groupBy("reason").count().orderBy(F.desc("count")).collect()
-    total = sum(row["rows"] for row in answers)
-    letters = {row["letter"]: row["rows"] for row in answers if row["letter"] is not None}
-    labelled, right = _right(rows)
-    return ScoreCounts(total, letters, {row["reason"]: row["count"] for row in reasons}, labelled, right)
+    unread = F.col("letter").isNull()
+    label = _known_label(rows)
+    groups = (
+        rows.groupBy(
+            "letter",
+            F.when(unread, F.col("reason")).alias("reason"),
+            label.isNotNull().alias("is_labelled"),
+            F.coalesce(label == F.col("letter"), F.lit(False)).alias("is_right"),
+        )
+        .agg(F.count("*").alias("rows"))
+        .collect()
+    )
+    letters, reasons, labelled, right = Counter[str](), Counter[str](), 0, 0
+    for letter, reason, is_labelled, is_right, count in groups:
+        if letter is None:
+            reasons[reason] += count
+        else:
+            letters[letter] += count
+        labelled += count * is_labelled
+        right += count * is_right
+    return ScoreCounts(
+        rows=letters.total() + reasons.total(),
+        letters=dict(sorted(letters.items())),
+        reasons=dict(sorted(reasons.items(), key=lambda pair: (-pair[1], str(pair[0])))),
+        labelled=labelled,
+        right=right,
+    )
 
 
 def _summary(counts: ScoreCounts) -> list[str]:
@@ -154,16 +176,12 @@ def _summary(counts: ScoreCounts) -> list[str]:
     return lines
 
 
-def _right(rows: DataFrame) -> tuple[int, int]:
-    """Count the rows that came with a label, and those of them that were read right."""
+def _known_label(rows: DataFrame) -> Column:
+    """Make the column of the label that a row came with; null where it has none, or one that is no letter's."""
     if dict(rows.dtypes).get("label") != "string":
-        return 0, 0
+        return F.lit(None).cast("string")
     names: dict[str, str] = {name.lower(): name for name in LABELS}
     if {"source", "row"} <= set(rows.columns):  # of a pixel table, which numbers the letters
         names |= {str(number): letter for number, letter in LETTER_OF_NUMBER.items()}
     known = F.create_map(*(F.lit(word) for pair in names.items() for word in pair))
-    label = F.try_element_at(known, F.lower(F.trim("label"))).alias("label")
-    labelled = rows.select(label, "letter").where("label is not null")
-    right = F.count_if(F.col("label").eqNullSafe(F.col("letter")))
-    row = labelled.agg(F.count("*").alias("rows"), right.alias("right")).first()
-    return (row["rows"], row["right"]) if row is not None else (0, 0)
+    return F.try_element_at(known, F.lower(F.trim("label")))
