@@ -53,6 +53,7 @@ quarantine."""
 LEAST_GROUP_ROWS = 100
 """Rows of a row group where they have no more than its most bytes; so Spark's writer does."""
 _DIGEST_BYTES = 16
+_UNSEEN = "the folder of attempts is not there"
 
 
 def write_in_tasks(unread: Sequence[UnreadRows], folder: str, group_bytes: int, most_group_bytes: int) -> pd.DataFrame:
@@ -73,7 +74,7 @@ def write_in_tasks(unread: Sequence[UnreadRows], folder: str, group_bytes: int, 
     Raises
     ------
     AslsparkError
-        Where a file does not hold what its task has said.
+        Where tasks do not see the folder that the driver made, or a file does not hold what its task has said.
     """
     if not unread:
         return pd.DataFrame(columns=LINE_SCHEMA.names, dtype=object)
@@ -85,7 +86,15 @@ def write_in_tasks(unread: Sequence[UnreadRows], folder: str, group_bytes: int, 
     for part in unread:
         write = writer(part.read, attempts, (group_bytes, most_group_bytes), further)
         lines.append(part.rows.mapInArrow(write, LINE_SCHEMA))
-    returned = reduce(DataFrame.unionByName, lines).toPandas()
+    try:
+        returned = reduce(DataFrame.unionByName, lines).toPandas()
+    except Exception as error:
+        if _UNSEEN not in str(error):
+            raise
+        raise AslsparkError(
+            f"the driver made a folder in {os.path.dirname(os.path.dirname(folder))}, and a worker does not see it; give "
+            "--out a folder that the driver and all workers share, or one in a store"
+        ) from error
     commit(returned, attempts, folder)
     shutil.rmtree(attempts, ignore_errors=True)
     return returned
@@ -155,6 +164,8 @@ def writer(
         task = context.partitionId() if context is not None else 0
         file = f"part-{task:05d}-{uuid.uuid4()}.snappy.parquet"
         files: dict[str, _SplitFile] = {}
+        if not os.path.isdir(attempts):
+            raise FileNotFoundError(f"{_UNSEEN}: {attempts}")
         try:
             for read_batch in read(batches):
                 batch = _completed(read_batch, further)

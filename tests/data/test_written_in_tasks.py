@@ -5,12 +5,15 @@ import os
 import numpy as np
 import pyarrow as pa
 import pytest
-from picture_files import picture
+from moments import ENTERED, whenever
+from picture_files import fill, picture
 from pyarrow import parquet
 
 from aslspark.common.errors import AslsparkError
+from aslspark.data.ingest import ingest_sources
 from aslspark.data.pictures.options import PictureOptions
 from aslspark.data.pictures.reading import decoder
+from aslspark.data.splits import SplitOptions
 from aslspark.data.tables.labelled_tables import QUARANTINE
 from aslspark.data.written_in_tasks import DIGEST, FILE, commit, read_pictures, writer
 from aslspark.images.image_spec import ImageSpec
@@ -114,3 +117,16 @@ def test_some_pictures_are_read_back_by_their_ids(tmp_path, attempt):
     assert read_pictures(str(tmp_path / "samples"), lines, ids) == {name: rows[name] for name in ids}
     first = np.frombuffer(rows["hands:0.png"]["data"], np.uint8)
     assert first.reshape(SIDE, SIDE, 3).std() > 10
+
+
+def test_an_out_that_workers_do_not_see_is_said_with_what_would_do(spark, tmp_path):
+    fill(tmp_path / "hands", labels="A", count=3)
+
+    def unmount(_):  # a worker of another host has another disk
+        (attempts,) = tmp_path.glob("*/_attempts")
+        attempts.rmdir()
+
+    unseen = pytest.raises(AslsparkError, match="a worker does not see it; give --out a folder that the driver and all")
+    with unseen, whenever(writer, ENTERED, unmount):
+        ingest_sources(spark, [str(tmp_path / "hands")], str(tmp_path / "out"), split=SplitOptions(kind="random"))
+    assert os.listdir(tmp_path) == ["hands"]
