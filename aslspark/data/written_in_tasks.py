@@ -91,9 +91,10 @@ def write_in_tasks(unread: Sequence[UnreadRows], folder: str, group_bytes: int, 
     except Exception as error:
         if _UNSEEN not in str(error):
             raise
+        above = os.path.dirname(os.path.dirname(folder))
         raise AslsparkError(
-            f"the driver made a folder in {os.path.dirname(os.path.dirname(folder))}, and a worker does not see it; give "
-            "--out a folder that the driver and all workers share, or one in a store"
+            f"the driver made a folder in {above}, and a worker does not see it; give --out a folder that the driver "
+            "and all workers share, or one in a store"
         ) from error
     commit(returned, attempts, folder)
     shutil.rmtree(attempts, ignore_errors=True)

@@ -299,6 +299,41 @@ def test_guesses_of_less_than_1_percent_are_left_out(page):
     assert page.evaluate(script, [unlikely]) == ""
 
 
+def test_letters_of_which_neither_is_sure_are_answered_as_a_pair_with_how_each_is_formed(opened, tmp_path):
+    labels, picture = ("L", "M", "N"), tmp_path / "hand.jpg"
+    picture.write_bytes(picture_file())
+    bundle = write_bundle(tmp_path / "unsure", network_saying(np.array([0.06, 0.52, 0.42]), labels))
+    with service([bundle]) as unsure, opened_page(opened, unsure.address) as page:
+        page.set_input_files("#files", str(picture))
+        until(page, "document.querySelector('#results strong')?.textContent == 'M or N'")
+        shown = page.inner_text("#results li")
+        assert "52 % or 42 %" in shown
+        assert "or L 6 %" in shown
+        page.click("#camera")
+        until(page, "document.getElementById('letter').textContent == 'M or N'")
+        assert page.inner_text("#certainty-words") == "94 %"
+        assert page.inner_text("#others").startswith("M: ")
+        assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+        page.click("#camera")
+        assert page.input_value("#text") == ""
+
+
+@pytest.mark.parametrize(
+    ("shares", "two"),
+    [([0.59, 0.22], ["M", "N"]), ([0.6, 0.4], None), ([0.59, 0.2], None), ([0.5], None), ([], None)],
+)
+def test_a_pair_is_two_letters_that_are_likely_enough_together_alone(page, shares, two):
+    guesses = [{"letter": letter, "probability": share} for letter, share in zip("MN", shares, strict=False)]
+    assert page.evaluate("async (guesses) => (await import('/guesses.js')).pair(guesses)", guesses) == two
+
+
+def test_what_is_said_of_a_pair_is_how_each_is_formed(page):
+    script = "async ([two, chart]) => (await import('/guesses.js')).formed(two, chart)"
+    chart = [{"letter": "M", "words": "thumb under three fingers"}, {"letter": "N", "words": "thumb under two"}]
+    assert page.evaluate(script, [["N", "M"], chart]).startswith("N: thumb under two; M: thumb under three fingers. ")
+    assert page.evaluate(script, [["N", "del"], chart]).startswith("N: thumb under two; del: another shape. ")
+
+
 def test_of_several_models_the_page_lets_one_be_chosen(opened, tmp_path):
     from axe_playwright_python.sync_playwright import Axe
 

@@ -3,7 +3,7 @@
 import { Camera, GONE, noCameraHere, troubleOf } from "./camera.js";
 import { asked, choose } from "./chosen.js";
 import { outline } from "./drawing.js";
-import { others, percent } from "./guesses.js";
+import { formed, others, pair, percent } from "./guesses.js";
 import { sayWhatMoves, setUpChart } from "./hands.js";
 import { setUpInstalled } from "./installed.js";
 import { setUpLearning } from "./learning.js";
@@ -14,6 +14,7 @@ import { Speller } from "./words.js";
 
 const $ = (id) => document.getElementById(id);
 const speller = new Speller();
+let chart = []; // how each letter is formed
 let practised = () => null; // takes in a letter that was held, and tells what came of it
 
 function say(words, trouble = false) {
@@ -37,13 +38,15 @@ function showHand(hand) {
 
 function showReading(reading, time) {
   const best = reading.top[0];
-  const letter = reading.letter ?? (best ? `${best.letter}?` : "–");
+  const two = pair(reading.top);
+  const letter = two?.join(" or ") ?? reading.letter ?? (best ? `${best.letter}?` : "–");
   $("letter").textContent = letter;
   $("letter").parentElement.classList.toggle("word", letter.length > 2);
-  $("certainty").value = best?.probability ?? 0;
-  $("certainty-words").textContent = best ? percent(best.probability) : "–";
+  const certainty = (best?.probability ?? 0) + (two ? reading.top[1].probability : 0);
+  $("certainty").value = certainty;
+  $("certainty-words").textContent = best ? percent(certainty) : "–";
   $("held").value = speller.progress(time);
-  $("others").textContent = others(reading.top.slice(1)) || (reading.reason ?? "\u00a0");
+  $("others").textContent = two ? formed(two, chart) : others(reading.top.slice(1)) || (reading.reason ?? "\u00a0");
   showHand(reading.hand);
 }
 
@@ -156,6 +159,7 @@ async function showModel() {
   const facts = await (await fetch(address, { headers: authorization })).json();
   if (asked("page.json") !== address) return facts; // another one was chosen meanwhile
   $("model").textContent = facts.model;
+  chart = facts.chart;
   sayWhatMoves(facts.labels);
   practised = setUpLearning(facts, say, () => camera.on);
   setUpChart(facts.chart);

@@ -1,7 +1,7 @@
 /** Shows what is read in pictures that are dropped or chosen. */
 
 import { outline } from "./drawing.js";
-import { others, percent } from "./guesses.js";
+import { others, pair, percent, shares } from "./guesses.js";
 import { SILENT, ask } from "./link.js";
 
 const A_REQUEST = 8; // pictures
@@ -18,10 +18,11 @@ function item(file, reading) {
   image.alt = "";
   picture.className = "picture";
   picture.append(image, canvas);
-  letter.textContent = reading.letter ?? "–";
-  const share = reading.probability == null ? "" : percent(reading.probability);
-  words.append(letter, ` ${reading.letter ? share : `${reading.reason} ${share}`} (${file.name})`);
-  const listed = others((reading.top ?? []).slice(reading.letter ? 1 : 0));
+  const two = pair(reading.top ?? []);
+  letter.textContent = two?.join(" or ") ?? reading.letter ?? "–";
+  const share = two ? shares(reading.top.slice(0, 2)) : reading.probability == null ? "" : percent(reading.probability);
+  words.append(letter, ` ${reading.letter || two ? share : `${reading.reason} ${share}`} (${file.name})`);
+  const listed = others((reading.top ?? []).slice(two ? 2 : reading.letter ? 1 : 0));
   if (listed) words.append(document.createElement("br"), listed);
   shown.append(picture, words);
   return shown;
