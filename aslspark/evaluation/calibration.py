@@ -12,7 +12,7 @@ from typing import TypedDict
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from aslspark.data.samples import SPLITS
@@ -85,7 +85,7 @@ def try_temperatures(model: SignClassifierModel, samples: DataFrame) -> TriedTem
         losses.append(round(float(-np.log(of_label).mean()), 5))
         best = tempered.max(axis=1)
         steps = np.minimum(best * BINS * STEPS, BINS * STEPS - 1).astype(int)
-        bins = _bins(pd.DataFrame({"step": steps, "right": right, "certainty": best, "rows": 1}))
+        bins = _bins(pd.DataFrame({"right": right, "certainty": best, "rows": 1}, index=steps))
         errors.append(round(_expected_error(bins) or 0.0, 5))
     return {"rows": len(classes), "log_loss": losses, "calibration_error": errors}
 
@@ -118,22 +118,25 @@ def calibration_metrics(scored: DataFrame, temperature: float, threshold: float)
         Of the model.
     """
     thresholds = sorted({*THRESHOLDS, threshold})
-    totals, counts = _count_answered(scored, thresholds), _count_by_step(scored)
+    counts = _count_by_step(scored, thresholds)
     splits: dict[str, SplitCertainty] = {}
-    for split in (name for name in SPLITS if name in totals.index):
-        total = {str(name): int(number) for name, number in totals.loc[split].to_dict().items()}
-        after, before = (counts[(counts["split"] == split) & (counts["when"] == name)] for name in _PROBABILITIES)
+    for split in (name for name in SPLITS if name in set(counts["split"])):
+        of_split = counts[counts["split"] == split]
+        rows = int(of_split["rows"].sum())
+        after, before = (
+            of_split.groupby(f"step_{name}")[["rows", "right", name]].sum().rename(columns={name: "certainty"})
+            for name in _PROBABILITIES
+        )
         splits[split] = {
-            "rows": total["rows"],
+            "rows": rows,
             "calibration_error": _expected_error(_bins(after)),
             "calibration_error_before": _expected_error(_bins(before)),
             "bins": _bins(after),
             "bins_before": _bins(before),
             "coverage": [
-                _coverage(each, total["rows"], total[f"answered_{n}"], total[f"right_{n}"])
-                for n, each in enumerate(thresholds)
+                _coverage(each, rows, of_split[of_split["answered"] > n]) for n, each in enumerate(thresholds)
             ],
-            "curve": _curve(after, total["rows"]),
+            "curve": _curve(after, rows),
         }
     return {"temperature": temperature, "threshold": threshold, "splits": splits}
 
@@ -142,30 +145,25 @@ _PROBABILITIES = ("probability", "as_given")
 """Columns of the probability with the temperature and without it."""
 
 
-def _is_right() -> Column:
-    return F.coalesce(F.col("letter") == F.col("label"), F.lit(False))
+def _count_by_step(scored: DataFrame, thresholds: Sequence[float]) -> pd.DataFrame:
+    """Count rows by split, by the steps of both probabilities, and by how many of the thresholds, which rise, are met.
 
-
-def _count_answered(scored: DataFrame, thresholds: Sequence[float]) -> pd.DataFrame:
-    """Count for each split `rows`, and `answered_N` and `right_N` at the Nth threshold."""
-    answered = [F.col("probability") >= F.lit(threshold).cast("float") for threshold in thresholds]
-    counts = scored.groupBy("split").agg(
+    Returns
+    -------
+    pandas.DataFrame
+        split; step_NAME of both _PROBABILITIES, null where there is none; answered (int), the thresholds that are met;
+        rows and right (int); and the sums of both probabilities under their names.
+    """
+    is_right = F.coalesce(F.col("letter") == F.col("label"), F.lit(False))
+    met = [(F.col("probability") >= F.lit(threshold).cast("float")).cast("int") for threshold in thresholds]
+    steps = []
+    for name in _PROBABILITIES:
+        step = F.least(F.floor(F.col(name) * (BINS * STEPS)), F.lit(BINS * STEPS - 1)).cast("int")
+        steps.append(F.when(F.col(name).isNotNull(), step).alias(f"step_{name}"))  # least passes over null
+    counts = scored.groupBy("split", *steps, F.coalesce(sum(met, F.lit(0)), F.lit(0)).alias("answered")).agg(
         F.count("*").alias("rows"),
-        *(F.count_if(is_answered).alias(f"answered_{n}") for n, is_answered in enumerate(answered)),
-        *(F.count_if(is_answered & _is_right()).alias(f"right_{n}") for n, is_answered in enumerate(answered)),
-    )
-    return counts.toPandas().set_index("split")
-
-
-def _count_by_step(scored: DataFrame) -> pd.DataFrame:
-    """Count `rows` and `right`, and add up `certainty`, by split, column of the probability and step."""
-    both = F.explode(F.array(*(F.struct(F.lit(name).alias("when"), F.col(name).alias("p")) for name in _PROBABILITIES)))
-    step = F.least(F.floor(F.col("of.p") * (BINS * STEPS)), F.lit(BINS * STEPS - 1)).cast("int")
-    counts = (
-        scored.where("probability is not null")
-        .select("split", _is_right().cast("int").alias("right"), both.alias("of"))
-        .groupBy("split", F.col("of.when").alias("when"), step.alias("step"))
-        .agg(F.count("*").alias("rows"), F.sum("right").alias("right"), F.sum("of.p").alias("certainty"))
+        F.count_if(is_right).alias("right"),
+        *(F.sum(name).alias(name) for name in _PROBABILITIES),
     )
     return counts.toPandas()
 
@@ -176,7 +174,7 @@ def at_threshold(split: SplitCertainty, threshold: float) -> Coverage:
 
 
 def _bins(counts: pd.DataFrame) -> list[Bin]:
-    of_bins = counts.groupby(counts["step"] // STEPS)[["rows", "right", "certainty"]].sum()
+    of_bins = counts.groupby(counts.index // STEPS)[["rows", "right", "certainty"]].sum()
     return [
         {
             "certainty": float(row["certainty"] / row["rows"]),
@@ -195,13 +193,14 @@ def _expected_error(bins: Sequence[Bin]) -> float | None:
     return sum(each["rows"] * abs(each["certainty"] - each["accuracy"]) for each in bins) / rows
 
 
-def _coverage(threshold: float, rows: int, answered: int, right: int) -> Coverage:
+def _coverage(threshold: float, rows: int, counts: pd.DataFrame) -> Coverage:
+    answered, right = (int(number) for number in counts[["rows", "right"]].sum())
     accuracy = right / answered if answered else None
     return {"threshold": threshold, "coverage": answered / rows, "accuracy": accuracy}
 
 
 def _curve(counts: pd.DataFrame, rows: int) -> Curve:
-    falling = counts.sort_values("step", ascending=False)
+    falling = counts.sort_index(ascending=False)
     answered = falling["rows"].cumsum()
     return {
         "coverage": [round(float(share), 5) for share in answered / rows],

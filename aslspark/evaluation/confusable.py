@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,28 +77,36 @@ def choose_examples(groups: Sequence[Confusable], scored: DataFrame) -> list[lis
     list of list of Row
         For each group `id`, `label`, `letter`, `probability`.
     """
-    names = F.array(*(F.array(*(F.lit(letter) for letter in group.letters)) for group in groups))
-    by_group = scored.select("id", "label", "letter", "probability", F.posexplode(names).alias("group", "letters"))
-    wrong = F.coalesce(F.array_contains("letters", F.col("letter")) & (F.col("letter") != F.col("label")), F.lit(False))
-    surest = F.when(F.col("wrong"), -F.col("probability"))
-    of_letter = Window.partitionBy("group", "wrong", "label").orderBy(surest, F.xxhash64("id"), "id")
-    in_turn = Window.partitionBy("group", "wrong").orderBy("nth", "label")
-    chosen = (
-        by_group.where(F.array_contains("letters", F.col("label")))
-        .withColumn("wrong", wrong)
-        .withColumn("nth", F.row_number().over(of_letter))
-        .withColumn("place", F.row_number().over(in_turn))
-        .where(F.col("place") <= PICTURES_A_LINE)
-        .orderBy("group", F.desc("wrong"), "place")
+    letters = sorted({letter for group in groups for letter in group.letters})
+    surest = Window.partitionBy("label", "letter").orderBy(F.desc("probability"), "hash", "id")
+    any_of_them = Window.partitionBy("label", "letter").orderBy("hash", "id")
+    rows = (
+        scored.where(F.col("label").isin(letters))
+        .select("id", "label", "letter", "probability", F.xxhash64("id").alias("hash"))
+        .withColumns({"nth": F.row_number().over(surest), "any": F.row_number().over(any_of_them)})
+        .where(F.least("nth", "any") <= PICTURES_A_LINE)  # enough for a line of each kind, whatever the groups are
         .collect()
     )
     examples = []
-    for n in range(len(groups)):
-        mixed_up = [row for row in chosen if row["group"] == n and row["wrong"]]
-        others = [row for row in chosen if row["group"] == n and not row["wrong"]]
+    for group in groups:
+        of_group = [row for row in rows if row["label"] in group.letters]
+        wrong = [row for row in of_group if row["letter"] in group.letters and row["letter"] != row["label"]]
+        others = [row for row in of_group if row not in wrong]
+        mixed_up = _in_turn(sorted(wrong, key=lambda row: (-row["probability"], row["hash"], row["id"])))
         lines = 1 if len(mixed_up) <= PICTURES_A_LINE // 2 else 2
-        examples.append([*mixed_up, *others[: PICTURES_A_LINE * lines - len(mixed_up)]])
+        more = _in_turn(sorted(others, key=lambda row: (row["hash"], row["id"])))
+        examples.append([*mixed_up, *more[: PICTURES_A_LINE * lines - len(mixed_up)]])
     return examples
+
+
+def _in_turn(rows: Iterable[Row]) -> list[Row]:
+    """Take the first row of each label, then the second, as many as a line has."""
+    seen = Counter[str]()
+    turns: list[tuple[int, str, Row]] = []
+    for row in rows:
+        turns.append((seen[row["label"]], row["label"], row))
+        seen[row["label"]] += 1
+    return [row for _, _, row in sorted(turns, key=lambda turn: turn[:2])][:PICTURES_A_LINE]
 
 
 def draw_confusable(
