@@ -344,9 +344,9 @@ def _draw_augmented(samples: DataFrame, known: Sequence[str], config: Config, pa
     labels = [known[place] for place in places]
     shown = samples.where((samples["split"] == TRAIN) & samples["label"].isin(labels))
     # By a hash: any picture will do, the same one each time, and it need not be the first of a video.
-    chosen = shown.groupBy("label").agg(F.min_by("picture", F.xxhash64("id")).alias("picture")).orderBy("label")
+    chosen = shown.groupBy("label").agg(F.min_by("picture", F.xxhash64("id")).alias("picture")).collect()
     versions = augmented_versions(
-        np.stack([pixels_of(row["picture"]) for row in chosen.collect()]),
+        np.stack([pixels_of(row["picture"]) for row in sorted(chosen, key=lambda row: str(row["label"]))]),
         config.augment,
         framework=config.training.framework,
         stretch=config.features.stretch,
