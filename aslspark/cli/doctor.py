@@ -32,6 +32,7 @@ WORKER_MEMORY, LEAST_DISK, LEAST_SHARED = 1.0, 5.0, 0.25
 containers, unless they are told otherwise)."""
 IMPORT_SECONDS = 120.0
 """The time limit of one part: TensorFlow takes ten from a cold disk."""
+_BUSY = "takes long on a busy machine or a cold disk: look again"
 
 
 class Part(NamedTuple):
@@ -281,7 +282,12 @@ def _package(part: Part) -> Finding:
     error = _import_error(part.modules)
     if error is None:
         return Finding(OK, "package", versions[0])
-    return Finding(MISSING if is_required else HINT, "package", f"{versions[0]} does not import: {error}", part.remedy)
+    remedy = f"importing it {_BUSY}; else {part.remedy}" if error.endswith(_no_end()) else part.remedy
+    return Finding(MISSING if is_required else HINT, "package", f"{versions[0]} does not import: {error}", remedy)
+
+
+def _no_end() -> str:
+    return f"no end after {IMPORT_SECONDS:g} s"
 
 
 def _import_error(modules: Sequence[str]) -> str | None:
@@ -292,7 +298,7 @@ def _import_error(modules: Sequence[str]) -> str | None:
             command, capture_output=True, text=True, errors="replace", timeout=IMPORT_SECONDS, check=False
         )
     except subprocess.TimeoutExpired as error:
-        return f"{_last(error.stdout)}: no end after {IMPORT_SECONDS:g} s"
+        return f"{_last(error.stdout)}: {_no_end()}"
     except OSError as error:
         return str(error)
     if done.returncode == 0:
@@ -328,10 +334,8 @@ def _horovod() -> list[Finding]:
     with doing("asking Horovod what it was built with"):
         output = _output_of(module_command("horovod.runner.launch", "--check-build"), seconds=IMPORT_SECONDS)
     if output is None:
-        again = "it imports both frameworks, which takes long on a busy machine or a cold disk: look again"
-        return [
-            Finding(HINT, "Horovod", f"{version}, which did not say in {IMPORT_SECONDS:g} s how it was built", again)
-        ]
+        detail = f"{version}, which did not say in {IMPORT_SECONDS:g} s how it was built"
+        return [Finding(HINT, "Horovod", detail, f"it imports both frameworks, which {_BUSY}")]
     parts = re.findall(r"\[X\] (\S+)", output)
     remedy = "build it again beside the frameworks: remove its environment and run make env"
     is_usable = "Gloo" in parts and {"TensorFlow", "PyTorch"} & set(parts)

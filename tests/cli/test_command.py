@@ -395,7 +395,8 @@ def test_the_doctor_imports_what_each_part_imports(tmp_path, monkeypatch, capsys
     doctor.main([])
     said = capsys.readouterr().out.splitlines()
     assert said[0].startswith(f"note    package      pytest {pytest.__version__} does not import: {line}"), said
-    assert (len(said), said[1].strip(), said[2][:7]) == (3, "-> install it again", "ok     ")
+    busy = "importing it takes long on a busy machine or a cold disk: look again; else " if name == "hangs" else ""
+    assert (len(said), said[1].strip(), said[2][:7]) == (3, f"-> {busy}install it again", "ok     ")
 
 
 def test_the_doctor_passes_what_imports():
