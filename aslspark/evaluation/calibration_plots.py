@@ -14,6 +14,7 @@ from aslspark.common.plot_style import (
     QUIET,
     TRAIN_COLOUR,
     VALIDATION_COLOUR,
+    as_percent,
     label_at_right,
     legend_beside,
     limits_of_shares,
@@ -88,7 +89,8 @@ def plot_coverage(certainty: Certainty, path: Path) -> None:
     # other. So each point has a marker, and what it stands for is in the legend.
     for place, (point, thresholds) in enumerate(points.items()):
         is_set = certainty["threshold"] in thresholds
-        label = f"{_range(thresholds)}: {point[1]:.1%} of {point[0]:.0%}" + (" (as set)" if is_set else "")
+        answered = as_percent(float(f"{point[0]:.2g}"))  # two digits: 1 of 203 is 0.49%, and not 0%
+        label = f"{_range(thresholds)}: {point[1]:.1%} of {answered}" + (" (as set)" if is_set else "")
         axes.plot(
             *point,
             marker=_POINT_MARKERS[place % len(_POINT_MARKERS)],
@@ -100,9 +102,9 @@ def plot_coverage(certainty: Certainty, path: Path) -> None:
             clip_on=False,
         )
     accuracies = [share for each in splits.values() for share in each["curve"]["accuracy"]]
-    answered = [share for each in splits.values() for share in each["curve"]["coverage"]]
+    coverages = [share for each in splits.values() for share in each["curve"]["coverage"]]
     axes.set(xlabel="answered, share of all pictures", ylabel="right, of those answered")
-    axes.set(xlim=limits_of_shares(*answered or [0, 1]), ylim=limits_of_shares(*accuracies or [0, 1]))
+    axes.set(xlim=limits_of_shares(*coverages or [0, 1]), ylim=limits_of_shares(*accuracies or [0, 1]))
     axes.set_title(f"what a threshold buys (marked on {name})")
     for axis in (axes.xaxis, axes.yaxis):
         show_percent(axis)

@@ -130,6 +130,15 @@ def test_coverage_lies_within_100_percent_and_its_thresholds_in_the_legend(drawn
     require_readable(drawn(plot_calibration, certainty))
 
 
+def test_a_threshold_that_answers_few_does_not_say_that_it_answers_none(drawn):
+    figure = drawn(
+        plot_coverage,
+        {"temperature": 1.0, "threshold": 0.0, "splits": {"test": splits_of((0.3, 0.9, 1.0), (1.0, 0.21, 1 / 203))}},
+    )
+    words = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    assert words[1:] == ["0: 30.0% of 100% (as set)", "0.1: 90.0% of 21%", "0.2: 100.0% of 0.49%"]
+
+
 def test_a_cost_of_two_bundles_is_no_large_box(drawn):
     bundles = [
         {"name": name, "ms_a_picture": ms, "sets": {"mine": {"accuracy": accuracy, "rows": 40}}}
