@@ -111,7 +111,8 @@ class Attempts:
                         f"{error}\ngiven up after {counted(attempt, 'try', 'tries')} (training.tries), {kept} of "
                         f"{job.training.epochs} epochs done"
                     ) from error
-                log.warning("%s", str(error).splitlines()[0])
+                first_line = str(error).splitlines()[0].removesuffix("; its last words:")  # they are in the lines below
+                log.warning("%s; try %d of %d begins", first_line, attempt + 1, self._tries)
                 if error.silent and not is_local(self._spark):
                     self._wait_until_all_answer(executors, num_proc)
                 epoch, num_proc = kept, self._slots_left(wanted)  # of those lost before, some may be back

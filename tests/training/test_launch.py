@@ -22,7 +22,7 @@ from stacks import needs_horovods_estimators
 from aslspark.common.errors import AslsparkError
 from aslspark.common.spark_session import WORKER_DAEMON
 from aslspark.training.launch.child import report
-from aslspark.training.launch.failures import WorkerError
+from aslspark.training.launch.failures import WorkerError, what_went_wrong
 from aslspark.training.launch.launchers import HOROVOD, TORCH
 from aslspark.training.launch.mailbox import Mailbox, TaskMail
 from aslspark.training.launch.places import Place, places
@@ -188,6 +188,15 @@ def test_a_worker_that_fails_is_named_with_its_host_and_what_befell_it(launcher,
         run(fails, fault, launcher=launcher, modules=modules)
     assert error.value.lost is lost
     assert left() == NOTHING
+
+
+@pytest.mark.parametrize(("silent", "cut_off"), [(0, False), (1, True)])
+def test_only_a_worker_other_than_0_may_be_cut_off_from_worker_0(silent, cut_off):
+    statuses = [{"state": "working", "rank": rank, "name": "here", "beat": 9} for rank in (0, 1)]
+    silences = [61.0 * (rank == silent) for rank in (0, 1)]
+    error = str(what_went_wrong(statuses, silences, 60.0, ""))
+    assert error.startswith(f"worker {silent} on here was not heard from for 60 s: its executor is lost or too busy")
+    assert ("cut off from worker 0" in error) is cut_off
 
 
 def test_an_error_of_ours_is_the_users_to_read_without_a_traceback(spark):

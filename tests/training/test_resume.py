@@ -123,7 +123,7 @@ def test_a_run_outlives_a_worker_that_is_killed(spark, ingested, tmp_path, caplo
     with held_after(2), on_events(after_epoch(2, lambda: kill_one(1))):
         rows = fitted(spark, ingested, tmp_path)
     assert [row["epoch"] for row in rows] == [1, 2, 3, 4, 5]
-    assert "killed, out of memory or by hand" in caplog.text
+    assert "killed, out of memory or by hand; try 2 of 3 begins" in caplog.text
     assert "going on after epoch 2 of 5, with 2 processes" in caplog.text
     assert training_processes() == []
 
@@ -134,7 +134,7 @@ def test_it_is_given_up_after_the_allowed_tries_and_what_was_trained_is_kept(spa
     with held_after(2), on_events(after_epoch(2, lambda: kill_one(2))), pytest.raises(AslsparkError) as error:
         train(spark, [ingested], str(tmp_path / "bundle"), config=load_config(None, words))
     assert "killed" in str(error.value).splitlines()[0]
-    assert "given up after 1 tries (training.tries)" in str(error.value)
+    assert "given up after 1 try (training.tries)" in str(error.value)
     about = json.loads((tmp_path / "bundle.unfinished" / "run.json").read_text())
     assert about["data"] == [ingested]
     assert (tmp_path / "bundle.unfinished" / "checkpoints" / "epoch-0002.npz").exists()

@@ -62,7 +62,9 @@ def what_went_wrong(statuses: list[TaskStatus], silences: list[float], limit: fl
             return WorkerError(f"{_who(status)} failed: {_with_last_line_first(status)}")
     silence, task = max((silence, task) for task, silence in enumerate(silences))
     if silence > limit and statuses[task].get("state") != DONE:
-        words = f"was not heard from for {limit:g} s: its executor is lost, or its host cut off from worker 0's"
+        # Worker 0 holds what the others talk to, and can be cut off from nothing but itself.
+        cut_off = "" if statuses[task].get("rank") == 0 else ", or its host cut off from worker 0's"
+        words = f"was not heard from for {limit:g} s: its executor is lost or too busy{cut_off}"
         return WorkerError(f"{_who(statuses[task])} {words}\n{why}".strip(), lost=True, silent=True)
     for status in failed:
         words = f"lost its connection to another: {_with_last_line_first(status)}"
