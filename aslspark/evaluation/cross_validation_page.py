@@ -55,7 +55,7 @@ def write_cross_validation_page(result: CrossValidation, folder: Path) -> None:
             ),
         ],
         made=_made(settings),
-        settings=settings["settings"],
+        settings={name: part for name, part in settings["settings"].items() if settings["drawn"] or name != "drawn"},
         title=title,
         wilson=wilson,
         folds=folds,

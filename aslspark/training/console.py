@@ -58,6 +58,8 @@ class ConsoleProgress:
         if "val_loss" in row:
             words.append(f"val_loss {row['val_loss']:.4f}  val_accuracy {row['val_accuracy']:.4f}")
         words.append(f"{row['rows'] / max(row['train_seconds'], 1e-9):,.0f} rows/s")
-        left = (row["epochs"] - row["epoch"]) * row["seconds"]
-        words.append(f"{int(left // 60)}:{int(left % 60):02d} left")
+        if (
+            left := (row["epochs"] - row["epoch"]) * row["seconds"]
+        ):  # after the last one the model is still to be judged
+            words.append(f"{int(left // 60)}:{int(left % 60):02d} left")
         return "   ".join(words)

@@ -358,7 +358,8 @@ def _draw_augmented(samples: DataFrame, known: Sequence[str], config: Config, pa
 def _write_page(folder: Path, metrics: Metrics, job: _Job) -> None:
     manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     drawn = [f"Trained and tested on {manifest['drawn']}"] if manifest["drawn"] else []
-    model = manifest["settings"]["network"]["name"] if manifest["kind"] == "network" else job.config.mllib.classifier
+    settings = {name: part for name, part in manifest["settings"].items() if drawn or name != "drawn"}
+    model = settings["network"]["name"] if manifest["kind"] == "network" else job.config.mllib.classifier
     write_model_page(
         folder,
         metrics,
@@ -372,7 +373,7 @@ def _write_page(folder: Path, metrics: Metrics, job: _Job) -> None:
             "fingerprint of the samples": manifest["data"]["fingerprint"],
             "time": ", ".join(f"{phase} {seconds:.0f} s" for phase, seconds in manifest["seconds"].items()),
         },
-        settings=manifest["settings"],
+        settings=settings,
     )
 
 
