@@ -128,6 +128,7 @@ def ingest_sources(
         options = replace(options, test=0.0)
     if opened.giving(VALIDATION):
         options = replace(options, validation=0.0)
+    opened.remarks += _pattern_found_nowhere(opened, picture_options)
     if options.kind == "signer":
         quarantine_without_signer(opened)
     lengths = [picture.length for source in opened.pictures.values() for picture in source.usable]
@@ -286,6 +287,15 @@ def _preview_splits(
     # For tables alone, the report follows soon.
     if opened.pictures and (warning := previewed_missing_labels(listing, options)):
         log.warning("warning: %s", warning)
+
+
+def _pattern_found_nowhere(opened: OpenedSources, options: PictureOptions) -> list[str]:
+    """Say that a pattern of signers was given and no picture has one, since figures by signer would be missing."""
+    pictures = [picture for source in opened.pictures.values() for picture in source.usable]
+    if options.signer_pattern is None or not pictures or any(picture.signer for picture in pictures):
+        return []
+    count, first = counted(len(pictures), "picture"), pictures[0].name
+    return [f"pictures.signer_pattern={options.signer_pattern.pattern} matches no path of {count}, such as {first}"]
 
 
 def _opened(

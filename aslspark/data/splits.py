@@ -123,8 +123,8 @@ def too_few_groups(options: SplitOptions, names: Iterable[str | None], nameless:
     groups = set(names)
     if None in groups:
         return (
-            f"split.kind={options.kind}: there are rows that name no signer{f' ({nameless})' if nameless else ''}, "
-            "which a manifest's column signer or pictures.signer_pattern would name"
+            f"split.kind={options.kind}: there are rows that name no signer{f' ({nameless})' if nameless else ''}; "
+            "give a manifest with a column signer, or a pictures.signer_pattern that is found in their paths"
         )
     needed = sum(_held_out(options, len(groups))) + 1
     if len(groups) < needed:

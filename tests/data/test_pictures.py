@@ -123,9 +123,21 @@ def test_the_signer_is_found_in_the_path_and_whole_signers_are_held_out(spark, t
     rows = read_samples(spark, str(tmp_path / "out")).select("id", "signer", "split").collect()
     assert all(row["signer"] == row["id"].split("hand")[1][0] for row in rows)
     assert len({(row["signer"], row["split"]) for row in rows}) == 4
-    unnamed = r"name no signer \(24 of set, first hand1_day/A/A1.jpg\), .*signer_pattern would name; set split.kind="
-    with pytest.raises(AslsparkError, match=unnamed):
-        ingest_sources(spark, [str(tmp_path / "set")], str(tmp_path / "no"), split=split, pictures=options(spark))
+    unnamed = (
+        r"name no signer \(24 of set, first hand1_day/A/A1.jpg\); .*signer_pattern that is found in their paths; set"
+    )
+    for pattern in ({}, {"signer_pattern": r"person(\d)_"}):
+        with pytest.raises(AslsparkError, match=unnamed):
+            ingest_sources(
+                spark, [str(tmp_path / "set")], str(tmp_path / "no"), split=split, pictures=options(spark, **pattern)
+            )
+
+
+def test_a_pattern_that_no_path_has_is_warned_of_where_signers_are_not_split(spark, tmp_path):
+    fill(tmp_path / "set", labels="AB", count=3)
+    signers = options(spark, signer_pattern=r"person(\d)_")
+    report = ingest_sources(spark, [str(tmp_path / "set")], str(tmp_path / "out"), pictures=signers)
+    assert r"pictures.signer_pattern=person(\d)_ matches no path of 6 pictures, such as A/A1.jpg" in report.warnings
 
 
 def test_a_picture_without_a_signer_beside_others_is_quarantined_where_signers_are_split(spark, tmp_path):
