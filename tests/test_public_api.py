@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import logging
 import re
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from pyspark.sql import functions as F
 import aslspark
 from aslspark import ingest, load_config, load_model, score, train
 from aslspark.common.errors import AslsparkError
+from aslspark.common.log_output import RESULT
 from aslspark.data.samples import TEST, read_samples
 from aslspark.registry.tracking import store_uri
 
@@ -107,6 +109,10 @@ logging.getLogger("aslspark").info("epoch 1/2, s3://key:secret@store")
 )
 def test_the_log_is_shown_once_unless_the_caller_decided_otherwise(before, printed):
     assert run_python(PROGRAM.format(before=before)) == printed
+
+
+def test_a_result_has_a_level_with_a_name_for_the_callers_own_format():
+    assert logging.getLevelName(RESULT) == "RESULT"
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ from aslspark.common.redaction import say
 
 RESULT = logging.INFO + 5
 """The level of what a job came to: ``--quiet`` shows it, and what is worse, alone."""
+logging.addLevelName(RESULT, "RESULT")  # for a caller's own format, which would say "Level 25"
 
 
 class _Printer(logging.Handler):

@@ -36,7 +36,10 @@ from aslspark.scoring.answer_columns import ResultColumns
 def picture_column(dataset: DataFrame, column: str, are_paths: bool = False) -> tuple[str, Column]:
     """Return the kind of a column of pictures, and the column for the normaliser; `are_paths`: of local files."""
     if column not in dataset.columns:
-        raise AslsparkError(f"inputCol={column}: there is no such column; there are {some_names(dataset.columns)}")
+        there = some_names(dataset.columns)
+        raise AslsparkError(
+            f"inputCol={column}: there is no such column; there are {there}; setInputCol names that of pictures"
+        )
     kind = dataset.schema[column].dataType
     values = F.col(*quoted([column]))
     if isinstance(kind, BinaryType):

@@ -7,7 +7,14 @@ from aslspark.common.errors import AslsparkError
 from aslspark.data.ingest import ingest_sources
 from aslspark.data.samples import read_samples
 from aslspark.data.tables.label_numbers import numbering_warning
-from aslspark.data.tables.pixel_layout import COLUMNS, layout_of_line, names_pixels, problem_with, scaled_rows
+from aslspark.data.tables.pixel_layout import (
+    COLUMNS,
+    layout_of_line,
+    names_pixels,
+    problem_with,
+    scaled_rows,
+    some_names,
+)
 from aslspark.scoring.unlabelled import rows_to_score
 
 ROWS = 12
@@ -285,3 +292,11 @@ def test_what_cannot_be_scored_is_refused_by_what_is_there_and_what_would_be_rea
     with pytest.raises(AslsparkError, match=words) as caught:
         rows_to_score(spark, [str(tmp_path / named)])
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("count", "expected"),
+    [(1, "c0"), (4, "c0, c1, c2, c3"), (6, "c0, c1, c2, c3, c4, c5"), (7, "c0, c1, c2 and 4 more")],
+)
+def test_few_names_are_all_written(count, expected):
+    assert some_names([f"c{n}" for n in range(count)]) == expected

@@ -208,8 +208,9 @@ def _name(name: str) -> str:
 
 
 def some_names(names: Sequence[str]) -> str:
-    """Write the first three names, and how many more there are."""
-    return ", ".join(map(_short, names[:3])) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    """Write all of few names, and of many the first three and how many more there are."""
+    shown = names if len(names) <= 6 else names[:3]
+    return ", ".join(map(_short, shown)) + (f" and {len(names) - 3} more" if len(names) > len(shown) else "")
 
 
 def _short(name: str) -> str:
