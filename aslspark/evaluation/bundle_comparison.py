@@ -129,7 +129,10 @@ def set_accuracy(
             split: _accuracy(classification_metrics(parts[split], labels)) for split in SPLITS if split in parts
         }
     elif both := sorted(set(counts["source"]) & set(candidate.manifest.get("data", {}).get("sources", []))):
-        result["warning"] = f"trained on a source of the same name ({', '.join(both)}): may have seen these rows"
+        result["warning"] = (
+            f"trained on a source of the same name ({', '.join(both)}): may have seen these rows; of the folder that "
+            "ingest made of its data, the test split alone is judged"
+        )
         candidate.doubtful.append(labelled.name)
     elif candidate.learned_from is None:
         unknown = "it does not say what it was trained on"

@@ -49,6 +49,8 @@ class BundleRow(ModelSize):
     ms_a_picture: float | None
     pictures_a_second: float | None
     sets: dict[str, SetAccuracy]
+    watch: list[str]
+    """What stood out while it was trained, and what would help."""
     grad_cam: str | None
     """The file of its Grad-CAM sheet."""
     why_empty: dict[str, str]

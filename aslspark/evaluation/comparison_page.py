@@ -20,7 +20,7 @@ COLUMNS = {
 
 
 def write_comparison_page(result: Comparison, folder: Path) -> None:
-    """Write the page, and the plots `scores.png` and, where anything was timed, `cost.png`.
+    """Write the page, and the plots `scores.png` and, where two or more were timed, `cost.png`.
 
     Parameters
     ----------
@@ -29,14 +29,19 @@ def write_comparison_page(result: Comparison, folder: Path) -> None:
     """
     bundles, names = result["bundles"], [labelled["name"] for labelled in result["sets"]]
     plot_scores(bundles, names, folder / "scores.png")
-    if any(bundle["ms_a_picture"] is not None for bundle in bundles):
+    if sum(bundle["ms_a_picture"] is not None for bundle in bundles) > 1:
         plot_cost(bundles, names, folder / "cost.png")
     judged = [(bundle, name, of_set) for bundle in bundles for name, of_set in bundle["sets"].items()]
     write_page(
         folder,
         "compare.html",
         warnings=[
-            f"{bundle['name']} on {name}: {of_set['warning']}." for bundle, name, of_set in judged if of_set["warning"]
+            *(
+                f"{bundle['name']} on {name}: {of_set['warning']}."
+                for bundle, name, of_set in judged
+                if of_set["warning"]
+            ),
+            *(f"{bundle['name']}, {words}." for bundle in bundles for words in bundle["watch"]),
         ],
         made={
             "bundles": ", ".join(f"{bundle['name']}: {bundle['path']}" for bundle in bundles),

@@ -212,7 +212,8 @@ class _Fit:
 
     def is_stopped(self, classes: int) -> bool:
         """Look at the last epoch with every rule, and say whether one stops the fit."""
-        alerts = new_notes(self.done.history, classes)
+        is_last = len(self.done.history) == self.training.epochs
+        alerts = new_notes(self.done.history, classes, is_last=is_last)
         self.done.watch += alerts
         for alert in alerts:
             self.report({"event": "watch", **alert})

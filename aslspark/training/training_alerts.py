@@ -25,6 +25,8 @@ FLAT_ACCURACY = 0.99
 """From here on a loss that does not fall is one that has fallen."""
 FAR_APART = 0.15
 """Share of pictures: training accuracy less validation accuracy."""
+LEARNING_SHARE = 0.05
+"""By what share of it the validation loss falls in two epochs that both better it, where there is more to learn."""
 
 History = Sequence[EpochRow]
 
@@ -39,9 +41,11 @@ class Rule:
     """From the history and the number of classes, what is wrong with the last epoch, in words; None: nothing."""
     advice: str
     """The settings that are likely to help."""
+    at_end: bool = False
+    """Whether it is of the last epoch that the settings allow, and of no other."""
 
 
-def new_notes(history: History, classes: int) -> list[Alert]:
+def new_notes(history: History, classes: int, *, is_last: bool = False) -> list[Alert]:
     """Judge the last epoch.
 
     A rule that went off in the epoch before as well is not noted again; of one that stops, nothing else is noted, since
@@ -49,8 +53,10 @@ def new_notes(history: History, classes: int) -> list[Alert]:
     """
     notes: list[Alert] = []
     for rule in RULES:
+        if rule.at_end and not is_last:
+            continue
         seen = rule.sees(history, classes)
-        if seen is not None and (len(history) == 1 or rule.sees(history[:-1], classes) is None):
+        if seen is not None and (rule.at_end or len(history) == 1 or rule.sees(history[:-1], classes) is None):
             note: Alert = {"rule": rule.name, "epoch": history[-1]["epoch"], "seen": seen, "stopped": rule.stops}
             if rule.stops:
                 return [note]
@@ -117,6 +123,17 @@ def one_answer(history: History, classes: int) -> str | None:
     return "every validation sample got the same answer" if everything else None
 
 
+def still_learning(history: History, classes: int) -> str | None:
+    """See a validation loss that was falling when the epochs were over: the network could be better than it is."""
+    losses = [row["val_loss"] for row in history if "val_loss" in row]
+    if len(losses) < 3 or history[-1].get("val_accuracy", 1.0) >= FLAT_ACCURACY:
+        return None
+    *before, middle, last = losses
+    if not last < middle < min(before) or last > before[-1] * (1 - LEARNING_SHARE):
+        return None
+    return f"val_loss was still falling: {before[-1]:.4g}, {middle:.4g} and {last:.4g} in the last three epochs"
+
+
 RULES = (
     Rule(
         "not_finite",
@@ -140,4 +157,5 @@ RULES = (
         "more data, stronger augment settings, network.dropout, training.optimizer=adamw with weight_decay",
     ),
     Rule("one_answer", False, one_answer, "a lower training.learning_rate, more epochs, training.balance_sources"),
+    Rule("still_learning", False, still_learning, "more training.epochs", at_end=True),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -45,11 +46,12 @@ from aslspark.evaluation.speed import measure_speed, this_machine
 from aslspark.models.onnx_classifier import OnnxClassifier
 from aslspark.scoring.model import SignClassifierModel
 from aslspark.training.data import fingerprint, ingested_folder
+from aslspark.training.training_alerts import in_words
 from aslspark.workflows.job_run import job_run, log_result
 
 log = logging.getLogger("aslspark")
 
-RESULT_FILE = "comparison.json"
+RESULT_FILE, METRICS_FILE = "comparison.json", "metrics.json"
 
 
 def compare_bundles(
@@ -118,6 +120,9 @@ def compare_bundles(
             write_json(folder / RESULT_FILE, result)
             write_comparison_page(result, folder)
         _log_accuracies(candidates)
+        for candidate in candidates:
+            for words in candidate.row["watch"]:
+                log.warning("%s, %s", candidate.name, words)
     log_result(
         out,
         finding,
@@ -139,7 +144,7 @@ def _log_accuracies(candidates: Sequence[Candidate]) -> None:
 def _candidate(name: str, path: str) -> Candidate:
     """Read a bundle with its size, cost and training time."""
     folder = bundle_folder(path)
-    bundle, model = read_bundle(folder), SignClassifierModel.load(path)
+    bundle, model = read_bundle(folder, keep=[METRICS_FILE]), SignClassifierModel.load(path)
     manifest = bundle.manifest
     settings = manifest.get("settings", {})
     why_empty: dict[str, str] = {}
@@ -162,11 +167,20 @@ def _candidate(name: str, path: str) -> Candidate:
         "ms_a_picture": None,
         "pictures_a_second": None,
         "sets": {},
+        "watch": _watch_of(bundle.files.get(METRICS_FILE, b"{}")),
         "grad_cam": None,
         "why_empty": why_empty,
         **size,
     }
     return Candidate(name, path, folder, manifest, model, row)
+
+
+def _watch_of(metrics: bytes) -> list[str]:
+    """Say what stood out while a network was trained; what another program or version wrote says nothing here."""
+    try:
+        return [in_words(alert) for alert in json.loads(metrics).get("watch", [])]
+    except (ValueError, TypeError, AttributeError, KeyError, StopIteration):
+        return []
 
 
 def _time(candidates: Sequence[Candidate], threads: int) -> None:

@@ -68,3 +68,21 @@ def test_one_answer_to_everything_is_told_from_the_second_epoch_on(epochs, expec
 def test_a_loss_that_does_not_fall_is_told_after_five_epochs(losses, accuracy, expected):
     rows = [row(n, loss=loss, accuracy=accuracy, val_accuracy=accuracy) for n, loss in enumerate(losses, 1)]
     assert seen(rows) == expected
+
+
+@pytest.mark.parametrize(
+    ("losses", "accuracy", "expected"),
+    [
+        ([3.0, 2.7, 2.6], 0.5, ["still_learning"]),
+        ([3.0, 2.9, 2.849], 0.5, ["still_learning"]),  # by a twentieth in two epochs
+        ([3.0, 2.9, 2.851], 0.5, []),  # by less
+        ([3.0, 3.1, 2.6], 0.5, []),  # it goes up and down
+        ([2.5, 3.0, 2.7, 2.6], 0.5, []),  # it was lower before
+        ([3.0, 2.7, 2.6], 0.99, []),  # there is little left to learn
+        ([3.0, 2.6], 0.5, []),
+    ],
+)
+def test_a_network_that_was_still_learning_when_its_epochs_were_over_is_told_then_alone(losses, accuracy, expected):
+    rows = [row(n, val_loss=loss, val_accuracy=accuracy) for n, loss in enumerate(losses, 1)]
+    assert seen(rows) == []
+    assert [note["rule"] for note in new_notes(rows, CLASSES, is_last=True)] == expected

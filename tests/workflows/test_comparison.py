@@ -12,6 +12,7 @@ from scipy.stats import binomtest
 from serving_bundles import untrained
 
 from aslspark import train
+from aslspark.bundle.files import seal
 from aslspark.common.errors import AslsparkError
 from aslspark.common.labels import STATIC_LETTERS
 from aslspark.common.settings import load_config
@@ -49,13 +50,14 @@ def bundles(spark, ingested, table, tmp_path_factory):
     known = {"fingerprint": fingerprint(spark, ingested), "sources": ["drawn"]}
     forest = ["mllib.classifier=forest", "mllib.trees=2", "mllib.depth=2"]
     train(spark, [str(table)], str(folder / "forest"), config=load_config(None, forest))
-    return {
-        "keras": untrained("keras", folder / "keras", LABELS, data=known, seconds={"fit": 12.3}),
-        "torch": untrained(
-            "torch", folder / "torch", LABELS, data={"fingerprint": "other", "sources": ["letters.csv"]}
-        ),
-        "forest": str(folder / "forest"),
-    }
+    keras = untrained("keras", folder / "keras", LABELS, data=known, seconds={"fit": 12.3})
+    other = {"fingerprint": "other", "sources": ["letters.csv"]}
+    torch = untrained("torch", folder / "torch", LABELS, data=other)
+    alert = {"rule": "still_learning", "epoch": 4, "seen": "val_loss was still falling", "stopped": False}
+    for bundle, watch in ((keras, [alert]), (torch, [{**alert, "rule": "of another version"}])):
+        (Path(bundle) / "metrics.json").write_text(json.dumps({"watch": watch}))
+        seal(Path(bundle))
+    return {"keras": keras, "torch": torch, "forest": str(folder / "forest")}
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +90,13 @@ def test_every_bundle_has_every_column_or_the_reason_why_not(compared):
         *("parameters", "multiply_adds", "ms_a_picture", "pictures_a_second"),
     }
     assert result["machine"]["threads"] == 1
+
+
+def test_a_network_that_was_still_learning_is_not_compared_without_a_word(compared):
+    out, result = compared
+    words = "epoch 4: still_learning: val_loss was still falling; try more training.epochs"
+    assert {row["name"]: row["watch"] for row in result["bundles"]} == {"keras": [words], "second": [], "forest": []}
+    assert f"keras, {words}." in (out / "report.html").read_text()
 
 
 def test_all_bundles_are_judged_on_the_same_rows_of_a_set_those_that_none_was_trained_on(
