@@ -87,6 +87,8 @@ def _hands(ingested: str) -> tuple[pa.Table, int]:
         raise hands_missing(ingested)
     rows = samples.to_table(columns=["label", HAND_COLUMN])
     found = rows.filter(pc.field(HAND_COLUMN, "found").is_valid()).combine_chunks()
-    points = pc.list_flatten(pc.struct_field(found[HAND_COLUMN], "landmarks")).to_numpy().reshape(len(found), NUMBERS)
+    # Not by struct_field, which takes no name in the pyarrow that Spark 3.5 is installed with.
+    landmarks = found.flatten()[f"{HAND_COLUMN}.landmarks"]
+    points = pc.list_flatten(landmarks).to_numpy().reshape(len(found), NUMBERS)
     columns = {name: points[:, number] for number, name in enumerate(coordinate_names(3))}
     return pa.table({"label": found["label"], **columns}), len(rows)
