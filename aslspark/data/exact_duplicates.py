@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -9,9 +10,11 @@ import pandas as pd
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from aslspark.common.batch_udf import batch_udf
 from aslspark.common.counted import counted
 from aslspark.data.samples import HAND_COLUMN, TEST, TRAIN, VALIDATION
 from aslspark.data.tables.landmark_hands import IN_TABLE
+from aslspark.images.decoding import JPEG, RAW, encode, pixels_of
 
 
 @dataclass(frozen=True)
@@ -50,11 +53,56 @@ class ExactDuplicates:
         return asdict(self)
 
 
-def picture_hash(samples: DataFrame) -> Column:
-    """Make the column (long) of a hash of a picture's bytes and shape; of a table of landmarks, of the landmarks."""
+def picture_hash(samples: DataFrame, bytes_as: str | None = None) -> Column:
+    """Make the column (long) of a hash of a picture's bytes and shape; of a table of landmarks, of the landmarks.
+
+    Parameters
+    ----------
+    bytes_as : {'raw', 'jpeg'}, optional
+        Bring the bytes to this encoding first; see `common_encoding`.
+    """
     # 64 bits: among a million different pictures, two share a hash in one of 40 million tables.
-    shape_and_bytes = (f"picture.{name}" for name in ("height", "width", "channels", "data"))
-    return F.xxhash64(*shape_and_bytes, *landmarks_of_tables(samples))
+    shape = (f"picture.{name}" for name in ("height", "width", "channels"))
+    data = F.col("picture.data")
+    if bytes_as is not None:
+        in_another = F.coalesce(F.col("picture.encoding"), F.lit(RAW)) != bytes_as
+        data = F.coalesce(_encoder(bytes_as)(F.when(in_another, F.col("picture"))), data)
+    return F.xxhash64(*shape, data, *landmarks_of_tables(samples))
+
+
+def common_encoding(encodings: Collection[str]) -> str | None:
+    """Return the encoding in which equal pictures have equal bytes; None where all have one already.
+
+    Parameters
+    ----------
+    encodings : collection of {'raw', 'png', 'jpeg'}
+        Of all pictures that are compared.
+    """
+    if len(encodings) < 2:
+        return None
+    return JPEG if JPEG in encodings else RAW
+
+
+def encodings_of(samples: DataFrame) -> set[str]:
+    """Return the encodings of the pictures, from a scan of that column alone."""
+    return {row[0] for row in samples.select(F.coalesce("picture.encoding", F.lit(RAW))).distinct().collect()}
+
+
+def _encoder(encoding: str) -> Callable[..., Column]:
+    @batch_udf("binary")
+    def encoded(batches: Iterator[pd.DataFrame]) -> Iterator[pd.Series]:
+        for batch in batches:
+            rows: list[Any] = [_encoded(row, encoding) for row in batch.to_dict("records")]
+            yield pd.Series(rows, dtype=object)
+
+    return encoded
+
+
+def _encoded(picture: Mapping[Any, Any], encoding: str) -> bytes | None:
+    if picture["data"] is None:
+        return None
+    sizes = {name: int(picture[name]) for name in ("height", "width", "channels")}  # pandas made floats of them
+    return encode(pixels_of({**picture, **sizes}), encoding)
 
 
 def landmarks_of_tables(samples: DataFrame) -> list[Column]:
@@ -65,15 +113,18 @@ def landmarks_of_tables(samples: DataFrame) -> list[Column]:
     return [F.when(hand["found"] == IN_TABLE, hand["landmarks"])]
 
 
-def count_exact_duplicates(samples: DataFrame) -> ExactDuplicates:
+def count_exact_duplicates(samples: DataFrame, encodings: Collection[str] = ()) -> ExactDuplicates:
     """Count the pictures that are in two splits.
 
     Parameters
     ----------
     samples : DataFrame
         id, picture, split, and perhaps HAND_COLUMN. Spark reads the pictures once, and shuffles their hashes only.
+    encodings : collection of str
+        Of the pictures, where there may be several.
     """
-    hashed = samples.select(picture_hash(samples).alias("hash"), "split", "id")
+    hash_of_row = picture_hash(samples, common_encoding(encodings))
+    hashed = samples.select(hash_of_row.alias("hash"), "split", "id")
     rows = {split: F.sum((F.col("split") == split).cast("int")).alias(split) for split in (TRAIN, VALIDATION, TEST)}
     is_test = F.col("split") == TEST
     ids = F.struct(F.min(F.when(is_test, F.col("id"))), F.min(F.when(~is_test, F.col("id")))).alias("ids")

@@ -32,7 +32,7 @@ from aslspark.data.assign_splits import (
 )
 from aslspark.data.catalog_tables import PREFIX, nor_a_table, table_of
 from aslspark.data.discover_sources import NamedTable, OpenedSources, open_sources
-from aslspark.data.exact_duplicates import ExactDuplicates, count_exact_duplicates, duplicates_in_lines
+from aslspark.data.exact_duplicates import ExactDuplicates, common_encoding, count_exact_duplicates, duplicates_in_lines
 from aslspark.data.files.store_files import StoreFiles
 from aslspark.data.files.stores import open_store
 from aslspark.data.ingest_page import ingest_page
@@ -64,6 +64,7 @@ from aslspark.data.split_preview import Needs, previewed_missing_labels, require
 from aslspark.data.splits import LEAK_WARNING, SplitOptions, describe
 from aslspark.data.tables.labelled_tables import CHANGED, QUARANTINE
 from aslspark.data.written_in_tasks import DIGEST, read_pictures, write_in_tasks
+from aslspark.images.decoding import RAW
 
 log = logging.getLogger("aslspark")
 
@@ -213,7 +214,8 @@ def _write(
         quarantined = move_quarantine(spark, store, folder)
         kept = _count_samples(spark, folder)
         has_several_splits = len({row["split"] for row in kept}) > 1
-        duplicates = count_exact_duplicates(read_samples(spark, folder)) if has_several_splits else None
+        encodings = _encodings(opened, picture_options)
+        duplicates = count_exact_duplicates(read_samples(spark, folder), encodings) if has_several_splits else None
     return _Written(kept, quarantined, near, duplicates, seconds)
 
 
@@ -255,7 +257,14 @@ def _write_in_tasks(
     counts = [
         Row(split=split, source=source, label=label, rows=rows) for (split, source, label), rows in groups.items()
     ]
-    duplicates = duplicates_in_lines(kept, DIGEST) if kept["split"].nunique() > 1 else None
+    duplicates = None
+    if kept["split"].nunique() > 1:
+        encodings = _encodings(opened, picture_options)
+        if common_encoding(encodings) is None:
+            duplicates = duplicates_in_lines(kept, DIGEST)
+        else:  # the digests are of other bytes where the pictures are the same
+            with doing("looking for duplicates"):
+                duplicates = count_exact_duplicates(read_samples(spark, folder), encodings)
     return _Written(counts, quarantined, near, duplicates, seconds)
 
 
@@ -268,6 +277,12 @@ def _writer_options(first: FirstPass, options: SplitOptions) -> dict[str, str]:
         "parquet.enable.dictionary#hand.landmarks.list.element": "false",
         "parquet.enable.dictionary#hand.world.list.element": "false",
     }
+
+
+def _encodings(opened: OpenedSources, options: PictureOptions) -> set[str]:
+    """Return the encodings that pictures are stored in."""
+    others = opened.pixel_names or opened.sample_frames
+    return {*([options.store] if opened.pictures else []), *([RAW] if others else [])}
 
 
 def _work(opened: OpenedSources, options: PictureOptions) -> str:

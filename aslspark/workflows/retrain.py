@@ -23,7 +23,7 @@ from aslspark.common.log_output import RESULT
 from aslspark.common.paths import spark_path
 from aslspark.common.same_run import require_same_run
 from aslspark.common.settings import Config, load_config
-from aslspark.data.exact_duplicates import picture_hash
+from aslspark.data.exact_duplicates import common_encoding, encodings_of, picture_hash
 from aslspark.data.samples import SAMPLES_FOLDER, TEST, read_samples
 from aslspark.data.split_preview import Needs
 from aslspark.evaluation.paired_comparison import compare_paired, count_pairs
@@ -40,6 +40,7 @@ from aslspark.workflows.train import train_bundle
 log = logging.getLogger("aslspark")
 
 HELD_OUT, FROZEN = "held-out samples", "the frozen test"
+_HASH = "_picture_hash"
 
 
 def initialize(
@@ -116,11 +117,11 @@ def retrain(
 ) -> dict[str, Any]:
     """Train a challenger with the champion's settings, and promote it where it is better.
 
-    Both are judged on what the challenger's split holds out of `data` and on the registry's frozen test; see
-    `aslspark.evaluation.paired_comparison.compare_paired`. What the champion learned from is not known here: where
-    `data` repeats it under other names, held-out rows may favour the champion. The registry is held for the moment of
-    the decision alone: where the champion changed meanwhile, by a rollback or another challenger, the challenger is
-    judged against the new one.
+    Both are judged on what the challenger's split holds out of `data` and on the registry's frozen test (what is in
+    both counts there alone); see `aslspark.evaluation.paired_comparison.compare_paired`. What the champion learned from
+    is not known here: where `data` repeats it under other names, held-out rows may favour the champion. The registry is
+    held for the moment of the decision alone: where the champion changed meanwhile, by a rollback or another
+    challenger, the challenger is judged against the new one.
 
     Parameters
     ----------
@@ -154,10 +155,13 @@ def retrain(
             ingested = ingested_folder(data) or _ingested(spark, data, work, config)
             frozen = read_samples(spark, spark_path(registry.frozen_test))
             _require_same_test(spark, registry)
-            _require_unlearned_test(frozen, read_samples(spark, ingested).where(F.col("split") != TEST))
+            samples = read_samples(spark, ingested)
+            bytes_as = common_encoding(encodings_of(frozen) | encodings_of(samples))
+            _require_unlearned_test(frozen, samples.where(F.col("split") != TEST), bytes_as)
             challenger = work / "bundle"
             train_bundle(spark, [ingested], str(challenger), config)
-            sets = {HELD_OUT: read_samples(spark, ingested, [TEST]), FROZEN: frozen}
+            held_out = _without(read_samples(spark, ingested, [TEST]), frozen, bytes_as)
+            sets = {HELD_OUT: held_out, FROZEN: frozen}
             is_mllib = config.mllib.classifier != NO_CLASSIFIER
             about = {
                 "data": list(data),
@@ -249,15 +253,18 @@ def _require_same_test(spark: SparkSession, registry: Registry) -> None:
         )
 
 
-def _require_unlearned_test(frozen: DataFrame, learned: DataFrame) -> None:
-    """Refuse training data that holds pictures of the frozen test, byte for byte."""
-
-    def pictures(samples: DataFrame) -> DataFrame:
-        return samples.select(picture_hash(samples).alias("pixels"))
-
-    rows = pictures(frozen).join(pictures(learned).distinct(), "pixels", "left_semi").count()
+def _require_unlearned_test(frozen: DataFrame, learned: DataFrame, bytes_as: str | None) -> None:
+    """Refuse training data that holds pictures of the frozen test, byte for byte; see `picture_hash`."""
+    hashes = [samples.select(picture_hash(samples, bytes_as).alias(_HASH)) for samples in (frozen, learned)]
+    rows = hashes[0].join(hashes[1].distinct(), _HASH, "left_semi").count()
     if rows:
         raise AslsparkError(
             f"--data: {counted(rows, 'picture is', 'pictures are')} of the registry's {FROZEN_TEST}, and would be "
             "learned from; leave out what is tested on"
         )
+
+
+def _without(held_out: DataFrame, frozen: DataFrame, bytes_as: str | None) -> DataFrame:
+    """Leave out the rows of the frozen test, which would count twice, as if each were two pictures."""
+    hashes = frozen.select(picture_hash(frozen, bytes_as).alias(_HASH)).distinct()
+    return held_out.withColumn(_HASH, picture_hash(held_out, bytes_as)).join(hashes, _HASH, "left_anti").drop(_HASH)

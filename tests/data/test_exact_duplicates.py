@@ -1,10 +1,12 @@
 """Rows that stand byte for byte on both sides of a split, counted one by one."""
 
+import numpy as np
 import pandas as pd
 import pytest
 
-from aslspark.data.exact_duplicates import count_exact_duplicates, duplicates_in_lines
+from aslspark.data.exact_duplicates import common_encoding, count_exact_duplicates, duplicates_in_lines, encodings_of
 from aslspark.data.samples import SAMPLE_SCHEMA, TEST, TRAIN, VALIDATION
+from aslspark.images.decoding import encode
 
 
 def samples(spark, rows):
@@ -53,3 +55,32 @@ def test_nothing_is_said_where_the_splits_share_nothing(spark, counted):
     found = counted(spark, [(TRAIN, b"aaaa"), (TRAIN, b"aaaa"), (TEST, b"bbbb")])
     assert (found.test, found.others, found.validation, found.first) == (0, 0, 0, None)
     assert found.warnings() == []
+
+
+@pytest.mark.promise(
+    "tested",
+    "A picture is the same on both sides whether its pixels, its PNG or its JPEG is stored.",
+    kind="one picture under two encodings",
+)
+@pytest.mark.parametrize(("stored", "found"), [(("raw", "png"), 2), (("raw", "jpeg"), 2), (("png", "jpeg"), 2)])
+def test_a_picture_is_the_same_in_another_encoding(spark, stored, found):
+    pictures = np.random.default_rng(1).integers(0, 256, (3, 8, 12, 3), dtype=np.uint8)
+    rows = [
+        (f"{split}:{number}", (8, 12, 3, bytearray(encode(pictures[number], kind)), kind), "A", "film", None, split)
+        for split, kind, numbers in ((TRAIN, stored[0], (0, 1)), (TEST, stored[1], (1, 0, 2)))
+        for number in numbers
+    ]
+    table = spark.createDataFrame(rows, SAMPLE_SCHEMA)
+    assert encodings_of(table) == set(stored)
+    duplicates = count_exact_duplicates(table, stored)
+    assert (duplicates.test, duplicates.others) == (found, 2)
+    assert duplicates.first == ("test:0", "train:0")
+
+
+def test_pictures_of_one_encoding_are_compared_as_they_are():
+    assert [common_encoding(kinds) for kinds in ((), {"png"}, {"png", "raw"}, {"raw", "png", "jpeg"})] == [
+        None,
+        None,
+        "raw",
+        "jpeg",
+    ]

@@ -5,6 +5,7 @@ import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from pyspark.sql import functions as F
@@ -12,10 +13,13 @@ from pyspark.sql import functions as F
 from aslspark import train
 from aslspark.common.errors import AslsparkError
 from aslspark.common.settings import load_config
+from aslspark.data.exact_duplicates import common_encoding
 from aslspark.data.samples import REPORT_FILE, read_samples
 from aslspark.evaluation.paired_comparison import compare_paired, mcnemar
+from aslspark.images.decoding import encode
 from aslspark.registry.registry import Registry
 from aslspark.scoring.model import SignClassifierModel
+from aslspark.workflows.retrain import _without
 from jobs import evaluate, retrain
 
 
@@ -151,8 +155,26 @@ def test_a_challenger_that_was_trained_during_a_rollback_is_judged_against_the_c
     assert registry.roll_back() == "0001"  # 0002 was rolled back, and is not gone back to
 
 
-def test_a_challenger_may_not_learn_the_frozen_test(spark, registry, frozen, tmp_path):
+def as_png(samples):
+    """Store the pictures as PNG."""
+
+    @F.udf("binary")
+    def packed(height, width, channels, data):
+        return encode(np.frombuffer(data, np.uint8).reshape(height, width, channels), "png")
+
+    sizes = ("height", "width", "channels")
+    picture = F.struct(
+        *(F.col(f"picture.{name}").alias(name) for name in sizes),
+        packed(*(f"picture.{name}" for name in (*sizes, "data"))).alias("data"),
+        F.lit("png").alias("encoding"),
+    )
+    return samples.withColumn("picture", picture)
+
+
+@pytest.mark.parametrize("stored", ["raw", "png"])
+def test_a_challenger_may_not_learn_the_frozen_test(spark, registry, frozen, tmp_path, stored):
     learned = read_samples(spark, frozen).withColumn("split", F.expr("if(split = 'test', 'train', 'test')"))
+    learned = as_png(learned) if stored == "png" else learned
     learned.write.partitionBy("split").parquet(str(tmp_path / "samples"))
     shutil.copy(Path(frozen) / REPORT_FILE, tmp_path)
     before = sorted(path.name for path in (registry.folder / "versions").iterdir())
@@ -160,6 +182,24 @@ def test_a_challenger_may_not_learn_the_frozen_test(spark, registry, frozen, tmp
         retrain.main(["--registry", registry.given, "--data", str(tmp_path)])
     assert sorted(path.name for path in (registry.folder / "versions").iterdir()) == before
     assert not list(registry.folder.glob(".work-*"))
+
+
+@pytest.mark.promise(
+    "registry",
+    "A picture that is both held out and of the frozen test is judged on once.",
+    kind="a row that is counted twice",
+)
+@pytest.mark.parametrize("stored", ["raw", "png"])
+def test_what_is_held_out_and_frozen_counts_once(spark, true, frozen, stored):
+    held_out = read_samples(spark, true, ["test"]).persist()
+    again = read_samples(spark, frozen)
+    again = (as_png(again) if stored == "png" else again).withColumn("id", F.concat(F.lit("again "), "id"))
+    both = held_out.select(*again.columns).unionByName(again)
+    bytes_as = common_encoding({"raw", stored})
+    left = _without(both, read_samples(spark, frozen), bytes_as)
+    assert (left.columns, left.count()) == (both.columns, held_out.count())
+    assert left.where(F.col("id").startswith("again")).count() == 0
+    held_out.unpersist()
 
 
 def test_a_registry_without_a_champion_says_how_to_begin(spark, tmp_path):
