@@ -20,6 +20,7 @@ from aslspark.common.progress import doing
 from aslspark.common.settings import ColumnConfig
 from aslspark.data.files.store_files import StoreFiles
 from aslspark.data.files.table_endings import is_file_name
+from aslspark.data.pictures.tables import in_small_letters
 from aslspark.data.samples import require_known_classes
 
 PREFIX = "table:"
@@ -163,7 +164,8 @@ def known_columns(table: DataFrame, columns: ColumnConfig, source: str) -> DataF
     for ours in ("label", "signer", "split", "path"):
         theirs = getattr(columns, ours)
         if theirs and theirs != ours:
-            table = table.drop(ours).withColumnRenamed(theirs, ours)
+            table = _renamed(table, theirs, ours)
+    table = in_small_letters(table, but=columns.picture)
     theirs = columns.picture or _hugging_face(table)
     if theirs:
         table = _with_picture(table, theirs)
@@ -197,4 +199,11 @@ def _with_picture(table: DataFrame, theirs: str) -> DataFrame:
     ours = "content" if isinstance(kind, BinaryType) else "picture"
     if isinstance(kind, StructType) and "nChannels" in kind.names:
         ours = "image"
-    return table if ours == theirs else table.drop(ours).withColumnRenamed(theirs, ours)
+    return table if ours == theirs else _renamed(table, theirs, ours)
+
+
+def _renamed(table: DataFrame, theirs: str, ours: str) -> DataFrame:
+    """Rename a column, in place of one that has the name already."""
+    # To Spark, Label is label: it would drop the column itself.
+    others = table if theirs.lower() == ours.lower() else table.drop(ours)
+    return others.withColumnRenamed(theirs, ours)

@@ -21,7 +21,7 @@ from aslspark.data.pictures.files import open_folder
 from aslspark.data.pictures.listing import PictureSource
 from aslspark.data.pictures.manifest_files import open_manifest, unnamed_pictures
 from aslspark.data.pictures.options import PictureOptions
-from aslspark.data.pictures.tables import holds_picture_files, open_picture_table
+from aslspark.data.pictures.tables import holds_picture_files, in_small_letters, open_picture_table
 from aslspark.data.sample_frames import holds_samples
 from aslspark.data.samples import TEST, TRAIN, VALIDATION, read_parquet
 from aslspark.data.split_names import nearest_named, split_of_name
@@ -167,7 +167,7 @@ def _open_frame(
     name = name or f"dataframe-{len(opened.pixel_frames) + len(opened.sample_frames) + len(opened.pictures) + 1}"
     if name in opened.names:
         raise AslsparkError(f"{name} is named twice among the sources and test sources: name it once")
-    if holds_picture_files(frame):
+    if holds_picture_files(frame := in_small_letters(frame)):
         opened.pictures[name] = open_picture_table(frame, name, options)
     else:
         frames = opened.sample_frames if holds_samples(frame, name) else opened.pixel_frames

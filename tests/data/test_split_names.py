@@ -10,7 +10,8 @@ from PIL import Image
 
 from aslspark.data.exact_duplicates import ExactDuplicates
 from aslspark.data.ingest import ingest_sources
-from aslspark.data.pictures.listing import ListedFile, labelled_by_folder
+from aslspark.data.pictures.listing import ListedFile, labelled_by_folder, labelled_by_row, with_named_splits
+from aslspark.data.pictures.manifest import ManifestRow
 from aslspark.data.pictures.options import PictureOptions
 from aslspark.data.samples import TEST, TRAIN, VALIDATION, read_samples
 from aslspark.data.split_names import split_of_name
@@ -95,6 +96,21 @@ def test_the_folder_nearest_to_the_label_decides_and_the_label_itself_never():
 def test_names_of_pictures_decide_where_each_of_them_says_a_split():
     assert folders_of("A/test_1.png", "A/train_1.png") == {"A/test_1.png": TEST, "A/train_1.png": TRAIN}
     assert folders_of("A/test_1.png", "A/hand_1.png") == {"A/test_1.png": None, "A/hand_1.png": None}
+
+
+@pytest.mark.promise(
+    "tested",
+    "Where a manifest gives some rows a split, the names of folders say those of the others.",
+    kind="test rows are learned from beside a row that says its split",
+)
+def test_a_row_without_a_split_goes_by_its_folder_whatever_other_rows_say():
+    rows = [("test/A/1.jpg", ""), ("val/A/2.jpg", ""), ("A/3.jpg", ""), ("test/A/4.jpg", "train"), ("A/5.jpg", "nope")]
+    pictures = [
+        labelled_by_row(ListedFile(path, path, 9), ManifestRow(number, path, "A", "", split), PictureOptions())
+        for number, (path, split) in enumerate(rows, 1)
+    ]
+    splits = [picture.split for picture in with_named_splits(pictures, PictureOptions())]
+    assert splits == [TEST, VALIDATION, None, TRAIN, None]
 
 
 @pytest.mark.promise(

@@ -155,7 +155,7 @@ def labelled_by_folder(files: Iterable[ListedFile], options: PictureOptions) -> 
 
 
 def with_named_splits(pictures: Sequence[Picture], options: PictureOptions, manifest: str = "") -> list[Picture]:
-    """Give pictures the splits that the names of their folders say, where the source gives no split otherwise.
+    """Give pictures the splits that the names of their folders say, where their rows give none.
 
     The folder nearest to that of the label decides; those above the label's folder come before those below. Where no
     folder says a split and the name of every file does, the file names decide.
@@ -167,8 +167,8 @@ def with_named_splits(pictures: Sequence[Picture], options: PictureOptions, mani
     manifest : str
         The name of their manifest, which decides last.
     """
-    if not any(picture.split for picture in pictures):
-        pictures = _by_folders(pictures, options)
+    by_folders = _by_folders(pictures, options)
+    pictures = [given if given.split else named for given, named in zip(pictures, by_folders, strict=True)]
     if (split := split_of_name(manifest)) is None:
         return list(pictures)
     return [picture if picture.split else picture._replace(split=split, split_name=manifest) for picture in pictures]
@@ -229,11 +229,12 @@ def labelled_as(
     row: int | None = None,
 ) -> Picture:
     """Make a picture with the label, split and signer that a table gives it, or with the reason why not."""
+    split, signer = ((value or "").strip() or None for value in (split, signer))
     picture = Picture(file.path, file.name, file.length, signer=signer, row=row)
     known_label = options.label_of(label or "")
     if known_label is None:
         return picture._replace(reason=UNKNOWN_LABEL, detail=f"label is {label!r}")
-    known_split = split_of_name(split) if split and split.strip() else None
+    known_split = split_of_name(split) if split else None
     if split and known_split is None:
         return picture._replace(reason=UNKNOWN_SPLIT, detail=f"split is {split!r}")
     if signer is None:

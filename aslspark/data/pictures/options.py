@@ -54,7 +54,7 @@ class PictureOptions:
     def signer_of(self, path: str) -> str | None:
         """Return the signer in a path, if any."""
         match = self.signer_pattern.search(path) if self.signer_pattern else None
-        return match.group(1) if match else None
+        return match.group(1) or None if match else None
 
 
 def picture_options(spark: SparkSession, config: PictureConfig, hands: HandConfig | None = None) -> PictureOptions:

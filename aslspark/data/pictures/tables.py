@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from pyspark.sql import DataFrame
@@ -12,7 +13,6 @@ from aslspark.common.errors import AslsparkError
 from aslspark.common.labels import nearest_label
 from aslspark.common.redaction import redact
 from aslspark.data.pictures.listing import (
-    TWICE,
     ListedFile,
     Picture,
     PictureSource,
@@ -24,6 +24,25 @@ from aslspark.data.pictures.options import PictureOptions
 from aslspark.data.tables.pixel_layout import UNKNOWN_LABEL
 
 NO_PATH = "no path"
+DIGEST_SHOWN = 16
+"""Hexadecimal digits: among a million pictures of one path, two share them in one of 40 million tables."""
+
+
+KNOWN_NAMES = ("path", "content", "image", "label", "signer", "split")
+
+
+def in_small_letters(frame: DataFrame, but: str = "") -> DataFrame:
+    """Rename the columns that are known here but for capitals, as Spark takes `Split` and `split` for one name.
+
+    Parameters
+    ----------
+    but : str
+        A column that keeps its name.
+    """
+    for name in frame.columns:
+        if name.lower() in KNOWN_NAMES and name.lower() not in frame.columns and name != but:
+            frame = frame.withColumnRenamed(name, name.lower())
+    return frame
 
 
 def holds_picture_files(frame: DataFrame) -> bool:
@@ -39,7 +58,8 @@ def open_picture_table(frame: DataFrame, name: str, options: PictureOptions) -> 
     frame : DataFrame
         path (string) and content (binary), as `binaryFile` gives them, or `image` (Spark's image struct); perhaps
         label, signer and split (strings). Without a label, it is that of the innermost folder whose name is one, below
-        the folders that all paths share.
+        the folders that all paths share. Pictures may share a path, as Hugging Face's, which are bare names of files:
+        those that differ are told apart by a digest behind their path.
 
     Raises
     ------
@@ -47,15 +67,20 @@ def open_picture_table(frame: DataFrame, name: str, options: PictureOptions) -> 
         Where a column has another type, or nothing says a label.
     """
     is_bytes = _holds_bytes(frame)
-    path = F.col("path" if is_bytes else "image.origin").alias("path")
-    length = F.octet_length("content" if is_bytes else "image.data").alias("length")
+    path, data = (F.col(name) for name in (("path", "content") if is_bytes else ("image.origin", "image.data")))
     given = [column for column in ("label", "signer", "split") if column in frame.columns]
     for column in given:
         if not isinstance(frame.schema[column].dataType, StringType):
             kind = frame.schema[column].dataType.simpleString()
             raise AslsparkError(f"{name}: column {column} is {kind}: cast it to a string")
+    columns = [path.alias("path"), F.octet_length(data).alias("length"), *given]
+    rows, key = frame.select(path.alias("key"), *columns).collect(), path
+    repeat = max(Counter(row["path"] for row in rows if row["path"]).values(), default=1) > 1
+    if repeat:
+        key = F.concat_ws("#", path, F.sha2(data, 256))
+        rows = frame.select(key.alias("key"), *columns).collect()
+    differing = Counter(path for path, _ in {(row["path"], row["key"]) for row in rows})
     pictures = []
-    rows = frame.select(path, length, *given).collect()
     shared = _shared_folders([row["path"] for row in rows if row["path"]])
     for row in rows:
         if not row["path"]:
@@ -68,7 +93,8 @@ def open_picture_table(frame: DataFrame, name: str, options: PictureOptions) -> 
         picture = labelled_as(file, label, values.get("split"), values.get("signer"), options)
         if "label" not in values and label is None:
             picture = picture._replace(reason=UNKNOWN_LABEL, detail="no folder above it is called like a label")
-        pictures.append(picture)
+        digest = row["key"][len(row["path"]) :][: 1 + DIGEST_SHOWN] if differing[row["path"]] > 1 else ""
+        pictures.append(picture._replace(path=row["key"], name=f"{file.name}{digest}"))
     if rows and "label" not in given and all(picture.reason in (UNKNOWN_LABEL, NO_PATH) for picture in pictures):
         others = [column for column in frame.columns if column not in ("path", "content", "image")]
         raise AslsparkError(
@@ -76,8 +102,8 @@ def open_picture_table(frame: DataFrame, name: str, options: PictureOptions) -> 
             f"(--label-column); besides pictures and paths there are {', '.join(others) or 'no columns'}"
         )
     pictures = with_named_splits(once_each(pictures), options)
-    content = frame.select(path, F.col("content") if is_bytes else F.col("image"))
-    if any(picture.reason == TWICE for picture in pictures):
+    content = frame.select(key.alias("path"), F.col("content") if is_bytes else F.col("image"))
+    if repeat:
         content = content.dropDuplicates(["path"])
     return PictureSource(name, pictures, lambda _scratch: content)
 
