@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial, reduce
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from aslspark.common.counted import counted
 from aslspark.common.errors import AslsparkError
-from aslspark.common.labels import LETTER_OF_NUMBER
+from aslspark.common.labels import LABEL_SETS, LETTER_OF_NUMBER
 from aslspark.data.discover_sources import OpenedSources
 from aslspark.data.files.store_files import plain_path
 from aslspark.data.pictures.listing import Picture, picture_splits
@@ -132,9 +133,12 @@ def count_sources(spark: SparkSession, opened: OpenedSources, folder: str, optio
     AslsparkError
         Where Spark passes over a file, or ids of samples in memory repeat.
     """
-    of_frames = {name: write_lines(frame, f"{folder}/{name}") for name, frame in opened.pixel_frames.items()}
+    # By number, since the name of a table may be none that a path has as it is.
+    folders = {name: f"{folder}/{number}" for number, name in enumerate(opened.pixel_frames)}
+    of_frames = {name: write_lines(frame, folders[name]) for name, frame in opened.pixel_frames.items()}
     layouts = {path: opened.layouts[name] for path, name in opened.files.items()}
-    layouts |= {f"{folder}/{name}": layout for name, layout in of_frames.items()}
+    layouts |= {folders[name]: layout for name, layout in of_frames.items()}
+    names = opened.files | {path: name for name, path in folders.items()}
     lines = labelled_lines(spark, layouts) if layouts else None
     counts = count_lines(lines) if lines is not None else {}
     source_of = _name_paths({path for path, _ in counts}, opened)
@@ -142,14 +146,15 @@ def count_sources(spark: SparkSession, opened: OpenedSources, folder: str, optio
         raise AslsparkError(f"{unread[0]} is passed over by Spark: give it a name without a leading _ or .")
     numbers = _label_numbers(counts, source_of)
     hands = {
-        opened.files.get(path, path.rpartition("/")[2]): hands_of_lines(lines_of_files(spark, [path]), layout)
+        names[path]: hands_of_lines(lines_of_files(spark, [path]), layout)
         for path, layout in layouts.items()
         if isinstance(layout, LandmarkLayout)
     }
     hands = {
         name: replace(found, letters=_wanted_letters(numbers.get(name, ()), options)) for name, found in hands.items()
     }
-    frames = {name: count_samples(frame, name) for name, frame in opened.sample_frames.items()}
+    taken = _taken_ids(opened, counts, source_of) if opened.sample_frames else {}
+    frames = count_samples(opened.sample_frames, taken)
     pictures = sum(len(source.pictures) for source in opened.pictures.values())
     stored_bytes = int(pictures * math.prod(options.form.shape) * STORED_SHARE[options.store])
     return FirstPass(
@@ -163,6 +168,27 @@ def count_sources(spark: SparkSession, opened: OpenedSources, folder: str, optio
         {**opened.layouts, **of_frames},
         hands,
     )
+
+
+def _taken_ids(
+    opened: OpenedSources, counts: Mapping[tuple[str, int], Counter[int]], source_of: Mapping[str, str]
+) -> dict[str, Container[str]]:
+    """Return what follows a source's name and a colon in the ids of its rows, of all sources but samples in memory."""
+    lines: Counter[str] = Counter()
+    for (path, _), of_block in counts.items():
+        lines[source_of[path]] += of_block.total()
+    names = {name: {picture.name for picture in source.usable} for name, source in opened.pictures.items()}
+    return {**{name: _Numbers(rows) for name, rows in lines.items()}, **names}
+
+
+@dataclass(frozen=True)
+class _Numbers:
+    """The numbers from 1 to `last`, as text."""
+
+    last: int
+
+    def __contains__(self, text: object) -> bool:
+        return isinstance(text, str) and text.isdecimal() and 1 <= int(text) <= self.last
 
 
 def _label_numbers(counts: Mapping[tuple[str, int], Counter[int]], source_of: Mapping[str, str]) -> dict[str, set[int]]:
@@ -180,8 +206,9 @@ def _name_paths(paths: set[str], opened: OpenedSources) -> dict[str, str]:
     """Return the short names by path as Spark writes it: a URI in most versions, a plain path in others."""
     spellings = [{plain_path(path): name for path, name in spelled.items()} for spelled in (opened.uris, opened.files)]
     names = max(spellings, key=lambda known: sum(plain_path(path) in known for path in paths))
-    # Any other path is a part file of <folder>/<name> from write_lines.
-    return {path: names.get(plain_path(path), path.split("/")[-2]) for path in paths}
+    # Any other path is a part file of <folder>/<number> from write_lines.
+    frames = list(opened.pixel_frames)
+    return {path: names.get(plain_path(path)) or frames[int(path.split("/")[-2])] for path in paths}
 
 
 def planned_rows(
@@ -284,7 +311,7 @@ def all_samples(
     for name, frame in opened.sample_frames.items():
         named = frame.withColumn("source", F.coalesce("source", F.lit(name)))
         with_split = _with_split(spark, named, name in opened.test, first.frames[name], groups, options)
-        tables.append(checked(with_split))
+        tables.append(checked(with_split, LABEL_SETS[picture_options.keep]))
     if unusable := known_unusable(opened):
         tables.append(spark.createDataFrame([row.packed for row in unusable], HASHED_SCHEMA))
     samples = reduce(partial(DataFrame.unionByName, allowMissingColumns=True), tables)
@@ -342,6 +369,31 @@ def quarantine_without_signer(opened: OpenedSources) -> None:
                 else picture
                 for picture in source.pictures
             ]
+
+
+def shared_signers(opened: OpenedSources, first: FirstPass, options: SplitOptions) -> list[str]:
+    """Return a warning for each split that sources give rows of signers whose other rows are divided by signer."""
+    if options.kind != "signer":
+        return []
+    divided = set(_group_names(opened, first, "signer"))
+    given: dict[str, set[str]] = {VALIDATION: set(), TEST: set()}
+    for name, source in opened.pictures.items():
+        for picture in source.usable:
+            split = TEST if name in opened.test else picture.split
+            if split in given and picture.signer in divided:
+                given[split].add(picture.signer or "")
+    for name in opened.test & first.frames.keys():
+        given[TEST] |= {signer or "" for _, signer in first.frames[name].groups if signer in divided}
+    return [
+        counted(
+            len(names),
+            f"signer of the {split} rows that were given is in another split too",
+            f"signers of the {split} rows that were given are in other splits too",
+        )
+        + f", such as {min(names)}: the figures say less about new people; leave these signers out on one side"
+        for split, names in given.items()
+        if names
+    ]
 
 
 def _to_split(opened: OpenedSources, name: str) -> list[Picture]:

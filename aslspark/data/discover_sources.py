@@ -22,7 +22,7 @@ from aslspark.data.pictures.listing import PictureSource
 from aslspark.data.pictures.manifest_files import open_manifest, unnamed_pictures
 from aslspark.data.pictures.options import PictureOptions
 from aslspark.data.pictures.tables import holds_picture_files, in_small_letters, open_picture_table
-from aslspark.data.sample_frames import holds_samples
+from aslspark.data.sample_frames import holds_samples, with_known_signers
 from aslspark.data.samples import TEST, TRAIN, VALIDATION, read_parquet
 from aslspark.data.split_names import nearest_named, split_of_name
 from aslspark.data.tables.landmark_layout import names_landmarks
@@ -169,9 +169,10 @@ def _open_frame(
         raise AslsparkError(f"{name} is named twice among the sources and test sources: name it once")
     if holds_picture_files(frame := in_small_letters(frame)):
         opened.pictures[name] = open_picture_table(frame, name, options)
+    elif holds_samples(frame, name):
+        opened.sample_frames[name] = with_known_signers(frame)
     else:
-        frames = opened.sample_frames if holds_samples(frame, name) else opened.pixel_frames
-        frames[name] = frame
+        opened.pixel_frames[name] = frame
     if is_test:
         opened.test.add(name)
 

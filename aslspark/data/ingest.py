@@ -29,6 +29,7 @@ from aslspark.data.assign_splits import (
     list_samples,
     planned_rows,
     quarantine_without_signer,
+    shared_signers,
 )
 from aslspark.data.catalog_tables import PREFIX, nor_a_table, table_of
 from aslspark.data.discover_sources import NamedTable, OpenedSources, open_sources
@@ -143,7 +144,7 @@ def ingest_sources(
         _preview_splits(spark, opened, first, options, needs)
         written = _write(spark, store, folder, opened, first, options, picture_options)
         report = _report(out, opened, first.rows, options, written, started)
-        report.warnings.extend(first.numbering_warnings())
+        report.warnings.extend([*first.numbering_warnings(), *shared_signers(opened, first, options)])
         if opened.pictures:
             fitting, per_second = picture_options.form.preprocessing(), len(lengths) / written.seconds
             report = replace(report, pictures=fitting, pictures_per_second=per_second)

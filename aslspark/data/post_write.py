@@ -43,7 +43,9 @@ def picture_lines(spark: SparkSession, folder: str, opened: OpenedSources) -> pd
         id, source, signer, split (strings), hash (int; of a quarantined row 0).
     """
     rows = spark.read.schema(HASHED_SCHEMA).parquet(f"{folder}/{SAMPLES_FOLDER}")
-    of_pictures = rows.where(F.col("source").isin(*opened.pictures))
+    # Samples in memory may name the same source; they have no hash, and 0 would be alike in all of them.
+    of_files = F.col(HASH_COLUMN).isNotNull() | (F.col("split") == QUARANTINE)
+    of_pictures = rows.where(F.col("source").isin(*opened.pictures) & of_files)
     # A column with nulls would come as floats, which have too few bits.
     hash_or_0 = F.coalesce(HASH_COLUMN, F.lit(0)).alias(HASH_COLUMN)
     return of_pictures.select("id", "source", "signer", "split", hash_or_0).toPandas()

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Container, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import or_
 from typing import Any
 
 from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 from pyspark.sql.types import NumericType, StringType, StructField, StructType
 
+from aslspark.common.counted import counted
 from aslspark.common.errors import AslsparkError
-from aslspark.common.labels import STATIC_LETTERS
+from aslspark.common.labels import LABELS
 from aslspark.data.files.natural_order import natural_order
+from aslspark.data.pictures.listing import NOT_ASKED_FOR
 from aslspark.data.samples import HAND_COLUMN, HAND_TYPE, PICTURE_TYPE, SAMPLE_SCHEMA, picture_struct
 from aslspark.data.tables.labelled_tables import QUARANTINE
 from aslspark.data.tables.landmark_layout import LandmarkLayout
@@ -84,31 +88,74 @@ def holds_samples(frame: DataFrame, name: str) -> bool:
     return True
 
 
-def count_samples(frame: DataFrame, name: str) -> FrameCounts:
-    """Count the rows, and refuse ids that repeat within a source.
+def count_samples(frames: Mapping[str, DataFrame], taken: Mapping[str, Container[str]]) -> dict[str, FrameCounts]:
+    """Count the rows of tables of samples, and refuse ids that repeat: joins by them would count a row several times.
+
+    All in one job, which reads the tables once.
+
+    Parameters
+    ----------
+    frames : mapping of str to DataFrame
+        By name.
+    taken : mapping of str to container of str
+        By source of another kind, what follows its name and a colon in the ids of its rows.
 
     Raises
     ------
     AslsparkError
         Where ids repeat.
     """
-    grouped = frame.groupBy(F.coalesce("source", F.lit(name)).alias("source"), "signer").agg(
-        F.count("*").alias("rows"),
-        F.count("id").alias("ids"),
-        F.count_distinct("id").alias("distinct_ids"),
-        F.sum(F.octet_length("picture.data")).alias("bytes"),
+    if not frames:
+        return {}
+    rows = reduce(DataFrame.unionByName, (_counted_columns(frame, name) for name, frame in frames.items()))
+    by_id = rows.groupBy("id", "of", "source", "signer").agg(F.count("*").alias("rows"), F.sum("bytes").alias("bytes"))
+    is_repeated = F.col("id").isNotNull() & (F.sum("rows").over(Window.partitionBy("id")) > 1)
+    is_like_another = reduce(or_, (F.col("id").startswith(f"{name}:") for name in taken), F.lit(False))
+    groups = (
+        by_id.withColumn("is_repeated", is_repeated)
+        .groupBy("of", "source", "signer")
+        .agg(
+            F.sum("rows").alias("rows"),
+            F.sum("bytes").alias("bytes"),
+            F.sum(F.when(F.col("is_repeated"), F.col("rows"))).alias("repeated"),
+            F.min(F.when(F.col("is_repeated"), F.col("id"))).alias("first"),
+            F.collect_list(F.when(is_like_another, F.col("id"))).alias("like_others"),
+        )
+        .collect()
     )
-    groups = grouped.collect()
-    for row in groups:
-        if row["ids"] != row["distinct_ids"]:
-            raise AslsparkError(
-                f"{name}: source {row['source']} has {row['ids'] - row['distinct_ids']} ids that are used "
-                "already: an id must be unique"
-            )
-    return FrameCounts(
-        groups={(row["source"], row["signer"]): row["rows"] for row in groups},
-        picture_bytes=sum(row["bytes"] or 0 for row in groups),
-    )
+    repeated = [(row["first"], row["repeated"], [row["of"]]) for row in groups if row["repeated"]]
+    repeated += [
+        (name, 1, [row["of"], source])
+        for row in groups
+        for name in row["like_others"]
+        for source, others in taken.items()
+        if name.startswith(f"{source}:") and name[len(source) + 1 :] in others
+    ]
+    if repeated:
+        names = sorted({name for _, _, of in repeated for name in of})
+        count = sum(rows for _, rows, _ in repeated)
+        raise AslsparkError(
+            f"{' and '.join(names)}: {counted(count, 'row has', 'rows have')} the id of another row, such as "
+            f"{min(first for first, _, _ in repeated)}: an id must be unique in all that is ingested"
+        )
+    return {
+        name: FrameCounts(
+            groups={(row["source"], row["signer"]): row["rows"] for row in groups if row["of"] == name},
+            picture_bytes=sum(row["bytes"] or 0 for row in groups if row["of"] == name),
+        )
+        for name in frames
+    }
+
+
+def _counted_columns(frame: DataFrame, name: str) -> DataFrame:
+    source = F.coalesce("source", F.lit(name)).alias("source")
+    return frame.select(F.lit(name).alias("of"), source, "signer", "id", F.octet_length("picture.data").alias("bytes"))
+
+
+def with_known_signers(frame: DataFrame) -> DataFrame:
+    """Leave out blanks around signers' names; a blank one is none."""
+    name = F.trim("signer")
+    return frame.withColumn("signer", F.when(name != "", name))
 
 
 def with_block(frame: DataFrame, blocks: int, *also_by: str) -> DataFrame:
@@ -140,7 +187,7 @@ def join_splits(
     return frame.join(F.broadcast(table), list(columns), "left")
 
 
-def checked(frame: DataFrame) -> DataFrame:
+def checked(frame: DataFrame, wanted: Collection[str]) -> DataFrame:
     """Pack rows that cannot be used for the quarantine, as `labelled_tables.parse_blocks` does.
 
     Parameters
@@ -149,6 +196,8 @@ def checked(frame: DataFrame) -> DataFrame:
         The columns of `SAMPLE_SCHEMA`; `split` is null where it needs a signer. The pictures may lack `encoding`, which
         must be raw or null: encoded files belong in a column `content`, which is decoded. HAND_COLUMN stays where it is
         there.
+    wanted : collection of str
+        The labels that are kept.
     """
     picture = F.col("picture")
     kind = frame.schema["picture"].dataType
@@ -164,7 +213,8 @@ def checked(frame: DataFrame) -> DataFrame:
     missing = F.concat_ws(", ", *(F.when(F.col(name).isNull(), name) for name in ("id", "label", "picture")))
     reason = (
         F.when(missing != "", EMPTY)
-        .when(~F.col("label").isin(*STATIC_LETTERS), UNKNOWN_LABEL)
+        .when(~F.col("label").isin(*LABELS), UNKNOWN_LABEL)
+        .when(~F.col("label").isin(*sorted(wanted)), NOT_ASKED_FOR)
         .when(encoding != RAW, NOT_RAW)
         .when(~F.coalesce(is_whole, F.lit(False)), WRONG_PICTURE_SIZE)
         .when(~_is_hand() if has_hand else F.lit(False), WRONG_HAND)
@@ -172,7 +222,7 @@ def checked(frame: DataFrame) -> DataFrame:
     )
     description = (
         F.when(missing != "", F.concat(F.lit("no "), missing))
-        .when(F.col("reason") == UNKNOWN_LABEL, F.concat(F.lit("label is "), "label"))
+        .when(F.col("reason").isin(UNKNOWN_LABEL, NOT_ASKED_FOR), F.concat(F.lit("label is "), "label"))
         .when(F.col("reason") == NOT_RAW, F.concat(F.lit("encoding is "), encoding))
         .when(F.col("reason") == NO_SIGNER, F.lit(NO_SIGNER_DETAIL))
         .when(F.col("reason") == WRONG_HAND, F.lit(f"landmarks and world must hold {NUMBERS} finite numbers"))
