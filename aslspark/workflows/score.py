@@ -190,7 +190,17 @@ def _part_of(rows: DataFrame, where: str | None, since: str | None, time: str) -
             moment = datetime.fromisoformat(since)
         except ValueError:
             raise AslsparkError(f"--since {since}: give a time such as 2026-11-01 or '2026-11-01 08:00:00'") from None
-        rows = rows.where(F.col(f"`{time}`") >= F.lit(moment))
+        # As text, which Spark reads in the session's time zone, as it shows times; a literal has that of the driver.
+        from_then = F.col(f"`{time}`") >= F.lit(moment.isoformat()).cast("timestamp")
+        try:
+            with spark_errors_unlogged():
+                rows = rows.where(from_then)
+                rows.columns  # noqa: B018  (as for --where)
+        except AnalysisException as error:
+            raise AslsparkError(
+                f"--since {since}: columns.time={time} is no column of times ({first_line(error)}); give a condition "
+                "on it as --where"
+            ) from error
     if where is not None:
         try:
             with spark_errors_unlogged():

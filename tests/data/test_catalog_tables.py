@@ -246,6 +246,41 @@ def test_output_columns_have_the_names_that_are_set_and_sparks_evaluator_takes_t
     scored.unpersist()
 
 
+@pytest.mark.promise(
+    "input",
+    "A time given as --since is of the session's time zone, as the times that Spark shows.",
+    kind="rows left out by another clock",
+)
+@pytest.mark.parametrize("zone", ["Asia/Tokyo", "America/New_York"])
+@pytest.mark.parametrize("kind", ["timestamp", "timestamp_ntz", "string"])
+def test_since_is_of_the_time_zone_in_which_spark_shows_times(spark, model, setting, zone, kind):
+    config = load_config(None, ["columns.time=taken"])
+    with setting("spark.sql.session.timeZone", zone):
+        taken = F.expr(f"CAST('2026-11-01 07:00:00' AS {kind})").alias("taken")
+        data = spark.range(1).select(F.lit(bytes(784)).alias("picture"), taken)
+        rows = {
+            since: score(spark, model, data, since=since, config=config).count()
+            for since in ("2026-11-01 06:59:59", "2026-11-01 07:00:01", "2026-10-31T06:00:00+00:00")
+        }
+    assert list(rows.values()) == [1, 0, 1]
+
+
+def test_since_of_a_column_of_numbers_is_refused_in_one_line(spark, model):
+    data = spark.range(1).select(F.lit(bytes(784)).alias("picture"), F.col("id").alias("taken"))
+    with pytest.raises(AslsparkError, match=r"--since 2026-11-01: columns.time=taken is no column of times") as error:
+        score(spark, model, data, since="2026-11-01", config=load_config(None, ["columns.time=taken"]))
+    assert "\n" not in str(error.value)
+
+
+def test_a_pixel_table_is_ingested_by_a_name_that_no_path_has_as_it_is(spark, tmp_path):
+    pixels = [F.lit(9).alias(f"pixel{number}") for number in range(1, 785)]
+    table = spark.range(40).select((F.col("id") % 4).alias("label"), *pixels)
+    table.createOrReplaceTempView("`my hands #1%41`")
+    report = ingest(spark, "table:`my hands #1%41`", str(tmp_path / "out"), config=load_config(None, SMALL))
+    assert (report.kept, list(report.sources)) == (40, ["my hands #1%41"])
+    spark.catalog.dropTempView("my hands #1%41")
+
+
 def test_a_row_without_a_time_is_older_than_any(spark, model):
     rows = [(bytearray(784), None), (bytearray(784), datetime(2026, 11, 2))]
     data = spark.createDataFrame(rows, "picture binary, taken timestamp")
