@@ -6,6 +6,7 @@ import pytest
 
 from aslspark.data.files.stores import open_store
 from aslspark.data.pictures.archives import open_zip
+from aslspark.data.pictures.files import open_folder
 from aslspark.data.pictures.options import PictureOptions
 
 OUTSIDE = (
@@ -81,3 +82,24 @@ def test_a_second_entry_of_a_name_and_one_with_a_password_are_not_read(spark, tm
         ("A/2.jpg", "encrypted"),
         ("A/1.jpg", "damaged in the zip"),
     ]
+
+
+@pytest.mark.promise(
+    "input",
+    "Of a zip the same pictures are read as of its folder unpacked; those whose names begin with a dot are counted.",
+    kind="pictures that are passed over unsaid",
+)
+def test_pictures_whose_names_begin_with_a_dot_are_named_as_those_of_a_folder_are(spark, tmp_path):
+    names = ["A/1.jpg", "A/.jpg", "A/.2.jpg", "A/._3.jpg", "A/.4/5.jpg", "__MACOSX/A/6.jpg"]
+    for name in names:
+        file = tmp_path / "hands" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(b"any bytes")
+    store = open_store(spark)
+    packed = open_zip(spark, store, store.qualified(written(tmp_path / "hands.zip", names)), PictureOptions())
+    folder = open_folder(spark, store, store.qualified(str(tmp_path / "hands")), PictureOptions())
+    for source in (packed, folder):
+        assert sorted(picture.name for picture in source.pictures) == ["A/.jpg", "A/1.jpg"]
+        assert [line.partition(": ")[2] for line in source.passed_over] == [
+            "1 file whose name begins with a dot, such as A/.2.jpg"
+        ]

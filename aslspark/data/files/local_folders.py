@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -105,12 +105,16 @@ def walk(path: str) -> Walked:
         if not stat.S_ISDIR(status.st_mode):
             walked.files.append(LocalFile(entry.path, name, status.st_size, not stat.S_ISREG(status.st_mode)))
     walked.files.sort(key=lambda file: file.name)
-    if hidden:
-        walked.passed_over.append(
-            f"{counted(len(hidden), 'file whose name begins', 'files whose names begin')} with a dot, such as "
-            f"{as_text(min(hidden))}"
-        )
+    walked.passed_over += lines_about_hidden(hidden)
     return walked
+
+
+def lines_about_hidden(names: Sequence[str]) -> list[str]:
+    """Return a line about pictures and tables whose names begin with a dot, if there are any."""
+    if not names:
+        return []
+    count = counted(len(names), "file whose name begins", "files whose names begin")
+    return [f"{count} with a dot, such as {as_text(min(names))}"]
 
 
 def refuse_loops(path: str) -> None:

@@ -17,7 +17,7 @@ from pyspark.sql import DataFrame, SparkSession
 from aslspark.common.counted import counted
 from aslspark.common.errors import AslsparkError
 from aslspark.common.redaction import redact
-from aslspark.data.files.local_folders import as_text
+from aslspark.data.files.local_folders import as_text, is_hidden, lines_about_hidden
 from aslspark.data.files.store_files import StoreFiles
 from aslspark.data.files.table_endings import PLAIN_ENDINGS, is_table_name
 from aslspark.data.pictures.files import MISSING
@@ -68,6 +68,7 @@ def open_zip(spark: SparkSession, store: StoreFiles, path: str, options: Picture
         except Exception as error:  # a damaged directory raises nearly anything
             raise AslsparkError(f"source {path} is no zip, or cut short ({error}): copy it again") from error
         entries = [entry for entry in archive.infolist() if not _is_passed_over(entry.filename)]
+        hidden = [name for entry in archive.infolist() if _is_hidden_file(name := _name(entry))]
         _check_sizes(path, entries)
         manifests, passed = _manifests(archive, entries, path)
     if not manifests:
@@ -77,7 +78,7 @@ def open_zip(spark: SparkSession, store: StoreFiles, path: str, options: Picture
             raise AslsparkError(_nothing_in(path, entries))
     else:
         listed, unused = _labelled_by_manifests(entries, manifests, options)
-    passed += unused
+    passed += [*unused, *lines_about_hidden(hidden)]
     pictures = _checked(listed, entries, by_manifest=bool(manifests))
     usable = {picture.path for picture in pictures if picture.reason is None}
     lost = (DAMAGED, "it cannot be unpacked")
@@ -126,10 +127,22 @@ def _nothing_in(path: str, entries: Sequence[zipfile.ZipInfo]) -> str:
 
 def _is_passed_over(name: str) -> bool:
     """Tell folders, empty names, hidden files and macOS metadata."""
-    if not name or name.endswith("/"):
+    *folders, file = name.replace("\\", "/").split("/")
+    if not file or _lies_hidden(folders):
         return True
-    parts = name.replace("\\", "/").split("/")
-    return any(part.startswith(".") and part.strip(".") for part in parts) or parts[0] == "__MACOSX"
+    return is_hidden(file) and file.strip(".") != ""
+
+
+def _is_hidden_file(name: str) -> bool:
+    """Tell pictures and tables whose names begin with a dot; those of macOS and in hidden folders do not count."""
+    *folders, file = name.split("/")
+    if _lies_hidden(folders) or file.startswith("._"):
+        return False
+    return is_hidden(file) and (is_picture_name(file) or is_table_name(file))
+
+
+def _lies_hidden(folders: Sequence[str]) -> bool:
+    return folders[:1] == ["__MACOSX"] or any(folder.startswith(".") and folder.strip(".") for folder in folders)
 
 
 def _is_safe(name: str) -> bool:
