@@ -177,6 +177,8 @@ def _taken_ids(
     lines: Counter[str] = Counter()
     for (path, _), of_block in counts.items():
         lines[source_of[path]] += of_block.total()
+    for name in opened.files.values():
+        lines[name] -= 1  # the header
     names = {name: {picture.name for picture in source.usable} for name, source in opened.pictures.items()}
     return {**{name: _Numbers(rows) for name, rows in lines.items()}, **names}
 
@@ -385,7 +387,8 @@ def shared_signers(opened: OpenedSources, first: FirstPass, options: SplitOption
     for name in opened.test & first.frames.keys():
         given[TEST] |= {signer or "" for _, signer in first.frames[name].groups if signer in divided}
     return [
-        counted(
+        "split.kind=signer: "
+        + counted(
             len(names),
             f"signer of the {split} rows that were given is in another split too",
             f"signers of the {split} rows that were given are in other splits too",
