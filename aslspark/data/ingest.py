@@ -22,9 +22,7 @@ from aslspark.common.report_page import PAGE
 from aslspark.common.settings import ColumnConfig
 from aslspark.common.spark_session import parallelism, settings
 from aslspark.data.assign_splits import (
-    FirstPass,
     all_samples,
-    count_sources,
     known_unusable,
     list_samples,
     planned_rows,
@@ -36,6 +34,7 @@ from aslspark.data.discover_sources import NamedTable, OpenedSources, open_sourc
 from aslspark.data.exact_duplicates import ExactDuplicates, common_encoding, count_exact_duplicates, duplicates_in_lines
 from aslspark.data.files.store_files import StoreFiles
 from aslspark.data.files.stores import open_store
+from aslspark.data.first_pass import FirstPass, count_sources
 from aslspark.data.ingest_page import ingest_page
 from aslspark.data.ingest_report import IngestReport, Reason, missing_labels
 from aslspark.data.pictures.near_duplicates import NearDuplicates

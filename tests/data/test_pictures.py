@@ -17,7 +17,7 @@ from pyspark.sql import functions as F
 from aslspark.common.errors import AslsparkError
 from aslspark.common.settings import PictureConfig, load_config
 from aslspark.data import ingest
-from aslspark.data.assign_splits import count_sources
+from aslspark.data.first_pass import count_sources
 from aslspark.data.ingest import ingest_sources
 from aslspark.data.pictures import archives
 from aslspark.data.pictures.options import PictureOptions, picture_options

@@ -7,8 +7,9 @@ import pytest
 from PIL import Image
 
 from aslspark.common.errors import AslsparkError
-from aslspark.data.assign_splits import count_sources, list_samples
+from aslspark.data.assign_splits import list_samples
 from aslspark.data.discover_sources import open_sources
+from aslspark.data.first_pass import count_sources
 from aslspark.data.ingest import ingest_sources
 from aslspark.data.pictures.options import PictureOptions
 from aslspark.data.samples import TEST, TRAIN, VALIDATION
