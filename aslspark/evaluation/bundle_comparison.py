@@ -17,6 +17,7 @@ from aslspark.common.errors import AslsparkError
 from aslspark.data.samples import SPLITS, TEST, pictures_of
 from aslspark.evaluation.comparison_json import BundleRow, Pair, SetAccuracy, SetRow, SplitAccuracy
 from aslspark.evaluation.comparison_plots import plot_disagreements
+from aslspark.evaluation.learned_sources import learned_fingerprint, learned_sources_warning
 from aslspark.evaluation.metrics import classification_metrics, count_answers
 from aslspark.evaluation.metrics_json import ClassificationMetrics
 from aslspark.evaluation.paired_comparison import chance, mcnemar
@@ -46,7 +47,7 @@ class Candidate:
     @property
     def learned_from(self) -> str | None:
         """The fingerprint of the samples that it was trained on; None where it does not say, as of an estimator."""
-        return self.manifest.get("data", {}).get("fingerprint")
+        return learned_fingerprint(self.manifest)
 
 
 @dataclass(frozen=True)
@@ -128,11 +129,8 @@ def set_accuracy(
         result["splits"] = {
             split: _accuracy(classification_metrics(parts[split], labels)) for split in SPLITS if split in parts
         }
-    elif both := sorted(set(counts["source"]) & set(candidate.manifest.get("data", {}).get("sources", []))):
-        result["warning"] = (
-            f"trained on a source of the same name ({', '.join(both)}): may have seen these rows; of the folder that "
-            "ingest made of its data, the test split alone is judged"
-        )
+    elif warning := learned_sources_warning(candidate.manifest, counts["source"]):
+        result["warning"] = warning
         candidate.doubtful.append(labelled.name)
     elif candidate.learned_from is None:
         unknown = "it does not say what it was trained on"

@@ -9,7 +9,8 @@ from dataclasses import replace
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from aslspark.bundle.files import require_new, whole_folder
+from aslspark.bundle.files import read_manifest, require_new, whole_folder
+from aslspark.bundle.read import bundle_folder
 from aslspark.common.command_line import next_command
 from aslspark.common.counted import counted
 from aslspark.common.paths import spark_path
@@ -21,11 +22,12 @@ from aslspark.data.samples import TEST, read_samples
 from aslspark.data.splits import SplitOptions
 from aslspark.evaluation import report
 from aslspark.evaluation.grad_cam import require_network, write_sheet
+from aslspark.evaluation.learned_sources import learned_fingerprint, learned_sources_warning
 from aslspark.evaluation.metrics_json import Metrics
 from aslspark.evaluation.model_page import write_model_page
 from aslspark.evaluation.sample_pictures import one_of_each_label
 from aslspark.scoring.model import SignClassifierModel
-from aslspark.training.data import ingested_folder
+from aslspark.training.data import fingerprint, ingested_folder
 from aslspark.workflows.job_run import as_paths, job_run, log_result
 
 log = logging.getLogger("aslspark")
@@ -92,7 +94,7 @@ def evaluate(
         folder_to_make = require_new(out)
         if grad_cam:
             require_network(model)
-        loaded = SignClassifierModel.load(model)
+        loaded, manifest = SignClassifierModel.load(model), read_manifest(bundle_folder(model))
         with whole_folder(folder_to_make) as folder:
             seen_by_workers = folder_to_make if isinstance(folder_to_make, StorePath) else folder
             if ingested := ingested_folder(paths):
@@ -100,12 +102,18 @@ def evaluate(
             else:
                 samples = labelled_samples(spark, loaded, paths, seen_by_workers / "ingested", config)
             metrics = report.evaluate(loaded, samples, folder, judged_on=[TEST])
+            warning = None
+            if not ingested or fingerprint(spark, ingested) != learned_fingerprint(manifest):
+                warning = learned_sources_warning(manifest, metrics["by_source"])
+            if warning:
+                log.warning("warning: %s", warning)
             if grad_cam:
                 write_sheet(model, loaded, one_of_each_label(samples), folder / "grad_cam.png")
             write_model_page(
                 folder,
                 metrics,
                 name=any_path(model).name,
+                warnings=[warning] if warning else [],
                 made={"model": model, "digest of the bundle": loaded.digest or "", "data": ", ".join(paths)},
                 settings=config.as_dict(),
             )

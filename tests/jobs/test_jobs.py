@@ -184,14 +184,19 @@ def last_line(capsys):
 
 
 def test_evaluate_judges_raw_data_as_a_whole_and_an_ingested_folder_by_its_test_split(
-    spark, bundle, table, ingested, tmp_path, capsys
+    spark, bundle, table, ingested, tmp_path, capsys, caplog
 ):
     evaluate.main(["--model", str(bundle), "--data", str(table), "--out", str(tmp_path / "raw")])
     assert "{" not in capsys.readouterr().out
+    learned = "trained on a source of the same name (letters.csv): may have seen these rows"
+    assert learned in caplog.text
+    assert learned in (tmp_path / "raw" / "report.html").read_text()
+    caplog.clear()
     evaluate.main(["--model", str(bundle), "--data", ingested, "--out", str(tmp_path / "split"), "--json"])
     assert json.loads(last_line(capsys)) == json.loads((tmp_path / "split" / "metrics.json").read_text())
     raw = json.loads((tmp_path / "raw" / "metrics.json").read_text())
     split = json.loads((tmp_path / "split" / "metrics.json").read_text())
+    assert learned not in caplog.text
     assert raw["rows"] == 720
     assert split["rows"] == read_samples(spark, ingested, ["test"]).count()
     for name in ("confusion.png", "mistakes.png"):
