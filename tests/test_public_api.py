@@ -191,7 +191,8 @@ def test_a_table_with_a_column_a_pixel_is_scored_as_it_is_ingested(spark, letter
 def test_a_column_that_is_missing_is_named_with_some_of_those_that_are_there(spark, forest):
     table = spark.range(1).selectExpr(*(f"id AS measure{n}" for n in range(500)))
     with pytest.raises(
-        AslsparkError, match=r"inputCol=picture: .*; there are measure0, measure1, measure2 and 497 more$"
+        AslsparkError,
+        match=r"inputCol=picture: .*; there are measure0, measure1, measure2 and 497 more; setInputCol names that ",
     ):
         score(spark, forest.path, table)
 
