@@ -192,14 +192,17 @@ class _SplitFile:
         self._path, (self._wanted, self._most) = path, group_bytes
         self._writer: parquet.ParquetWriter | None = None
         self._waiting: pa.Table | None = None
+        self._group = 0
+        """Rows of a row group, by the bytes of the first ones: the same throughout, as in files that Spark writes."""
 
     def add(self, rows: pa.Table) -> None:
         rows = rows.drop(["split"])
         waiting = rows if self._waiting is None else pa.concat_tables([self._waiting, rows])
-        row_bytes = max(1, rows.nbytes // len(rows))
-        group = max(1, self._wanted // row_bytes, min(LEAST_GROUP_ROWS, self._most // row_bytes))
-        whole = len(waiting) // group * group
-        self._write(waiting.slice(0, whole), group)
+        if not self._group:
+            row_bytes = max(1, rows.nbytes // len(rows))
+            self._group = max(1, self._wanted // row_bytes, min(LEAST_GROUP_ROWS, self._most // row_bytes))
+        whole = len(waiting) // self._group * self._group
+        self._write(waiting.slice(0, whole), self._group)
         self._waiting = waiting.slice(whole)
 
     def close(self) -> None:

@@ -177,6 +177,22 @@ def test_what_tasks_write_of_tables_and_pictures_is_what_spark_writes(spark, tmp
     assert report.exact_duplicates["test"] > 0
 
 
+def test_row_groups_of_a_pixel_table_are_those_that_spark_makes(spark, tmp_path, monkeypatch):
+    pixels = [",".join([str(row % 9), *[str(7 + row % 11)] * 784]) for row in range(900)]
+    (tmp_path / "pixels.csv").write_text("\n".join([",".join(COLUMNS), *pixels]) + "\n")
+
+    def of(out):
+        ingest_sources(spark, [str(tmp_path / "pixels.csv")], str(tmp_path / out))
+        train = sorted((tmp_path / out / "samples" / "split=train").glob("*.parquet"))
+        files = [parquet.read_metadata(path) for path in train]
+        return [[file.row_group(number).num_rows for number in range(file.num_row_groups)] for file in files]
+
+    by_tasks = of("by-tasks")
+    monkeypatch.setattr(ingest, "MOST_LINES", 0)
+    assert of("by-spark") == by_tasks  # a network that learns from them sees them in the same order
+    assert len(by_tasks[0]) > 1
+
+
 def test_one_table_is_two_passes_of_spark_and_no_query_more(spark, tmp_path):
     (tmp_path / "landmarks.csv").write_text(text_of(drawn_points(), LETTERS))
     (tmp_path / "pixels.csv").write_text(",".join(COLUMNS) + "\n" + ",".join(["3", *["7"] * 784]) + "\n")
