@@ -105,7 +105,9 @@ def draw_sheet(
             upper = top + _TITLE + place // columns * row_height + caption_height
             extent = (left, left + width - _GAP, upper + picture_height, upper)
             white = 255 if tile.picture.dtype == np.uint8 else 1
-            axes.imshow(np.squeeze(tile.picture), cmap="gray", vmin=0, vmax=white, extent=extent)
+            is_grey = tile.picture.ndim == 3 and tile.picture.shape[2] == 1
+            shown = tile.picture[:, :, 0] if is_grey else tile.picture
+            axes.imshow(shown, cmap="gray", vmin=0, vmax=white, extent=extent)
             if tile.about:
                 said = " ".join(text for text, _ in tile.caption)
                 spots.append(Spot(axes, extent[:2], extent[2:], said, tile.about))

@@ -11,6 +11,7 @@ from pyspark.sql import functions as F
 
 from aslspark.bundle.files import read_manifest, require_new, whole_folder
 from aslspark.bundle.read import bundle_folder
+from aslspark.common.catalog import PICTURE
 from aslspark.common.command_line import next_command
 from aslspark.common.counted import counted
 from aslspark.common.paths import spark_path
@@ -140,7 +141,8 @@ def labelled_samples(
     folder : Path or StorePath
         To be made for what is ingested.
     config : Config, optional
-        Of its section `pictures`, what labels and signers are; size, colours, fit and crop are the model's.
+        Of its section `pictures`, what labels and signers are; size, colours, fit and crop are the model's, but for
+        one that was made from hands alone.
 
     Returns
     -------
@@ -150,6 +152,8 @@ def labelled_samples(
     config = config or Config()
     pictures = picture_options(spark, config.pictures)
     form = replace(model.form, max_pixels=pictures.form.max_pixels)
+    if PICTURE not in model.classifier.inputs and min(form.height, form.width) == 1:
+        form = pictures.form  # the model was made from hands alone; the pictures are for the sheets
     pictures = replace(pictures, form=form, hands=model.hands)
     split = SplitOptions(validation=0.0, test=0.0)
     report = ingest_sources(spark, data, spark_path(folder), split=split, pictures=pictures, columns=config.columns)

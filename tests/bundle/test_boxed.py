@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from PIL import Image
 from stacks import needs_current_pyarrow
 
 from aslspark.bundle.boxed import FOLDER, LETTERS
@@ -13,12 +14,14 @@ from aslspark.bundle.files import read_bundle
 from aslspark.common.errors import AslsparkError
 from aslspark.common.labels import STATIC_LETTERS
 from aslspark.common.onnx_sessions import open_session
-from aslspark.common.settings import load_config
+from aslspark.common.settings import PictureConfig, load_config
+from aslspark.data.samples import read_samples
 from aslspark.features.landmarks import PICTURE_POINTS, WORLD_POINTS
 from aslspark.features.synthetic_hands import drawn_hands
 from aslspark.images.hands.hand import Hand, hand_column
 from aslspark.images.hands.networks import FOLDER_VARIABLE
 from aslspark.scoring.reader import Reader
+from aslspark.workflows.evaluate import evaluate
 
 MOST_BYTES = 2 << 20
 
@@ -32,6 +35,18 @@ def test_the_model_in_the_package_reads_drawn_hands_that_it_has_not_seen():
     given = network.probabilities(open_session(onnx, 1), None, hands.reshape(-1, hands.shape[2]), reasons)
     right = given.argmax(axis=1).reshape(hands.shape[:2]) == np.arange(24)[:, None]
     assert right.mean() > 0.9
+
+
+def test_it_is_judged_on_pictures_in_a_size_that_can_be_looked_at(spark, real_data, tmp_path):
+    for letter in "BX":
+        picture = min((real_data / "images" / "studio_hands" / letter.lower()).iterdir())
+        (tmp_path / "hands" / letter).mkdir(parents=True)
+        (tmp_path / "hands" / letter / picture.name).write_bytes(picture.read_bytes())
+    Image.new("RGB", (64, 64)).save(tmp_path / "hands" / "B" / "none.png")  # a mistake, which the sheet shows
+    metrics = evaluate(spark, LETTERS, str(tmp_path / "hands"), str(tmp_path / "judged"))
+    assert (metrics["rows"], metrics["unscored"]) == (3, 1)
+    sizes = read_samples(spark, str(tmp_path / "judged" / "ingested")).select("picture.height", "picture.width")
+    assert {tuple(row) for row in sizes.collect()} == {(PictureConfig().size,) * 2}
 
 
 def test_it_is_small_and_says_what_it_learned_from():

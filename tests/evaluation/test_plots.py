@@ -203,6 +203,11 @@ def test_captions_of_a_sheet_do_not_run_into_the_next_picture(drawn):
     assert upon_each_other(captions) == []
 
 
+def test_pictures_of_one_pixel_are_drawn_too(drawn):
+    figure = drawn(plot_mistakes, [(np.full((1, 1, channels), 9, np.uint8), "A", "S", 0.5) for channels in (1, 3)], 2)
+    assert len(figure.axes[0].images) == 2
+
+
 def test_the_columns_of_changed_pictures_have_heads(drawn):
     figure = drawn(plot_augmented, np.zeros((2, 4, 28, 28, 1), np.float32), ["A", "B"])
     words = [text.get_text() for text in figure.axes[0].texts]
