@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 from picture_files import fill
 from pyarrow import parquet
+from stacks import needs_spark_4s_writer
 
 from aslspark.cli import export
 from aslspark.common.errors import AslsparkError
@@ -177,6 +178,7 @@ def test_what_tasks_write_of_tables_and_pictures_is_what_spark_writes(spark, tmp
     assert report.exact_duplicates["test"] > 0
 
 
+@needs_spark_4s_writer
 def test_row_groups_of_a_pixel_table_are_those_that_spark_makes(spark, tmp_path, monkeypatch):
     pixels = [",".join([str(row % 9), *[str(7 + row % 11)] * 784]) for row in range(900)]
     (tmp_path / "pixels.csv").write_text("\n".join([",".join(COLUMNS), *pixels]) + "\n")
