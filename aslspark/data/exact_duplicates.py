@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import pandas as pd
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from aslspark.common.batch_udf import batch_udf
+from aslspark.common.batch_udf import row_udf
 from aslspark.common.counted import counted
 from aslspark.data.samples import HAND_COLUMN, TEST, TRAIN, VALIDATION
 from aslspark.data.tables.landmark_hands import IN_TABLE
@@ -66,7 +67,8 @@ def picture_hash(samples: DataFrame, bytes_as: str | None = None) -> Column:
     data = F.col("picture.data")
     if bytes_as is not None:
         in_another = F.coalesce(F.col("picture.encoding"), F.lit(RAW)) != bytes_as
-        data = F.coalesce(_encoder(bytes_as)(F.when(in_another, F.col("picture"))), data)
+        encoded = row_udf("binary", partial(_encoded, encoding=bytes_as))
+        data = F.coalesce(encoded(F.when(in_another, F.col("picture"))), data)
     return F.xxhash64(*shape, data, *landmarks_of_tables(samples))
 
 
@@ -88,21 +90,8 @@ def encodings_of(samples: DataFrame) -> set[str]:
     return {row[0] for row in samples.select(F.coalesce("picture.encoding", F.lit(RAW))).distinct().collect()}
 
 
-def _encoder(encoding: str) -> Callable[..., Column]:
-    @batch_udf("binary")
-    def encoded(batches: Iterator[pd.DataFrame]) -> Iterator[pd.Series]:
-        for batch in batches:
-            rows: list[Any] = [_encoded(row, encoding) for row in batch.to_dict("records")]
-            yield pd.Series(rows, dtype=object)
-
-    return encoded
-
-
 def _encoded(picture: Mapping[Any, Any], encoding: str) -> bytes | None:
-    if picture["data"] is None:
-        return None
-    sizes = {name: int(picture[name]) for name in ("height", "width", "channels")}  # pandas made floats of them
-    return encode(pixels_of({**picture, **sizes}), encoding)
+    return None if picture["data"] is None else encode(pixels_of(picture), encoding)
 
 
 def landmarks_of_tables(samples: DataFrame) -> list[Column]:

@@ -14,10 +14,7 @@ from aslspark.common.labels import LETTER_OF_NUMBER
 from aslspark.data.discover_sources import OpenedSources
 from aslspark.data.files.store_files import plain_path
 from aslspark.data.pictures.options import PictureOptions
-from aslspark.data.sample_frames import (
-    FrameCounts,
-    count_samples,
-)
+from aslspark.data.sample_frames import FrameCounts, count_samples
 from aslspark.data.tables.label_numbers import numbering_warning
 from aslspark.data.tables.landmark_hands import TableHands
 from aslspark.data.tables.landmark_layout import LandmarkLayout, is_gapless, letters_of

@@ -143,9 +143,7 @@ def commit(lines: pd.DataFrame, attempts: str, folder: str) -> None:
         os.rename(attempt, f"{of_split}/{file}")
 
 
-def writer(
-    read: BatchFunction, attempts: str, group_bytes: tuple[int, int], further: Sequence[str] = (HASH_COLUMN,)
-) -> BatchFunction:
+def writer(read: BatchFunction, attempts: str, group_bytes: tuple[int, int], further: Sequence[str]) -> BatchFunction:
     """Make the function for mapInArrow that makes samples, writes them, and returns a line for each row.
 
     Parameters

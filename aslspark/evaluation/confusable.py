@@ -89,9 +89,11 @@ def choose_examples(groups: Sequence[Confusable], scored: DataFrame) -> list[lis
     )
     examples = []
     for group in groups:
-        of_group = [row for row in rows if row["label"] in group.letters]
-        wrong = [row for row in of_group if row["letter"] in group.letters and row["letter"] != row["label"]]
-        others = [row for row in of_group if row not in wrong]
+        wrong, others = list[Row](), list[Row]()
+        for row in rows:
+            if row["label"] in group.letters:
+                is_mixed_up = row["letter"] in group.letters and row["letter"] != row["label"]
+                (wrong if is_mixed_up else others).append(row)
         mixed_up = _in_turn(sorted(wrong, key=lambda row: (-row["probability"], row["hash"], row["id"])))
         lines = 1 if len(mixed_up) <= PICTURES_A_LINE // 2 else 2
         more = _in_turn(sorted(others, key=lambda row: (row["hash"], row["id"])))

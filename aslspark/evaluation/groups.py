@@ -5,17 +5,17 @@ In: scored samples with `signer` and `hand`. Out: rows, accuracy and 95 % interv
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from aslspark.common.batch_udf import batch_udf
+from aslspark.common.batch_udf import row_udf
 from aslspark.data.samples import HAND_COLUMN
 from aslspark.evaluation.metrics import wilson
 from aslspark.evaluation.metrics_json import GroupAccuracy
@@ -80,7 +80,8 @@ def with_groups(samples: DataFrame, is_judged: Column, crops: HandOptions | None
         groups["size"] = F.when(is_found, _size_band(hand["landmarks"]))
         if crops is not None:
             crop = F.struct("picture.*", hand["landmarks"].alias("landmarks"))
-            groups["skin"] = _skin_udf(crops)(F.when(is_judged & is_found, crop))
+            skin = row_udf("string", partial(_skin_band_of, crops=crops))
+            groups["skin"] = skin(F.when(is_judged & is_found, crop))
     return samples.withColumn("groups", F.struct(*(column.alias(name) for name, column in groups.items())))
 
 
@@ -137,21 +138,10 @@ def _size_band(landmarks: Column) -> Column:
     return band
 
 
-def _skin_udf(crops: HandOptions) -> Any:
-    @batch_udf("string")
-    def band(batches: Iterator[pd.DataFrame]) -> Iterator[pd.Series]:
-        for batch in batches:
-            bands: list[Any] = [_skin_band_of(row, crops) for row in batch.to_dict("records")]
-            yield pd.Series(bands, dtype=object)
-
-    return band
-
-
 def _skin_band_of(row: Mapping[Any, Any], crops: HandOptions) -> str | None:
     if row["data"] is None or row["channels"] != 3:
         return None  # a grey picture shows no colour of skin
-    shape = {name: int(row[name]) for name in ("height", "width", "channels")}  # pandas made floats of them
-    palm = palm_pixels(pixels_of({**row, **shape}), row["landmarks"].reshape(-1, 3), crops)
+    palm = palm_pixels(pixels_of(row), row["landmarks"].reshape(-1, 3), crops)
     return skin_band(typology_angle(palm))
 
 

@@ -227,7 +227,8 @@ def stored(data: bytes, encoding: str | None, shape: tuple[int, int, int]) -> np
 
 def pixels_of(picture: Mapping[str, Any] | Row) -> npt.NDArray[np.uint8]:
     """Return the pixels (height, width, channels) of a `samples.PICTURE_TYPE` struct, in any encoding."""
-    shape = (picture["height"], picture["width"], picture["channels"])
+    # Whole numbers, of which pandas makes floats where another row has none.
+    shape = (int(picture["height"]), int(picture["width"]), int(picture["channels"]))
     return stored(bytes(picture["data"]), picture["encoding"], shape)
 
 

@@ -103,9 +103,9 @@ def evaluate(
             else:
                 samples = labelled_samples(spark, loaded, paths, seen_by_workers / "ingested", config)
             metrics = report.evaluate(loaded, samples, folder, judged_on=[TEST])
-            warning = None
-            if not ingested or fingerprint(spark, ingested) != learned_fingerprint(manifest):
-                warning = learned_sources_warning(manifest, metrics["by_source"])
+            warning = learned_sources_warning(manifest, metrics["by_source"])
+            if warning and ingested and fingerprint(spark, ingested) == learned_fingerprint(manifest):
+                warning = None  # it is the test split of what was learned from; to find out takes a scan of it all
             if warning:
                 log.warning("warning: %s", warning)
             if grad_cam:

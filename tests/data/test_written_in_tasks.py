@@ -44,7 +44,7 @@ def batches(tmp_path):
 def attempt(tmp_path, batches):
     """Begins an attempt of the task that all of these tests are about."""
     (tmp_path / "attempts").mkdir()
-    write = writer(decoder(OPTIONS, "file"), str(tmp_path / "attempts"), (4 * ROW_BYTES, 8 * ROW_BYTES))
+    write = writer(decoder(OPTIONS, "file"), str(tmp_path / "attempts"), (4 * ROW_BYTES, 8 * ROW_BYTES), ["hash"])
     return lambda: write(iter(batches))
 
 
