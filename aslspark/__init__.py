@@ -6,7 +6,10 @@ The public API is what stands in `__all__`; every other name is private, and may
 - `ingest`: pixel tables, picture files and DataFrames become one checked table with its splits;
 - `train`: a network across Spark's workers, or one of MLlib's classifiers, becomes a bundle;
 - `evaluate`: a bundle and labelled data become figures and plots;
+- `compare`: bundles and labelled data become their accuracy, size and speed, side by side;
+- `cross_validate`: data become the scores of a model on rows that it has not met, fold by fold;
 - `load_model`, `score`: a bundle and pictures become letters;
+- `monitor`: a bundle and new pictures become how they differ from those that it learned from;
 - `SignClassifierModel`: the `pyspark.ml` Model of a bundle;
 - `SignKerasEstimator`, `SignTorchEstimator`: Horovod's estimators for networks of your own.
 
@@ -27,8 +30,11 @@ if TYPE_CHECKING:
     from aslspark.scoring.model import SignClassifierModel, load_model
     from aslspark.training.keras_estimator import SignKerasEstimator
     from aslspark.training.torch_estimator import SignTorchEstimator
+    from aslspark.workflows.compare import compare
+    from aslspark.workflows.cross_validate import cross_validate
     from aslspark.workflows.evaluate import evaluate
     from aslspark.workflows.ingest import ingest
+    from aslspark.workflows.monitor import monitor
     from aslspark.workflows.score import score
     from aslspark.workflows.train import train
 
@@ -36,10 +42,13 @@ __all__ = [
     "SignClassifierModel",
     "SignKerasEstimator",
     "SignTorchEstimator",
+    "compare",
+    "cross_validate",
     "evaluate",
     "ingest",
     "load_config",
     "load_model",
+    "monitor",
     "score",
     "train",
 ]
@@ -49,10 +58,13 @@ _MODULES = {
     "SignClassifierModel": "aslspark.scoring.model",
     "SignKerasEstimator": "aslspark.training.keras_estimator",
     "SignTorchEstimator": "aslspark.training.torch_estimator",
+    "compare": "aslspark.workflows.compare",
+    "cross_validate": "aslspark.workflows.cross_validate",
     "evaluate": "aslspark.workflows.evaluate",
     "ingest": "aslspark.workflows.ingest",
     "load_config": "aslspark.common.settings",
     "load_model": "aslspark.scoring.model",
+    "monitor": "aslspark.workflows.monitor",
     "score": "aslspark.workflows.score",
     "train": "aslspark.workflows.train",
 }

@@ -3,7 +3,7 @@
     python examples/cross_validate.py ingested runs/folds training.framework=torch training.epochs=8
 
 The folder that comes out holds `report.html` and the figures of each fold. `jobs/cross_validate.py` is the same with
-options; what is imported from `aslspark.workflows` and `aslspark.evaluation` is private, and may change at any time.
+options.
 """
 
 import sys
@@ -11,14 +11,12 @@ import sys
 from pyspark.sql import SparkSession
 
 import aslspark
-from aslspark.evaluation.fold_options import FoldOptions
-from aslspark.workflows.cross_validate import cross_validate
 
 
 def judge(spark: SparkSession, data: str, out: str, *settings: str, folds: int = 5) -> dict[str, object]:
     """Cross-validate by signer, and print what the folds say together."""
     config = aslspark.load_config(overrides=settings)
-    result = cross_validate(spark, [data], out, config, FoldOptions(kind="signer", folds=folds))
+    result = aslspark.cross_validate(spark, data, out, config=config, by="signer", folds=folds)
     accuracy = result["scores"]["accuracy"]
     print(f"{accuracy['mean']:.1%} ± {accuracy['std']:.1%} of {len(result['folds'])} folds")
     print(f"answers.temperature={result['temperature']} suits people who were not met")

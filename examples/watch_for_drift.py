@@ -3,19 +3,19 @@
     python examples/watch_for_drift.py runs/mine new_pictures runs/drift
 
 The folder that comes out holds `drift.json` and plots. `jobs/monitor.py` is the same with options, and ends with 3
-where there is drift; what is imported from `aslspark.workflows` is private, and may change with any version.
+where there is drift.
 """
 
 import sys
 
 from pyspark.sql import SparkSession
 
-from aslspark.workflows.monitor import monitor
+import aslspark
 
 
 def watch(spark: SparkSession, bundle: str, data: str, out: str) -> bool:
     """Compare, and print the batches that differ; return whether any does."""
-    report = monitor(spark, bundle, data, out)
+    report = aslspark.monitor(spark, bundle, data, out)
     for batch in report["batches"]:
         print(f"{batch['batch']}: {batch['rows']} rows; {', '.join(batch['alarms']) or 'nothing unusual'}")
     return report["drift"]

@@ -44,10 +44,10 @@ def main(argv: Sequence[str]) -> None:
     require_paths("--data", [path for paths in sets.values() for path in paths])
     require_new_out(options.out)
     from aslspark.common.spark_session import spark_session
-    from aslspark.workflows.compare import compare_bundles
+    from aslspark.workflows.compare import compare
 
     with spark_session("aslspark compare") as spark:
-        comparison = compare_bundles(spark, models, sets, options.out, options.threads, config=config)
+        comparison = compare(spark, models, sets, options.out, threads=options.threads, config=config)
     print_result(options, comparison)
 
 

@@ -54,10 +54,8 @@ def main(argv: Sequence[str]) -> None:
     options = parser.parse_args(argv)
     name = NO_CLASSIFIER if options.model == NETWORK else options.model
     config = training_config(options, classifier_settings(options) | {"mllib.classifier": name})
-    split = config.split
-    folds = FoldOptions(
-        LEAVE_ONE.get(options.leave_one, options.by), options.folds, split.validation, split.blocks, split.seed
-    )
+    by = LEAVE_ONE.get(options.leave_one, options.by)
+    FoldOptions.of(config.split, by, options.folds)  # which says what is wrong with them, before Spark is started
     require_packages(config, trains=True)
     require_paths("--data", options.data)
     require_network_settings(config)
@@ -65,7 +63,7 @@ def main(argv: Sequence[str]) -> None:
     from aslspark.workflows.cross_validate import cross_validate
 
     with spark_session("aslspark cross_validate") as spark:
-        result = cross_validate(spark, options.data, options.out, config, folds)
+        result = cross_validate(spark, options.data, options.out, config, by, options.folds)
     print_result(options, result)
 
 

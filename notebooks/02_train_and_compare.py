@@ -15,7 +15,6 @@ from pathlib import Path
 import aslspark
 from aslspark.cli.notebook import ingested, new_folder, session, show, widgets
 from aslspark.common.paths import local_path
-from aslspark.workflows.compare import compare_bundles
 
 spark = session("aslspark: train and compare")
 chosen = widgets(
@@ -100,7 +99,7 @@ for plot in ("confusion.png", "mistakes.png", "calibration.png"):
 
 # COMMAND ----------
 
-compared = compare_bundles(spark, bundles, {"test split": [data]}, f"{folder}/compared")
+compared = aslspark.compare(spark, bundles, {"test split": [data]}, f"{folder}/compared")
 for row in compared["bundles"]:
     numbers = f"{row['parameters']:,} parameters" if row["parameters"] else row["why_empty"]["parameters"]
     right = row["sets"]["test split"]["accuracy"]

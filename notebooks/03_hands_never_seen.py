@@ -20,10 +20,8 @@ import aslspark
 from aslspark.cli.notebook import ingested, new_folder, session, show, widgets
 from aslspark.common.paths import local_path
 from aslspark.data.synthetic.files import SIGNER_PATTERN, draw_pictures
-from aslspark.evaluation.fold_options import LEAVE_ONE, FoldOptions
 from aslspark.evaluation.sample_pictures import as_read
 from aslspark.evaluation.sheets import Tile, colour_of, draw_sheet
-from aslspark.workflows.cross_validate import cross_validate
 
 spark = session("aslspark: hands never seen")
 chosen = widgets(
@@ -116,7 +114,7 @@ show(f"{folder}/strangers.png")
 
 # COMMAND ----------
 
-folds = cross_validate(spark, [data], f"{folder}/by-signer", config, FoldOptions(kind=LEAVE_ONE["signer"]))
+folds = aslspark.cross_validate(spark, data, f"{folder}/by-signer", config, by="leave one signer out")
 for fold in folds["folds"]:
     print(f"{fold['tested_on']}: {fold['accuracy']:.1%} right")
 for plot in ("folds.png", "confusion.png"):

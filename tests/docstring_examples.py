@@ -15,8 +15,8 @@ from quick_java import QUICK_JAVA
 import aslspark
 
 NAMES = (
-    *("load_config", "ingest", "train", "load_model", "evaluate", "score", "SignClassifierModel"),
-    *("SignKerasEstimator", "SignTorchEstimator"),
+    *("load_config", "ingest", "train", "load_model", "evaluate", "compare", "cross_validate", "score", "monitor"),
+    *("SignClassifierModel", "SignKerasEstimator", "SignTorchEstimator"),
 )
 """In the order in which the examples build on one another: a table, the bundle trained on it, its letters."""
 

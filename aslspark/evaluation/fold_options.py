@@ -39,9 +39,14 @@ class FoldOptions:
     seed: int = SplitConfig.seed
     """The same seed gives the same folds."""
 
+    @classmethod
+    def of(cls, split: SplitConfig, by: str, folds: int) -> FoldOptions:
+        """Make the options of some folds, with the blocks, validation share and seed of the settings."""
+        return cls(by, folds, split.validation, split.blocks, split.seed)
+
     def __post_init__(self) -> None:
         if self.kind not in (*KINDS, *LEAVE_ONE.values()):
-            raise AslsparkError(f"--by {self.kind}: choose one of {', '.join(KINDS)}")
+            raise AslsparkError(f"--by {self.kind}: choose one of {', '.join((*KINDS, *LEAVE_ONE.values()))}")
         if self.folds < 2:
             raise AslsparkError(f"--folds {self.folds}: give 2 or more")
         left = self.blocks - -(-self.blocks // self.folds)

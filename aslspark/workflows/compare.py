@@ -16,6 +16,7 @@ from aslspark.bundle.read import bundle_folder
 from aslspark.common.command_line import next_command
 from aslspark.common.counted import counted
 from aslspark.common.errors import AslsparkError
+from aslspark.common.former_names import warn_of_former
 from aslspark.common.paths import spark_path
 from aslspark.common.progress import doing
 from aslspark.common.redacted_files import write_json
@@ -47,20 +48,20 @@ from aslspark.models.onnx_classifier import OnnxClassifier
 from aslspark.scoring.model import SignClassifierModel
 from aslspark.training.data import fingerprint, ingested_folder
 from aslspark.training.training_alerts import in_words
-from aslspark.workflows.job_run import job_run, log_result
+from aslspark.workflows.job_run import as_paths, job_run, log_result
 
 log = logging.getLogger("aslspark")
 
 RESULT_FILE, METRICS_FILE = "comparison.json", "metrics.json"
 
 
-def compare_bundles(
+def compare(
     spark: SparkSession,
     models: Mapping[str, str],
-    sets: Mapping[str, Sequence[str]],
+    data: Mapping[str, str | Sequence[str]],
     out: str,
-    threads: int = 1,
     *,
+    threads: int = 1,
     config: Config | None = None,
 ) -> Comparison:
     """Compare the accuracy of bundles on the same data, their sizes and their speeds.
@@ -74,11 +75,11 @@ def compare_bundles(
     ----------
     spark : SparkSession
     models : mapping of str to str
-        Bundles by name, or what `SignClassifierModel.save` wrote.
-    sets : mapping of str to sequence of str
-        For each name one ingested folder, or raw sources.
+        Bundles by name, as `aslspark.train` or `SignClassifierModel.save` leaves them.
+    data : mapping of str to (str or sequence of str)
+        Sets by name: of each one folder that `aslspark.ingest` wrote, or raw sources as it takes them.
     out : str
-        The folder to make: `comparison.json`, `report.html`, its plots and sheets.
+        The folder to make: ``report.html``, ``comparison.json``, plots and sheets. It must not exist.
     threads : int
         That onnxruntime may use while it is timed.
     config : Config, optional
@@ -87,14 +88,31 @@ def compare_bundles(
     Returns
     -------
     Comparison
-        What `comparison.json` holds.
+        What ``comparison.json`` holds: ``finding`` (in words), ``bundles`` (of each ``name``, ``parameters``,
+        ``file_bytes``, ``ms_a_picture`` and ``sets``: by set the ``accuracy``, 0-1, and the ``rows`` that it was
+        judged on), ``sets`` (of each the rows that bundles read differently, with the p-value of each pair by
+        McNemar's exact test [1]_) and ``machine``.
 
     Raises
     ------
     AslsparkError
         Where a bundle or a source cannot be read, or `out` exists.
+
+    References
+    ----------
+    .. [1] Q. McNemar, "Note on the sampling error of the difference between correlated proportions or percentages",
+       Psychometrika 12, 1947.
+
+    Examples
+    --------
+    >>> import aslspark
+    >>> models = {"network": "runs/letters", "forest": "runs/forest"}
+    >>> result = aslspark.compare(spark, models, {"letters": "ingested"}, "runs/compared")
+    >>> [(each["name"], each["sets"]["letters"]["rows"]) for each in result["bundles"]]
+    [('network', 72), ('forest', 72)]
     """
-    with job_run(spark, config or Config(), "compare", out, models=dict(models), sets=dict(sets)):
+    sets = {name: as_paths(paths) for name, paths in data.items()}
+    with job_run(spark, config or Config(), "compare", out, models=dict(models), sets=sets):
         path = require_new(out)
         if threads < 1:
             raise AslsparkError(f"--threads {threads}: give 1 or more")
@@ -130,6 +148,20 @@ def compare_bundles(
         then=next_command("serve", "--model", best.path) if best else "",
     )
     return result
+
+
+def compare_bundles(
+    spark: SparkSession,
+    models: Mapping[str, str],
+    sets: Mapping[str, Sequence[str]],
+    out: str,
+    threads: int = 1,
+    *,
+    config: Config | None = None,
+) -> Comparison:
+    """Compare bundles: the call that notebooks showed before `compare`."""
+    warn_of_former("aslspark.workflows.compare.compare_bundles", "aslspark.compare")
+    return compare(spark, models, sets, out, threads=threads, config=config)
 
 
 def _log_accuracies(candidates: Sequence[Candidate]) -> None:

@@ -20,6 +20,7 @@ from aslspark.bundle.files import require_new
 from aslspark.common.catalog import NO_CLASSIFIER
 from aslspark.common.counted import counted
 from aslspark.common.errors import AslsparkError
+from aslspark.common.former_names import warn_of_former
 from aslspark.common.paths import spark_path
 from aslspark.common.redacted_files import write_json
 from aslspark.common.same_run import require_same_run
@@ -48,7 +49,7 @@ from aslspark.evaluation.metrics_json import Confusion, Metrics, SourceAccuracy
 from aslspark.scoring.model import SignClassifierModel
 from aslspark.training.data import DRAWN_WARNING, TrainingData
 from aslspark.training.resume import ingest_kept
-from aslspark.workflows.job_run import job_run, log_result, training_command
+from aslspark.workflows.job_run import as_paths, job_run, log_result, training_command
 from aslspark.workflows.train import train_bundle
 from aslspark.workflows.training_data import training_data
 
@@ -62,37 +63,69 @@ SCORES: Mapping[ScoreName, str] = {"accuracy": "right", "macro_f1": "macro F1", 
 
 def cross_validate(
     spark: SparkSession,
-    data: Sequence[str],
+    data: str | Sequence[str],
     out: str,
-    config: Config,
-    options: FoldOptions,
+    config: Config | None = None,
+    by: str | FoldOptions = FoldOptions.kind,
+    folds: int = FoldOptions.folds,
 ) -> CrossValidation:
-    """Train and judge a model on each fold of the data.
+    """Train and judge a model on each fold of the data, so that each row is judged by a model that has not met it.
 
     Parameters
     ----------
     spark : SparkSession
-    data : sequence of str
-        Raw sources or one ingested folder, whose own split is disregarded; empty for drawn hands. Rows that were
-        given as test (`--test-source`, folders called test, a manifest's split) are in no fold: they are tested on
-        and nothing else, and a fold would train on them.
+    data : str or sequence of str
+        One folder that `aslspark.ingest` wrote, whose own split is disregarded, or raw sources as it takes them; an
+        empty sequence for synthetic hands. Rows that were given as test (`test_sources`, folders called test, a
+        manifest's split) are in no fold: a fold would train on them.
     out : str
-        A folder that does not exist yet, or one that the same call began: its finished folds are not trained again.
-    config : Config
-        Where `mllib` names a classifier, that one is trained in place of the network.
-    options : FoldOptions
+        The folder to make, or one that the same call began: its finished folds are not trained again. It holds
+        ``report.html``, ``cross_validation.json`` and plots.
+    config : Config, optional
+        Where `mllib.classifier` names a classifier, that one is trained in place of the network. Of `split`, the
+        share of validation, the blocks and the seed count.
+    by : str
+        What stays together in a fold: 'block' (contiguous runs of each source and label), 'signer', or
+        'leave one signer out', 'leave one source out', in which each signer or source is a fold; 'stratified' and
+        'random' deal row by row, and leak where rows resemble one another.
+    folds : int
+        How many; of those that leave one out, there are as many as signers or sources.
 
     Returns
     -------
     CrossValidation
-        What `cross_validation.json` holds; `report.html` shows it.
+        What ``cross_validation.json`` holds: ``scores`` (of ``accuracy``, ``macro_f1`` and ``top3_accuracy``, 0-1,
+        the ``mean``, ``std``, ``min`` and ``max`` over the folds), ``folds`` (of each ``tested_on``, ``rows`` by
+        split, its scores, its ``temperature``), ``confusion`` of all folds together, ``temperature`` (float or
+        None: what suits rows that were held out, for `answers.temperature`) and ``settings``.
 
     Raises
     ------
     AslsparkError
         Where the folder was begun with other settings, folds cannot be made, or one fails; finished ones are kept.
+
+    References
+    ----------
+    .. [1] R. Kohavi, "A study of cross-validation and bootstrap for accuracy estimation and model selection",
+       IJCAI 1995.
+
+    Examples
+    --------
+    >>> import aslspark
+    >>> config = aslspark.load_config(overrides=["mllib.classifier=forest", "mllib.trees=5"])
+    >>> result = aslspark.cross_validate(spark, "ingested", "runs/folds", config=config, by="block", folds=2)
+    >>> [sum(fold["rows"].values()) for fold in result["folds"]]
+    [720, 720]
+    >>> 0 <= result["scores"]["accuracy"]["min"] <= result["scores"]["accuracy"]["mean"] <= 1
+    True
     """
-    with job_run(spark, config, "cross_validate", out, data=list(data), folds=asdict(options)):
+    config, data = config or Config(), as_paths(data)
+    if isinstance(by, FoldOptions):
+        warn_of_former("cross_validate(..., FoldOptions(...))", "aslspark.cross_validate(..., by=, folds=)")
+        options = by
+    else:
+        options = FoldOptions.of(config.split, by, folds)
+    with job_run(spark, config, "cross_validate", out, data=data, folds=asdict(options)):
         if config.mllib.classifier == NO_CLASSIFIER:
             require_slots(spark, config.training.num_proc)
         folder = _open(out)
@@ -103,8 +136,8 @@ def cross_validate(
         }
         _require_same(folder, chosen)
         with _scratch_folder(folder) as scratch:
-            settings, folds = _train_folds(spark, data, folder, scratch, config, options, chosen)
-            result = _together(settings, folds)
+            settings, done = _train_folds(spark, data, folder, scratch, config, options, chosen)
+            result = _together(settings, done)
             write_json(folder / RESULT_FILE, result)
             with filled_from_here(folder) as made:
                 write_cross_validation_page(result, made)

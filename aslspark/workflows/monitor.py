@@ -59,30 +59,41 @@ def monitor(
     ----------
     spark : SparkSession
     model : str
-        The bundle, or an alias of a registry.
+        The bundle, as `aslspark.train` leaves it, or an alias of a registry.
     data : str
-        A path as `jobs/score.py` takes it, or what that wrote, or the name of a table that Spark knows.
+        Pictures as `aslspark.score` takes them, or the answers that it wrote: a path, or the name of a table that
+        Spark knows.
     out : str
-        The folder to make: `report.html`, `drift.json`, `drift.png` (where a batch is large enough), `shares.png`.
+        The folder to make: ``report.html``, ``drift.json``, ``drift.png`` (where a batch is large enough),
+        ``shares.png``. It must not exist.
     by : str, optional
         A column of the data that says which batch a row belongs to; of times, the day does.
     alarm_rate : float
-        The share of clean batches that may raise an alarm, LEAST_RATE or more.
+        The share of clean batches that may raise an alarm, at most 0.5.
     config : Config, optional
         Its section `tracking` counts.
 
     Returns
     -------
     dict
-        What `drift.json` holds: `model`, `data`, `alarm_rate`, `drift` (bool: any batch), `worst` (the statistic
-        that is most times its limit), and `batches`, of each
-        `batch`, `rows`, `judged` (bool: it is large enough), `drift`, `alarms` (names, the strongest first), and
-        `statistics` with `value` and `limit`.
+        What ``drift.json`` holds: ``model``, ``data``, ``alarm_rate``, ``drift`` (bool: any batch), ``worst`` (the
+        statistic that is most times its limit), and ``batches``, of each ``batch`` (str), ``rows`` (int), ``judged``
+        (bool: it is large enough), ``drift`` (bool), ``alarms`` (names, the strongest first), and ``statistics`` with
+        ``value`` and ``limit``.
 
     Raises
     ------
     AslsparkError
-        Where the bundle carries no reference, or the data cannot be read.
+        Where the bundle carries no reference, the data cannot be read, or `out` exists.
+
+    Examples
+    --------
+    >>> import aslspark
+    >>> report = aslspark.monitor(spark, "runs/letters", "letters.csv", "runs/drift")
+    >>> [(batch["batch"], batch["rows"]) for batch in report["batches"]]
+    [('all rows', 720)]
+    >>> report["drift"]
+    False
     """
     with (
         job_run(spark, config or Config(), "monitor", out, model=model, data=data, by=by, alarm_rate=alarm_rate),

@@ -27,7 +27,7 @@ from aslspark import train
 from aslspark.common.settings import load_config
 from aslspark.common.spark_session import spark_session
 from aslspark.data.samples import TEST
-from aslspark.evaluation.fold_options import LEAVE_ONE, FoldOptions
+from aslspark.evaluation.fold_options import LEAVE_ONE
 from aslspark.workflows.cross_validate import cross_validate
 from benchmarks.base import machine
 
@@ -100,7 +100,7 @@ def run(spark: SparkSession, trial: Trial, folders: dict[str, str], size: int, s
     config = load_config(str(RECIPE), words)
     data, out = [folders[trial.trained_on]], str(scratch / "out")
     if trial.judged == "signer":
-        found = cross_validate(spark, data, out, config, FoldOptions(LEAVE_ONE["signer"]))
+        found = cross_validate(spark, data, out, config, LEAVE_ONE["signer"])
         folds = {fold["tested_on"]: fold["accuracy"] for fold in found["folds"]}
         return {"accuracy": found["scores"]["accuracy"]["mean"], "folds": folds}
     test = [folders[trial.judged]] if trial.judged in folders else []

@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 
 from aslspark.common.settings import load_config
 from aslspark.common.spark_session import spark_session
-from aslspark.evaluation.fold_options import LEAVE_ONE, FoldOptions
+from aslspark.evaluation.fold_options import LEAVE_ONE
 from aslspark.workflows.cross_validate import cross_validate
 from benchmarks.base import machine
 
@@ -109,7 +109,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             results[model] = {}
             for question in QUESTIONS:
                 out = options.out / f"{model}-{question}"
-                folds = FoldOptions(LEAVE_ONE[question], validation=0.0)
+                folds = LEAVE_ONE[question]
                 if (out / "cross_validation.json").exists():
                     found = json.loads((out / "cross_validation.json").read_text())
                 else:

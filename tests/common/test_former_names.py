@@ -10,6 +10,8 @@ from pyspark.ml import PipelineModel
 from serving_bundles import network
 
 from aslspark.common import former_names
+from aslspark.common.errors import AslsparkError
+from aslspark.common.settings import load_config
 from aslspark.scoring import SignClassifierModel
 
 SHOWN = [
@@ -85,6 +87,24 @@ def test_other_names_are_not_answered_to():
         importlib.import_module("aslspark.never_was")
     with pytest.raises(AttributeError, match="never_was"):
         importlib.import_module("aslspark.training.data").never_was  # noqa: B018
+
+
+def test_calls_that_notebooks_showed_work_and_name_the_new_ones(spark, tmp_path):
+    from aslspark.evaluation.fold_options import FoldOptions
+    from aslspark.workflows.compare import compare_bundles
+    from aslspark.workflows.cross_validate import cross_validate
+
+    taken = str(tmp_path)
+    with (
+        pytest.warns(FutureWarning, match=r"workflows\.compare\.compare_bundles is now aslspark\.compare"),
+        pytest.raises(AslsparkError, match="exists already"),
+    ):
+        compare_bundles(spark, {}, {"drawn": ["a.csv"]}, taken)
+    with (
+        pytest.warns(FutureWarning, match=r"FoldOptions\(\.\.\.\)\) is now aslspark\.cross_validate\(\.\.\., by="),
+        pytest.raises(AslsparkError, match="exists already"),
+    ):
+        cross_validate(spark, ["a.csv"], taken, load_config(None, ["mllib.classifier=forest"]), FoldOptions(folds=2))
 
 
 def test_a_pipeline_that_was_saved_under_the_old_name_is_loaded(spark, tmp_path):

@@ -78,8 +78,8 @@ def test_no_fold_holds_rows_that_were_given_as_test(spark, two_cameras, kind):
 )
 @pytest.mark.long
 def test_a_cross_validation_learns_from_no_row_given_as_test_and_says_so(spark, two_cameras, tmp_path):
-    options = FoldOptions(LEAVE_ONE["source"])
-    result = cross_validate(spark, [two_cameras], str(tmp_path / "folds"), load_config(None, FOREST), options)
+    config = load_config(None, FOREST)
+    result = cross_validate(spark, two_cameras, str(tmp_path / "folds"), config, by=LEAVE_ONE["source"])
     assert [fold["tested_on"] for fold in result["folds"]] == ["source desk", "source window"]
     assert [sum(fold["rows"].values()) for fold in result["folds"]] == [360, 360]
     assert sum(map(sum, result["confusion"]["counts"])) == 360

@@ -11,6 +11,7 @@ from pyspark.sql import functions as F
 from scipy.stats import binomtest
 from serving_bundles import untrained
 
+import aslspark
 from aslspark import train
 from aslspark.bundle.files import seal
 from aslspark.common.errors import AslsparkError
@@ -25,7 +26,7 @@ from aslspark.evaluation.multiply_adds import multiply_adds
 from aslspark.evaluation.sample_pictures import as_read
 from aslspark.scoring.model import SignClassifierModel
 from aslspark.training.data import fingerprint
-from aslspark.workflows.compare import compare_bundles, samples_for
+from aslspark.workflows.compare import samples_for
 from jobs import compare, evaluate
 
 SETTINGS = load_config().as_dict()
@@ -135,7 +136,7 @@ def test_a_saved_model_that_does_not_say_what_it_learned_from_is_judged_on_the_t
     spark, saved, bundles, ingested, tmp_path
 ):
     models = {"own": saved, "other": bundles["torch"]}
-    result = compare_bundles(spark, models, {"drawn": [ingested]}, str(tmp_path / "out"))
+    result = aslspark.compare(spark, models, {"drawn": [ingested]}, str(tmp_path / "out"))
     tested = read_samples(spark, ingested, ["test"]).count()
     of_sets = [row["sets"]["drawn"] for row in result["bundles"]]
     assert [(each["judged_on"], each["rows"]) for each in of_sets] == [("the test split", tested)] * 2
@@ -145,7 +146,7 @@ def test_a_saved_model_that_does_not_say_what_it_learned_from_is_judged_on_the_t
 
 
 def test_a_bundle_that_may_have_seen_the_rows_is_not_called_best(spark, saved, table, tmp_path):
-    result = compare_bundles(spark, {"own": saved}, {"table": [str(table)]}, str(tmp_path / "out"))
+    result = aslspark.compare(spark, {"own": saved}, {"table": [str(table)]}, str(tmp_path / "out"))
     assert result["bundles"][0]["sets"]["table"]["rows"] == 480
     assert result["finding"] == "each may have learned from rows of table, so none is called best"
 
@@ -164,7 +165,7 @@ def test_of_bundles_without_a_common_test_row_none_is_called_best(spark, bundles
     words = ["mllib.classifier=forest", "mllib.trees=2", "mllib.depth=2", "split.seed=1", "split.test=0.4"]
     train(spark, [str(table)], str(tmp_path / "again"), config=load_config(None, words))
     models = {"forest": bundles["forest"], "again": str(tmp_path / "again")}
-    result = compare_bundles(spark, models, {"table": [str(table)]}, str(tmp_path / "out"))
+    result = aslspark.compare(spark, models, {"table": [str(table)]}, str(tmp_path / "out"))
     assert [row["sets"]["table"]["rows"] for row in result["bundles"]] == [
         json.loads((Path(path) / "metrics.json").read_text())["rows"] for path in models.values()
     ]

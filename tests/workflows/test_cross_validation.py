@@ -195,8 +195,8 @@ def judged(spark, ingested, tmp_path_factory):
     out = tmp_path_factory.mktemp("cross") / "validation"
 
     def call(seed=42):
-        options = FoldOptions("block", folds=2, validation=0.1, blocks=4, seed=seed)
-        return cross_validate(spark, [ingested], str(out), load_config(None, FOREST), options)
+        config = load_config(None, [*FOREST, "split.validation=0.1", "split.blocks=4", f"split.seed={seed}"])
+        return cross_validate(spark, ingested, str(out), config, by="block", folds=2)
 
     log = logging.getLogger("aslspark")
     level = log.level
@@ -297,9 +297,9 @@ def test_a_second_call_with_other_settings_is_refused_and_changes_nothing(judged
 
 def test_a_fold_that_fails_is_named_and_those_before_it_are_kept(spark, ingested, tmp_path):
     out = tmp_path / "out"
-    options = FoldOptions("random", folds=2)
+    config = load_config(None, [*FOREST, "mllib.reads=landmarks"])
     with pytest.raises(AslsparkError, match=r"fold 1 of 2 failed: .* 0 finished folds are kept in .*/out"):
-        cross_validate(spark, [ingested], str(out), load_config(None, [*FOREST, "mllib.reads=landmarks"]), options)
+        cross_validate(spark, ingested, str(out), config, by="random", folds=2)
     assert {path.name for path in out.iterdir()} == {"settings.json", "folds"}
 
 

@@ -10,7 +10,6 @@ from PIL import Image
 from aslspark import train
 from aslspark.common.errors import AslsparkError
 from aslspark.common.settings import load_config
-from aslspark.evaluation.fold_options import FoldOptions
 from aslspark.workflows.cross_validate import cross_validate
 from aslspark.workflows.training_data import training_data
 
@@ -59,7 +58,7 @@ def test_what_a_run_ingested_that_was_killed_before_its_first_epoch_is_kept(spar
 def test_folds_that_cannot_be_made_keep_what_was_ingested(spark, hands, tmp_path):
     settings = load_config(None, [*FOREST, r"pictures.signer_pattern=([0-3])\.png"])
     with pytest.raises(AslsparkError, match=r"18 of 30 samples name no signer.*--by block"):
-        cross_validate(spark, [str(hands)], str(tmp_path / "folds"), settings, FoldOptions(kind="signer", folds=2))
+        cross_validate(spark, [str(hands)], str(tmp_path / "folds"), settings, by="signer", folds=2)
     assert [path.name for path in tmp_path.iterdir()] == ["folds.ingested"]
 
 
@@ -71,14 +70,14 @@ def test_folds_that_cannot_be_made_keep_what_was_ingested(spark, hands, tmp_path
 @pytest.mark.parametrize(
     ("folds", "words"),
     [
-        (FoldOptions(kind="leave one signer out"), r"--leave-one signer: the data name 0 signer.*2 or more"),
-        (FoldOptions(kind="leave one source out"), r"--leave-one source: the data name 1 source.*2 or more"),
-        (FoldOptions(kind="signer", folds=5), r"--by signer --folds 5: the data name 0 signer.*5 or more.*--by block"),
+        (("leave one signer out",), r"--leave-one signer: the data name 0 signer.*2 or more"),
+        (("leave one source out",), r"--leave-one source: the data name 1 source.*2 or more"),
+        (("signer", 5), r"--by signer --folds 5: the data name 0 signer.*5 or more.*--by block"),
     ],
 )
 def test_folds_of_too_few_groups_are_refused_before_the_ingest(spark, hands, tmp_path, folds, words):
     with pytest.raises(AslsparkError, match=words):
-        cross_validate(spark, [str(hands)], str(tmp_path / "folds"), load_config(None, FOREST), folds)
+        cross_validate(spark, [str(hands)], str(tmp_path / "folds"), load_config(None, FOREST), *folds)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -14,11 +14,10 @@ import aslspark
 from aslspark.bundle.files import ONNX
 from aslspark.common.store_path import any_path
 from aslspark.data.samples import read_samples
-from aslspark.evaluation.fold_options import FoldOptions
 from aslspark.tuning.options import Budget, SearchOptions
 from aslspark.tuning.space import read_space
 from aslspark.workflows.automl import automl
-from aslspark.workflows.compare import compare_bundles
+from aslspark.workflows.compare import compare
 from aslspark.workflows.cross_validate import cross_validate
 from aslspark.workflows.monitor import monitor
 from aslspark.workflows.train import train_bundle
@@ -54,12 +53,13 @@ def other_jobs(spark, place):
 VARIES = ("scoring_seconds", "fit_seconds", "seconds", "ms_a_picture", "pictures_a_second", "bytes")
 """From run to run in one folder, too: times, and by some bytes the size of a forest's files."""
 FOREST = ["mllib.classifier=forest", "mllib.trees=2", "mllib.depth=4", "hands.on=false", "augment.on=false"]
+FOLDED = [*FOREST, "split.validation=0", "split.blocks=4"]
 
 
 def choosing_jobs(spark, place, space):
     """Cross-validate, search, let a kind be chosen and compare below one place, and return what was said."""
     config, data = aslspark.load_config(overrides=FOREST), [f"{place}/ingested"]
-    folds = cross_validate(spark, data, f"{place}/folds", config, FoldOptions(folds=2, validation=0, blocks=4))
+    folds = cross_validate(spark, data, f"{place}/folds", aslspark.load_config(overrides=FOLDED), folds=2)
     study = search(spark, data, f"{place}/search", config, space, SearchOptions(trials=1))
     study = search(spark, data, f"{place}/search", config, space, SearchOptions(trials=2))
     is_there = []
@@ -67,7 +67,7 @@ def choosing_jobs(spark, place, space):
         chosen = automl(spark, data, f"{place}/chosen", config, Budget(trials=1, models=("forest", "logistic")))
     assert is_there == [False], "the winner was trained where others look for what is whole"
     bundles = {"chosen": f"{place}/chosen/bundle", "network": f"{place}/runs/bundle"}
-    compared = compare_bundles(spark, bundles, {"table": data}, f"{place}/compared")
+    compared = compare(spark, bundles, {"table": data}, f"{place}/compared")
     del compared["machine"]
     return said(
         place,
@@ -176,10 +176,10 @@ def test_a_table_whose_warehouse_is_the_bucket_gets_the_scores_of_a_folder(spark
 @pytest.mark.long
 def test_folds_lie_in_a_bucket_and_a_bundle_there_is_compared(spark, both):
     bundle, data = f"{both.places[1]}/runs/bundle", [f"{both.places[1]}/ingested"]
-    options = FoldOptions(folds=2, validation=0, blocks=4)
-    folds = cross_validate(spark, data, f"{both.places[1]}/few-folds", aslspark.load_config(overrides=FOREST), options)
+    config = aslspark.load_config(overrides=FOLDED)
+    folds = cross_validate(spark, data, f"{both.places[1]}/few-folds", config, folds=2)
     assert len(folds["folds"]) == 2
-    compared = compare_bundles(spark, {"it": bundle, "itself": bundle}, {"table": data}, f"{both.places[1]}/same")
+    compared = compare(spark, {"it": bundle, "itself": bundle}, {"table": data}, f"{both.places[1]}/same")
     assert compared["sets"][0]["differ"] == 0
     assert {"report.html", "folds"} < {path.name for path in (both.bucket / "few-folds").iterdir()}
     assert not (both.bucket / "few-folds" / ".scratch").exists()
