@@ -133,6 +133,8 @@ def spark_session(name: str) -> Iterator[SparkSession]:
     finally:
         # Ctrl-C ends spark-submit's JVM, too: then there is nothing left to stop.
         with doing("stopping Spark"), contextlib.suppress(Py4JError, ConnectionError):
+            # A task that was cancelled may not have ended yet: what it misses from here on is no error.
+            spark.sparkContext.setLogLevel("OFF")
             spark.stop()
 
 

@@ -10,7 +10,6 @@ from pyspark.ml.classification import (
     GBTClassifier,
     LogisticRegression,
     MultilayerPerceptronClassifier,
-    OneVsRest,
     RandomForestClassifier,
 )
 from pyspark.sql import SparkSession
@@ -19,6 +18,7 @@ from aslspark.common.catalog import CLASSIFIERS, PICTURE, whole_numbers
 from aslspark.common.errors import AslsparkError
 from aslspark.common.settings import MllibConfig
 from aslspark.common.spark_session import IS_SPARK_3, is_connect, require_classic
+from aslspark.models.one_vs_rest import EndedOneVsRest
 
 BOOSTED = "boosted"
 
@@ -111,7 +111,7 @@ def build_classifier(settings: MllibConfig, *, length: int, classes: int, seed: 
         ensemble = GBTClassifier(
             maxIter=settings.rounds, maxDepth=settings.depth, seed=seed, featureSubsetStrategy="sqrt", **columns
         )
-        return OneVsRest(
+        return EndedOneVsRest(
             classifier=ensemble, rawPredictionCol="rawPrediction", parallelism=PARALLEL_ENSEMBLES, **columns
         )
     layers = [length, *hidden_layers(settings), classes]

@@ -60,16 +60,17 @@ import os, signal, sys, threading, time
 from aslspark.cli.jobs_support import run_job
 
 def main(argv):
-    from pyspark.ml.classification import GBTClassifier, OneVsRest, RandomForestClassifier
     from pyspark.ml.feature import VectorAssembler
+    from aslspark.common.settings import MllibConfig
     from aslspark.common.spark_session import mllib_errors_unlogged, spark_session
+    from aslspark.models.mllib import build_classifier
     from aslspark.training.launch.run import StoppedEarly
     from aslspark.tuning.trial import _cancelled_after
 
     is_over = argv == ["its time"]
     with spark_session("a fit that takes long") as spark:
-        rows = spark.range(1_000_000).selectExpr("cast(id % 24 as double) label", "rand(1) a", "rand(2) b")
-        rows = VectorAssembler(inputCols=["a", "b"], outputCol="features").transform(rows)
+        rows = spark.range(1_000_000).selectExpr("cast(id % 24 as double) index_label", "rand(1) a", "rand(2) b")
+        rows = VectorAssembler(inputCols=["a", "b"], outputCol="scaled_features").transform(rows)
         tasks = spark.sparkContext.statusTracker()
         if not is_over:
             def interrupt():
@@ -77,8 +78,8 @@ def main(argv):
                     pass
                 os.kill(os.getpid(), signal.SIGINT)
             threading.Thread(target=interrupt, daemon=True).start()
-        forest = RandomForestClassifier(numTrees=500, maxDepth=14)
-        classifier = OneVsRest(classifier=GBTClassifier(), parallelism=4) if is_over else forest
+        settings = MllibConfig(classifier="boosted" if is_over else "forest", trees=500, depth=14)
+        classifier = build_classifier(settings, length=2, classes=24, seed=1)
         try:
             with _cancelled_after(spark, 5.0 if is_over else 600.0), mllib_errors_unlogged(spark):
                 classifier.fit(rows)
@@ -103,5 +104,5 @@ def test_a_fit_of_mllib_that_is_cancelled_leaves_no_stack_of_java(by, last):
         env={**os.environ, "PYSPARK_SUBMIT_ARGS": " ".join(words)},
     )
     lines = job.stdout.splitlines()
-    assert lines[-1] == last
+    assert lines[-1] == last, job.stdout
     assert not [line for line in lines if "ERROR" in line or "\tat " in line or "Exception" in line]
