@@ -186,6 +186,11 @@ class _Display(threading.Thread):
                 self._line.hide()
             return
         counts = tasks.counts() if tasks is not None and activity.done is None else None
+        with self.lock:  # what is over by now is no longer spoken of
+            if activity in self.activities:
+                self._say(activity, counts, tasks)
+
+    def _say(self, activity: Activity, counts: Counts | None, tasks: _Classic | _Connect | None) -> None:
         now = time.monotonic()
         starved = self._starved_seconds(counts, now)
         if starved >= STARVED_SECONDS and not self._told and isinstance(tasks, _Classic):
@@ -308,7 +313,7 @@ def doing(
     try:
         yield activity
     finally:
-        with _display_lock:
+        with _display_lock, display.lock:
             display.activities.remove(activity)
             is_last = not display.activities
             if is_last:
