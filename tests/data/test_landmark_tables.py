@@ -13,7 +13,7 @@ from stacks import needs_spark_4s_writer
 from aslspark.cli import export
 from aslspark.common.errors import AslsparkError
 from aslspark.common.labels import STATIC_LETTERS
-from aslspark.data import ingest
+from aslspark.data import write_samples
 from aslspark.data.exact_duplicates import picture_hash
 from aslspark.data.ingest import ingest_sources
 from aslspark.data.samples import read_samples
@@ -164,7 +164,7 @@ def test_what_tasks_write_of_tables_and_pictures_is_what_spark_writes(spark, tmp
         return samples, quarantine, replace(report, out="", seconds=0, pictures_per_second=0)
 
     by_tasks = of("by-tasks")
-    monkeypatch.setattr(ingest, "MOST_LINES", 0)
+    monkeypatch.setattr(write_samples, "MOST_LINES", 0)
     assert of("by-spark") == by_tasks
     assert not (tmp_path / "by-tasks" / "samples" / "_SUCCESS").exists()  # Spark marks what it wrote
     samples, quarantine, report = by_tasks
@@ -190,7 +190,7 @@ def test_row_groups_of_a_pixel_table_are_those_that_spark_makes(spark, tmp_path,
         return [[file.row_group(number).num_rows for number in range(file.num_row_groups)] for file in files]
 
     by_tasks = of("by-tasks")
-    monkeypatch.setattr(ingest, "MOST_LINES", 0)
+    monkeypatch.setattr(write_samples, "MOST_LINES", 0)
     assert of("by-spark") == by_tasks  # a network that learns from them sees them in the same order
     assert len(by_tasks[0]) > 1
 

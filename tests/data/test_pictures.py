@@ -16,7 +16,7 @@ from pyspark.sql import functions as F
 
 from aslspark.common.errors import AslsparkError
 from aslspark.common.settings import PictureConfig, load_config
-from aslspark.data import ingest
+from aslspark.data import write_samples
 from aslspark.data.first_pass import count_sources
 from aslspark.data.ingest import ingest_sources
 from aslspark.data.pictures import archives
@@ -338,7 +338,7 @@ def test_more_pictures_than_may_send_the_driver_a_line_are_written_by_spark_and_
         return rows, quarantined(spark, tmp_path / out), report.near_duplicates, report.exact_duplicates
 
     by_tasks = ingested("by-tasks")
-    monkeypatch.setattr(ingest, "MOST_LINES", 24)
+    monkeypatch.setattr(write_samples, "MOST_LINES", 24)
     assert ingested("by-spark") == by_tasks
     assert (tmp_path / "by-spark" / "samples" / "_SUCCESS").exists()  # as Spark marks what it wrote
 
@@ -374,7 +374,7 @@ def test_near_twins_across_the_split_are_counted_drawn_and_dropped(spark, tmp_pa
     split = SplitOptions(validation=0)
     sources = [str(tmp_path / "set")]
     if by_spark:  # writes what else the tasks that decode write themselves
-        monkeypatch.setattr(ingest, "MOST_LINES", 0)
+        monkeypatch.setattr(write_samples, "MOST_LINES", 0)
         sources.append(grey_table(tmp_path / "letters.csv", 1))
     report = ingest_sources(spark, sources, str(tmp_path / "out"), split=split, pictures=wanted)
     found = report.near_duplicates
