@@ -124,7 +124,7 @@ def open_sources(
     AslsparkError
         Naming the source and what is wrong with it.
     """
-    if not sources:
+    if not (sources or test_sources):
         raise AslsparkError("no source is named: name at least one pixel table, or a folder of tables or pictures")
     store = open_store(spark)
     opened, found = OpenedSources(), _Paths()

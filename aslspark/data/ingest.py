@@ -64,7 +64,7 @@ def ingest_sources(
     Parameters
     ----------
     spark, sources, out, test_sources
-        As for `aslspark.ingest`; at least one source.
+        As for `aslspark.ingest`; at least one source, of either kind.
     pictures : PictureOptions, optional
         How pictures in files are read.
     needs : Needs, optional

@@ -85,7 +85,8 @@ def write_samples(
     # pictures and is mostly tiny, is then written again in its own columns.
     writer_options = _writer_options(first, options)
     started = time.monotonic()
-    with doing(_work(opened, picture_options), rows=first.rows, unit="pictures" if opened.pictures else "rows"):
+    what, unit = _work(opened, picture_options)
+    with doing(what, rows=first.rows, unit=unit):
         samples.write.partitionBy("split").options(**writer_options).parquet(f"{folder}/{SAMPLES_FOLDER}")
     seconds = time.monotonic() - started
     near = None
@@ -118,7 +119,8 @@ def _write_in_tasks(
 ) -> Written:
     """Do what `write_samples` does where tasks can write the samples themselves: Spark then runs a single job."""
     started = time.monotonic()
-    with doing(_work(opened, picture_options), rows=first.rows, unit="pictures" if opened.pictures else "rows"):
+    what, unit = _work(opened, picture_options)
+    with doing(what, rows=first.rows, unit=unit):
         lines = write_in_tasks(planned, local, _row_group_bytes(first, options), LARGEST_ROW_GROUP)
     seconds = time.monotonic() - started
     unusable = [*known_unusable(opened), *quarantined_lines(lines)]
@@ -171,10 +173,13 @@ def _encodings(opened: OpenedSources, options: PictureOptions) -> set[str]:
     return {*([options.store] if opened.pictures else []), *([RAW] if others else [])}
 
 
-def _work(opened: OpenedSources, options: PictureOptions) -> str:
+def _work(opened: OpenedSources, options: PictureOptions) -> tuple[str, str]:
+    """Return what is done, in words, and what is counted."""
     if not opened.pictures:
-        return "reading rows"
-    return "reading pictures, and finding hands in them" if options.hands else "reading pictures"
+        return "reading rows", "rows"
+    has_tables = bool(opened.pixel_names or opened.sample_frames)
+    what = "reading rows and pictures" if has_tables else "reading pictures"
+    return f"{what}, and finding hands in them" if options.hands else what, "rows" if has_tables else "pictures"
 
 
 def _row_group_bytes(first: FirstPass, options: SplitOptions) -> int:

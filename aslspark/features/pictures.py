@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -122,7 +123,7 @@ class Normaliser:
             return None
         if data.isna().any() or not (data.map(len) == length).all():
             return None
-        if self.kind == "bytes" and any(map(is_encoded, data)):
+        if self.kind == "bytes" and not all(map(self._is_raw, data)):
             return None
         if self.kind == "numbers":
             numbers = np.stack(list(data)) if len(data) else np.empty((0, length), np.float32)
@@ -191,17 +192,23 @@ class Normaliser:
             if not isinstance(value, bytes | bytearray | memoryview):
                 raise Unusable(NO_PICTURE, f"{type(value).__name__}; give the bytes of a picture file, or its pixels'")
             data = bytes(value)
-            is_raw = len(data) == int(np.prod(self.shape)) and not is_encoded(data)
-            return self._from_bytes(data) if is_raw else self._from_file(data)
+            return self._from_bytes(data) if self._is_raw(data) else self._from_file(data)
         return self._from_numbers(value)
 
     def _from_file(self, value: bytes) -> npt.NDArray[np.uint8] | Image.Image:
         try:
             return whole_picture(value, self.form) if self.hands is not None else decode(value, self.form)
         except Unusable:
-            if len(value) == int(np.prod(self.shape)):
-                return self._from_bytes(value)  # pixels that begin like a JPEG
+            if self._may_be_pixels(value):
+                return self._from_bytes(value)  # that begin like a JPEG
             raise
+
+    def _may_be_pixels(self, value: bytes) -> bool:
+        """Tell whether bytes are as many as the model's pixels. Nobody sends the one pixel of a model of landmarks."""
+        return len(value) == math.prod(self.shape) and self.shape[0] * self.shape[1] > 1
+
+    def _is_raw(self, value: bytes) -> bool:
+        return self._may_be_pixels(value) and not is_encoded(value)
 
     def _from_bytes(self, value: bytes) -> npt.NDArray[np.uint8]:
         return np.frombuffer(value, np.uint8).reshape(self.shape)

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
 
 from aslspark.bundle.files import read_manifest, require_new, whole_folder
 from aslspark.bundle.read import bundle_folder
@@ -20,7 +19,6 @@ from aslspark.common.store_path import AnyPath, StorePath, any_path
 from aslspark.data.ingest import ingest_sources
 from aslspark.data.pictures.options import picture_options
 from aslspark.data.samples import TEST, read_samples
-from aslspark.data.splits import SplitOptions
 from aslspark.evaluation import report
 from aslspark.evaluation.grad_cam import require_network, write_sheet
 from aslspark.evaluation.learned_sources import learned_fingerprint, learned_sources_warning
@@ -155,8 +153,9 @@ def labelled_samples(
     if PICTURE not in model.classifier.inputs and min(form.height, form.width) == 1:
         form = pictures.form  # the model was made from hands alone; the pictures are for the sheets
     pictures = replace(pictures, form=form, hands=model.hands)
-    split = SplitOptions(validation=0.0, test=0.0)
-    report = ingest_sources(spark, data, spark_path(folder), split=split, pictures=pictures, columns=config.columns)
-    as_test = {letter: {TEST: sum(counts.values())} for letter, counts in report.labels.items()}
-    log.info("%s", replace(report, split="All rows are judged on.", labels=as_test, splits={TEST: report.kept}))
-    return read_samples(spark, spark_path(folder)).withColumn("split", F.lit(TEST))
+    # As sources of test rows: between the splits of a folder that has some, near duplicates would be looked for, and
+    # dropped where the settings ask for it, from what is to be judged on as a whole.
+    where = spark_path(folder)
+    report = ingest_sources(spark, [], where, test_sources=data, pictures=pictures, columns=config.columns)
+    log.info("%s", replace(report, split="All rows are judged on."))
+    return read_samples(spark, where)
