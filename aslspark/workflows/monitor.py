@@ -91,7 +91,7 @@ def monitor(
     >>> import aslspark
     >>> report = aslspark.monitor(spark, "runs/letters", "letters.csv", "runs/drift")
     >>> [(batch["batch"], batch["rows"]) for batch in report["batches"]]
-    [('all rows', 720)]
+    [('all rows', 721)]
     >>> report["drift"]
     False
     """
