@@ -1,6 +1,6 @@
 """What each step asks of an object store: requests, bytes, and what is kept of each file.
 
-AWS_REQUEST_CHECKSUM_CALCULATION=WHEN_REQUIRED spark-submit benchmarks/studies/requests.py
+AWS_REQUEST_CHECKSUM_CALCULATION=WHEN_REQUIRED spark-submit benchmarks/studies/store_requests.py
 
 A real S3 server on this machine, that of the tests, is asked through a proxy that counts. It is near, so its seconds
 are none of S3's: counts and bytes are what this gives. Results go to benchmarks/results/requests.json.
