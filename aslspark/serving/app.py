@@ -280,7 +280,7 @@ def _add_predict(app: FastAPI, service: Service) -> None:
             del body
             answers = await executor.read([(picture.value, picture.kind) for picture in pictures], served)
         for answer in answers:
-            metrics.count(answer)
+            metrics.count(answer, served.name)
         if not any(answer.usable for answer in answers):
             pairs = zip(pictures, answers, strict=True)
             raise Refused(422, refusals([(picture.name, str(answer.reason)) for picture, answer in pairs]))

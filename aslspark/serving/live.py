@@ -140,14 +140,15 @@ class Cameras:
             frame, share, skipped = await slot.take()
             if skipped:
                 self._metrics.skipped.inc(skipped)
+            served = holder.current
             try:
-                [answer] = await self._executor.read([(frame, BYTES)], holder.current)
+                [answer] = await self._executor.read([(frame, BYTES)], served)
             except Refused as refused:
                 await self._send(socket, {"busy": refused.reason})
                 continue
             finally:
                 share.give_back()
-            self._metrics.count(answer)
+            self._metrics.count(answer, served.name)
             await self._send(socket, {**reading_of(answer).model_dump(), "skipped": skipped})
 
     async def _send(self, socket: WebSocket, message: dict[str, Any]) -> None:

@@ -37,7 +37,7 @@ class Metrics:
             "aslspark_request_seconds", "Time to the answer", ("path",), buckets=SECONDS, registry=self.registry
         )
         self.pictures = Counter(
-            "aslspark_pictures", "Pictures by what came of them", ("outcome",), registry=self.registry
+            "aslspark_pictures", "Pictures by what came of them", ("model", "outcome"), registry=self.registry
         )
         self.skipped = Counter(
             "aslspark_live_frames_skipped", "Frames that newer ones overtook", registry=self.registry
@@ -62,10 +62,10 @@ class Metrics:
     def _gauge(self, name: str, description: str, value: Any) -> None:
         Gauge(name, description, registry=self.registry).set_function(value)
 
-    def count(self, answer: Answer) -> None:
-        """Count a picture by its outcome."""
+    def count(self, answer: Answer, model: str) -> None:
+        """Count a picture by the name of the model that read it, and by its outcome."""
         outcome = "read" if answer.letter else "no hand" if answer.reason == NO_HAND_FOUND else "not sure"
-        self.pictures.labels(outcome if answer.usable else "unusable").inc()
+        self.pictures.labels(model, outcome if answer.usable else "unusable").inc()
 
     def text(self) -> bytes:
         """Return all counters in Prometheus' text format."""

@@ -190,7 +190,7 @@ def test_what_is_counted_can_be_read_by_prometheus(running):
         return dict(line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
 
     before = counted()
-    running.ask("/predict", *form([("a", picture_file()), ("b", b"none")]))
+    model = running.ask("/predict", *form([("a", picture_file()), ("b", b"none")]))[1]["model"]
     running.ask("/predict", b"none", "image/jpeg")
     running.ask("/not/there")
     after = counted()
@@ -201,8 +201,8 @@ def test_what_is_counted_can_be_read_by_prometheus(running):
     assert more('aslspark_requests_total{method="POST",path="/predict",status="200"}') == 1
     assert more('aslspark_requests_total{method="POST",path="/predict",status="422"}') == 1
     assert more('aslspark_requests_total{method="other",path="other",status="404"}') == 1
-    assert more('aslspark_pictures_total{outcome="read"}') == 1
-    assert more('aslspark_pictures_total{outcome="unusable"}') == 2
+    assert more(f'aslspark_pictures_total{{model="{model}",outcome="read"}}') == 1
+    assert more(f'aslspark_pictures_total{{model="{model}",outcome="unusable"}}') == 2
     assert more('aslspark_request_seconds_count{path="/predict"}') == 2
     assert float(after["aslspark_pictures_inside"]) == 0
 
