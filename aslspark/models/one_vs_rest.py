@@ -37,15 +37,18 @@ class EndedOneVsRest(OneVsRest[Any]):
             last = rows.agg(F.max(label)).first()
             assert last is not None
             labels = range(int(last[0]) + 1)
-            with ThreadPoolExecutor(min(self.getParallelism(), len(labels))) as threads:
-                # Jobs of a thread belong to the group of the one that started it, by which they are cancelled. Each is
-                # wrapped by itself: threads that share one set of Spark's properties overwrite each other's.
-                wrapped: list[Any] = [inheritable_thread_target(fit_one) for _ in labels]
-                fits = [threads.submit(fit, number) for fit, number in zip(wrapped, labels, strict=True)]
-                try:
-                    models = [fit.result() for fit in fits]
-                finally:
-                    threads.shutdown(wait=False, cancel_futures=True)  # the block's end waits for those that run
+            # Jobs of a thread belong to the group of the one that started it, by which they are cancelled. Each is
+            # wrapped by itself: threads that share one set of Spark's properties overwrite each other's.
+            wrapped: list[Any] = [inheritable_thread_target(fit_one) for _ in labels]
+            threads = ThreadPoolExecutor(min(self.getParallelism(), len(labels)))
+            fits = [threads.submit(fit, number) for fit, number in zip(wrapped, labels, strict=True)]
+            try:
+                models = [fit.result() for fit in fits]
+            except Exception:
+                threads.shutdown(cancel_futures=True)  # once those that run have ended
+                raise
+            finally:
+                threads.shutdown(wait=False, cancel_futures=True)  # after Ctrl-C nobody waits
         finally:
             rows.unpersist(blocking=True)
         return self._copyValues(OneVsRestModel(models=models))
