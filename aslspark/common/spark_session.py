@@ -23,7 +23,7 @@ from typing import Any
 
 import pyspark
 from py4j.protocol import Py4JError
-from pyspark import SparkConf
+from pyspark import SparkConf, SparkContext
 from pyspark.resource import ResourceProfile
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
@@ -39,6 +39,16 @@ IS_SPARK_3 = pyspark.__version__.startswith("3.")
 """Spark 3.5, whose stages of DataFrames have no resources of their own."""
 UTF8 = "UTF-8"
 UTF8_LOCALE = "C.UTF-8"
+
+_BAR = "spark.ui.showConsoleProgress"
+OWN_SETTINGS = {
+    "spark.executorEnv.LC_ALL": UTF8_LOCALE,  # executors open files by name, too
+    # Spark starts Python workers with -m, which puts the working directory first on the path: a folder of pictures from
+    # elsewhere may hold a numpy.py. Python 3.10 ignores this variable.
+    "spark.executorEnv.PYTHONSAFEPATH": "1",
+    _BAR: "false",  # which would write over the line of `progress`
+}
+"""Settings of Spark where nobody has set them."""
 
 _SECONDS = {"": 1, "us": 1e-6, "ms": 1e-3, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
 """In each of the units in which Spark's settings give times."""
@@ -110,14 +120,17 @@ def spark_session(name: str) -> Iterator[SparkSession]:
     # "'NoneType' object has no attribute 'origin'".
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     _encode_file_names_in_utf8()
-    # Executors open files by name too. A value from spark-submit takes precedence.
-    executors = SparkConf().get("spark.executorEnv.LC_ALL", UTF8_LOCALE) or UTF8_LOCALE
     _keep_package_on_path()
-    builder = SparkSession.builder.appName(name).config("spark.executorEnv.LC_ALL", executors)
-    # Spark starts Python workers with -m, which puts the working directory first on the path: a folder of pictures from
-    # elsewhere may hold a numpy.py. Python 3.10 ignores this variable.
+    builder = SparkSession.builder.appName(name)
     with doing("starting Spark"):
-        spark = builder.config("spark.executorEnv.PYTHONSAFEPATH", "1").getOrCreate()
+        # Starts the JVM, without which Python does not know what spark-submit and Spark's files of settings say.
+        SparkContext._ensure_initialized()
+        given = SparkConf()
+        for setting, value in OWN_SETTINGS.items():
+            # Where Python has started the JVM, Spark itself has set the bar, as for a shell.
+            if not given.get(setting, "") or (setting == _BAR and "PYSPARK_GATEWAY_PORT" not in os.environ):
+                builder = builder.config(setting, value)
+        spark = builder.getOrCreate()
         spark.sparkContext.setLogLevel("ERROR")
         if is_local(spark) and _workers_find_the_package(spark):
             # 6 of the 9.5 seconds of the processor that Python workers took in a training job on 688 rows. The conf of
