@@ -208,6 +208,7 @@ def _is_whole(out: Path) -> bool:
 def _temporary() -> set[str]:
     """List what is ours in the temporary folder, and workers that run: nothing else of ours may be at work."""
     folders = {path.name for path in Path(tempfile.gettempdir()).glob("aslspark-*")}
+    folders = {name for name in folders if not name.startswith("aslspark-tests-")}  # of tests that run beside it
     return folders | {f"process {each.pid}" for each in workers()}
 
 
