@@ -10,6 +10,7 @@ benchmarks/results/faults.json and docs/faults.md.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import csv
 import json
 import os
@@ -119,13 +120,10 @@ def press_ctrl_c(job: TrainingJob, lot: random.Random, hosts: Hosts | None, out:
 
 def fill_the_disk(job: TrainingJob, lot: random.Random, hosts: Hosts | None, out: Path) -> None:
     """Leave no room where checkpoints are written."""
-    with (out.parent / "filling").open("wb") as file:
-        try:
-            while True:
-                file.write(bytes(1 << 16))
-                file.flush()
-        except OSError:
-            pass
+    with contextlib.suppress(OSError), (out.parent / "filling").open("wb") as file:  # the job may have filled it itself
+        while True:
+            file.write(bytes(1 << 16))
+            file.flush()
 
 
 def cut_the_latest_short(out: Path) -> None:
@@ -137,7 +135,7 @@ def cut_the_latest_short(out: Path) -> None:
 
 def make_room(out: Path) -> None:
     """Undo `fill_the_disk`."""
-    (out.parent / "filling").unlink()
+    (out.parent / "filling").unlink(missing_ok=True)
 
 
 FAULTS = (
