@@ -217,6 +217,12 @@ def test_what_is_no_path_and_no_dataframe_of_spark_is_refused_before_anything_st
         score(None, str(tmp_path), given)
 
 
+@pytest.mark.parametrize(("models", "data"), [(["runs/a"], {"mine": "a.csv"}), ({"a": "runs/a"}, "a.csv")])
+def test_what_is_compared_has_names_or_is_refused_before_anything_starts(models, data, tmp_path):
+    with pytest.raises(AslsparkError, match=r"^(models: a list|data: a str) has no names; give paths by name"):
+        aslspark.compare(None, models, data, str(tmp_path / "out"))
+
+
 def test_a_dataframe_of_spark_is_trained_on_once_it_is_ingested(spark, tmp_path):
     with pytest.raises(AslsparkError, match=r"a pyspark DataFrame is not read here; .*aslspark\.train the folder"):
         train(spark, spark.range(1), str(tmp_path / "out"))

@@ -111,6 +111,10 @@ def compare(
     >>> [(each["name"], each["sets"]["letters"]["rows"]) for each in result["bundles"]]
     [('network', 72), ('forest', 72)]
     """
+    for parameter, given in (("models", models), ("data", data)):
+        if not isinstance(given, Mapping):
+            kind = type(given).__name__
+            raise AslsparkError(f"{parameter}: a {kind} has no names; give paths by name, such as {{'mine': 'PATH'}}")
     sets = {name: as_paths(paths) for name, paths in data.items()}
     with job_run(spark, config or Config(), "compare", out, models=dict(models), sets=sets):
         path = require_new(out)
