@@ -146,9 +146,14 @@ def spark_session(name: str) -> Iterator[SparkSession]:
     finally:
         # Ctrl-C ends spark-submit's JVM, too: then there is nothing left to stop.
         with doing("stopping Spark"), contextlib.suppress(Py4JError, ConnectionError):
-            # A task that was cancelled may not have ended yet: what it misses from here on is no error.
-            spark.sparkContext.setLogLevel("OFF")
+            _silence(spark)  # a task that was cancelled may not have ended yet: what it misses from here on is no error
             spark.stop()
+
+
+def _silence(spark: SparkSession) -> None:
+    """Let the JVM log nothing from here on, if it is still there."""
+    with contextlib.suppress(Exception):
+        spark.sparkContext.setLogLevel("OFF")
 
 
 @contextmanager
@@ -163,13 +168,9 @@ def _interrupted_at_once(spark: SparkSession) -> Iterator[None]:
         yield
         return
 
-    def silence() -> None:
-        with contextlib.suppress(Exception):
-            spark.sparkContext.setLogLevel("OFF")
-
     def interrupt(number: int, frame: FrameType | None) -> None:
         # In a thread of its own: this one may be at a call of the JVM, and has no other way to it.
-        silencing = threading.Thread(target=silence, daemon=True)
+        silencing = threading.Thread(target=_silence, args=(spark,), daemon=True)
         silencing.start()
         silencing.join(SILENCE_SECONDS)
         with contextlib.suppress(Exception):
