@@ -8,6 +8,8 @@ The public API is what stands in `__all__`; every other name is private, and may
 - `evaluate`: a bundle and labelled data become figures and plots;
 - `compare`: bundles and labelled data become their accuracy, size and speed, side by side;
 - `cross_validate`: data become the scores of a model on rows that it has not met, fold by fold;
+- `tune`: data and a space of settings become the settings whose model is best;
+- `automl`: data and a budget become the best of several kinds of models;
 - `load_model`, `score`: a bundle and pictures become letters;
 - `monitor`: a bundle and new pictures become how they differ from those that it learned from;
 - `SignClassifierModel`: the `pyspark.ml` Model of a bundle;
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from aslspark.scoring.model import SignClassifierModel, load_model
     from aslspark.training.keras_estimator import SignKerasEstimator
     from aslspark.training.torch_estimator import SignTorchEstimator
+    from aslspark.workflows.automl import automl
     from aslspark.workflows.compare import compare
     from aslspark.workflows.cross_validate import cross_validate
     from aslspark.workflows.evaluate import evaluate
@@ -37,11 +40,13 @@ if TYPE_CHECKING:
     from aslspark.workflows.monitor import monitor
     from aslspark.workflows.score import score
     from aslspark.workflows.train import train
+    from aslspark.workflows.tune import tune
 
 __all__ = [
     "SignClassifierModel",
     "SignKerasEstimator",
     "SignTorchEstimator",
+    "automl",
     "compare",
     "cross_validate",
     "evaluate",
@@ -51,6 +56,7 @@ __all__ = [
     "monitor",
     "score",
     "train",
+    "tune",
 ]
 __version__ = VERSION
 
@@ -58,6 +64,7 @@ _MODULES = {
     "SignClassifierModel": "aslspark.scoring.model",
     "SignKerasEstimator": "aslspark.training.keras_estimator",
     "SignTorchEstimator": "aslspark.training.torch_estimator",
+    "automl": "aslspark.workflows.automl",
     "compare": "aslspark.workflows.compare",
     "cross_validate": "aslspark.workflows.cross_validate",
     "evaluate": "aslspark.workflows.evaluate",
@@ -67,6 +74,7 @@ _MODULES = {
     "monitor": "aslspark.workflows.monitor",
     "score": "aslspark.workflows.score",
     "train": "aslspark.workflows.train",
+    "tune": "aslspark.workflows.tune",
 }
 
 mask_logs()

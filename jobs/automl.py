@@ -6,7 +6,9 @@ spark-submit jobs/automl.py --data PATH... --out DIR --minutes 10
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 
+import aslspark
 from aslspark.cli.early_checks import require_new_out, require_packages, require_paths
 from aslspark.cli.jobs_support import add_data_option, add_training_options, print_result, run_job, training_config
 from aslspark.common.command_line import ArgumentParser
@@ -29,16 +31,15 @@ def main(argv: Sequence[str]) -> None:
     add_training_options(parser)
     options = parser.parse_args(argv)
     config = training_config(options)
+    names = ("minutes", "trials", "models", "onnx", "seed")
+    chosen = asdict(Budget(**{name: getattr(options, name) for name in names}))
     require_packages(config, trains=True, others=("optuna", "sqlalchemy"))
     require_paths("--data", options.data)
     require_new_out(options.out)
     from aslspark.common.spark_session import spark_session
-    from aslspark.workflows.automl import automl
 
-    names = ("minutes", "trials", "models", "onnx", "seed")
-    budget = Budget(**{name: getattr(options, name) for name in names})
     with spark_session("aslspark automl") as spark:
-        result = automl(spark, options.data, options.out, config, budget)
+        result = aslspark.automl(spark, options.data, options.out, config, **chosen)
     print_result(options, result)
 
 

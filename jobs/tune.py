@@ -6,7 +6,9 @@ spark-submit jobs/tune.py --data PATH... --out DIR --space conf/spaces/network.y
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 
+import aslspark
 from aslspark.cli.early_checks import require_network_settings, require_packages, require_paths
 from aslspark.cli.jobs_support import add_data_option, add_training_options, print_result, run_job, training_config
 from aslspark.common.command_line import ArgumentParser
@@ -38,18 +40,17 @@ def main(argv: Sequence[str]) -> None:
     add_training_options(parser)
     options = parser.parse_args(argv)
     config = training_config(options)
-    space = read_space(options.space)
+    read_space(options.space)
     names = ("trials", "minutes", "failures", "sampler", "pruner", "storage", "study", "seed", "at_once")
-    how = SearchOptions(**{name: getattr(options, name) for name in names})
+    chosen = asdict(SearchOptions(**{name: getattr(options, name) for name in names}))
     require_packages(config, trains=True, others=("optuna", "sqlalchemy"))
     require_paths("--data", options.data)
     require_network_settings(config)
     from aslspark.common.spark_session import spark_session
-    from aslspark.workflows.tune import search, search_result
 
     with spark_session("aslspark tune") as spark:
-        study = search(spark, options.data, options.out, config, space, how)
-    print_result(options, search_result(study))
+        result = aslspark.tune(spark, options.data, options.out, options.space, config, **chosen)
+    print_result(options, result)
 
 
 if __name__ == "__main__":

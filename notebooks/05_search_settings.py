@@ -16,9 +16,6 @@ from pathlib import Path
 import aslspark
 from aslspark.cli.notebook import ingested, new_folder, session, show, widgets
 from aslspark.common.paths import local_path
-from aslspark.tuning.options import SearchOptions
-from aslspark.tuning.space import read_space
-from aslspark.workflows.tune import search
 
 spark = session("aslspark: search")
 chosen = widgets(
@@ -37,15 +34,11 @@ folder = new_folder(chosen.out, "05")
 
 # COMMAND ----------
 
-space = local_path(chosen.space)
-if not space:
-    space = local_path(f"{folder}/space.yaml")
-    Path(space).write_text(
-        "training.learning_rate: {low: 0.0003, high: 0.03, log: true}\n"
-        "training.batch_size: [16, 32, 64]\n"
-        "network.dropout: {low: 0.0, high: 0.5}\n"
-    )
-print(Path(space).read_text())
+space = local_path(chosen.space) or {
+    "training.learning_rate": {"low": 0.0003, "high": 0.03, "log": True},
+    "training.batch_size": [16, 32, 64],
+    "network.dropout": {"low": 0.0, "high": 0.5},
+}
 
 # COMMAND ----------
 
@@ -59,7 +52,7 @@ settings = [
 config = aslspark.load_config(overrides=settings)
 data = ingested(spark, chosen.data.split(), folder, config)
 out = chosen.search or f"{folder}/search"
-study = search(spark, [data], out, config, read_space(space), SearchOptions(trials=chosen.trials))
+found = aslspark.tune(spark, data, out, space, config, trials=chosen.trials)
 
 # COMMAND ----------
 
@@ -80,6 +73,5 @@ for plot in ("history.png", "importance.png", "parallel.png", "stopped.png"):
 
 # COMMAND ----------
 
-best = study.best_trial
-print(f"trial {best.number}: {best.value:.2%} of the validation split right with {best.params}")
+print(f"trial {found['best']}: {found['accuracy']:.2%} of the validation split right with {found['settings']}")
 print(f"for the second notebook, config: {out}/best.yaml")

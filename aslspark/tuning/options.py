@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from aslspark.common.errors import AslsparkError
+
 SAMPLERS = ("tpe", "random", "grid")
 PRUNERS = ("median", "hyperband", "none")
 
@@ -32,6 +34,17 @@ class SearchOptions:
     """Trials side by side, each a torch network fitted by one process in one Spark task, with the batch size and
     learning rate of one process; none is stopped early. 1: one trial after another, each in all processes."""
 
+    def __post_init__(self) -> None:
+        """Refuse what is none of the options."""
+        if self.trials < 1 or self.minutes < 0 or self.failures < 1:
+            raise AslsparkError(
+                f"--trials {self.trials}, --minutes {self.minutes:g}, --failures {self.failures}: give 1 or more "
+                "trials and failures, and 0 minutes or more"
+            )
+        for option, value, allowed in (("--sampler", self.sampler, SAMPLERS), ("--pruner", self.pruner, PRUNERS)):
+            if value not in allowed:
+                raise AslsparkError(f"{option} {value}: choose {', '.join(allowed)}")
+
 
 @dataclass(frozen=True)
 class Budget:
@@ -46,3 +59,8 @@ class Budget:
     onnx: bool = False
     """Try only models that leave an ONNX file, which are networks."""
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse what is no budget."""
+        if self.minutes < 0 or self.trials < 1:
+            raise AslsparkError(f"--minutes {self.minutes:g}, --trials {self.trials}: give 0 or more, and 1 or more")

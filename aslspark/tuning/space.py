@@ -1,6 +1,7 @@
 """The space of a search: settings with a range or a list of choices.
 
-In: a YAML file. Out: a `Space`, whose settings are checked against the schema of `aslspark.common.settings`.
+In: a YAML file, or what it would hold. Out: a `Space`, whose settings are checked against the schema of
+`aslspark.common.settings`.
 """
 
 from __future__ import annotations
@@ -81,35 +82,40 @@ class Space:
         return values.low <= value <= values.high if isinstance(values, Range) else value in values
 
 
-def read_space(path: str) -> Space:
+def read_space(given: str | Mapping[str, Any]) -> Space:
     """Read a space.
 
     Parameters
     ----------
-    path : str
-        A YAML file: setting to a list of choices, or to `low`, `high` and perhaps `log` and `points`.
+    given : str or mapping
+        A YAML file, or what it would hold: setting to a list of choices, or to `low`, `high` and perhaps `log` and
+        `points`.
 
     Raises
     ------
     AslsparkError
         Where a setting is unknown, a value is not allowed, or a range is none.
     """
+    where = f"--space {given}" if isinstance(given, str) else "space"
+    tree = _tree_of(given, where) if isinstance(given, str) else given
+    if not isinstance(tree, Mapping) or not tree:
+        raise AslsparkError(f"{where}: no settings: write training.learning_rate: {{low: 0.0001, high: 0.01}}")
+    return Space({str(name): _values_of(f"{where}: {name}", str(name), node) for name, node in tree.items()})
+
+
+def _tree_of(path: str, where: str) -> Any:
     import yaml
 
     if not Path(path).is_file():
-        raise AslsparkError(f"--space {path}: no such file")
+        raise AslsparkError(f"{where}: no such file")
     try:
-        tree = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        return yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise AslsparkError(f"--space {path}: not YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(tree, dict) or not tree:
-        raise AslsparkError(f"--space {path}: no settings: write training.learning_rate: {{low: 0.0001, high: 0.01}}")
-    return Space({str(name): _values_of(path, str(name), node) for name, node in tree.items()})
+        raise AslsparkError(f"{where}: not YAML: {' '.join(str(error).split())}") from error
 
 
-def _values_of(path: str, name: str, node: Any) -> Range | tuple[Any, ...]:
-    where = f"--space {path}: {name}"
-    if isinstance(node, list) and node:
+def _values_of(where: str, name: str, node: Any) -> Range | tuple[Any, ...]:
+    if isinstance(node, (list, tuple)) and node:
         for value in node:
             check_setting(name, value)
         return tuple(node)

@@ -45,7 +45,7 @@ from aslspark.tuning.families import Family, families_for
 from aslspark.tuning.leaderboard import JudgedRow, Leaderboard, LeftOutRow, Tried, write_leaderboard
 from aslspark.tuning.options import Budget
 from aslspark.tuning.trial import Score, fit_trial, judge
-from aslspark.workflows.job_run import job_run, log_result
+from aslspark.workflows.job_run import as_paths, job_run, log_result
 from aslspark.workflows.train import train_bundle
 from aslspark.workflows.training_data import training_data
 
@@ -79,7 +79,18 @@ class Entry:
     model: SignClassifierModel | None = None
 
 
-def automl(spark: SparkSession, data: Sequence[str], out: str, config: Config, budget: Budget) -> Leaderboard:
+def automl(
+    spark: SparkSession,
+    data: str | Sequence[str],
+    out: str,
+    config: Config | None = None,
+    *,
+    minutes: float = Budget.minutes,
+    trials: int = Budget.trials,
+    models: Sequence[str] = Budget.models,
+    onnx: bool = Budget.onnx,
+    seed: int = Budget.seed,
+) -> Leaderboard:
     """Find the best kind of model, and leave its bundle.
 
     With the same data, seed and number of trials, and without a limit in minutes, the same kind wins.
@@ -87,26 +98,54 @@ def automl(spark: SparkSession, data: Sequence[str], out: str, config: Config, b
     Parameters
     ----------
     spark : SparkSession
-    data : sequence of str
-        Raw sources or one ingested folder; empty for drawn hands.
+    data : str or sequence of str
+        One folder that `aslspark.ingest` wrote, or raw sources as it takes them; an empty sequence for synthetic hands.
     out : str
-        The folder to make: `bundle/`, `report.html`, `leaderboard.json`, `leaderboard.png`, `best.yaml`.
-    config : Config
+        The folder to make: ``bundle/``, ``report.html``, ``leaderboard.json``, ``leaderboard.png``, ``best.yaml``. It
+        must not exist.
+    config : Config, optional
         What all trials share, such as `training.epochs`; `split` must not leak.
-    budget : Budget
+    minutes : float
+        For all trials and the winner's last training; 0: no limit.
+    trials : int
+        The most of a kind. After each round the better half of the kinds goes on, at least two: successive halving
+        [1]_.
+    models : sequence of str
+        Kinds to try, such as 'forest' and 'cnn'; empty: all that fit the data.
+    onnx : bool
+        Try only kinds that leave an ONNX file, which are networks.
+    seed : int
+        Of the settings that are drawn.
 
     Returns
     -------
     Leaderboard
-        What `leaderboard.json` holds.
+        What ``leaderboard.json`` holds: ``winner``, ``models`` (best first; of each its ``model``, ``score`` and
+        ``test``, 0-1, by validation and by test split, and its ``trials``), ``budget``, ``seconds`` and what the winner
+        learned from.
 
     Raises
     ------
     AslsparkError
         Where the data or settings cannot be used, or no trial came to its end.
+
+    References
+    ----------
+    .. [1] K. Jamieson and A. Talwalkar, "Non-stochastic best arm identification and hyperparameter optimization",
+       AISTATS 2016.
+
+    Examples
+    --------
+    >>> import aslspark
+    >>> result = aslspark.automl(spark, "ingested", "runs/chosen", trials=1, models=["forest", "logistic"])
+    >>> sorted(row["model"] for row in result["models"])
+    ['forest', 'logistic']
+    >>> len(aslspark.load_model("runs/chosen/bundle").labels)
+    24
     """
-    with job_run(spark, config, "automl", out, data=list(data)):
-        _check(data, config, budget)
+    config, data, budget = config or Config(), as_paths(data), Budget(minutes, trials, models, onnx, seed)
+    with job_run(spark, config, "automl", out, data=data):
+        _check(data, config)
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         path, started = require_new(out), time.monotonic()
         ends = started + 60 * budget.minutes if budget.minutes else math.inf
@@ -151,9 +190,7 @@ def automl(spark: SparkSession, data: Sequence[str], out: str, config: Config, b
     return result
 
 
-def _check(data: Sequence[str], config: Config, budget: Budget) -> None:
-    if budget.minutes < 0 or budget.trials < 1:
-        raise AslsparkError(f"--minutes {budget.minutes:g}, --trials {budget.trials}: give 0 or more, and 1 or more")
+def _check(data: Sequence[str], config: Config) -> None:
     if config.split.kind == "random" and not ingested_folder(data):
         raise AslsparkError(f"split.kind=random: {_LEAKS}")
 

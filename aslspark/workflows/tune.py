@@ -13,7 +13,7 @@ import shutil
 import tempfile
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypedDict
@@ -44,10 +44,10 @@ from aslspark.training.launch.run import StoppedEarly
 from aslspark.training.resume import MAY_DIFFER
 from aslspark.tuning.options import SearchOptions
 from aslspark.tuning.report import write_report
-from aslspark.tuning.space import Space
+from aslspark.tuning.space import Space, read_space
 from aslspark.tuning.storage import StudyStorage
 from aslspark.tuning.trial import fit_trial, judge
-from aslspark.workflows.job_run import job_run, log_result, training_command
+from aslspark.workflows.job_run import as_paths, job_run, log_result, training_command
 from aslspark.workflows.training_data import training_data
 
 log = logging.getLogger("aslspark")
@@ -65,19 +65,114 @@ HEARTBEAT_SECONDS, LOST_AFTER_SECONDS = 10, 60
 once."""
 
 
-def search(
-    spark: SparkSession, data: Sequence[str], out: str, config: Config, space: Space, options: SearchOptions
-) -> optuna.Study:
-    """Search for better settings, and write `best.yaml`, `report.html` and plots to `out`; an earlier one is resumed.
+class SearchResult(TypedDict):
+    """What a search came to."""
+
+    trials: int
+    best: int
+    """The trial's number."""
+    accuracy: float
+    """Its share of the validation pictures that are right."""
+    settings: dict[str, Any]
+    """Those that its trial drew, by name."""
+
+
+def tune(
+    spark: SparkSession,
+    data: str | Sequence[str],
+    out: str,
+    space: str | Mapping[str, Any],
+    config: Config | None = None,
+    *,
+    trials: int = SearchOptions.trials,
+    minutes: float = SearchOptions.minutes,
+    failures: int = SearchOptions.failures,
+    sampler: str = SearchOptions.sampler,
+    pruner: str = SearchOptions.pruner,
+    storage: str = SearchOptions.storage,
+    study: str = SearchOptions.study,
+    seed: int = SearchOptions.seed,
+    at_once: int = SearchOptions.at_once,
+) -> SearchResult:
+    """Search for better settings by Optuna [1]_: trials of a model, judged by the validation split.
 
     The first trial is the given settings, so that the best is never worse on the validation split. A trial that fails
     does not end the search. After two fifths of its epochs, a later trial is stopped where it is below the median.
 
+    Parameters
+    ----------
+    spark : SparkSession
+    data : str or sequence of str
+        One folder that `aslspark.ingest` wrote, or raw sources as it takes them; an empty sequence for synthetic hands.
+    out : str
+        The folder to make, or one that the same search began, which goes on: ``best.yaml`` (settings for
+        `aslspark.load_config`), ``report.html``, plots, and the study.
+    space : str or mapping
+        What may change: a YAML file, or setting to a list of choices, or to `low`, `high` and perhaps `log` and
+        `points` (of a grid).
+    config : Config, optional
+        All other settings of the trials. Where `mllib.classifier` names a classifier, that one is trained in place of
+        the network.
+    trials : int
+        In the study at the end, those of earlier calls included.
+    minutes : float
+        After which no trial begins; 0: no limit.
+    failures : int
+        Failed trials of this call that end the search.
+    sampler : str
+        'tpe', 'random' or 'grid'.
+    pruner : str
+        What stops poor trials early: 'median', 'hyperband' or 'none'.
+    storage : str
+        URL of a database, which several searches may share; empty: SQLite in `out`.
+    study : str
+        Its name in the database.
+    seed : int
+        Of the sampler.
+    at_once : int
+        Trials side by side, each a torch network fitted by one process in one Spark task; none is stopped early. 1: one
+        after another, each in `training.num_proc` processes.
+
+    Returns
+    -------
+    SearchResult
+        ``trials`` (int), ``best`` (the number of the best trial, from 0), ``accuracy`` (0-1, its share of the
+        validation pictures that are right) and ``settings`` (what it drew, by name).
+
     Raises
     ------
     AslsparkError
-        Where data or settings cannot be used, or no trial came to its end.
+        Where data, space or settings cannot be used, the folder was begun with others, or no trial came to its end.
+
+    References
+    ----------
+    .. [1] T. Akiba et al., "Optuna: A next-generation hyperparameter optimization framework", KDD 2019.
+
+    Examples
+    --------
+    >>> import aslspark
+    >>> config = aslspark.load_config(overrides=["mllib.classifier=forest", "mllib.trees=3"])
+    >>> result = aslspark.tune(spark, "ingested", "runs/search", {"mllib.depth": [2, 8]}, config, trials=2)
+    >>> result["trials"], sorted(result["settings"])
+    (2, ['mllib.depth'])
+    >>> best = aslspark.load_config("runs/search/best.yaml")
+    >>> best.mllib.depth == result["settings"]["mllib.depth"]
+    True
     """
+    options = SearchOptions(trials, minutes, failures, sampler, pruner, storage, study, seed, at_once)
+    best = search(spark, as_paths(data), out, config or Config(), read_space(space), options)
+    return {
+        "trials": len(best.trials),
+        "best": best.best_trial.number,
+        "accuracy": best.best_value,
+        "settings": best.best_trial.params,
+    }
+
+
+def search(
+    spark: SparkSession, data: Sequence[str], out: str, config: Config, space: Space, options: SearchOptions
+) -> optuna.Study:
+    """Do what `tune` does, and return the study."""
     with job_run(spark, config, "tune", out, data=list(data)):
         if config.mllib.classifier == NO_CLASSIFIER:
             check_network(config)
@@ -115,24 +210,6 @@ def search(
         then=training_command(config, data, "--config", f"{folder}/best.yaml"),
     )
     return study
-
-
-class SearchResult(TypedDict):
-    """What a search came to."""
-
-    trials: int
-    best: int
-    """The trial's number."""
-    accuracy: float
-    """Its share of the validation pictures that are right."""
-    settings: dict[str, Any]
-    """Those that its trial drew, by name."""
-
-
-def search_result(study: optuna.Study) -> SearchResult:
-    """Return what a search that is done came to."""
-    best = study.best_trial
-    return {"trials": len(study.trials), "best": best.number, "accuracy": study.best_value, "settings": best.params}
 
 
 def _require_same(study: optuna.Study, out: str, given: dict[str, Any]) -> None:

@@ -18,7 +18,6 @@ from aslspark.evaluation.folds import assign_fold, plan_folds
 from aslspark.monitoring.profile import read_reference
 from aslspark.scoring.model import SignClassifierModel
 from aslspark.training.data import look_at
-from aslspark.tuning.options import Budget
 from aslspark.workflows.automl import automl
 from aslspark.workflows.cross_validate import RESULT_FILE, cross_validate
 from aslspark.workflows.monitor import monitor
@@ -98,8 +97,9 @@ def test_a_cross_validation_learns_from_no_row_given_as_test_and_says_so(spark, 
 )
 @pytest.mark.long
 def test_the_winner_of_automl_does_not_learn_from_rows_given_as_test(spark, two_cameras, tmp_path):
-    budget = Budget(trials=1, models=("forest",))
-    found = automl(spark, [two_cameras], str(tmp_path / "out"), load_config(None, FOREST[1:]), budget)
+    found = automl(
+        spark, [two_cameras], str(tmp_path / "out"), load_config(None, FOREST[1:]), trials=1, models=("forest",)
+    )
     rows = read_manifest(str(tmp_path / "out" / "bundle"))["data"]["rows"]
     assert rows == {TRAIN: 288, VALIDATION: 72, TEST: 120}
     assert found["learned_from"] == "the train split, since the test rows were given as test"

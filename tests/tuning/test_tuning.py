@@ -15,7 +15,7 @@ pytest.importorskip("optuna")
 from aslspark.tuning.options import SearchOptions
 from aslspark.tuning.space import Range, read_space
 from aslspark.workflows import tune as searching
-from aslspark.workflows.tune import search
+from aslspark.workflows.tune import search, tune
 
 SPACE = "training.learning_rate: {low: 1.0e-6, high: 0.01, log: true}\nnetwork.dropout: [0.0, 0.15]\n"
 QUICK = ["training.framework=torch", "training.epochs=3", "training.batch_size=32", "training.learning_rate=0.005"]
@@ -43,6 +43,30 @@ def space_of(tmp_path, text=SPACE):
 def test_a_space_that_cannot_be_searched_is_said_before_any_trial(text, message, tmp_path):
     with pytest.raises(AslsparkError, match=message):
         space_of(tmp_path, text)
+
+
+def test_a_space_in_python_is_that_of_the_same_yaml_and_refused_alike(tmp_path):
+    given = {"training.learning_rate": {"low": 1e-6, "high": 0.01, "log": True}, "network.dropout": (0.0, 0.15)}
+    assert read_space(given) == space_of(tmp_path)
+    with pytest.raises(AslsparkError, match=r"training\.lr=1: unknown setting"):
+        read_space({"training.lr": [1]})
+    with pytest.raises(AslsparkError, match=r"^space: no settings: write"):
+        read_space({})
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"sampler": "bayes"}, "--sampler bayes: choose tpe, random, grid"),
+        ({"pruner": "hard"}, "--pruner hard: choose median, hyperband, none"),
+        ({"trials": 0}, "--trials 0, .* give 1 or more trials"),
+        ({"minutes": -1}, "--minutes -1, .* 0 minutes or more"),
+    ],
+)
+def test_options_that_are_none_are_refused_before_anything_starts(given, message, tmp_path):
+    with pytest.raises(AslsparkError, match=message):
+        tune(None, "ingested", str(tmp_path / "search"), {"network.dropout": [0.0]}, **given)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_spaces_of_the_repository_can_be_read():

@@ -16,7 +16,6 @@ from aslspark.scoring.model import SignClassifierModel
 
 pytest.importorskip("optuna")
 
-from aslspark.tuning.options import Budget
 from aslspark.workflows.automl import automl
 from jobs import automl as job
 
@@ -64,8 +63,8 @@ def test_the_leaderboard_and_its_page_say_score_spread_size_and_speed(chosen):
 
 @pytest.mark.long
 def test_the_same_seed_and_trials_give_the_same_winner(spark, few_letters, chosen, tmp_path):
-    budget = Budget(trials=2, models=("logistic", "forest"))
-    again = automl(spark, [few_letters], str(tmp_path / "again"), load_config(None, QUICK), budget)
+    limits = {"trials": 2, "models": ("logistic", "forest")}
+    again = automl(spark, few_letters, str(tmp_path / "again"), load_config(None, QUICK), **limits)
     before = {row["model"]: [trial["settings"] for trial in row["trials"]] for row in chosen[1]["models"]}
     for row in again["models"]:
         same = min(len(row["trials"]), len(before[row["model"]]))
@@ -96,9 +95,7 @@ def test_with_onnx_only_networks_are_tried(few_letters, tmp_path):
 
 def test_a_trial_whose_time_is_over_is_named_and_nothing_is_left(spark, few_letters, tmp_path):
     with pytest.raises(AslsparkError, match=r"no trial came to its end \(logistic: not done in 0 s"):
-        automl(
-            spark, [few_letters], str(tmp_path / "out"), load_config(None, QUICK), Budget(0.02, models=("logistic",))
-        )
+        automl(spark, few_letters, str(tmp_path / "out"), load_config(None, QUICK), minutes=0.02, models=("logistic",))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -121,6 +118,6 @@ def test_a_split_that_leaks_is_refused(spark, few_letters, tmp_path):
     about = json.loads((tmp_path / "leaks" / "ingest.json").read_text())
     (tmp_path / "leaks" / "ingest.json").write_text(json.dumps({**about, "warnings": [LEAK_WARNING]}))
     with pytest.raises(AslsparkError, match="split at random: near-twins"):
-        automl(spark, [str(tmp_path / "leaks")], str(tmp_path / "out"), load_config(), Budget())
+        automl(spark, [str(tmp_path / "leaks")], str(tmp_path / "out"), load_config())
     with pytest.raises(AslsparkError, match="near-twins"):
-        automl(spark, [], str(tmp_path / "out"), load_config(None, ["split.kind=random"]), Budget())
+        automl(spark, [], str(tmp_path / "out"), load_config(None, ["split.kind=random"]))

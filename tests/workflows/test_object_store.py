@@ -14,7 +14,7 @@ import aslspark
 from aslspark.bundle.files import ONNX
 from aslspark.common.store_path import any_path
 from aslspark.data.samples import read_samples
-from aslspark.tuning.options import Budget, SearchOptions
+from aslspark.tuning.options import SearchOptions
 from aslspark.tuning.space import read_space
 from aslspark.workflows.automl import automl
 from aslspark.workflows.compare import compare
@@ -64,7 +64,7 @@ def choosing_jobs(spark, place, space):
     study = search(spark, data, f"{place}/search", config, space, SearchOptions(trials=2))
     is_there = []
     with whenever(train_bundle, LEFT, lambda _: is_there.append(any_path(f"{place}/chosen").exists())):
-        chosen = automl(spark, data, f"{place}/chosen", config, Budget(trials=1, models=("forest", "logistic")))
+        chosen = automl(spark, data, f"{place}/chosen", config, trials=1, models=("forest", "logistic"))
     assert is_there == [False], "the winner was trained where others look for what is whole"
     bundles = {"chosen": f"{place}/chosen/bundle", "network": f"{place}/runs/bundle"}
     compared = compare(spark, bundles, {"table": data}, f"{place}/compared")
