@@ -130,14 +130,15 @@ def test_a_dataframe_of_pictures_is_scored_and_no_row_is_lost(run, spark):
 
 @pytest.mark.long
 def test_a_search_leaves_settings_for_the_second_notebook(run, tmp_path):
-    pytest.importorskip("optuna")
+    optuna = pytest.importorskip("optuna")
     left = run("05")
-    assert [trial.state.name for trial in left.study.trials] == ["COMPLETE", "COMPLETE"]
-    assert left.best.value == max(trial.value for trial in left.study.trials)
+    study = optuna.load_study(study_name="aslspark", storage=f"sqlite:///{left.root}/search/study.db")
+    assert [trial.state.name for trial in study.trials] == ["COMPLETE", "COMPLETE"]
+    assert left.found["accuracy"] == max(trial.value for trial in study.trials)
     from aslspark.common.settings import load_config
 
     found = load_config(str(left.root / "search" / "best.yaml"))
-    assert found.training.learning_rate == left.best.params["training.learning_rate"]
+    assert found.training.learning_rate == left.found["settings"]["training.learning_rate"]
     assert f"picture: {left.root}/search/history.png" in left.said
     assert left.said.rstrip().endswith("config: " + f"{left.folder}/search/best.yaml")
 
