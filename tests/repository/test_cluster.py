@@ -244,13 +244,13 @@ def containers(image):
 
 
 def said_by(container, until=None):
-    """What a container has said by its end, or by the first line that holds `until`."""
+    """What a container has said by its end, or by the first line in which the expression `until` is found."""
     lines = []
     words = ["docker", "logs", "--follow", container]
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as log:
         for line in log.stdout:
             lines.append(line)
-            if until is not None and until in line:
+            if until is not None and re.search(until, line):
                 log.terminate()
                 break
     return "".join(lines)
@@ -261,17 +261,20 @@ def test_a_fit_in_two_containers_goes_on_when_one_of_them_goes_away(containers):
     """Two workers in containers train, one is killed as a spot node is, and another takes its place."""
     gone = containers.start_worker("worker0")
     containers.start_worker("worker1")
-    driver = containers.start_training("training.epochs=5", "training.patience=50")
-    assert "epoch  2/5" in said_by(driver, until="epoch  2/5")
+    # Some tens of seconds of epochs: a worker's end is noticed after 8.
+    driver = containers.start_training("training.epochs=200", "training.patience=200")
+    begun = said_by(driver, until=r"epoch +2/200")
+    assert re.search(r"epoch +2/200", begun), begun
     docker("kill", gone)
     containers.start_worker("worker2")
     said = said_by(driver)
     assert docker("wait", driver).stdout.strip() == "0", said
-    assert re.search(r"going on after epoch [23] of 5, with 2 processes", said), said
-    shared = ("run", "--rm", "--volume", f"{containers.name}:/shared", "--network", "none", containers._image)
+    assert re.search(r"going on after epoch \d+ of 200, with 2 processes", said), said
+    shared = ("run", "--rm", "--volume", f"{containers.name}:/shared", containers._image)
     history = docker(*shared, "cat", "/shared/runs/mine/history.csv").stdout.splitlines()
-    assert [line.split(",")[0] for line in history[1:]] == ["1", "2", "3", "4", "5"]
-    assert docker(*shared, "aslspark", "doctor", check=False).returncode == 0
+    assert [line.split(",")[0] for line in history[1:]] == [str(epoch) for epoch in range(1, 201)]
+    doctor = docker(*shared, "aslspark", "doctor", check=False)
+    assert doctor.returncode == 0, doctor.stdout
 
 
 @pytest.mark.long
