@@ -136,7 +136,7 @@ def automl(spark: SparkSession, data: Sequence[str], out: str, config: Config, b
                 "learned_from": learned_from,
                 "split": table.report["split"],
                 "sources": sorted(table.report["sources"]),
-                "drawn": not data,
+                "drawn": table.drawn is not None,
                 "budget": vars(budget) | {"models": list(budget.models)},
                 "seconds": round(time.monotonic() - started),
                 "models": [*rows, *left_out],
