@@ -80,4 +80,7 @@ def main(file, source):
 if __name__ == "__main__":
     if len(sys.argv) != 3:
         sys.exit(__doc__)
-    main(*sys.argv[1:])
+    try:
+        main(*sys.argv[1:])
+    except (ImportError, OSError) as error:  # no runtime for this format; no such file, or no picture
+        sys.exit(f"error: {error}")

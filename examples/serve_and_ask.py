@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 
@@ -29,10 +30,13 @@ def served(bundle: str) -> Iterator[str]:
 
 
 def ask(address: str, path: str) -> dict[str, object]:
-    """Ask for the letter of a picture file."""
+    """Ask for the letter of a picture file; where there is none, the answer has the reason."""
     kind = mimetypes.guess_type(path)[0] or "image/jpeg"
-    with urlopen(Request(f"{address}/predict", Path(path).read_bytes(), {"Content-Type": kind})) as answer:
-        (reading,) = json.load(answer)["answers"]
+    try:
+        with urlopen(Request(f"{address}/predict", Path(path).read_bytes(), {"Content-Type": kind})) as answer:
+            (reading,) = json.load(answer)["answers"]
+    except HTTPError as refused:
+        return {"letter": None, **json.load(refused)}
     return reading
 
 

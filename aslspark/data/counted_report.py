@@ -10,11 +10,13 @@ from pyspark.sql import Row
 
 from aslspark.common.counted import counted
 from aslspark.common.errors import AslsparkError
+from aslspark.common.labels import LABELS
 from aslspark.data.discover_sources import OpenedSources
 from aslspark.data.ingest_report import IngestReport, Reason, missing_labels
 from aslspark.data.samples import SPLITS, TEST, TRAIN, VALIDATION
 from aslspark.data.splits import LEAK_WARNING, SplitOptions, describe
 from aslspark.data.tables.labelled_tables import CHANGED, QUARANTINE
+from aslspark.data.tables.pixel_layout import UNKNOWN_LABEL
 from aslspark.data.write_samples import Written
 
 MOST_EXAMPLES = 10
@@ -70,9 +72,12 @@ def _require_all_rows(opened: OpenedSources, read: int, kept: int, reasons: Sequ
         raise AslsparkError(f"{names}: a header and no rows; name a source with rows")
     if kept == 0:
         why = "; ".join(f"{reason.rows} {reason.reason}, first {reason.first}" for reason in reasons)
-        raise AslsparkError(
-            f"{names}: none of {counted(read, 'row')} can be used ({why}); name a table of 28x28 pixels, or pictures"
-        )
+        remedy = "name a table of 28x28 pixels, or pictures"
+        if {reason.reason for reason in reasons} == {UNKNOWN_LABEL}:
+            remedy = (
+                f"labels of pictures are {LABELS[0]} to {LABELS[25]}, {', '.join(LABELS[26:])}; name others so first"
+            )
+        raise AslsparkError(f"{names}: none of {counted(read, 'row')} can be used ({why}); {remedy}")
 
 
 def _counts(

@@ -56,6 +56,7 @@ def ingest_sources(
     pictures: PictureOptions | None = None,
     needs: Needs | None = None,
     columns: ColumnConfig | None = None,
+    remarks: Sequence[str] = (),
 ) -> IngestReport:
     """Read sources into a sample table, split into train, validation and test, and a quarantine; see `aslspark.ingest`.
 
@@ -71,6 +72,8 @@ def ingest_sources(
         What a following training needs of the splits; sources that cannot give it are refused before decoding.
     columns : ColumnConfig, optional
         What the columns of tables that are named are called.
+    remarks : sequence of str
+        What the caller warns of, to stand first among the report's warnings.
     """
     started = time.monotonic()
     out, store = mounted_as_spark(out), open_store(spark)
@@ -86,6 +89,7 @@ def ingest_sources(
         options = replace(options, test=0.0)
     if opened.giving(VALIDATION):
         options = replace(options, validation=0.0)
+    opened.remarks[:0] = remarks
     opened.remarks += _pattern_found_nowhere(opened, picture_options)
     if options.kind == "signer":
         quarantine_without_signer(opened)

@@ -133,8 +133,10 @@ def missing_labels(labels: Mapping[str, Mapping[str, int]], splits: Mapping[str,
     splits : mapping of str to int
         Rows of each split that was asked for.
     """
-    warnings = []
+    warnings: list[str] = []
     labels_of = {split: Counter({letter: n[split] for letter, n in labels.items() if n.get(split)}) for split in SPLITS}
+    if not labels_of[TRAIN]:  # all rows are there to be judged on
+        return warnings
     for split in SPLITS:
         if split == TRAIN or split not in splits:
             continue

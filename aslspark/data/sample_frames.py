@@ -21,7 +21,7 @@ from aslspark.data.samples import HAND_COLUMN, HAND_TYPE, PICTURE_TYPE, SAMPLE_S
 from aslspark.data.tables.labelled_tables import QUARANTINE
 from aslspark.data.tables.landmark_layout import LandmarkLayout
 from aslspark.data.tables.pixel_layout import EMPTY, UNKNOWN_LABEL
-from aslspark.data.tables.table_lines import layout_of_columns
+from aslspark.data.tables.table_lines import array_of_pixels, layout_of_columns
 from aslspark.images.decoding import RAW
 from aslspark.images.hands.hand import NUMBERS
 
@@ -64,6 +64,15 @@ def holds_samples(frame: DataFrame, name: str) -> bool:
     AslsparkError
         Where it is neither; the message names the columns or types at fault.
     """
+    if name_of_array := array_of_pixels(frame):
+        if "label" not in frame.columns:
+            raise AslsparkError(f"{name}: no column says the labels; name it with columns.label (--label-column)")
+        if taken := [column for column in ("signer", "split") if column in frame.columns]:
+            raise AslsparkError(
+                f"{name}: {' and '.join(taken)} beside {name_of_array}, an array of numbers: tables of pixels have "
+                "neither signers nor splits of their own; give pictures as bytes of PNG, or leave these columns out"
+            )
+        return False
     if "picture" not in frame.columns:
         layout = layout_of_columns(frame.columns, name)
         numbers = layout.points if isinstance(layout, LandmarkLayout) else layout.pixels

@@ -149,7 +149,8 @@ def previewed_missing_labels(listing: SampleListing, options: SplitOptions) -> s
     str or None
         None where every split would have every label.
     """
-    lacking = _lacking(listing.split_counts(options), options)
+    counts = listing.split_counts(options)
+    lacking = _lacking(counts, options) if counts[TRAIN] else {}  # with none to train on, all are there to be judged on
     text = " and ".join(f"{split} would have no sample of {_few(labels)}" for split, labels in lacking.items())
     if not lacking:
         return None

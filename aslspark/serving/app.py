@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from functools import partial
+from http import HTTPStatus
 from mimetypes import guess_type
 from pathlib import Path
 from typing import Any
@@ -162,6 +163,8 @@ def _add_refusals(app: FastAPI) -> None:
     async def http_error(request: Request, error: HTTPException) -> Response:
         allowed = Headers(error.headers).get("allow")
         reason = f"{request.method} is not taken here; send {allowed}" if allowed else error.detail
+        if reason == HTTPStatus.NOT_FOUND.phrase:  # the router's own word
+            reason = "there is nothing at this address; GET /openapi.json says what is asked where"
         return JSONResponse({"reason": reason}, error.status_code, error.headers)
 
     @app.exception_handler(ClientDisconnect)

@@ -15,6 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Any, TypeVar
 
+from aslspark.common.catalog import PICTURE
 from aslspark.common.child_process import ChildDied, ChildNotStarted, ChildProcess, ChildTimedOut
 from aslspark.common.counted import counted
 from aslspark.scoring.answers import Answer
@@ -227,7 +228,9 @@ class Lane:
 
 
 def _values(served: Served) -> int:
-    """Return how many numbers a picture has that the model takes as it is."""
+    """Return how many numbers a picture has that the model takes as it is; 0 where it takes hands, and no picture."""
+    if PICTURE not in served.reader.network.inputs:
+        return 0
     height, width, channels = served.reader.form.shape
     return height * width * channels
 

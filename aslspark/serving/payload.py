@@ -92,7 +92,7 @@ async def body_of(stream: AsyncIterator[bytes], length: str | None, most: int, s
 
 def most_bytes(content_type: str, limits: Limits, values: int) -> int:
     """Return how many bytes a body may have; for text, no more than the numbers of its pictures take."""
-    if _kind_of(content_type) == CSV:
+    if _kind_of(content_type) == CSV and values:
         return min(limits.body, _most_values(limits, values) * BYTES_A_VALUE)
     return limits.body
 
@@ -113,7 +113,7 @@ def pictures_of(content_type: str, body: bytes, limits: Limits, values: int = MO
         pixels; ``application/json``, ``{"pictures": [...]}`` of base64 strings and lists of 0-255;
         ``text/csv``, each line the pixels of a picture.
     values : int
-        Numbers that a picture may have; they are counted before they are parsed.
+        Numbers that a picture may have; they are counted before they are parsed. 0: the model takes no numbers.
 
     Raises
     ------
@@ -148,6 +148,10 @@ def plain_pictures(content_type: str, body: bytes, limits: Limits, values: int =
 def _check_count(count: int, limits: Limits, values: int) -> None:
     """Refuse a body with more values than its pictures can have before parsing it: objects take 20 times its bytes."""
     most = _most_values(limits, values)
+    if count > most and not values:
+        raise Refused(
+            422, f"{count:,} values: this model takes the hands that it finds, no pixels; send files of pictures"
+        )
     if count > most:
         raise Refused(
             413, f"{count:,} values; a request may have {most:,}, for {limits.pictures} pictures of {values:,}"

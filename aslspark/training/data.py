@@ -59,6 +59,16 @@ class TrainingData:
         return str(self.report.get("judged_on", TEST))
 
     @property
+    def drawn(self) -> str | None:
+        """What is to be said of figures where the package drew the hands."""
+        return DRAWN_WARNING if DRAWN_WARNING in self.report["warnings"] else None
+
+    @property
+    def warnings(self) -> list[str]:
+        """What the ingest warned of, but for `drawn`."""
+        return [warning for warning in self.report["warnings"] if warning != DRAWN_WARNING]
+
+    @property
     def form(self) -> ImageSpec:
         """What pictures in files were brought to; pictures to score are brought to the same."""
         fitting: Fitting = self.report.get("pictures") or Fitting()

@@ -137,7 +137,8 @@ def fit_on_folders(
     # By the clocks of two machines, where the workers are on others: off by as much as those are.
     phases = {"start": results[0].began - attempts.launched, **outcome.phases}
     exporting = time.monotonic()
-    network, onnx = unfitted.finished(outcome.weights, job.features.stretch)
+    with doing("taking the network out of its framework"):
+        network, onnx = unfitted.finished(outcome.weights, job.features.stretch)
     classifier = OnnxClassifier(
         onnx, tuple(folders.labels), job.shape or shape, inputs=job.inputs, upright=job.features.upright
     )

@@ -12,6 +12,7 @@ from pyspark.sql import SparkSession
 
 from aslspark.common.catalog import LANDMARKS, NETWORKS, PICTURE
 from aslspark.common.errors import AslsparkError
+from aslspark.common.progress import doing
 from aslspark.common.settings import Config, TrainingConfig
 from aslspark.common.store_path import AnyPath, any_path
 from aslspark.data.samples import SAMPLES_FOLDER, TRAIN, VALIDATION
@@ -47,7 +48,8 @@ def fit_network(
         Gets each epoch's row of the history; True ends the fit with `aslspark.training.launch.run.StoppedEarly`.
     """
     build = keras_network if config.training.framework == "keras" else torch_network
-    unfitted = build(config, data.shape, data.labels)
+    with doing("building the network"):
+        unfitted = build(config, data.shape, data.labels)
     return fit_on_folders(
         unfitted,
         config,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import optuna
@@ -24,7 +24,9 @@ _PLOTS = {
 _STATES = {"COMPLETE": "done", "PRUNED": "stopped early", "FAIL": "failed"}
 
 
-def write_report(study: optuna.Study, config: Config, data: Mapping[str, str], folder: Path) -> None:
+def write_report(
+    study: optuna.Study, config: Config, data: Mapping[str, str], folder: Path, warnings: Sequence[str] = ()
+) -> None:
     """Write `best.yaml`, the plots, and `report.html`, which shows them.
 
     Parameters
@@ -35,6 +37,8 @@ def write_report(study: optuna.Study, config: Config, data: Mapping[str, str], f
         The settings that the search began with.
     data : mapping of str to str
         What it was searched on and how, in words.
+    warnings : sequence of str
+        What is to be said of the figures.
     """
     best = study.best_trial
     settings = config.as_dict()
@@ -60,6 +64,7 @@ def write_report(study: optuna.Study, config: Config, data: Mapping[str, str], f
     write_page(
         folder,
         "tune.html",
+        warnings=warnings,
         made=data,
         settings=config.as_dict(),
         trials=sorted(study.trials, key=lambda trial: -(trial.value if trial.value is not None else -1.0)),

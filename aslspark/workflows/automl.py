@@ -175,7 +175,7 @@ def automl(
                 "learned_from": learned_from,
                 "split": table.report["split"],
                 "sources": sorted(table.report["sources"]),
-                "drawn": not data,
+                "drawn": table.drawn is not None,
                 "budget": vars(budget) | {"models": list(budget.models)},
                 "seconds": round(time.monotonic() - started),
                 "models": [*rows, *left_out],

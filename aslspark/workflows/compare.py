@@ -203,7 +203,10 @@ def _candidate(name: str, path: str) -> Candidate:
         "ms_a_picture": None,
         "pictures_a_second": None,
         "sets": {},
-        "watch": _watch_of(bundle.files.get(METRICS_FILE, b"{}")),
+        "watch": [
+            *([f"trained on {manifest['drawn']}"] if manifest.get("drawn") else []),
+            *_watch_of(bundle.files.get(METRICS_FILE, b"{}")),
+        ],
         "grad_cam": None,
         "why_empty": why_empty,
         **size,

@@ -47,7 +47,7 @@ from aslspark.evaluation.folds import Fold, assign_fold, plan_folds
 from aslspark.evaluation.metrics import UNSCORED
 from aslspark.evaluation.metrics_json import Confusion, Metrics, SourceAccuracy
 from aslspark.scoring.model import SignClassifierModel
-from aslspark.training.data import DRAWN_WARNING, TrainingData
+from aslspark.training.data import TrainingData
 from aslspark.training.resume import ingest_kept
 from aslspark.workflows.job_run import as_paths, job_run, log_result, training_command
 from aslspark.workflows.train import train_bundle
@@ -187,7 +187,7 @@ def _train_folds(
                 "sources": sorted(table.report["sources"]),
                 "left_out": _left_out(table),
             },
-            "drawn": DRAWN_WARNING if not data else None,
+            "drawn": table.drawn,
         }
         samples = table.development_samples(spark)
         if table.test_is_given:

@@ -54,7 +54,8 @@ def ingest(
           ``pixel784``: whole numbers of 0-255, 28x28 pixels of grey row by row;
         - a table of landmarks (.csv, .csv.gz, .csv.bz2, Parquet), or a folder of them, with ``label``, ``x0``, ``y0``
           (``z0``) to ``y20`` (``z20``), in any unit and from any origin;
-        - a DataFrame with the columns of either, as numbers or strings;
+        - a DataFrame with the columns of either, as numbers or strings; or with ``label`` and a ``picture`` that is an
+          array or a Vector of a pixel table's 784 numbers;
         - a folder of pictures with a sub-folder for each label, perhaps below ``train/`` and ``test/``; a manifest
           ``path,label[,signer,split]``; a zip of either;
         - a DataFrame as Spark's ``binaryFile`` (``path string, content binary``) or ``image`` source gives it,
@@ -152,10 +153,9 @@ def ingest_or_draw(
         )
     drawn = config.drawn
     log.info(
-        "no --data: drawing %s of %s (%s)",
+        "no --data: drawing %s of %s",
         counted(drawn.count, "hand"),
         counted(drawn.signers, "signer"),
-        DRAWN_WARNING,
     )
     with doing("drawing hands", rows=drawn.count, unit="hands"):
         # Few tasks would show nothing for half a minute, and then all.
@@ -165,6 +165,6 @@ def ingest_or_draw(
         hands.count()
     try:
         # Whole signers are held out, since another picture of the same hand is no test.
-        return ingest_sources(spark, [hands], out, split=replace(split, kind="signer"))
+        return ingest_sources(spark, [hands], out, split=replace(split, kind="signer"), remarks=[DRAWN_WARNING])
     finally:
         hands.unpersist()

@@ -44,7 +44,7 @@ from aslspark.models.mllib import MllibClassifier, check_classifier, check_sessi
 from aslspark.models.onnx_classifier import OnnxClassifier
 from aslspark.monitoring.profile import write_reference
 from aslspark.scoring.model import SignClassifierModel
-from aslspark.training.data import DRAWN_WARNING, TrainingData, ingested_folder
+from aslspark.training.data import TrainingData, ingested_folder
 from aslspark.training.fit_classifier import fit_classifier
 from aslspark.training.fit_network import fit_network
 from aslspark.training.gpus import gpu_tasks
@@ -300,7 +300,7 @@ def _fit_and_judge(job: _Job, scratch: AnyPath) -> TrainingResult:
                 "evaluation": round(time.monotonic() - fitted, 1),
             }
             with doing("writing the model"):
-                about = _about(model, table, config, is_drawn=not job.data)
+                about = _about(model, table, config)
                 write_model(model, pipeline, folder, scratch, **about, seconds=seconds)
             with doing("describing the pictures, for the monitor"):
                 write_reference(model, table.own_samples(spark), folder)
@@ -316,24 +316,24 @@ def _fit_and_judge(job: _Job, scratch: AnyPath) -> TrainingResult:
     log.info("%s", summary(metrics))
     if unlike := unlike_splits_warning(metrics):
         log.warning("warning: %s", unlike)
-    if not job.data:
-        log.info("(%s)", DRAWN_WARNING)
+    if table.drawn:
+        log.info("(%s)", table.drawn)
     best_epoch = result.best_epoch if result is not None else None
     return TrainingResult(str(job.out), metrics, tuple(model.labels), best_epoch)
 
 
-def _about(model: SignClassifierModel, table: TrainingData, config: Config, *, is_drawn: bool) -> dict[str, Any]:
+def _about(model: SignClassifierModel, table: TrainingData, config: Config) -> dict[str, Any]:
     """Return what the manifest says of settings and data."""
     return {
         "settings": config.as_dict(),
         "preprocessing": {"stretch": config.features.stretch, **model.preprocessing()},
         "split": table.report["split"],
-        "drawn": DRAWN_WARNING if is_drawn else None,
+        "drawn": table.drawn,
         "data": {
             "fingerprint": table.fingerprint,
             "sources": sorted(table.report["sources"]),
             "rows": table.report["splits"],
-            "warnings": table.report["warnings"],
+            "warnings": table.warnings,
         },
     }
 

@@ -202,7 +202,7 @@ def search(
                 "sampler": f"{options.sampler}, seed {options.seed}",
             }
             with doing("drawing plots of the trials"):
-                write_report(study, config, about, made)
+                write_report(study, config, about, made, [f"Searched on {table.drawn}."] if table.drawn else [])
     log_result(
         out,
         f"{study.best_value:.2%} of the validation pictures right, by trial {study.best_trial.number}",

@@ -119,7 +119,11 @@ def test_the_model_in_the_package_is_exported_and_read_with_its_temperature(tmp_
 
 @pytest.mark.parametrize(
     ("words", "said"),
-    [([], "python examples/exported_network.py network.onnx hand.jpg"), (["hand.jpg"], "give a JSON file of them")],
+    [
+        ([], "python examples/exported_network.py network.onnx hand.jpg"),
+        (["hand.jpg"], "give a JSON file of them"),
+        (["nowhere.json"], "error: [Errno 2] No such file or directory: 'nowhere.json'"),
+    ],
 )
 def test_the_example_says_what_it_takes(tmp_path, words, said):
     (tmp_path / "hand.jpg").write_bytes(picture_file())

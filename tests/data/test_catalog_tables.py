@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import picture_files
 import pytest
 from pyspark.ml.evaluation import MulticlassClassificationEvaluator
+from pyspark.ml.functions import array_to_vector
 from pyspark.sql import functions as F
 
 from aslspark import ingest, load_config, score
@@ -68,6 +69,37 @@ def test_a_table_is_ingested_by_name_as_the_folder_of_its_files_is(spark, pictur
     ours, theirs = (content_of(spark, str(tmp_path / name)) for name in ("table", "folder"))
     assert [(label, data) for label, _, data in ours] == [(label, data) for label, _, data in theirs]
     assert {signer for _, signer, _ in ours} == {"anna"}
+
+
+@pytest.mark.parametrize("kind", ["array<int>", "array<double>", "vector"])
+def test_a_table_whose_pictures_are_arrays_or_vectors_is_a_pixel_table(spark, tmp_path, kind):
+    pixels = [[(7 * row + place) % 256 for place in range(784)] for row in range(40)]
+    rows = [(pixels[row], "AB"[row % 2]) for row in range(40)]
+    frame = spark.createDataFrame(
+        [*rows, ([1, 2, 3], "A"), (None, "B"), ([300] * 784, "A")], "img array<int>, sign string"
+    )
+    if kind == "vector":
+        frame = frame.withColumn("img", F.when(F.col("img").isNotNull(), array_to_vector("img")))
+    else:
+        frame = frame.withColumn("img", F.col("img").cast(kind))
+    frame.write.mode("overwrite").saveAsTable("lake_arrays")
+    try:
+        config = load_config(None, ["columns.picture=img", "columns.label=sign"])
+        report = ingest(spark, "lake_arrays", str(tmp_path / "out"), config=config)
+    finally:
+        spark.sql("DROP TABLE lake_arrays")
+    assert (report.kept, report.quarantined, report.labels.keys()) == (40, 3, {"A", "B"})
+    assert {reason.reason: reason.rows for reason in report.reasons}["wrong column count"] == 2
+    ours = [data for _, _, data in content_of(spark, str(tmp_path / "out"))]
+    assert sorted(ours) == sorted(map(bytes, pixels))
+
+
+def test_signers_beside_arrays_of_pixels_are_refused_in_one_line(spark, tmp_path):
+    frame = spark.createDataFrame([([0] * 784, "A", "anna")], "picture array<int>, label string, signer string")
+    with pytest.raises(AslsparkError, match="signer beside picture, an array of numbers"):
+        ingest(spark, frame, str(tmp_path / "out"))
+    with pytest.raises(AslsparkError, match="no column says the labels"):
+        ingest(spark, frame.drop("label"), str(tmp_path / "out"))
 
 
 def test_a_table_as_hugging_face_writes_it_needs_no_names_and_no_paths(spark, pictures, tmp_path):

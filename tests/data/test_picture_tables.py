@@ -7,6 +7,7 @@ import pytest
 from pyspark.sql import functions as F
 
 from aslspark import ingest, load_config
+from aslspark.common.errors import AslsparkError
 from aslspark.data.samples import read_samples
 
 SMALL = ["pictures.size=32", "split.validation=0.25", "split.test=0.25", "split.blocks=4"]
@@ -92,6 +93,12 @@ def test_columns_in_capitals_are_those_in_small_letters(spark, tmp_path, named):
 
 def _signers(samples):
     return samples.groupBy("split").agg(F.sort_array(F.collect_set("signer")).alias("signers")).collect()
+
+
+def test_labels_that_are_all_numbers_are_refused_with_what_labels_are(spark, tmp_path):
+    rows = [(f"{number}.png", png(number), str(number)) for number in range(4)]
+    with pytest.raises(AslsparkError, match=r"4 unknown label.*labels of pictures are A to Z, del, nothing, space"):
+        ingested(spark, rows, "path string, content binary, label string", tmp_path / "out")
 
 
 @pytest.mark.promise(

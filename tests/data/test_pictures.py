@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from moments import ENTERED, whenever
 from picture_files import fill, picture
 from PIL import Image
@@ -20,6 +21,7 @@ from aslspark.data import write_samples
 from aslspark.data.first_pass import count_sources
 from aslspark.data.ingest import ingest_sources
 from aslspark.data.pictures import archives
+from aslspark.data.pictures.near_duplicates import NearDuplicates, Pair, draw_sheet
 from aslspark.data.pictures.options import PictureOptions, picture_options
 from aslspark.data.samples import TEST, TRAIN, VALIDATION, read_samples
 from aslspark.data.splits import SplitOptions
@@ -360,6 +362,20 @@ def test_what_a_killed_attempt_wrote_is_neither_counted_nor_left_behind(spark, t
     assert saw["kept"] == 12
     visible = {name for name in saw["written"] if not name.startswith(".")}
     assert visible == {"hands.png", "ingest.json", "quarantine", "report.html", "samples"}
+
+
+def test_names_above_near_duplicates_do_not_run_into_each_other(monkeypatch):
+    saved, save = [], Figure.savefig
+    monkeypatch.setattr(
+        Figure, "savefig", lambda figure, *args, **how: (save(figure, *args, **how), saved.append(figure))
+    )
+    names = [f"table:{digit * 64}" for digit in "0123456789ab"]
+    pairs = [Pair(one, other, 3) for one, other in itertools.pairwise(names)]
+    grey = {"height": 8, "width": 8, "channels": 1, "data": bytes(64), "encoding": "raw"}
+    draw_sheet(NearDuplicates(6, len(pairs), len(pairs), closest=pairs), dict.fromkeys(names, grey))
+    boxes = [text.get_window_extent() for axes in saved[0].axes for text in axes.texts]
+    assert len(boxes) == 1 + 2 * len(pairs)
+    assert not [pair for pair in itertools.combinations(boxes, 2) if pair[0].overlaps(pair[1])]
 
 
 @pytest.mark.parametrize(("drop", "by_spark"), [(False, False), (True, False), (True, True)])

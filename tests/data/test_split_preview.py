@@ -112,6 +112,8 @@ def test_labels_that_a_split_would_lack_are_warned_of():
     assert "validation would have no sample of C; give more samples" in previewed_missing_labels(
         SampleListing(given), SplitOptions()
     )
+    judged = listing(THREE, source="other", split=TEST)
+    assert previewed_missing_labels(judged, SplitOptions(validation=0.1, test=0.0)) is None
     assert listing(THREE).split_counts(SplitOptions(blocks=5))[TRAIN] == {"A": 3, "B": 3, "C": 3}
 
 

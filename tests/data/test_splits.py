@@ -107,3 +107,7 @@ def test_labels_that_only_one_side_has_are_warned_of():
         "train has no row of C, which test has",
     ]
     assert missing_labels(labels, {TRAIN: 10, VALIDATION: 2}) == []
+
+
+def test_where_all_rows_are_judged_on_no_label_is_missing_from_train():
+    assert missing_labels({"A": {TEST: 5}, "B": {TEST: 1}}, {TEST: 6}) == []

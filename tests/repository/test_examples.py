@@ -92,6 +92,9 @@ def test_the_service_is_started_asked_and_ended(files):
     module = example("serve_and_ask")
     with module["served"](str(NETWORK)) as address:
         reading = module["ask"](address, str(files / "light.jpg"))
+        refused = module["ask"](address, str(files / "broken.png"))
+    assert refused["letter"] is None
+    assert "not a picture" in refused["reason"]
     assert reading["letter"]
     assert reading["reason"] is None
     with pytest.raises(OSError, match="refused"):

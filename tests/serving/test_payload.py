@@ -147,3 +147,13 @@ def test_text_may_be_as_long_as_the_numbers_of_its_pictures_and_files_as_four_of
         False,
         False,
     ]
+
+
+@pytest.mark.parametrize("kind", ["text/csv", "application/json"])
+def test_pixels_for_a_model_that_takes_hands_alone_are_refused_with_what_it_takes(kind):
+    row = ",".join(["7"] * 784)
+    body = row if kind == "text/csv" else json.dumps({"pictures": [[7] * 784]})
+    assert most_bytes(kind, Limits(), 0) > 32 * len(row)
+    with pytest.raises(Refused, match="takes the hands that it finds, no pixels; send files of pictures") as refused:
+        pictures_of(kind, body.encode(), Limits(), 0)
+    assert refused.value.status == 422

@@ -100,6 +100,9 @@ def test_several_models_are_served_by_their_names(bundles, running):
         assert both.ask("/model?model=second")[1]["model"] == second[1]["model"]
         for answer in (both.ask("/predict?model=secnd", *picture), both.ask("/page.json?model=secnd")):
             assert answer == (404, {"reason": "model=secnd: it is not served here; did you mean second?"})
+        assert both.ask("/predikt")[1] == {
+            "reason": "there is nothing at this address; GET /openapi.json says what is asked where"
+        }
 
 
 def test_two_models_of_one_name_are_refused(bundles, tmp_path):

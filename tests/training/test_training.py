@@ -11,7 +11,7 @@ from horovod.spark.common.store import Store
 from pyspark.sql import functions as F
 from stacks import needs_petastorm
 
-from aslspark import train
+from aslspark import compare, ingest, train
 from aslspark.common.catalog import CLASSIFIERS
 from aslspark.common.errors import AslsparkError
 from aslspark.common.settings import load_config
@@ -451,3 +451,16 @@ def test_drawn_data_says_so_in_the_first_line_of_the_card(spark, tmp_path):
         config=load_config(None, [*words, "mllib.classifier=forest", "mllib.trees=2", "mllib.depth=2"]),
     )
     assert "drawn hands, not photographs" in (tmp_path / "bundle" / "README.md").read_text().splitlines()[0]
+
+
+def test_what_is_trained_on_an_ingested_folder_of_drawn_hands_says_so_too(spark, tmp_path):
+    ingested, forest = str(tmp_path / "ingested"), str(tmp_path / "forest")
+    ingest(spark, [], ingested, config=load_config(None, ["drawn.count=96", "drawn.signers=4"]))
+    assert "drawn hands, not photographs" in (tmp_path / "ingested" / "report.html").read_text()
+    words = ["mllib.classifier=forest", "mllib.trees=2", "mllib.depth=2"]
+    train(spark, ingested, forest, config=load_config(None, words))
+    card = (tmp_path / "forest" / "README.md").read_text()
+    assert "drawn hands, not photographs" in card.splitlines()[0]
+    assert card.count("drawn hands, not photographs") == 1
+    compared = compare(spark, {"forest": forest}, {"test": [ingested]}, str(tmp_path / "compared"))
+    assert "drawn hands, not photographs" in compared["bundles"][0]["watch"][0]

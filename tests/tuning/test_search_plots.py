@@ -113,9 +113,10 @@ def test_what_mattered_is_drawn_only_where_there_are_enough_trials(figures, tmp_
 
 def test_the_page_of_a_search_shows_each_trial_and_is_for_all_screens_and_people(tmp_path):
     study, config = study_of(7), load_config(None, ["training.epochs=8"])
-    write_report(study, config, {"data": "<b>letters</b>.csv"}, tmp_path)
+    write_report(study, config, {"data": "<b>letters</b>.csv"}, tmp_path, ["Searched on few."])
     page = (tmp_path / "report.html").read_text()
     assert "<title>The best of 7 trials: 90.00% of the validation pictures right</title>" in page
+    assert "Searched on few." in page
     assert page.count("<td>stopped early</td>") == 2
     assert page.count("<td>done</td>") == 5
     assert page.count("data:image/png;base64,") == 4

@@ -28,6 +28,8 @@ MOST_LISTED = 12
 SHEET = "near_duplicates.png"
 SHEET_PAIRS, SHEET_CELL = 3, (1.8, 2.1)
 """Pairs in a row of the sheet; width and height of a picture with its caption, in inches."""
+MOST_OF_NAME = 26
+"""Letters of a name's end above a picture: more would run into its neighbour's."""
 _GREY = np.array([0.299, 0.587, 0.114], np.float32)
 
 MOST_ON_DRIVER = 1 << 28
@@ -236,5 +238,5 @@ def _draw_cell(axes: Any, pixels: npt.NDArray[np.uint8], name: str, caption: str
     tall, wide = (side * size / max(pixels.shape[:2]) for size in pixels.shape[:2])
     x, y = left + (side - wide) / 2, top + SHEET_CELL[1] - 0.1 - tall
     axes.imshow(pixels.squeeze(), cmap="gray", vmin=0, vmax=255, extent=(x, x + wide, y + tall, y), aspect="auto")
-    label = f"{name.rpartition(':')[2][-34:]}\n{caption}".strip()
+    label = f"{name.rpartition(':')[2][-MOST_OF_NAME:]}\n{caption}"
     axes.text(left + side / 2, y - 0.05, label, ha="center", va="bottom", fontsize=6)

@@ -7,11 +7,14 @@ from collections.abc import Mapping, Sequence
 from functools import reduce
 
 import pyarrow as pa
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.ml.functions import vector_to_array
+from pyspark.ml.linalg import VectorUDT
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql.types import ArrayType, NumericType
 
 from aslspark.common.errors import AslsparkError
-from aslspark.common.labels import LABELS
+from aslspark.common.labels import LABELS, LETTER_OF_NUMBER
 from aslspark.data.files.store_files import StoreFiles, no_pattern
 from aslspark.data.tables.landmark_hands import ROWS, TableHands, table_hands
 from aslspark.data.tables.landmark_layout import FIRST_NAMED, LandmarkLayout, landmark_layout, names_landmarks
@@ -20,6 +23,8 @@ from aslspark.data.tables.pixel_layout import PLAIN, Layout, header_names, layou
 
 NO_LABEL = -1
 TableLayout = Layout | LandmarkLayout
+ARRAY_NAMES = ("picture", "image", "pixels", "data")
+"""What a column of pixels may be called: `known_columns` calls that of a table `picture`."""
 
 
 def check_header(files: StoreFiles, path: str, *, label: bool = True) -> TableLayout:
@@ -55,6 +60,18 @@ def layout_of_columns(names: Sequence[str], where: str) -> TableLayout:
     return landmark_layout(names, where) if names_landmarks(names) else layout_of_names(names, where)
 
 
+def array_of_pixels(frame: DataFrame) -> str | None:
+    """Return the column that holds the pixels of a picture as an array or a Vector of numbers; None where none does."""
+    for field in frame.schema.fields:
+        kind = field.dataType
+        is_numbers = isinstance(kind, VectorUDT) or (
+            isinstance(kind, ArrayType) and isinstance(kind.elementType, NumericType)
+        )
+        if field.name in ARRAY_NAMES and is_numbers:
+            return field.name
+    return None
+
+
 def lines_of_files(spark: SparkSession, paths: Sequence[str]) -> DataFrame:
     """Read files, or folders from `write_lines`, as lines.
 
@@ -85,15 +102,37 @@ def write_lines(frame: DataFrame, folder: str) -> TableLayout:
     Layout or LandmarkLayout
         Of the lines.
     """
+    if name := array_of_pixels(frame):
+        _write_values(frame, _line_of_array(frame, name), folder)
+        return PLAIN
     layout = layout_of_columns(frame.columns, "the table")
     numbers = layout.points if isinstance(layout, LandmarkLayout) else layout.pixels
     names = [frame.columns[place].replace("`", "``") for place in (layout.label, *numbers) if place is not None]
     fields = [F.coalesce(F.col(f"`{name}`").cast("string"), F.lit("")) for name in names]
-    # A line end within a value must not split a row.
-    frame.select(F.translate(F.concat_ws(",", *fields), "\r\n", "  ").alias("value")).write.text(folder)
+    _write_values(frame, F.concat_ws(",", *fields), folder)
     if isinstance(layout, LandmarkLayout):
         return LandmarkLayout(1 + len(numbers), 0, tuple(range(1, 1 + len(numbers))), layout.axes)
     return PLAIN
+
+
+def _write_values(frame: DataFrame, line: Column, folder: str) -> None:
+    # A line end within a value must not split a row.
+    frame.select(F.translate(line, "\r\n", "  ").alias("value")).write.text(folder)
+
+
+def _line_of_array(frame: DataFrame, name: str) -> Column:
+    """Return a row's label, as its number where it is a letter, and the numbers of its array, apart by commas.
+
+    A row whose array has another length is a line of another length, which the second pass puts in quarantine.
+    """
+    values, label = F.col(name), F.col("label").cast("string")
+    if isinstance(frame.schema[name].dataType, VectorUDT):
+        values = F.when(values.isNotNull(), vector_to_array(values))
+    cells = F.transform(values, lambda value: F.coalesce(value.cast("string"), F.lit("")))
+    numbers = F.create_map(
+        *(F.lit(part) for number, letter in LETTER_OF_NUMBER.items() for part in (letter, str(number)))
+    )
+    return F.concat_ws(",", F.coalesce(numbers[F.upper(F.trim(label))], label, F.lit("")), F.concat_ws(",", cells))
 
 
 def labelled_lines(spark: SparkSession, layouts: Mapping[str, TableLayout]) -> DataFrame:
