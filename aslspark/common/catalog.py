@@ -63,6 +63,7 @@ NETWORKS = {
     "two_branch": NetworkFacts(
         16, _BOTH, imagenet=False, normalised=True, inputs=(PICTURE, LANDMARKS), channels=SMALL_CNN_CHANNELS, hidden=128
     ),
+    "pooled_cnn": NetworkFacts(16, _BOTH, imagenet=False, normalised=True, channels=(16, 32, 64), hidden=128),
 }
 """Those with `imagenet` come from torchvision and keras.applications. Messages list the names in this order."""
 

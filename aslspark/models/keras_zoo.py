@@ -84,6 +84,21 @@ def two_branch(sizes: NetworkSizes) -> tf.keras.Model:
     return _with_head(inputs, backbone(inputs), sizes)
 
 
+@network("keras", "pooled_cnn")
+def pooled_cnn(sizes: NetworkSizes) -> tf.keras.Model:
+    """Build the network for tables of pixels: as `small_cnn`, but stages end in pooling, and the head sees places."""
+    layers = tf.keras.layers
+    inside = layers.Input(sizes.shape)
+    outputs = inside
+    for stage, width in enumerate(sizes.channels):
+        outputs = layers.MaxPooling2D()(_convolution(outputs, width, strides=1))
+        if stage:
+            outputs = layers.Add()([outputs, _convolution(outputs, width, strides=1)])
+    backbone = tf.keras.Model(inside, layers.Flatten()(outputs), name=BACKBONE)
+    picture = layers.Input(sizes.shape, name=PICTURE)
+    return _with_head(picture, backbone(picture), sizes)
+
+
 def _landmark_features(landmarks: tf.Tensor, dropout: float) -> tf.Tensor:
     layers = tf.keras.layers
     outputs = landmarks

@@ -147,6 +147,21 @@ def two_branch(sizes: NetworkSizes) -> HandNetwork:
     return HandNetwork(nn.Identity(), backbone, head)
 
 
+@network("torch", "pooled_cnn")
+def pooled_cnn(sizes: NetworkSizes) -> HandNetwork:
+    """Build the network for tables of pixels: as `small_cnn`, but stages end in pooling, and the head sees places."""
+    stages: list[nn.Module] = []
+    rows, columns, channels = sizes.shape
+    for width in sizes.channels:
+        stages += [_convolution(channels, width, stride=1), nn.MaxPool2d(2)]
+        if stages[2:]:
+            stages.append(_Residual(_convolution(width, width, stride=1)))
+        rows, columns, channels = rows // 2, columns // 2, width
+    backbone = nn.Sequential(*stages, nn.Flatten())
+    start_as_keras(backbone)
+    return HandNetwork(nn.Identity(), backbone, dense_head(rows * columns * channels, sizes))
+
+
 def _landmark_features(dropout: float) -> nn.Sequential:
     layers: list[nn.Module] = []
     inputs = FEATURES

@@ -6,7 +6,8 @@ python benchmarks/studies/tables.py letters.csv other_camera.csv --out DIR --var
 The rows of each table and letter are cut into five contiguous blocks, and each block of all tables is read by a network
 that learned from the four others, so that every row is judged once a seed. Tables hold pictures more than once, changed
 a little: Sign Language MNIST's rows come from 1,704 photographs, by its authors. So rows that are like none that was
-learned from are judged by themselves, too.
+learned from are judged by themselves, too; or, with `--folds photographs`, rows that are alike are left out together,
+so that all rows of such a table are judged by networks that learned from other photographs.
 
 A variant is a name and what it sets: a file of settings, words KEY=VALUE, or both, apart by spaces. The fits are the
 package's own steps in this process, without Spark, one after another, to their last epoch, with the batch and rate of
@@ -27,6 +28,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow.csv as pc
 import torch
+from scipy.sparse.csgraph import connected_components
 
 from aslspark.common.labels import LABELS
 from aslspark.common.onnx_sessions import open_session
@@ -68,18 +70,46 @@ def blocks(labels: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
     return folds
 
 
-def is_unlike(pictures: npt.NDArray[np.uint8], labels: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
-    """Tell the rows of a table that are much like no row of their letter in another fold."""
-    pixels = pictures.reshape(len(pictures), -1).astype(np.float32)
-    pixels -= pixels.mean(axis=1, keepdims=True)
-    pixels /= np.maximum(np.linalg.norm(pixels, axis=1, keepdims=True), 1e-9)
+def photographs(pictures: npt.NDArray[np.uint8], labels: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+    """Return the fold of each row of a table: rows of a letter that are alike, or linked by such rows, are in one.
+
+    Where a fold could not hold all rows that are linked, as of a film, the letter is cut into blocks.
+    """
     folds = blocks(labels)
+    pixels = _same_contrast(pictures)
+    for label in set(labels):
+        mine = np.flatnonzero(labels == label)
+        count, linked = connected_components(pixels[mine] @ pixels[mine].T >= ALIKE, directed=False)
+        sizes = np.bincount(linked)
+        if sizes.max() > -(-len(mine) // FOLDS):
+            continue
+        filled = np.zeros(FOLDS, np.int64)
+        for photograph in range(count):  # in the order of their first rows
+            fold = filled.argmin()
+            folds[mine[linked == photograph]] = fold
+            filled[fold] += sizes[photograph]
+    return folds
+
+
+def is_unlike(
+    pictures: npt.NDArray[np.uint8], labels: npt.NDArray[Any], folds: npt.NDArray[np.int64]
+) -> npt.NDArray[np.bool_]:
+    """Tell the rows of a table that are much like no row of their letter in another fold."""
+    pixels = _same_contrast(pictures)
     unlike = np.zeros(len(labels), np.bool_)
     for label in set(labels):
         mine = np.flatnonzero(labels == label)
         alike = pixels[mine] @ pixels[mine].T >= ALIKE
         unlike[mine] = ~(alike & (folds[mine, None] != folds[mine])).any(axis=1)
     return unlike
+
+
+def _same_contrast(pictures: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    """Bring rows to a mean of 0 and a length of 1: their products are correlations."""
+    pixels = pictures.reshape(len(pictures), -1).astype(np.float32)
+    pixels -= pixels.mean(axis=1, keepdims=True)
+    shown: npt.NDArray[np.float32] = pixels / np.maximum(np.linalg.norm(pixels, axis=1, keepdims=True), 1e-9)
+    return shown
 
 
 def fit_and_read(
@@ -133,6 +163,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("tables", nargs="+", metavar="TABLE.csv")
     parser.add_argument("--out", required=True, metavar="DIR", type=Path)
     parser.add_argument("--variant", action="append", required=True, metavar="'NAME=FILE KEY=VALUE ...'")
+    parser.add_argument("--folds", choices=("blocks", "photographs"), default="blocks", help="left out together")
     parser.add_argument("--seeds", type=int, default=3, metavar="N")
     parser.add_argument("--threads", type=int, default=2, metavar="N")
     parser.add_argument("--page", metavar="DIR", type=Path)
@@ -143,11 +174,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     letters = np.concatenate([each[1] for each in read])
     labels = tuple(sorted(set(letters)))
     numbers = np.searchsorted(labels, letters).astype(np.int64)
-    folds = np.concatenate([blocks(each[1]) for each in read])
+    of_tables = [photographs(*each) if options.folds == "photographs" else blocks(each[1]) for each in read]
+    folds = np.concatenate(of_tables)
     tables = np.repeat(np.arange(len(read)), [len(each[1]) for each in read])
     options.out.mkdir(parents=True, exist_ok=True)
     names = [Path(path).stem for path in options.tables]
-    unlike = np.concatenate([is_unlike(*each) for each in read])
+    unlike = np.concatenate([is_unlike(*each, of_table) for each, of_table in zip(read, of_tables, strict=True)])
     groups = {
         f"{name}{ending}": (tables == place) & chosen
         for place, name in enumerate(names)
@@ -161,7 +193,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             of_seed = replace(config, training=replace(config.training, framework="torch", seed=seed))
             answers = np.zeros(len(numbers), np.int64)
             for fold in range(FOLDS):
-                key = json.dumps([of_seed.as_dict(), len(numbers), fold], sort_keys=True)
+                key = json.dumps([of_seed.as_dict(), len(numbers), options.folds, fold], sort_keys=True)
                 kept = options.out / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.npy"
                 if not kept.exists():
                     np.save(kept, fit_and_read(of_seed, pictures, numbers, tables, folds != fold, labels))
@@ -171,22 +203,29 @@ def main(argv: Sequence[str] | None = None) -> None:
             print(name, seed, {each: round(100 * value, 2) for each, value in figures[name][-1].items()}, flush=True)
     if options.page:
         rows = {each: int(of_group.sum()) for each, of_group in groups.items()}
-        write_page(figures, rows, options.variant, options.page)
+        write_page(figures, rows, options, options.page)
 
 
 def write_page(
-    figures: dict[str, list[dict[str, float]]], rows: dict[str, int], variants: Sequence[str], folder: Path
+    figures: dict[str, list[dict[str, float]]], rows: dict[str, int], options: argparse.Namespace, folder: Path
 ) -> None:
     """Write tables.json and tables.md."""
     folder.mkdir(parents=True, exist_ok=True)
-    about = {"machine": machine(), "variants": list(variants), "rows": rows, "seeds": figures}
+    variants: Sequence[str] = options.variant
+    about = {
+        "machine": machine(),
+        "variants": list(variants),
+        "folds": options.folds,
+        "rows": rows,
+        "seeds": figures,
+    }
     (folder / "tables.json").write_text(json.dumps(about, indent=1) + "\n")
     lines = [
         "# Tables of pixels: settings compared",
         "",
-        f"% right of rows in blocks that were left out, mean of the seeds (least to most); {FOLDS} folds. Unlike all "
-        f"that was learned: no row of the letter and table in another fold has pixels with a correlation of {ALIKE}. "
-        "Made by `python benchmarks/studies/tables.py`, with these variants.",
+        f"% right of rows in {options.folds} that were left out, mean of the seeds (least to most); {FOLDS} folds. "
+        "Unlike all that was learned: no row of the letter and table in another fold has pixels with a correlation of "
+        f"{ALIKE}. Made by `python benchmarks/studies/tables.py`, with these variants.",
         "",
         f"| variant | {' | '.join(f'{name} ({count:,})' for name, count in rows.items())} | seeds | sets |",
         "|---|" + "---|" * (len(rows) + 2),

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from benchmarks.studies.tables import FOLDS, blocks, is_unlike, read_table
+from benchmarks.studies.tables import FOLDS, blocks, is_unlike, photographs, read_table
 
 
 def pictures(count, seed=1):
@@ -25,7 +25,25 @@ def test_a_row_is_like_another_of_its_letter_in_another_fold_alone():
     rows[9] = 255 - (255 - rows[0]) // 2  # paler, in the last fold
     rows[3] = rows[2]  # in the same fold
     rows[15] = rows[5]  # of another letter
-    assert list(np.flatnonzero(~is_unlike(rows, labels))) == [0, 9]
+    assert list(np.flatnonzero(~is_unlike(rows, labels, blocks(labels)))) == [0, 9]
+
+
+def test_rows_of_one_photograph_are_left_out_together_and_folds_stay_even():
+    labels = np.array(["A"] * 20 + ["B"] * 20)
+    rows = pictures(40)
+    rows[[9, 19]] = 255 - (255 - rows[0]) // 2
+    rows[25] = rows[3]  # of another letter
+    folds = photographs(rows, labels)
+    assert folds[0] == folds[9] == folds[19]
+    assert is_unlike(rows, labels, folds).all()
+    for label in "AB":
+        assert list(np.bincount(folds[labels == label])) == [4] * FOLDS
+
+
+def test_a_letter_whose_rows_are_all_alike_is_cut_into_blocks():
+    labels = np.array(["A"] * 10)
+    rows = pictures(1) // 2 + np.arange(10, dtype=np.uint8).reshape(10, 1, 1, 1)
+    np.testing.assert_array_equal(photographs(rows, labels), blocks(labels))
 
 
 def test_a_table_is_read_with_its_letters_by_their_places_in_the_alphabet(tmp_path):

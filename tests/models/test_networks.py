@@ -95,6 +95,15 @@ def test_the_stages_of_a_small_network_have_the_channels_that_are_given(name):
 
 
 @pytest.mark.parametrize("framework", ["keras", "torch"])
+def test_the_pooled_network_s_head_sees_where_features_are(framework):
+    model = build(framework, "pooled_cnn", (28, 29, 1), channels="4,8,12", hidden=10)
+    # 28x29 -> 14x14 -> 7x7 -> 3x3; BatchNorm has two numbers a channel.
+    convolutions = [9 * 1 * 4, 9 * 4 * 8, 9 * 8 * 8, 9 * 8 * 12, 9 * 12 * 12]
+    head = [9 * 12 * 10 + 10, 10 * CLASSES + CLASSES]
+    assert parameters(framework, model) == sum(convolutions) + 2 * (4 + 8 + 8 + 12 + 12) + sum(head)
+
+
+@pytest.mark.parametrize("framework", ["keras", "torch"])
 def test_kernels_that_leave_nothing_of_a_picture_are_an_error(framework):
     with pytest.raises(AslsparkError, match=r"network\.kernels=7,7,5: they leave nothing of pictures of 28x28"):
         build(framework, "cnn", (28, 28, 1), kernels="7,7,5")
@@ -107,7 +116,7 @@ def test_kernels_that_leave_nothing_of_a_picture_are_an_error(framework):
         ("cnn", "kernels", "5,0,3", "network.kernels=5,0,3: give 3 numbers"),
         ("small_cnn", "channels", "wide", "give 4 numbers for network.name=small_cnn, such as 16,32,64,128"),
         ("small_cnn", "kernels", "3,3,3,3", "network.name=small_cnn has its own; they can be given for cnn"),
-        ("resnet18", "channels", "8,16,32,64", "they can be given for cnn, small_cnn, two_branch"),
+        ("resnet18", "channels", "8,16,32,64", "they can be given for cnn, small_cnn, two_branch, pooled_cnn"),
     ],
 )
 def test_channels_and_kernels_that_a_network_has_not_are_said_before_it_is_built(name, setting, value, message):

@@ -24,7 +24,7 @@ def layers_of(model):
             yield layer
 
 
-@pytest.mark.parametrize("name", ["cnn", "small_cnn", "landmark_net", "two_branch", "mobilenet_v2"])
+@pytest.mark.parametrize("name", ["cnn", "small_cnn", "landmark_net", "two_branch", "pooled_cnn", "mobilenet_v2"])
 def test_every_layer_computes_in_16_bits_but_the_last_and_all_weights_have_32(name):
     training = SimpleTraining("keras", network(name), SHAPE, half="bfloat16", inputs=NETWORKS[name].inputs)
     layers = [layer for layer in layers_of(training.model) if not type(layer).__name__.startswith("Input")]
