@@ -89,6 +89,11 @@ class HandConfig:
     looks: int = setting(
         4, "at a hand: the first finds its place, landmarks are what the others agree on", least=1, most=4
     )
+    small_pixels: int = setting(
+        0,
+        "a hand's longer side in a small copy of its picture, in which it is found again, to learn from; 0: no copy",
+        least=0,
+    )
 
 
 @dataclass

@@ -74,7 +74,7 @@ HAND_TYPE = StructType([StructField(name, _SPARK_TYPES[kind]) for name, kind in 
 all else is. `landmarks`: x, y, z of 21 points one after another, from the top left of the decoded picture before any
 crop, as shares of its longer side. `world`: the same points in metres, from the hand's middle. `side`: 'left' or
 'right'. `score`: of the side. `looks`: the 126 numbers of landmarks and world of each view of the hand, one after
-another."""
+another; after the first four views, those of the hand in a small copy of the picture (`hands.small_pixels`)."""
 
 
 def with_hand(schema: StructType) -> StructType:

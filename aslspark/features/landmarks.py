@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow_hotfix  # noqa: F401  (see aslspark.images.decoding)
 
-from aslspark.images.hands.hand import HAND_STRUCT
+from aslspark.images.hands.hand import HAND_STRUCT, MOST_LOOKS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,9 +32,10 @@ HAND_FOUND = 127
 """Place in a hand's vector: 1 where a hand was found; otherwise the whole vector is 0."""
 HAND_NUMBERS = 128
 
-MOST_LOOKS = 4
-"""Most views of a hand that are kept."""
 LOOKED_NUMBERS = HAND_NUMBERS + MOST_LOOKS * 126
+"""Of a hand with each view of it."""
+LEARNED_NUMBERS = LOOKED_NUMBERS + MOST_LOOKS * 126
+"""Of a hand with each view of it, and each of its views in a small copy of the picture: all 0 without such a copy."""
 
 VECTOR_FIELDS = ("found", "landmarks", "world", "side")
 """The fields of `samples.HAND_TYPE` that make a hand's vector."""
@@ -95,32 +96,35 @@ def hand_vectors(hands: pa.Array | pa.ChunkedArray) -> FloatArray:
     return vectors
 
 
-def looked_vectors(hands: pa.Array | pa.ChunkedArray) -> FloatArray:
+def looked_vectors(hands: pa.Array | pa.ChunkedArray, numbers: int = LOOKED_NUMBERS) -> FloatArray:
     """Convert a column of `samples.HAND_TYPE` to vectors, with the points of each view of the hand.
 
     Parameters
     ----------
     hands : pyarrow array of struct
         As for `hand_vectors`; `looks` may be null, or missing.
+    numbers : int
+        LOOKED_NUMBERS to read hands, LEARNED_NUMBERS to learn from them.
 
     Returns
     -------
-    ndarray of float32, shape (n, LOOKED_NUMBERS)
-        A hand's vector, then the points of each of MOST_LOOKS looks; the hand's own points in place of missing looks.
+    ndarray of float32, shape (n, numbers)
+        A hand's vector, then the points of each of MOST_LOOKS looks, the hand's own points in place of missing looks;
+        then as many of the hand in a small copy of its picture, all 0 without one.
     """
     if isinstance(hands, pa.ChunkedArray):
-        parts = [looked_vectors(chunk) for chunk in hands.chunks]
-        return np.concatenate(parts) if parts else np.zeros((0, LOOKED_NUMBERS), np.float32)
-    agreed = hand_vectors(hands)
-    points = agreed[:, : WORLD_POINTS.stop]
-    looked: FloatArray = np.concatenate([agreed, np.tile(points, (1, MOST_LOOKS))], axis=1)
+        parts = [looked_vectors(chunk, numbers) for chunk in hands.chunks]
+        return np.concatenate(parts) if parts else np.zeros((0, numbers), np.float32)
+    looked = np.zeros((len(hands), numbers), np.float32)
+    agreed = looked[:, :HAND_NUMBERS] = hand_vectors(hands)
+    looked[:, HAND_NUMBERS:LOOKED_NUMBERS] = np.tile(agreed[:, : WORLD_POINTS.stop], (1, MOST_LOOKS))
     if (place := hands.type.get_field_index(LOOKS)) >= 0:
         looks = hands.flatten()[place]
         lengths = np.asarray(pc.fill_null(pc.list_value_length(looks), 0))
-        numbers = looks.flatten().to_numpy()
+        values = looks.flatten().to_numpy()
         ends = np.cumsum(lengths)
         for row in np.flatnonzero((lengths > 0) & (agreed[:, HAND_FOUND] > 0)):
-            seen = numbers[ends[row] - lengths[row] : ends[row]][: MOST_LOOKS * WORLD_POINTS.stop]
+            seen = values[ends[row] - lengths[row] : ends[row]][: numbers - HAND_NUMBERS]
             looked[row, HAND_NUMBERS : HAND_NUMBERS + len(seen)] = seen
     return looked
 
@@ -128,9 +132,11 @@ def looked_vectors(hands: pa.Array | pa.ChunkedArray) -> FloatArray:
 def one_look(looked: FloatArray, random: np.random.Generator) -> FloatArray:
     """Choose for each hand, at random, the points of one view or the combined ones.
 
+    Of a hand that was found in a small copy of its picture, too, every other time it is a view there.
+
     Parameters
     ----------
-    looked : ndarray of float32, shape (n, LOOKED_NUMBERS)
+    looked : ndarray of float32, shape (n, LOOKED_NUMBERS) or (n, LEARNED_NUMBERS)
 
     Returns
     -------
@@ -138,9 +144,14 @@ def one_look(looked: FloatArray, random: np.random.Generator) -> FloatArray:
     """
     hands = looked[:, :HAND_NUMBERS].copy()
     chosen = random.integers(0, MOST_LOOKS + 1, len(looked))
-    looks = looked[:, HAND_NUMBERS:].reshape(-1, MOST_LOOKS, WORLD_POINTS.stop)
+    looks = looked[:, HAND_NUMBERS:].reshape(len(looked), -1, WORLD_POINTS.stop)
     some = chosen > 0
     hands[some, : WORLD_POINTS.stop] = looks[some, chosen[some] - 1]
+    in_small = looks[:, MOST_LOOKS:].any(axis=(1, 2))
+    if in_small.any():  # else the same numbers are drawn as before there were copies
+        in_small &= random.random(len(looked)) < 0.5
+        chosen = random.integers(MOST_LOOKS, 2 * MOST_LOOKS, len(looked))
+        hands[in_small, : WORLD_POINTS.stop] = looks[in_small, chosen[in_small]]
     return hands
 
 

@@ -55,7 +55,7 @@ _LIMITS = {
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    from aslspark.features.landmarks import MOST_LOOKS
+    from aslspark.images.hands.hand import MOST_LOOKS
     from aslspark.serving.limits import Limits
 
     made = ArgumentParser(
@@ -155,7 +155,7 @@ def _made(options: argparse.Namespace) -> tuple[uvicorn.Config, ServedModels]:
 
 
 def _check_numbers(options: argparse.Namespace) -> None:
-    from aslspark.features.landmarks import MOST_LOOKS
+    from aslspark.images.hands.hand import MOST_LOOKS
 
     for name in ("workers", "looks", "every", *(f"max_{name}" for name in _LIMITS)):
         value = getattr(options, name)

@@ -26,7 +26,7 @@ class Batch(NamedTuple):
     scale: float
     """Makes the mean of the ranks' gradients the gradient of the whole step's mean loss."""
     hands: npt.NDArray[np.float32] | None = None
-    """Shape (n, HAND_NUMBERS), or with all looks (n, LOOKED_NUMBERS); None where the network takes no landmarks."""
+    """Shape (n, HAND_NUMBERS), or with all looks (n, LEARNED_NUMBERS); None where the network takes no landmarks."""
     landmarks: npt.NDArray[np.float32] | None = None
     """Shape (n, FEATURES), what `aslspark.training.hands` made of `hands`."""
 

@@ -20,7 +20,7 @@ from aslspark.data.samples import hands_missing
 from aslspark.features.landmarks import (
     HAND_FOUND,
     HAND_NUMBERS,
-    LOOKED_NUMBERS,
+    LEARNED_NUMBERS,
     augmented_hands,
     hand_vectors,
     landmark_features,
@@ -55,11 +55,11 @@ class HandInput:
     @property
     def numbers(self) -> int:
         """Of each hand, in the rows of a feed: for learning, each look at it is kept apart."""
-        return HAND_NUMBERS if self.augment is None else LOOKED_NUMBERS
+        return HAND_NUMBERS if self.augment is None else LEARNED_NUMBERS
 
     def rows(self, column: pa.ChunkedArray) -> npt.NDArray[np.float32]:
         """Lay the column out: shape (n, numbers)."""
-        return hand_vectors(column) if self.augment is None else looked_vectors(column)
+        return hand_vectors(column) if self.augment is None else looked_vectors(column, LEARNED_NUMBERS)
 
     def ready(self, batch: Batch, random: np.random.Generator) -> Batch:
         """Give a batch its landmarks.

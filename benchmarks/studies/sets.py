@@ -32,7 +32,7 @@ from aslspark.common.onnx_sessions import open_session
 from aslspark.common.settings import Config, load_config
 from aslspark.data.samples import SAMPLES_FOLDER
 from aslspark.data.tables.landmark_hands import IN_TABLE
-from aslspark.features.landmarks import FEATURES, looked_vectors
+from aslspark.features.landmarks import FEATURES, LEARNED_NUMBERS, looked_vectors
 from aslspark.features.synthetic_hands import drawn_hands
 from aslspark.models.onnx_classifier import OnnxClassifier
 from aslspark.scoring.calibration import with_temperature
@@ -132,7 +132,7 @@ def fit_folds(rows: pa.Table, folds: Sequence[npt.NDArray[np.bool_]], config: Co
     if config.augment.landmark_drawn_probability:
         drawn = drawn_hands(labels, DRAWN_OF_EACH, training.seed)
     hands = HandInput(config.features.upright, config.augment, drawn)
-    looked = looked_vectors(rows["hand"])
+    looked = looked_vectors(rows["hand"], LEARNED_NUMBERS)
     of_sources = [np.flatnonzero(sources == name) for name in sorted(set(sources))]
     networks = [TorchTrainable(job, Alone(), torch.device("cpu")) for _ in folds]
     weights = [source_weights(sources, chosen, training.balance_sources) for chosen in folds]

@@ -41,6 +41,8 @@ class PictureOptions:
     """Qualified folders in which manifests may name files, beside their own."""
     hands: HandDetector | None = None
     """What finds the hands that they are cropped to; None: they stay whole."""
+    small_pixels: int = 0
+    """See `HandConfig.small_pixels`."""
 
     def label_of(self, name: str) -> str | None:
         """Return the label of a folder's name or a manifest's entry; None where it has none."""
@@ -80,6 +82,7 @@ def picture_options(spark: SparkSession, config: PictureConfig, hands: HandConfi
         keep=config.keep,
         roots=manifest_roots(spark, config.roots),
         hands=hand_detector(hands, task_cores(spark)) if hands is not None else None,
+        small_pixels=hands.small_pixels if hands is not None else 0,
     )
 
 

@@ -282,7 +282,9 @@ def _whole_or_fitted(content: Any, options: PictureOptions, kind: str) -> Image.
 def _cropped(read: Sequence[Image.Image | Fitted | Unusable], options: PictureOptions) -> Iterator[Fitted | Unusable]:
     """Find the hands of the whole pictures, all at once, and crop the pictures to them."""
     whole = [image for image in read if not isinstance(image, tuple | Unusable)]
-    cropped = iter(find_and_crop(whole, options.form, options.hands) if options.hands is not None else [])
+    cropped = iter(
+        find_and_crop(whole, options.form, options.hands, options.small_pixels) if options.hands is not None else []
+    )
     return (image if isinstance(image, tuple | Unusable) else next(cropped) for image in read)
 
 

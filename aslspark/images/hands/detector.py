@@ -7,7 +7,7 @@ searched for in framed versions and in parts of the picture. Turned and upside-d
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -142,7 +142,7 @@ def hand_detector(config: HandConfig, threads: int = 1) -> HandDetector | None:
     """
     if not config.on:
         return None
-    options = HandOptions(**{name: value for name, value in vars(config).items() if name != "on"})
+    options = HandOptions(**{field.name: getattr(config, field.name) for field in fields(HandOptions)})
     return HandDetector(options, installed_networks("hands.on=true"), threads)
 
 

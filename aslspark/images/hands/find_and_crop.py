@@ -44,7 +44,9 @@ class FindsHands(Protocol):
 Cropped = tuple[npt.NDArray[np.uint8], Hand]
 
 
-def find_and_crop(images: Sequence[Image.Image], form: ImageSpec, hands: FindsHands) -> list[Cropped | Unusable]:
+def find_and_crop(
+    images: Sequence[Image.Image], form: ImageSpec, hands: FindsHands, small_pixels: int = 0
+) -> list[Cropped | Unusable]:
     """Find the hands in pictures and crop the pictures to them.
 
     Parameters
@@ -53,6 +55,9 @@ def find_and_crop(images: Sequence[Image.Image], form: ImageSpec, hands: FindsHa
         Grey or RGB, of any sizes.
     form : ImageSpec
         Size and colours of the result; without a hand, the whole picture is fitted to them.
+    small_pixels : int
+        Longer side of the hands in copies of the pictures in which they are found once more, for networks to learn
+        from; 0: no copies. See `Hand.with_small`.
 
     Returns
     -------
@@ -60,8 +65,30 @@ def find_and_crop(images: Sequence[Image.Image], form: ImageSpec, hands: FindsHa
         For each picture its pixels, uint8 (height, width, channels), and its `Hand`; `Unusable` where it cannot be
         resized, such as one that is a thousand times as wide as high.
     """
-    found = hands([_for_detector(image) for image in images])
+    whole = [_for_detector(image) for image in images]
+    found = hands(whole)
+    if small_pixels:
+        found = _with_small(whole, found, hands, small_pixels)
     return [_cropped(image, form, hands.options, hand) for image, hand in zip(images, found, strict=True)]
+
+
+def _with_small(
+    pictures: Sequence[npt.NDArray[np.uint8]], found: Sequence[Hand], detector: FindsHands, side: int
+) -> list[Hand]:
+    """Find hands that are larger than `side` once more, in copies of their pictures in which they have that size."""
+    from PIL import Image
+
+    hands, numbers, copies = list(found), [], []
+    for number, (pixels, hand) in enumerate(zip(pictures, found, strict=True)):
+        share = side / (hand.extent * max(pixels.shape[:2])) if hand.landmarks is not None else 1.0
+        if share < 1:
+            height, width = (max(1, round(size * share)) for size in pixels.shape[:2])
+            copy = Image.fromarray(pixels).resize((width, height), Image.Resampling.LANCZOS)
+            numbers.append(number)
+            copies.append(np.asarray(copy))
+    for number, small in zip(numbers, detector(copies) if copies else [], strict=True):
+        hands[number] = hands[number].with_small(small)
+    return hands
 
 
 def _cropped(image: Image.Image, form: ImageSpec, options: HandOptions, hand: Hand) -> Cropped | Unusable:
