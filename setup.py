@@ -33,6 +33,7 @@ setup(
     package_data={
         "aslspark": ["py.typed", "letters/*"],
         "aslspark.common": ["templates/*"],
+        "aslspark.features": ["*.npy"],
         "aslspark.serving": ["page/*", "static_page/*"],
     },
     entry_points={"console_scripts": ["aslspark = aslspark.cli.command:entry"]},

@@ -18,7 +18,7 @@ from aslspark.common.catalog import LANDMARKS
 from aslspark.common.errors import AslsparkError
 from aslspark.common.settings import AugmentConfig, FeatureConfig, NetworkConfig, TrainingConfig
 from aslspark.common.store_path import any_path
-from aslspark.features.synthetic_hands import drawn_hands
+from aslspark.features.synthetic_hands import hands_to_learn_from
 from aslspark.training.batches import Feed
 from aslspark.training.checkpoint import Checkpoint, Progress, State, read_checkpoint, write_checkpoint
 from aslspark.training.feed import USUAL, RowGroup, RowReader, SampleColumns, SampleFeed
@@ -26,9 +26,6 @@ from aslspark.training.hands import HandInput
 from aslspark.training.launch.child import began, report
 from aslspark.training.loop import Outcome, Trainable, fit_epochs
 from aslspark.training.petastorm_feed import PetastormFeed
-
-DRAWN_OF_EACH = 60
-"""Drawn hands of each letter: each process takes a second to draw them."""
 
 
 @dataclass(frozen=True)
@@ -159,7 +156,7 @@ def in_place_feed(
             dropout = job.network.branch_dropout if len(job.inputs) > 1 else 0.0
             augment, drawn = (job.augment if job.augment.on else None), None
             if augment is not None and augment.landmark_drawn_probability:
-                drawn = drawn_hands(job.folders.labels, DRAWN_OF_EACH, job.training.seed)
+                drawn = hands_to_learn_from(job.folders.labels, job.training.seed)
             hands = replace(hands, augment=augment, drawn=drawn, branch_dropout=dropout)
     folders = job.folders
     reader = RowReader(folders.labels, job.shape, folders.columns, folders.weight_of, hands)

@@ -33,7 +33,7 @@ from aslspark.common.settings import Config, load_config
 from aslspark.data.samples import SAMPLES_FOLDER
 from aslspark.data.tables.landmark_hands import IN_TABLE
 from aslspark.features.landmarks import FEATURES, LEARNED_NUMBERS, looked_vectors
-from aslspark.features.synthetic_hands import drawn_hands
+from aslspark.features.synthetic_hands import hands_to_learn_from
 from aslspark.models.onnx_classifier import OnnxClassifier
 from aslspark.scoring.calibration import with_temperature
 from aslspark.training.batches import Batch, Rows, Steps
@@ -42,7 +42,6 @@ from aslspark.training.fit_network import torch_network
 from aslspark.training.hands import HandInput
 from aslspark.training.loop import learning_rate_factor
 from aslspark.training.torch_worker import TorchTrainable
-from aslspark.training.worker import DRAWN_OF_EACH
 from benchmarks.base import machine
 from benchmarks.studies.in_process import job_in_process, source_weights
 
@@ -130,7 +129,7 @@ def fit_folds(rows: pa.Table, folds: Sequence[npt.NDArray[np.bool_]], config: Co
     job = job_in_process(unfitted, replace(config, training=training), labels, None)
     drawn = None
     if config.augment.landmark_drawn_probability:
-        drawn = drawn_hands(labels, DRAWN_OF_EACH, training.seed)
+        drawn = hands_to_learn_from(labels, training.seed)
     hands = HandInput(config.features.upright, config.augment, drawn)
     looked = looked_vectors(rows["hand"], LEARNED_NUMBERS)
     of_sources = [np.flatnonzero(sources == name) for name in sorted(set(sources))]
