@@ -17,7 +17,7 @@ from aslspark.data.synthetic import drawn_samples
 from aslspark.evaluation.fold_options import FoldOptions
 from aslspark.evaluation.folds import assign_fold, plan_folds
 from aslspark.features.landmarks import HAND_FOUND, HAND_NUMBERS, RIGHT_HAND, hand_vectors
-from aslspark.images.hands.hand import Hand, hand_column
+from aslspark.images.hands.hand import MOST_LOOKS, Hand, hand_column
 from aslspark.images.hands.options import HandOptions
 from aslspark.training.data import look_at
 
@@ -224,6 +224,22 @@ def test_zips_and_tables_of_files_and_images_give_hands_too(spark, hands, tmp_pa
     (found,) = report.hands_found.values()
     assert (found.pictures, found.not_found) == (3, 0)
     assert (tmp_path / "out" / "hands.png").exists()
+
+
+def test_hands_in_small_copies_are_kept_to_learn_from_and_are_no_part_of_how_pictures_are_read(spark, hands, tmp_path):
+    (tmp_path / "some" / "B").mkdir(parents=True)
+    for path in sorted((hands / "B").iterdir())[:3]:
+        shutil.copy(path, tmp_path / "some" / "B")
+    report = ingest_sources(
+        spark,
+        [str(tmp_path / "some")],
+        str(tmp_path / "out"),
+        pictures=options(spark, HandConfig(on=True, small_pixels=32)),
+        split=SplitOptions(test=0, validation=0),
+    )
+    rows = read_samples(spark, str(tmp_path / "out")).select(F.size("hand.looks")).collect()
+    assert [row[0] for row in rows] == [2 * MOST_LOOKS * 126] * 3
+    assert report.hands == HandOptions().preprocessing()
 
 
 def test_tables_without_the_stage_have_no_such_column(spark, hands, tmp_path):

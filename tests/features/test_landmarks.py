@@ -8,6 +8,7 @@ from aslspark.features.landmarks import (
     FEATURES,
     HAND_FOUND,
     HAND_NUMBERS,
+    LEARNED_NUMBERS,
     LOOKED_NUMBERS,
     PICTURE_POINTS,
     RIGHT_HAND,
@@ -135,6 +136,30 @@ def test_each_look_at_a_hand_can_be_learned_from_and_missing_ones_are_what_all_a
     for one in taken[:, 0]:
         np.testing.assert_array_equal(one[:126], agreed + one[0])
         np.testing.assert_array_equal(one[[RIGHT_HAND, HAND_FOUND]], [1, 1])
+
+
+def test_a_hand_seen_in_a_small_copy_is_learned_from_every_other_time_and_never_read():
+    agreed = np.arange(126.0)
+    hand = {"found": "plain", "landmarks": agreed[:63], "world": agreed[63:], "side": "right", "score": 1.0}
+    views = [agreed + n for n in (1, 2, 3, 0)]
+    small = [agreed + n for n in (100, 200, 300, 400)]
+    rows = [{**hand, "looks": np.concatenate(views + small)}, {**hand, "looks": np.concatenate(views[:3])}, None]
+    column = pa.array(rows, HAND_STRUCT)
+    read = looked_vectors(column)
+    np.testing.assert_array_equal(read[0], read[1])
+    learned = looked_vectors(column, LEARNED_NUMBERS)
+    assert learned.shape == (3, LEARNED_NUMBERS)
+    np.testing.assert_array_equal(learned[:, :LOOKED_NUMBERS], read)
+    random = np.random.default_rng(0)
+    taken = np.stack([one_look(learned, random) for _ in range(200)])
+    from_small = taken[:, 0, 5] >= 100
+    assert from_small.mean() == pytest.approx(0.5, abs=0.1)
+    assert set(taken[from_small, 0, 5] - 5) == {100.0, 200.0, 300.0, 400.0}
+    assert set(taken[~from_small, 0, 5] - 5) == set(taken[:, 1, 5] - 5) == {0.0, 1.0, 2.0, 3.0}
+    assert not taken[:, 2].any()
+    # Where no hand has a copy, the same numbers are drawn as without room for one.
+    without = (one_look(vectors[1:], np.random.default_rng(1)) for vectors in (read, learned))
+    np.testing.assert_array_equal(*without)
 
 
 @pytest.mark.parametrize("side", ["left", "right"])

@@ -8,7 +8,7 @@ from PIL import Image
 from aslspark.images.hands.crop import points_in_crop
 from aslspark.images.hands.detector import HandDetector
 from aslspark.images.hands.find_and_crop import find_and_crop, whole_picture
-from aslspark.images.hands.hand import NO_HAND
+from aslspark.images.hands.hand import MOST_LOOKS, NO_HAND
 from aslspark.images.hands.networks import installed_networks
 from aslspark.images.hands.options import HandOptions
 from aslspark.images.image_spec import ImageSpec
@@ -142,6 +142,33 @@ def test_the_crop_shows_the_hand(images, detector):
     inside = points_in_crop(hand.landmarks, image.size, OPTIONS)
     assert inside.min() > 0.1
     assert inside.max() < 0.9
+
+
+def test_a_hand_is_found_again_in_a_small_copy_and_read_as_without_one(images, detector):
+    pictures = [images(PLAIN), images(FIST), far(images(TIGHT), 30), Image.new("RGB", (200, 200))]
+    plain = [hand for _, hand in find_and_crop(pictures, FORM, detector)]
+    both = [hand for _, hand in find_and_crop(pictures, FORM, detector, small_pixels=48)]
+    for hand, as_it_is in zip(both[:2], plain[:2], strict=True):
+        np.testing.assert_array_equal(hand.landmarks, as_it_is.landmarks)
+        assert hand.looks.shape == (2 * MOST_LOOKS, 126)
+        views = len(as_it_is.looks)
+        np.testing.assert_array_equal(hand.looks[:views], as_it_is.looks)
+        np.testing.assert_array_equal(hand.looks[views:MOST_LOOKS, :63], [hand.landmarks.ravel()])
+        points, small = (looks[-1, :63].reshape(21, 3)[:, :2] for looks in (hand.looks[:MOST_LOOKS], hand.looks))
+        assert 0.005 < apart(small, points) < 0.15
+    # A hand that is that small already, and no hand, stay as they are.
+    for hand, as_it_is in zip(both[2:], plain[2:], strict=True):
+        assert hand.found == as_it_is.found
+        np.testing.assert_array_equal(hand.looks, as_it_is.looks)
+    assert both[3] == NO_HAND
+
+
+def test_what_is_found_elsewhere_in_the_small_copy_is_passed_over(images, look):
+    hand = look(images(PLAIN))
+    moved = replace(hand, landmarks=hand.landmarks + np.float32([0.6 * hand.extent, 0, 0]))
+    assert hand.with_small(moved) is hand
+    assert hand.with_small(NO_HAND) is hand
+    assert len(hand.with_small(hand).looks) == 2 * MOST_LOOKS
 
 
 def pixels_of(hand, picture):
