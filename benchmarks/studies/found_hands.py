@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from aslspark.common.labels import STATIC_LETTERS
 from aslspark.common.settings import HandConfig
-from aslspark.data.synthetic.render import render
+from aslspark.data.synthetic.picture import picture_of
 from aslspark.features.landmarks import HAND_FOUND, PICTURE_POINTS, RIGHT_HAND, WORLD_POINTS, hand_vectors
 from aslspark.features.synthetic_hands import (
     FOUND,
@@ -50,20 +50,7 @@ def found_hands(letter: str, detector: HandDetector, count: int = FOUND_OF_EACH)
         index += AT_ONCE
         scenes = [varied_scene(letter, FOUND_SEED, number, size=SIDE) for number in numbers]
         exact = np.stack([exact_hand(scene) for scene in scenes])
-        pictures = [
-            scene.developed(
-                render(
-                    scene.flesh,
-                    scene.camera,
-                    scene.light,
-                    skin=scene.skin,
-                    sleeve=scene.sleeve,
-                    background=scene.background,
-                )
-            )
-            for scene in scenes
-        ]
-        found = hand_vectors(hand_column(detector(pictures)))
+        found = hand_vectors(hand_column(detector([picture_of(scene) for scene in scenes])))
         for number, is_good, hand in zip(numbers, is_found_well(exact, found), found, strict=True):
             if is_good:
                 steps = np.rint(hand[: WORLD_POINTS.stop] / STEPS)

@@ -51,7 +51,11 @@ def draw_hand(
         uint8, shape (size, size, channels).
     """
     check_picture_shape(size, channels)
-    scene = scene_of(letter, seed=seed, index=index, signer=signer, size=size, channels=channels)
+    return picture_of(scene_of(letter, seed=seed, index=index, signer=signer, size=size, channels=channels))
+
+
+def picture_of(scene: Scene) -> npt.NDArray[np.uint8]:
+    """Return the picture of a scene, uint8, of its size and channels."""
     linear = render(
         scene.flesh,
         scene.camera,
