@@ -56,11 +56,11 @@ def explain_bundle(
     """
     bundle = read_bundle(path, keep=NETWORK_FILES)
     manifest = bundle.manifest
+    network = framework_network(bundle, path)
     if manifest["framework"] == "keras":
         from aslspark.evaluation.grad_cam_keras import explain
     else:
         from aslspark.evaluation.grad_cam_torch import explain
-    network = framework_network(bundle, path)
     preprocessing = manifest["preprocessing"]
     landmarks = None if hands is None else landmark_features(hands, preprocessing["upright"])
     explanation = explain(network, scale(pictures, preprocessing["stretch"]), landmarks)

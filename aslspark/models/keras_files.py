@@ -20,6 +20,7 @@ import h5py
 
 from aslspark.common.errors import first_line
 from aslspark.common.load_refused import LoadRefused
+from aslspark.common.tensorflow_start import import_tensorflow
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -96,6 +97,7 @@ def load_model(content: bytes) -> tf.keras.Model:
     LoadRefused
     """
     is_of_keras_3 = "keras.src.models.functional" in str(check_archive(content))
+    import_tensorflow()
     import tensorflow as tf
 
     try:

@@ -15,6 +15,7 @@ from aslspark.common.errors import AslsparkError
 from aslspark.common.progress import doing
 from aslspark.common.settings import Config, TrainingConfig
 from aslspark.common.store_path import AnyPath, any_path
+from aslspark.common.tensorflow_start import import_tensorflow
 from aslspark.data.samples import SAMPLES_FOLDER, TRAIN, VALIDATION
 from aslspark.features.landmarks import FEATURES
 from aslspark.models.fit_result import EpochRow, FitResult
@@ -116,6 +117,7 @@ def _folders(data: TrainingData, config: Config) -> SampleFolders:
 
 def keras_network(config: Config, shape: tuple[int, int, int], labels: tuple[str, ...]) -> KerasNetwork:
     """Build the Keras network that the settings name, for pictures of a shape, with its optimizer and loss."""
+    import_tensorflow()
     import tensorflow as tf
 
     from aslspark.training.keras_fit import KerasNetwork

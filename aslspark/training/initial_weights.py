@@ -17,6 +17,7 @@ from aslspark.common.catalog import LANDMARKS, NETWORKS, convolutions, require_n
 from aslspark.common.errors import AslsparkError
 from aslspark.common.paths import local_path
 from aslspark.common.settings import Config, TrainingConfig
+from aslspark.common.tensorflow_start import import_tensorflow
 from aslspark.training.collective import is_installed
 from aslspark.training.hands import require_feed
 from aslspark.training.launch.launchers import HOROVOD, TORCH
@@ -114,6 +115,8 @@ def import_ahead(training: TrainingConfig) -> None:
         gc.disable()  # it would look for garbage among modules: 0.9 s of 4.6
         try:
             with contextlib.suppress(Exception):  # whoever needs it will import it too, and say what is wrong
+                if training.framework == "keras":
+                    import_tensorflow()
                 for name in needed:
                     import_module(name)
         finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 
+from aslspark.common import tensorflow_start
 from aslspark.common.patches import imported_without_unused
 from aslspark.training.worker import WorkerJob, WorkerResult
 
@@ -25,4 +26,4 @@ def before_fork() -> None:
 def import_tensorflow() -> None:
     """Import TensorFlow without what it does not need."""
     with imported_without_unused("tensorflow"):
-        import_module("tensorflow").keras.Model  # noqa: B018  (the rest of Keras comes when it is asked for)
+        tensorflow_start.import_tensorflow()
