@@ -98,7 +98,7 @@ def test_networks_and_baselines_are_trained_on_one_table_and_compared(run, inges
     assert right.keys() == {"keras", "forest"}
     for name, judged in right.items():
         assert json.loads((left.root / name / "metrics.json").read_text())["accuracy"] == judged["accuracy"]
-        assert judged["judged_on"] == "its test split"
+        assert judged["judged_on"] == "the test split"
     for plot in ("keras/curves.png", "keras/augmented.png", "compared/grad_cam-1.png", "compared/scores.png"):
         assert f"picture: {left.root}/{plot}" in left.said
     assert left.said.rstrip().endswith(f"model: {left.bundles[left.best]}")
