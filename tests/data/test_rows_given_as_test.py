@@ -104,7 +104,7 @@ def test_the_winner_of_automl_does_not_learn_from_rows_given_as_test(spark, two_
     assert rows == {TRAIN: 288, VALIDATION: 72, TEST: 120}
     assert found["learned_from"] == "the train split, since the test rows were given as test"
     assert "Y" not in read_manifest(str(tmp_path / "out" / "bundle"))["labels"]
-    assert "trained again on the train split" in (tmp_path / "out" / "README.md").read_text()
+    assert "trained again on the train split" in (tmp_path / "out" / "report.html").read_text()
 
 
 @pytest.fixture(scope="module")

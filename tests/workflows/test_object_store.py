@@ -124,8 +124,10 @@ def files_of(folder):
     drawn = r"-\d{5}-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|_[0-9a-f]{12}|-\d{5}$"
     plain = {re.sub(drawn, "", name) for name in names if not name.endswith(".crc")}
     # What is ingested into a bucket is written by Spark, which marks that it has ended; into a folder by its tasks.
-    by_either = {re.sub(r"^(ingested/.*/part)\b.*(\.parquet)$", r"\1\2", name) for name in plain}
-    return by_either - {f"ingested/{table}/_SUCCESS" for table in ("samples", "quarantine")}
+    by_either = {re.sub(r"^(.*\bingested/.*/part)\b.*(\.parquet)$", r"\1\2", name) for name in plain}
+    marks = {f"{job}ingested/{table}/_SUCCESS" for job in ("", "judged/") for table in ("samples", "quarantine")}
+    # Of a search in a folder, which others may share, the lock of its database stays there.
+    return by_either - marks - {"search/study.db.lock"}
 
 
 def test_a_bucket_gives_the_same_answers_as_a_folder(both):
