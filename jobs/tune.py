@@ -40,7 +40,7 @@ def main(argv: Sequence[str]) -> None:
     add_training_options(parser)
     options = parser.parse_args(argv)
     config = training_config(options)
-    read_space(options.space)
+    space = read_space(options.space).as_dict()
     names = ("trials", "minutes", "failures", "sampler", "pruner", "storage", "study", "seed", "at_once")
     chosen = asdict(SearchOptions(**{name: getattr(options, name) for name in names}))
     require_packages(config, trains=True, others=("optuna", "sqlalchemy"))
@@ -49,7 +49,7 @@ def main(argv: Sequence[str]) -> None:
     from aslspark.common.spark_session import spark_session
 
     with spark_session("aslspark tune") as spark:
-        result = aslspark.tune(spark, options.data, options.out, options.space, config, **chosen)
+        result = aslspark.tune(spark, options.data, options.out, space, config, **chosen)
     print_result(options, result)
 
 

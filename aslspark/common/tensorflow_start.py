@@ -12,6 +12,8 @@ from importlib import import_module
 
 START_LINES = re.compile(rb"before absl::InitializeLog\(\) is called|oneDNN custom operations are on")
 """TensorFlow 2.21 writes them whatever ``TF_CPP_MIN_LOG_LEVEL`` is."""
+_IMPORTING = threading.Lock()
+"""Two threads that ask at once would each put standard error back to what the other had made of it."""
 CHILD_SECONDS = 1.0
 """That is waited for the last lines, where another process has taken over this one's standard error meanwhile."""
 
@@ -21,10 +23,10 @@ def import_tensorflow() -> None:
 
     On a terminal its lines are left: standard error would be none meanwhile, and the line of progress is drawn there.
     """
-    if "tensorflow" in sys.modules:
-        return
-    with nullcontext() if os.isatty(2) else standard_error_without(START_LINES):
-        import_module("tensorflow").keras.Model  # noqa: B018
+    with _IMPORTING:
+        if "tensorflow" not in sys.modules:
+            with nullcontext() if os.isatty(2) else standard_error_without(START_LINES):
+                import_module("tensorflow").keras.Model  # noqa: B018
 
 
 @contextmanager

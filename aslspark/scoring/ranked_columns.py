@@ -15,7 +15,7 @@ from pyspark.ml.functions import vector_to_array
 from pyspark.ml.linalg import VectorUDT
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql.types import ArrayType, BinaryType, NumericType, StructType
+from pyspark.sql.types import BinaryType, StructType
 
 from aslspark.common.batch_udf import batch_udf
 from aslspark.common.catalog import LANDMARKS, PICTURE
@@ -24,6 +24,7 @@ from aslspark.common.onnx_sessions import kept_session
 from aslspark.common.spark_session import task_cores
 from aslspark.data.samples import HAND_COLUMN, PICTURE_TYPE, hands_missing, picture_struct
 from aslspark.data.tables.pixel_layout import some_names
+from aslspark.data.tables.table_lines import holds_numbers
 from aslspark.features.crops import quoted
 from aslspark.features.landmarks import LOOKS, VECTOR_FIELDS, looked_frame_vectors
 from aslspark.features.pictures import Normaliser
@@ -44,10 +45,10 @@ def picture_column(dataset: DataFrame, column: str, are_paths: bool = False) -> 
     values = F.col(*quoted([column]))
     if isinstance(kind, BinaryType):
         return "file" if are_paths else "bytes", F.struct(values.alias("data"))
-    if isinstance(kind, VectorUDT):
-        return "numbers", F.struct(vector_to_array(values, "float32").alias("data"))
-    if isinstance(kind, ArrayType) and isinstance(kind.elementType, NumericType):
-        return "numbers", F.struct(values.cast("array<float>").alias("data"))
+    if holds_numbers(kind):
+        is_vector = isinstance(kind, VectorUDT)
+        numbers = vector_to_array(values, "float32") if is_vector else values.cast("array<float>")
+        return "numbers", F.struct(numbers.alias("data"))
     if isinstance(kind, StructType):
         names = set(kind.names)
         if {"height", "width", "channels", "data"} <= names:

@@ -11,7 +11,7 @@ from pyspark.ml.functions import vector_to_array
 from pyspark.ml.linalg import VectorUDT
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.types import ArrayType, NumericType
+from pyspark.sql.types import ArrayType, DataType, NumericType
 
 from aslspark.common.errors import AslsparkError
 from aslspark.common.labels import LABELS, LETTER_OF_NUMBER
@@ -60,16 +60,15 @@ def layout_of_columns(names: Sequence[str], where: str) -> TableLayout:
     return landmark_layout(names, where) if names_landmarks(names) else layout_of_names(names, where)
 
 
+def holds_numbers(kind: DataType) -> bool:
+    """Tell whether a column of this type is an array or a Vector of numbers."""
+    return isinstance(kind, VectorUDT) or (isinstance(kind, ArrayType) and isinstance(kind.elementType, NumericType))
+
+
 def array_of_pixels(frame: DataFrame) -> str | None:
     """Return the column that holds the pixels of a picture as an array or a Vector of numbers; None where none does."""
-    for field in frame.schema.fields:
-        kind = field.dataType
-        is_numbers = isinstance(kind, VectorUDT) or (
-            isinstance(kind, ArrayType) and isinstance(kind.elementType, NumericType)
-        )
-        if field.name in ARRAY_NAMES and is_numbers:
-            return field.name
-    return None
+    fields = (field for field in frame.schema.fields if field.name in ARRAY_NAMES)
+    return next((field.name for field in fields if holds_numbers(field.dataType)), None)
 
 
 def lines_of_files(spark: SparkSession, paths: Sequence[str]) -> DataFrame:
