@@ -40,6 +40,7 @@ def main() -> None:
                 f"training.patience={EPOCHS}",
                 "augment.on=false",
                 "features.stretch=false",
+                "network.name=cnn",
                 "network.dropout=0.3",
             ]
             words = ["--data", table, "--out", out, "--framework", framework, "--num-proc", "2"]

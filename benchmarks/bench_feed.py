@@ -44,6 +44,7 @@ def our_rate(table: TrainingData, folder: Path, framework: str, batch: int, feed
         f"training.batch_size={batch}",
         f"training.epochs={EPOCHS}",
         f"training.feed={feed}",
+        "network.name=cnn",
         "augment.on=false",
         "features.stretch=false",
     ]

@@ -51,6 +51,7 @@ def measure(device: str, data: list[str], rows: int, runs: int) -> list[Comparis
                 f"training.use_gpu={'true' if device == 'cuda' else 'false'}",
                 f"training.threads={THREADS if device == 'cuda' else 1}",
                 "training.num_proc=1",
+                "network.name=cnn",
                 "augment.on=false",
                 "features.stretch=false",
             ]

@@ -29,7 +29,7 @@ from aslspark.training.data import look_at
 from aslspark.training.fit_network import fit_network
 
 SMALLEST = 10_000
-SETTINGS = ["training.batch_size=256", "training.cache_mb=64", "augment.on=false"]
+SETTINGS = ["network.name=cnn", "training.batch_size=256", "training.cache_mb=64", "augment.on=false"]
 LONG = 500_000
 """From so many rows on one epoch is trained; before, two, since the first one builds TensorFlow's graph."""
 SECONDS_BETWEEN_LOOKS = 0.25

@@ -83,6 +83,7 @@ def main() -> None:
                 f"training.framework={framework}",
                 f"training.batch_size={batch}",
                 f"training.epochs={EPOCHS}",
+                "network.name=cnn",
                 "augment.on=false",
                 "features.stretch=false",
             ]

@@ -108,7 +108,7 @@ class FeatureConfig:
 class NetworkConfig:
     """The shape of the network."""
 
-    name: str = setting("cnn", "which network", choices=tuple(NETWORKS), built=True)
+    name: str = setting("pooled_cnn", "which network", choices=tuple(NETWORKS), built=True)
     dropout: float = setting(0.15, "share of the units dropped while training", least=0.0, most=0.9, built=True)
     hidden: int = setting(
         0,

@@ -40,7 +40,7 @@ _OF_NETWORKS = Space(
 )
 SLOWEST = "boosted"
 """It fits trees for each letter over all pixels, so it comes last and takes no time from the others."""
-_NETWORKS = ("landmark_net", "cnn", "small_cnn", "two_branch")
+_NETWORKS = ("landmark_net", "pooled_cnn", "cnn", "small_cnn", "two_branch")
 """Networks that are tried; those made for larger pictures learn little in the time of a trial."""
 
 

@@ -136,7 +136,7 @@ def main(argv: Sequence[str]) -> None:
     options = parser.parse_args(argv)
     out = Path(options.out).absolute()
     out.mkdir(parents=True)
-    words = ["training.framework=torch", f"training.epochs={options.epochs}"]
+    words = ["network.name=cnn", "training.framework=torch", f"training.epochs={options.epochs}"]
     with spark_session("aslspark operations") as spark, tempfile.TemporaryDirectory(prefix="aslspark-") as folder:
         parts = cut(Path(options.table), Path(folder), options.seed)
         first = Path(folder) / "champion"

@@ -15,7 +15,7 @@ import aslspark
 from aslspark.common.spark_session import spark_session
 
 SEEDS = (1, 2, 3)
-TABLES = ("training.epochs=12", "training.batch_size=64")
+TABLES = ("network.name=cnn", "training.epochs=12", "training.batch_size=64")
 PICTURES = ("network.name=small_cnn", "training.epochs=6")
 INGESTED = ("pictures.size=64", "pictures.keep=static", "split.kind=signer")
 

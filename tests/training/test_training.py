@@ -72,7 +72,7 @@ def test_a_bundle_holds_all_that_people_look_for(bundle):
     assert not [name for name in files if name.startswith(".")]
     manifest = json.loads((out / "bundle.json").read_text())
     assert manifest["network_file"] in files
-    assert manifest["parameters"] == 145_560
+    assert manifest["parameters"] == 146_632
     assert manifest["labels"] == sorted(manifest["labels"])
     assert len(manifest["data"]["fingerprint"]) == 64
     assert {"pyspark", "horovod"} <= set(manifest["versions"])
@@ -179,7 +179,7 @@ def test_the_network_file_and_the_onnx_file_say_the_same(spark, bundle, ingested
 
         from aslspark.models import torch_network
 
-        network = torch_network.build("cnn", (28, 28, 1), 24, 0.0)
+        network = torch_network.build("pooled_cnn", (28, 28, 1), 24, 0.0)
         network.load_state_dict(load_file(out / "network.safetensors"))
         with torch.inference_mode():
             logits = network.eval()(torch_network.scale(torch.from_numpy(pictures), True))

@@ -18,7 +18,13 @@ from aslspark.workflows import tune as searching
 from aslspark.workflows.tune import search, tune
 
 SPACE = "training.learning_rate: {low: 1.0e-6, high: 0.01, log: true}\nnetwork.dropout: [0.0, 0.15]\n"
-QUICK = ["training.framework=torch", "training.epochs=3", "training.batch_size=32", "training.learning_rate=0.005"]
+QUICK = [
+    "network.name=cnn",
+    "training.framework=torch",
+    "training.epochs=3",
+    "training.batch_size=32",
+    "training.learning_rate=0.005",
+]
 
 
 def space_of(tmp_path, text=SPACE):
