@@ -3,15 +3,17 @@
 import logging
 import os
 import pty
+import re
 import subprocess
 import sys
 import termios
 import threading
+import time
 
 import pytest
 
 from aslspark.common import progress
-from aslspark.common.progress import Activity, clock, doing
+from aslspark.common.progress import Activity, Counts, Stage, clock, doing
 
 log = logging.getLogger("aslspark")
 
@@ -89,6 +91,43 @@ def test_the_innermost_work_is_named_and_then_the_outer_again(heard):
     assert not [thread for thread in threading.enumerate() if thread.name == "progress"]
 
 
+@pytest.fixture
+def looked_at(heard, monkeypatch):
+    """Return the lines of a log, which is looked at when the test says so, and what names work that goes on."""
+    monkeypatch.setattr(progress, "LOOK_SECONDS", threading.TIMEOUT_MAX)
+    monkeypatch.setattr(progress, "FIRST_SECONDS", 3600.0)
+    return heard().lines
+
+
+def test_a_log_names_what_goes_on_after_a_while_though_each_piece_of_it_is_short(looked_at):
+    with doing("a job"):
+        for piece in ("reading", "counting", "drawing"):
+            with doing(piece):
+                progress._display._look()
+    assert looked_at == ["  reading: 0:00", "  counting: 0:00", "  drawing: 0:00"]
+
+
+def test_a_log_that_says_something_needs_no_line_about_going_on(looked_at, monkeypatch):
+    monkeypatch.setattr(progress, "EVERY_SECONDS", 1800.0)
+    with doing("a job"), doing("reading"):
+        log.info("epoch 1")
+        progress._display._look()
+    assert looked_at == ["epoch 1"]
+
+
+def test_a_command_is_waited_for_since_it_was_called(looked_at, monkeypatch):
+    monkeypatch.setattr(progress, "FIRST_SECONDS", 0.0)
+    called = time.monotonic() - 3600
+    monkeypatch.setattr(progress, "EVERY_SECONDS", 7200.0)
+    with doing("score", began=called):
+        progress._display._look()
+        assert looked_at == []
+    monkeypatch.setattr(progress, "EVERY_SECONDS", 1800.0)
+    with doing("score", began=called):
+        progress._display._look()
+    assert looked_at == ["  score: 1:00:00"]
+
+
 def test_the_display_ends_with_work_that_fails(heard):
     with pytest.raises(ZeroDivisionError), doing("work"):
         raise ZeroDivisionError
@@ -109,12 +148,32 @@ def test_words_say_how_much_how_fast_and_how_long():
     assert [clock(seconds) for seconds in (7.4, 750, 3723)] == ["0:07", "12:30", "1:02:03"]
 
 
+def told(activity, seconds, *stages):
+    """Return what is said of an activity after some seconds, while Spark is at stages (number, tasks, done)."""
+    counts = Counts(tuple(Stage(*stage) for stage in stages)) if stages else None
+    activity.see(counts, activity.began + seconds)
+    return progress._told(activity, counts, activity.began + seconds)
+
+
 def test_rows_are_shared_by_the_tasks_that_are_done():
     activity = Activity("reading", rows=1000)
-    assert progress._progress(activity, progress.Counts(4, 3)) == (750, 1000, "rows")
-    assert progress._progress(activity, None) == (0, None, "rows")
+    assert told(activity, 1) == (0, None, "0:01")
+    assert told(activity, 2, (0, 4, 0)) == (0, 1000, "0 of 1,000 rows, 0:02")
+    assert told(activity, 5, (0, 4, 3)) == (750, 1000, "750 of 1,000 rows, 250 a second, 0:01 left")
     activity.advance(1, 2)
-    assert progress._progress(activity, progress.Counts(4, 3)) == (1, 2, "rows")
+    assert told(activity, 5, (0, 4, 3))[:2] == (1, 2)
+
+
+def test_rows_that_are_done_stay_so_in_the_stages_that_follow():
+    activity = Activity("drawing", rows=1000, unit="hands")
+    assert told(activity, 1, (3, 1, 0))[:2] == (0, 1000)  # a look at what there is
+    assert told(activity, 3, (4, 8, 0))[:2] == (0, 1000)
+    assert told(activity, 7, (4, 8, 6), (5, 1, 0))[:2] == (750, 1000)
+    assert told(activity, 8) == (750, 1000, "750 of 1,000 hands, 150 a second, 0:02 left")  # between two stages
+    assert told(activity, 9, (5, 1, 0)) == (1000, 1000, "1,000 of 1,000 hands, then 0 of 1 tasks, 0:09")
+    assert told(activity, 11, (6, 8, 2)) == (1000, 1000, "1,000 of 1,000 hands, then 2 of 8 tasks, 0:11")
+    assert told(activity, 12, (6, 8, 4)) == (1000, 1000, "1,000 of 1,000 hands, then 4 of 8 tasks, 0:01 left")
+    assert told(activity, 13) == (1000, 1000, "1,000 of 1,000 hands, 0:13")
 
 
 def on_a_terminal(command, **more):
@@ -173,7 +232,7 @@ progress.FIRST_SECONDS, progress.LOOK_SECONDS = 0.0, 0.01
 def main(argv):
     with doing("drawing hands") as activity:
         activity.advance(2, 4)
-        while progress._display._seen[0] is None:
+        while progress._display._last is None:
             time.sleep(0.01)
     print("the end")
 
@@ -196,6 +255,29 @@ def submitted(copied):
     return [sys.executable, "-c", SPARK_SUBMIT, SUBMITTED, str(copied)]
 
 
+CALLED = """
+import os, sys, time
+from aslspark.cli import jobs_support
+
+jobs_support.run_job(lambda argv: print(jobs_support._began()))
+"""
+CALLER = """
+import subprocess, sys, time
+mine = time.monotonic()
+print(mine, subprocess.run([sys.executable, "-c", sys.argv[1]], capture_output=True, text=True, check=True).stdout)
+"""
+
+
+def test_a_job_of_spark_submit_is_waited_for_since_spark_submit_was_called():
+    before = time.monotonic()
+    command, asked = [sys.executable, "-c", CALLER, CALLED], {"capture_output": True, "text": True, "check": True}
+    of_caller, called = map(float, subprocess.run(command, env=UNDER_SPARK_SUBMIT, **asked).stdout.split())
+    assert before - 0.1 <= called <= of_caller  # a process's time is known to the hundredth of a second
+    without = {name: value for name, value in UNDER_SPARK_SUBMIT.items() if name != "PYSPARK_GATEWAY_PORT"}
+    of_caller, called = map(float, subprocess.run(command, env=without, **asked).stdout.split())
+    assert called >= of_caller - 0.1
+
+
 UNNAMED = """
 import time
 from aslspark.cli.jobs_support import run_job
@@ -205,7 +287,7 @@ from aslspark.common.command_line import ArgumentParser
 progress.LOOK_SECONDS = 0.01
 
 def main(argv):
-    while progress._display._seen[0] is None:
+    while progress._display._last is None:
         time.sleep(0.01)
     ArgumentParser(prog="aslspark score", usage="the usage").parse_args(argv[1:])
 
@@ -216,7 +298,7 @@ run_job(main)
 def test_a_command_has_a_line_before_any_work_has_a_name_and_its_help_stands_above_it():
     code, shown = on_a_terminal([sys.executable, "-c", UNNAMED, "score", "--help"])
     assert code == 0, shown
-    assert "\rscore: 0:00" in shown
+    assert re.search(r"\rscore: 0:\d\d", shown)
     last = [line.rsplit("\r", 1)[-1] for line in shown.replace("\r\n", "\n").split("\n")]
     assert last[0] == "usage: the usage"
     assert "score: 0:0" not in "".join(last)
