@@ -8,6 +8,7 @@ classic session by its status tracker, one of Spark Connect by its progress hand
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import logging
 import threading
@@ -17,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from aslspark.common.paths import on_databricks
 from aslspark.common.terminal_line import TerminalLine, on_terminal
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ MARGIN_SECONDS = 1.0
 """By which a log is written to before its time is up: it is looked at now and then, and late on a busy machine."""
 LEAST_FOR_RATE = 1.0
 """Seconds of work after which a rate says something."""
+SPARKS_BAR = "spark.ui.showConsoleProgress"
 STARVED_SECONDS = 15.0
 """Without a running task until it is said, as Spark's own warning, which its log level here leaves out."""
 
@@ -53,6 +56,9 @@ class Activity:
     """Whether a log has said something of it."""
     is_endless: bool = False
     """Whether it goes on until somebody ends it, so that nobody waits for it."""
+    is_callers: bool = False
+    """Whether it is the caller's own work, whose end is not known here: a terminal then has the lines of a log, since
+    what the caller prints after it would stand in the line that renews itself."""
     shared: Stage | None = None
     """The stage of Spark's whose tasks share the rows: that of the most tasks so far."""
     seen: tuple[int, float] = (-1, 0.0)
@@ -89,6 +95,8 @@ class Stage:
     number: int
     tasks: int
     done: int
+    name: str = ""
+    """What it is for, as Spark says it: ``parquet at ...``."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +140,7 @@ class _Classic:
         known = [stage for stage in stages if stage is not None]
         if not known:
             return None
-        told = (Stage(stage.stageId, stage.numTasks, stage.numCompletedTasks) for stage in known)
+        told = (Stage(stage.stageId, stage.numTasks, stage.numCompletedTasks, stage.name) for stage in known)
         return Counts(tuple(told), sum(stage.numActiveTasks for stage in known))
 
     def why_waiting(self) -> str:
@@ -243,7 +251,7 @@ class _Display(threading.Thread):
         done, total, words = _told(activity, counts, now)
         if starved >= FIRST_SECONDS:
             words = f"{words}, none runs"
-        if self._line is not None:
+        if self._line is not None and not activity.is_callers:
             self._line.show(activity.what, words, done, total)
         elif self._is_time(activity, now):
             activity.is_spoken = True
@@ -391,3 +399,57 @@ def endless() -> Iterator[None]:
     with doing("") as activity:
         activity.is_endless = True
         yield
+
+
+class _Watch(threading.Thread):
+    """Names what Spark does while no work has a name: a caller's own action, on a table that this package made."""
+
+    def __init__(self, spark: SparkSession) -> None:
+        super().__init__(name="spark-watch", daemon=True)
+        self.spark, self.ended = spark, threading.Event()
+        self._tasks = _tasks_of(spark)
+
+    def run(self) -> None:
+        with contextlib.suppress(Exception):  # the session is over
+            while self._tasks is not None and not self.ended.wait(LOOK_SECONDS):
+                if _display is None and log.isEnabledFor(logging.INFO) and (counts := self._tasks.counts()):
+                    self._tell(self._tasks, counts)
+
+    def _tell(self, tasks: _Classic | _Connect, counts: Counts | None) -> None:
+        with doing("Spark at work", spark=self.spark) as activity:
+            activity.is_callers = True
+            while counts is not None and not self.ended.wait(LOOK_SECONDS):
+                action = counts.largest.name.partition(" at ")[0]
+                activity.what = f"Spark at work ({action})" if action.isidentifier() else activity.what
+                counts = tasks.counts()
+
+    def end(self) -> None:
+        self.ended.set()
+        self.join(timeout=2.0)
+
+
+_watch: _Watch | None = None
+
+
+def watch(spark: SparkSession) -> None:
+    """Say what Spark does from here on, also where it is a caller's own action on a table that this package made.
+
+    Where Spark shows its own bar, or a notebook of Databricks does, nothing is added to that.
+    """
+    global _watch
+    if not log.isEnabledFor(logging.INFO) or on_databricks() or spark.conf.get(SPARKS_BAR, "false") == "true":
+        return
+    with _display_lock:
+        if _watch is not None and _watch.spark is spark and _watch.is_alive():
+            return
+        if _watch is None:
+            atexit.register(_end_watch)
+        else:
+            _watch.ended.set()
+        _watch = _Watch(spark)
+    _watch.start()
+
+
+def _end_watch() -> None:
+    if _watch is not None:
+        _watch.end()

@@ -9,11 +9,15 @@ import sys
 import termios
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import pytest
 
+import aslspark
 from aslspark.common import progress
 from aslspark.common.progress import Activity, Counts, Stage, clock, doing
+from aslspark.data.synthetic.files import draw_pictures
 
 log = logging.getLogger("aslspark")
 
@@ -51,7 +55,9 @@ def heard(monkeypatch):
         log.removeHandler(handler)
 
 
-def test_a_log_says_how_many_of_sparks_tasks_are_done(spark, heard, tmp_path):
+@pytest.fixture
+def held(spark, tmp_path):
+    """Return what counts 120 numbers by two tasks, of which one is held until the test opens the gate."""
     gate = str(tmp_path / "gate")
 
     def through(numbers):
@@ -63,20 +69,59 @@ def test_a_log_says_how_many_of_sparks_tasks_are_done(spark, heard, tmp_path):
             threading.Event().wait(0.01)
         return numbers
 
-    lines = heard("counting", "60 of 120 pictures")
-    counted = []
+    def count():
+        return spark.sparkContext.parallelize(range(120), 2).mapPartitions(through).count()
 
+    return SimpleNamespace(count=count, let_go=lambda: open(gate, "w").close())
+
+
+def counted_once(lines, held, count):
+    """Count in a thread of its own, and let the held task go when the line was said."""
+    with ThreadPoolExecutor(1) as pool:
+        counting = pool.submit(count)
+        is_said = lines.found.wait(60)
+        held.let_go()
+        assert counting.result(60) == 120
+    assert is_said, lines.lines
+
+
+def test_a_log_says_how_many_of_sparks_tasks_are_done(spark, heard, held):
     def count():
         with doing("counting", spark=spark, rows=120, unit="pictures"):
-            counted.append(spark.sparkContext.parallelize(range(120), 2).mapPartitions(through).count())
+            return held.count()
 
-    working = threading.Thread(target=count)
-    working.start()
-    is_said = lines.found.wait(60)
-    open(gate, "w").close()
-    working.join(60)
-    assert is_said, lines.lines
-    assert counted == [120]
+    counted_once(heard("counting", "60 of 120 pictures"), held, count)
+
+
+@pytest.fixture
+def watched(spark, heard):
+    """Watch the session from a `transform` on, as a caller's own program does."""
+    pictures = spark.createDataFrame([(b"no picture",)], "content binary")
+    aslspark.load_model("letters").setInputCol("content").transform(pictures)
+    yield heard
+    progress._end_watch()
+
+
+def test_what_a_caller_asks_spark_for_is_said_too_once_there_are_letters_to_read(watched, held):
+    counted_once(watched("Spark at work (count)", "1 of 2 tasks"), held, held.count)
+
+
+def test_work_that_has_a_name_goes_before_what_a_caller_asks_spark_for(spark, watched, held):
+    lines = watched("counting", "1 of 2 tasks")
+
+    def count():
+        with doing("counting", spark=spark):
+            return held.count()
+
+    counted_once(lines, held, count)
+    assert not [line for line in lines.lines if "Spark at work" in line]
+
+
+def test_drawing_pictures_says_how_many_there_are(spark, heard, tmp_path):
+    lines = heard("drawing hands: ", " of 24 hands")
+    draw_pictures(spark, str(tmp_path / "drawn"), count=24, seed=1, size=32, signers=1)
+    assert lines.found.is_set(), lines.lines
+    assert len(list(tmp_path.glob("drawn/*/*.png"))) == 24
 
 
 def test_the_innermost_work_is_named_and_then_the_outer_again(heard):
@@ -221,6 +266,29 @@ def test_on_a_terminal_a_line_renews_itself_below_what_is_logged():
     ]
 
 
+CALLERS = """
+import time
+from aslspark.cli.jobs_support import start_logging
+from aslspark.common import progress
+from aslspark.common.progress import doing
+
+progress.FIRST_SECONDS, progress.LOOK_SECONDS = 0.0, 0.01
+start_logging()
+with doing("Spark at work") as activity:
+    activity.is_callers = True
+    while not activity.is_spoken and time.monotonic() < activity.began + 20:
+        time.sleep(0.01)
+    print("a caller's table")
+"""
+
+
+def test_on_a_terminal_what_a_caller_prints_stands_in_a_line_of_its_own():
+    code, shown = on_a_terminal([sys.executable, "-u", "-c", CALLERS])
+    assert code == 0, shown
+    last = [line.rsplit("\r", 1)[-1] for line in shown.replace("\r\n", "\n").split("\n")]
+    assert last[:2] == ["  Spark at work: 0:00", "a caller's table"]
+
+
 SUBMITTED = """
 import time
 from aslspark.cli.jobs_support import run_job
@@ -256,26 +324,27 @@ def submitted(copied):
 
 
 CALLED = """
-import os, sys, time
 from aslspark.cli import jobs_support
 
 jobs_support.run_job(lambda argv: print(jobs_support._began()))
 """
 CALLER = """
-import subprocess, sys, time
-mine = time.monotonic()
-print(mine, subprocess.run([sys.executable, "-c", sys.argv[1]], capture_output=True, text=True, check=True).stdout)
+import subprocess, sys
+
+for _ in range(2):
+    subprocess.run([sys.executable, "-c", sys.argv[1]], check=True)
 """
 
 
 def test_a_job_of_spark_submit_is_waited_for_since_spark_submit_was_called():
-    before = time.monotonic()
     command, asked = [sys.executable, "-c", CALLER, CALLED], {"capture_output": True, "text": True, "check": True}
-    of_caller, called = map(float, subprocess.run(command, env=UNDER_SPARK_SUBMIT, **asked).stdout.split())
-    assert before - 0.1 <= called <= of_caller  # a process's time is known to the hundredth of a second
-    without = {name: value for name, value in UNDER_SPARK_SUBMIT.items() if name != "PYSPARK_GATEWAY_PORT"}
-    of_caller, called = map(float, subprocess.run(command, env=without, **asked).stdout.split())
-    assert called >= of_caller - 0.1
+    before = time.monotonic()
+    first, second = map(float, subprocess.run(command, env=UNDER_SPARK_SUBMIT, **asked).stdout.split())
+    assert first == pytest.approx(second, abs=0.01)  # they have one caller
+    assert first >= before - 0.1  # a process's beginning is known to the hundredth of a second
+    own = {name: value for name, value in UNDER_SPARK_SUBMIT.items() if name != "PYSPARK_GATEWAY_PORT"}
+    first, second = map(float, subprocess.run(command, env=own, **asked).stdout.split())
+    assert second > first + 0.02  # the second was called when the first was over
 
 
 UNNAMED = """
