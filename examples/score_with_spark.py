@@ -12,13 +12,8 @@ import aslspark
 
 def score(spark: SparkSession, bundle: str, folder: str, out: str) -> DataFrame:
     """Score each picture below a folder; one that cannot be read keeps its row, with a reason."""
-    model = aslspark.load_model(bundle).setInputCol("content").setThreshold(0.5)
     pictures = spark.read.format("binaryFile").option("recursiveFileLookup", "true").load(folder)
-    answers = model.transform(pictures).select("path", "letter", "probability", "top", "reason")
-    answers.write.parquet(out)
-    written = spark.read.parquet(out)
-    written.groupBy("letter", "reason").count().orderBy("letter").show()
-    return written
+    return aslspark.score(spark, bundle, pictures.select("path", "content"), out, threshold=0.5)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import aslspark
-from aslspark.cli.early_checks import require_network_settings, require_new_out, require_packages, require_paths
+from aslspark.cli.early_checks import require_network_settings, require_new_run, require_packages, require_paths
 from aslspark.cli.jobs_support import add_data_options, add_training_options, print_result, run_job, training_config
 from aslspark.common.catalog import NO_CLASSIFIER
 from aslspark.common.command_line import ArgumentParser
@@ -25,7 +25,7 @@ def main(argv: Sequence[str]) -> None:
     require_packages(config, trains=True)
     require_paths("--data", options.data)
     require_paths("--test-data", options.test_data)
-    require_new_out(options.out)
+    require_new_run(options.out, options.resume)
     require_network_settings(config)
     from aslspark.common.spark_session import spark_session
 

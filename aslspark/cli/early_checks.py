@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
+from contextlib import nullcontext
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -107,6 +108,24 @@ def require_new_out(out: str | None) -> None:
     """See that a folder that is to be made does not exist, where it is of this machine; see `require_new`."""
     if out is not None and _local(out, may_be_table=False) is not None:
         require_new(out)
+
+
+def require_new_run(out: str, resume: bool) -> None:
+    """See that a bundle can be made, and that a run for it which did not come to its end is asked for if it is there.
+
+    Raises
+    ------
+    AslsparkError
+        As from `require_new`, `alone` and `require_resumed`.
+    """
+    if _local(out, may_be_table=False) is None:
+        return
+    from aslspark.training.unfinished import alone, require_resumed, unfinished_folder
+
+    path = require_new(out)
+    folder = unfinished_folder(path)
+    with alone(folder) if folder.exists() else nullcontext():
+        require_resumed(path, resume)
 
 
 def _local(path: str, *, may_be_table: bool) -> str | None:

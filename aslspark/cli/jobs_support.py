@@ -7,6 +7,7 @@ import gc
 import logging
 import os
 import sys
+import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields, is_dataclass
@@ -22,6 +23,8 @@ from aslspark.common.redaction import mask_record, masked_console
 from aslspark.common.settings import ColumnConfig, Config, load_config
 from aslspark.common.terminal_line import line_set_aside, take_terminal_of_spark_submit
 
+LONGEST_START = 600.0
+"""Seconds from a command to Python's first line, at most; a process that began before that is no start of a command."""
 EXTRAS = {
     "spark": ("pyspark", "py4j"),
     "torch": ("torch", "torchvision", "safetensors"),
@@ -47,8 +50,8 @@ def run_job(main: Callable[[Sequence[str]], None]) -> None:
 def _run(main: Callable[[Sequence[str]], None]) -> None:
     start_logging()
     try:
-        with doing(_command()) as activity:  # what is imported, and looked at, before any work has a name of its own
-            activity.spoken = activity.began  # in a log, ten seconds are short enough for that
+        # What is imported, and looked at, before any work has a name of its own.
+        with doing(_command(), began=_began()):
             main(sys.argv[1:])
     except AslsparkError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -77,6 +80,18 @@ def _command() -> str:
     script = Path(sys.argv[0])
     is_job = script.suffix == ".py" and script.name != "__main__.py"
     return script.stem if is_job else next((word for word in sys.argv[1:] if word[:1] != "-"), "aslspark")
+
+
+def _began() -> float:
+    """Return when the command was called, by `time.monotonic`: spark-submit starts Java before it starts Python."""
+    caller = os.getppid() if "PYSPARK_GATEWAY_PORT" in os.environ else os.getpid()
+    now = time.monotonic()
+    try:
+        after_its_name = Path(f"/proc/{caller}/stat").read_bytes().rpartition(b")")[2].split()
+        ago = time.clock_gettime(time.CLOCK_BOOTTIME) - int(after_its_name[19]) / os.sysconf("SC_CLK_TCK")
+    except (OSError, AttributeError, IndexError, ValueError):  # another system
+        return now
+    return now - ago if 0 <= ago <= LONGEST_START else now
 
 
 def _was_interrupted(error: BaseException) -> bool:

@@ -6,6 +6,7 @@ In: the notebook's `globals()`, its settings with their defaults. Out: the value
 from __future__ import annotations
 
 import atexit
+import gc
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -20,6 +21,7 @@ import aslspark
 from aslspark.cli.jobs_support import start_logging
 from aslspark.common.errors import AslsparkError, first_line
 from aslspark.common.paths import local_path, on_databricks, spark_path
+from aslspark.common.progress import watch
 from aslspark.common.redaction import say
 from aslspark.common.settings import Config
 from aslspark.common.spark_session import spark_session
@@ -29,6 +31,7 @@ PREFIX = "ASLSPARK_"
 """Begins the environment variables that stand for widgets: another program may use EPOCHS."""
 
 _opened = ExitStack()
+atexit.register(gc.freeze)  # Python collects garbage as it exits: seconds, with both frameworks
 atexit.register(_opened.close)
 
 
@@ -41,7 +44,9 @@ def session(name: str) -> SparkSession:
         The application's name in Spark's web interface.
     """
     start_logging()
-    return _opened.enter_context(spark_session(name))
+    spark = _opened.enter_context(spark_session(name))
+    watch(spark)  # a notebook's own cells ask Spark for much
+    return spark
 
 
 def widgets(names: Mapping[str, Any], **defaults: str | int | tuple[str, ...]) -> SimpleNamespace:

@@ -31,7 +31,7 @@ from pyspark.sql import functions as F
 from aslspark.common.counted import counted
 from aslspark.common.errors import AslsparkError
 from aslspark.common.package import HOME
-from aslspark.common.progress import doing
+from aslspark.common.progress import SPARKS_BAR, doing
 
 logger = logging.getLogger(__name__)
 
@@ -40,13 +40,12 @@ IS_SPARK_3 = pyspark.__version__.startswith("3.")
 UTF8 = "UTF-8"
 UTF8_LOCALE = "C.UTF-8"
 
-_BAR = "spark.ui.showConsoleProgress"
 OWN_SETTINGS = {
     "spark.executorEnv.LC_ALL": UTF8_LOCALE,  # executors open files by name, too
     # Spark starts Python workers with -m, which puts the working directory first on the path: a folder of pictures from
     # elsewhere may hold a numpy.py. Python 3.10 ignores this variable.
     "spark.executorEnv.PYTHONSAFEPATH": "1",
-    _BAR: "false",  # which would write over the line of `progress`
+    SPARKS_BAR: "false",  # which would write over the line of `progress`
 }
 """Settings of Spark where nobody has set them."""
 
@@ -128,7 +127,7 @@ def spark_session(name: str) -> Iterator[SparkSession]:
         given = SparkConf()
         for setting, value in OWN_SETTINGS.items():
             # Where Python has started the JVM, Spark itself has set the bar, as for a shell.
-            if not given.get(setting, "") or (setting == _BAR and "PYSPARK_GATEWAY_PORT" not in os.environ):
+            if not given.get(setting, "") or (setting == SPARKS_BAR and "PYSPARK_GATEWAY_PORT" not in os.environ):
                 builder = builder.config(setting, value)
         spark = builder.getOrCreate()
         spark.sparkContext.setLogLevel("ERROR")

@@ -17,6 +17,8 @@ from aslspark.bundle.read import read_parts, read_stage
 from aslspark.bundle.write import write_stage
 from aslspark.common.catalog import LANDMARKS, PICTURE
 from aslspark.common.errors import AslsparkError
+from aslspark.common.log_output import show_log
+from aslspark.common.progress import doing, watch
 from aslspark.common.spark_session import IS_SPARK_3
 from aslspark.features.crops import ROW, brings_hands, crop_to_hands, quoted
 from aslspark.features.pictures import Normaliser
@@ -205,6 +207,7 @@ class SignClassifierModel(Model, HasInputCol, MLReadable["SignClassifierModel"],
         return {"fit": fitting["fit"], "mask": fitting["mask"], "hands": hands}
 
     def _transform(self, dataset: DataFrame) -> DataFrame:
+        watch(dataset.sparkSession)  # the letters are read when the caller asks for them
         called = [self.getOrDefault(f"{name}Col") for name in OUTPUT_COLUMNS]
         prediction = self.getOrDefault(self.predictionCol)
         place = [F.col("_ranked.place1").cast("double").alias(prediction)] if prediction else []
@@ -313,6 +316,11 @@ def load_model(path: str) -> SignClassifierModel:
     AslsparkError
         Where the folder is no bundle, or a file in it is not as it was written.
 
+    Notes
+    -----
+    From the first `transform` on the log says how far Spark is with what it is asked for, unless the caller has set a
+    level for the logger "aslspark" that leaves this out.
+
     Examples
     --------
     >>> import aslspark
@@ -322,4 +330,6 @@ def load_model(path: str) -> SignClassifierModel:
     >>> model.setThreshold(0.8).getThreshold()
     0.8
     """
-    return SignClassifierModel.load(path)
+    show_log()
+    with doing("loading the model"):
+        return SignClassifierModel.load(path)

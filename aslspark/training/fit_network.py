@@ -24,8 +24,8 @@ from aslspark.training.data import TrainingData
 from aslspark.training.fit import OnEpoch, fit_on_folders, worker_job
 from aslspark.training.initial_weights import started_network
 from aslspark.training.loop import Outcome
-from aslspark.training.resume import CHECKPOINTS
 from aslspark.training.training_alerts import in_words
+from aslspark.training.unfinished import CHECKPOINTS
 from aslspark.training.worker import SampleFolders, WorkerJob
 
 if TYPE_CHECKING:

@@ -6,7 +6,6 @@ there is a checkpoint to go on from.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,17 +13,17 @@ from contextlib import contextmanager, suppress
 from itertools import chain, count
 from typing import Any
 
-from aslspark.common.errors import AslsparkError
 from aslspark.common.redacted_files import write_json
 from aslspark.common.same_run import require_same_run
 from aslspark.common.settings import declarations
-from aslspark.common.store_path import AnyPath, StorePath, remove_folder
+from aslspark.common.store_path import AnyPath, remove_folder
 from aslspark.training.checkpoint import has_checkpoint
 from aslspark.training.data import INGESTED, is_ingested
+from aslspark.training.unfinished import CHECKPOINTS, LOCK, alone, require_resumed, unfinished_folder
 
 log = logging.getLogger("aslspark")
 
-RUN_FILE, CHECKPOINTS, _LOCK = "run.json", "checkpoints", ".lock"
+RUN_FILE = "run.json"
 MAY_DIFFER = tuple(name for name, setting in declarations().items() if setting.metadata.get("resumable"))
 """Settings that a run may go on with, though it began with others."""
 
@@ -48,17 +47,12 @@ def unfinished_run(out: AnyPath, about: Mapping[str, Any], resume: bool) -> Iter
         Where there is one and `resume` is not asked for, or the other way round; where it was given something else;
         where another job is at work on it.
     """
-    folder = out.absolute().with_name(f"{out.name}.unfinished")
-    there = has_checkpoint(folder / CHECKPOINTS)
-    if resume and not there:
-        raise AslsparkError(f"--resume: {folder} holds no run to go on with; leave --resume out to begin")
+    folder = unfinished_folder(out)
+    if resume:
+        require_resumed(out, resume)
     folder.mkdir(parents=True, exist_ok=True)
-    with _alone(folder):
-        if there and not resume:
-            raise AslsparkError(
-                f"--out {out}: {folder} holds a run that did not come to its end; "
-                "go on with it by --resume, or remove that folder"
-            )
+    with alone(folder):  # who is at work on it is said before that it is unfinished
+        require_resumed(out, resume)
         if resume:
             require_same_run(
                 "--resume: the run",
@@ -128,20 +122,5 @@ def _empty(folder: AnyPath) -> None:
     for path in folder.iterdir():
         if path.is_dir():
             remove_folder(path)
-        elif path.name != _LOCK:
+        elif path.name != LOCK:
             path.unlink()
-
-
-@contextmanager
-def _alone(folder: AnyPath) -> Iterator[None]:
-    if isinstance(folder, StorePath):  # stores know no locks
-        yield
-        return
-    with (folder / _LOCK).open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise AslsparkError(f"{folder}: another job is at work on it; choose another --out") from error
-        except OSError:  # mounted stores without locks
-            pass
-        yield

@@ -5,12 +5,20 @@ import sys
 import pytest
 
 from aslspark.cli import settings as listing
-from aslspark.cli.early_checks import require_bundles, require_new_out, require_packages, require_paths
+from aslspark.cli.command import main_of
+from aslspark.cli.early_checks import (
+    require_bundles,
+    require_new_out,
+    require_new_run,
+    require_packages,
+    require_paths,
+)
 from aslspark.common.command_line import ArgumentParser, next_command
 from aslspark.common.errors import AslsparkError
 from aslspark.common.settings import declarations, load_config
 from aslspark.data.files.table_endings import TABLE_ENDINGS
 from aslspark.images.endings import PICTURE_ENDINGS
+from aslspark.training.unfinished import CHECKPOINTS, alone, unfinished_folder
 
 
 @pytest.fixture
@@ -85,6 +93,37 @@ def test_an_out_that_is_there_is_named(tmp_path):
     require_new_out("s3://bucket/there")
     with pytest.raises(AslsparkError, match="it exists already"):
         require_new_out(str(tmp_path))
+
+
+@pytest.fixture
+def unfinished(tmp_path):
+    """The folder of a run that has kept an epoch."""
+    folder = unfinished_folder(tmp_path / "bundle")
+    (folder / CHECKPOINTS).mkdir(parents=True)
+    (folder / CHECKPOINTS / "epoch-0001.npz").write_bytes(b"")
+    return folder
+
+
+def test_a_run_that_did_not_come_to_its_end_is_gone_on_with_or_named(unfinished, tmp_path):
+    require_new_run(str(tmp_path / "bundle"), resume=True)
+    with pytest.raises(AslsparkError, match=f"{unfinished} holds a run that did not come to its end; go on with it"):
+        require_new_run(str(tmp_path / "bundle"), resume=False)
+    require_new_run(str(tmp_path / "other"), resume=False)
+    with pytest.raises(AslsparkError, match=r"--resume: \S+other.unfinished holds no run to go on with"):
+        require_new_run(str(tmp_path / "other"), resume=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["bundle.unfinished"]
+
+
+def test_a_run_that_another_job_is_at_is_not_taken_for_one_that_ended(unfinished, tmp_path):
+    with alone(unfinished), pytest.raises(AslsparkError, match="another job is at work on it; choose another --out"):
+        require_new_run(str(tmp_path / "bundle"), resume=False)
+
+
+def test_a_training_job_says_so_before_spark_starts(unfinished, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "aslspark.common.spark_session", None)
+    job = main_of("train-cnn")
+    with pytest.raises(AslsparkError, match="holds a run that did not come to its end"):
+        job(["--out", str(tmp_path / "bundle")])
 
 
 def test_a_framework_that_is_missing_is_named_before_spark_starts(monkeypatch):

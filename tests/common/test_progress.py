@@ -3,15 +3,21 @@
 import logging
 import os
 import pty
+import re
 import subprocess
 import sys
 import termios
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import pytest
 
+import aslspark
 from aslspark.common import progress
-from aslspark.common.progress import Activity, clock, doing
+from aslspark.common.progress import Activity, Counts, Stage, clock, doing
+from aslspark.data.synthetic.files import draw_pictures
 
 log = logging.getLogger("aslspark")
 
@@ -49,7 +55,9 @@ def heard(monkeypatch):
         log.removeHandler(handler)
 
 
-def test_a_log_says_how_many_of_sparks_tasks_are_done(spark, heard, tmp_path):
+@pytest.fixture
+def held(spark, tmp_path):
+    """Return what counts 120 numbers by two tasks, of which one is held until the test opens the gate."""
     gate = str(tmp_path / "gate")
 
     def through(numbers):
@@ -61,20 +69,59 @@ def test_a_log_says_how_many_of_sparks_tasks_are_done(spark, heard, tmp_path):
             threading.Event().wait(0.01)
         return numbers
 
-    lines = heard("counting", "60 of 120 pictures")
-    counted = []
+    def count():
+        return spark.sparkContext.parallelize(range(120), 2).mapPartitions(through).count()
 
+    return SimpleNamespace(count=count, let_go=lambda: open(gate, "w").close())
+
+
+def counted_once(lines, held, count):
+    """Count in a thread of its own, and let the held task go when the line was said."""
+    with ThreadPoolExecutor(1) as pool:
+        counting = pool.submit(count)
+        is_said = lines.found.wait(60)
+        held.let_go()
+        assert counting.result(60) == 120
+    assert is_said, lines.lines
+
+
+def test_a_log_says_how_many_of_sparks_tasks_are_done(spark, heard, held):
     def count():
         with doing("counting", spark=spark, rows=120, unit="pictures"):
-            counted.append(spark.sparkContext.parallelize(range(120), 2).mapPartitions(through).count())
+            return held.count()
 
-    working = threading.Thread(target=count)
-    working.start()
-    is_said = lines.found.wait(60)
-    open(gate, "w").close()
-    working.join(60)
-    assert is_said, lines.lines
-    assert counted == [120]
+    counted_once(heard("counting", "60 of 120 pictures"), held, count)
+
+
+@pytest.fixture
+def watched(spark, heard):
+    """Watch the session from a `transform` on, as a caller's own program does."""
+    pictures = spark.createDataFrame([(b"no picture",)], "content binary")
+    aslspark.load_model("letters").setInputCol("content").transform(pictures)
+    yield heard
+    progress._end_watch()
+
+
+def test_what_a_caller_asks_spark_for_is_said_too_once_there_are_letters_to_read(watched, held):
+    counted_once(watched("Spark at work (count)", "1 of 2 tasks"), held, held.count)
+
+
+def test_work_that_has_a_name_goes_before_what_a_caller_asks_spark_for(spark, watched, held):
+    lines = watched("counting", "1 of 2 tasks")
+
+    def count():
+        with doing("counting", spark=spark):
+            return held.count()
+
+    counted_once(lines, held, count)
+    assert not [line for line in lines.lines if "Spark at work" in line]
+
+
+def test_drawing_pictures_says_how_many_there_are(spark, heard, tmp_path):
+    lines = heard("drawing hands: ", " of 24 hands")
+    draw_pictures(spark, str(tmp_path / "drawn"), count=24, seed=1, size=32, signers=1)
+    assert lines.found.is_set(), lines.lines
+    assert len(list(tmp_path.glob("drawn/*/*.png"))) == 24
 
 
 def test_the_innermost_work_is_named_and_then_the_outer_again(heard):
@@ -87,6 +134,43 @@ def test_the_innermost_work_is_named_and_then_the_outer_again(heard):
         assert outer.found.wait(10)
     assert progress._display is None
     assert not [thread for thread in threading.enumerate() if thread.name == "progress"]
+
+
+@pytest.fixture
+def looked_at(heard, monkeypatch):
+    """Return the lines of a log, which is looked at when the test says so, and what names work that goes on."""
+    monkeypatch.setattr(progress, "LOOK_SECONDS", threading.TIMEOUT_MAX)
+    monkeypatch.setattr(progress, "FIRST_SECONDS", 3600.0)
+    return heard().lines
+
+
+def test_a_log_names_what_goes_on_after_a_while_though_each_piece_of_it_is_short(looked_at):
+    with doing("a job"):
+        for piece in ("reading", "counting", "drawing"):
+            with doing(piece):
+                progress._display._look()
+    assert looked_at == ["  reading: 0:00", "  counting: 0:00", "  drawing: 0:00"]
+
+
+def test_a_log_that_says_something_needs_no_line_about_going_on(looked_at, monkeypatch):
+    monkeypatch.setattr(progress, "EVERY_SECONDS", 1800.0)
+    with doing("a job"), doing("reading"):
+        log.info("epoch 1")
+        progress._display._look()
+    assert looked_at == ["epoch 1"]
+
+
+def test_a_command_is_waited_for_since_it_was_called(looked_at, monkeypatch):
+    monkeypatch.setattr(progress, "FIRST_SECONDS", 0.0)
+    called = time.monotonic() - 3600
+    monkeypatch.setattr(progress, "EVERY_SECONDS", 7200.0)
+    with doing("score", began=called):
+        progress._display._look()
+        assert looked_at == []
+    monkeypatch.setattr(progress, "EVERY_SECONDS", 1800.0)
+    with doing("score", began=called):
+        progress._display._look()
+    assert looked_at == ["  score: 1:00:00"]
 
 
 def test_the_display_ends_with_work_that_fails(heard):
@@ -109,12 +193,32 @@ def test_words_say_how_much_how_fast_and_how_long():
     assert [clock(seconds) for seconds in (7.4, 750, 3723)] == ["0:07", "12:30", "1:02:03"]
 
 
+def told(activity, seconds, *stages):
+    """Return what is said of an activity after some seconds, while Spark is at stages (number, tasks, done)."""
+    counts = Counts(tuple(Stage(*stage) for stage in stages)) if stages else None
+    activity.see(counts, activity.began + seconds)
+    return progress._told(activity, counts, activity.began + seconds)
+
+
 def test_rows_are_shared_by_the_tasks_that_are_done():
     activity = Activity("reading", rows=1000)
-    assert progress._progress(activity, progress.Counts(4, 3)) == (750, 1000, "rows")
-    assert progress._progress(activity, None) == (0, None, "rows")
+    assert told(activity, 1) == (0, None, "0:01")
+    assert told(activity, 2, (0, 4, 0)) == (0, 1000, "0 of 1,000 rows, 0:02")
+    assert told(activity, 5, (0, 4, 3)) == (750, 1000, "750 of 1,000 rows, 250 a second, 0:01 left")
     activity.advance(1, 2)
-    assert progress._progress(activity, progress.Counts(4, 3)) == (1, 2, "rows")
+    assert told(activity, 5, (0, 4, 3))[:2] == (1, 2)
+
+
+def test_rows_that_are_done_stay_so_in_the_stages_that_follow():
+    activity = Activity("drawing", rows=1000, unit="hands")
+    assert told(activity, 1, (3, 1, 0))[:2] == (0, 1000)  # a look at what there is
+    assert told(activity, 3, (4, 8, 0))[:2] == (0, 1000)
+    assert told(activity, 7, (4, 8, 6), (5, 1, 0))[:2] == (750, 1000)
+    assert told(activity, 8) == (750, 1000, "750 of 1,000 hands, 150 a second, 0:02 left")  # between two stages
+    assert told(activity, 9, (5, 1, 0)) == (1000, 1000, "1,000 of 1,000 hands, then 0 of 1 tasks, 0:09")
+    assert told(activity, 11, (6, 8, 2)) == (1000, 1000, "1,000 of 1,000 hands, then 2 of 8 tasks, 0:11")
+    assert told(activity, 12, (6, 8, 4)) == (1000, 1000, "1,000 of 1,000 hands, then 4 of 8 tasks, 0:01 left")
+    assert told(activity, 13) == (1000, 1000, "1,000 of 1,000 hands, 0:13")
 
 
 def on_a_terminal(command, **more):
@@ -162,6 +266,29 @@ def test_on_a_terminal_a_line_renews_itself_below_what_is_logged():
     ]
 
 
+CALLERS = """
+import time
+from aslspark.cli.jobs_support import start_logging
+from aslspark.common import progress
+from aslspark.common.progress import doing
+
+progress.FIRST_SECONDS, progress.LOOK_SECONDS = 0.0, 0.01
+start_logging()
+with doing("Spark at work") as activity:
+    activity.is_callers = True
+    while not activity.is_spoken and time.monotonic() < activity.began + 20:
+        time.sleep(0.01)
+    print("a caller's table")
+"""
+
+
+def test_on_a_terminal_what_a_caller_prints_stands_in_a_line_of_its_own():
+    code, shown = on_a_terminal([sys.executable, "-u", "-c", CALLERS])
+    assert code == 0, shown
+    last = [line.rsplit("\r", 1)[-1] for line in shown.replace("\r\n", "\n").split("\n")]
+    assert last[:2] == ["  Spark at work: 0:00", "a caller's table"]
+
+
 SUBMITTED = """
 import time
 from aslspark.cli.jobs_support import run_job
@@ -173,7 +300,7 @@ progress.FIRST_SECONDS, progress.LOOK_SECONDS = 0.0, 0.01
 def main(argv):
     with doing("drawing hands") as activity:
         activity.advance(2, 4)
-        while progress._display._seen[0] is None:
+        while progress._display._last is None:
             time.sleep(0.01)
     print("the end")
 
@@ -196,6 +323,30 @@ def submitted(copied):
     return [sys.executable, "-c", SPARK_SUBMIT, SUBMITTED, str(copied)]
 
 
+CALLED = """
+from aslspark.cli import jobs_support
+
+jobs_support.run_job(lambda argv: print(jobs_support._began()))
+"""
+CALLER = """
+import subprocess, sys
+
+for _ in range(2):
+    subprocess.run([sys.executable, "-c", sys.argv[1]], check=True)
+"""
+
+
+def test_a_job_of_spark_submit_is_waited_for_since_spark_submit_was_called():
+    command, asked = [sys.executable, "-c", CALLER, CALLED], {"capture_output": True, "text": True, "check": True}
+    before = time.monotonic()
+    first, second = map(float, subprocess.run(command, env=UNDER_SPARK_SUBMIT, **asked).stdout.split())
+    assert first == pytest.approx(second, abs=0.01)  # they have one caller
+    assert first >= before - 0.1  # a process's beginning is known to the hundredth of a second
+    own = {name: value for name, value in UNDER_SPARK_SUBMIT.items() if name != "PYSPARK_GATEWAY_PORT"}
+    first, second = map(float, subprocess.run(command, env=own, **asked).stdout.split())
+    assert second > first + 0.02  # the second was called when the first was over
+
+
 UNNAMED = """
 import time
 from aslspark.cli.jobs_support import run_job
@@ -205,7 +356,7 @@ from aslspark.common.command_line import ArgumentParser
 progress.LOOK_SECONDS = 0.01
 
 def main(argv):
-    while progress._display._seen[0] is None:
+    while progress._display._last is None:
         time.sleep(0.01)
     ArgumentParser(prog="aslspark score", usage="the usage").parse_args(argv[1:])
 
@@ -216,7 +367,7 @@ run_job(main)
 def test_a_command_has_a_line_before_any_work_has_a_name_and_its_help_stands_above_it():
     code, shown = on_a_terminal([sys.executable, "-c", UNNAMED, "score", "--help"])
     assert code == 0, shown
-    assert "\rscore: 0:00" in shown
+    assert re.search(r"\rscore: 0:\d\d", shown)
     last = [line.rsplit("\r", 1)[-1] for line in shown.replace("\r\n", "\n").split("\n")]
     assert last[0] == "usage: the usage"
     assert "score: 0:0" not in "".join(last)

@@ -8,11 +8,15 @@ from pathlib import Path
 from pyspark.sql import SparkSession
 
 from aslspark.common.paths import local_path
+from aslspark.common.progress import doing
+from aslspark.common.spark_session import parallelism
 from aslspark.data.synthetic.table import drawn_samples
 from aslspark.images.decoding import pixels_of
 
 SIGNER_PATTERN = r"(signer\d+)_"
 """Pattern of the signer in a path, for `pictures.signer_pattern`."""
+_MOST_TASKS, _LEAST_DRAWN = 100, 10
+"""Tasks that draw, of which this process reads one after the other, and pictures that are worth one."""
 
 
 def draw_pictures(spark: SparkSession, folder: str, *, count: int, seed: int, size: int, signers: int) -> None:
@@ -30,11 +34,17 @@ def draw_pictures(spark: SparkSession, folder: str, *, count: int, seed: int, si
     from PIL import Image
 
     root = Path(local_path(folder))
-    drawn = drawn_samples(spark, count=count, seed=seed, size=size, channels=3, signers=signers)
-    for row in drawn.select("id", "picture", "label", "signer").toLocalIterator(prefetchPartitions=True):
-        signer, number = (row[name].rpartition(mark)[2] for name, mark in (("signer", "-"), ("id", ":")))
-        file = io.BytesIO()
-        Image.fromarray(pixels_of(row["picture"])).save(file, "PNG")
-        path = root / row["label"] / f"signer{int(signer)}_{number}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(file.getvalue())
+    # Few tasks would show nothing for half a minute, and then all.
+    tasks = max(parallelism(spark), min(_MOST_TASKS, count // _LEAST_DRAWN))
+    drawn = drawn_samples(spark, count=count, seed=seed, size=size, channels=3, signers=signers, tasks=tasks)
+    with doing("drawing hands", unit="hands") as activity:
+        activity.advance(0, count)
+        rows = drawn.select("id", "picture", "label", "signer").toLocalIterator(prefetchPartitions=True)
+        for done, row in enumerate(rows, start=1):
+            signer, number = (row[name].rpartition(mark)[2] for name, mark in (("signer", "-"), ("id", ":")))
+            file = io.BytesIO()
+            Image.fromarray(pixels_of(row["picture"])).save(file, "PNG")
+            path = root / row["label"] / f"signer{int(signer)}_{number}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(file.getvalue())
+            activity.advance(done)
