@@ -267,17 +267,19 @@ def test_on_a_terminal_a_line_renews_itself_below_what_is_logged():
 
 
 CALLERS = """
-import time
+import logging, threading
 from aslspark.cli.jobs_support import start_logging
 from aslspark.common import progress
 from aslspark.common.progress import doing
 
 progress.FIRST_SECONDS, progress.LOOK_SECONDS = 0.0, 0.01
 start_logging()
+said, hears = threading.Event(), logging.Handler()
+hears.emit = lambda record: said.set()
+logging.getLogger().addHandler(hears)  # after the one that shows it
 with doing("Spark at work") as activity:
     activity.is_callers = True
-    while not activity.is_spoken and time.monotonic() < activity.began + 20:
-        time.sleep(0.01)
+    assert said.wait(20)
     print("a caller's table")
 """
 
