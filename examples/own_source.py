@@ -22,10 +22,14 @@ SETTINGS = (
 )
 
 
-def rows(folder: str) -> Iterator[tuple[str, bytes, str, str]]:
+def rows(folder: str) -> Iterator[tuple[str, bytes, str, str | None]]:
     """Give a row of COLUMNS for each picture."""
-    for path in sorted(Path(folder).glob("*.png")):
-        letter, signer, _ = path.stem.split("-")
+    paths = sorted(Path(folder).glob("*.png"))
+    if not paths:
+        raise aslspark.AslsparkError(f"{folder}: no file in it ends in .png; name a folder of pictures")
+    for path in paths:
+        # A name of another form gives no letter or signer, and so a reason in the quarantine.
+        letter, signer, *_ = [*path.stem.split("-"), None]
         yield str(path), path.read_bytes(), letter, signer
 
 
@@ -41,4 +45,9 @@ def train(spark: SparkSession, folder: str, out: str) -> str:
 
 
 if __name__ == "__main__":
-    train(SparkSession.builder.getOrCreate(), *sys.argv[1:])
+    if len(sys.argv) < 3:
+        sys.exit(__doc__)
+    try:
+        train(SparkSession.builder.getOrCreate(), *sys.argv[1:])
+    except aslspark.AslsparkError as error:
+        sys.exit(f"error: {error}")
