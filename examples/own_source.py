@@ -37,11 +37,8 @@ def train(spark: SparkSession, folder: str, out: str) -> str:
     """Ingest and train; return the bundle's folder."""
     config = aslspark.load_config(overrides=SETTINGS)
     pictures = spark.createDataFrame(rows(folder), COLUMNS)
-    report = aslspark.ingest(spark, pictures, f"{out}/ingested", config=config)
-    print(report)
-    result = aslspark.train(spark, f"{out}/ingested", f"{out}/model", config=config)
-    print(result)
-    return result.path
+    aslspark.ingest(spark, pictures, f"{out}/ingested", config=config)  # the log says what is in quarantine, and why
+    return aslspark.train(spark, f"{out}/ingested", f"{out}/model", config=config).path
 
 
 if __name__ == "__main__":
