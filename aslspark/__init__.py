@@ -13,7 +13,8 @@ The public API is what stands in `__all__`; every other name is private, and may
 - `load_model`, `score`: a bundle and pictures become letters;
 - `monitor`: a bundle and new pictures become how they differ from those that it learned from;
 - `SignClassifierModel`: the `pyspark.ml` Model of a bundle;
-- `SignKerasEstimator`, `SignTorchEstimator`: Horovod's estimators for networks of your own.
+- `SignKerasEstimator`, `SignTorchEstimator`: Horovod's estimators for networks of your own;
+- `AslsparkError`: what these raise where their caller can put something right, in one line.
 
 Each is imported when it is first asked for: ``import aslspark`` loads neither Spark nor a framework.
 """
@@ -28,6 +29,7 @@ from aslspark.common.package import VERSION
 from aslspark.common.redaction import mask_logs
 
 if TYPE_CHECKING:
+    from aslspark.common.errors import AslsparkError
     from aslspark.common.settings import load_config
     from aslspark.scoring.model import SignClassifierModel, load_model
     from aslspark.training.keras_estimator import SignKerasEstimator
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     from aslspark.workflows.tune import tune
 
 __all__ = [
+    "AslsparkError",
     "SignClassifierModel",
     "SignKerasEstimator",
     "SignTorchEstimator",
@@ -61,6 +64,7 @@ __all__ = [
 __version__ = VERSION
 
 _MODULES = {
+    "AslsparkError": "aslspark.common.errors",
     "SignClassifierModel": "aslspark.scoring.model",
     "SignKerasEstimator": "aslspark.training.keras_estimator",
     "SignTorchEstimator": "aslspark.training.torch_estimator",

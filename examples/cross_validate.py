@@ -24,4 +24,9 @@ def judge(spark: SparkSession, data: str, out: str, *settings: str, folds: int =
 
 
 if __name__ == "__main__":
-    judge(SparkSession.builder.getOrCreate(), *sys.argv[1:])
+    if len(sys.argv) < 3:
+        sys.exit(__doc__)
+    try:
+        judge(SparkSession.builder.getOrCreate(), *sys.argv[1:])
+    except aslspark.AslsparkError as error:
+        sys.exit(f"error: {error}")

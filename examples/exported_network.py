@@ -59,17 +59,35 @@ def features_of(path):
         sys.exit(f"{path}: this network takes the features of a hand; give a JSON file of them in place of a picture")
 
 
+def about_of(file):
+    """Read what `aslspark export` wrote beside the network: what goes in, and the letters that come out."""
+    try:
+        with open(f"{file}.json") as about:
+            return json.load(about)
+    except FileNotFoundError:
+        sys.exit(f"error: {file}.json is not there; aslspark export writes it beside the network: copy both")
+
+
+def run(about, file, inputs):
+    """Give the probabilities of a batch."""
+    runtime = {"onnx": run_onnx, "tflite": run_tflite, "torchscript": run_torchscript}[about["format"]]
+    try:
+        return runtime(file, inputs)
+    except (ImportError, OSError):
+        raise
+    except Exception as error:  # each runtime has errors of its own
+        sys.exit(f"error: {file} cannot be run: {str(error).splitlines()[0]}; export it again")
+
+
 def main(file, source):
     """Print the letter and its probability."""
-    with open(f"{file}.json") as about:
-        about = json.load(about)
+    about = about_of(file)
     (value,) = about["inputs"]
     if value["name"] == "picture":
         given = picture_of(source, value["shape"], about["preprocessing"])
     else:
         given = features_of(source)
-    run = {"onnx": run_onnx, "tflite": run_tflite, "torchscript": run_torchscript}[about["format"]]
-    logs = np.log(np.maximum(run(file, {value["name"]: given})[0].astype(float), 1e-7)) / about["temperature"]
+    logs = np.log(np.maximum(run(about, file, {value["name"]: given})[0].astype(float), 1e-7)) / about["temperature"]
     shares = np.exp(logs - logs.max())
     shares /= shares.sum()
     best = int(shares.argmax())

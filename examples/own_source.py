@@ -22,10 +22,14 @@ SETTINGS = (
 )
 
 
-def rows(folder: str) -> Iterator[tuple[str, bytes, str, str]]:
+def rows(folder: str) -> Iterator[tuple[str, bytes, str, str | None]]:
     """Give a row of COLUMNS for each picture."""
-    for path in sorted(Path(folder).glob("*.png")):
-        letter, signer, _ = path.stem.split("-")
+    paths = sorted(Path(folder).glob("*.png"))
+    if not paths:
+        raise aslspark.AslsparkError(f"{folder}: no file in it ends in .png; name a folder of pictures")
+    for path in paths:
+        # A name of another form gives no letter or signer, and so a reason in the quarantine.
+        letter, signer, *_ = [*path.stem.split("-"), None]
         yield str(path), path.read_bytes(), letter, signer
 
 
@@ -33,12 +37,14 @@ def train(spark: SparkSession, folder: str, out: str) -> str:
     """Ingest and train; return the bundle's folder."""
     config = aslspark.load_config(overrides=SETTINGS)
     pictures = spark.createDataFrame(rows(folder), COLUMNS)
-    report = aslspark.ingest(spark, pictures, f"{out}/ingested", config=config)
-    print(report)
-    result = aslspark.train(spark, f"{out}/ingested", f"{out}/model", config=config)
-    print(result)
-    return result.path
+    aslspark.ingest(spark, pictures, f"{out}/ingested", config=config)  # the log says what is in quarantine, and why
+    return aslspark.train(spark, f"{out}/ingested", f"{out}/model", config=config).path
 
 
 if __name__ == "__main__":
-    train(SparkSession.builder.getOrCreate(), *sys.argv[1:])
+    if len(sys.argv) < 3:
+        sys.exit(__doc__)
+    try:
+        train(SparkSession.builder.getOrCreate(), *sys.argv[1:])
+    except aslspark.AslsparkError as error:
+        sys.exit(f"error: {error}")

@@ -19,6 +19,11 @@ def letters(spark: SparkSession, bundle: str, pictures: pd.DataFrame) -> pd.Data
 
 
 if __name__ == "__main__":
-    bundle, *paths = sys.argv[1:]
-    files = pd.DataFrame({"path": paths, "content": [Path(path).read_bytes() for path in paths]})
-    print(letters(SparkSession.builder.getOrCreate(), bundle, files).to_string(index=False))
+    if len(sys.argv) < 3:
+        sys.exit(__doc__)
+    try:
+        bundle, *paths = sys.argv[1:]
+        files = pd.DataFrame({"path": paths, "content": [Path(path).read_bytes() for path in paths]})
+        print(letters(SparkSession.builder.getOrCreate(), bundle, files).to_string(index=False))
+    except (aslspark.AslsparkError, OSError) as error:
+        sys.exit(f"error: {error}")

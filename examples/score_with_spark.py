@@ -5,6 +5,7 @@ python examples/score_with_spark.py runs/mine pictures scored
 
 import sys
 
+from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
 
 import aslspark
@@ -17,4 +18,10 @@ def score(spark: SparkSession, bundle: str, folder: str, out: str) -> DataFrame:
 
 
 if __name__ == "__main__":
-    score(SparkSession.builder.getOrCreate(), *sys.argv[1:])
+    if len(sys.argv) < 4:
+        sys.exit(__doc__)
+    try:
+        score(SparkSession.builder.getOrCreate(), *sys.argv[1:])
+    except (aslspark.AslsparkError, AnalysisException) as error:
+        # Spark names what is missing, or there already, in its first line.
+        sys.exit(f"error: {str(error).splitlines()[0]}")

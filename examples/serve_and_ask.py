@@ -24,7 +24,11 @@ def served(bundle: str) -> Iterator[str]:
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as service:
         assert service.stdout is not None
         try:
-            yield next(found[0] for line in service.stdout if (found := re.search(r"http://localhost:\d+", line)))
+            addresses = (found[0] for line in service.stdout if (found := re.search(r"http://localhost:\d+", line)))
+            address = next(addresses, None)
+            if address is None:  # it has said why
+                raise OSError(f"the service of {bundle} did not start")
+            yield address
         finally:
             service.terminate()
 
@@ -41,7 +45,12 @@ def ask(address: str, path: str) -> dict[str, object]:
 
 
 if __name__ == "__main__":
-    bundle, *paths = sys.argv[1:]
-    with served(bundle) as address:
-        for path in paths:
-            print(path, ask(address, path))
+    if len(sys.argv) < 3:
+        sys.exit(__doc__)
+    try:
+        bundle, *paths = sys.argv[1:]
+        with served(bundle) as address:
+            for path in paths:
+                print(path, ask(address, path))
+    except OSError as error:
+        sys.exit(f"error: {error}")

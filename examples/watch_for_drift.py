@@ -22,4 +22,9 @@ def watch(spark: SparkSession, bundle: str, data: str, out: str) -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(3 if watch(SparkSession.builder.getOrCreate(), *sys.argv[1:]) else 0)
+    if len(sys.argv) < 4:
+        sys.exit(__doc__)
+    try:
+        sys.exit(3 if watch(SparkSession.builder.getOrCreate(), *sys.argv[1:]) else 0)
+    except aslspark.AslsparkError as error:
+        sys.exit(f"error: {error}")

@@ -5,13 +5,14 @@
 # MAGIC A bundle is a `pyspark.ml` Model. It adds the letter, its probability, the best three, or the reason why a
 # MAGIC picture could not be read, and keeps every row.
 # MAGIC
-# MAGIC `model` is a bundle, as the second and third notebook leave them; without it a small network is trained on
-# MAGIC drawn hands. `data` is a folder of pictures; without it hands are drawn as PNG files, other hands than those
-# MAGIC that were trained on, and one file that is no picture. `threshold` is the least probability, in percent, with
-# MAGIC which a letter is answered.
+# MAGIC `model` is a bundle, as the second and third notebook leave them, or `letters`, which comes with the package;
+# MAGIC without it a small network is trained on drawn hands. `data` is a folder of pictures; without it hands are drawn
+# MAGIC as PNG files, other hands than those that were trained on, and one file that is no picture. `threshold` is the
+# MAGIC least probability, in percent, with which a letter is answered.
 
 # COMMAND ----------
 
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -68,15 +69,24 @@ scored.where("reason is not null").groupBy("reason").count().show(truncate=False
 # COMMAND ----------
 
 # MAGIC %md
-# MAGIC Where the folders say the letter, how many are right; and a look at some of them.
+# MAGIC Where the folders say the letter, how many are right of those that the model can answer; and a look at some.
 
 # COMMAND ----------
 
-known = scored.where("label is not null and letter is not null")
-right, read = known.where("letter = label").count(), known.count()
-print(f"{right} of {read} that were read are right")
-some = scored.where("letter is not null").orderBy(F.xxhash64("path")).limit(32).orderBy("path").collect()
-pictures, _ = Normaliser("bytes", model.form)(pd.DataFrame({"data": [row["content"] for row in some]}))
+read = scored.where("letter is not null")
+labelled = (
+    read.where("label is not null")
+    .groupBy("label")
+    .agg(F.count("*").alias("read"), F.count_if(F.col("letter") == F.col("label")).alias("right"))
+)
+counts = labelled.collect()
+right, known = (sum(row[name] for row in counts if row["label"] in model.labels) for name in ("right", "read"))
+print(f"{right} of {known} that were read are right" if counts else "no folder has the name of a letter")
+if others := sorted(row["label"] for row in counts if row["label"] not in model.labels):
+    print(f"not counted, since the model does not know them: {', '.join(others)}")
+some = read.orderBy(F.xxhash64("path")).limit(32).orderBy("path").collect()
+form = replace(model.form, height=96, width=96, channels=3)  # to look at; a model of landmarks takes no picture itself
+pictures, _ = Normaliser("bytes", form)(pd.DataFrame({"data": [row["content"] for row in some]}))
 tiles = []
 for row, picture in zip(some, pictures, strict=True):
     words = f"{row['label'] or '?'} → {row['letter']} {row['probability']:.0%}"

@@ -16,7 +16,7 @@ import aslspark
 
 NAMES = (
     *("load_config", "ingest", "train", "load_model", "evaluate", "compare", "cross_validate", "score", "monitor"),
-    *("tune", "automl", "SignClassifierModel", "SignKerasEstimator", "SignTorchEstimator"),
+    *("tune", "automl", "SignClassifierModel", "SignKerasEstimator", "SignTorchEstimator", "AslsparkError"),
 )
 """In the order in which the examples build on one another: a table, the bundle trained on it, its letters."""
 

@@ -61,6 +61,8 @@ class ArgumentParser(argparse.ArgumentParser):
 def next_command(job: str, *words: str) -> str:
     """Return the command line of another job, spelled as the one that runs now was; empty where none runs.
 
+    What has no file among the jobs, such as ``serve``, is of the command alone.
+
     Parameters
     ----------
     job : str
@@ -69,11 +71,11 @@ def next_command(job: str, *words: str) -> str:
         Its options; words in capitals stand for what the reader has to give.
     """
     script = Path(sys.argv[0] if sys.argv else "")
-    if script.suffix == ".py" and script.parent.name == "jobs":
-        begin = " ".join(
-            ["spark-submit", *map(quote, _given_to_spark_submit()), f"{script.parent / job.replace('-', '_')}.py"]
-        )
-    elif script.name.startswith("aslspark "):
+    is_file = script.suffix == ".py" and script.parent.name == "jobs"
+    file = script.parent / f"{job.replace('-', '_')}.py"
+    if is_file and file.exists():
+        begin = " ".join(["spark-submit", *map(quote, _given_to_spark_submit()), f"{file}"])
+    elif is_file or script.name.startswith("aslspark "):
         begin = f"aslspark {job}"
     else:
         return ""  # Python, or a notebook

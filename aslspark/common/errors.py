@@ -6,7 +6,19 @@ from aslspark.common.redaction import redact
 class AslsparkError(Exception):
     """Something that the user can put right. The message names the setting or file, its value and what would work.
 
-    Secrets in the message are masked; see `aslspark.common.redaction`.
+    Parameters
+    ----------
+    message : str
+        One line. Keys and passwords in it are masked.
+
+    Examples
+    --------
+    >>> import aslspark
+    >>> try:
+    ...     aslspark.load_config(overrides=["training.epoch=15"])
+    ... except aslspark.AslsparkError as error:
+    ...     print(f"error: {error}")
+    error: --set training.epoch=15: unknown setting; did you mean training.epochs?
     """
 
     def __init__(self, message: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from pyspark.sql import Row
@@ -24,13 +24,19 @@ MOST_EXAMPLES = 10
 
 
 def counted_report(
-    out: str, opened: OpenedSources, read: int, options: SplitOptions, written: Written, started: float
+    out: str,
+    opened: OpenedSources,
+    read: int,
+    options: SplitOptions,
+    written: Written,
+    started: float,
+    leave: Callable[[], str] | None = None,
 ) -> IngestReport:
-    """Add up the counts, and refuse an ingest that lost rows or kept none."""
+    """Add up the counts, and refuse an ingest that lost rows, or kept none: then `leave` keeps the quarantine."""
     reasons = _reasons(written.quarantined)
     kept_rows = sum(row["rows"] for row in written.kept)
     quarantined_rows = sum(reason.rows for reason in reasons)
-    _require_all_rows(opened, read, kept_rows, reasons)
+    _require_all_rows(opened, read, kept_rows, reasons, leave)
     given = {split: opened.giving(split) for split in (VALIDATION, TEST)}
     labels, sources, splits = _counts(opened, options, written)
     warnings = [*opened.remarks, *missing_labels(labels, splits)]
@@ -60,7 +66,9 @@ def counted_report(
     )
 
 
-def _require_all_rows(opened: OpenedSources, read: int, kept: int, reasons: Sequence[Reason]) -> None:
+def _require_all_rows(
+    opened: OpenedSources, read: int, kept: int, reasons: Sequence[Reason], leave: Callable[[], str] | None
+) -> None:
     quarantined = sum(reason.rows for reason in reasons)
     if read != kept + quarantined:
         raise AslsparkError(
@@ -77,7 +85,8 @@ def _require_all_rows(opened: OpenedSources, read: int, kept: int, reasons: Sequ
             remedy = (
                 f"labels of pictures are {LABELS[0]} to {LABELS[25]}, {', '.join(LABELS[26:])}; name others so first"
             )
-        raise AslsparkError(f"{names}: none of {counted(read, 'row')} can be used ({why}); {remedy}")
+        kept_at = f"; {leave()} is a Parquet table of all rows, each with its reason" if leave else ""
+        raise AslsparkError(f"{names}: none of {counted(read, 'row')} can be used ({why}); {remedy}{kept_at}")
 
 
 def _counts(

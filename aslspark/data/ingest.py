@@ -31,6 +31,7 @@ from aslspark.data.ingest_report import IngestReport
 from aslspark.data.pictures.options import PictureOptions
 from aslspark.data.pictures.reading import packing
 from aslspark.data.post_write_hands import finish_hands
+from aslspark.data.quarantine_table import leave_quarantine
 from aslspark.data.samples import REPORT_FILE, SPLITS, TEST, VALIDATION
 from aslspark.data.split_preview import Needs, previewed_missing_labels, require_trainable
 from aslspark.data.splits import SplitOptions
@@ -57,10 +58,12 @@ def ingest_sources(
     needs: Needs | None = None,
     columns: ColumnConfig | None = None,
     remarks: Sequence[str] = (),
+    beside: str | None = None,
 ) -> IngestReport:
     """Read sources into a sample table, split into train, validation and test, and a quarantine; see `aslspark.ingest`.
 
-    It leaves `report.html`, too. The folder appears whole or not at all.
+    It leaves `report.html`, too. The folder appears whole or not at all; where no row can be used, the quarantine
+    alone is left, beside `beside`.
 
     Parameters
     ----------
@@ -74,6 +77,9 @@ def ingest_sources(
         What the columns of tables that are named are called.
     remarks : sequence of str
         What the caller warns of, to stand first among the report's warnings.
+    beside : str, optional
+        What the user asked for: `out`, or the result of a larger job, of which this is a step. By default nothing is
+        left where no row can be used.
     """
     started = time.monotonic()
     out, store = mounted_as_spark(out), open_store(spark)
@@ -103,7 +109,8 @@ def ingest_sources(
             first = count_sources(spark, opened, f"{folder}/{LINES_FOLDER}", picture_options)
         _preview_splits(spark, opened, first, options, needs)
         written = write_samples(spark, store, folder, opened, first, options, picture_options)
-        report = counted_report(out, opened, first.rows, options, written, started)
+        leave = partial(leave_quarantine, store, folder, mounted_as_spark(beside)) if beside else None
+        report = counted_report(out, opened, first.rows, options, written, started, leave)
         report.warnings.extend([*first.numbering_warnings(), *shared_signers(opened, first, options)])
         if opened.pictures:
             fitting, per_second = picture_options.form.preprocessing(), len(lengths) / written.seconds

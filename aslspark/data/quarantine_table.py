@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from itertools import chain, count
 
 import pandas as pd
 import pyarrow as pa
@@ -63,6 +64,15 @@ def write_quarantine(store: StoreFiles, folder: str, given: Sequence[QuarantineR
         Row(source=source, reason=reason, rows=len(of_group), first=of_group[:EXAMPLES])
         for (source, reason), of_group in groups.items()
     ]
+
+
+def leave_quarantine(store: StoreFiles, folder: str, beside: str) -> str:
+    """Keep the quarantine of an ingest that comes to nothing, as `beside.quarantine`; return its path."""
+    place = f"{beside.rstrip('/')}.quarantine"
+    places = chain([place], (f"{place}-{number}" for number in count(2)))
+    place = next(path for path in places if not store.exists(path))
+    store.move(f"{folder}/{QUARANTINE_FOLDER}", place)
+    return store.local(place) or place
 
 
 def quarantined_lines(lines: pd.DataFrame) -> list[QuarantineRow]:

@@ -169,11 +169,12 @@ def describe(
         if fraction > 0
     ]
     aside = " and ".join(shares) if shares else "nothing"
+    asked = f"; asked for: {aside}" if shares else f": {aside}"  # few groups come to other shares
     how = {
         "block": f"The rows of each source and label were cut, in order, into {options.blocks} contiguous "
-        f"blocks, and whole blocks were set aside: {aside}",
-        "signer": f"All pictures of a signer stay together, and whole signers were set aside: {aside}",
-        "source": f"All rows of a source stay together, and whole sources were set aside: {aside}",
+        f"blocks, and whole blocks were set aside{asked}",
+        "signer": f"All pictures of a signer stay together, and whole signers were set aside{asked}",
+        "source": f"All rows of a source stay together, and whole sources were set aside{asked}",
         "random": f"Rows were set aside at random, one by one, near duplicates on both sides: {aside}",
     }[options.kind]
     sentence = f"{how} (seed {options.seed})."

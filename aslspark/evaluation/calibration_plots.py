@@ -66,7 +66,7 @@ def plot_calibration(certainty: Certainty, path: Path) -> None:
         show_percent(axes.yaxis)
         show_percent(axes.xaxis)
         axes.grid()
-    handles += axes.plot([], [], color=TRAIN_COLOUR, alpha=0.4, label="95 % range")
+    handles += axes.plot([], [], color=TRAIN_COLOUR, alpha=0.4, label="95% range")
     figure.legend(handles=handles, loc="outside lower center", ncols=4, title="a dot: pictures of like probability")
     figure.savefig(path)
 
@@ -125,7 +125,7 @@ def plot_groups(groups: Mapping[str, Sequence[GroupAccuracy]], accuracy: float, 
     drawn = {kind: _least_accurate(metrics) for kind, metrics in groups.items()}
     heights = [0.6 + 0.27 * len(metrics) for metrics in drawn.values()]
     figure = Figure(figsize=(8, sum(heights) + 0.9), layout="constrained")
-    title = "who is read how well (line: 95 % range by the number of pictures; dotted: all together)"
+    title = "who is read how well (line: 95% range by the number of pictures; dotted: all together)"
     figure.suptitle(title)
     all_axes = figure.subplots(len(drawn), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]
     for axes, (kind, metrics) in zip(all_axes, drawn.items(), strict=True):

@@ -47,7 +47,7 @@ def plot_scores(bundles: Sequence[BundleRow], sets: Sequence[str], path: Path) -
     axes.set_yticks(places, names)
     axes.invert_yaxis()
     label_at_right(axes, places, shares)
-    axes.set(xlim=(0, 1), xlabel="right (the line: 95 % range by the number of pictures)")
+    axes.set(xlim=(0, 1), xlabel="right (the line: 95% range by the number of pictures)")
     show_percent(axes.xaxis)
     figure.savefig(path)
 

@@ -112,7 +112,7 @@ def write_sheet(path: str, model: SignClassifierModel, rows: Sequence[Row], shee
     hands = hands_of(rows) if LANDMARKS in _inputs(manifest) else None
     letters, heats = explain_bundle(path, pictures, hands)
     name = manifest["settings"]["network"]["name"]
-    title = f"where '{name}' ({manifest['framework']}) looks: true letter → read letter (Grad-CAM)"
+    title = f"where '{name}' ({manifest['framework']}) looks, lightest most: true letter → read letter (Grad-CAM)"
     tiles = [
         Tile(
             np.hstack([_as_rgb(picture), _under_heat(picture, heat)]),
@@ -128,5 +128,6 @@ def _as_rgb(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
 
 
 def _under_heat(picture: npt.NDArray[np.uint8], heat: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-    mixed = (1 - _HEAT_SHARE) * _as_rgb(picture) + _HEAT_SHARE * colormaps["jet"](heat)[:, :, :3]
+    # The hotter, the lighter: the colour-blind see it, too, and so does paper.
+    mixed = (1 - _HEAT_SHARE) * _as_rgb(picture) + _HEAT_SHARE * colormaps["inferno"](heat)[:, :, :3]
     return np.asarray(mixed)

@@ -54,7 +54,7 @@ def plot_drift(batches: Sequence[Mapping[str, Any]], alarm_rate: float, path: Pa
     width = 7.0 if len(batches) == 1 else 3.6 + min(0.34 * len(batches), 16)
     figure = Figure(figsize=(width, 1.4 + 0.26 * max(len(names), 4)), layout="constrained")
     axes = figure.subplots()
-    axes.set_yticks(range(len(names)), names)
+    axes.set_yticks(range(len(names)), [_in_words(name) for name in names])
     if len(batches) == 1:
         values = shares[:, 0]
         colours = [VALIDATION_COLOUR if value > 1 else TRAIN_COLOUR for value in values]
@@ -80,7 +80,7 @@ def plot_drift(batches: Sequence[Mapping[str, Any]], alarm_rate: float, path: Pa
     spots = []
     for row, column in zip(*np.nonzero(~np.isnan(shares)), strict=True):
         one, share = batches[column]["statistics"][names[row]], shares[row, column]
-        says = f"{names[row]}, {batches[column]['batch']}: {one['value']:.4g}, {share:.2f} times its limit"
+        says = f"{_in_words(names[row])}, {batches[column]['batch']}: {one['value']:.4g}, {share:.2f} times its limit"
         across = axes.get_xlim() if len(batches) == 1 else (column - 0.5, column + 0.5)
         spots.append(Spot(axes, across, (row - 0.5, row + 0.5), says))
     save_with_spots(figure, path, spots)
@@ -143,13 +143,17 @@ def plot_shares(profile: Profile, counts: Mapping[str, Any], batch: Mapping[str,
         before, now = (rows[place] / max(rows.sum(), 1) for rows in (reference, counts[name]))
         for shift, share, shade in ((-0.2, before, QUIET), (0.2, now, colour(name))):
             axes.bar(x + shift, share, width=0.4, color=shade)
-        says.append(f"{name if name in FLAGS else text}: {_beside(before, now)}")
+        says.append(f"{_in_words(name) if name in FLAGS else text}: {_beside(before, now)}")
     axes.set_xticks(range(len(bars)), [text for text, _, _ in bars])
     axes.tick_params(axis="x", labelrotation=0 if len(bars) < 30 else 90)
     show_percent(axes.yaxis)
     axes.set(ylabel="share of the rows", title="answers: the reference (grey), the batch (coloured)")
     spots += [Spot(axes, (x - 0.5, x + 0.5), axes.get_ylim(), words) for x, words in enumerate(says)]
     save_with_spots(figure, path, spots)
+
+
+def _in_words(name: str) -> str:
+    return name.replace("_", " ")  # of no_hand and not_sure
 
 
 def _below(rows: npt.NDArray[Any]) -> npt.NDArray[Any]:

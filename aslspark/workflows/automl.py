@@ -151,7 +151,10 @@ def automl(
         ends = started + 60 * budget.minutes if budget.minutes else math.inf
         with scratch_beside(path) as scratch, whole_folder(path) as folder:
             needs = Needs((TEST, VALIDATION))
-            with ingest_kept(scratch, path, data), training_data(spark, data, (), config, scratch, needs) as table:
+            with (
+                ingest_kept(scratch, path, data),
+                training_data(spark, data, (), config, scratch, needs, path) as table,
+            ):
                 _require_judgeable(table, data)
                 entries = _entries(spark, table, config, budget)
                 log.info("to try: %s", ", ".join(entry.family.name for entry in entries))

@@ -179,7 +179,7 @@ def _train_folds(
 ) -> tuple[RunSettings, list[FoldRow]]:
     """Plan the folds and train each; return the settings of the run, and the metrics of each fold."""
     needs = Needs(groups=_least_groups(options))
-    with ingest_kept(scratch, folder, data), training_data(spark, data, (), config, scratch, needs) as table:
+    with ingest_kept(scratch, folder, data), training_data(spark, data, (), config, scratch, needs, folder) as table:
         settings: RunSettings = {
             **chosen,
             "data": {

@@ -99,7 +99,7 @@ def evaluate(
             if ingested := ingested_folder(paths):
                 samples = read_samples(spark, ingested, [TEST])
             else:
-                samples = labelled_samples(spark, loaded, paths, seen_by_workers / "ingested", config)
+                samples = labelled_samples(spark, loaded, paths, seen_by_workers / "ingested", config, folder_to_make)
             metrics = report.evaluate(loaded, samples, folder, judged_on=[TEST])
             warning = learned_sources_warning(manifest, metrics["by_source"])
             if warning and ingested and fingerprint(spark, ingested) == learned_fingerprint(manifest):
@@ -127,7 +127,12 @@ def evaluate(
 
 
 def labelled_samples(
-    spark: SparkSession, model: SignClassifierModel, data: Sequence[str], folder: AnyPath, config: Config | None = None
+    spark: SparkSession,
+    model: SignClassifierModel,
+    data: Sequence[str],
+    folder: AnyPath,
+    config: Config | None = None,
+    beside: AnyPath | None = None,
 ) -> DataFrame:
     """Ingest raw labelled sources as a model's own training pictures were; all of it is test.
 
@@ -141,6 +146,8 @@ def labelled_samples(
     config : Config, optional
         Of its section `pictures`, what labels and signers are; size, colours, fit and crop are the model's, but for
         one that was made from hands alone.
+    beside : Path or StorePath, optional
+        What the job is to leave; see `training_data`.
 
     Returns
     -------
@@ -155,7 +162,9 @@ def labelled_samples(
     pictures = replace(pictures, form=form, hands=model.hands)
     # As sources of test rows: between the splits of a folder that has some, near duplicates would be looked for, and
     # dropped where the settings ask for it, from what is to be judged on as a whole.
-    where = spark_path(folder)
-    report = ingest_sources(spark, [], where, test_sources=data, pictures=pictures, columns=config.columns)
+    where, left_at = spark_path(folder), None if beside is None else spark_path(beside)
+    report = ingest_sources(
+        spark, [], where, test_sources=data, pictures=pictures, columns=config.columns, beside=left_at
+    )
     log.info("%s", replace(report, split="All rows are judged on."))
     return read_samples(spark, where)

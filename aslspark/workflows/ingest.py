@@ -87,7 +87,8 @@ def ingest(
     Raises
     ------
     AslsparkError
-        Where a source cannot be read or holds nothing that can be used, the split cannot be made, or `out` exists.
+        Where a source cannot be read, the split cannot be made, or `out` exists. Where no row can be used, too: the
+        error says where the quarantine is kept, as ``out.quarantine``.
 
     Examples
     --------
@@ -117,7 +118,7 @@ def ingest(
     given, given_as_test = (one_or_several(each, str | DataFrame) for each in (sources, test_sources))
     names = [source if isinstance(source, str) else "a DataFrame" for source in given]
     with job_run(spark, config, "ingest", out, data=names):
-        report = ingest_or_draw(spark, given, out, config, given_as_test)
+        report = ingest_or_draw(spark, given, out, config, given_as_test, beside=out)
     log.log(RESULT, "%s", report)
     counts = ", ".join(f"{rows:,} {split}" for split, rows in report.splits.items())
     log_result(
@@ -136,8 +137,12 @@ def ingest_or_draw(
     config: Config,
     test_sources: Sequence[str | DataFrame] = (),
     needs: Needs | None = None,
+    beside: str | None = None,
 ) -> IngestReport:
-    """Ingest as `ingest` does, as one step of a larger job, which may need something of the splits."""
+    """Ingest as `ingest` does, as one step of a larger job, which may need something of the splits.
+
+    `beside` is what `ingest_sources` is given.
+    """
     split = SplitOptions(**vars(config.split))
     if sources:
         pictures = picture_options(spark, config.pictures, config.hands)
@@ -150,6 +155,7 @@ def ingest_or_draw(
             pictures=pictures,
             needs=needs,
             columns=config.columns,
+            beside=beside,
         )
     drawn = config.drawn
     log.info(

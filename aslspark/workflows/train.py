@@ -280,7 +280,7 @@ def _fit_and_judge(job: _Job, scratch: AnyPath) -> TrainingResult:
     with whole_folder(job.path, scratch / "bundle" if isinstance(scratch, Path) else None) as folder:
         with (
             ingest_kept(scratch, job.path, job.data),
-            training_data(spark, job.data, job.test_data, config, scratch, job.needs) as table,
+            training_data(spark, job.data, job.test_data, config, scratch, job.needs, job.path) as table,
         ):
             ingested = time.monotonic()
             classifier, result, pipeline = job.fit(table, scratch)

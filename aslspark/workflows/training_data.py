@@ -33,6 +33,7 @@ def training_data(
     config: Config,
     scratch: AnyPath,
     needs: Needs | None = None,
+    beside: AnyPath | None = None,
 ) -> Iterator[TrainingData]:
     """Give the data of a job as an ingested folder, which is made from raw sources or synthetic hands where needed.
 
@@ -48,6 +49,8 @@ def training_data(
         All workers see it. It gets what is ingested here; the caller removes it, or keeps it for a call that resumes.
     needs : Needs, optional
         What the splits of raw sources must have; sources that cannot give it are refused before they are decoded.
+    beside : Path or StorePath, optional
+        What the job is to leave: raw sources of which no row can be used leave their quarantine beside it.
 
     Raises
     ------
@@ -82,5 +85,6 @@ def training_data(
         yield look_at(spark, folder)
         return
     write_json(begun, given)
-    log.info("%s", ingest_or_draw(spark, data, folder, config, test_data, needs or Needs()))
+    left_at = None if beside is None else spark_path(beside)
+    log.info("%s", ingest_or_draw(spark, data, folder, config, test_data, needs or Needs(), left_at))
     yield look_at(spark, folder)

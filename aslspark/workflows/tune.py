@@ -185,7 +185,7 @@ def search(
         study = open_study(database, space, options, config.training.epochs, config)
         begun: dict[str, Any] = {"space": space.as_dict(), **config.as_dict()}
         _require_same(study, out, begun)
-        with training_data(spark, data, (), config, folder, Needs((TEST, VALIDATION))) as table:
+        with training_data(spark, data, (), config, folder, Needs((TEST, VALIDATION)), folder) as table:
             begun |= {"data": table.fingerprint}
             _require_same(study, out, begun)
             study.set_user_attr(BEGUN_WITH, redact_all(begun))

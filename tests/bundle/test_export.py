@@ -133,6 +133,23 @@ def test_the_example_says_what_it_takes(tmp_path, words, said):
     assert (ran.returncode, said in ran.stderr, "Traceback" in ran.stderr) == (1, True, False)
 
 
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda file: file.with_name("letters.onnx.json").unlink(), "letters.onnx.json is not there; aslspark export"),
+        (lambda file: file.write_bytes(b"no network"), "error: letters.onnx cannot be run: "),
+    ],
+    ids=["without what is said of it", "damaged"],
+)
+def test_the_example_says_in_one_line_what_is_wrong_with_a_network(tmp_path, spoil, said):
+    (tmp_path / "hand.json").write_text(json.dumps([0.0] * FEATURES))
+    export_network(LETTERS, "onnx", str(tmp_path / "letters.onnx"))
+    spoil(tmp_path / "letters.onnx")
+    command = [sys.executable, str(EXAMPLE), "letters.onnx", "hand.json"]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert (ran.returncode, said in ran.stderr, ran.stderr.count("\n")) == (1, True, 1)
+
+
 def test_while_a_network_is_written_the_log_says_so(tmp_path):
     class Said(logging.Handler):
         def __init__(self):

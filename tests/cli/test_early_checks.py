@@ -3,6 +3,7 @@
 import sys
 
 import pytest
+from conftest import REPOSITORY
 
 from aslspark.cli import settings as listing
 from aslspark.cli.command import main_of
@@ -140,8 +141,9 @@ def test_the_next_command_is_spelled_as_this_one_was(monkeypatch):
     words = ("train-cnn", "--data", "my letters.csv", "--out", "DIR")
     monkeypatch.setattr(sys, "argv", ["aslspark ingest"])
     assert next_command(*words) == "aslspark train-cnn --data 'my letters.csv' --out DIR"
-    monkeypatch.setattr(sys, "argv", ["/opt/aslspark/jobs/ingest.py"])
-    assert next_command(*words).startswith("spark-submit /opt/aslspark/jobs/train_cnn.py --data ")
+    monkeypatch.setattr(sys, "argv", [f"{REPOSITORY}/jobs/ingest.py"])
+    assert next_command(*words).startswith(f"spark-submit {REPOSITORY}/jobs/train_cnn.py --data ")
+    assert next_command("serve", "--model", "runs/mine") == "aslspark serve --model runs/mine"  # which is no job
     monkeypatch.setattr(sys, "argv", ["/usr/lib/ipykernel_launcher.py"])
     assert next_command(*words) == ""
 

@@ -15,6 +15,7 @@ from picture_files import fill, picture
 from PIL import Image
 from pyspark.sql import functions as F
 
+import aslspark
 from aslspark.common.errors import AslsparkError
 from aslspark.common.settings import PictureConfig, load_config
 from aslspark.data import write_samples
@@ -140,6 +141,22 @@ def test_a_pattern_that_no_path_has_is_warned_of_where_signers_are_not_split(spa
     signers = options(spark, signer_pattern=r"person(\d)_")
     report = ingest_sources(spark, [str(tmp_path / "set")], str(tmp_path / "out"), pictures=signers)
     assert r"pictures.signer_pattern=person(\d)_ matches no path of 6 pictures, such as A/A1.jpg" in report.warnings
+
+
+def test_where_no_picture_can_be_used_the_error_names_the_table_that_says_why_of_each(spark, tmp_path):
+    for label in "AB":
+        (tmp_path / "hands" / label).mkdir(parents=True)
+        for number in range(20):
+            (tmp_path / "hands" / label / f"{number}.jpg").write_text("a page that was saved as a picture")
+    config = load_config(overrides="mllib.classifier=forest")
+    for do, kept in ((aslspark.ingest, "out.quarantine"), (aslspark.train, "out.quarantine-2")):
+        with pytest.raises(AslsparkError, match=f"none of 40 rows .* {tmp_path}/{kept} is a Parquet table"):
+            do(spark, str(tmp_path / "hands"), f"{tmp_path}/out/", config=config)
+        rows = spark.read.parquet(str(tmp_path / kept)).collect()
+        assert {row.reason for row in rows} == {"not a picture"}
+        names = {row.detail.split(": ")[0] for row in rows}
+        assert names == {f"{label}/{number}.jpg" for label in "AB" for number in range(20)}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["hands", "out.quarantine", "out.quarantine-2"]
 
 
 def test_a_picture_without_a_signer_beside_others_is_quarantined_where_signers_are_split(spark, tmp_path):

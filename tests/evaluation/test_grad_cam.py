@@ -110,3 +110,11 @@ def test_nothing_that_speaks_for_the_answer_is_no_heat():
 
     nothing = Explanation(np.ones((1, 4, 4, 2), np.float32), -np.ones((1, 4, 4, 2), np.float32), np.zeros(1, int))
     assert heat_maps(nothing, 8, 8).max() == 0
+
+
+def test_where_a_network_looks_is_lighter_the_more_it_looks_there_for_eyes_that_see_no_colours_too():
+    from aslspark.evaluation.grad_cam import _under_heat
+
+    grey = np.full((1, 11, 1), 128, np.uint8)
+    shown = _under_heat(grey, np.linspace(0, 1, 11, dtype=np.float32)[None])
+    assert (np.diff(shown[0] @ [0.2126, 0.7152, 0.0722]) > 0.01).all()

@@ -260,7 +260,7 @@ def test_the_plots_of_a_batch_say_what_each_of_their_parts_shows(profile, tmp_pa
     assert of_brightness[middle] == (
         f"brightness below {edges[middle]:.4g}: {below[0]:.1%} of the reference, {below[1]:.1%} of the batch"
     )
-    assert sum(words.startswith(("A: ", "no_hand: ")) for words in says) == 2
+    assert sum(words.startswith(("A: ", "no hand: ")) for words in says) == 2
 
 
 def profile_counts(profile):

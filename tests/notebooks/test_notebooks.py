@@ -122,7 +122,7 @@ def test_a_dataframe_of_pictures_is_scored_and_no_row_is_lost(run, spark):
     assert len(table) == 25
     unread = [row for row in table if row["letter"] is None]
     assert [(Path(row["path"]).name, row["reason"]) for row in unread] == [("no_picture.png", unread[0]["reason"])]
-    assert left.read == 24
+    assert left.known == 24
     assert 0 <= left.right <= 24
     assert (left.root / "model" / "network.onnx").exists()
     assert f"{left.right} of 24 that were read are right" in left.said

@@ -117,3 +117,48 @@ def test_darker_pictures_are_drift_by_their_brightness(spark, pictures, own, tmp
         Image.fromarray(np.asarray(Image.open(path)) // 3).save(dark / path.name)
     assert example("watch_for_drift")["watch"](spark, str(own / "model"), str(dark), str(tmp_path / "drift"))
     assert "brightness" in capsys.readouterr().out
+
+
+WRONG = {
+    "own_source": [(["{files}/none", "{out}"], "{files}/none: no file in it ends in .png")],
+    "score_with_spark": [
+        (["{files}/none", "{files}", "{out}"], "{files}/none"),
+        ([str(NETWORK), "{files}/none", "{out}"], "Path does not exist: file:{files}/none"),
+        ([str(NETWORK), "{files}", "{files}"], "{files} already exists"),
+    ],
+    "score_with_pandas": [
+        ([str(NETWORK), "{files}/none.png"], "No such file or directory: '{files}/none.png'"),
+        (["{files}/none", "{files}/dark.png"], "{files}/none"),
+    ],
+    "serve_and_ask": [
+        (["{files}/none", "{files}/dark.png"], "the service of {files}/none did not start"),
+        ([str(NETWORK), "{files}/none.png"], "No such file or directory: '{files}/none.png'"),
+    ],
+    "cross_validate": [
+        (["{files}/none", "{out}"], "{files}/none does not exist"),
+        (["{files}", "{out}", "training.epoch=8"], "did you mean training.epochs?"),
+    ],
+    "watch_for_drift": [(["{files}/none", "{files}", "{out}"], "{files}/none")],
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "words", "said"), [(name, *case) for name, cases in WRONG.items() for case in cases])
+def test_an_example_that_is_given_something_wrong_says_so_in_one_line(
+    spark, files, tmp_path, monkeypatch, name, words, said
+):
+    places = {"files": str(files), "out": str(tmp_path / "out")}
+    monkeypatch.setattr("sys.argv", [f"{name}.py", *(word.format(**places) for word in words)])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(EXAMPLES / f"{name}.py"), run_name="__main__")
+    message = ended.value.code
+    assert message.startswith("error: ")
+    assert "\n" not in message
+    assert said.format(**places) in message
+
+
+@pytest.mark.parametrize("name", sorted(WRONG))
+def test_an_example_that_is_given_nothing_says_how_it_is_called(monkeypatch, name):
+    monkeypatch.setattr("sys.argv", [f"{name}.py"])
+    with pytest.raises(SystemExit, match=f"python examples/{name}.py "):
+        runpy.run_path(str(EXAMPLES / f"{name}.py"), run_name="__main__")

@@ -180,3 +180,15 @@ def test_every_field_of_the_services_answers_has_a_meaning():
     answers = reference_pages._openapi()["components"]["schemas"]
     fields = {f"{name}.{field}": facts for name, body in answers.items() for field, facts in body["properties"].items()}
     assert [name for name, facts in fields.items() if "description" not in facts and "$ref" not in facts] == []
+
+
+def test_no_page_but_the_changelog_names_a_version_of_the_package():
+    versions = [*re.findall(r"(?m)^## (\d[\w.]*)", read("CHANGELOG.md")), aslspark.__version__]
+    stale = re.compile("|".join(rf"(?<![\w.]){re.escape(version)}(?![\w.]\w)" for version in versions))
+    others = [page for page in PAGES if page.name != "CHANGELOG.md"]
+    assert not [f"{page}: {found}" for page in others for found in stale.findall(read(page))]
+
+
+def test_the_page_on_databricks_names_the_python_that_the_package_asks_for():
+    asked = re.search(r'python_requires="[^0-9]*(\d+\.\d+)', read("setup.py"))[1]
+    assert re.findall(r"aslspark asks for (\d+\.\d+)", read("docs/databricks.md")) == [asked]

@@ -266,6 +266,9 @@ def test_the_page_is_used_by_keyboard_alone(page):
     page.keyboard.press("Space")
     assert page.input_value("#text") == "A "
     assert page.inner_text("#status") == "Space added"
+    page.keyboard.press("Space")
+    assert page.input_value("#text") == "A "
+    assert page.inner_text("#status") == "There is no word to end"
 
 
 def test_pictures_that_are_chosen_are_read_and_a_bad_one_says_why(page, real_data, tmp_path):
@@ -352,11 +355,16 @@ def test_of_several_models_the_page_lets_one_be_chosen(opened, tmp_path):
         until(page, "document.querySelector('#results strong')?.textContent == 'A'")
         page.click("#camera")
         until(page, "document.getElementById('letter').textContent == 'A'")
+        page.click("#practice")
         page.select_option("#which", "says_L")
         until(page, "document.getElementById('model').textContent.startsWith('says_L@')")
         until(page, "document.querySelector('#results strong')?.textContent == 'L'")
         until(page, "document.getElementById('letter').textContent == 'L'")
         assert [url.rpartition("/")[2] for url in sockets] == ["live", "live?model=says_L"]
+        assert page.inner_text("#practice-words").startswith("Practice has ended, since another model reads now.")
+        page.click("#practice")
+        page.click("#practice")
+        assert "ended" not in page.inner_text("#practice-words")
         page.click("#camera")
         assert Axe().run(page).violations_count == 0
         assert page.faults == []
@@ -429,8 +437,11 @@ def test_recorded_pictures_lie_in_the_folder_with_their_labels(page, running):
     page.fill("#count", "3")
     page.click("#start-record")
     until(page, "document.getElementById('record-status').textContent == '3 pictures of L kept'")
+    page.fill("#count", "1")
+    page.click("#start-record")
+    until(page, "document.getElementById('record-status').textContent == '1 picture of L kept'")
     with (running.recordings / "manifest.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert [(row["label"], row["signer"]) for row in rows] == [("L", "me-1")] * 3
+    assert [(row["label"], row["signer"]) for row in rows] == [("L", "me-1")] * 4
     assert all(Image.open(running.recordings / row["path"]).size == (640, 480) for row in rows)
     assert page.faults == []

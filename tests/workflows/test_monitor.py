@@ -82,6 +82,8 @@ def test_the_darker_day_is_drift_the_other_is_not_and_the_exit_code_says_so(spar
     assert "<h1>Drift in 1 of 2 batches</h1>" in page
     assert "<td>2024-05-01</td><td>720</td><td>no drift</td>" in page
     assert "<td>2024-05-02</td><td>720</td><td>drift</td><td>" + ", ".join(second["alarms"]) in page
+    assert "no hand gap" in page
+    assert "no_hand" not in page
     assert page.count("data:image/png;base64,") == 2
     assert faults_of(tmp_path / "out" / "report.html") == []
     clean = str(tmp_path / "clean")

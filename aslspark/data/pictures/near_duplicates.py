@@ -70,12 +70,18 @@ class NearDuplicates:
         if not self.others:
             return []
         first = self.closest[0]
-        done = f"those {self.dropped:,} were dropped" if self.dropped else "pictures.drop_near_duplicates drops them"
+        if self.dropped:
+            then = f": {counted(self.dropped, 'picture')} of those splits went into quarantine"
+        else:
+            easier = (
+                "it is easier to read than a new picture" if self.test == 1 else "they are easier than new pictures"
+            )
+            would = f"pictures.drop_near_duplicates=true quarantines {counted(self.others, 'picture')} of those splits"
+            then = f", so {easier}; {would}"
         return [
-            f"{counted(self.test, 'test picture has', 'test pictures have')} near duplicates ({self.bits} of {BITS} "
-            f"bits apart or less) in the other splits, {self.others:,} in all, and are easier than new pictures: "
-            f"{done}; the closest, {counted(first.bits, 'bit')} apart, are {first.test} and {first.other} ({SHEET} "
-            "shows more)"
+            f"{counted(self.test, 'test picture has', 'test pictures have')} near duplicates in the other splits "
+            f"(at most {self.bits} of {BITS} bits apart){then}; the closest, "
+            f"{counted(first.bits, 'bit')} apart, are {first.test} and {first.other} ({SHEET} shows more)"
         ]
 
     def as_dict(self) -> dict[str, Any]:

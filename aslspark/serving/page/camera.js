@@ -7,7 +7,7 @@ const SIDE = 480; // pixels of a frame's longer side; the detector uses fewer
 
 const INSTEAD = "Pictures can be chosen below instead.";
 const TROUBLE = {
-  NotAllowedError: "The browser may not use the camera. Allow it at the symbol beside the page's address, and start it again.",
+  NotAllowedError: "This page may not use the camera. Allow it in the browser, at the symbol beside the address, and start it again.",
   NotFoundError: `No camera was found. Connect one and start it again. ${INSTEAD}`,
   NotReadableError: "The camera does not start: another program or page may use it. Close that, and start it again.",
 };

@@ -36,7 +36,7 @@ export function setUpChart(chart) {
 export function sayWhatMoves(labels) {
   const known = MOVING.filter((letter) => labels.includes(letter));
   document.getElementById("moving").replaceChildren(
-    "J and Z are movements, and each picture is read by itself: ",
+    "J and Z are movements, which a still picture does not show: ",
     element("strong", known.length ? `the model answers ${known.join(" and ")} without seeing the movement` : "they are not read"),
     ".",
   );

@@ -6,7 +6,9 @@ import { Progress } from "./progress.js";
 
 const WORDS = "aslspark.words"; // their place in the storage
 const MOVING = /[JZ]/;
-const OFF = "Start, and a letter to make is shown. Weak letters come first.";
+const OFF = "Practise, and the page asks for letters, weak ones first.";
+const ENDED = "Practice has ended, since another model reads now. ";
+const NONE = "This model reads no letter that could be practised.";
 
 const $ = (id) => document.getElementById(id);
 const listed = (letters) => [...new Set(letters)].join(", ");
@@ -21,10 +23,11 @@ function storage() {
 }
 
 /**
- * Set these parts up. Returns what takes in a letter that was held, and tells what came of it; null out of practice.
- * `cameraIsOn()` tells whether a letter can be seen that is made.
+ * Set these parts up. Returns `taken`, which takes in a letter that was held and tells what came of it (null out of
+ * practice), and `isOn`, whether a letter is asked for. `cameraIsOn()` tells whether a letter can be seen that is made;
+ * `ended`: practice with another model's letters ends by it.
  */
-export function setUpLearning(facts, say, cameraIsOn) {
+export function setUpLearning(facts, say, cameraIsOn, ended) {
   const kept = storage();
   const progress = new Progress(kept);
   const letters = facts.chart.filter((entry) => entry.known && entry.drawn).map((entry) => entry.letter);
@@ -69,11 +72,12 @@ export function setUpLearning(facts, say, cameraIsOn) {
     }
     for (const id of ["skip", "show"]) $(id).hidden = practice === null;
     if (practice) askFor();
-    else $("practice-words").textContent = OFF;
+    else $("practice-words").textContent = (ended ? ENDED : "") + (letters.length ? OFF : NONE);
     showHow();
   }
 
   function start(by, some, words = []) {
+    ended = false;
     practice = new Practice(progress, some, Date.now(), { words });
     button = by;
     showPractice();
@@ -115,7 +119,7 @@ export function setUpLearning(facts, say, cameraIsOn) {
     const due = letters.filter((letter) => progress.due(letter, now)).length;
     $("progress-words").textContent = tries
       ? `${sum("right")} of ${tries} tries right; ${due} of ${letters.length} letters due now.`
-      : "No tries yet: practise, and each letter has its bar here.";
+      : "No tries yet. When you practise, a bar for each letter shows how many tries were right.";
     for (const id of ["progress", "forget"]) $(id).hidden = tries === 0;
     const tried = letters.filter((letter) => progress.of(letter).tries > 0);
     $("progress").replaceChildren(...tried.map((letter) => bar(letter, progress.of(letter))));
@@ -159,7 +163,7 @@ export function setUpLearning(facts, say, cameraIsOn) {
   showPractice();
   showProgress();
 
-  return (letter) => {
+  const taken = (letter) => {
     if (!practice) return null;
     const { wanted } = practice;
     const right = practice.see(letter, Date.now());
@@ -167,6 +171,7 @@ export function setUpLearning(facts, say, cameraIsOn) {
     showProgress();
     return right ? `${wanted} is right` : `That was ${letter}; ${wanted} is wanted`;
   };
+  return { taken, isOn: () => practice !== null };
 }
 
 /** The bar of a letter, with the same in words. */

@@ -15,7 +15,7 @@ import { Speller } from "./words.js";
 const $ = (id) => document.getElementById(id);
 const speller = new Speller();
 let chart = []; // how each letter is formed
-let practised = () => null; // takes in a letter that was held, and tells what came of it
+let learning = { taken: () => null, isOn: () => false }; // see setUpLearning
 
 function say(words, trouble = false) {
   $("status").textContent = words;
@@ -53,7 +53,7 @@ function showReading(reading, time) {
 const WORDS = {
   letter: (event) => `${event.letter} added`,
   word: (event) => `The word ${event.word} ended`,
-  space: () => "Space added",
+  space: (event) => (event.letter ? "Space added" : "There is no word to end"),
   delete: (event) => (event.letter ? `${event.letter === " " ? "Space" : event.letter} deleted` : "Nothing to delete"),
 };
 
@@ -68,7 +68,7 @@ function answered(reading, time) {
   const event = speller.see(reading.letter, reading.probability ?? 0, time);
   showReading(reading, time);
   tell(event);
-  const outcome = event?.kind === "letter" ? practised(event.letter) : null;
+  const outcome = event?.kind === "letter" ? learning.taken(event.letter) : null;
   if (outcome) say(outcome);
 }
 
@@ -125,7 +125,7 @@ function speak() {
   if (!text) return say("There is no text yet");
   // Local voices alone: others would send the text to another host.
   const voice = globalThis.speechSynthesis?.getVoices().find((one) => one.localService && one.lang.startsWith("en"));
-  if (!voice) return say("This machine has no voice of its own", true);
+  if (!voice) return say("No English voice is installed on this machine", true);
   const words = new SpeechSynthesisUtterance(text.toLowerCase());
   words.voice = voice;
   speechSynthesis.speak(words);
@@ -161,7 +161,7 @@ async function showModel() {
   $("model").textContent = facts.model;
   chart = facts.chart;
   sayWhatMoves(facts.labels);
-  practised = setUpLearning(facts, say, () => camera.on);
+  learning = setUpLearning(facts, say, () => camera.on, learning.isOn());
   setUpChart(facts.chart);
   if (facts.record) setUpRecording(camera, facts.labels);
   return facts;

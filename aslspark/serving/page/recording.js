@@ -39,7 +39,7 @@ export function setUpRecording(camera, labels) {
       $("record-status").dataset.kept = String(kept);
       await wait(BETWEEN);
     }
-    return say(`${kept} pictures of ${label} kept`);
+    return say(`${kept} ${kept === 1 ? "picture" : "pictures"} of ${label} kept`);
   }
 
   button.onclick = async () => {

@@ -86,8 +86,9 @@ export class Speller {
   }
 
   space() {
-    if (this.text !== "" && !this.text.endsWith(" ")) this.text += " ";
-    return { kind: "space", letter: " " };
+    const ends = this.text !== "" && !this.text.endsWith(" ");
+    if (ends) this.text += " ";
+    return { kind: "space", letter: ends ? " " : "" };
   }
 
   erase() {
