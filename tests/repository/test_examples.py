@@ -124,7 +124,7 @@ WRONG = {
     "score_with_spark": [
         (["{files}/none", "{files}", "{out}"], "{files}/none"),
         ([str(NETWORK), "{files}/none", "{out}"], "Path does not exist: file:{files}/none"),
-        ([str(NETWORK), "{files}", "{files}"], "{files} already exists"),
+        ([str(NETWORK), "{files}", "{files}"], "--out {files}: it exists already"),
     ],
     "score_with_pandas": [
         ([str(NETWORK), "{files}/none.png"], "No such file or directory: '{files}/none.png'"),
