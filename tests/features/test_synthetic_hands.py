@@ -5,7 +5,7 @@ import numpy as np
 from aslspark.common.labels import STATIC_LETTERS
 from aslspark.common.settings import HandConfig
 from aslspark.data.synthetic.letters import HANDSHAPES, handshapes_of, varied_handshapes_of
-from aslspark.features.landmarks import HAND_FOUND, HAND_NUMBERS, hangs_down, mixed_hands
+from aslspark.features.landmarks import HAND_FOUND, HAND_NUMBERS, PICTURE_POINTS, hangs_down, mixed_hands
 from aslspark.features.synthetic_hands import (
     DRAWN_OF_EACH,
     FOUND_OF_EACH,
@@ -28,6 +28,17 @@ def test_some_m_and_n_hang_down_and_no_b_does():
     shares = [float(np.mean(hangs_down(of_letter))) for of_letter in hands]
     assert shares[0] == 0
     assert all(0.1 < share < 0.6 for share in shares[1:])
+
+
+def test_some_p_and_q_show_the_back_of_the_hand_and_no_b_does():
+    hands = drawn_hands(["B", "P", "Q"], 60, seed=1)
+    points = hands[..., PICTURE_POINTS].reshape(3, 60, 21, 3)[..., :2]
+    index, little = (points[:, :, knuckle] - points[:, :, 0] for knuckle in (5, 17))
+    # Of a right hand whose palm is seen, the index finger's knuckle lies clockwise of the little finger's.
+    backs = index[..., 0] * little[..., 1] - index[..., 1] * little[..., 0] > 0
+    shares = backs.mean(axis=1)
+    assert shares[0] == 0
+    assert all(0.2 < share < 0.8 for share in shares[1:])
 
 
 def test_the_ways_of_charts_stay_the_commoner_ones():

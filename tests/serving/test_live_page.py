@@ -193,7 +193,7 @@ def test_a_hand_before_the_camera_spells_a_word_of_ones_own_and_its_letters_are_
 @pytest.mark.parametrize(
     ("error", "sentence"),
     [
-        ("NotAllowedError", "Allow it at the symbol beside the page's address"),
+        ("NotAllowedError", "Allow it in the browser, at the symbol beside the address"),
         ("NotFoundError", "No camera was found. Connect one"),
         ("NotReadableError", "another program or page may use it"),
         ("OverconstrainedError", "does not start (its words)"),

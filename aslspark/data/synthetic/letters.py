@@ -170,11 +170,24 @@ MORE_VIEWS: dict[str, tuple[View, ...]] = {
     "M": _FROM_ABOVE,
     "N": _FROM_ABOVE,
     "O": (View(yaw=10), View(yaw=30)),
-    "P": (View(yaw=-40, roll=50), View(yaw=-60, roll=120), View(yaw=-30, roll=145)),
-    "Q": (View(yaw=-60, roll=160), View(yaw=110, roll=180), View(yaw=-90, roll=105)),
+    "P": (
+        View(yaw=-40, roll=50),
+        View(yaw=-60, roll=120),
+        View(yaw=-30, roll=145),
+        View(yaw=120, pitch=40, roll=-130),
+        View(yaw=105, pitch=25, roll=-90),
+        View(yaw=150, pitch=40, roll=-90),
+    ),
+    "Q": (
+        View(yaw=-60, roll=160),
+        View(yaw=110, roll=180),
+        View(yaw=-90, roll=105),
+        View(yaw=150, pitch=45, roll=-140),
+        View(yaw=180, pitch=50, roll=180),
+    ),
 }
-"""Further views of the first way to form a letter: P and Q from sideways to straight down, O from the front, M and N
-from above, the palm of H."""
+"""Further views of the first way to form a letter: P and Q from sideways to straight down and from the back of the hand,
+O from the front, M and N from above, the palm of H."""
 
 MORE_HANDSHAPES: dict[str, tuple[Handshape, ...]] = {
     # Wider.
@@ -191,6 +204,11 @@ MORE_HANDSHAPES: dict[str, tuple[Handshape, ...]] = {
     "K": (
         Handshape((8, 30, 80, 10, 0), (9, 3, 4, 3), (-8, 10, 6, 4), _FOLDED_RING, _FOLDED_LITTLE,
              (View(yaw=-10), View(yaw=5))),
+    ),
+    # The middle finger bent, its tip at the thumb's.
+    "P": (
+        Handshape((25, 30, 70, 20, 10), (2, 8, 6, 4), (-3, 62, 48, 32), _FOLDED_RING, _FOLDED_LITTLE,
+             (View(yaw=-75, roll=85), View(yaw=-60, roll=70), View(yaw=-100, roll=85))),
     ),
     # Three and two fingers that hang down before the back of the hand.
     "M": (
