@@ -186,8 +186,8 @@ MORE_VIEWS: dict[str, tuple[View, ...]] = {
         View(yaw=180, pitch=50, roll=180),
     ),
 }
-"""Further views of the first way to form a letter: P and Q from sideways to straight down and from the back of the hand,
-O from the front, M and N from above, the palm of H."""
+"""Further views of the first way to form a letter: P and Q from sideways to straight down and from the back of the
+hand, O from the front, M and N from above, the palm of H."""
 
 MORE_HANDSHAPES: dict[str, tuple[Handshape, ...]] = {
     # Wider.
