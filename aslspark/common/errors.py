@@ -17,8 +17,8 @@ class AslsparkError(Exception):
     >>> try:
     ...     aslspark.load_config(overrides=["training.epoch=15"])
     ... except aslspark.AslsparkError as error:
-    ...     print(f"error: {error}")
-    error: --set training.epoch=15: unknown setting; did you mean training.epochs?
+    ...     str(error)
+    '--set training.epoch=15: unknown setting; did you mean training.epochs?'
     """
 
     def __init__(self, message: str) -> None:

@@ -201,7 +201,13 @@ def mixed(request, spark, ingested, tmp_path_factory):
 
     network = {"keras": KerasNetwork, "torch": TorchNetwork}[request.param]
     folder = tmp_path_factory.mktemp("mixed")
-    words = [*QUICK, "training.epochs=2", "training.precision=mixed", f"training.framework={request.param}"]
+    words = [
+        *QUICK,
+        "network.name=cnn",
+        "training.epochs=2",
+        "training.precision=mixed",
+        f"training.framework={request.param}",
+    ]
     with pytest.MonkeyPatch.context() as patch:
         cloudpickle.register_pickle_by_value(sys.modules[__name__])  # Horovod's processes cannot import the tests
         patch.setattr(network, "worker", lambda self: observed)
