@@ -7,6 +7,7 @@ probabilities (n, classes). They have Keras' own layers alone, so that their fil
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import reduce
 
 import tensorflow as tf
@@ -96,7 +97,11 @@ def pooled_cnn(sizes: NetworkSizes) -> tf.keras.Model:
             outputs = layers.Add()([outputs, _convolution(outputs, width, strides=1)])
     backbone = tf.keras.Model(inside, layers.Flatten()(outputs), name=BACKBONE)
     picture = layers.Input(sizes.shape, name=PICTURE)
-    return _with_head(picture, backbone(picture), sizes)
+    features = layers.Dropout(sizes.dropout)(backbone(picture))
+    features = _normalised(
+        layers.Dense(sizes.hidden, use_bias=False)(features)
+    )  # else many units die in the first steps
+    return _with_head(picture, features, replace(sizes, hidden=0))
 
 
 def _landmark_features(landmarks: tf.Tensor, dropout: float) -> tf.Tensor:

@@ -6,6 +6,8 @@ this order, to logits (n, classes).
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import nn
 
@@ -159,7 +161,15 @@ def pooled_cnn(sizes: NetworkSizes) -> HandNetwork:
         rows, columns, channels = rows // 2, columns // 2, width
     backbone = nn.Sequential(*stages, nn.Flatten())
     start_as_keras(backbone)
-    return HandNetwork(nn.Identity(), backbone, dense_head(rows * columns * channels, sizes))
+    head = nn.Sequential(
+        nn.Dropout(sizes.dropout),
+        nn.Linear(rows * columns * channels, sizes.hidden, bias=False),
+        nn.BatchNorm1d(sizes.hidden),  # else many units die in the first steps
+        nn.ReLU(),
+        *dense_head(sizes.hidden, replace(sizes, hidden=0)),
+    )
+    start_as_keras(head)
+    return HandNetwork(nn.Identity(), backbone, head)
 
 
 def _landmark_features(dropout: float) -> nn.Sequential:

@@ -72,7 +72,7 @@ def test_a_bundle_holds_all_that_people_look_for(bundle):
     assert not [name for name in files if name.startswith(".")]
     manifest = json.loads((out / "bundle.json").read_text())
     assert manifest["network_file"] in files
-    assert manifest["parameters"] == 146_632
+    assert manifest["parameters"] == 146_760
     assert manifest["labels"] == sorted(manifest["labels"])
     assert len(manifest["data"]["fingerprint"]) == 64
     assert {"pyspark", "horovod"} <= set(manifest["versions"])
