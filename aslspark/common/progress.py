@@ -407,13 +407,15 @@ class _Watch(threading.Thread):
     def __init__(self, spark: SparkSession) -> None:
         super().__init__(name="spark-watch", daemon=True)
         self.spark, self.ended = spark, threading.Event()
-        self._tasks = _tasks_of(spark)
 
     def run(self) -> None:
         with contextlib.suppress(Exception):  # the session is over
-            while self._tasks is not None and not self.ended.wait(LOOK_SECONDS):
-                if _display is None and log.isEnabledFor(logging.INFO) and (counts := self._tasks.counts()):
-                    self._tell(self._tasks, counts)
+            if (tasks := _tasks_of(self.spark)) is None:
+                return
+            with contextlib.closing(tasks):
+                while not self.ended.wait(LOOK_SECONDS):
+                    if _display is None and log.isEnabledFor(logging.INFO) and (counts := tasks.counts()):
+                        self._tell(tasks, counts)
 
     def _tell(self, tasks: _Classic | _Connect, counts: Counts | None) -> None:
         with doing("Spark at work", spark=self.spark) as activity:

@@ -98,9 +98,8 @@ def pooled_cnn(sizes: NetworkSizes) -> tf.keras.Model:
     backbone = tf.keras.Model(inside, layers.Flatten()(outputs), name=BACKBONE)
     picture = layers.Input(sizes.shape, name=PICTURE)
     features = layers.Dropout(sizes.dropout)(backbone(picture))
-    features = _normalised(
-        layers.Dense(sizes.hidden, use_bias=False)(features)
-    )  # else many units die in the first steps
+    # Normalised, since many of the units would die in the first steps.
+    features = _normalised(layers.Dense(sizes.hidden, use_bias=False)(features))
     return _with_head(picture, features, replace(sizes, hidden=0))
 
 
